@@ -1,0 +1,1 @@
+"""Turn people and real videos into shards of labelled clips."""

@@ -1,0 +1,1 @@
+"""Stage 2: videos become windows with camera motion and supervoxels."""

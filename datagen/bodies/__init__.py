@@ -1,0 +1,1 @@
+"""Stage 1: body model, motion, looks and renderer make the body library."""

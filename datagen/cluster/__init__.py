@@ -1,0 +1,1 @@
+"""Ray: who does the work. Nothing else imports ray."""

@@ -1,0 +1,203 @@
+"""Every option of the pipeline: one frozen dataclass a stage, its docstrings are `--help`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Split = Literal["train", "val", "test", "all"]
+
+
+def require(ok: bool, rule: str) -> None:
+    """Raise ValueError(rule) unless ok: the one way configs refuse a value."""
+    if not ok:
+        raise ValueError(rule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BodiesConfig:
+    """Stage 1: people."""
+
+    body: Path | None = None
+    """SMPL body model: an .npz or official .pkl, or a folder with male/female/neutral files.
+    Default: the embedded open bodies (CC0 MakeHuman, SMPL's layout)."""
+    motions: Path | None = None
+    """Folder of motion capture, searched recursively (AMASS .npz, .bvh, .asf/.amc, DeepMimic .txt).
+    Default: the embedded open motions."""
+    stride: int = 50
+    """Frames between the starts of a sequence's clips (SURREAL's first run: 50)."""
+    max_clip_frames: int = 100
+    """Longest person clip, frames at 30 fps (SURREAL: 100)."""
+    width: int = 320
+    """Rendered frame width, pixels."""
+    height: int = 240
+    """Rendered frame height, pixels."""
+    focal: float = 600.0
+    """Focal length, pixels (SURREAL: 60 mm on a 32 mm sensor at 320 px)."""
+    depth_mean: float = 7.0
+    """Mean distance of the first frame's pelvis, metres (SURREAL: camDist 8 minus 1)."""
+    depth_std: float = 1.0
+    """Its standard deviation, metres."""
+
+    def __post_init__(self) -> None:
+        require(self.stride > 0, f"--stride must be at least 1, got {self.stride}")
+        require(
+            self.max_clip_frames >= self.stride,
+            f"--max-clip-frames must be at least --stride ({self.stride}), "
+            f"got {self.max_clip_frames}",
+        )
+        require(self.focal > 0, f"--focal must be positive, got {self.focal}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackgroundsConfig:
+    """Stage 2: scenes seen by a moving camera."""
+
+    videos: Path | None = None
+    """Folder of real videos (Kinetics), searched recursively.
+    Default: embedded open scenes seen by a virtual hand-held camera."""
+    windows_per_video: int = 4
+    """Windows taken from each video at most, evenly spread."""
+    segments_min: int = 20
+    """Fewest supervoxels asked of SLIC per window (the number is drawn between min and max)."""
+    segments_max: int = 60
+    """Most supervoxels asked of SLIC per window."""
+    slic_scale: int = 4
+    """SLIC runs at 1/scale of the frame's width and height."""
+    slic_compactness: float = 10.0
+    """SLIC's weight of space against colour."""
+    slic_time_spacing: float = 0.25
+    """Length of one frame step in SLIC's space; < 1 makes segments last through the window."""
+    min_inlier_ratio: float = 0.3
+    """A frame pair whose RANSAC inlier share is below this rejects its window."""
+    min_inliers: int = 20
+    """A frame pair with fewer RANSAC inliers than this rejects its window."""
+    max_shift: float = 25.0
+    """A frame pair that moves more pixels than this is a cut and rejects its window."""
+
+    def __post_init__(self) -> None:
+        require(
+            self.windows_per_video > 0,
+            f"--windows-per-video must be at least 1, got {self.windows_per_video}",
+        )
+        require(
+            1 < self.segments_min <= self.segments_max <= 255,
+            "--segments-min and --segments-max must satisfy 2 <= min <= max <= 255, "
+            f"got {self.segments_min} and {self.segments_max}",
+        )
+        require(self.slic_scale >= 1, f"--slic-scale must be at least 1, got {self.slic_scale}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipsConfig:
+    """Stage 3: a person and a scene become a labelled clip (the paper's Figure 2)."""
+
+    clip_length: int = 31
+    """Frames per clip T; T+1 are composed so that every frame has its flow to the next."""
+    image_size: int = 224
+    """Side of the square crop, pixels."""
+    background: Literal["video", "static"] = "video"
+    """`static` repeats one frame and drops camera motion (the paper's Table 2)."""
+    track_camera: bool = True
+    """Offset the person by the estimated camera motion (off in Table 2)."""
+    occluders: bool = True
+    """Cut the person by a superpixel and hide it totally for a while (off in Table 2)."""
+    occluder_sampling: Literal["mixed", "touching", "uniform"] = "mixed"
+    """Draw the superpixel among those touching the person, among all, or either with even odds
+    (`mixed`). The paper says only "at random"."""
+    drop_occluded_keypoints: float = 0.5
+    """Chance that a joint behind the occluder counts as unseen. Our guess."""
+    total_occlusion: float = 0.3
+    """Share of clips with one totally occluded stretch. Our guess for the paper's "some"."""
+    total_occlusion_max: int = 10
+    """Longest such stretch, frames. Our guess for the paper's "small number"."""
+    person_diagonal: float = 150.0
+    """Diagonal of the visible-joint box in the crop, pixels at 224 (HMR's rule)."""
+    jitter_translation: float = 20.0
+    """Crop shift per clip, uniform ± pixels at 224 (HMMR)."""
+    jitter_scale: float = 0.3
+    """Crop scale per clip, uniform ± log2 (HMMR)."""
+
+    def __post_init__(self) -> None:
+        require(self.clip_length >= 2, f"--clip-length must be at least 2, got {self.clip_length}")
+        require(self.image_size >= 16, f"--image-size must be at least 16, got {self.image_size}")
+        for name in ("drop_occluded_keypoints", "total_occlusion"):
+            value = getattr(self, name)
+            require(0 <= value <= 1, f"--{name.replace('_', '-')} must lie in [0, 1], got {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowConfig:
+    """Stage 4: optical flow, frozen."""
+
+    flow: Literal["dis", "flownets"] = "dis"
+    """Estimator. `flownets` is the paper's and needs --flow-weights; `dis` (OpenCV) needs none."""
+    flow_weights: Path | None = None
+    """Checkpoint for `flownets` (flownets_EPE1.951.pth of ClementPinard/FlowNetPytorch)."""
+
+    def __post_init__(self) -> None:
+        require(
+            self.flow != "flownets" or self.flow_weights is not None,
+            "--flow flownets needs --flow-weights FILE "
+            "(flownets_EPE1.951.pth of ClementPinard/FlowNetPytorch)",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputConfig:
+    """Stage 5: tar shards."""
+
+    num_shards: int = 8
+    """Shards in the data set. Asking for more later adds the missing ones."""
+    clips_per_shard: int = 64
+    """Clips in each shard."""
+    out: Path = Path("shards")
+    """Folder of the shards. If it is called `shards`, manifests/ and library/ lie beside it,
+    otherwise inside it."""
+    rgb: bool = True
+    """Store the frames as one JPEG strip a clip; flow and keypoint training do not need them."""
+    split: Split = "train"
+    """Which people and videos to use: splits share neither a subject nor a video."""
+    seed: int = 0
+    """Seed of everything drawn; 0 is a seed like any other."""
+
+    def __post_init__(self) -> None:
+        require(self.num_shards >= 1, f"--num-shards must be at least 1, got {self.num_shards}")
+        require(
+            1 <= self.clips_per_shard <= 10_000,
+            f"--clips-per-shard must lie in [1, 10000], got {self.clips_per_shard}",
+        )
+        require(self.seed >= 0, f"--seed must not be negative, got {self.seed}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterConfig:
+    """Who does the work; none of this changes a byte of the result."""
+
+    backend: Literal["ray", "processes", "serial"] = "ray"
+    """`ray` runs on a local Ray or the cluster; the others need no Ray."""
+    address: str | None = None
+    """Ray cluster to join (`auto`, ray://…). Default: RAY_ADDRESS if set, else a local Ray."""
+    workers: int | None = None
+    """Tasks at a time. Default: every core that Ray (or the machine) has."""
+    max_bad: float = 0.5
+    """Stop when more than this share of videos, motions or shards is bad."""
+
+    def __post_init__(self) -> None:
+        require(
+            self.workers is None or self.workers >= 1,
+            f"--workers must be at least 1, got {self.workers}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchConfig:
+    """Make a data set: people → scenes → clips → flow → tar shards."""
+
+    bodies: BodiesConfig = field(default_factory=BodiesConfig)
+    backgrounds: BackgroundsConfig = field(default_factory=BackgroundsConfig)
+    clips: ClipsConfig = field(default_factory=ClipsConfig)
+    flow: FlowConfig = field(default_factory=FlowConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)

@@ -1,0 +1,1 @@
+"""Stage 4: FlowNet and its peers behind one call."""

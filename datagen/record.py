@@ -1,0 +1,45 @@
+"""The contract of a data set: its joints, its fields and their shapes, its dataset.json.
+
+Letters used all over the project: T frames of a clip, S side of the crop in pixels, J joints,
+V vertices, B clips of a batch.
+"""
+
+from __future__ import annotations
+
+VERSION = 1
+
+SMPL_JOINTS = (
+    "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2",
+    "left_ankle", "right_ankle", "spine3", "left_foot", "right_foot", "neck", "left_collar",
+    "right_collar", "head", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
+    "left_wrist", "right_wrist", "left_hand", "right_hand",
+)  # fmt: skip
+"""SMPL's 24 kinematic joints, in SMPL's order."""
+
+SMPL_PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
+"""Parent of each of SMPL's joints."""
+
+EVAL_JOINTS = (
+    "lsp_right_ankle", "lsp_right_knee", "lsp_right_hip", "lsp_left_hip", "lsp_left_knee",
+    "lsp_left_ankle", "lsp_right_wrist", "lsp_right_elbow", "lsp_right_shoulder",
+    "lsp_left_shoulder", "lsp_left_elbow", "lsp_left_wrist", "lsp_neck", "lsp_head_top",
+)  # fmt: skip
+"""The 14 joints of the evaluation, in LSP's order as HMR's cocoplus regressor has them."""
+
+JOINTS = SMPL_JOINTS + EVAL_JOINTS
+"""Joints of a record, J = 38."""
+
+KEYPOINTS = EVAL_JOINTS[:12]
+"""The limbs whose heatmaps are the network's input; regressed from the surface, as a 2D detector
+means them, not SMPL's kinematic joints."""
+
+
+def mirrored(names: tuple[str, ...]) -> list[int]:
+    """Return, for each joint, the index of its left-right counterpart (itself on the midline)."""
+
+    def swap(name: str) -> str:
+        if "left" in name:
+            return name.replace("left", "right")
+        return name.replace("right", "left")
+
+    return [names.index(swap(name)) for name in names]

@@ -1,0 +1,1 @@
+"""Train Motion HMR on a folder of shards; knows nothing of datagen."""

@@ -1,0 +1,1 @@
+"""Motion HMR: backbone, temporal encoder, regressor and body layer."""
