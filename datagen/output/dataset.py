@@ -1,0 +1,77 @@
+"""dataset.json: all the trainer knows of the shards beside it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from datagen import record
+from datagen.config import LaunchConfig
+from datagen.errors import BadInput
+from datagen.files import write_json
+from datagen.output import fingerprint
+from datagen.output.layout import Layout
+
+FPS = 30
+
+
+def describe(cfg: LaunchConfig, flow_name: str, flow_stride: int, clips: int) -> dict[str, Any]:
+    """Return the content of dataset.json for a data set that holds `clips` clips so far."""
+    identity = fingerprint.identity(cfg)
+    return {
+        "version": record.VERSION,
+        "fingerprint": fingerprint.digest(identity),
+        "config": identity,
+        "clip_length": cfg.clips.clip_length,
+        "image_size": cfg.clips.image_size,
+        "fps": FPS,
+        "joints": record.JOINTS,
+        "keypoints": [record.JOINTS.index(name) for name in record.KEYPOINTS],
+        "evaluation_joints": [record.JOINTS.index(name) for name in record.EVAL_JOINTS],
+        "mirror": record.mirrored(record.JOINTS),
+        "flow": {"name": flow_name, "stride": flow_stride, "upsample": "bilinear"},
+        "rgb": cfg.output.rgb,
+        "body": "body.npz",
+        "split": cfg.output.split,
+        "shards": cfg.output.num_shards,
+        "clips_per_shard": cfg.output.clips_per_shard,
+        "clips": clips,
+    }
+
+
+def read(layout: Layout) -> dict[str, Any]:
+    """Return dataset.json as a dictionary.
+
+    Raises BadInput if the folder holds none.
+    """
+    try:
+        return json.loads(layout.dataset.read_text())
+    except FileNotFoundError:
+        raise BadInput(
+            f"{layout.shards} holds no dataset.json: it is not a folder of shards; "
+            f"make one with python -m datagen.launch --out {layout.shards}"
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{layout.dataset} is damaged ({error}); restore it or make anew") from None
+
+
+def guard(layout: Layout, cfg: LaunchConfig) -> None:
+    """Raise BadInput if the output folder holds shards of another configuration."""
+    if not layout.dataset.exists():
+        if layout.found():
+            raise BadInput(
+                f"{layout.shards} holds shards but no dataset.json, so they cannot be continued; "
+                f"choose another --out or empty it"
+            )
+        return
+    lines = fingerprint.differences(read(layout)["config"], fingerprint.identity(cfg))
+    if lines:
+        raise BadInput(
+            f"{layout.shards} holds shards of another configuration ({'; '.join(lines)}); "
+            f"choose another --out, or repeat the options it was made with"
+        )
+
+
+def write(layout: Layout, content: dict[str, Any]) -> None:
+    """Write dataset.json, whole or not at all."""
+    write_json(layout.dataset, content)

@@ -1,0 +1,56 @@
+"""What decides a data set's bytes, as one dictionary and one hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from datagen import record
+from datagen.config import LaunchConfig
+from datagen.files import sha256
+
+NOT_BYTES = ("num_shards", "out")  # options of the output stage that change no shard's bytes
+
+
+def identity(cfg: LaunchConfig) -> dict[str, Any]:
+    """Return every option and input that decides the bytes of a shard, ready for JSON.
+
+    Single files enter by their SHA-256, folders by the names and sizes of what lies in them, so a
+    moved folder is the same input and an added video is not.
+    """
+    stages: dict[str, Any] = {"record": record.VERSION}
+    for stage in ("bodies", "backgrounds", "clips", "flow", "output"):
+        options = asdict(getattr(cfg, stage))
+        stages[stage] = {
+            name: _content(value) if isinstance(value, Path) else value
+            for name, value in options.items()
+            if name not in NOT_BYTES
+        }
+    return stages
+
+
+def digest(value: Any) -> str:
+    """Return the first 16 hexadecimal digits of the SHA-256 of `value` as JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """Return a line "stage.option: old → new" for each leaf in which the two differ."""
+    lines: list[str] = []
+    for key in sorted(old.keys() | new.keys()):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            lines += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            lines.append(f"{prefix}{key}: {a} → {b}")
+    return lines
+
+
+def _content(path: Path) -> str:
+    if path.is_file():
+        return f"file {sha256(path)[:16]}"
+    files = sorted(p for p in path.rglob("*") if p.is_file())
+    return f"folder {digest([(str(p.relative_to(path)), p.stat().st_size) for p in files])}"

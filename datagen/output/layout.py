@@ -1,0 +1,52 @@
+"""Where the files of a data set lie."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+_SHARD = re.compile(r"shard-(\d{6})\.tar")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders of one data set.
+
+    manifests/ and library/ lie beside a folder called `shards` and inside any other.
+    """
+
+    shards: Path
+
+    @property
+    def root(self) -> Path:
+        return self.shards.parent if self.shards.name == "shards" else self.shards
+
+    @property
+    def manifests(self) -> Path:
+        return self.root / "manifests"
+
+    @property
+    def library(self) -> Path:
+        return self.root / "library"
+
+    @property
+    def dataset(self) -> Path:
+        return self.shards / "dataset.json"
+
+    @property
+    def body(self) -> Path:
+        return self.shards / "body.npz"
+
+    def shard(self, index: int) -> Path:
+        return self.shards / shard_name(index)
+
+    def found(self) -> list[int]:
+        """Return the numbers of the shard files that exist, sorted."""
+        names = (_SHARD.fullmatch(path.name) for path in self.shards.glob("shard-*.tar"))
+        return sorted(int(match[1]) for match in names if match)
+
+
+def shard_name(index: int) -> str:
+    """Return the file name of shard `index`: shard-000123.tar."""
+    return f"shard-{index:06d}.tar"

@@ -1,0 +1,42 @@
+"""Manifests: append-only JSON lines, one for each thing that is finished or failed."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+Line = dict[str, Any]
+
+
+class Manifest:
+    """One .jsonl file; a line torn by a kill is ignored and overwritten."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def lines(self) -> list[Line]:
+        """Return every whole line, oldest first; none if the file does not exist."""
+        if not self.path.exists():
+            return []
+        data = self.path.read_bytes()
+        return [json.loads(line) for line in data[: data.rfind(b"\n") + 1].splitlines()]
+
+    def latest(self, key: str) -> dict[Any, Line]:
+        """Return the newest line for each value of `key`."""
+        return {line[key]: line for line in self.lines()}
+
+    def append(self, line: Line) -> None:
+        """Add a line and flush it to the disk."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.path, "a+b") as file:
+            end = file.seek(0, os.SEEK_END)
+            if end:
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    file.seek(0)
+                    file.truncate(file.read().rfind(b"\n") + 1)
+            file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
