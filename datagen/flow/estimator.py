@@ -1,0 +1,79 @@
+"""One call for every flow estimator: frames in, flow out.
+
+The same object serves shard making and real footage, so that the network never sees two kinds of
+flow. What is stored is each estimator's own coarse grid; the trainer enlarges it bilinearly
+(align_corners=False), which is how FlowNetS itself ends (spec 9.1).
+"""
+
+# T+1 frames give T fields, S side of the crop, h = w = ceil(S / stride)
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from datagen.config import FlowConfig
+from datagen.errors import BadInput
+
+
+class Estimator(Protocol):
+    """Optical flow of a clip."""
+
+    name: str
+    stride: int
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        """Return the flow from every frame to the next.
+
+        Args:
+            frames: uint8 [T+1,S,S,3] RGB (any height and width will do).
+
+        Returns:
+            float16 [T,2,h,w], x then y, in pixels of the frames; cell (i,j) covers the pixels
+            [i·stride, (i+1)·stride) × [j·stride, (j+1)·stride).
+
+        Raises:
+            BadInput: frames of another type or shape.
+        """
+        ...
+
+
+def load_estimator(cfg: FlowConfig, device: str = "cpu") -> Estimator:
+    """Return the estimator that `cfg` names, ready on `device` (DIS knows only the CPU).
+
+    Raises:
+        BadInput: a checkpoint that is missing, unreadable, unsafe or another network's.
+    """
+    if cfg.flow == "dis":
+        from datagen.flow.dis import Dis
+
+        return Dis()
+    from datagen.flow.network import load_network  # imports torch
+
+    return load_network(cfg, device)
+
+
+def check_frames(frames: np.ndarray) -> None:
+    """Raise BadInput unless frames are uint8 [T+1,H,W,3] with at least two frames of 16 px."""
+    if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8:
+        kind = getattr(frames, "dtype", type(frames).__name__)
+        raise BadInput(f"Flow needs uint8 RGB frames, got {kind}: scale them to 0..255 first.")
+    if frames.ndim != 4 or frames.shape[3] != 3:
+        raise BadInput(f"Flow needs frames [T+1,H,W,3], got {list(frames.shape)}.")
+    if frames.shape[0] < 2 or min(frames.shape[1:3]) < 16:
+        raise BadInput(
+            f"Flow needs at least two frames of 16 px or more, got {list(frames.shape)}."
+        )
+
+
+def pack(flow: np.ndarray, name: str) -> np.ndarray:
+    """Return flow [T,2,h,w] as finite float16.
+
+    Raises:
+        BadInput: the flow holds NaN or infinity, which only broken weights cause.
+    """
+    if not np.isfinite(flow).all():
+        raise BadInput(f"{name} gave NaN or infinite flow: its weights are broken, load others.")
+    limit = float(np.finfo(np.float16).max)
+    return np.clip(flow, -limit, limit).astype(np.float16)

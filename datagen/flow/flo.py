@@ -1,0 +1,36 @@
+"""Middlebury's .flo files: what FlyingChairs keeps its ground truth in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from datagen.errors import BadInput
+
+_MAGIC = b"PIEH"
+
+
+def read_flo(path: Path) -> np.ndarray:
+    """Return the flow of a .flo file, float32 [H,W,2] in pixels (x right, y down).
+
+    Raises:
+        BadInput: the file is not a whole .flo file.
+    """
+    data = path.read_bytes()
+    if data[:4] != _MAGIC or len(data) < 12:
+        raise BadInput(f"{path} is not a .flo file: give a Middlebury flow file.")
+    width, height = (int(n) for n in np.frombuffer(data, "<i4", 2, 4))
+    if min(width, height) < 1 or len(data) != 12 + 8 * width * height:
+        raise BadInput(
+            f"{path} has {len(data)} bytes but its head promises {width}x{height} vectors: "
+            "fetch the file again."
+        )
+    return np.frombuffer(data, "<f4", 2 * width * height, 12).reshape(height, width, 2).copy()
+
+
+def write_flo(path: Path, flow: np.ndarray) -> None:
+    """Write flow [H,W,2] in pixels as a .flo file."""
+    height, width = flow.shape[:2]
+    head = _MAGIC + np.array([width, height], "<i4").tobytes()
+    path.write_bytes(head + np.ascontiguousarray(flow, "<f4").tobytes())

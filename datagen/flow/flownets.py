@@ -1,0 +1,135 @@
+"""FlowNetS: the paper's optical flow network, at any width.
+
+Layers and parameter names are those of ClementPinard/FlowNetPytorch (without batch norm), so its
+public checkpoint flownets_EPE1.951.pth loads strictly (spec 9.1). At width 1 the network has
+38,675,536 parameters in 33 tensors; at width w every hidden layer has w times the channels, which
+divides the arithmetic by nearly w².
+"""
+
+# B pairs, H W pixels
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+STRIDE = 4
+DIV_FLOW = 20.0
+"""The network speaks in units of 20 px."""
+MEAN = (0.411, 0.432, 0.45)
+"""Mean of RGB / 255 that the public checkpoint's inference subtracts."""
+LEVELS = (2, 3, 4, 5, 6)
+"""Pyramid levels whose flow the training sees; level n has stride 2ⁿ."""
+
+
+def channels(base: int, width: float) -> int:
+    """Return the channels of a layer that has `base` at width 1: a multiple of 8, at least 8."""
+    return max(8, 8 * round(base * width / 8))
+
+
+def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, (kernel - 1) // 2),
+        nn.LeakyReLU(0.1, inplace=True),
+    )
+
+
+def _deconv(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False),
+        nn.LeakyReLU(0.1, inplace=True),
+    )
+
+
+def _predict_flow(inputs: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, 2, 3, 1, 1, bias=False)
+
+
+def _upsample_flow() -> nn.ConvTranspose2d:
+    return nn.ConvTranspose2d(2, 2, 4, 2, 1, bias=False)
+
+
+class FlowNetS(nn.Module):
+    """Two images in, flow at a quarter of their size out."""
+
+    def __init__(self, width: float = 1.0) -> None:
+        super().__init__()
+        c64, c128, c256, c512, c1024 = (channels(c, width) for c in (64, 128, 256, 512, 1024))
+        self.conv1 = _conv(6, c64, 7, 2)
+        self.conv2 = _conv(c64, c128, 5, 2)
+        self.conv3 = _conv(c128, c256, 5, 2)
+        self.conv3_1 = _conv(c256, c256)
+        self.conv4 = _conv(c256, c512, 3, 2)
+        self.conv4_1 = _conv(c512, c512)
+        self.conv5 = _conv(c512, c512, 3, 2)
+        self.conv5_1 = _conv(c512, c512)
+        self.conv6 = _conv(c512, c1024, 3, 2)
+        self.conv6_1 = _conv(c1024, c1024)
+
+        self.deconv5 = _deconv(c1024, c512)
+        self.deconv4 = _deconv(c512 + c512 + 2, c256)
+        self.deconv3 = _deconv(c512 + c256 + 2, c128)
+        self.deconv2 = _deconv(c256 + c128 + 2, c64)
+
+        self.predict_flow6 = _predict_flow(c1024)
+        self.predict_flow5 = _predict_flow(c512 + c512 + 2)
+        self.predict_flow4 = _predict_flow(c512 + c256 + 2)
+        self.predict_flow3 = _predict_flow(c256 + c128 + 2)
+        self.predict_flow2 = _predict_flow(c128 + c64 + 2)
+
+        self.upsampled_flow6_to_5 = _upsample_flow()
+        self.upsampled_flow5_to_4 = _upsample_flow()
+        self.upsampled_flow4_to_3 = _upsample_flow()
+        self.upsampled_flow3_to_2 = _upsample_flow()
+
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.kaiming_normal_(module.weight, 0.1)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def pyramid(self, pairs: Tensor) -> list[Tensor]:
+        """Return the flow at strides 4, 8, 16, 32, 64, each [B,2,h,w] in units of 20 px.
+
+        Args:
+            pairs: [B,6,H,W], both images of a pair, RGB / 255 minus MEAN.
+        """
+        c2 = self.conv2(self.conv1(pairs))
+        c3 = self.conv3_1(self.conv3(c2))
+        c4 = self.conv4_1(self.conv4(c3))
+        c5 = self.conv5_1(self.conv5(c4))
+        c6 = self.conv6_1(self.conv6(c5))
+
+        flow6 = self.predict_flow6(c6)
+        up = _crop_like(self.upsampled_flow6_to_5(flow6), c5)
+        c5 = torch.cat((c5, _crop_like(self.deconv5(c6), c5), up), 1)
+        flow5 = self.predict_flow5(c5)
+        up = _crop_like(self.upsampled_flow5_to_4(flow5), c4)
+        c4 = torch.cat((c4, _crop_like(self.deconv4(c5), c4), up), 1)
+        flow4 = self.predict_flow4(c4)
+        up = _crop_like(self.upsampled_flow4_to_3(flow4), c3)
+        c3 = torch.cat((c3, _crop_like(self.deconv3(c4), c3), up), 1)
+        flow3 = self.predict_flow3(c3)
+        up = _crop_like(self.upsampled_flow3_to_2(flow3), c2)
+        c2 = torch.cat((c2, _crop_like(self.deconv2(c3), c2), up), 1)
+        return [self.predict_flow2(c2), flow3, flow4, flow5, flow6]
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        """Return the flow at stride 4: [B,2,ceil(H/4),ceil(W/4)] in units of 20 px."""
+        return self.pyramid(pairs)[0]
+
+
+def _crop_like(tensor: Tensor, target: Tensor) -> Tensor:
+    """Cut the surplus row and column that a transposed convolution adds to odd sizes."""
+    return tensor[:, :, : target.shape[2], : target.shape[3]]
+
+
+def upsample(flow: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return flow [B,2,h,w] at `size` pixels, as FlowNetS itself ends: bilinear, same units."""
+    return interpolate(flow, size=size, mode="bilinear", align_corners=False)
+
+
+def width_of(state: dict[str, Tensor]) -> float:
+    """Return the width of the FlowNetS whose state this is."""
+    return state["conv1.0.weight"].shape[0] / 64
