@@ -1,0 +1,45 @@
+"""What came of a task: a manifest line, or the reason why there is none."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from datagen.errors import BadInput
+
+
+class Task(Protocol):
+    """A pure, picklable piece of work with a name."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __call__(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of one attempt at a task; exactly one of `line` and `reason` is set."""
+
+    task: Task
+    line: dict[str, Any] | None = None
+    reason: str = ""
+    trace: str = ""
+    bad_input: bool = False
+    """The input is at fault: trying again cannot help."""
+
+
+def attempt(task: Task) -> Outcome:
+    """Run the task in this process; whatever it raises becomes the outcome's reason.
+
+    This is the one place that catches everything: a failed task is named in the quarantine and
+    must not take the run with it.
+    """
+    try:
+        return Outcome(task, line=task())
+    except BadInput as error:
+        return Outcome(task, reason=str(error), bad_input=True)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        return Outcome(task, reason=reason, trace=traceback.format_exc())

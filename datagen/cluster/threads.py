@@ -1,0 +1,24 @@
+"""One thread for each worker: tasks run side by side, and sums come out the same everywhere."""
+
+from __future__ import annotations
+
+import os
+
+VARIABLES = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "LP_NUM_THREADS": "0",  # llvmpipe, Mesa's software OpenGL: draw in the calling thread
+    "PYOPENGL_PLATFORM": os.environ.get("PYOPENGL_PLATFORM", "egl"),
+}
+"""Environment of a worker; read by the libraries when they are first imported."""
+
+
+def pin() -> None:
+    """Pin this process's libraries to one thread, whether imported yet or not."""
+    os.environ.update(VARIABLES)
+    import cv2
+    import torch
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)

@@ -1,0 +1,39 @@
+"""What every door does with its command line: parse, call, and say errors in one sentence."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+import tyro
+
+from datagen.errors import BadInput
+
+Options = TypeVar("Options")
+
+
+def run(
+    options: type[Options],
+    call: Callable[[Options], int],
+    description: str | None,
+    args: list[str] | None = None,
+) -> int:
+    """Parse `args` (default: the process's) into `options`, call, return the exit status.
+
+    Status 2 means that a file or value of the user's is at fault.
+    """
+    try:
+        parsed = tyro.cli(
+            options,
+            args=args,
+            description=description,
+            config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
+        )
+        return call(parsed)
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; run the same command to continue", file=sys.stderr)
+        return 130

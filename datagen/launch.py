@@ -1,0 +1,36 @@
+"""Make a data set: people → scenes → clips → flow → tar shards.
+
+    python -m datagen.launch --num-shards 5000
+    ray job submit --working-dir . -- python -m datagen.launch --num-shards 5000 --out /data/shards
+    ray submit cluster.yaml datagen/launch.py -- --num-shards 5000 --out /data/shards
+
+In seconds, on a laptop: python -m datagen.launch --num-shards 1 --clips-per-shard 4 --out out/try
+The same command again continues a stopped run; nothing finished is made twice.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
+    # Run as a file: its folder must not shadow the standard library (inspect.py lies there).
+    del sys.path[0]
+
+import datagen.command as command
+from datagen.config import LaunchConfig
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the launcher with command line `args` and return its exit status."""
+    return command.run(LaunchConfig, _launch, __doc__, args)
+
+
+def _launch(cfg: LaunchConfig) -> int:
+    from datagen.pipeline import launch
+
+    return launch(cfg)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""Tar shards: a clip becomes the members of one WebDataset key."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from datagen.files import whole
+
+if TYPE_CHECKING:
+    from datagen.clips.compose import Clip
+
+JPEG_QUALITY = 90
+LABELS = (
+    "joints2d", "visibility", "joints3d", "pose", "betas", "trans", "occluded", "crop", "offsets",
+    "camera",
+)  # fmt: skip
+"""Arrays of labels.npz, named as the fields of Clip."""
+
+
+def key(shard: int, clip: int) -> str:
+    """Return the clip's WebDataset key, 000123_0042 (no dots: keys end at the first dot)."""
+    return f"{shard:06d}_{clip:04d}"
+
+
+def encode(
+    name: str, clip: Clip, flow: np.ndarray, meta: dict[str, Any], *, rgb: bool
+) -> dict[str, Any]:
+    """Return the members of one record.
+
+    Args:
+        name: the record's key.
+        flow: float16 [T, 2, h, w]; totally occluded frames are zeroed here, after the estimate,
+            as the paper has it (all feature channels 0).
+        rgb: whether to add the T crops as one vertical JPEG strip.
+    """
+    hidden = clip.occluded.astype(bool)
+    flow = flow.copy()
+    flow[hidden] = 0
+    members: dict[str, Any] = {"__key__": name, "flow.npy": _npy(flow)}
+    members["labels.npz"] = _npz({field: getattr(clip, field) for field in LABELS})
+    members["meta.json"] = json.dumps(meta, sort_keys=True).encode()
+    if rgb:
+        frames = clip.frames[: len(hidden)].copy()
+        frames[hidden] = 0
+        members["rgb.jpg"] = _jpeg(frames.reshape(-1, *frames.shape[2:]))
+    return members
+
+
+def write(path: Path, records: Iterable[dict[str, Any]]) -> int:
+    """Write a shard, whole or not at all, and return its number of records.
+
+    Members are sorted and carry no time or owner, so equal records give equal bytes.
+    """
+    import webdataset
+
+    count = 0
+    with (
+        whole(path) as temporary,
+        open(temporary, "wb") as file,
+        webdataset.TarWriter(file, encoder=False, mtime=0) as tar,  # pyright: ignore
+    ):
+        for record in records:
+            tar.write(record)
+            count += 1
+    return count
+
+
+def _npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def _npz(arrays: dict[str, np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # pyright: ignore[reportArgumentType]
+    return buffer.getvalue()
+
+
+def _jpeg(image: np.ndarray) -> bytes:
+    ok, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    )
+    assert ok, f"OpenCV could not encode an image of shape {image.shape}"
+    return data.tobytes()

@@ -1,0 +1,44 @@
+"""Numbers that tell whether a shard looks as it should, kept in its manifest line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from datagen import record
+
+if TYPE_CHECKING:
+    from datagen.bodies.library import Person
+    from datagen.clips.compose import Clip
+
+_KEYPOINTS = [record.JOINTS.index(name) for name in record.KEYPOINTS]
+
+
+@dataclass
+class Statistics:
+    """Running means over the clips of a shard."""
+
+    sums: Counter = field(default_factory=Counter)
+    people: Counter = field(default_factory=Counter)
+    clips: int = 0
+
+    def add(self, person: Person, clip: Clip, flow: np.ndarray) -> None:
+        """Count one clip; `flow` is the estimate before total occlusion zeroes it."""
+        speed = np.linalg.norm(flow.astype(np.float32), axis=1)
+        self.clips += 1
+        self.sums["flow_px"] += float(speed.mean())
+        self.sums["seen_keypoints"] += float(clip.joints2d[:, _KEYPOINTS, 2].mean())
+        self.sums["behind_occluder"] += float((clip.visibility[:, _KEYPOINTS] == 1).mean())
+        self.sums["totally_occluded"] += float(clip.occluded.mean())
+        self.sums["camera_px"] += float(np.linalg.norm(clip.offsets[-1]))
+        for trait in ("gender", "skin"):
+            if trait in person.meta:
+                self.people[f"{trait}:{person.meta[trait]}"] += 1
+
+    def line(self) -> dict[str, Any]:
+        """Return the means over clips and the counts of people, ready for JSON."""
+        means = {name: round(total / self.clips, 4) for name, total in self.sums.items()}
+        return {**means, "people": dict(sorted(self.people.items()))}

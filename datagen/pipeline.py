@@ -1,0 +1,298 @@
+"""The main job: libraries first, then shards; what exists already is never made again."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from datagen import tasks
+from datagen.clips.pairing import Pairing
+from datagen.cluster.backends import Backend, open_backend
+from datagen.cluster.outcome import Outcome, Task
+from datagen.config import LaunchConfig
+from datagen.errors import BadInput
+from datagen.files import sweep, whole
+from datagen.output import dataset, fingerprint
+from datagen.output.layout import Layout
+from datagen.output.manifest import Manifest
+from datagen.splits import in_split
+
+Line = dict[str, Any]
+FAILED: Line = {"kind": "failed"}
+
+
+def launch(cfg: LaunchConfig) -> int:
+    """Make what is missing of the data set; return 0 if every shard stands at the end."""
+    cfg = _absolute(cfg)
+    layout = Layout(cfg.output.out)
+    dataset.guard(layout, cfg)
+    wanted = range(cfg.output.num_shards)
+    todo = [index for index in wanted if index not in standing(layout)]
+    if not todo:
+        print(f"All {len(wanted)} shards stand in {layout.shards}; nothing to do.")
+        return 0
+    run = Run(cfg, layout)
+    run.announce(len(todo))
+    run.prepare()
+    with open_backend(cfg.cluster) as backend:
+        run.libraries(todo, backend)
+        failed = run.shards(todo, backend)
+    run.conclude(failed)
+    return 1 if failed else 0
+
+
+def standing(layout: Layout) -> dict[int, Line]:
+    """Return the manifest lines of the shards whose files exist at their recorded size."""
+    lines = Manifest(layout.manifests / "shards.jsonl").latest("shard")
+    found = set(layout.found())
+    return {
+        index: line
+        for index, line in lines.items()
+        if index in found and layout.shard(index).stat().st_size == line["bytes"]
+    }
+
+
+class Library:
+    """One library (people or scenes): its sources by name, its tasks, what is known of each."""
+
+    def __init__(self, folder: Path, manifest: Manifest, sources: Iterable[Any], make: Callable):
+        self.folder = folder
+        self.manifest = manifest
+        self.sources = {source.name: source for source in sources}
+        self._make = make
+        self._known: dict[str, Line] = {}
+        self._listed = {line["name"] for line in manifest.lines()}
+
+    def known(self, name: str) -> Line | None:
+        """Return the manifest line of a finished or failed source, None if not tried yet."""
+        if name not in self._known:
+            line = tasks.finished(self._path(name), self.sources[name].path)
+            if line is None:
+                return None
+            self.learn(name, line)
+        return self._known[name]
+
+    def learn(self, name: str, line: Line) -> None:
+        """Remember what came of a source; a finished one gets its line in the manifest."""
+        self._known[name] = line
+        if line is not FAILED and name not in self._listed:
+            self._listed.add(name)
+            self.manifest.append(line)
+
+    def task(self, name: str) -> Task:
+        """Return the task that makes the file of source `name`."""
+        return self._make(self.sources[name], self._path(name))
+
+    def failures(self) -> int:
+        return sum(line is FAILED for line in self._known.values())
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.h5"
+
+
+class Run:
+    """One call of the launcher: the driver's state, none of which reaches a shard's bytes."""
+
+    def __init__(self, cfg: LaunchConfig, layout: Layout) -> None:
+        from datagen.backgrounds.library import find_videos
+        from datagen.bodies.motion import find_motions
+
+        self.cfg, self.layout = cfg, layout
+        self.quarantine = Manifest(layout.manifests / "quarantine.jsonl")
+        frames, split, seed = cfg.clips.clip_length + 1, cfg.output.split, cfg.output.seed
+        size = {"width": cfg.bodies.width, "height": cfg.bodies.height}
+        motions, videos = find_motions(cfg.bodies.motions), find_videos(cfg.backgrounds.videos)
+        subjects = in_split((motion.subject for motion in motions), split, "subjects")
+        groups = in_split((video.group for video in videos), split, "videos")
+
+        # Each library lies in a folder named by what decides its bytes, so that data sets which
+        # differ in later stages only can share it and no option can mix two of them.
+        identity = fingerprint.identity(cfg)
+        people = {**identity["bodies"], "motions": None, "seed": seed}
+        scenes = {**identity["backgrounds"], "videos": None, "seed": seed, "frames": frames} | size
+        self.people = Library(
+            layout.library / f"bodies-{fingerprint.digest(people)[:8]}",
+            Manifest(layout.manifests / "bodies.jsonl"),
+            [motion for motion in motions if motion.subject in subjects],
+            lambda source, path: tasks.BodyTask(source, cfg.bodies, seed, path),
+        )
+        self.scenes = Library(
+            layout.library / f"backgrounds-{fingerprint.digest(scenes)[:8]}",
+            Manifest(layout.manifests / "backgrounds.jsonl"),
+            [video for video in videos if video.group in groups],
+            lambda source, path: tasks.BackgroundTask(
+                source, cfg.backgrounds, frames=frames, seed=seed, path=path, **size
+            ),
+        )
+        self.pairing = Pairing(
+            tuple(sorted(self.people.sources)), tuple(sorted(self.scenes.sources)), frames, seed
+        )
+
+    def announce(self, todo: int) -> None:
+        """Print what is about to be done."""
+        cfg = self.cfg
+        print(
+            f"Making {todo} of {cfg.output.num_shards} shards × {cfg.output.clips_per_shard} clips "
+            f"of {cfg.clips.clip_length} frames in {self.layout.shards}\n"
+            f"  people  {len(self.people.sources)} motions ({cfg.bodies.motions or 'embedded'}), "
+            f"{cfg.bodies.body or 'embedded open'} bodies\n"
+            f"  scenes  {len(self.scenes.sources)} videos "
+            f"({cfg.backgrounds.videos or 'embedded'})\n"
+            f"  flow    {cfg.flow.flow}, split {cfg.output.split}, seed {cfg.output.seed}, "
+            f"on {cfg.cluster.backend}"
+        )
+
+    def prepare(self) -> None:
+        """Write what the trainer needs beside the shards, and remove what a killed run left."""
+        import numpy as np
+
+        from datagen.bodies.model import load_bodies
+
+        bodies = load_bodies(self.cfg.bodies.body)
+        body = bodies.get("neutral") or next(iter(bodies.values()))
+        for folder in (self.layout.shards, self.people.folder, self.scenes.folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            sweep(folder)
+        with whole(self.layout.body) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, **body.reduced())  # pyright: ignore[reportArgumentType]
+        self._describe()
+
+    def libraries(self, todo: Sequence[int], backend: Backend) -> None:
+        """Make every body and background file that the shards need, in as many rounds as bad
+        input asks for."""
+        while True:
+            people: set[str] = set()
+            scenes: set[str] = set()
+            for shard in todo:
+                more = self.pairing.missing(
+                    shard, self.cfg.output.clips_per_shard, self.people.known, self.scenes.known
+                )
+                people |= more[0]
+                scenes |= more[1]
+            if not people and not scenes:
+                return
+            for library, names, what in (
+                (self.people, people, "people"),
+                (self.scenes, scenes, "scenes"),
+            ):
+                queue = [library.task(name) for name in sorted(names)]
+                for outcome in _progress(backend.run(queue), len(queue), what):
+                    self._settle(library, outcome)
+                self._stop_if_bad(library, what)
+
+    def shards(self, todo: Sequence[int], backend: Backend) -> list[str]:
+        """Make the shards and return the names of those that failed."""
+        manifest = Manifest(self.layout.manifests / "shards.jsonl")
+        failed: list[str] = []
+        queue = (self._shard_task(index) for index in todo)
+        clips = self.cfg.output.clips_per_shard
+        for outcome in _progress(backend.run(queue), len(todo), "shards", clips):
+            if outcome.line is not None:
+                manifest.append(outcome.line)
+            else:
+                failed.append(outcome.task.name)
+                self._quarantine("shard", outcome)
+        return failed
+
+    def conclude(self, failed: list[str]) -> None:
+        """Bring dataset.json up to date and print where things lie."""
+        self._describe()
+        lines = standing(self.layout)
+        bad = self.people.failures() + self.scenes.failures()
+        size = sum(line["bytes"] for line in lines.values()) / 1e6
+        clips = sum(line["clips"] for line in lines.values())
+        print(f"{len(lines)} shards, {clips} clips, {size:.1f} MB in {self.layout.shards}")
+        if bad:
+            print(f"{bad} inputs could not be used: {self.quarantine.path} says which and why")
+        if failed:
+            print(
+                f"{len(failed)} shards failed ({', '.join(failed[:5])}…): "
+                f"{self.quarantine.path} says why; run the same command to try them again"
+            )
+        else:
+            print(f"Next: python -m trainer.fit --shards {self.layout.shards}")
+
+    def _shard_task(self, index: int) -> tasks.ShardTask:
+        choices = tuple(
+            self.pairing.choose(index, clip, self.people.known, self.scenes.known)
+            for clip in range(self.cfg.output.clips_per_shard)
+        )
+        return tasks.ShardTask(
+            index,
+            choices,
+            self.cfg,
+            self.people.folder,
+            self.scenes.folder,
+            self.layout.shard(index),
+        )
+
+    def _settle(self, library: Library, outcome: Outcome) -> None:
+        if outcome.line is None:
+            self._quarantine("input", outcome)
+        library.learn(outcome.task.name, outcome.line or FAILED)
+
+    def _quarantine(self, kind: str, outcome: Outcome) -> None:
+        self.quarantine.append(
+            {
+                "kind": kind,
+                "name": outcome.task.name,
+                "reason": outcome.reason,
+                "traceback": outcome.trace,
+                "seed": self.cfg.output.seed,
+            }
+        )
+
+    def _stop_if_bad(self, library: Library, what: str) -> None:
+        bad, share = library.failures(), self.cfg.cluster.max_bad
+        if bad > share * len(library.sources):
+            raise BadInput(
+                f"{bad} of {len(library.sources)} {what} are bad, more than --max-bad {share}: "
+                f"see {self.quarantine.path}"
+            )
+
+    def _describe(self) -> None:
+        estimator = tasks.estimator(self.cfg.flow)
+        clips = sum(line["clips"] for line in standing(self.layout).values())
+        content = dataset.describe(self.cfg, estimator.name, estimator.stride, clips)
+        dataset.write(self.layout, content)
+
+
+def _progress(outcomes: Iterable[Outcome], total: int, what: str, clips: int = 0):
+    """Pass outcomes on under a progress bar; with `clips` a shard, it counts clips a second."""
+    failed = 0
+    with tqdm(total=total * (clips or 1), desc=what, unit="clip" if clips else "file") as bar:
+        for outcome in outcomes:
+            failed += outcome.line is None
+            bar.set_postfix({"failed": failed} if failed else {}, refresh=False)
+            bar.update(clips or 1)
+            yield outcome
+
+
+def _absolute(cfg: LaunchConfig) -> LaunchConfig:
+    """Return the configuration with absolute paths: workers have another working directory.
+
+    A submitted Ray job runs in a temporary copy of the working directory, which Ray deletes; there
+    a relative --out means the home folder, as it does for `ray submit`.
+    """
+    out = cfg.output.out.expanduser()
+    if not out.is_absolute() and "runtime_resources" in Path.cwd().parts:
+        out = Path.home() / out
+        print(f"Inside a Ray job: shards go to {out}; give an absolute --out to choose")
+
+    def resolved(stage: Any) -> Any:
+        paths = {
+            item.name: value.expanduser().resolve()
+            for item in dataclasses.fields(stage)
+            if isinstance(value := getattr(stage, item.name), Path)
+        }
+        return dataclasses.replace(stage, **paths)
+
+    output = dataclasses.replace(cfg.output, out=out)
+    stages = {item.name: getattr(cfg, item.name) for item in dataclasses.fields(cfg)}
+    return LaunchConfig(
+        **{name: resolved(stage) for name, stage in (stages | {"output": output}).items()}
+    )
