@@ -131,16 +131,33 @@ class ClipsConfig:
 class FlowConfig:
     """Stage 4: optical flow, frozen."""
 
-    flow: Literal["dis", "flownets"] = "dis"
-    """Estimator. `flownets` is the paper's and needs --flow-weights; `dis` (OpenCV) needs none."""
+    flow: Literal["dis", "flownets", "raft_small", "raft_large"] = "dis"
+    """Estimator. `flownets` is the paper's; `raft_small` and `raft_large` are slower and better.
+    All three need --flow-weights; `dis` (OpenCV) needs none."""
     flow_weights: Path | None = None
-    """Checkpoint for `flownets` (flownets_EPE1.951.pth of ClementPinard/FlowNetPytorch)."""
+    """Checkpoint. flownets: flownets_EPE1.951.pth of ClementPinard/FlowNetPytorch or the output
+    of `python -m datagen.flow.train` (its width is read from the file); raft: raft-small.pth,
+    raft-sintel.pth or raft-things.pth of princeton-vl/RAFT."""
+    flow_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Precision of FlowNetS. `auto` is bfloat16 where the processor or GPU computes it natively,
+    else float32. RAFT and DIS always take float32."""
+    raft_iterations: int = 12
+    """Refinement steps of RAFT."""
 
     def __post_init__(self) -> None:
+        sources = {
+            "flownets": "flownets_EPE1.951.pth of ClementPinard/FlowNetPytorch, "
+            "or what `python -m datagen.flow.train` wrote",
+            "raft_small": "raft-small.pth of princeton-vl/RAFT",
+            "raft_large": "raft-sintel.pth or raft-things.pth of princeton-vl/RAFT",
+        }
         require(
-            self.flow != "flownets" or self.flow_weights is not None,
-            "--flow flownets needs --flow-weights FILE "
-            "(flownets_EPE1.951.pth of ClementPinard/FlowNetPytorch)",
+            self.flow == "dis" or self.flow_weights is not None,
+            f"--flow {self.flow} needs --flow-weights FILE ({sources.get(self.flow)})",
+        )
+        require(
+            self.raft_iterations >= 1,
+            f"--raft-iterations must be at least 1, got {self.raft_iterations}",
         )
 
 

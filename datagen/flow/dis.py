@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 
@@ -33,7 +35,7 @@ class Dis:
         solver = cv2.DISOpticalFlow.create(self._preset)
         solver.setFinestScale(self._finest)
         fields = []
-        for first, second in zip(grey, grey[1:], strict=False):
+        for first, second in pairwise(grey):
             full = solver.calc(first, second, None)  # type: ignore[call-overload]  # None: no start
             fields.append(cv2.resize(full, size, interpolation=cv2.INTER_AREA))
         return pack(np.stack(fields).transpose(0, 3, 1, 2), self.name)

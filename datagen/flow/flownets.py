@@ -23,11 +23,6 @@ LEVELS = (2, 3, 4, 5, 6)
 """Pyramid levels whose flow the training sees; level n has stride 2ⁿ."""
 
 
-def channels(base: int, width: float) -> int:
-    """Return the channels of a layer that has `base` at width 1: a multiple of 8, at least 8."""
-    return max(8, 8 * round(base * width / 8))
-
-
 def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, (kernel - 1) // 2),
@@ -51,11 +46,16 @@ def _upsample_flow() -> nn.ConvTranspose2d:
 
 
 class FlowNetS(nn.Module):
-    """Two images in, flow at a quarter of their size out."""
+    """Two images in, flow at a quarter of their size out.
+
+    `width` is a multiple of 1/8, so that every layer has a multiple of 8 channels.
+    """
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
-        c64, c128, c256, c512, c1024 = (channels(c, width) for c in (64, 128, 256, 512, 1024))
+        if width <= 0 or width * 8 % 1:
+            raise ValueError(f"FlowNetS's width must be a multiple of 1/8, got {width}")
+        c64, c128, c256, c512, c1024 = (int(c * width) for c in (64, 128, 256, 512, 1024))
         self.conv1 = _conv(6, c64, 7, 2)
         self.conv2 = _conv(c64, c128, 5, 2)
         self.conv3 = _conv(c128, c256, 5, 2)

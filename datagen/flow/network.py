@@ -1,0 +1,110 @@
+"""Flow by a network: weights from a file, whole clips in batches, any device and precision."""
+
+# T+1 frames give T fields, S side of the crop
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from datagen.config import FlowConfig
+from datagen.errors import BadInput
+from datagen.flow import flownets
+from datagen.flow.checkpoint import fill, read_checkpoint
+from datagen.flow.estimator import check_frames, pack
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class Network:
+    """An estimator around a module that maps uint8 frames [T+1,3,H,W] to flow [T,2,h,w] in px."""
+
+    def __init__(self, name: str, stride: int, module: nn.Module, device: str, batch: int) -> None:
+        self.name = name
+        self.stride = stride
+        self._module = module.eval().to(device)
+        self._device = device
+        self._batch = batch
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        """Return float16 [T,2,h,w]; see datagen.flow.estimator.Estimator."""
+        check_frames(frames)
+        images = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
+        fields = []
+        with torch.inference_mode():
+            for start in range(0, len(images) - 1, self._batch):
+                chunk = images[start : start + self._batch + 1].to(self._device)
+                fields.append(self._module(chunk).float().cpu())
+        return pack(torch.cat(fields).numpy(), self.name)
+
+
+class FlowNetSClip(nn.Module):
+    """FlowNetS over the consecutive pairs of a clip, as the public checkpoint wants its input."""
+
+    def __init__(self, network: flownets.FlowNetS, div_flow: float, dtype: torch.dtype) -> None:
+        super().__init__()
+        # channels_last is what oneDNN and cuDNN convolve fastest
+        self.network = network.to(memory_format=torch.channels_last).to(dtype)  # type: ignore[call-overload]
+        self.div_flow = div_flow
+        self.dtype = dtype
+        self.mean: Tensor
+        self.register_buffer("mean", torch.tensor(flownets.MEAN).view(1, 3, 1, 1))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Return flow [T,2,h,w] in pixels of frames uint8 [T+1,3,H,W]."""
+        images = (frames.float() / 255 - self.mean).to(self.dtype)
+        pairs = torch.cat((images[:-1], images[1:]), 1)
+        flow = self.network(pairs.contiguous(memory_format=torch.channels_last))
+        return flow.float() * self.div_flow
+
+
+def best_dtype(device: str) -> torch.dtype:
+    """Return bfloat16 where the device computes it natively, else float32."""
+    if device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    # oneDNN emulates bfloat16 slowly on processors without its instructions
+    return torch.bfloat16 if _cpu_has_bf16() else torch.float32
+
+
+def _cpu_has_bf16() -> bool:
+    check: Callable[[], bool] | None = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return check is not None and check()
+
+
+def load_network(cfg: FlowConfig, device: str) -> Network:
+    """Return the network that `cfg` names with its weights.
+
+    Raises:
+        BadInput: see datagen.flow.estimator.load_estimator.
+    """
+    dtype = best_dtype(device) if cfg.flow_dtype == "auto" else DTYPES[cfg.flow_dtype]
+    assert cfg.flow_weights is not None  # FlowConfig refuses
+    path = Path(cfg.flow_weights)
+    state, extras = read_checkpoint(path)
+    if cfg.flow == "flownets":
+        network = load_flownets(state, path)
+        div_flow = float(extras.get("div_flow", flownets.DIV_FLOW))
+        clip = FlowNetSClip(network, div_flow, dtype)
+        return Network("flownets", flownets.STRIDE, clip, device, batch=32)
+    raise NotImplementedError(cfg.flow)
+
+
+def load_flownets(state: dict[str, Tensor], path: Path) -> flownets.FlowNetS:
+    """Return the FlowNetS of the state's own width.
+
+    Raises:
+        BadInput: the state is another network's.
+    """
+    first = state.get("conv1.0.weight")
+    if first is None or first.ndim != 4 or first.shape[1] != 6:
+        raise BadInput(
+            f"{path} is not a checkpoint of FlowNetS (no conv1.0.weight for 6 channels): "
+            "give flownets_EPE1.951.pth or weights of datagen.flow.train, or name another --flow."
+        )
+    network = flownets.FlowNetS(flownets.width_of(state))
+    fill(network, state, path, "FlowNetS")
+    return network

@@ -1,0 +1,200 @@
+"""Estimators: the one call, FlowNetS's public layout, safe loading, plain refusals."""
+
+import pickle
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from datagen.config import FlowConfig
+from datagen.errors import BadInput
+from datagen.flow.checkpoint import read_checkpoint
+from datagen.flow.estimator import load_estimator
+from datagen.flow.flo import read_flo, write_flo
+from datagen.flow.flownets import FlowNetS
+
+
+def moving_frames(size: int, shift: tuple[float, float], count: int = 3) -> np.ndarray:
+    """Return a smooth random picture that moves by `shift` px (x, y) a frame: uint8 [n,S,S,3]."""
+    rng = np.random.default_rng(0)
+    noise = cv2.GaussianBlur(
+        rng.normal(size=(size + 64, size + 64, 3)).astype(np.float32), (0, 0), 3
+    )
+    picture = np.clip(128 + 300 * noise, 0, 255)
+    frames = []
+    for t in range(count):
+        move = np.float32([[1, 0, shift[0] * t - 32], [0, 1, shift[1] * t - 32]])
+        frames.append(cv2.warpAffine(picture, move, (size, size), flags=cv2.INTER_CUBIC))
+    return np.clip(np.stack(frames), 0, 255).round().astype(np.uint8)
+
+
+def test_dis_sees_a_shift_in_pixels_x_first() -> None:
+    frames = moving_frames(96, (2.5, -1.0))
+    estimator = load_estimator(FlowConfig())
+    flow = estimator(frames)
+    assert estimator.name == "dis"
+    assert flow.dtype == np.float16 and flow.shape == (2, 2, 24, 24)
+    inner = flow[:, :, 4:-4, 4:-4].astype(float)
+    assert np.allclose(np.median(inner, axis=(0, 2, 3)), (2.5, -1.0), atol=0.1)
+    assert np.array_equal(flow, estimator(frames))
+
+
+@pytest.mark.parametrize("size", [16, 37, 64])
+def test_dis_takes_any_size_and_flat_frames(size: int) -> None:
+    flow = load_estimator(FlowConfig())(np.full((2, size, size, 3), 90, np.uint8))
+    assert flow.shape == (1, 2, -(-size // 4), -(-size // 4))
+    assert not flow.any()
+
+
+@pytest.mark.parametrize(
+    ("frames", "words"),
+    [
+        (np.zeros((2, 32, 32, 3), np.float32), "float32"),
+        (np.zeros((2, 3, 32, 32), np.uint8), "[2, 3, 32, 32]"),
+        (np.zeros((1, 32, 32, 3), np.uint8), "two frames"),
+        (np.zeros((2, 8, 8, 3), np.uint8), "16 px"),
+        ([[0]], "list"),
+    ],
+)
+def test_wrong_frames_are_refused_in_one_sentence(frames: np.ndarray, words: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        load_estimator(FlowConfig())(frames)
+    assert words in str(refusal.value)
+    assert str(refusal.value).count("\n") == 0
+
+
+def test_flownets_has_the_public_checkpoints_layout() -> None:
+    with torch.device("meta"):
+        network = FlowNetS()
+    shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    assert len(shapes) == 33
+    assert sum(p.numel() for p in network.parameters()) == 38_675_536
+    convs = {
+        "conv1.0": (64, 6, 7, 7), "conv2.0": (128, 64, 5, 5), "conv3.0": (256, 128, 5, 5),
+        "conv3_1.0": (256, 256, 3, 3), "conv4.0": (512, 256, 3, 3), "conv4_1.0": (512, 512, 3, 3),
+        "conv5.0": (512, 512, 3, 3), "conv5_1.0": (512, 512, 3, 3),
+        "conv6.0": (1024, 512, 3, 3), "conv6_1.0": (1024, 1024, 3, 3),
+    }  # fmt: skip
+    expected: dict[str, tuple[int, ...]] = {f"{k}.weight": s for k, s in convs.items()}
+    expected |= {f"{k}.bias": s[:1] for k, s in convs.items()}
+    expected |= {
+        "deconv5.0.weight": (1024, 512, 4, 4), "deconv4.0.weight": (1026, 256, 4, 4),
+        "deconv3.0.weight": (770, 128, 4, 4), "deconv2.0.weight": (386, 64, 4, 4),
+        "predict_flow6.weight": (2, 1024, 3, 3), "predict_flow5.weight": (2, 1026, 3, 3),
+        "predict_flow4.weight": (2, 770, 3, 3), "predict_flow3.weight": (2, 386, 3, 3),
+        "predict_flow2.weight": (2, 194, 3, 3),
+    }  # fmt: skip
+    ups = ("6_to_5", "5_to_4", "4_to_3", "3_to_2")
+    expected |= {f"upsampled_flow{name}.weight": (2, 2, 4, 4) for name in ups}
+    assert shapes == expected
+
+
+def narrow(seed: int = 0, width: float = 0.125) -> FlowNetS:
+    torch.manual_seed(seed)
+    return FlowNetS(width)
+
+
+def save_public(path: Path, network: FlowNetS, **extras: object) -> Path:
+    """Save as FlowNetPytorch does."""
+    torch.save({"epoch": 3, "arch": "flownets", "state_dict": network.state_dict(),
+                "div_flow": 20.0, **extras}, path)  # fmt: skip
+    return path
+
+
+def test_flownets_from_a_file_equals_the_network_itself(tmp_path: Path) -> None:
+    network = narrow().eval()
+    path = save_public(tmp_path / "flownets.pth", network, best_EPE=np.float64(1.951))
+    estimator = load_estimator(FlowConfig(flow="flownets", flow_weights=path, flow_dtype="float32"))
+    frames = moving_frames(224, (1, 1))
+    flow = estimator(frames)
+    assert (estimator.name, estimator.stride) == ("flownets", 4)
+    assert flow.shape == (2, 2, 56, 56)
+    images = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255
+    images = images - torch.tensor([0.411, 0.432, 0.45]).view(1, 3, 1, 1)
+    with torch.no_grad():
+        expected = 20 * network(torch.cat((images[:-1], images[1:]), 1))
+    assert np.allclose(flow, expected.numpy(), atol=2e-3 * float(expected.abs().max()))
+
+
+def test_bfloat16_flow_is_as_good(tmp_path: Path) -> None:
+    path = save_public(tmp_path / "flownets.pth", narrow())
+    frames = moving_frames(64, (1, 1))
+    flows = [
+        load_estimator(FlowConfig(flow="flownets", flow_weights=path, flow_dtype=dtype))(frames)
+        for dtype in ("float32", "bfloat16")
+    ]
+    scale = float(np.abs(flows[0]).max())
+    assert np.abs(flows[0].astype(float) - flows[1]).max() < 0.05 * scale
+
+
+def test_flownets_takes_sizes_that_are_no_multiple_of_64() -> None:
+    network = narrow().eval()
+    for size in (16, 97, 100):
+        assert network(torch.zeros(1, 6, size, size)).shape[2:] == (-(-size // 4),) * 2
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (eval, ("1/0",))
+
+
+def test_a_checkpoint_with_code_is_refused_unrun(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.pth", tmp_path / "new.pth"
+    old.write_bytes(pickle.dumps({"state_dict": Bomb()}, protocol=2))
+    torch.save({"state_dict": Bomb()}, new)
+    for path in (old, new):
+        with pytest.raises(BadInput, match="code or objects"):
+            read_checkpoint(path)
+
+
+def test_bad_checkpoints_are_refused_in_one_sentence(tmp_path: Path) -> None:
+    def refusal(path: Path) -> str:
+        with pytest.raises(BadInput) as error:
+            load_estimator(FlowConfig(flow="flownets", flow_weights=path))
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    assert "no flow weights" in refusal(tmp_path / "absent.pth")
+    text = tmp_path / "text.pth"
+    text.write_text("hello")
+    assert str(text) in refusal(text)
+    whole = save_public(tmp_path / "whole.pth", narrow())
+    half = tmp_path / "half.pth"
+    half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    assert "broken" in refusal(half)
+    other = tmp_path / "other.pth"
+    torch.save(torch.nn.Linear(2, 2).state_dict(), other)
+    assert "FlowNetS" in refusal(other)
+    state = narrow().state_dict()
+    lacking = {key: value for key, value in state.items() if key != "deconv2.0.weight"}
+    torch.save(lacking, other)
+    assert "deconv2.0.weight" in refusal(other)
+    torch.save(state | {"deconv2.0.bias": torch.zeros(8)}, other)  # as NVIDIA's FlowNetS has
+    assert "deconv2.0.bias" in refusal(other)
+    torch.save(state | {"conv2.0.weight": torch.zeros(3, 3)}, other)
+    assert "conv2.0.weight" in refusal(other)
+    torch.save(state | {"conv2.0.weight": state["conv2.0.weight"] * float("nan")}, other)
+    assert "NaN" in refusal(other)
+    torch.save([1, 2], other)
+    assert "state dict" in refusal(other)
+
+
+def test_networks_without_weights_say_where_to_get_them() -> None:
+    for flow in ("flownets", "raft_small", "raft_large"):
+        with pytest.raises(ValueError, match=r"--flow-weights FILE .*\.pth of"):
+            FlowConfig(flow=flow)  # type: ignore[arg-type]
+
+
+def test_flo_files_round_trip_and_broken_ones_are_refused(tmp_path: Path) -> None:
+    flow = np.random.default_rng(0).normal(size=(5, 7, 2)).astype(np.float32)
+    path = tmp_path / "a.flo"
+    write_flo(path, flow)
+    assert np.array_equal(read_flo(path), flow)
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(BadInput, match="7x5"):
+        read_flo(path)
+    path.write_bytes(b"x")
+    with pytest.raises(BadInput, match=r"not a \.flo"):
+        read_flo(path)
