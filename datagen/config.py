@@ -115,9 +115,13 @@ class ClipsConfig:
     person_diagonal: float = 150.0
     """Diagonal of the visible-joint box in the crop, pixels at 224 (HMR's rule)."""
     jitter_translation: float = 20.0
-    """Crop shift per clip, uniform ± pixels at 224 (HMMR)."""
+    """Crop shift, uniform ± pixels at 224 (HMMR)."""
+    jitter_translation_step: float = 3.0
+    """Its change from frame to frame, uniform ± pixels at 224, within the same bounds (HMMR)."""
     jitter_scale: float = 0.3
-    """Crop scale per clip, uniform ± log2 (HMMR)."""
+    """Crop scale, uniform ± log2 (HMMR)."""
+    jitter_scale_step: float = 0.05
+    """Its change from frame to frame, uniform ± log2, within the same bounds (HMMR)."""
 
     def __post_init__(self) -> None:
         require(self.clip_length >= 2, f"--clip-length must be at least 2, got {self.clip_length}")
@@ -125,6 +129,20 @@ class ClipsConfig:
         for name in ("drop_occluded_keypoints", "total_occlusion"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"--{name.replace('_', '-')} must lie in [0, 1], got {value}")
+        require(
+            self.total_occlusion_max >= 1,
+            f"--total-occlusion-max must be at least 1, got {self.total_occlusion_max}",
+        )
+        require(
+            self.person_diagonal > 0,
+            f"--person-diagonal must be positive, got {self.person_diagonal}",
+        )
+        for name in ("translation", "translation_step", "scale", "scale_step"):
+            value = getattr(self, f"jitter_{name}")
+            require(
+                value >= 0,
+                f"--jitter-{name.replace('_', '-')} must not be negative, got {value}",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from datagen.flow.estimator import Estimator
 
 Line = dict[str, Any]
+Seconds = defaultdict[str, float]
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class ShardTask:
         from datagen.output import shard
         from datagen.output.statistics import Statistics
 
-        seconds: Counter[str] = Counter()
+        seconds: Seconds = defaultdict(float)
         statistics = Statistics()
         began = time.perf_counter()
         count = shard.write(self.path, self._records(statistics, seconds))
@@ -115,7 +116,9 @@ class ShardTask:
             "statistics": statistics.line(),
         }
 
-    def _records(self, statistics: Any, seconds: Counter[str]) -> Iterator[dict[str, Any]]:
+    def _records(
+        self, statistics: Any, seconds: defaultdict[str, float]
+    ) -> Iterator[dict[str, Any]]:
         from datagen.backgrounds.library import read_background
         from datagen.bodies.library import read_person
         from datagen.clips.compose import compose
@@ -147,7 +150,7 @@ class ShardTask:
 
 
 @contextmanager
-def clock(seconds: Counter[str], stage: str) -> Iterator[None]:
+def clock(seconds: Seconds, stage: str) -> Iterator[None]:
     """Add the block's wall time to `seconds[stage]`."""
     began = time.perf_counter()
     yield

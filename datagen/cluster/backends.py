@@ -119,8 +119,9 @@ class Ray:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray
+        import ray.exceptions
 
-        self.ray = ray
+        self.ray, self.errors = ray, ray.exceptions
         joins = self.cfg.address or os.environ.get("RAY_ADDRESS")
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "warning"}
         if not joins:
@@ -153,7 +154,7 @@ class Ray:
             task, tries = flight.pop(done)
             try:
                 outcome = self.ray.get(done)
-            except self.ray.exceptions.RayError as error:  # the worker or its node died
+            except self.errors.RayError as error:  # the worker or its node died
                 outcome = _died(task, error)
             if outcome.line is None and not outcome.bad_input and tries < TRIES:
                 submit(task, tries + 1)

@@ -13,7 +13,7 @@ import numpy as np
 
 from datagen.files import sha256
 from datagen.output import shard
-from datagen.output.layout import Layout, shard_name
+from datagen.output.layout import Layout
 
 Line = dict[str, Any]
 

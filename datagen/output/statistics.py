@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,8 @@ _KEYPOINTS = [record.JOINTS.index(name) for name in record.KEYPOINTS]
 class Statistics:
     """Running means over the clips of a shard."""
 
-    sums: Counter = field(default_factory=Counter)
-    people: Counter = field(default_factory=Counter)
+    sums: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    people: Counter[str] = field(default_factory=Counter)
     clips: int = 0
 
     def add(self, person: Person, clip: Clip, flow: np.ndarray) -> None:

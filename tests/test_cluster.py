@@ -1,0 +1,74 @@
+"""The three backends give the same outcomes, whatever happens to a worker."""
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datagen.cluster.backends import open_backend
+from datagen.config import ClusterConfig
+from datagen.errors import BadInput
+
+BACKENDS = ("serial", "processes", pytest.param("ray", marks=pytest.mark.slow))
+
+
+@dataclass(frozen=True)
+class Square:
+    """Squares a number; 3 is bad input, 5 fails, 7 kills its worker once."""
+
+    number: int
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return f"square{self.number}"
+
+    def __call__(self) -> dict[str, Any]:
+        if self.number == 3:
+            raise BadInput("three is not for squaring; use another number")
+        if self.number == 5:
+            raise RuntimeError("five always fails")
+        if self.number == 7 and not (flag := self.folder / "died").exists():
+            flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"square": self.number**2}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_task_comes_back_once(backend: str, tmp_path: Path) -> None:
+    numbers = [n for n in range(12) if backend != "serial" or n != 7]
+    cfg = ClusterConfig(backend=backend, workers=2)  # pyright: ignore[reportArgumentType]
+    with open_backend(cfg) as opened:
+        outcomes = {
+            outcome.task.name: outcome
+            for outcome in opened.run(Square(number, tmp_path) for number in numbers)
+        }
+    assert len(outcomes) == len(numbers)
+    for number in numbers:
+        outcome = outcomes[f"square{number}"]
+        if number == 3:
+            assert outcome.bad_input and "three" in outcome.reason and not outcome.trace
+        elif number == 5:
+            assert outcome.reason == "RuntimeError: five always fails"
+            assert "Traceback" in outcome.trace
+        else:
+            assert outcome.line == {"square": number**2}
+    assert (tmp_path / "died").exists() == (backend != "serial")
+
+
+def test_a_task_that_always_kills_its_worker_is_given_up(tmp_path: Path) -> None:
+    with open_backend(ClusterConfig(backend="processes", workers=1)) as opened:
+        (outcome,) = opened.run([Killer()])
+    assert outcome.line is None and "worker died" in outcome.reason
+
+
+@dataclass(frozen=True)
+class Killer:
+    name: str = "killer"
+
+    def __call__(self) -> dict[str, Any]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return {}

@@ -1,0 +1,114 @@
+"""Manifests, layout, fingerprint and guard: what makes a run resumable and refuses a mix."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from datagen.config import BackgroundsConfig, ClipsConfig, LaunchConfig, OutputConfig
+from datagen.errors import BadInput
+from datagen.files import sweep, whole
+from datagen.output import dataset, fingerprint
+from datagen.output.layout import Layout
+from datagen.output.manifest import Manifest
+
+
+def test_whole_leaves_nothing_behind_when_the_writer_fails(tmp_path: Path) -> None:
+    target = tmp_path / "a" / "file"
+    with pytest.raises(RuntimeError), whole(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert list(target.parent.iterdir()) == []
+    with whole(target) as temporary:
+        temporary.write_text("all")
+    assert target.read_text() == "all"
+
+
+def test_sweep_removes_what_a_killed_writer_left(tmp_path: Path) -> None:
+    (tmp_path / ".x.tar.123.tmp").write_text("half")
+    (tmp_path / "x.tar").write_text("whole")
+    sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.tar"]
+
+
+def test_manifest_survives_a_torn_last_line(tmp_path: Path) -> None:
+    manifest = Manifest(tmp_path / "m.jsonl")
+    assert manifest.lines() == []
+    manifest.append({"shard": 0, "clips": 1})
+    with open(manifest.path, "ab") as file:
+        file.write(b'{"shard": 1, "cl')
+    assert manifest.lines() == [{"shard": 0, "clips": 1}]
+    manifest.append({"shard": 1, "clips": 2})
+    manifest.append({"shard": 0, "clips": 3})
+    assert [line["shard"] for line in manifest.lines()] == [0, 1, 0]
+    assert manifest.latest("shard")[0]["clips"] == 3
+
+
+def test_manifests_lie_beside_a_folder_called_shards_and_inside_any_other() -> None:
+    assert Layout(Path("shards")).manifests == Path("manifests")
+    assert Layout(Path("a/shards")).library == Path("a/library")
+    assert Layout(Path("out/x")).manifests == Path("out/x/manifests")
+
+
+def test_fingerprint_ignores_how_many_and_where_but_no_option_that_decides_bytes() -> None:
+    base = LaunchConfig()
+    of = lambda cfg: fingerprint.digest(fingerprint.identity(cfg))  # noqa: E731
+    more = replace(base, output=OutputConfig(num_shards=9, out=Path("elsewhere")))
+    assert of(more) == of(base)
+    for changed in (
+        replace(base, output=OutputConfig(seed=1)),
+        replace(base, output=OutputConfig(clips_per_shard=3)),
+        replace(base, clips=ClipsConfig(clip_length=16)),
+        replace(base, backgrounds=BackgroundsConfig(segments_min=10)),
+    ):
+        assert of(changed) != of(base)
+
+
+def test_a_moved_folder_is_the_same_input_and_an_added_file_is_not(tmp_path: Path) -> None:
+    def of(folder: Path) -> str:
+        cfg = LaunchConfig(backgrounds=BackgroundsConfig(videos=folder))
+        return fingerprint.digest(fingerprint.identity(cfg))
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.mp4").write_bytes(b"123")
+    first = of(tmp_path / "a")
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert of(tmp_path / "b") == first
+    (tmp_path / "b" / "y.mp4").write_bytes(b"123")
+    assert of(tmp_path / "b") != first
+
+
+def test_guard_names_the_options_that_differ(tmp_path: Path) -> None:
+    cfg = LaunchConfig(output=OutputConfig(out=tmp_path, num_shards=1))
+    layout = Layout(tmp_path)
+    dataset.guard(layout, cfg)
+    dataset.write(layout, dataset.describe(cfg, "dis", 4, 0))
+    dataset.guard(layout, replace(cfg, output=replace(cfg.output, num_shards=5)))
+    with pytest.raises(BadInput, match=r"clips\.occluders: True → False"):
+        dataset.guard(layout, replace(cfg, clips=ClipsConfig(occluders=False)))
+
+
+def test_guard_refuses_shards_of_unknown_origin(tmp_path: Path) -> None:
+    (tmp_path / "shard-000000.tar").write_bytes(b"")
+    with pytest.raises(BadInput, match=r"no dataset\.json"):
+        dataset.guard(Layout(tmp_path), LaunchConfig())
+
+
+def test_dataset_json_is_named_when_missing_or_damaged(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"holds no dataset\.json"):
+        dataset.read(Layout(tmp_path))
+    (tmp_path / "dataset.json").write_text('{"half')
+    with pytest.raises(BadInput, match="damaged"):
+        dataset.read(Layout(tmp_path))
+
+
+def test_dataset_json_says_all_the_trainer_needs() -> None:
+    content = json.loads(json.dumps(dataset.describe(LaunchConfig(), "dis", 4, 12)))
+    assert len(content["joints"]) == 38 and len(content["keypoints"]) == 12
+    assert [content["joints"][i] for i in content["evaluation_joints"][:2]] == [
+        "lsp_right_ankle",
+        "lsp_right_knee",
+    ]
+    mirror = content["mirror"]
+    assert [mirror[i] for i in mirror] == list(range(38))
