@@ -1,0 +1,116 @@
+"""SURREAL's camera, as a proper right-handed one: where the body stands and how it is seen.
+
+World: y up, metres (the frame of `datagen.bodies.motion`). Camera: OpenCV's, x right, y down,
+z forward. Pixels: centres at integer coordinates. SURREAL's own extrinsics have determinant -1, so
+its pictures are mirrored against its labels; these have determinant +1 and nothing is mirrored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from datagen.config import BodiesConfig
+
+NEAR, FAR = 0.1, 100.0
+"""Depths that are drawn, metres (0.1 is SURREAL's clip_start)."""
+
+CLOSEST_START = 3.5
+"""Least depth of the first frame's pelvis, metres: a person of 2 m just fills the picture."""
+
+CLOSEST = 2.0
+"""The pelvis should not come nearer than this during a clip, metres."""
+
+YAW_TRIES = 16
+"""Yaws drawn in search of one along which the body does not walk through the camera."""
+
+R_CAMERA_WORLD = np.diag([1.0, -1.0, -1.0])
+"""A level camera that looks along the world's -z: a body of zero yaw faces it."""
+
+
+@dataclass(frozen=True)
+class View:
+    """How a clip is seen: the body's yaw about the world's up axis and its first depth."""
+
+    yaw: float
+    """Radians, counter-clockwise as seen from above."""
+    depth: float
+    """Depth of the first frame's pelvis, metres."""
+
+    @property
+    def rotation(self) -> np.ndarray:
+        """Rotation [3,3] from the world's axes to the camera's, body yaw included."""
+        return R_CAMERA_WORLD @ Rotation.from_rotvec([0.0, self.yaw, 0.0]).as_matrix()
+
+
+def intrinsics(cfg: BodiesConfig) -> np.ndarray:
+    """Return K float32 [3,3]: square pixels, no skew, principal point at (width/2, height/2)."""
+    k = [[cfg.focal, 0, cfg.width / 2], [0, cfg.focal, cfg.height / 2], [0, 0, 1]]
+    return np.array(k, np.float32)
+
+
+def draw_view(cfg: BodiesConfig, trans: np.ndarray, rng: np.random.Generator) -> View:
+    """Draw yaw uniformly and depth from N(depth_mean, depth_std), as SURREAL does (spec 3.1).
+
+    A sequence that would run into the camera draws its yaw again; SURREAL lets it run through.
+
+    Args:
+        trans: the clip's translations [T,3], world, metres.
+    """
+    depth = max(CLOSEST_START, rng.normal(cfg.depth_mean, cfg.depth_std))
+    views = [View(yaw, depth) for yaw in rng.uniform(0, 2 * np.pi, YAW_TRIES)]
+    nearest = [float(((trans - trans[0]) @ view.rotation[2]).min() + depth) for view in views]
+    for view, near in zip(views, nearest, strict=True):
+        if near >= CLOSEST:
+            return view
+    return views[int(np.argmax(nearest))]
+
+
+def into_camera(
+    view: View, pose: np.ndarray, trans: np.ndarray, pelvis: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Move a body of the world into the camera's frame, its first pelvis centred at `view.depth`.
+
+    SMPL turns a body about its rest pelvis, not about the origin, so a rotation of the world is a
+    rotation of `pose` and a correction of `trans`.
+
+    Args:
+        pose: axis-angle [T,72], world.
+        trans: SMPL's translation [T,3], world, metres.
+        pelvis: rest position of this shape's pelvis [3], metres.
+
+    Returns:
+        (pose float32 [T,72], trans float32 [T,3]) such that SMPL's forward pass gives vertices and
+        joints in the camera's frame.
+    """
+    turn = Rotation.from_matrix(view.rotation)
+    orient = (turn * Rotation.from_rotvec(pose[:, :3])).as_rotvec()
+    centre = np.array([0.0, 0.0, view.depth])
+    moved = turn.apply(trans.astype(np.float64) - trans[0]) + centre - pelvis
+    pose = np.concatenate([orient, pose[:, 3:]], axis=1)
+    return pose.astype(np.float32), moved.astype(np.float32)
+
+
+def project(points: np.ndarray, camera: np.ndarray) -> np.ndarray:
+    """Project camera-frame points [...,3] to pixels [...,2] by K [3,3]; no distortion."""
+    seen = points @ camera.T
+    return seen[..., :2] / seen[..., 2:]
+
+
+def clip_matrix(camera: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Return OpenGL's clip matrix float32 [4,4] of camera-frame points.
+
+    Rows of the window run down like those of the image, so what is read back needs no flip.
+    """
+    clip = np.zeros((4, 4), np.float32)
+    clip[:2, :3] = camera[:2] * 2
+    clip[:2, 2] += 1  # pixel centres: integers here, halves in OpenGL
+    clip[0] /= width
+    clip[1] /= height
+    clip[:2, 2] -= 1
+    clip[2, 2] = (FAR + NEAR) / (FAR - NEAR)
+    clip[2, 3] = -2 * FAR * NEAR / (FAR - NEAR)
+    clip[3, 2] = 1
+    return clip

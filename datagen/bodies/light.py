@@ -1,0 +1,73 @@
+"""SURREAL's light: nine spherical-harmonics coefficients, no shadows, applied per vertex.
+
+The formula is that of SURREAL's `sh.osl` (Ramamoorthi & Hanrahan's irradiance, spec section 3.1);
+Blender evaluates it in linear light and encodes the result as sRGB, and so does the renderer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+C1, C2, C3, C4, C5 = 0.429043, 0.511664, 0.743125, 0.886227, 0.247708
+
+R_LIGHT_CAMERA = np.array([[0.0, 0.0, -1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
+"""SURREAL's world axes, in which its light is fixed, from the camera's: x to the camera, y down.
+(Improper, as SURREAL's camera is; for the light this means only which side is called which.)"""
+
+
+def draw_light(rng: np.random.Generator) -> np.ndarray:
+    """Draw coefficients float32 [9] in the order L00 L1-1 L10 L11 L2-2 L2-1 L20 L21 L22.
+
+    As SURREAL: each 0.7·U(-1,1), but the ambient one 0.5 + 0.9·U(0,1), and the one along y
+    -0.7·U(0,1), so that light comes from above.
+    """
+    light = 0.7 * rng.uniform(-1, 1, 9)
+    light[0] = 0.5 + 0.9 * rng.uniform()
+    light[1] = -0.7 * rng.uniform()
+    return light.astype(np.float32)
+
+
+def shade(normals: np.ndarray, light: np.ndarray) -> np.ndarray:
+    """Return the factor [...] by which the light multiplies the surface's linear colour, >= 0.
+
+    Args:
+        normals: unit normals [...,3] in the camera's frame.
+        light: coefficients [9] of `draw_light`.
+    """
+    l00, l1m1, l10, l11, l2m2, l2m1, l20, l21, l22 = (float(c) for c in light)
+    square = np.array(  # n·square·n + 2 C2 linear·n + constant, in the light's axes
+        [
+            [C1 * l22, C1 * l2m2, C1 * l21],
+            [C1 * l2m2, -C1 * l22, C1 * l2m1],
+            [C1 * l21, C1 * l2m1, C3 * l20],
+        ]
+    )
+    linear = np.array([l11, l1m1, l10])
+    square = (R_LIGHT_CAMERA.T @ square @ R_LIGHT_CAMERA).astype(normals.dtype)
+    linear = (2 * C2 * linear @ R_LIGHT_CAMERA).astype(normals.dtype)
+    factor = ((normals @ square + linear) * normals).sum(-1)
+    return np.maximum(factor + np.asarray(C4 * l00 - C5 * l20, normals.dtype), 0)
+
+
+class Normals:
+    """Vertex normals of one triangle list, for any number of poses."""
+
+    def __init__(self, faces: np.ndarray, num_vertices: int) -> None:
+        self.faces = faces
+        count = len(faces)
+        ones = np.ones(3 * count, np.float32)
+        columns = np.repeat(np.arange(count), 3)
+        self._gather = csr_matrix((ones, (faces.ravel(), columns)), (num_vertices, count))
+
+    def __call__(self, vertices: np.ndarray) -> np.ndarray:
+        """Return unit normals float32 [V,3], outward, of vertices [V,3]; area-weighted means."""
+        a, b, c = (vertices[self.faces[:, corner]] for corner in range(3))
+        u, v = b - a, c - a
+        across = np.empty_like(u)
+        across[:, 0] = u[:, 1] * v[:, 2] - u[:, 2] * v[:, 1]
+        across[:, 1] = u[:, 2] * v[:, 0] - u[:, 0] * v[:, 2]
+        across[:, 2] = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
+        normals = self._gather @ across
+        length = np.sqrt(np.einsum("vi,vi->v", normals, normals))
+        return normals / np.maximum(length, 1e-20)[:, None]

@@ -1,0 +1,334 @@
+"""Draw a person: colour, mask, depth and exact surface flow of a clip, in one pass a frame.
+
+The context is pyrender's (EGL, or OSMesa where EGL is missing). Its renderer is not: pyrender
+rebuilds and uploads a mesh per frame, lights it per pixel and blends silhouettes by multisampling,
+while a clip here uploads its triangles, its texture and all its frames' vertices once, is shaded
+per vertex (`datagen.bodies.light`), and is drawn without anti-aliasing, as SURREAL was. Colour and
+flow are two targets of the same draw call, and only the person's bounding box is read back.
+`benchmarks/render.py` measures what this saves.
+
+T frames, V vertices, U corners (vertices split where the texture has a seam), H W pixels.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from datagen.bodies.camera import FAR, NEAR, clip_matrix
+
+CHUNK = 50
+"""Frames uploaded at a time. Also OSMesa's context is replaced that often: it leaks about 3.3 MB
+per frame."""
+
+VERTEX_SHADER = """
+#version 330 core
+layout(location = 0) in vec4 now;    // camera frame, metres; w: light factor
+layout(location = 1) in vec3 next;   // the same point one frame later
+layout(location = 2) in vec2 uv;
+layout(location = 3) in vec3 colour;
+uniform mat4 clip;
+out vec3 at_now, at_next, tint;
+out vec2 at_uv;
+void main() {
+    gl_Position = clip * vec4(now.xyz, 1.0);
+    at_now = now.xyz;
+    at_next = next;
+    tint = colour * now.w;
+    at_uv = uv;
+}
+"""
+
+FRAGMENT_SHADER = """
+#version 330 core
+in vec3 at_now, at_next, tint;
+in vec2 at_uv;
+uniform sampler2D skin;              // sRGB, so a look-up gives linear light
+uniform vec2 focal;
+layout(location = 0) out vec4 colour;
+layout(location = 1) out vec4 motion;  // u, v in pixels; depth in metres
+vec2 seen(vec3 p) { return focal * p.xy / max(p.z, NEAREST); }
+void main() {
+    vec3 light = clamp(texture(skin, at_uv).rgb * tint, 0.0, 1.0);
+    vec3 dark = 12.92 * light, bright = 1.055 * pow(light, vec3(1.0 / 2.4)) - 0.055;
+    colour = vec4(mix(dark, bright, step(vec3(0.0031308), light)), 1.0);
+    motion = vec4(seen(at_next) - seen(at_now), at_now.z, 1.0);
+}
+""".replace("NEAREST", str(NEAR))
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A body's triangles and their look; `texture` holds for all frames of a clip."""
+
+    faces: np.ndarray
+    """int [F,3], vertices of each triangle."""
+    texture: np.ndarray
+    """uint8 [h,w,3] sRGB, row 0 at v = 1; [1,1,3] if the body has no uv."""
+    uv: np.ndarray | None = None
+    """float [U,2] in [0,1], v up, or None: texture coordinates."""
+    face_uv: np.ndarray | None = None
+    """int [F,3] into uv."""
+    colours: np.ndarray | None = None
+    """float [V,3] linear in [0,1], multiplied with the texture, or None."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One frame as drawn; everything is 0 where no person is."""
+
+    rgb: np.ndarray
+    """uint8 [H,W,3] sRGB."""
+    depth: np.ndarray
+    """float32 [H,W] metres; > 0 is the person's mask."""
+    flow: np.ndarray
+    """float32 [H,W,2], (x, y) pixels by which the surface point seen here moves to the next."""
+
+    @property
+    def mask(self) -> np.ndarray:
+        """bool [H,W]: where the person is."""
+        return self.depth > 0
+
+
+class Renderer:
+    """Draws clips of one camera; make one per process and keep it.
+
+    Args:
+        camera: K [3,3].
+        width, height: of the pictures, pixels.
+    """
+
+    def __init__(self, camera: np.ndarray, width: int, height: int) -> None:
+        self.camera, self.width, self.height = camera, width, height
+        self._open()
+
+    def render(
+        self, surface: Surface, vertices: np.ndarray, shades: np.ndarray
+    ) -> Iterator[Picture]:
+        """Yield a picture for each frame; the last one's flow is zero.
+
+        Args:
+            surface: triangles and look.
+            vertices: float32 [T,V,3], camera frame, metres.
+            shades: float32 [T,V], the light's factor at each vertex (`datagen.bodies.light`).
+        """
+        corners, triangles = split_at_seams(surface)
+        frames = len(vertices)
+        for start in range(0, frames, CHUNK):
+            if start and self.backend == "osmesa":
+                self._close()
+                self._open()
+            self._platform.make_current()
+            if start == 0 or self.backend == "osmesa":
+                self._upload_surface(surface, corners, triangles)
+            stop = min(start + CHUNK, frames)
+            last = min(stop, frames - 1)  # the frame after the chunk, or the clip's last again
+            picked = np.empty((stop - start + 1, len(corners), 4), np.float32)
+            picked[:-1, :, :3] = vertices[start:stop, corners]
+            picked[:-1, :, 3] = shades[start:stop, corners]
+            picked[-1, :, :3] = vertices[last, corners]
+            self._upload_vertices(picked)
+            for frame in range(stop - start):
+                yield self._draw(frame, len(corners), triangles.size, vertices[start + frame])
+        if self.backend == "osmesa":
+            self._close()
+            self._open()
+
+    def close(self) -> None:
+        """Free the context."""
+        self._close()
+
+    def _open(self) -> None:
+        """Make the context, the program and the two-target frame buffer."""
+        self.backend, self._platform = open_platform(self.width, self.height)
+        from OpenGL import GL as gl
+        from OpenGL.GL import shaders
+
+        self._gl: Any = gl
+        self.driver = gl.glGetString(gl.GL_RENDERER).decode()
+        self._vertex_array = gl.glGenVertexArrays(1)
+        gl.glBindVertexArray(self._vertex_array)
+        self._program = shaders.compileProgram(
+            shaders.compileShader(VERTEX_SHADER, gl.GL_VERTEX_SHADER),
+            shaders.compileShader(FRAGMENT_SHADER, gl.GL_FRAGMENT_SHADER),
+        )
+        self._indices, self._vertices, self._uv, self._colours = (
+            int(b) for b in gl.glGenBuffers(4)
+        )
+        self._skin = gl.glGenTextures(1)
+        self._frame_buffer = gl.glGenFramebuffers(1)
+        gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, self._frame_buffer)
+        targets = {
+            gl.GL_COLOR_ATTACHMENT0: gl.GL_RGBA8,
+            gl.GL_COLOR_ATTACHMENT1: gl.GL_RGBA32F,
+            gl.GL_DEPTH_ATTACHMENT: gl.GL_DEPTH_COMPONENT24,
+        }
+        for place, kind in targets.items():
+            buffer = gl.glGenRenderbuffers(1)
+            gl.glBindRenderbuffer(gl.GL_RENDERBUFFER, buffer)
+            gl.glRenderbufferStorage(gl.GL_RENDERBUFFER, kind, self.width, self.height)
+            gl.glFramebufferRenderbuffer(gl.GL_FRAMEBUFFER, place, gl.GL_RENDERBUFFER, buffer)
+        gl.glDrawBuffers(2, [gl.GL_COLOR_ATTACHMENT0, gl.GL_COLOR_ATTACHMENT1])
+        complete = gl.glCheckFramebufferStatus(gl.GL_FRAMEBUFFER)
+        if complete != gl.GL_FRAMEBUFFER_COMPLETE:
+            raise RuntimeError(f"{self.driver} cannot draw into two targets (status {complete})")
+        gl.glViewport(0, 0, self.width, self.height)
+        gl.glEnable(gl.GL_DEPTH_TEST)
+        gl.glDisable(gl.GL_CULL_FACE)
+        gl.glDisable(gl.GL_DITHER)
+        gl.glClearColor(0, 0, 0, 0)
+        gl.glPixelStorei(gl.GL_PACK_ALIGNMENT, 1)
+        gl.glPixelStorei(gl.GL_UNPACK_ALIGNMENT, 1)
+        gl.glUseProgram(self._program)
+        clip = clip_matrix(self.camera, self.width, self.height)
+        gl.glUniformMatrix4fv(gl.glGetUniformLocation(self._program, "clip"), 1, gl.GL_TRUE, clip)
+        gl.glUniform2f(
+            gl.glGetUniformLocation(self._program, "focal"), self.camera[0, 0], self.camera[1, 1]
+        )
+
+    def _close(self) -> None:
+        self._platform.delete_context()
+
+    def _upload_surface(self, surface: Surface, corners: np.ndarray, triangles: np.ndarray) -> None:
+        """Upload what holds for a whole clip: triangles, texture, texture coordinates, colours."""
+        gl = self._gl
+        gl.glBindBuffer(gl.GL_ELEMENT_ARRAY_BUFFER, self._indices)
+        gl.glBufferData(gl.GL_ELEMENT_ARRAY_BUFFER, triangles.nbytes, triangles, gl.GL_STATIC_DRAW)
+        fixed = {2: (self._uv, surface.uv), 3: (self._colours, surface.colours)}
+        for place, (buffer, values) in fixed.items():
+            if values is None:
+                gl.glDisableVertexAttribArray(place)
+                gl.glVertexAttrib3f(place, 1, 1, 1)
+                continue
+            if place == 3:
+                values = values[corners]
+            values = np.ascontiguousarray(values, np.float32)
+            gl.glBindBuffer(gl.GL_ARRAY_BUFFER, buffer)
+            gl.glBufferData(gl.GL_ARRAY_BUFFER, values.nbytes, values, gl.GL_STATIC_DRAW)
+            gl.glEnableVertexAttribArray(place)
+            gl.glVertexAttribPointer(place, values.shape[1], gl.GL_FLOAT, gl.GL_FALSE, 0, None)
+        texture = np.ascontiguousarray(surface.texture[::-1])  # OpenGL's v runs up
+        gl.glBindTexture(gl.GL_TEXTURE_2D, self._skin)
+        gl.glTexImage2D(
+            gl.GL_TEXTURE_2D, 0, gl.GL_SRGB8, texture.shape[1], texture.shape[0], 0,
+            gl.GL_RGB, gl.GL_UNSIGNED_BYTE, texture,
+        )  # fmt: skip
+        # A person is about a quarter of a texture's size: two mip levels keep stripes from
+        # flickering, more would bleed across the seams.
+        gl.glTexParameteri(gl.GL_TEXTURE_2D, gl.GL_TEXTURE_MAX_LEVEL, 2)
+        gl.glTexParameteri(gl.GL_TEXTURE_2D, gl.GL_TEXTURE_MIN_FILTER, gl.GL_LINEAR_MIPMAP_LINEAR)
+        gl.glTexParameteri(gl.GL_TEXTURE_2D, gl.GL_TEXTURE_MAG_FILTER, gl.GL_LINEAR)
+        gl.glGenerateMipmap(gl.GL_TEXTURE_2D)
+
+    def _upload_vertices(self, picked: np.ndarray) -> None:
+        """Upload a chunk's corners float32 [frames + 1, U, 4]."""
+        gl = self._gl
+        gl.glBindBuffer(gl.GL_ARRAY_BUFFER, self._vertices)
+        gl.glBufferData(gl.GL_ARRAY_BUFFER, picked.nbytes, picked, gl.GL_STREAM_DRAW)
+        gl.glEnableVertexAttribArray(0)
+        gl.glEnableVertexAttribArray(1)
+
+    def _draw(self, frame: int, corners: int, indices: int, vertices: np.ndarray) -> Picture:
+        """Draw a frame of the uploaded chunk and read the person's bounding box back."""
+        gl = self._gl
+        stride = 16
+        for place, size, ahead in ((0, 4, 0), (1, 3, 1)):
+            offset = ctypes.c_void_p((frame + ahead) * corners * stride)
+            gl.glVertexAttribPointer(place, size, gl.GL_FLOAT, gl.GL_FALSE, stride, offset)
+        gl.glClear(gl.GL_COLOR_BUFFER_BIT | gl.GL_DEPTH_BUFFER_BIT)
+        gl.glDrawElements(gl.GL_TRIANGLES, indices, gl.GL_UNSIGNED_INT, None)
+
+        rgb = np.zeros((self.height, self.width, 3), np.uint8)
+        depth = np.zeros((self.height, self.width), np.float32)
+        flow = np.zeros((self.height, self.width, 2), np.float32)
+        left, top, right, bottom = bounding_box(vertices, self.camera, self.width, self.height)
+        if left < right and top < bottom:
+            box = np.s_[top:bottom, left:right]
+            rgb[box] = self._read(0, left, top, right, bottom, gl.GL_RGB, np.uint8, 3)
+            motion = self._read(1, left, top, right, bottom, gl.GL_RGB, np.float32, 3)
+            flow[box] = motion[..., :2]
+            depth[box] = motion[..., 2]
+        return Picture(rgb, depth, flow)
+
+    def _read(
+        self, target: int, left: int, top: int, right: int, bottom: int, layout: int,
+        dtype: type, channels: int,
+    ) -> np.ndarray:  # fmt: skip
+        gl = self._gl
+        kind = gl.GL_UNSIGNED_BYTE if dtype == np.uint8 else gl.GL_FLOAT
+        out = np.empty((bottom - top, right - left, channels), dtype)
+        gl.glReadBuffer(gl.GL_COLOR_ATTACHMENT0 + target)
+        gl.glReadPixels(left, top, right - left, bottom - top, layout, kind, out)
+        return out
+
+
+def split_at_seams(surface: Surface) -> tuple[np.ndarray, np.ndarray]:
+    """Return (corners int [U], triangles uint32 [F,3]): the vertex of each corner, and triangles
+    over corners. Without uv the corners are the vertices."""
+    if surface.uv is None or surface.face_uv is None:
+        count = int(surface.faces.max()) + 1
+        return np.arange(count), np.ascontiguousarray(surface.faces, np.uint32)
+    corners = np.zeros(len(surface.uv), np.int64)
+    corners[surface.face_uv.ravel()] = surface.faces.ravel()
+    return corners, np.ascontiguousarray(surface.face_uv, np.uint32)
+
+
+def bounding_box(
+    vertices: np.ndarray, camera: np.ndarray, width: int, height: int
+) -> tuple[int, int, int, int]:
+    """Return (left, top, right, bottom) of the pixels that vertices [V,3] may cover; exclusive."""
+    z = vertices[:, 2]
+    if z.max() <= NEAR or z.min() >= FAR:
+        return 0, 0, 0, 0
+    if z.min() <= NEAR:  # part of it is behind the camera: the projected box says nothing
+        return 0, 0, width, height
+    x = camera[0, 0] * vertices[:, 0] / z + camera[0, 2]
+    y = camera[1, 1] * vertices[:, 1] / z + camera[1, 2]
+    left, top = max(0, int(x.min()) - 1), max(0, int(y.min()) - 1)
+    return left, top, min(width, int(x.max()) + 3), min(height, int(y.max()) + 3)
+
+
+def open_platform(width: int, height: int) -> tuple[str, Any]:
+    """Return (name, pyrender platform) with a current context: EGL, or else OSMesa.
+
+    PYOPENGL_PLATFORM chooses one of them; otherwise EGL is tried first. RuntimeError with the
+    command that mends it if neither starts.
+    """
+    os.environ.setdefault("LP_NUM_THREADS", "1")  # one core a worker; threads only wait here
+    chosen = os.environ.get("PYOPENGL_PLATFORM")
+    failures = []
+    for name in (chosen,) if chosen else ("egl", "osmesa"):
+        os.environ["PYOPENGL_PLATFORM"] = name  # read when OpenGL is imported
+        try:
+            return name, _start(name, width, height)
+        except (ImportError, AttributeError, AssertionError, RuntimeError, ValueError) as error:
+            failures.append(f"{name}: {type(error).__name__} {error}")
+        for module in [m for m in sys.modules if m.split(".")[0] in ("OpenGL", "pyrender")]:
+            del sys.modules[module]  # they were imported for the platform that failed
+        del os.environ["PYOPENGL_PLATFORM"]
+    raise RuntimeError(
+        f"no OpenGL without a display ({'; '.join(failures)}): "
+        "install Mesa's EGL (apt install libegl1 libgl1-mesa-dri) or OSMesa (libosmesa6)"
+    )
+
+
+def _start(name: str, width: int, height: int) -> Any:
+    np.infty = np.inf  # type: ignore[attr-defined]  # pyrender 0.1.45 is older than numpy 2
+    if name == "egl":
+        from pyrender.platforms import egl
+
+        device = egl.get_device_by_index(int(os.environ.get("EGL_DEVICE_ID", "0")))
+        platform = egl.EGLPlatform(width, height, device=device)
+    else:
+        from pyrender.platforms.osmesa import OSMesaPlatform
+
+        platform = OSMesaPlatform(width, height)
+    platform.init_context()
+    platform.make_current()
+    return platform

@@ -1,0 +1,180 @@
+"""The renderer against the projected mesh, against ray casting, and against the texture itself."""
+
+import cv2
+import numpy as np
+import pytest
+from toy_person import checks, lump, tumble
+
+from datagen.bodies.camera import intrinsics, project
+from datagen.bodies.light import Normals, draw_light, shade
+from datagen.bodies.render import Renderer, Surface, bounding_box
+from datagen.bodies.surface_flow import decode_flow, encode_flow, surface_flow
+from datagen.config import BodiesConfig
+
+K = intrinsics(BodiesConfig())
+T = 12
+
+
+@pytest.fixture(scope="module")
+def renderer():
+    return Renderer(K, 320, 240)
+
+
+@pytest.fixture(scope="module")
+def scene():
+    vertices, faces, uv, face_uv = lump()
+    clip = tumble(vertices, T)
+    return clip, Surface(faces, checks(), uv, face_uv)
+
+
+@pytest.fixture(scope="module")
+def pictures(renderer, scene):
+    clip, surface = scene
+    return list(renderer.render(surface, clip, np.ones(clip.shape[:2], np.float32)))
+
+
+def silhouette(vertices, faces):
+    """Fill every projected triangle with OpenCV, at 16 times the resolution."""
+    scale = 16
+    image = np.zeros((240 * scale, 320 * scale), np.uint8)
+    corners = (project(vertices, K)[faces] + 0.5) * scale - 0.5
+    for triangle in np.rint(corners).astype(np.int32):
+        cv2.fillConvexPoly(image, triangle, 1)
+    return image[scale // 2 :: scale, scale // 2 :: scale].astype(bool)
+
+
+def test_mask_is_the_projected_silhouette(scene, pictures):
+    clip, surface = scene
+    for vertices, picture in zip(clip, pictures, strict=True):
+        wanted = silhouette(vertices, surface.faces)
+        overlap = (wanted & picture.mask).sum() / (wanted | picture.mask).sum()
+        assert overlap > 0.99
+
+
+def test_depth_and_flow_equal_ray_casting(scene, pictures):
+    clip, surface = scene
+    for t in (0, 5, 10):
+        ys, xs = np.nonzero(pictures[t].mask)
+        some = np.random.default_rng(t).choice(len(xs), 150, replace=False)
+        pixels = np.c_[xs, ys][some]
+        flow, depth = surface_flow(pixels, surface.faces, clip[t], clip[t + 1], K)
+        drawn = pictures[t].flow[pixels[:, 1], pixels[:, 0]]
+        seen = np.isfinite(depth)
+        assert seen.mean() > 0.95  # a border pixel's ray may just miss
+        np.testing.assert_allclose(
+            pictures[t].depth[pixels[:, 1], pixels[:, 0]][seen], depth[seen], atol=2e-3
+        )
+        error = np.linalg.norm(drawn - flow, axis=1)[seen]
+        assert np.median(error) < 1e-3 and np.quantile(error, 0.97) < 0.02
+    assert not pictures[-1].flow.any()
+
+
+def test_warping_by_the_flow_gives_the_same_colours(scene, pictures):
+    x, y = np.meshgrid(np.arange(320, dtype=np.float32), np.arange(240, dtype=np.float32))
+    for now, later in zip(pictures[:-1], pictures[1:], strict=True):
+        at = (x + now.flow[..., 0], y + now.flow[..., 1])
+        warped = cv2.remap(later.rgb, *at, cv2.INTER_LINEAR)
+        still_seen = cv2.remap(later.mask.astype(np.float32), *at, cv2.INTER_LINEAR) == 1
+        inside = now.mask & still_seen
+        assert inside.sum() > 0.8 * now.mask.sum()
+        error = np.abs(warped.astype(int) - now.rgb)[inside]
+        assert np.median(error) <= 2 and error.mean() < 4
+
+
+def test_still_body_has_no_flow(renderer, scene):
+    clip, surface = scene
+    still = np.repeat(clip[:1], 3, axis=0)
+    for picture in renderer.render(surface, still, np.ones(still.shape[:2], np.float32)):
+        assert picture.mask.any() and not picture.flow.any()
+
+
+def test_colour_is_texture_times_light_in_linear_light(renderer, scene):
+    clip, surface = scene
+    grey = Surface(surface.faces, np.full((8, 8, 3), 188, np.uint8), surface.uv, surface.face_uv)
+    for factor in (0.25, 1.0, 1.5):
+        shades = np.full((1, clip.shape[1]), factor, np.float32)
+        picture = next(renderer.render(grey, clip[:1], shades))
+        linear = ((188 / 255 + 0.055) / 1.055) ** 2.4 * factor
+        wanted = 255 * (1.055 * min(linear, 1) ** (1 / 2.4) - 0.055)
+        assert np.abs(picture.rgb[picture.mask].astype(float) - wanted).max() <= 1
+
+
+def test_texture_is_neither_mirrored_nor_upside_down(renderer):
+    # A quad before the camera, uv as the picture: u right, v up.
+    quad = np.array([[[-1, -0.7, 6], [1, -0.7, 6], [1, 0.7, 6], [-1, 0.7, 6]]], np.float32)
+    uv = np.array([[0, 1], [1, 1], [1, 0], [0, 0]], np.float32)
+    faces = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
+    texture = np.zeros((64, 64, 3), np.uint8)
+    texture[:32, :32] = (255, 0, 0)  # red at the top left
+    texture[32:, 32:] = (0, 0, 255)  # blue at the bottom right
+    picture = next(renderer.render(Surface(faces, texture, uv, faces), quad, np.ones((1, 4))))
+    assert tuple(picture.rgb[80, 90]) == (255, 0, 0)
+    assert tuple(picture.rgb[160, 230]) == (0, 0, 255)
+    assert tuple(picture.rgb[160, 90]) == (0, 0, 0)
+
+
+def test_vertex_colours_without_uv(renderer):
+    vertices, faces, _, _ = lump()
+    clip = tumble(vertices, 1)
+    colours = np.broadcast_to(np.float32([0.2140, 1, 0]), vertices.shape)
+    surface = Surface(faces, np.full((1, 1, 3), 255, np.uint8), colours=colours)
+    picture = next(renderer.render(surface, clip, np.ones(clip.shape[:2], np.float32)))
+    assert (np.abs(picture.rgb[picture.mask].astype(int) - (127, 255, 0)) <= 1).all()
+
+
+def test_rendering_twice_gives_equal_pictures(renderer, scene, pictures):
+    clip, surface = scene
+    again = renderer.render(surface, clip, np.ones(clip.shape[:2], np.float32))
+    for one, two in zip(pictures, again, strict=True):
+        assert (one.rgb == two.rgb).all() and (one.flow == two.flow).all()
+
+
+def test_long_clips_do_not_notice_their_chunks(renderer, monkeypatch, scene, pictures):
+    clip, surface = scene
+    monkeypatch.setattr("datagen.bodies.render.CHUNK", 5)
+    again = renderer.render(surface, clip, np.ones(clip.shape[:2], np.float32))
+    for one, two in zip(pictures, again, strict=True):
+        assert (one.rgb == two.rgb).all() and (one.flow == two.flow).all()
+
+
+def test_bounding_box_keeps_every_pixel(scene, pictures):
+    clip, _ = scene
+    for vertices, picture in zip(clip, pictures, strict=True):
+        left, top, right, bottom = bounding_box(vertices, K, 320, 240)
+        ys, xs = np.nonzero(picture.mask)
+        assert left <= xs.min() and xs.max() < right and top <= ys.min() and ys.max() < bottom
+    assert bounding_box(clip[0] - [0, 0, 50], K, 320, 240) == (0, 0, 0, 0)
+    assert bounding_box(clip[0] + [50, 0, 0], K, 320, 240)[0] >= 320
+
+
+def test_normals_are_unit_and_outward():
+    sphere = lump()[0]
+    sphere = sphere / np.linalg.norm(sphere, axis=1, keepdims=True)
+    _, faces, _, _ = lump()
+    normals = Normals(faces, len(sphere))(sphere.astype(np.float32))
+    assert ((normals * sphere).sum(1) > 0.97).all()
+
+
+def test_light_is_surreals_formula():
+    rng = np.random.default_rng(0)
+    normals = rng.normal(size=(100, 3))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    sh = draw_light(rng).astype(float)
+    x, y, z = -normals[:, 2], normals[:, 1], -normals[:, 0]  # SURREAL's world from the camera's
+    k = (
+        0.429043 * sh[8] * (x * x - y * y) + 0.743125 * sh[6] * z * z + 0.886227 * sh[0]
+        - 0.247708 * sh[6]
+        + 2 * 0.429043 * (sh[4] * x * y + sh[7] * x * z + sh[5] * y * z)
+        + 2 * 0.511664 * (sh[3] * x + sh[1] * y + sh[2] * z)
+    )  # fmt: skip
+    np.testing.assert_allclose(shade(normals, sh), np.maximum(k, 0), atol=1e-9)
+    up, down = np.array([0.0, -1, 0]), np.array([0.0, 1, 0])
+    lights = [draw_light(np.random.default_rng(seed)) for seed in range(300)]
+    assert np.mean([shade(up, sh) - shade(down, sh) for sh in lights]) > 0.5  # from above
+
+
+def test_stored_flow_is_exact_to_a_256th_pixel():
+    flow = np.random.default_rng(0).uniform(-30, 30, (1000, 2)).astype(np.float32)
+    assert np.abs(decode_flow(encode_flow(flow)).astype(float) - flow).max() <= 1 / 64
+    small = flow / 8
+    assert np.abs(decode_flow(encode_flow(small)).astype(float) - small).max() <= 1 / 256 + 1e-6
