@@ -123,7 +123,7 @@ class Ray:
 
         self.ray, self.errors = ray, ray.exceptions
         joins = self.cfg.address or os.environ.get("RAY_ADDRESS")
-        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "warning"}
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
         if not joins:
             options |= {"num_cpus": self.cfg.workers, "include_dashboard": False}
         try:
@@ -175,5 +175,5 @@ def _result(future: Future[Outcome], task: Task) -> Outcome:
 
 
 def _died(task: Task, error: BaseException) -> Outcome:
-    first = str(error).strip().splitlines()[0]
-    return Outcome(task, reason=f"its worker died: {type(error).__name__}: {first}")
+    last = str(error).strip().splitlines()[-1]
+    return Outcome(task, reason=f"its worker died: {type(error).__name__}: {last}")
