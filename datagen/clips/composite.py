@@ -1,0 +1,140 @@
+"""Person, scene and occluder warped straight into the crop: one resampling, clean edges.
+
+What comes out is what compositing at full resolution and then cropping would give, an image that
+repeats its edge beyond the frame, but each layer is sampled once, at the crop's own resolution,
+so nothing is blurred twice and no hard silhouette is magnified. Colours are premultiplied by
+coverage, so neither black nor the old background can bleed into an edge; a crop smaller than its
+source is filtered first, so that it does not alias.
+
+T frames, S side of the crop, H W pixels of a frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A clip before its crop: what is drawn, from front to back occluder, person, scene."""
+
+    rgb: np.ndarray
+    """uint8 [T,H,W,3], the person; 0 outside its mask, so already premultiplied."""
+    mask: np.ndarray
+    """bool or uint8 0/1 [T,H,W], the person."""
+    offsets: np.ndarray
+    """[T,2] pixels by which the person is moved."""
+    scene: np.ndarray
+    """uint8 [T,H,W,3]."""
+    occluder: np.ndarray | None
+    """uint8 [T,H,W], 255 where the scene hides the person; None for nowhere."""
+
+
+def composite(layers: Layers, maps: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the crops uint8 [T,S,S,3] and how much the occluder covers them, uint8 [T,S,S].
+
+    Args:
+        layers: the clip.
+        maps: [T,2,3] crop maps, a scale and a translation each (`datagen.clips.crop`).
+        size: S.
+    """
+    frames = len(maps)
+    crops = np.empty((frames, size, size, 3), np.uint8)
+    covers = np.zeros((frames, size, size), np.uint8)
+    for t in range(frames):
+        _frame(layers, t, maps[t], crops[t], covers[t])
+    return crops, covers
+
+
+def _frame(layers: Layers, t: int, crop: np.ndarray, out: np.ndarray, cover: np.ndarray) -> None:
+    """Draw frame t into `out` [S,S,3] and `cover` [S,S]."""
+    height, width = layers.scene.shape[1:3]
+    scale = crop[0, 0]
+    # Sampling positions of the crop's columns and rows; clamping them repeats the frame's edge.
+    x = np.clip((np.arange(out.shape[1]) - crop[0, 2]) / scale, 0, width - 1)
+    y = np.clip((np.arange(out.shape[0]) - crop[1, 2]) / scale, 0, height - 1)
+    kernel = shrink_kernel(scale)
+
+    # Four channels, the occluder as the last: OpenCV warps them faster than three.
+    scene = cv2.cvtColor(layers.scene[t], cv2.COLOR_RGB2RGBA)
+    if layers.occluder is not None:
+        cv2.insertChannel(layers.occluder[t], scene, 3)
+    scene = sample(blur(scene, kernel, cv2.BORDER_REPLICATE), x, y)
+    cv2.cvtColor(scene, cv2.COLOR_RGBA2RGB, dst=out)
+    if layers.occluder is not None:
+        cv2.extractChannel(scene, 3, dst=cover)
+
+    mask = layers.mask[t].view(np.uint8)
+    left, top, wide, high = cv2.boundingRect(mask)
+    if not wide:
+        return
+    margin = len(kernel) // 2 + 1
+    box = np.s_[
+        max(top - margin, 0) : top + high + margin, max(left - margin, 0) : left + wide + margin
+    ]
+    person = cv2.cvtColor(np.ascontiguousarray(layers.rgb[t][box]), cv2.COLOR_RGB2RGBA)
+    cv2.insertChannel(mask[box] * np.uint8(255), person, 3)
+    person = blur(person, kernel, cv2.BORDER_CONSTANT)
+    x = x - layers.offsets[t, 0] - box[1].start
+    y = y - layers.offsets[t, 1] - box[0].start
+    columns, rows = _span(x, person.shape[1]), _span(y, person.shape[0])
+    if columns.start == columns.stop or rows.start == rows.stop:
+        return
+    person = sample(person, x[columns], y[rows])
+    _over(person, out[rows, columns], cover[rows, columns])
+
+
+def _over(person: np.ndarray, scene: np.ndarray, cover: np.ndarray) -> None:
+    """Draw the person [h,w,4], premultiplied, over `scene` [h,w,3] except where it is covered.
+
+    Exact at the ends: full cover leaves the scene's bytes, no cover gives the plain composite.
+    """
+    shown = 1 - cover.astype(np.float32) / 255
+    through = 1 - shown * person[..., 3] / np.float32(255)
+    front = cv2.multiply(person[..., :3], cv2.merge([shown] * 3), dtype=cv2.CV_32F)
+    back = cv2.multiply(scene, cv2.merge([through] * 3), dtype=cv2.CV_32F)
+    scene[:] = cv2.add(front, back, dtype=cv2.CV_8U)
+
+
+def _span(positions: np.ndarray, length: int) -> slice:
+    """Return the range of (ascending) sampling positions that touch 0..length-1."""
+    return slice(
+        int(np.searchsorted(positions, -1, "right")), int(np.searchsorted(positions, length))
+    )
+
+
+def sample(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return image [H,W,C] at columns x [w] and rows y [h], bilinear; 0 beyond the image."""
+    across = np.empty((len(y), len(x)), np.float32)
+    down = np.empty_like(across)
+    across[:] = x
+    down[:] = y[:, None]
+    return cv2.remap(image, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+
+
+def shrink_kernel(scale: float) -> np.ndarray:
+    """Return the 1-D kernel that makes bilinear sampling at `scale` < 1 an average over area.
+
+    A crop pixel covers f = 1/scale source pixels; a box of width f is wider than one of width 1 by
+    a variance of (f² − 1)/12, which three taps [v/2, 1−v, v/2] give exactly for v up to 1/2 and
+    several passes of them beyond.
+    """
+    variance = (1 / scale**2 - 1) / 12
+    kernel = np.ones(1)
+    if variance < 1 / 255:  # would change no byte
+        return kernel
+    passes = int(np.ceil(variance * 2))
+    tap = variance / passes / 2
+    for _ in range(passes):
+        kernel = np.convolve(kernel, [tap, 1 - 2 * tap, tap])
+    return kernel
+
+
+def blur(image: np.ndarray, kernel: np.ndarray, border: int) -> np.ndarray:
+    """Return image [H,W,C] filtered by the kernel along both axes."""
+    if len(kernel) == 1:
+        return image
+    return cv2.sepFilter2D(image, -1, kernel, kernel, borderType=border)

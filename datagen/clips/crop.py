@@ -1,0 +1,131 @@
+"""The crop around a person: HMR's box, HMMR's smoothing and jitter, as one affine map a frame.
+
+One rule for everything the network ever sees: synthetic clips give the joints that a detector
+would find, real footage gives the joints that a detector did find. HMR scales the box of the
+visible joints to a diagonal of 150 px in a 224 px crop; HMMR fills missing frames by linear
+interpolation, then smooths the box in time with a median of 11 frames and a Gaussian of 3.
+
+An affine map [2,3] takes source pixels to crop pixels, pixel centres at integer coordinates. All
+maps here are a scale and a translation, so their inverse is exact and rows stay rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d, median_filter
+
+from datagen.config import ClipsConfig
+
+MEDIAN_FRAMES = 11  # HMMR src/util/smooth_bbox.py
+GAUSSIAN_FRAMES = 3.0  # the same, as HMMR uses it for 3DPW
+MIN_JOINTS = 4  # HMMR takes any box; one of a wrist and an elbow would fill the crop with an arm
+MIN_DIAGONAL = 4.0  # px; a smaller box is a detector's mistake, not a person
+
+
+def crop_maps(
+    joints: np.ndarray, size: int, *, diagonal: float = 150.0, threshold: float = 0.0
+) -> np.ndarray:
+    """Return the smoothed crop of every frame of a track.
+
+    Args:
+        joints: [T,K,3] x, y in source pixels and confidence; any set of joints.
+        size: side of the crop, pixels.
+        diagonal: diagonal of the joints' box in the crop, pixels at 224.
+        threshold: joints with no more confidence than this are missing. HMMR: 0.1 for 3DPW.
+
+    Returns:
+        float64 [T,2,3] affine maps, source pixels → crop pixels.
+
+    Raises:
+        ValueError: no frame has a box.
+    """
+    return box_maps(joint_boxes(joints, threshold), size, diagonal)
+
+
+def joint_boxes(joints: np.ndarray, threshold: float = 0.0) -> np.ndarray:
+    """Return [T,3]: centre x, y and diagonal of each frame's visible joints.
+
+    NaN where a frame shows fewer than four joints or a box below four pixels.
+    """
+    joints = np.asarray(joints, np.float64)
+    visible = (joints[..., 2] > threshold)[..., None]
+    low = np.where(visible, joints[..., :2], np.inf).min(axis=1)
+    high = np.where(visible, joints[..., :2], -np.inf).max(axis=1)
+    boxes = np.full((len(joints), 3), np.nan)
+    known = visible.sum(axis=(1, 2)) >= MIN_JOINTS
+    boxes[known, :2] = (low[known] + high[known]) / 2
+    boxes[known, 2] = np.linalg.norm(high[known] - low[known], axis=-1)
+    boxes[known & ~(np.nan_to_num(boxes[:, 2]) >= MIN_DIAGONAL)] = np.nan
+    return boxes
+
+
+def fill(boxes: np.ndarray) -> np.ndarray:
+    """Return [T,3] boxes with missing (NaN) frames interpolated, held constant at the ends."""
+    known = np.flatnonzero(np.isfinite(boxes).all(axis=1))
+    if not len(known):
+        raise ValueError(
+            f"none of the {len(boxes)} frames has {MIN_JOINTS} visible joints to crop around"
+        )
+    frames = np.arange(len(boxes))
+    return np.stack([np.interp(frames, known, column[known]) for column in boxes.T], axis=1)
+
+
+def smooth(values: np.ndarray) -> np.ndarray:
+    """Return [T,N] values after HMMR's median and Gaussian filters along time.
+
+    Ends are held, where HMMR's `medfilt` pads with zeros and pulls the first and last five frames
+    towards the image's corner.
+    """
+    values = median_filter(values, size=(MEDIAN_FRAMES, 1), mode="nearest")
+    return gaussian_filter1d(values, GAUSSIAN_FRAMES, axis=0, mode="nearest")
+
+
+def box_maps(boxes: np.ndarray, size: int, diagonal: float = 150.0) -> np.ndarray:
+    """Return the smoothed crop maps [T,2,3] of boxes [T,3]; see `crop_maps` and `joint_boxes`."""
+    boxes = fill(boxes)
+    boxes[:, 2] = diagonal * size / 224 / boxes[:, 2]  # smoothed as a scale, as HMMR does
+    centres, scales = np.split(smooth(boxes), [2], axis=1)
+    maps = np.zeros((len(boxes), 2, 3))
+    maps[:, [0, 1], [0, 1]] = scales
+    maps[:, :, 2] = (size - 1) / 2 - scales * centres
+    return maps
+
+
+def jitter(maps: np.ndarray, cfg: ClipsConfig, rng: np.random.Generator) -> np.ndarray:
+    """Return [T,2,3] maps shaken as a detector's boxes are (HMMR `TubePreprocessor`).
+
+    One uniform draw per clip of a shift and a log2 scale, which then walk at random from frame to
+    frame within the same bounds.
+    """
+    size = cfg.image_size
+    shift, step = cfg.jitter_translation * size / 224, cfg.jitter_translation_step * size / 224
+    frames = len(maps)
+    scales = 2 ** walk(frames, 1, cfg.jitter_scale, cfg.jitter_scale_step, rng)
+    middle = (size - 1) / 2
+    shaken = maps * scales[:, :, None]
+    shaken[:, :, 2] += middle * (1 - scales) + walk(frames, 2, shift, step, rng)
+    return shaken
+
+
+def walk(frames: int, axes: int, bound: float, step: float, rng: np.random.Generator) -> np.ndarray:
+    """Return [frames, axes] random walks that start anywhere in ±bound and never leave it.
+
+    Steps are uniform in ±step; a walk is folded back at its bounds.
+    """
+    start = rng.uniform(-bound, bound, axes)
+    steps = rng.uniform(-step, step, (frames - 1, axes))
+    if bound == 0:
+        return np.zeros((frames, axes))
+    path = np.concatenate([start[None], start + np.cumsum(steps, axis=0)])
+    return bound - np.abs((path + bound) % (4 * bound) - 2 * bound)
+
+
+def transform(maps: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return [T,K,2] points [T,K,2] taken through affine maps [T,2,3]."""
+    return points @ maps[:, :, :2].transpose(0, 2, 1) + maps[:, None, :, 2]
+
+
+def inverse(maps: np.ndarray) -> np.ndarray:
+    """Return [T,2,3] inverse maps, crop pixels → source pixels."""
+    linear = np.linalg.inv(maps[:, :, :2])
+    return np.concatenate([linear, -linear @ maps[:, :, 2:]], axis=2)

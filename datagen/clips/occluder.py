@@ -1,0 +1,91 @@
+"""What hides the person: one supervoxel of the scene, and stretches of total occlusion.
+
+The paper cuts the person by one SLIC superpixel of the video itself, so that the occluder moves,
+deforms and is lit as the scene is. Segments come at a fraction of the frame's resolution and are
+brought back with a smooth outline.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import cv2
+import numpy as np
+
+
+def label_grid(mask: np.ndarray, offsets: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return the person on the grid of the segments.
+
+    Args:
+        mask: bool or uint8 [T,H,W], the person in its own frames.
+        offsets: [T,2] pixels, where it is moved to.
+        shape: (h, w) of the segments.
+
+    Returns:
+        bool [T,h,w]: whether the person covers the middle of the cell.
+    """
+    frames, height, width = mask.shape
+    rows, columns = shape
+    grid = np.empty((frames, rows, columns), np.uint8)
+    across, down = width / columns, height / rows
+    for t in range(frames):
+        # Cell centre → frame pixel → the person's own pixel.
+        x, y = (across - 1) / 2 - offsets[t, 0], (down - 1) / 2 - offsets[t, 1]
+        back = np.array([[across, 0, x], [0, down, y]])
+        cv2.warpAffine(
+            mask[t].view(np.uint8),
+            back,
+            (columns, rows),
+            dst=grid[t],
+            flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+        )
+    return grid > 0
+
+
+def choose(
+    segments: np.ndarray,
+    person: np.ndarray,
+    sampling: Literal["mixed", "touching", "uniform"],
+    rng: np.random.Generator,
+) -> tuple[int, float]:
+    """Draw the supervoxel that cuts the person.
+
+    Args:
+        segments: uint8 [T,h,w] labels.
+        person: bool [T,h,w], from `label_grid`.
+        sampling: among the labels that touch the person, among all, or either with even odds.
+        rng: draws.
+
+    Returns:
+        its label; the share of the person that it hides, over the whole clip.
+    """
+    sizes = np.bincount(segments.ravel(), minlength=256)
+    hidden = np.bincount(segments[person], minlength=256)
+    restrict, draw = rng.random(2)  # always two draws, so that the options share the rest
+    touching = sampling == "touching" or (sampling == "mixed" and restrict < 0.5)
+    labels = np.flatnonzero(hidden if touching and hidden.any() else sizes)
+    label = int(labels[int(draw * len(labels))])
+    return label, float(hidden[label] / max(hidden.sum(), 1))
+
+
+def outline(cells: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Return a segment's bool [h,w] cells as a smooth mask, uint8 [height,width] of 0 and 255."""
+    soft = cv2.resize(cells.astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_LINEAR)
+    return cv2.threshold(soft, 127, 255, cv2.THRESH_BINARY)[1]
+
+
+def total_occlusion(
+    frames: int, share: float, longest: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw the frames in which the person is totally hidden: uint8 [T], 1 where it is.
+
+    With probability `share` there is one stretch, its length uniform in 1..longest but never more
+    than half of the clip, its start uniform.
+    """
+    occluded = np.zeros(frames, np.uint8)
+    chance, span, start = rng.random(3)
+    if chance < share:
+        length = 1 + int(span * min(longest, frames // 2))
+        first = int(start * (frames - length + 1))
+        occluded[first : first + length] = 1
+    return occluded

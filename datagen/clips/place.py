@@ -1,0 +1,69 @@
+"""Where the person stands in the scene: it moves with the camera.
+
+The paper offsets each frame of the person by the camera motion of the corresponding frame of the
+video: a translation only, in 2D. The motion of the scene is a similarity a frame; evaluated at the
+person's own place it gives zoom and roll the right local shift. The 3D truth stays as rendered: a
+2D shift is no 3D motion, and the weak-perspective camera of the loss absorbs it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+MIN_IN_VIEW = 0.5  # share of frames; spec section 2, "Keep person in frame"
+
+
+def project(points: np.ndarray, camera: np.ndarray) -> np.ndarray:
+    """Return pixels [...,2] of camera-frame points [...,3] under K [3,3]; NaN behind the camera."""
+    points = np.asarray(points, np.float64)
+    depth = points[..., 2:]
+    image = points @ np.asarray(camera, np.float64).T
+    return np.divide(
+        image[..., :2], depth, out=np.full(image[..., :2].shape, np.nan), where=depth > 0
+    )
+
+
+def camera_offsets(motion: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Return A_{0→t}(c) − c, [T,2] pixels, for motion [T,2,3] and the person's place c [2]."""
+    return motion[:, :, :2] @ place + motion[:, :, 2] - place
+
+
+def place(
+    pelvis: np.ndarray, motion: np.ndarray, width: int, height: int
+) -> tuple[np.ndarray, bool]:
+    """Return the person's offset in every frame, and whether it had to be brought into view.
+
+    c is the pelvis's mean position. Where a moving camera would leave the pelvis outside the frame
+    for more than half of the frames that show it when rendered, the whole path is shifted so that
+    the middle of its range is the frame's centre. Our guess: the paper says nothing, and this
+    keeps clips of wide pans, where drawing another window would leave them out.
+
+    Args:
+        pelvis: [T,2] pixels in the person's own frames; NaN behind the camera.
+        motion: [T,2,3] similarities, pixels of frame 0 → pixels of frame t.
+        width, height: of a frame, pixels.
+
+    Returns:
+        offsets float64 [T,2] pixels; whether the path was shifted.
+    """
+    motion = np.asarray(motion, np.float64)
+    rendered = inside(pelvis, width, height)
+    if not rendered.any():
+        return camera_offsets(motion, np.array([width - 1, height - 1]) / 2), False
+    seen = pelvis[rendered]
+    start = seen.mean(axis=0)
+    offsets = camera_offsets(motion, start)
+    if inside(seen + offsets[rendered], width, height).mean() >= MIN_IN_VIEW:
+        return offsets, False
+    shift = np.zeros(2)
+    for _ in range(8):  # the place decides the offsets and they decide the place; converges fast
+        offsets = camera_offsets(motion, start + shift)
+        path = seen + offsets[rendered]
+        shift = np.array([width - 1, height - 1]) / 2 - (path.min(axis=0) + path.max(axis=0)) / 2
+    return offsets + shift, True
+
+
+def inside(points: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Return whether points [...,2] fall on a pixel of a width×height image; NaN do not."""
+    limits = np.array([width, height]) - 0.5
+    return np.all((points >= -0.5) & (points < limits), axis=-1)

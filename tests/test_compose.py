@@ -1,0 +1,329 @@
+"""Composing: what is drawn, what is labelled, and that the two agree."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from datagen.clips import compose as room
+from datagen.clips.compose import compose
+from datagen.clips.composite import Layers, composite, shrink_kernel
+from datagen.clips.crop import inverse, transform
+from datagen.config import ClipsConfig
+from datagen.errors import BadInput
+from datagen.seeds import generator
+
+W, H, J = 320, 240, 38
+CAMERA = np.array([[600, 0, 160], [0, 600, 120], [0, 0, 1]], np.float32)
+IDENTITY = np.eye(2, 3)
+
+
+def make_person(rng, frames=32, colour=None, speed=1.5):
+    """A walking patchwork: its joints are the corners and inner pixels of a box that moves."""
+    size = rng.integers((50, 100), (90, 160))
+    path = rng.uniform(-speed, speed, 2) * np.arange(frames)[:, None]
+    corner = np.rint((W, H) / np.array(2) - size / 2 + path).astype(int)
+    joints = rng.integers((0, 0), size + 1, (J, 2))
+    joints[[0, 24, 25, 26]] = size // 2, (0, 0), size, (0, size[1])
+    rgb = np.zeros((frames, H, W, 3), np.uint8)
+    mask = np.zeros((frames, H, W), bool)
+    coat = rng.integers(1, 256, (size[1] + 1, size[0] + 1, 3), np.uint8)
+    for t, (x, y) in enumerate(corner):
+        to = np.s_[max(y, 0) : y + size[1] + 1, max(x, 0) : x + size[0] + 1]
+        shown = rgb[t][to].shape
+        piece = coat[max(-y, 0) :, max(-x, 0) :][: shown[0], : shown[1]]
+        rgb[t][to] = piece if colour is None else colour
+        mask[t][to] = True
+    pixels = np.concatenate([corner[:, None] + joints, np.ones((frames, J, 1))], axis=2)
+    return SimpleNamespace(
+        name="box",
+        rgb=rgb,
+        mask=mask,
+        joints3d=(pixels @ np.linalg.inv(CAMERA.astype(float)).T * 7).astype(np.float32),
+        pose=rng.normal(size=(frames, 72)).astype(np.float32),
+        betas=np.zeros(10, np.float32),
+        trans=rng.normal(size=(frames, 3)).astype(np.float32),
+        camera=CAMERA,
+        meta={},
+    )
+
+
+def make_background(rng, frames=32, pan=2.0, zoom=0.004):
+    """Noise seen by a panning, zooming camera, cut into the cells of a wandering grid."""
+    scene = rng.integers(0, 256, (H, W, 3), np.uint8)
+    motion = np.zeros((frames, 2, 3))
+    for t in range(frames):
+        scale = 1 + zoom * t
+        motion[t] = [[scale, 0, pan * t], [0, scale, -pan / 2 * t]]
+    video = np.stack([cv2.warpAffine(scene, m, (W, H), borderMode=cv2.BORDER_WRAP) for m in motion])
+    y, x = np.mgrid[:60, :80]
+    drift = (np.arange(frames) * pan / 4).astype(int)[:, None, None]
+    segments = ((x - drift) // 16 % 5 * 5 + y // 12).astype(np.uint8)
+    return SimpleNamespace(
+        name="noise", frames=video, motion=motion.astype(np.float32), segments=segments, meta={}
+    )
+
+
+@pytest.fixture
+def person():
+    return make_person(np.random.default_rng(1))
+
+
+@pytest.fixture
+def background():
+    return make_background(np.random.default_rng(2))
+
+
+def same(a, b):
+    """Whether two clips agree to the byte."""
+    arrays = [name for name, value in vars(a).items() if isinstance(value, np.ndarray)]
+    return a.meta == b.meta and all(
+        getattr(a, n).tobytes() == getattr(b, n).tobytes() for n in arrays
+    )
+
+
+@pytest.mark.parametrize("length", [8, 16, 31, 56])
+def test_shapes_of_every_clip_length(length):
+    rng = np.random.default_rng(length)
+    clip = compose(
+        make_person(rng, length + 1),
+        make_background(rng, length + 1),
+        ClipsConfig(clip_length=length),
+        generator(0, 0),
+    )
+    shapes = {
+        "frames": ((length + 1, 224, 224, 3), "uint8"),
+        "joints2d": ((length, J, 3), "float32"),
+        "visibility": ((length, J), "uint8"),
+        "joints3d": ((length, J, 3), "float32"),
+        "pose": ((length, 72), "float32"),
+        "betas": ((10,), "float32"),
+        "trans": ((length, 3), "float32"),
+        "camera": ((3, 3), "float32"),
+        "offsets": ((length, 2), "float32"),
+        "crop": ((length, 2, 3), "float32"),
+        "occluded": ((length,), "uint8"),
+    }
+    for name, (shape, kind) in shapes.items():
+        assert (getattr(clip, name).shape, str(getattr(clip, name).dtype)) == (shape, kind), name
+    assert np.isfinite(clip.joints2d).all()
+
+
+def test_same_draws_same_bytes(person, background):
+    first = compose(person, background, ClipsConfig(), generator(0, 7))
+    assert same(first, compose(person, background, ClipsConfig(), generator(0, 7)))
+    assert not same(first, compose(person, background, ClipsConfig(), generator(0, 8)))
+
+
+def test_switching_occluders_off_leaves_every_other_draw(person, background):
+    keep = ClipsConfig(drop_occluded_keypoints=0)  # unseen joints would move the crop
+    full = compose(person, background, keep, generator(0, 1))
+    bare = compose(person, background, replace(keep, occluders=False), generator(0, 1))
+    assert np.array_equal(full.crop, bare.crop) and np.array_equal(full.offsets, bare.offsets)
+    assert not bare.occluded.any() and not bare.occluder.any() and bare.meta["occluder"] is None
+    assert (bare.visibility != room.BEHIND).all()
+
+
+def test_3d_truth_is_the_persons(person, background):
+    clip = compose(person, background, ClipsConfig(), generator(0))
+    for name in ("joints3d", "pose", "trans"):
+        assert np.array_equal(getattr(clip, name), getattr(person, name)[:31])
+
+
+def test_offset_is_the_scenes_motion_at_the_persons_place(person, background):
+    clip = compose(person, background, ClipsConfig(), generator(0))
+    pelvis = person.joints3d[:, 0] @ CAMERA.T
+    place = (pelvis[:, :2] / pelvis[:, 2:]).mean(axis=0)
+    moved = background.motion[:31, :, :2] @ place + background.motion[:31, :, 2] - place
+    np.testing.assert_allclose(clip.offsets, moved, atol=1e-3)
+    still = compose(person, background, ClipsConfig(track_camera=False), generator(0))
+    assert not still.offsets.any()
+
+
+def test_occluder_at_source_resolution(person, background):
+    """Person pixels in the superpixel are the background's, all others the composite's, exactly."""
+    offsets = np.stack([np.arange(32) * 0.37, np.arange(32) * -0.21], axis=1)
+    cut = np.zeros((32, H, W), np.uint8)
+    cut[:, 100:150, 140:230] = 255
+    plain = Layers(person.rgb, person.mask, offsets, background.frames, None)
+    maps = np.broadcast_to(IDENTITY, (32, 2, 3))
+    size = W  # rows beyond the frame repeat its edge
+    whole, _ = composite(plain, maps, size)
+    hidden, cover = composite(replace(plain, occluder=cut), maps, size)
+    assert np.array_equal(cover[:, :H], cut)
+    inside = cover > 0
+    scene, _ = composite(replace(plain, mask=np.zeros_like(person.mask)), maps, size)
+    assert np.array_equal(scene[:, :H], background.frames)
+    assert np.array_equal(hidden[inside], scene[inside])
+    assert np.array_equal(hidden[~inside], whole[~inside])
+    assert (whole[inside] != scene[inside]).any()
+
+
+def test_whole_offsets_at_source_resolution_copy_bytes(person, background):
+    """Without a fraction of a pixel nothing is interpolated: person over scene, to the byte."""
+    offsets = np.tile([7.0, -4.0], (32, 1))
+    layers = Layers(person.rgb, person.mask, offsets, background.frames, None)
+    crops, _ = composite(layers, np.broadcast_to(IDENTITY, (32, 2, 3)), W)
+    moved = np.roll(person.mask, (-4, 7), (1, 2))
+    expected = np.where(moved[..., None], np.roll(person.rgb, (-4, 7), (1, 2)), background.frames)
+    assert np.array_equal(crops[:, :H], expected)
+    assert np.array_equal(crops[:, H:], np.repeat(expected[:, -1:], W - H, axis=1))
+
+
+def test_occluder_in_the_crop(person, background):
+    cfg = ClipsConfig(occluder_sampling="touching", drop_occluded_keypoints=0)
+    clip = compose(person, background, cfg, generator(0, 3))
+    bare = compose(person, background, replace(cfg, occluders=False), generator(0, 3))
+    nobody = SimpleNamespace(**{**vars(person), "mask": np.zeros_like(person.mask)})
+    # An empty mask is never touched, so the draw of the label differs; its crop does not.
+    scene = compose(nobody, background, replace(cfg, occluders=False), generator(0, 3))
+    full, none = clip.occluder == 255, clip.occluder == 0
+    assert clip.meta["hidden"] > 0 and full.any()
+    assert np.array_equal(clip.frames[full], scene.frames[full])
+    assert np.array_equal(clip.frames[none], bare.frames[none])
+
+
+def check_labels(rng, cfg=None):
+    """White person on black: the box of its pixels is the box of its joints, in every frame."""
+    cfg = cfg or ClipsConfig(occluders=False)
+    person = make_person(rng, colour=255, speed=0.6)
+    background = make_background(rng, pan=rng.uniform(-1, 1), zoom=rng.uniform(-0.003, 0.003))
+    background.frames[:] = 0
+    clip = compose(person, background, cfg, rng)
+    worst = 0.0
+    for t in range(31):
+        coverage = clip.frames[t, ..., 0] / 255.0
+        scale = clip.crop[t, 0, 0]
+        corners = clip.joints2d[t, 24:27, :2]
+        for axis, profile in enumerate((coverage.max(axis=0), coverage.max(axis=1))):
+            low, high = corners[:, axis].min(), corners[:, axis].max()
+            if low - scale < 1 or high + scale > 222:
+                continue  # cut by the crop
+            # A run of soft-edged pixels: its length is its sum, its middle its first moment.
+            middle = (profile * np.arange(224)).sum() / profile.sum()
+            worst = max(worst, abs(middle - (low + high) / 2))
+            worst = max(worst, abs(profile.sum() - (high - low + scale)) / 2)
+    return worst, clip
+
+
+def test_labels_agree_with_pixels():
+    errors = [check_labels(np.random.default_rng(seed))[0] for seed in range(6)]
+    assert 0 < max(errors) < 1, errors
+
+
+@pytest.mark.slow
+def test_labels_agree_with_pixels_in_200_clips():
+    errors = [check_labels(np.random.default_rng(1000 + seed))[0] for seed in range(200)]
+    assert max(errors) < 1, max(errors)
+
+
+def test_crop_is_invertible(person, background):
+    clip = compose(person, background, ClipsConfig(), generator(0))
+    maps = clip.crop.astype(np.float64)
+    points = np.random.default_rng(0).uniform(-50, 400, (31, 20, 2))
+    back = transform(inverse(maps), transform(maps, points))
+    assert np.abs(back - points).max() < 1e-3
+    # The record alone leads from 3D to the crop: project, offset, crop.
+    image = clip.joints3d @ clip.camera.T
+    pixels = image[..., :2] / image[..., 2:] + clip.offsets[:, None]
+    assert np.abs(transform(maps, pixels) - clip.joints2d[..., :2]).max() < 1e-2
+
+
+def test_static_background_stands_still(person, background, monkeypatch):
+    """Before the crop, nothing outside the person moves: every frame's scene is the first one's."""
+    drawn = []
+
+    def spy(layers, maps, size):
+        drawn.append(layers)
+        return composite(layers, np.broadcast_to(IDENTITY, maps.shape), W)
+
+    monkeypatch.setattr(room, "composite", spy)
+    clip = compose(person, background, ClipsConfig(background="static"), generator(0))
+    assert not clip.offsets.any()
+    frames = clip.frames[:, :H]
+    for t in range(32):
+        outside = ~person.mask[t]
+        assert np.array_equal(frames[t][outside], background.frames[0][outside])
+    assert (np.ptp(drawn[0].occluder, axis=0) == 0).all()
+
+
+def test_visibility_codes(person, background):
+    cfg = ClipsConfig(occluder_sampling="touching", drop_occluded_keypoints=1)
+    clips = [compose(person, background, cfg, generator(0, k)) for k in range(8)]
+    assert {0, 1, 2} >= set(np.unique([c.visibility for c in clips])) >= {1, 2}
+    for clip in clips:
+        seen = clip.joints2d[..., 2]
+        assert np.array_equal(seen == 1, clip.visibility == room.CLEAR)
+        out = ((clip.joints2d[..., :2] < -0.5) | (clip.joints2d[..., :2] >= 223.5)).any(axis=-1)
+        assert (clip.visibility[out] == room.OFF_FRAME).all()
+        behind = np.argwhere(clip.visibility == room.BEHIND)
+        for t, joint in behind:
+            x, y = np.rint(clip.joints2d[t, joint, :2]).astype(int)
+            assert clip.occluder[t, y, x] > 0
+    kept = compose(person, background, replace(cfg, drop_occluded_keypoints=0), generator(0, 0))
+    assert np.array_equal(kept.joints2d[..., 2] == 1, kept.visibility > 0)
+
+
+def test_joints_outside_the_persons_own_frame_are_unseen(background):
+    """The camera brings the person's cut-off side into view, where it has no pixels."""
+    person = make_person(np.random.default_rng(5))
+    person.joints3d[..., 0] += 2.0  # 171 px to the right: half of it was never rendered
+    background.motion[:, 0, 2] = -100
+    clip = compose(person, background, ClipsConfig(occluders=False), generator(0))
+    image = person.joints3d[:31] @ CAMERA.T
+    unrendered = image[..., 0] / image[..., 2] > W
+    assert unrendered.any() and (clip.visibility[unrendered] == room.OFF_FRAME).all()
+
+
+def test_a_person_that_is_never_seen_still_gives_a_clip(person, background):
+    person.joints3d[..., 2] = -1  # behind the camera
+    person.mask[:] = False
+    person.rgb[:] = 0
+    clip = compose(person, background, ClipsConfig(), generator(0))
+    assert (clip.visibility == room.OFF_FRAME).all() and not clip.joints2d[..., 2].any()
+    assert np.isfinite(clip.joints2d).all() and np.isfinite(clip.crop).all()
+
+
+@pytest.mark.parametrize("scale", [0.4, 0.7, 1.0, 1.6, 3.0])
+def test_edges_have_no_fringe(scale):
+    """A person of the background's own colour disappears: no dark or bright rim at any scale."""
+    mask = np.zeros((1, H, W), bool)
+    mask[0, 60:180, 130:190] = True
+    colour = np.array([200, 90, 30], np.uint8)
+    layers = Layers(
+        mask[..., None] * colour,
+        mask,
+        np.array([[0.3, 0.6]]),
+        np.broadcast_to(colour, (1, H, W, 3)).copy(),
+        None,
+    )
+    maps = np.array([[[scale, 0, 112 - 160 * scale], [0, scale, 112 - 120 * scale]]])
+    crops, _ = composite(layers, maps, 224)
+    assert np.abs(crops.astype(int) - colour).max() <= 1
+
+
+@pytest.mark.parametrize("scale", [0.2, 0.4, 0.7, 0.9])
+def test_shrinking_does_not_alias(scale):
+    """A shrunken checkerboard is grey as area averaging makes it, its mean kept."""
+    y, x = np.mgrid[:H, :W]
+    board = np.repeat((((x + y) % 2) * 255).astype(np.uint8)[None, ..., None], 3, axis=3)
+    nobody = np.zeros((1, H, W), bool)
+    layers = Layers(np.zeros_like(board), nobody, np.zeros((1, 2)), board, None)
+    maps = np.array([[[scale, 0, 16 - 160 * scale], [0, scale, 16 - 120 * scale]]])
+    crop = composite(layers, maps, 32)[0].astype(float)
+    plain = cv2.warpAffine(board[0], maps[0], (32, 32), flags=cv2.INTER_LINEAR).astype(float)
+    assert abs(crop.mean() - 127.5) < 2 and crop.std() <= plain.std()
+    kernel = shrink_kernel(scale)
+    taps = np.arange(len(kernel)) - len(kernel) // 2
+    assert kernel.sum() == pytest.approx(1)
+    assert (kernel * taps**2).sum() == pytest.approx((1 / scale**2 - 1) / 12)
+
+
+def test_misfits_are_refused(person, background):
+    with pytest.raises(BadInput, match="32 frames where --clip-length 16 needs 17"):
+        compose(person, background, ClipsConfig(clip_length=16), generator(0))
+    background.frames = background.frames[:, :, ::2]
+    with pytest.raises(BadInput, match="320x240 and noise 160x240"):
+        compose(person, background, ClipsConfig(), generator(0))

@@ -1,0 +1,69 @@
+"""The person's place in the scene."""
+
+import cv2
+import numpy as np
+import pytest
+
+from datagen.clips.place import camera_offsets, inside, place, project
+
+CAMERA = np.array([[600, 0, 160], [0, 600, 120], [0, 0, 1]], np.float32)
+
+
+def similarity(angle=0.0, scale=1.0, shift=(0.0, 0.0), about=(160, 120)):
+    matrix = cv2.getRotationMatrix2D(about, angle, scale)
+    matrix[:, 2] += shift
+    return matrix
+
+
+def test_projection_is_opencvs():
+    points = np.random.default_rng(0).normal((0, 0, 7), 1, (50, 3))
+    theirs, _ = cv2.projectPoints(points, np.zeros(3), np.zeros(3), CAMERA.astype(float), None)
+    assert np.allclose(project(points, CAMERA), theirs[:, 0], atol=1e-5)
+
+
+def test_behind_the_camera_is_nowhere():
+    assert np.isnan(project(np.array([[0, 0, -1.0], [1, 1, 0]]), CAMERA)).all()
+
+
+def test_pan_moves_the_person_by_the_pan():
+    motion = np.stack([similarity(shift=(2 * t, -t)) for t in range(10)])
+    pelvis = np.tile([150.0, 130], (10, 1))
+    offsets, moved = place(pelvis, motion, 320, 240)
+    assert np.allclose(offsets, [(2 * t, -t) for t in range(10)]) and not moved
+
+
+@pytest.mark.parametrize("angle, scale", [(10, 1), (0, 1.2), (-5, 0.9)])
+def test_zoom_and_roll_are_taken_at_the_persons_place(angle, scale):
+    matrix = similarity(angle, scale)
+    spot = np.array([200.0, 60])
+    offset = camera_offsets(matrix[None], spot)[0]
+    assert np.allclose(spot + offset, cv2.transform(spot[None, None], matrix)[0, 0])
+
+
+def test_a_wide_pan_is_brought_into_view():
+    motion = np.stack([similarity(shift=(20 * t, 0), scale=1 + 0.005 * t) for t in range(32)])
+    pelvis = np.tile([160.0, 120], (32, 1))
+    offsets, moved = place(pelvis, motion, 320, 240)
+    path = pelvis + offsets
+    middle = (path.min(axis=0) + path.max(axis=0)) / 2
+    assert moved and np.allclose(middle, [159.5, 119.5], atol=0.5)
+    # It is still the camera's motion, at the place where the person now is.
+    start = pelvis[0] + offsets[0]
+    assert np.allclose(np.diff(offsets[:, 0]), 20 + 0.005 * (start[0] - 160), atol=1e-2)
+
+
+def test_a_person_that_left_its_own_frame_is_not_fetched():
+    pelvis = np.linspace((160, 120), (900, 120), 32)
+    _, moved = place(pelvis, np.tile(np.eye(2, 3), (32, 1, 1)), 320, 240)
+    assert not moved
+
+
+def test_nobody():
+    motion = np.stack([similarity(shift=(t, 0)) for t in range(4)])
+    offsets, moved = place(np.full((4, 2), np.nan), motion, 320, 240)
+    assert np.allclose(offsets[:, 0], range(4)) and not moved
+
+
+def test_inside_counts_pixels():
+    points = np.array([(-0.5, 0), (-0.51, 0), (319.49, 239.49), (319.5, 0), (np.nan, 0)])
+    assert inside(points, 320, 240).tolist() == [True, False, True, False, False]
