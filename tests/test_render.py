@@ -1,5 +1,7 @@
 """The renderer against the projected mesh, against ray casting, and against the texture itself."""
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
@@ -71,7 +73,7 @@ def test_depth_and_flow_equal_ray_casting(scene, pictures):
 
 def test_warping_by_the_flow_gives_the_same_colours(scene, pictures):
     x, y = np.meshgrid(np.arange(320, dtype=np.float32), np.arange(240, dtype=np.float32))
-    for now, later in zip(pictures[:-1], pictures[1:], strict=True):
+    for now, later in pairwise(pictures):
         at = (x + now.flow[..., 0], y + now.flow[..., 1])
         warped = cv2.remap(later.rgb, *at, cv2.INTER_LINEAR)
         still_seen = cv2.remap(later.mask.astype(np.float32), *at, cv2.INTER_LINEAR) == 1

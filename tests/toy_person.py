@@ -33,12 +33,11 @@ def lump(
 
 def tumble(vertices: np.ndarray, frames: int, depth: float = 6.0) -> np.ndarray:
     """Return float32 [T,V,3]: the lump turning, rocking and drifting before the camera."""
-    steps = [
-        Rotation.from_rotvec([0.4 * np.sin(t / 5), 0.06 * t, 0.3 * np.sin(t / 4)]).apply(vertices)
-        + [0.02 * t - 0.2, 0.1 * np.sin(t / 3), depth - 0.02 * t]
-        for t in range(frames)
-    ]
-    return np.array(steps, np.float32)
+    t = np.arange(frames)
+    turns = np.stack([0.4 * np.sin(t / 5), 0.06 * t, 0.3 * np.sin(t / 4)], -1)
+    steps = np.stack([0.02 * t - 0.2, 0.1 * np.sin(t / 3), depth - 0.02 * t], -1)
+    turned = [Rotation.from_rotvec(turn).apply(vertices) for turn in turns]
+    return (np.array(turned) + steps[:, None]).astype(np.float32)
 
 
 def checks(size: int = 256, cells: int = 16, seed: int = 0) -> np.ndarray:

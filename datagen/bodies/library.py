@@ -25,6 +25,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -140,14 +141,15 @@ def read_person(path: Path, clip: int, start: int, frames: int) -> Person:
         with h5py.File(path, "r") as file:
             if f"clip_{clip:04d}" not in file:
                 raise BadInput(f"{path} has no clip {clip}: rebuild the library")
-            group = file[f"clip_{clip:04d}"]
+            group: Any = file[f"clip_{clip:04d}"]
             total = len(group["pose"])
             if not 0 <= start <= start + frames <= total:
                 raise BadInput(
                     f"{path} clip {clip} has {total} frames: "
                     f"frames {start} to {start + frames} cannot be read"
                 )
-            height, width = (int(n) for n in file.attrs["size"])
+            attributes: Any = file.attrs
+            height, width = (int(n) for n in attributes["size"])
             window = slice(start, start + frames)
             offsets = group["offsets"][start : start + frames + 1]
             owned = slice(int(offsets[0]), int(offsets[-1]))
@@ -158,7 +160,7 @@ def read_person(path: Path, clip: int, start: int, frames: int) -> Person:
             flow = np.zeros((frames, height, width, 2), np.float16)
             flow[mask] = decode_flow(_running_sums(group["flow"][owned], offsets))
             return Person(
-                name=f"{file.attrs['name']}_{clip:04d}",
+                name=f"{attributes['name']}_{clip:04d}",
                 rgb=rgb,
                 mask=mask,
                 flow=flow,
@@ -176,7 +178,7 @@ def read_person(path: Path, clip: int, start: int, frames: int) -> Person:
 
 
 def write_clip(
-    group: h5py.Group,
+    group: Any,
     pictures: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],
     labels: dict[str, np.ndarray],
     meta: dict,

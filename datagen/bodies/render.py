@@ -17,7 +17,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -147,10 +147,10 @@ class Renderer:
     def _open(self) -> None:
         """Make the context, the program and the two-target frame buffer."""
         self.backend, self._platform = open_platform(self.width, self.height)
-        from OpenGL import GL as gl
+        import OpenGL.GL
         from OpenGL.GL import shaders
 
-        self._gl: Any = gl
+        gl = self._gl = cast(Any, OpenGL.GL)  # its names are made at run time
         self.driver = gl.glGetString(gl.GL_RENDERER).decode()
         self._vertex_array = gl.glGenVertexArrays(1)
         gl.glBindVertexArray(self._vertex_array)

@@ -1,0 +1,157 @@
+"""The body library: what is written is read back, bytes repeat, labels fit pictures."""
+
+import csv
+import math
+
+import h5py
+import numpy as np
+import pytest
+
+from datagen.bodies.camera import project
+from datagen.bodies.library import build_person, clip_starts, read_person, write_clip
+from datagen.bodies.model import load_bodies
+from datagen.bodies.motion import find_motions
+from datagen.config import BodiesConfig
+from datagen.errors import BadInput
+from datagen.record import JOINTS
+
+CFG = BodiesConfig(stride=12, max_clip_frames=16)
+
+
+def test_clips_are_cut_as_surreal_cuts(shared_data):
+    counts = {"train": 0, "test": 0}
+    with open(shared_data / "surreal" / "sequences.csv", newline="") as file:
+        for row in csv.DictReader(file):
+            for stride in (50, 30, 70):
+                if row["split"] in counts:
+                    frames = float(row["frames_30fps"])
+                    counts[row["split"]] += len(clip_starts(frames, stride, 100))
+    assert counts == {"train": 55_001, "test": 12_528}
+
+
+def test_clips_cover_the_sequence():
+    assert clip_starts(30, 50, 100) == [0]
+    assert clip_starts(100, 50, 100) == [0]
+    assert clip_starts(101, 50, 100) == [0, 50]
+    assert clip_starts(300, 50, 100) == [0, 50, 100, 150, 200]
+
+
+@pytest.fixture
+def written(tmp_path):
+    """A file of one clip of noise, its second frame empty, and what was put in."""
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (6, 24, 32, 3), dtype=np.uint8)
+    mask = rng.random((6, 24, 32)) < 0.3
+    mask[1] = False
+    rgb[~mask] = 0
+    flow = rng.normal(0, 5, (6, 24, 32, 2)).astype(np.float32) * mask[..., None]
+    labels = {
+        "joints3d": rng.normal(size=(6, 38, 3)).astype(np.float32),
+        "pose": rng.normal(size=(6, 72)).astype(np.float32),
+        "betas": rng.normal(size=10).astype(np.float32),
+        "trans": rng.normal(size=(6, 3)).astype(np.float32),
+        "camera": np.eye(3, dtype=np.float32),
+    }
+    path = tmp_path / "noise.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["name"], file.attrs["size"] = "noise", (24, 32)
+        write_clip(
+            file.create_group("clip_0000"), zip(rgb, mask, flow, strict=True), labels, {"a": 1}
+        )
+    return path, rgb, mask, flow, labels
+
+
+@pytest.mark.parametrize(("start", "frames"), [(0, 6), (1, 1), (2, 3), (5, 1)])
+def test_what_is_written_is_read(written, start, frames):
+    path, rgb, mask, flow, labels = written
+    person = read_person(path, 0, start, frames)
+    window = slice(start, start + frames)
+    np.testing.assert_array_equal(person.rgb, rgb[window])
+    np.testing.assert_array_equal(person.mask, mask[window])
+    np.testing.assert_allclose(person.flow, flow[window], atol=0.01)
+    for name in ("joints3d", "pose", "trans"):
+        np.testing.assert_array_equal(getattr(person, name), labels[name][window])
+    np.testing.assert_array_equal(person.betas, labels["betas"])
+    assert person.name == "noise_0000" and person.meta == {"a": 1}
+    assert (person.rgb.dtype, person.mask.dtype, person.flow.dtype) == (np.uint8, bool, np.float16)
+
+
+def test_damage_and_absence_are_named(written):
+    path = written[0]
+    for clip, start, frames in ((1, 0, 1), (0, 4, 3), (0, -1, 2)):
+        with pytest.raises(BadInput, match="noise"):
+            read_person(path, clip, start, frames)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(BadInput, match="noise"):
+        read_person(path, 0, 0, 6)
+    with pytest.raises(BadInput, match="nowhere"):
+        read_person(path.with_name("nowhere.h5"), 0, 0, 6)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    source = find_motions(None)[0]
+    path = tmp_path_factory.mktemp("library") / "bodies" / f"{source.name}.h5"
+    cfg = BodiesConfig(stride=10_000, max_clip_frames=10_020)
+    cfg = BodiesConfig(stride=CFG.stride, max_clip_frames=CFG.max_clip_frames)
+    return source, path, build_person(source, cfg, 3, path)
+
+
+def test_manifest_line_tells_the_file(built):
+    import hashlib
+
+    source, path, line = built
+    data = path.read_bytes()
+    assert line["kind"] == "body" and line["name"] == source.name and line["file"] == path.name
+    assert line["sha256"] == hashlib.sha256(data).hexdigest() and line["bytes"] == len(data)
+    assert line["frames"] == sum(clip["frames"] for clip in line["clips"])
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_labels_fit_the_picture(built):
+    _, path, line = built
+    bodies = load_bodies(None)
+    for index, clip in enumerate(line["clips"][:4]):
+        person = read_person(path, index, 0, clip["frames"])
+        assert person.joints3d.shape == (clip["frames"], len(JOINTS), 3)
+        body = bodies[clip["gender"]]
+        vertices, joints = body.forward(person.pose, person.betas, person.trans)
+        np.testing.assert_allclose(joints, person.joints3d, atol=1e-4)
+        np.testing.assert_allclose(project(joints[0, 0], person.camera), [160, 120], atol=1e-2)
+        for t in range(clip["frames"]):
+            on_image = project(vertices[t], person.camera)
+            ys, xs = np.nonzero(person.mask[t])
+            low, high = on_image.min(0), on_image.max(0)
+            if low.min() > 1 and high[0] < 318 and high[1] < 238:  # wholly in the picture
+                assert np.abs(low - (xs.min(), ys.min())).max() <= 1.5
+                assert np.abs(high - (xs.max(), ys.max())).max() <= 1.5
+        assert not person.rgb[~person.mask].any() and not person.flow[~person.mask].any()
+        assert not person.flow[-1].any()
+
+
+def test_two_builds_give_equal_bytes(built, tmp_path):
+    import time
+
+    source, path, line = built
+    time.sleep(1.1)  # HDF5 can write times, in seconds
+    again = build_person(source, CFG, 3, tmp_path / "other.h5")
+    assert again["sha256"] == line["sha256"]
+    other = build_person(source, CFG, 4, tmp_path / "seed.h5")
+    assert other["sha256"] != line["sha256"]
+
+
+def test_a_failed_build_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*_):
+        raise BadInput("broken")
+
+    monkeypatch.setattr("datagen.bodies.library.dress", fail)
+    with pytest.raises(BadInput):
+        build_person(find_motions(None)[0], CFG, 0, tmp_path / "x.h5")
+    assert not list(tmp_path.iterdir())
+
+
+def test_size_per_frame(built):
+    _, _, line = built
+    assert line["bytes"] / line["frames"] < 60_000
+    assert math.isfinite(sum(line["seconds"].values()))
