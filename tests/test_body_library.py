@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from datagen.bodies.camera import project
-from datagen.bodies.library import build_person, clip_starts, read_person, write_clip
+from datagen.bodies.library import build_person, clip_starts, read_person
 from datagen.bodies.model import load_bodies
 from datagen.bodies.motion import find_motions
+from datagen.bodies.storage import write_clip
 from datagen.config import BodiesConfig
 from datagen.errors import BadInput
 from datagen.record import JOINTS
@@ -93,9 +94,7 @@ def test_damage_and_absence_are_named(written):
 def built(tmp_path_factory):
     source = find_motions(None)[0]
     path = tmp_path_factory.mktemp("library") / "bodies" / f"{source.name}.h5"
-    cfg = BodiesConfig(stride=10_000, max_clip_frames=10_020)
-    cfg = BodiesConfig(stride=CFG.stride, max_clip_frames=CFG.max_clip_frames)
-    return source, path, build_person(source, cfg, 3, path)
+    return source, path, build_person(source, CFG, 3, path)
 
 
 def test_manifest_line_tells_the_file(built):
@@ -133,7 +132,7 @@ def test_labels_fit_the_picture(built):
 def test_two_builds_give_equal_bytes(built, tmp_path):
     import time
 
-    source, path, line = built
+    source, _, line = built
     time.sleep(1.1)  # HDF5 can write times, in seconds
     again = build_person(source, CFG, 3, tmp_path / "other.h5")
     assert again["sha256"] == line["sha256"]
