@@ -248,6 +248,23 @@ class TestFinding:
 class TestShared:
     """Real files that lie beside the project."""
 
+    def test_one_take_in_two_formats_is_one_motion(self, shared_data: Path):
+        folder = shared_data / "mocap" / "cmu_amc"
+        amc, bvh = (load_motion(source, REST) for source in find_motions(folder))
+        assert (amc.subject, amc.name, bvh.name) == ("01", "01_01-amc", "01_01-bvh")
+        assert len(amc.pose) == len(bvh.pose) == 688, "both without the exporter's rest frame"
+        np.testing.assert_allclose(joints_of(amc), joints_of(bvh), atol=2e-3)
+
+    def test_a_take_agrees_with_an_independent_retargeting(self, shared_data: Path):
+        (bvh,) = (s for s in find_motions(shared_data / "mocap" / "cmu_amc") if "bvh" in s.name)
+        ours = joints_of(load_motion(bvh, REST))
+        theirs_source = MotionSource(
+            "t", "t", str(shared_data / "mocap" / "cmu_smpl" / "cmu_bvh_01_01.npz")
+        )
+        theirs = joints_of(load_motion(theirs_source, REST))
+        gap = (ours - ours[:, :1]) - (theirs - theirs[:, :1])
+        assert np.linalg.norm(gap, axis=2).mean() < 0.01, "metres"
+
     def test_the_whole_folder_is_found_and_a_sample_of_each_kind_loads(self, shared_data: Path):
         sources = find_motions(shared_data / "mocap")
         assert len(sources) > 200

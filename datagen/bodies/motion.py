@@ -17,6 +17,7 @@ import numpy as np
 from datagen.bodies import embedded
 from datagen.bodies import quaternion as quat
 from datagen.bodies.amass import members, read_amass, read_surreal
+from datagen.bodies.asf import read_amc
 from datagen.bodies.bvh import read_bvh
 from datagen.bodies.deepmimic import read_deepmimic
 from datagen.bodies.retarget import Take, ground, resample, retarget
@@ -113,7 +114,7 @@ def _load_file(source: MotionSource, path: Path, rest: np.ndarray) -> tuple[np.n
     return rotations, ground(rotations, pelvis, rest)
 
 
-_READERS = {".bvh": read_bvh, ".txt": read_deepmimic}
+_READERS = {".bvh": read_bvh, ".amc": read_amc, ".txt": read_deepmimic}
 
 
 def _check(take: Take, path: Path) -> None:

@@ -33,6 +33,8 @@ ESSENTIAL = (0, 1, 2, 4, 5, 7, 8, 9, 16, 17, 18, 19, 20, 21)
 
 SOLE = 0.02  # metres from SMPL's foot joint (ball of the foot) down to the ground, standing
 
+_WRIST_BEND = np.radians(60.0)
+
 
 @dataclass(frozen=True)
 class Take:
@@ -112,15 +114,20 @@ def retarget(take: Take, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         align[joint] = quat.between(rest[tip] - rest[joint], bone)
     for hand, forearm in ((20, 18), (21, 19)):
         align[hand] = align[forearm]  # the hand rests in line with the forearm
-    for joint, turn in align.items():
-        world[joint] = quat.multiply(world[joint], turn)
+    for shin, tip, below in ((4, 7, (7, 10)), (5, 8, (8, 11))):
+        # CMU's skeletons stand astride at rest and their soles are rolled with the shins
+        bone = (source[roles[tip]] - source[roles[shin]]) * [1.0, 1.0, 0.0]
+        align[below[0]] = align[below[1]] = quat.between(np.array([0.0, -1.0, 0.0]), bone)
+    for joint in world:
+        if joint in align:
+            world[joint] = quat.multiply(world[joint], align[joint])
 
     _fill_spine(world)
     rotations = np.empty((len(take.rotations), 24, 4))
     for joint in range(24):
         inherited = rotations[:, SMPL_PARENTS[joint]] if joint else quat.IDENTITY
         rotations[:, joint] = world.get(joint, inherited)
-    rotations = _share_wrist_twist(to_local(rotations), rest)
+    rotations = _ease_wrists(to_local(rotations), rest)
 
     scale = leg_length(rest) / leg_length(source, roles)
     hips = 0.5 * scale * (take.positions[:, roles[1]] + take.positions[:, roles[2]])
@@ -198,11 +205,12 @@ def _fill_spine(world: dict[int, np.ndarray]) -> None:
             world[_SPINE[place]] = quat.slerp(world[below], world[above], share)
 
 
-def _share_wrist_twist(local: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """Give half of each hand's turn about the forearm to the forearm.
+def _ease_wrists(local: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Give half of each hand's turn about the forearm to the forearm, and cap the wrist's bend.
 
     Captured skeletons turn the palm at the wrist; real forearms turn along their whole length,
-    and a mesh that turns at the wrist alone is pinched like a sweet's wrapper.
+    and a mesh that turns at the wrist alone is pinched like a sweet's wrapper. Hands carry few
+    markers, so bends beyond what a wrist can do are noise.
     """
     local = local.copy()
     for elbow, wrist in ((18, 20), (19, 21)):
@@ -210,5 +218,10 @@ def _share_wrist_twist(local: np.ndarray, rest: np.ndarray) -> np.ndarray:
         axis = axis / np.linalg.norm(axis)
         half = quat.slerp(quat.IDENTITY, quat.twist(local[:, wrist], axis), 0.5)
         local[:, elbow] = quat.multiply(local[:, elbow], half)
-        local[:, wrist] = quat.multiply(quat.inverse(half), local[:, wrist])
+        left_over = quat.multiply(quat.inverse(half), local[:, wrist])
+        turn = quat.twist(left_over, axis)
+        bend = quat.to_axis_angle(quat.multiply(left_over, quat.inverse(turn)))
+        size = np.linalg.norm(bend, axis=-1, keepdims=True)
+        bend = bend * np.minimum(1.0, _WRIST_BEND / np.maximum(size, 1e-9))
+        local[:, wrist] = quat.multiply(quat.from_axis_angle(bend), turn)
     return local
