@@ -109,19 +109,15 @@ class Run:
         subjects = in_split((motion.subject for motion in motions), split, "subjects")
         groups = in_split((video.group for video in videos), split, "videos")
 
-        # Each library lies in a folder named by what decides its bytes, so that data sets which
-        # differ in later stages only can share it and no option can mix two of them.
-        identity = fingerprint.identity(cfg)
-        people = {**identity["bodies"], "motions": None, "seed": seed}
-        scenes = {**identity["backgrounds"], "videos": None, "seed": seed, "frames": frames} | size
+        people, scenes = fingerprint.library_folders(fingerprint.identity(cfg))
         self.people = Library(
-            layout.library / f"bodies-{fingerprint.digest(people)[:8]}",
+            layout.library / people,
             Manifest(layout.manifests / "bodies.jsonl"),
             [motion for motion in motions if motion.subject in subjects],
             lambda source, path: tasks.BodyTask(source, cfg.bodies, seed, path),
         )
         self.scenes = Library(
-            layout.library / f"backgrounds-{fingerprint.digest(scenes)[:8]}",
+            layout.library / scenes,
             Manifest(layout.manifests / "backgrounds.jsonl"),
             [video for video in videos if video.group in groups],
             lambda source, path: tasks.BackgroundTask(
@@ -152,6 +148,7 @@ class Run:
 
         from datagen.bodies.model import load_bodies
 
+        tasks.estimator(self.cfg.flow)  # refuses bad weights before anything is written
         bodies = load_bodies(self.cfg.bodies.body)
         body = bodies.get("neutral") or next(iter(bodies.values()))
         for folder in (self.layout.shards, self.people.folder, self.scenes.folder):
@@ -263,6 +260,8 @@ class Run:
 
 def _progress(outcomes: Iterable[Outcome], total: int, what: str, clips: int = 0):
     """Pass outcomes on under a progress bar; with `clips` a shard, it counts clips a second."""
+    if not total:
+        return
     failed = 0
     with tqdm(total=total * (clips or 1), desc=what, unit="clip" if clips else "file") as bar:
         for outcome in outcomes:

@@ -1,0 +1,150 @@
+"""The main job from end to end on embedded input: whole, resumable, the same for all workers."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datagen.launch import main as launch
+from datagen.output import check
+from datagen.output.layout import Layout
+from datagen.output.manifest import Manifest
+from datagen.verify import main as verify
+
+SMALL = ["--num-shards", "2", "--clips-per-shard", "3", "--clip-length", "4", "--image-size", "64"]
+
+
+def run(out: Path, *options: str, backend: str = "serial") -> int:
+    return launch([*SMALL, "--out", str(out), "--backend", backend, *options])
+
+
+def hashes(out: Path) -> dict[int, str]:
+    lines = Manifest(Layout(out).manifests / "shards.jsonl").latest("shard")
+    return {index: line["sha256"] for index, line in lines.items()}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished small data set; tests copy it before they harm it."""
+    out = tmp_path_factory.mktemp("made") / "x"
+    assert run(out) == 0
+    return out
+
+
+@pytest.fixture
+def copy(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "x"))
+
+
+def test_a_shard_holds_the_record(made: Path) -> None:
+    dataset = json.loads((made / "dataset.json").read_text())
+    assert (dataset["shards"], dataset["clips"]) == (2, 6)
+    records = check.read(made / "shard-000001.tar")
+    assert list(records) == ["000001_0000", "000001_0001", "000001_0002"]
+    assert list(records["000001_0000"]) == ["flow.npy", "labels.npz", "meta.json", "rgb.jpg"]
+    assert set(np.load(made / "body.npz").files) >= {"v_template", "J_regressor", "eval_regressor"}
+
+
+def test_verify_passes_and_the_same_command_does_nothing(
+    made: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in made.rglob("*")}
+    assert verify([str(made)]) == 0
+    assert run(made) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in made.rglob("*")} == before
+
+
+def test_a_missing_shard_is_made_again_to_the_same_bytes(copy: Path) -> None:
+    before = hashes(copy)
+    (copy / "shard-000001.tar").unlink()
+    shutil.rmtree(copy / "library")
+    assert verify([str(copy)]) == 1
+    assert run(copy) == 0
+    assert hashes(copy) == before
+    assert verify([str(copy)]) == 0
+
+
+def test_more_shards_leave_the_first_ones_alone(copy: Path) -> None:
+    before = hashes(copy)
+    assert run(copy, "--num-shards", "3") == 0
+    after = hashes(copy)
+    assert sorted(after) == [0, 1, 2] and before.items() < after.items()
+
+
+def test_another_configuration_is_refused_by_name(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = hashes(copy)
+    assert run(copy, "--no-occluders") == 2
+    error = capsys.readouterr().err
+    assert "clips.occluders: True → False" in error and "--out" in error
+    assert hashes(copy) == before
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-512]), "bytes"),
+        (lambda path: path.unlink(), "missing"),
+        (lambda path: _flip(path), "SHA-256"),
+        (lambda path: path.rename(path.with_name("shard-000007.tar")), "no line"),
+    ],
+)
+def test_verify_names_the_damaged_shard(copy: Path, damage, words: str, capsys) -> None:
+    damage(copy / "shard-000000.tar")
+    assert verify([str(copy)]) == 1
+    out = capsys.readouterr().out
+    assert words in out and "shard-00000" in out
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[700] ^= 1
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("backend", ["processes", "ray"])
+def test_two_workers_make_the_bytes_that_one_makes(
+    made: Path, tmp_path: Path, backend: str
+) -> None:
+    assert run(tmp_path / "x", "--workers", "2", backend=backend) == 0
+    assert hashes(tmp_path / "x") == hashes(made)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--videos", "/nowhere"], "/nowhere"),
+        (["--motions", "/nowhere"], "/nowhere"),
+        (["--body", "/nowhere.npz"], "/nowhere.npz"),
+        (["--flow", "flownets", "--flow-weights", "/nowhere.pth"], "/nowhere.pth"),
+    ],
+)
+def test_a_missing_input_is_one_sentence(tmp_path: Path, options, words: str, capsys) -> None:
+    assert run(tmp_path / "x", *options) == 2
+    error = capsys.readouterr().err
+    assert words in error and "Traceback" not in error and error.count("\n") == 1
+    assert not list(tmp_path.rglob("*.tar"))
+
+
+def test_zero_shards_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run(tmp_path / "x", "--num-shards", "0")
+    assert stopped.value.code == 2
+    assert "--num-shards must be at least 1, got 0" in capsys.readouterr().err
+
+
+def test_bad_videos_cost_themselves_only(tmp_path: Path, shared_data: Path) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for name in ("opencvdoc_box.mp4", "cotracker_apple.mp4", "pips2_camel.mp4"):
+        shutil.copy(shared_data / "videos" / name, videos)
+    (videos / "broken.mp4").write_bytes(b"not a video")
+    options = ["--videos", str(videos), "--split", "all", "--clips-per-shard", "8"]
+    assert run(tmp_path / "x", *options) == 0
+    lines = Manifest(tmp_path / "x" / "manifests" / "quarantine.jsonl").lines()
+    assert {line["name"] for line in lines} == {"broken"}
+    assert verify([str(tmp_path / "x")]) == 0
