@@ -1,0 +1,45 @@
+"""What spoils a window before any tracking: cuts, black pictures, frozen pictures."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+# T frames
+
+THUMBNAIL = (40, 30)  # width, height
+BLACK = 10.0  # a frame whose 95th percentile of brightness is below is black; of 255
+SAME = 0.05  # mean difference of thumbnails below which two frames are one picture; of 255
+FROZEN_SHARE = 0.6  # held frames: cartoons hold every drawing for two, so half must be fine
+CUT = 12.0  # least mean difference of a cut, of 255
+CUT_RATIO = 4.0  # and how far it stands out of the window's own differences
+
+
+def thumbnails(frames: np.ndarray) -> np.ndarray:
+    """Return float32 [T,30,40,3] miniatures of uint8 [T,H,W,3]."""
+    small = [cv2.resize(frame, THUMBNAIL, interpolation=cv2.INTER_AREA) for frame in frames]
+    return np.stack(small).astype(np.float32)
+
+
+def differences(thumbs: np.ndarray) -> np.ndarray:
+    """Return the mean absolute difference of neighbouring thumbnails, float32 [T-1], of 255."""
+    return np.abs(np.diff(thumbs, axis=0)).mean(axis=(1, 2, 3))
+
+
+def cuts(difference: np.ndarray) -> np.ndarray:
+    """Return the indices t at which frame t+1 belongs to another shot than frame t."""
+    usual = np.median(difference) if len(difference) else 0.0
+    return np.flatnonzero(difference > max(CUT, CUT_RATIO * usual))
+
+
+def spoiled(frames: np.ndarray) -> str | None:
+    """Return why a window uint8 [T,H,W,3] cannot be used, `black`, `frozen` or `cut`, else None."""
+    thumbs = thumbnails(frames)
+    if (np.percentile(thumbs, 95, axis=(1, 2, 3)) < BLACK).any():
+        return "black"
+    difference = differences(thumbs)
+    if (difference < SAME).mean() > FROZEN_SHARE:
+        return "frozen"
+    if len(cuts(difference)):
+        return "cut"
+    return None

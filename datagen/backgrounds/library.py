@@ -1,0 +1,294 @@
+"""The background library: videos and embedded scenes become analysed windows, one HDF5 file each.
+
+A file holds a group a window: `jpeg` (the frames' JPEG bytes, one after the other), `ends` (where
+each ends), `motion`, `segments` (gzip) and the quality figures as attributes. The bytes depend on
+the source, the options and the seed alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+
+from datagen.backgrounds import scenes, video
+from datagen.backgrounds.camera_motion import CameraMotion, camera_motion
+from datagen.backgrounds.cuts import spoiled
+from datagen.backgrounds.supervoxels import supervoxels
+from datagen.config import BackgroundsConfig
+from datagen.errors import BadInput
+from datagen.seeds import generator
+
+# T frames, H W pixels, h w coarse pixels
+
+VERSION = 1
+JPEG_QUALITY = 95  # 40 dB and more on video, a seventh of the raw bytes
+KINETICS_SEGMENT = re.compile(r"_\d{6}_\d{6}$")
+
+
+@dataclass(frozen=True)
+class VideoSource:
+    """A video file, or the embedded scene of that name where `path` is None."""
+
+    name: str
+    path: str | None
+
+    @property
+    def group(self) -> str:
+        """What splits must not divide: a scene's panorama, a YouTube video, else the file."""
+        if self.path is None:
+            return scenes.panorama_of(self.name)
+        return KINETICS_SEGMENT.sub("", self.name)
+
+
+@dataclass(frozen=True)
+class Background:
+    """An analysed window: frames uint8 [T,H,W,3] RGB, motion float32 [T,2,3], segments [T,h,w].
+
+    `motion` maps pixel coordinates of frame 0 to frame t (similarities; `motion[0]` is the
+    identity); `segments` are uint8 supervoxel labels 0..n-1 at 1/slic_scale of the frame.
+    """
+
+    name: str
+    frames: np.ndarray
+    motion: np.ndarray
+    segments: np.ndarray
+    meta: dict
+
+
+def find_videos(videos: Path | None) -> list[VideoSource]:
+    """Return all videos below a folder, or the embedded scenes, sorted by their unique names.
+
+    A name is the path below the folder without its suffix, / written as two underscores.
+    BadInput if the folder is missing or holds no video.
+    """
+    if videos is None:
+        return [VideoSource(name, None) for name in scenes.scene_names()]
+    if not videos.is_dir():
+        raise BadInput(f"--videos {videos} is not a folder; give a folder of video files")
+    files = sorted(p for p in videos.rglob("*") if p.suffix.lower() in video.SUFFIXES)
+    if not files:
+        known = " ".join(sorted(video.SUFFIXES))
+        raise BadInput(f"--videos {videos} holds no video; these suffixes count: {known}")
+    stems = ["__".join(p.relative_to(videos).with_suffix("").parts) for p in files]
+    stems = [re.sub(r"[^A-Za-z0-9_-]", "-", stem) for stem in stems]
+    twice = {stem for stem, count in Counter(stems).items() if count > 1}
+    sources = []
+    for stem, path in zip(stems, files, strict=True):
+        if stem in twice:  # same name but for the suffix or odd characters
+            relative = str(path.relative_to(videos))
+            stem = f"{stem}-{hashlib.sha256(relative.encode()).hexdigest()[:8]}"
+        sources.append(VideoSource(stem, str(path)))
+    return sorted(sources, key=lambda source: source.name)
+
+
+def window_starts(total: int, frames: int, windows: int) -> list[int]:
+    """Return the first frames of at most `windows` disjoint windows, evenly spread and centred."""
+    windows = min(windows, total // frames)
+    section = total / windows
+    return [int(i * section + (section - frames) / 2) for i in range(windows)]
+
+
+def distrust(motion: CameraMotion, cfg: BackgroundsConfig) -> str | None:
+    """Return why a window's camera motion is not trusted, `textureless`, `untracked` or `fast`."""
+    if motion.inliers.min() < cfg.min_inliers:
+        return "textureless"
+    if motion.inlier_ratio.min() < cfg.min_inlier_ratio:
+        return "untracked"
+    if motion.shift.max() > cfg.max_shift:
+        return "fast"
+    return None
+
+
+def _windows(
+    source: VideoSource, cfg: BackgroundsConfig, frames: int, width: int, height: int, seed: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the start and the frames of each candidate window."""
+    if source.path is None:
+        scene = scenes.open_scene(source.name)
+        starts = window_starts(max(scenes.SCENE_FRAMES, frames), frames, cfg.windows_per_video)
+        for start in starts:
+            yield start, scene.render(start, frames, width, height)
+        return
+    path = Path(source.path)
+    total = video.count_frames(path)
+    if total < frames:
+        raise BadInput(
+            f"{path} has {total} frames that can be decoded, a window needs {frames}; "
+            "leave it out or lower --clip-length"
+        )
+    starts = window_starts(total, frames, cfg.windows_per_video)
+    places = generator(seed, "background", source.name, "crop").random(len(starts))
+    stretches = [(start, frames) for start in starts]
+    for start, window in zip(
+        starts, video.read_stretches(path, stretches, width, height, places), strict=True
+    ):
+        if len(window) == frames:
+            yield start, window
+
+
+def build_background(
+    source: VideoSource,
+    cfg: BackgroundsConfig,
+    *,
+    frames: int,
+    width: int,
+    height: int,
+    seed: int,
+    path: Path,
+) -> dict:
+    """Analyse a source into the library file `path` (HDF5, atomic) and return its manifest line.
+
+    `frames` is clip_length + 1. BadInput if the video is unreadable, too short, or has no window
+    that can be trusted.
+    """
+    rejected: Counter[str] = Counter()
+    seconds: Counter[str] = Counter()
+    windows: list[dict] = []
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with h5py.File(temporary, "w", libver="latest") as file:
+            file.attrs["version"] = VERSION
+            file.attrs["name"] = source.name
+            file.attrs["group"] = source.group
+            clock = time.perf_counter()
+            for start, pictures in _windows(source, cfg, frames, width, height, seed):
+                seconds["read"] += time.perf_counter() - clock
+                line = _analyse(
+                    file, source.name, start, pictures, cfg, seed, len(windows), rejected, seconds
+                )
+                if line is not None:
+                    windows.append(line)
+                clock = time.perf_counter()
+        if not windows:
+            counts = ", ".join(f"{reason} {n}" for reason, n in sorted(rejected.items()))
+            raise BadInput(
+                f"{source.path or source.name} has no usable window ({counts}); leave it out"
+            )
+        content = temporary.read_bytes()
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return {
+        "kind": "background",
+        "name": source.name,
+        "group": source.group,
+        "file": path.name,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+        "windows": windows,
+        "rejected": dict(sorted(rejected.items())),
+        "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
+    }
+
+
+def _analyse(
+    file: h5py.File,
+    name: str,
+    start: int,
+    pictures: np.ndarray,
+    cfg: BackgroundsConfig,
+    seed: int,
+    index: int,
+    rejected: Counter[str],
+    seconds: Counter[str],
+) -> dict | None:
+    """Analyse one window into the open file; return its manifest entry, or None if rejected."""
+    times = [time.perf_counter()]
+
+    def lap(stage: str) -> None:
+        times.append(time.perf_counter())
+        seconds[stage] += times[-1] - times[-2]
+
+    reason = spoiled(pictures)
+    lap("cuts")
+    if reason is None:
+        motion = camera_motion(pictures)
+        lap("motion")
+        reason = distrust(motion, cfg)
+    if reason is not None:
+        rejected[reason] += 1
+        return None
+    rng = generator(seed, "background", name, start, "segments")
+    segments = supervoxels(
+        pictures,
+        motion.motion,
+        int(rng.integers(cfg.segments_min, cfg.segments_max + 1)),
+        scale=cfg.slic_scale,
+        compactness=cfg.slic_compactness,
+        time_spacing=cfg.slic_time_spacing,
+    )
+    lap("segments")
+    entry = {
+        "start": start,
+        "segments": int(segments.max()) + 1,
+        "inliers": int(motion.inliers.min()),
+        "inlier_ratio": round(float(motion.inlier_ratio.min()), 3),
+        "max_shift": round(float(motion.shift.max()), 2),
+        "drift": round(float(np.hypot(*_drift(motion.motion, pictures)[-1])), 2),
+    }
+    _write_window(file.create_group(f"window_{index:03d}"), pictures, motion, segments, entry)
+    lap("write")
+    return entry
+
+
+def _drift(motion: np.ndarray, pictures: np.ndarray) -> np.ndarray:
+    """Return how far the frame's centre has moved by each frame, [T,2] pixels."""
+    height, width = pictures.shape[1:3]
+    centre = np.float64([width - 1, height - 1]) / 2
+    return motion[:, :, :2] @ centre + motion[:, :, 2] - centre
+
+
+def _write_window(
+    group: h5py.Group,
+    pictures: np.ndarray,
+    motion: CameraMotion,
+    segments: np.ndarray,
+    entry: dict,
+) -> None:
+    parameters = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    coded = [cv2.imencode(".jpg", picture[..., ::-1], parameters)[1] for picture in pictures]
+    arrays = {
+        "jpeg": np.concatenate([c.ravel() for c in coded]),
+        "ends": np.cumsum([c.size for c in coded]),
+        "motion": motion.motion,
+        "inliers": motion.inliers,
+        "inlier_ratio": motion.inlier_ratio,
+        "shift": motion.shift,
+    }
+    for name, array in arrays.items():
+        group.create_dataset(name, data=array, track_times=False)
+    group.create_dataset(
+        "segments", data=segments, compression="gzip", shuffle=False, track_times=False
+    )
+    group.attrs["meta"] = json.dumps(entry, sort_keys=True)
+
+
+def read_background(path: Path, window: int) -> Background:
+    """Read one window of a library file. BadInput if the file or the window is not there."""
+    try:
+        with h5py.File(path, "r") as file:
+            group = file[f"window_{window:03d}"]
+            assert isinstance(group, h5py.Group)
+            data = {name: group[name][()] for name in ("jpeg", "ends", "motion", "segments")}  # pyright: ignore[reportIndexIssue]
+            meta = json.loads(str(group.attrs["meta"])) | {"group": str(file.attrs["group"])}
+            name = str(file.attrs["name"])
+    except (OSError, KeyError) as error:
+        raise BadInput(
+            f"{path} holds no whole background window {window} ({error}); "
+            "delete the file and run the same command again"
+        ) from error
+    parts = np.split(data["jpeg"], data["ends"][:-1])
+    frames = np.stack([cv2.imdecode(part, cv2.IMREAD_COLOR)[..., ::-1] for part in parts])
+    return Background(name, frames, data["motion"], data["segments"], meta)

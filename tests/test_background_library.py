@@ -1,0 +1,105 @@
+"""The background library: sources, windows, files."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from test_camera_motion import film, picture, similarities
+
+from datagen.backgrounds.library import (
+    VideoSource,
+    build_background,
+    find_videos,
+    read_background,
+    window_starts,
+)
+from datagen.config import BackgroundsConfig
+from datagen.errors import BadInput
+
+SIZE = {"frames": 9, "width": 320, "height": 240, "seed": 0}
+
+
+def write_video(path: Path, frames: np.ndarray) -> None:
+    size = (frames.shape[2], frames.shape[1])
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 30.0, size)
+    for frame in frames:
+        writer.write(frame[..., ::-1])
+    writer.release()
+
+
+@pytest.fixture(scope="module")
+def moving(tmp_path_factory) -> Path:
+    frames = film(picture(np.random.default_rng(0), 400, 480), similarities(30, pan=(1.0, 0.5)))
+    path = tmp_path_factory.mktemp("videos") / "moving.avi"
+    write_video(path, frames)
+    return path
+
+
+def test_a_video_round_trips(moving, tmp_path):
+    source = VideoSource("moving", str(moving))
+    line = build_background(source, BackgroundsConfig(), **SIZE, path=tmp_path / "m.h5")
+    assert len(line["windows"]) == 3 and line["rejected"] == {}
+    window = read_background(tmp_path / "m.h5", 1)
+    assert window.frames.shape == (9, 240, 320, 3) and window.frames.dtype == np.uint8
+    assert window.segments.shape == (9, 60, 80) and window.segments.dtype == np.uint8
+    assert np.array_equal(np.unique(window.segments), np.arange(window.segments.max() + 1))
+    assert np.allclose(window.motion[8, :, 2], [8, 4], atol=1.0)
+    capture = cv2.VideoCapture(str(moving))
+    for _ in range(line["windows"][1]["start"] + 1):
+        truth = capture.read()[1][..., ::-1]
+    assert np.abs(window.frames[0].astype(int) - truth).mean() < 10  # BGR would be 45
+
+
+def test_equal_inputs_give_equal_bytes(moving, tmp_path):
+    source = VideoSource("moving", str(moving))
+    lines = [
+        build_background(source, BackgroundsConfig(), **SIZE, path=tmp_path / f"{i}.h5")
+        for i in range(2)
+    ]
+    assert lines[0]["sha256"] == lines[1]["sha256"]
+    assert not list(tmp_path.glob("*.tmp")) and not list(tmp_path.glob(".*"))
+
+
+def test_embedded_scenes(tmp_path):
+    sources = find_videos(None)
+    assert len(sources) > 80 and sources == sorted(sources, key=lambda s: s.name)
+    cfg = BackgroundsConfig(windows_per_video=1)
+    line = build_background(sources[0], cfg, **SIZE, path=tmp_path / "s.h5")
+    assert len(line["windows"]) == 1
+    assert read_background(tmp_path / "s.h5", 0).frames.shape == (9, 240, 320, 3)
+
+
+@pytest.mark.parametrize("total, expected", [(31, []), (32, [0]), (70, [1, 36]), (320, 4)])
+def test_windows_are_disjoint_and_spread(total, expected):
+    starts = window_starts(total, 32, 4) if total >= 32 else []
+    if isinstance(expected, int):
+        assert len(starts) == expected
+        assert np.diff(starts).min() >= 32 and starts[-1] + 32 <= total
+    else:
+        assert starts == expected
+
+
+def test_bad_input(tmp_path, moving):
+    with pytest.raises(BadInput, match="not a folder"):
+        find_videos(tmp_path / "missing")
+    with pytest.raises(BadInput, match="holds no video"):
+        find_videos(tmp_path)
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"not a video" * 100)
+    cfg = BackgroundsConfig()
+    for path, frames, rule in ((broken, 9, "cannot be read"), (moving, 32, "30 frames")):
+        with pytest.raises(BadInput, match=rule):
+            build_background(
+                VideoSource("x", str(path)),
+                cfg,
+                **SIZE | {"frames": frames},
+                path=tmp_path / "x.h5",
+            )
+    still = tmp_path / "still.avi"
+    write_video(still, np.repeat(picture(np.random.default_rng(0), 240, 320)[None], 12, axis=0))
+    with pytest.raises(BadInput, match="frozen 1"):
+        build_background(VideoSource("x", str(still)), cfg, **SIZE, path=tmp_path / "x.h5")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["broken.mp4", "still.avi"]
+    with pytest.raises(BadInput, match="window 7"):
+        read_background(broken, 7)
