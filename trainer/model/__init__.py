@@ -1,1 +1,1 @@
-"""Motion HMR: backbone, temporal encoder, regressor and body layer."""
+"""The networks: Motion HMR and its parts, the lifting baseline, the domain discriminator."""

@@ -1,0 +1,211 @@
+"""Options of the trainer: one frozen dataclass a door, its docstrings are `--help`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Inputs = Literal["flow+keypoints", "keypoints", "flow", "rgb", "rgb+keypoints"]
+Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+
+
+def require(ok: bool, rule: str) -> None:
+    """Raise ValueError(rule) unless ok: the one way configs refuse a value."""
+    if not ok:
+        raise ValueError(rule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """Train on a folder of shards. What is left unset is chosen for the machine, and said."""
+
+    shards: Path
+    """Folder of shards with its dataset.json."""
+    out: Path | None = None
+    """Run folder: config, metrics, checkpoints. Default: runs/<time>."""
+    resume: Path | None = None
+    """Go on from this checkpoint exactly (its run's options must be given again)."""
+    val_shards: Path | None = None
+    """Held-out shards for validation during training."""
+    val_every: int = 1000
+    """Steps between validations."""
+    val_clips: int = 64
+    """Clips of each validation, the first of its shards."""
+
+    model: Literal["motion-hmr", "lifter"] = "motion-hmr"
+    """`lifter` is Martinez et al.'s frame-by-frame baseline: 12 keypoints → 14 joints."""
+    inputs: Inputs = "flow+keypoints"
+    """What the network sees; the total-occlusion flag is always added."""
+    backbone: Literal["resnet18", "resnet34", "resnet50"] | None = None
+    """CNN per frame. Default: resnet50 (the paper's) on a GPU, resnet18 on a CPU."""
+    image_size: int | None = None
+    """Side of the network's input, pixels. Default: 224 on a GPU, 112 on a CPU."""
+    frames: int | None = None
+    """Frames of a training clip (a random part of a longer stored one). Default: as stored (31)."""
+    lstm_width: int | None = None
+    """LSTM units per direction. Default: 1024 on a GPU (HMR's 2048 features), 256 on a CPU."""
+    rotation: Literal["6d", "axis-angle"] = "6d"
+    """How the regressor writes rotations; `axis-angle` is HMR's."""
+    initial_pose: Literal["data", "rest"] = "data"
+    """Where refinement starts: the mean pose and shape of the first clips, or the rest pose."""
+    weights: Path | None = None
+    """Start the CNN from a torchvision state dict (ImageNet); its first layer only if it fits."""
+
+    steps: int | None = None
+    """Optimiser steps. Default: 100000 on a GPU, 2000 on a CPU."""
+    batch_size: int | None = None
+    """Clips per step and rank. Default: what the GPU's memory holds (at most 48), 4 on a CPU."""
+    accumulate: int = 1
+    """Batches whose gradients are summed into one step."""
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    """Optimiser; `adam` adds weight decay to the gradient instead."""
+    lr: float | None = None
+    """Peak learning rate. Default: 1e-4 for resnet50, 5e-4 for the small ones."""
+    lr_min: float = 1e-6
+    """Learning rate at the end of the cosine."""
+    warmup: int | None = None
+    """Steps of linear warm-up. Default: 2000, or a twentieth of the run if that is less."""
+    weight_decay: float = 1e-4
+    """On convolutions and matrices, not on norms and biases."""
+    clip_grad: float = 1.0
+    """Largest gradient norm; 0 does not clip."""
+    ema: float = 0.999
+    """Decay of the averaged weights that are validated and evaluated; 0 keeps none."""
+
+    weight_2d: float = 60.0
+    """Weight of the reprojection error (HMR)."""
+    weight_3d: float = 30.0
+    """Weight of the aligned 3D error (HMR's 60 x ½)."""
+    weight_betas: float = 1e-3
+    """Weight of |betas|², which nothing else holds."""
+    weight_pose: float = 0.0
+    """Weight of the rotation matrices' error (0: the paper uses no angles)."""
+
+    flip: bool = True
+    """Mirror half of the clips."""
+    keypoint_noise: float = 0.0
+    """Gaussian noise on input keypoints, stored-crop pixels (0: the paper's are exact)."""
+    keypoint_drop: float = 0.0
+    """Chance that an input keypoint is dropped."""
+
+    dann_shards: Path | None = None
+    """Unlabelled shards of real clips: train domain-adversarially against them (RGB + DANN)."""
+    dann_weight: float = 0.03
+    """Weight of the domain loss (the paper varies it and reports the best)."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train."""
+    precision: Precision | None = None
+    """Default: bf16 where the hardware multiplies it natively, else fp32."""
+    compile: bool | None = None
+    """Compile the CNN. Default: on a GPU."""
+    workers: int | None = None
+    """Loader processes per rank. Default: 0 on a CPU, else up to 4 (8 for pictures)."""
+    threads: int | None = None
+    """CPU threads. Default: torch's choice."""
+    sync_bn: bool = False
+    """Batch statistics over all ranks."""
+    shuffle: int = 256
+    """Clips that each loader holds back to shuffle."""
+    on_damage: Literal["skip", "stop"] = "skip"
+    """What a damaged shard does: it is named and skipped, or the run stops."""
+    seed: int = 0
+    """Seed of weights, order, augmentation and dropout."""
+    log_every: int = 10
+    """Steps between lines of metrics.jsonl (the first 10 steps are all logged)."""
+    save_every: int = 1000
+    """Steps between checkpoints; the last step is always saved."""
+    tensorboard: bool = False
+    """Also write TensorBoard events (needs the tensorboard package)."""
+
+    def __post_init__(self) -> None:
+        for name in ("frames", "steps", "batch_size", "accumulate", "log_every", "save_every",
+                     "val_every", "val_clips", "shuffle", "lstm_width"):  # fmt: skip
+            value = getattr(self, name)
+            option = f"--{name.replace('_', '-')}"
+            require(value is None or value >= 1, f"{option} must be at least 1, got {value}")
+        size = self.image_size
+        require(size is None or size >= 32, f"--image-size must be at least 32, got {size}")
+        require(0 <= self.ema < 1, f"--ema must lie in [0, 1), got {self.ema}")
+        require(self.seed >= 0, f"--seed must not be negative, got {self.seed}")
+        require(self.lr is None or self.lr > 0, f"--lr must be positive, got {self.lr}")
+        require(
+            0 <= self.keypoint_drop <= 1,
+            f"--keypoint-drop must lie in [0, 1], got {self.keypoint_drop}",
+        )
+        require(
+            self.model != "lifter" or self.inputs == "keypoints",
+            f"--model lifter lifts keypoints alone; pass --inputs keypoints, not {self.inputs}",
+        )
+        require(
+            self.model != "lifter" or self.dann_shards is None,
+            "--dann-shards needs the features of --model motion-hmr",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Measure a checkpoint on a folder of shards."""
+
+    checkpoint: Path
+    """A checkpoint of trainer.fit (last.pt or best.pt)."""
+    shards: Path
+    """Folder of shards with its dataset.json."""
+    out: Path | None = None
+    """Folder for evaluation.json and the pictures. Default: the checkpoint's."""
+    frames: int | None = None
+    """Window length. Default: as trained."""
+    stride: int | None = None
+    """Frames between windows; overlapping windows keep their centre parts.
+    Default: half a window (the paper does not say)."""
+    batch_size: int = 4
+    """Windows at a time."""
+    max_clips: int | None = None
+    """Stop after this many clips. Default: all."""
+    pictures: int = 6
+    """Clips to draw: predicted beside true skeletons."""
+    raw_weights: bool = False
+    """Use the last weights instead of their average (EMA)."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to run."""
+    on_damage: Literal["skip", "stop"] = "skip"
+    """What a damaged shard does: it is named and skipped, or the evaluation stops."""
+
+    def __post_init__(self) -> None:
+        for name in ("frames", "stride", "batch_size", "max_clips"):
+            value = getattr(self, name)
+            option = f"--{name.replace('_', '-')}"
+            require(value is None or value >= 1, f"{option} must be at least 1, got {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig:
+    """Write what a checkpoint sees in a folder of shards: one .npz a clip."""
+
+    checkpoint: Path
+    """A checkpoint of trainer.fit (last.pt or best.pt)."""
+    shards: Path
+    """Folder of shards with its dataset.json; labels other than the keypoints are not used."""
+    out: Path = Path("predictions")
+    """Folder of the predictions."""
+    frames: int | None = None
+    """Window length. Default: as trained."""
+    stride: int | None = None
+    """Frames between windows. Default: half a window."""
+    batch_size: int = 4
+    """Windows at a time."""
+    max_clips: int | None = None
+    """Stop after this many clips. Default: all."""
+    raw_weights: bool = False
+    """Use the last weights instead of their average (EMA)."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to run."""
+    on_damage: Literal["skip", "stop"] = "skip"
+    """What a damaged shard does: it is named and skipped, or the run stops."""
+
+    def __post_init__(self) -> None:
+        for name in ("frames", "stride", "batch_size", "max_clips"):
+            value = getattr(self, name)
+            option = f"--{name.replace('_', '-')}"
+            require(value is None or value >= 1, f"{option} must be at least 1, got {value}")

@@ -1,0 +1,151 @@
+"""Measure a checkpoint.   python -m trainer.evaluate --checkpoint runs/x/last.pt --shards shards/
+
+PA-MPJPE as the paper reports it: similarity-aligned error over 14 joints, frames with at least
+seven visible keypoints (all frames are input), the mean per person, then of the persons.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from trainer.config import EvaluateConfig
+from trainer.data import wanted_arrays
+from trainer.errors import BadInput, run_door
+from trainer.machine import find_device, native_precision
+from trainer.metrics import Tally, hips_of, summarize, visible_frames
+from trainer.restore import input_spec, load_model
+from trainer.shards import META, DataSet, Record, open_dataset
+from trainer.windows import Judged, predict_clips
+
+
+def person_of(record: Record) -> str:
+    """Return the name of the person in a clip, from its meta.json; the clip's key if unnamed."""
+    try:
+        meta = json.loads(record.members[META])
+        person = meta["person"]
+        return str(person["name"] if isinstance(person, dict) else person)
+    except (KeyError, ValueError, TypeError):
+        return record.key
+
+
+def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
+    """Return the results as written to evaluation.json; draw pictures of some clips."""
+    device = find_device(cfg.device)
+    dataset = open_dataset(cfg.shards)
+    model, spec, step = load_model(cfg.checkpoint, device, raw_weights=cfg.raw_weights)
+    frames = cfg.frames or spec.frames
+    stride = cfg.stride or max(1, frames // 2)
+    clips = predict_clips(
+        model,
+        dataset,
+        input_spec(spec, dataset, cfg.checkpoint),
+        wanted_arrays(spec.inputs),
+        frames=frames,
+        stride=stride,
+        batch_size=cfg.batch_size,
+        device=device,
+        precision=native_precision(device) if device.type == "cuda" else "fp32",
+        max_clips=cfg.max_clips,
+        on_damage=cfg.on_damage,
+    )
+    out = cfg.out or cfg.checkpoint.parent
+    out.mkdir(parents=True, exist_ok=True)
+    shown: list[Judged] = []
+    total = min(dataset.clips, cfg.max_clips or dataset.clips)
+    progress = tqdm(clips, total=total, unit="clip", mininterval=1.0)
+    tallies = tally(progress, dataset, shown, cfg.pictures)
+    if not tallies:
+        raise BadInput(f"{cfg.shards} holds no readable clip; run datagen.verify on it.")
+    results: dict[str, object] = {
+        "checkpoint": str(cfg.checkpoint),
+        "step": step,
+        "shards": str(cfg.shards),
+        "data": dataset.identity(),
+        "inputs": spec.inputs,
+        "window": {"frames": frames, "stride": stride},
+        "unit": {"pa_mpjpe": "mm", "mpjpe": "mm", "acceleration": "mm/frame²"},
+        **summarize(tallies),
+    }
+    path = out / "evaluation.json"
+    path.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    print(table(results))
+    print(f"written  {path}")
+    if shown:
+        draw(shown, dataset, out)
+    return results
+
+
+def tally(
+    clips: Iterator[Judged], dataset: DataSet, shown: list[Judged], pictures: int
+) -> dict[str, Tally]:
+    """Return each person's errors; the first clips are kept in `shown` to be drawn."""
+    names = tuple(dataset.joints[i] for i in dataset.evaluation_joints)
+    hips = hips_of(names)
+    joints = list(dataset.evaluation_joints)
+    # The limbs and the neck: what a 2D detector finds. The head's top is no detector's joint.
+    detected = [dataset.joints.index(n) for n in names if not n.endswith("head_top")]
+    tallies: dict[str, Tally] = {}
+    for clip in clips:
+        arrays = clip.arrays
+        truth = torch.from_numpy(arrays["joints3d"][:, joints].copy())
+        usable = torch.from_numpy(arrays["valid"].astype(bool) & ~arrays["occluded"].astype(bool))
+        seen = torch.from_numpy(arrays["joints2d"][:, detected, 2].copy())
+        predicted = clip.prediction["joints"]
+        if predicted.shape[1] != len(joints):
+            predicted = predicted[:, joints]
+        person = tallies.setdefault(person_of(clip.record), Tally())
+        person.add(predicted, truth, visible_frames(seen, usable), hips)
+        if len(shown) < pictures:
+            shown.append(clip)
+    return tallies
+
+
+def table(results: dict[str, object]) -> str:
+    """Return the results as a table of text."""
+    lines = [f"{'':24} {'PA-MPJPE':>9} {'MPJPE':>9} {'accel':>9} {'frames':>8}"]
+
+    def row(name: str, values: dict[str, float]) -> str:
+        numbers = " ".join(f"{values[k]:9.1f}" for k in ("pa_mpjpe", "mpjpe", "acceleration"))
+        return f"{name[:24]:24} {numbers} {values.get('frames', ''):>8}"
+
+    per_person = results["per_person"]
+    assert isinstance(per_person, dict)
+    if len(per_person) <= 20:
+        lines += [row(name, values) for name, values in per_person.items()]
+    for name, key in (
+        ("mean of persons", "persons"),
+        ("mean of frames", "frames"),
+        ("mean of all frames", "every_frame"),
+    ):
+        values = results[key]
+        assert isinstance(values, dict)
+        lines.append(row(name, values))
+    persons = results["persons"]
+    assert isinstance(persons, dict)
+    lines.append(f"PA-MPJPE {persons['pa_mpjpe']:.1f} mm over {len(per_person)} persons")
+    return "\n".join(lines)
+
+
+def draw(shown: list[Judged], dataset: DataSet, out: Path) -> None:
+    """Draw predicted beside true skeletons, if matplotlib is there."""
+    try:
+        from trainer.report import draw_skeletons
+    except ImportError:
+        print("no skeletons.png: matplotlib is not installed")
+        return
+    draw_skeletons(shown, dataset, out / "skeletons.png")
+    print(f"picture  {out / 'skeletons.png'}")
+
+
+def main(cfg: EvaluateConfig) -> None:
+    """The door."""
+    evaluate(cfg)
+
+
+if __name__ == "__main__":
+    run_door(EvaluateConfig, main, __doc__ or "")

@@ -1,0 +1,175 @@
+"""What the network sees, drawn on its own device from the small things a shard stores.
+
+A shard holds flow at its estimator's resolution and keypoints as coordinates; the full-resolution
+flow field and the twelve heatmaps exist only here. Pixel centres lie at integer coordinates, also
+when an image is resized. Letters: B clips, T frames, S stored crop side, I input side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+FLOW_UNIT = 20.0
+"""Pixels that one unit of the flow input stands for; FlowNet's own training scale."""
+HEATMAP_SIGMA = 10.0
+"""Standard deviation of a keypoint's heatmap, pixels at an input of 224 (paper, section 3.2)."""
+
+CHOICES = ("flow+keypoints", "keypoints", "flow", "rgb", "rgb+keypoints")
+"""The input rows of the paper's Table 1."""
+
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """Which channels, at which size, from which stored clips."""
+
+    inputs: str
+    image_size: int
+    """I: side of the network's input, pixels."""
+    stored_size: int
+    """S: side of the stored crop, pixels."""
+    flow_stride: int
+    keypoints: tuple[int, ...]
+    """Indices of the heatmap keypoints among the record's joints."""
+    mirror: tuple[int, ...]
+    """Left-right counterpart of each of the record's joints."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The inputs by name: any of flow, rgb, keypoints."""
+        return tuple(self.inputs.split("+"))
+
+    @property
+    def channels(self) -> int:
+        """Input channels; one more than the features', for the total-occlusion flag."""
+        sizes = {"flow": 2, "rgb": 3, "keypoints": len(self.keypoints)}
+        return sum(sizes[part] for part in self.parts) + 1
+
+
+def draw_inputs(batch: Batch, spec: InputSpec) -> Tensor:
+    """Return the network's input [B, T, C, I, I].
+
+    Channels: flow (u, v) or RGB, then keypoint heatmaps, then the total-occlusion flag. In a
+    totally occluded frame the flag is 1 and all other channels are 0 (paper, section 3.1).
+    """
+    occluded = batch["occluded"].bool()
+    frames = occluded.numel()
+    parts = []
+    for part in spec.parts:
+        if part == "flow":
+            parts.append(full_flow(batch["flow"].flatten(0, 1), spec))
+        elif part == "rgb":
+            parts.append(resize(batch["rgb"].flatten(0, 1).float() / 127.5 - 1, spec.image_size))
+        else:
+            joints = batch["joints2d"][:, :, list(spec.keypoints)].flatten(0, 1)
+            parts.append(heatmaps(joints, spec))
+    shown = ~occluded.reshape(frames, 1, 1, 1)
+    flag = (~shown).float().expand(frames, 1, spec.image_size, spec.image_size)
+    image = torch.cat([*(part * shown for part in parts), flag], dim=1)
+    return image.unflatten(0, occluded.shape)
+
+
+def full_flow(flow: Tensor, spec: InputSpec) -> Tensor:
+    """Return flow [N, 2, I, I] in units of 20 input pixels from stored flow [N, 2, h, w].
+
+    The estimator's own last step, a bilinear upsampling by its stride, then a resize to the input
+    size if that differs from the stored crop, displacements shrinking with the picture.
+    """
+    size = spec.stored_size
+    if spec.flow_stride > 1:
+        flow = F.interpolate(
+            flow.float(), scale_factor=spec.flow_stride, mode="bilinear", align_corners=False
+        )
+    flow = resize(flow.float()[..., :size, :size], spec.image_size)
+    return flow * (spec.image_size / size / FLOW_UNIT)
+
+
+def resize(image: Tensor, size: int) -> Tensor:
+    """Return the image [N, C, size, size], bilinear, antialiased where it shrinks."""
+    if image.shape[-1] == size:
+        return image
+    shrinks = size < image.shape[-1]
+    return F.interpolate(
+        image, (size, size), mode="bilinear", align_corners=False, antialias=shrinks
+    )
+
+
+def heatmaps(joints2d: Tensor, spec: InputSpec) -> Tensor:
+    """Return Gaussian heatmaps [N, K, I, I] of keypoints [N, K, 3] (x, y in crop pixels, seen).
+
+    1 at a seen keypoint, falling off with σ = 10 px at an input of 224; 0 for an unseen one.
+    """
+    ratio = spec.image_size / spec.stored_size
+    sigma = HEATMAP_SIGMA * spec.image_size / 224
+    grid = torch.arange(spec.image_size, device=joints2d.device, dtype=torch.float32)
+    centres = (joints2d[..., :2].float() + 0.5) * ratio - 0.5
+    fall = torch.exp(-((grid - centres[..., None]) ** 2) / (2 * sigma**2))  # [N, K, 2, I]
+    seen = (joints2d[..., 2:] == 1).float()
+    return (fall[..., 1, :] * seen)[..., :, None] * fall[..., 0, :][..., None, :]
+
+
+def normalized(joints2d: Tensor, stored_size: int) -> Tensor:
+    """Return crop pixels as crop units: [-1, 1] from the crop's left or top edge to the other."""
+    return (2 * joints2d + 1) / stored_size - 1
+
+
+def mirror_pose(pose: Tensor) -> Tensor:
+    """Return SMPL poses [..., 72] (axis-angle) of the people seen in a mirror, x → −x."""
+    swapped = pose.unflatten(-1, (24, 3))[..., SMPL_MIRROR, :]
+    return (swapped * pose.new_tensor([1.0, -1.0, -1.0])).flatten(-2)
+
+
+SMPL_MIRROR = [0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22]
+"""Left-right counterpart of each of SMPL's 24 joints."""
+
+
+def mirror_batch(batch: Batch, chosen: Tensor, spec: InputSpec) -> Batch:
+    """Return the batch with the chosen clips (bool [B]) seen in a mirror.
+
+    Pictures turn left to right, flow also changes the sign of u, joints and poses swap sides. The
+    flow is mirrored at its stored resolution, which needs S to be a multiple of the stride.
+    """
+    order = list(spec.mirror)
+
+    def pick(name: str, mirrored: Tensor) -> Tensor:
+        plain = batch[name]
+        return torch.where(chosen.reshape(-1, *[1] * (plain.dim() - 1)), mirrored, plain)
+
+    out = dict(batch)
+    if "flow" in batch:
+        sign = batch["flow"].new_tensor([-1.0, 1.0]).reshape(2, 1, 1)
+        out["flow"] = pick("flow", batch["flow"].flip(-1) * sign)
+    if "rgb" in batch:
+        out["rgb"] = pick("rgb", batch["rgb"].flip(-1))
+    if "joints2d" in batch:
+        joints = batch["joints2d"][:, :, order].clone()
+        joints[..., 0] = spec.stored_size - 1 - joints[..., 0]
+        out["joints2d"] = pick("joints2d", joints)
+    if "visibility" in batch:
+        out["visibility"] = pick("visibility", batch["visibility"][:, :, order])
+    if "joints3d" in batch:
+        sign = batch["joints3d"].new_tensor([-1.0, 1.0, 1.0])
+        out["joints3d"] = pick("joints3d", batch["joints3d"][:, :, order] * sign)
+    if "pose" in batch:
+        out["pose"] = pick("pose", mirror_pose(batch["pose"]))
+    return out
+
+
+def disturb_keypoints(batch: Batch, noise: float, drop: float, generator: torch.Generator) -> Batch:
+    """Return the batch with noisy (σ pixels) and dropped (probability) keypoint *inputs*.
+
+    The 2D targets of the loss are kept apart in `target2d` and stay exact.
+    """
+    if not (noise or drop):
+        return batch
+    clean = batch["joints2d"]
+    shape = clean.shape
+    shift = torch.randn((*shape[:3], 2), generator=generator).to(clean.device) * noise
+    keep = (torch.rand(shape[:3], generator=generator) >= drop).to(clean.device)
+    joints = torch.cat((clean[..., :2] + shift, (clean[..., 2] * keep)[..., None]), dim=-1)
+    return {**batch, "joints2d": joints, "target2d": clean}

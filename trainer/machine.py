@@ -1,0 +1,128 @@
+"""What this machine can do, and the settings that follow where the user gave none."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+from trainer.config import FitConfig
+from trainer.errors import BadInput
+from trainer.shards import DataSet
+
+GPU_BYTES_PER_PIXEL = 1000
+"""Training memory of ResNet-50 in bf16 per input pixel of a frame; about 1.6 GB a clip of 31
+frames at 224 px. An estimate that errs on the safe side."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those of a torchrun."""
+
+    rank: int = 0
+    local: int = 0
+    world: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that prints and writes."""
+        return self.rank == 0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run uses where its config leaves a choice."""
+
+    backbone: str
+    image_size: int
+    frames: int
+    lstm_width: int
+    steps: int
+    batch_size: int
+    lr: float
+    warmup: int
+    precision: str
+    compile: bool
+    workers: int
+
+    def line(self, device: torch.device) -> str:
+        """Return the one line that says which."""
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+        return (
+            f"{name}, {torch.get_num_threads()} threads: {self.backbone} at {self.image_size} px, "
+            f"{self.frames} frames x {self.batch_size} clips, LSTM {self.lstm_width}, "
+            f"{self.precision}{', compiled' if self.compile else ''}, {self.steps} steps, "
+            f"lr {self.lr:g}, {self.workers} loader processes"
+        )
+
+
+def start_ranks(device: str) -> Ranks:
+    """Return this process's rank; joins the group when started by torchrun."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        return Ranks()
+    ranks = Ranks(int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0")), world)
+    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if cuda else "gloo")
+    return ranks
+
+
+def find_device(device: str, local: int = 0) -> torch.device:
+    """Return the device to use; BadInput for cuda where there is none."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda":
+        if not torch.cuda.is_available():
+            raise BadInput("--device cuda was asked for, but torch sees no GPU; use --device cpu.")
+        torch.cuda.set_device(local)
+        return torch.device("cuda", local)
+    return torch.device("cpu")
+
+
+def native_precision(device: torch.device) -> str:
+    """Return bf16 where the hardware multiplies it natively, else fp32."""
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+    return "bf16" if supported else "fp32"
+
+
+def choose(cfg: FitConfig, dataset: DataSet, device: torch.device) -> Settings:
+    """Return the settings of a run: the user's where given, else the machine's."""
+    gpu = device.type == "cuda"
+    frames = cfg.frames or dataset.clip_length
+    if frames > dataset.clip_length:
+        raise BadInput(
+            f"--frames {frames} is more than the {dataset.clip_length} frames that "
+            f"the clips of {dataset.folder} have."
+        )
+    backbone = cfg.backbone or ("resnet50" if gpu else "resnet18")
+    size = cfg.image_size or (224 if gpu else 112)
+    size = min(size, dataset.image_size) if cfg.image_size is None else size
+    batch = cfg.batch_size
+    if batch is None:
+        batch = 4
+        if gpu:
+            memory = torch.cuda.get_device_properties(device).total_memory - 4e9
+            batch = int(max(1, min(48, memory / (frames * size * size * GPU_BYTES_PER_PIXEL))))
+    steps = cfg.steps or (100_000 if gpu else 2000)
+    workers = cfg.workers
+    if workers is None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        workers = max(1, min(cores - 1, 8 if "rgb" in cfg.inputs else 4)) if gpu else 0
+    return Settings(
+        backbone=backbone,
+        image_size=size,
+        frames=frames,
+        lstm_width=cfg.lstm_width or (1024 if gpu else 256),
+        steps=steps,
+        batch_size=batch,
+        lr=cfg.lr or (1e-4 if backbone == "resnet50" else 5e-4),
+        warmup=cfg.warmup if cfg.warmup is not None else min(2000, max(1, steps // 20)),
+        precision=cfg.precision or native_precision(device),
+        compile=cfg.compile if cfg.compile is not None else gpu,
+        workers=workers,
+    )

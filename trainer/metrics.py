@@ -1,0 +1,134 @@
+"""PA-MPJPE, MPJPE and acceleration error in millimetres, and the paper's way of averaging them.
+
+Letters: T frames, J evaluation joints (LSP's 14 in HMR's order).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainer.losses import similarity
+
+MIN_VISIBLE = 7
+"""Visible keypoints that a frame needs to count (paper, section 4)."""
+
+
+def pa_mpjpe(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return each frame's mean joint distance after similarity alignment, mm [...]."""
+    predicted, target = predicted.double(), target.double()
+    aligned = similarity(predicted, target)(predicted)
+    return 1000 * (aligned - target).norm(dim=-1).mean(-1)
+
+
+def mpjpe(predicted: Tensor, target: Tensor, hips: tuple[int, int]) -> Tensor:
+    """Return each frame's mean joint distance with the hips' midpoints brought together, mm."""
+    difference = _rooted(predicted, hips) - _rooted(target, hips)
+    return 1000 * difference.norm(dim=-1).mean(-1)
+
+
+def acceleration_error(predicted: Tensor, target: Tensor, hips: tuple[int, int]) -> Tensor:
+    """Return each inner frame's mean difference of joint accelerations, mm/frame² [T - 2].
+
+    Of hip-rooted joints (a weak camera knows no depth), by second differences as HMMR has it.
+    """
+    difference = _rooted(predicted, hips) - _rooted(target, hips)
+    acceleration = difference[2:] - 2 * difference[1:-1] + difference[:-2]
+    return 1000 * acceleration.norm(dim=-1).mean(-1)
+
+
+def _rooted(joints: Tensor, hips: tuple[int, int]) -> Tensor:
+    joints = joints.double()
+    return joints - joints[..., list(hips), :].mean(-2, keepdim=True)
+
+
+@dataclass
+class Tally:
+    """Errors of one person, summed over its clips."""
+
+    pa_mpjpe: list[np.ndarray] = field(default_factory=list)
+    mpjpe: list[np.ndarray] = field(default_factory=list)
+    acceleration: list[np.ndarray] = field(default_factory=list)
+    counted: list[np.ndarray] = field(default_factory=list)
+
+    def add(
+        self, predicted: Tensor, target: Tensor, counted: Tensor, hips: tuple[int, int]
+    ) -> None:
+        """Add a clip: joints [T, J, 3] of both, and which frames count (bool [T])."""
+        self.pa_mpjpe.append(pa_mpjpe(predicted, target).numpy())
+        self.mpjpe.append(mpjpe(predicted, target, hips).numpy())
+        self.counted.append(counted.numpy())
+        three = counted[2:] & counted[1:-1] & counted[:-2]
+        if len(target) > 2:
+            self.acceleration.append(acceleration_error(predicted, target, hips)[three].numpy())
+
+    def row(self, counted_only: bool = True) -> dict[str, float]:
+        """Return the person's means over its frames; NaN where none counts."""
+        keep = np.concatenate(self.counted)
+        if not counted_only:
+            keep = np.ones_like(keep)
+        acceleration = np.concatenate(self.acceleration) if self.acceleration else np.empty(0)
+        return {
+            "pa_mpjpe": _mean(np.concatenate(self.pa_mpjpe)[keep]),
+            "mpjpe": _mean(np.concatenate(self.mpjpe)[keep]),
+            "acceleration": _mean(acceleration),
+            "frames": int(keep.sum()),
+        }
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else float("nan")
+
+
+def summarize(tallies: dict[str, Tally]) -> dict[str, object]:
+    """Return the results: per person, the mean of persons (the paper's number), all frames' mean.
+
+    `persons` counts only frames with ≥ 7 visible keypoints and averages persons; `frames` averages
+    those frames directly; `every_frame` also counts the frames below the rule.
+    """
+    rows = {name: tally.row() for name, tally in sorted(tallies.items())}
+    whole = Tally()
+    for tally in tallies.values():
+        whole.pa_mpjpe += tally.pa_mpjpe
+        whole.mpjpe += tally.mpjpe
+        whole.acceleration += tally.acceleration
+        whole.counted += tally.counted
+    names = ("pa_mpjpe", "mpjpe", "acceleration")
+    persons = {}
+    for name in names:
+        values = np.array([row[name] for row in rows.values()])
+        persons[name] = _mean(values[~np.isnan(values)])
+    return {
+        "persons": persons,
+        "frames": whole.row(),
+        "every_frame": whole.row(counted_only=False),
+        "per_person": rows,
+    }
+
+
+def visible_frames(seen: Tensor, usable: Tensor) -> Tensor:
+    """Return which frames count: bool [T], usable and with at least 7 seen keypoints [T, K]."""
+    return usable & ((seen == 1).sum(-1) >= MIN_VISIBLE)
+
+
+def hips_of(names: tuple[str, ...]) -> tuple[int, int]:
+    """Return the indices of the right and left hip among the evaluation joints' names."""
+    right, left = (
+        next(i for i, name in enumerate(names) if name.endswith(f"{side}_hip"))
+        for side in ("right", "left")
+    )
+    return right, left
+
+
+def mean_over(values: Tensor, keep: Tensor) -> float:
+    """Return the mean of the kept values, NaN if there are none."""
+    return float(values[keep].mean()) if bool(keep.any()) else float("nan")
+
+
+def clip_pa_mpjpe(predicted: Tensor, target: Tensor, keep: Tensor) -> float:
+    """Return the mean PA-MPJPE of a batch [B, T, J, 3] over kept frames [B, T], mm."""
+    with torch.no_grad():
+        return mean_over(pa_mpjpe(predicted, target), keep)

@@ -1,0 +1,124 @@
+"""SMPL's joints from pose and shape, without its surface.
+
+Every joint that the trainer needs is a linear regression of surface vertices, and a skinned vertex
+is linear in the posed template. So the regressor folds into the skinning once, at load time: for
+evaluation joint e and bone k,
+
+    x_e = Σ_k [ R_k · (Σ_v r_ev w_vk · posed_v) + t_k · (Σ_v r_ev w_vk) ],
+
+and the inner sum is again linear in shape and pose features. What remains is one small matrix
+product a frame, exactly equal to smplx's forward pass and a regression on its vertices, with no
+vertex in sight. Letters: N frames, V vertices, 24 bones, E evaluation joints.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from trainer.errors import BadInput
+
+BONES = 24
+FIELDS = {
+    "v_template": "V 3",
+    "shapedirs": "V 3 10",
+    "posedirs": "V 3 207",
+    "weights": "V 24",
+    "J_regressor": "24 V",
+    "eval_regressor": "E V",
+    "parents": "24",
+}
+
+
+class BodyJoints(nn.Module):
+    """Pose and shape → joints [N, 24 + E, 3] in metres: SMPL's 24, then the evaluation joints."""
+
+    rest: Tensor
+    rest_shape: Tensor
+    folded: Tensor
+    folded_basis: Tensor
+    folded_weight: Tensor
+
+    def __init__(self, body: dict[str, np.ndarray]) -> None:
+        super().__init__()
+        b = {name: np.asarray(body[name], np.float64) for name in FIELDS}
+        parents = [int(p) for p in body["parents"]]
+        parents[0] = -1
+        self.parents = parents
+        self.levels = _levels(parents)
+        share = np.einsum("ev,vk->ekv", b["eval_regressor"], b["weights"])
+        basis = np.concatenate((b["shapedirs"], b["posedirs"]), axis=2)
+        joints = b["eval_regressor"].shape[0]
+        buffers = {
+            "rest": b["J_regressor"] @ b["v_template"],
+            "rest_shape": np.einsum("jv,vcs->jcs", b["J_regressor"], b["shapedirs"]),
+            "folded": np.einsum("ekv,vc->ekc", share, b["v_template"]),
+            "folded_basis": (share.reshape(joints * BONES, -1) @ basis.reshape(len(basis), -1))
+            .reshape(joints * BONES * 3, -1)
+            .T,
+            "folded_weight": share.sum(-1),
+        }
+        for name, value in buffers.items():
+            self.register_buffer(name, torch.tensor(value, dtype=torch.float32))
+
+    def forward(self, rotations: Tensor, betas: Tensor) -> Tensor:
+        """Return joints [N, 24 + E, 3] for bone rotations [N, 24, 3, 3] and betas [N, 10]."""
+        rest = self.rest + torch.einsum("jcs,ns->njc", self.rest_shape, betas)
+        world, place = self._chain(rotations.unbind(1), rest.unbind(1))
+
+        identity = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
+        feature = torch.cat((betas, (rotations[:, 1:] - identity).flatten(1)), dim=1)
+        posed = self.folded + (feature @ self.folded_basis).unflatten(1, self.folded.shape)
+        skin_offset = place - (world @ rest[..., None]).squeeze(-1)
+        surface = torch.einsum("nkij,nekj->nei", world, posed)
+        surface = surface + torch.einsum("ek,nki->nei", self.folded_weight, skin_offset)
+        return torch.cat((place, surface), dim=1)
+
+    def _chain(self, local: tuple[Tensor, ...], rest: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """Return world rotations [N, 24, 3, 3] and places [N, 24, 3], one tree level at a time."""
+        # Lists and stacks, not index tensors: those would be copied to a GPU at every step.
+        world, place = list(local), list(rest)
+        for bones in self.levels:
+            above = [self.parents[bone] for bone in bones]
+            parent = torch.stack([world[bone] for bone in above], 1)
+            offset = torch.stack([rest[b] - rest[a] for a, b in zip(above, bones, strict=True)], 1)
+            turned = (parent @ torch.stack([local[bone] for bone in bones], 1)).unbind(1)
+            moved = (parent @ offset[..., None]).squeeze(-1).unbind(1)
+            for i, bone in enumerate(bones):
+                world[bone] = turned[i]
+                place[bone] = place[above[i]] + moved[i]
+        return torch.stack(world, 1), torch.stack(place, 1)
+
+
+def _levels(parents: list[int]) -> list[list[int]]:
+    """Return the bones below the root, grouped by their depth in the tree."""
+    depth = [0] * len(parents)
+    for bone in range(1, len(parents)):
+        depth[bone] = depth[parents[bone]] + 1
+    return [[b for b, d in enumerate(depth) if d == level] for level in range(1, max(depth) + 1)]
+
+
+def read_body(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a reduced body file (`body.npz`), checked; BadInput if it is another."""
+    try:
+        with np.load(path) as file:
+            body = {name: file[name] for name in FIELDS if name in file}
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"{path} is not a readable body file ({error}); copy body.npz from the data set's folder."
+        ) from None
+    missing = [name for name in FIELDS if name not in body]
+    if missing:
+        raise BadInput(f"{path} lacks {', '.join(missing)}; it must be the body.npz of a data set.")
+    sizes = {"V": body["v_template"].shape[0], "E": body["eval_regressor"].shape[0]}
+    for name, axes in FIELDS.items():
+        expected = tuple(sizes.get(axis) or int(axis) for axis in axes.split())
+        if body[name].shape != expected:
+            raise BadInput(
+                f"{path}: {name} is {body[name].shape}, not {expected}; "
+                "the body must have SMPL's layout."
+            )
+    return body

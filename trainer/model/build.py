@@ -1,0 +1,58 @@
+"""A model from plain values, so that a checkpoint alone is enough to build it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from trainer.model.motion_hmr import MotionHMR
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything that fixes a model's architecture and the meaning of its input."""
+
+    name: str
+    inputs: str
+    channels: int
+    image_size: int
+    frames: int
+    backbone: str
+    lstm_width: int
+    rotation: str
+    keypoints: tuple[int, ...]
+    evaluation_joints: tuple[int, ...]
+    evaluation_names: tuple[str, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """Return the fields as values that JSON and a checkpoint keep."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @staticmethod
+    def of(values: Mapping[str, Any]) -> ModelSpec:
+        """Return the spec that `plain` wrote."""
+        return ModelSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def build_model(
+    spec: ModelSpec,
+    body: Mapping[str, np.ndarray | torch.Tensor],
+    *,
+    pose: np.ndarray | None = None,
+    betas: np.ndarray | None = None,
+) -> nn.Module:
+    """Return the model of a spec with fresh weights; pose and betas are where refinement starts."""
+    return MotionHMR(
+        {name: np.asarray(value) for name, value in body.items()},
+        channels=spec.channels,
+        backbone=spec.backbone,
+        lstm_width=spec.lstm_width,
+        rotation=spec.rotation,
+        pose=pose,
+        betas=betas,
+    )

@@ -1,0 +1,136 @@
+"""Motion HMR: a CNN per frame, a memory over the clip, HMR's iterative regressor per frame.
+
+The paper's Figure 3. What it leaves open (LSTM width, rotation parameters) follows HMR and its
+reimplementations and is named in trainer/config.py. Letters: B clips, T frames, N = B·T frames.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from trainer import rotations
+from trainer.model.body import BONES, BodyJoints
+from trainer.model.resnet import ResNet
+
+ITERATIONS = 3
+"""Refinements of the regressor (HMR's num_stage)."""
+
+
+class Prediction(NamedTuple):
+    """What a model says of a clip; `rotations`, `betas` and `camera` are None for a lifter."""
+
+    joints: Tensor
+    """[B, T, J, 3] metres, camera axes, up to translation."""
+    joints2d: Tensor | None = None
+    """[B, T, J, 2] reprojection in crop units ([-1, 1])."""
+    rotations: Tensor | None = None
+    """[B, T, 24, 3, 3]; the root's is body → camera."""
+    betas: Tensor | None = None
+    """[B, T, 10]."""
+    camera: Tensor | None = None
+    """[B, T, 3]: s, tx, ty of the weak perspective x = s·(X + t)."""
+    features: Tensor | None = None
+    """[B·T, F] of the CNN, before the memory."""
+
+
+def initial_state(rotation: str, pose: np.ndarray | None, betas: np.ndarray | None) -> Tensor:
+    """Return the regressor's starting point: rotations, then 10 betas, then the camera.
+
+    The root is turned by π about x: upright in the camera frame, whose y points down. Body
+    rotations come from pose (float [72] axis-angle; its root is ignored) or are the rest pose.
+    """
+    bones = torch.zeros(BONES, 3)
+    if pose is not None:
+        bones[1:] = torch.as_tensor(pose, dtype=torch.float32).reshape(BONES, 3)[1:]
+    bones[0] = torch.tensor([math.pi, 0, 0])
+    if rotation == "6d":
+        bones = rotations.sixd_from_matrix(rotations.matrix_from_axis_angle(bones))
+    shape = torch.zeros(10) if betas is None else torch.as_tensor(betas, dtype=torch.float32)
+    return torch.cat((bones.flatten(), shape, torch.tensor([0.9, 0.0, 0.0])))
+
+
+class Regressor(nn.Module):
+    """HMR's iterative error feedback: [feature, Θ] → ΔΘ, three times with shared weights."""
+
+    start: Tensor
+
+    def __init__(self, features: int, start: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("start", start)
+        self.fc1 = nn.Linear(features + len(start), 1024)
+        self.fc2 = nn.Linear(1024, 1024)
+        self.fc3 = nn.Linear(1024, len(start))
+        self.dropout = nn.Dropout(0.5)
+        self.relu = nn.ReLU()
+        # HMR's variance scaling 0.01 (FAN_AVG, uniform): the first guesses are the mean person.
+        bound = math.sqrt(3 * 0.01 * 2 / (1024 + len(start)))
+        nn.init.uniform_(self.fc3.weight, -bound, bound)
+        nn.init.zeros_(self.fc3.bias)
+
+    def forward(self, feature: Tensor) -> Tensor:
+        state = self.start.expand(len(feature), -1)
+        for _ in range(ITERATIONS):
+            x = torch.cat((feature, state), dim=1)
+            x = self.dropout(self.relu(self.fc1(x)))
+            x = self.dropout(self.relu(self.fc2(x)))
+            state = state + self.fc3(x)
+        return state
+
+
+class MotionHMR(nn.Module):
+    """Input [B, T, C, I, I] → Prediction."""
+
+    def __init__(
+        self,
+        body: dict[str, np.ndarray],
+        *,
+        channels: int,
+        backbone: str = "resnet50",
+        lstm_width: int = 1024,
+        rotation: str = "6d",
+        pose: np.ndarray | None = None,
+        betas: np.ndarray | None = None,
+    ) -> None:
+        super().__init__()
+        self.rotation = rotation
+        self.backbone = ResNet(backbone, channels)
+        self.memory = nn.LSTM(self.backbone.width, lstm_width, batch_first=True, bidirectional=True)
+        self.regressor = Regressor(2 * lstm_width, initial_state(rotation, pose, betas))
+        self.body = BodyJoints(body)
+
+    def forward(self, image: Tensor) -> Prediction:
+        clips, frames = image.shape[:2]
+        features = self.backbone(image.flatten(0, 1).contiguous(memory_format=torch.channels_last))
+        memory, _ = self.memory(features.unflatten(0, (clips, frames)))
+        # The head decides to the millimetre: full precision, and it costs next to nothing.
+        with torch.autocast(image.device.type, enabled=False):
+            state = self.regressor(memory.flatten(0, 1).float())
+            rotation, betas, camera = self.split(state)
+            joints = self.body(rotation, betas)
+            joints2d = camera[:, None, :1] * (joints[..., :2] + camera[:, None, 1:])
+
+        def clip(x: Tensor) -> Tensor:
+            return x.unflatten(0, (clips, frames))
+
+        return Prediction(
+            joints=clip(joints),
+            joints2d=clip(joints2d),
+            rotations=clip(rotation),
+            betas=clip(betas),
+            camera=clip(camera),
+            features=features,
+        )
+
+    def split(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return bone rotations [N, 24, 3, 3], betas [N, 10], camera [N, 3] of states [N, Θ]."""
+        numbers = 6 if self.rotation == "6d" else 3
+        bones, betas, camera = state.split((BONES * numbers, 10, 3), dim=1)
+        bones = bones.unflatten(1, (BONES, numbers))
+        if self.rotation == "6d":
+            return rotations.matrix_from_6d(bones), betas, camera
+        return rotations.matrix_from_axis_angle(bones), betas, camera

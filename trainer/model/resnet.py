@@ -1,0 +1,110 @@
+"""ResNet without a head, under torchvision's parameter names.
+
+torchvision's wheels follow torch's index and version too tightly to depend on; with its names,
+its ImageNet weights (and anyone's) load by `load_state_dict`. Letters: N images, C channels.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+def conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+    """Return a 3x3 convolution that keeps the size (or halves it with stride 2)."""
+    return nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+
+
+def conv1x1(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+    """Return a 1x1 convolution."""
+    return nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut (ResNet-18 and -34)."""
+
+    expansion = 1
+
+    def __init__(self, inputs: int, width: int, stride: int, downsample: nn.Module | None) -> None:
+        super().__init__()
+        self.conv1 = conv3x3(inputs, width, stride)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = conv3x3(width, width)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.downsample = downsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        return self.relu(self.bn2(self.conv2(x)) + shortcut)
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3, 1x1 and a shortcut; the 3x3 carries the stride (ResNet-50 "v1.5")."""
+
+    expansion = 4
+
+    def __init__(self, inputs: int, width: int, stride: int, downsample: nn.Module | None) -> None:
+        super().__init__()
+        self.conv1 = conv1x1(inputs, width)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = conv3x3(width, width, stride)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = conv1x1(width, width * self.expansion)
+        self.bn3 = nn.BatchNorm2d(width * self.expansion)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = downsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn2(self.conv2(x)))
+        return self.relu(self.bn3(self.conv3(x)) + shortcut)
+
+
+LAYOUTS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int]]] = {
+    "resnet18": (BasicBlock, (2, 2, 2, 2)),
+    "resnet34": (BasicBlock, (3, 4, 6, 3)),
+    "resnet50": (Bottleneck, (3, 4, 6, 3)),
+}
+
+
+class ResNet(nn.Module):
+    """Images [N, C, H, W] → average-pooled features [N, width]; width is 512 or 2048."""
+
+    def __init__(self, layout: str = "resnet50", in_channels: int = 3) -> None:
+        super().__init__()
+        block, depths = LAYOUTS[layout]
+        self.width = 512 * block.expansion
+        self.conv1 = nn.Conv2d(in_channels, 64, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        self._inputs = 64
+        self.layer1 = self._layer(block, 64, depths[0], stride=1)
+        self.layer2 = self._layer(block, 128, depths[1], stride=2)
+        self.layer3 = self._layer(block, 256, depths[2], stride=2)
+        self.layer4 = self._layer(block, 512, depths[3], stride=2)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def _layer(
+        self, block: type[BasicBlock] | type[Bottleneck], width: int, depth: int, stride: int
+    ) -> nn.Sequential:
+        outputs = width * block.expansion
+        downsample = None
+        if stride != 1 or self._inputs != outputs:
+            downsample = nn.Sequential(
+                conv1x1(self._inputs, outputs, stride), nn.BatchNorm2d(outputs)
+            )
+        blocks = [block(self._inputs, width, stride, downsample)]
+        self._inputs = outputs
+        blocks += [block(outputs, width, 1, None) for _ in range(1, depth)]
+        return nn.Sequential(*blocks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.avgpool(x).flatten(1)

@@ -1,0 +1,47 @@
+"""The optimiser, its learning rate as a function of the step, and the average of the weights."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import nn
+
+
+def make_optimizer(
+    module: nn.Module, kind: str, weight_decay: float, device: torch.device
+) -> torch.optim.Optimizer:
+    """Return Adam or AdamW; weight decay on matrices and convolutions only."""
+    trained = [p for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.dim() > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    make = torch.optim.AdamW if kind == "adamw" else torch.optim.Adam
+    return make(groups, lr=0.0, betas=(0.9, 0.999), fused=device.type == "cuda")
+
+
+def learning_rate(step: int, steps: int, warmup: int, peak: float, end: float) -> float:
+    """Return the learning rate of a step (from 0): linear warm-up, then a cosine to the end."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    progress = (step - warmup) / max(1, steps - warmup)
+    return end + (peak - end) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+class Average:
+    """Exponential moving average of a module's weights, with its own copy of the module."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.module = copy.deepcopy(module).eval().requires_grad_(False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, step: int) -> None:
+        """Move towards the module; young averages move faster, so a short run has one too."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        averaged = list(self.module.parameters())
+        torch._foreach_lerp_(averaged, [p.detach() for p in module.parameters()], 1 - decay)
+        for mine, theirs in zip(self.module.buffers(), module.buffers(), strict=True):
+            mine.copy_(theirs)

@@ -1,0 +1,134 @@
+"""Pictures of a run: its loss curve, and predicted beside true skeletons.
+
+The only module that needs matplotlib; the doors import it when they draw.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from trainer.losses import similarity
+from trainer.metrics import pa_mpjpe
+from trainer.shards import DataSet
+from trainer.windows import Judged
+
+matplotlib.use("Agg")
+
+BONES = (
+    ("right_ankle", "right_knee"), ("right_knee", "right_hip"), ("right_hip", "left_hip"),
+    ("left_hip", "left_knee"), ("left_knee", "left_ankle"), ("right_wrist", "right_elbow"),
+    ("right_elbow", "right_shoulder"), ("right_shoulder", "left_shoulder"),
+    ("left_shoulder", "left_elbow"), ("left_elbow", "left_wrist"), ("neck", "head_top"),
+    ("right_shoulder", "right_hip"), ("left_shoulder", "left_hip"),
+)  # fmt: skip
+"""Lines between evaluation joints, by the ends of their names."""
+LEFT, RIGHT, MIDDLE = "#d1495b", "#2e86ab", "#555555"
+
+
+def draw_curve(metrics: Path, out: Path) -> None:
+    """Draw loss and PA-MPJPE (training and, if any, validation) over the steps to a PNG."""
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    training = [line for line in lines if "loss" in line]
+    validation = [line for line in lines if line.get("val_pa_mpjpe") is not None]
+    steps = [line["step"] for line in training]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    left.plot(steps, [line["loss"] for line in training], color=RIGHT, lw=1)
+    left.set(xlabel="step", ylabel="training loss", yscale="log")
+    right.plot(steps, [line["pa_mpjpe"] for line in training], color=RIGHT, lw=1, label="training")
+    if validation:
+        x = [line["step"] for line in validation]
+        y = [line["val_pa_mpjpe"] for line in validation]
+        right.plot(x, y, "o-", color=LEFT, label="held out (averaged weights)")
+    right.set(xlabel="step", ylabel="PA-MPJPE, mm", ylim=(0, None))
+    right.legend(frameon=False)
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+    figure.savefig(out, dpi=110)
+    plt.close(figure)
+
+
+def draw_skeletons(clips: list[Judged], dataset: DataSet, out: Path) -> None:
+    """Draw a row a clip: the reprojection in the crop, the front view, the view from the side.
+
+    The middle frame that counts; true joints in grey, predicted ones in colour (left red, right
+    blue), the prediction aligned to the truth by a similarity as PA-MPJPE does.
+    """
+    names = [dataset.joints[i] for i in dataset.evaluation_joints]
+    joints = list(dataset.evaluation_joints)
+    figure, rows = plt.subplots(
+        len(clips), 4, figsize=(10, 2.6 * len(clips)), squeeze=False, layout="constrained"
+    )
+    for axes, clip in zip(rows, clips, strict=True):
+        frame = _middle(clip)
+        truth = torch.from_numpy(clip.arrays["joints3d"][frame, joints].astype(np.float64))
+        predicted = clip.prediction["joints"][frame].double()
+        if len(predicted) != len(joints):
+            predicted = predicted[joints]
+        error = float(pa_mpjpe(predicted, truth))
+        aligned = similarity(predicted, truth)(predicted).numpy()
+        centre = truth.mean(0).numpy()
+        true = truth.numpy() - centre
+        aligned = aligned - centre
+        _crop(axes[0], clip, dataset, frame, names, joints)
+        for place, title, view in (
+            (axes[1], "from the camera", (0, 1)),
+            (axes[2], "from the side", (2, 1)),
+            (axes[3], "from above", (0, 2)),
+        ):
+            _skeleton(place, true[:, view], names, None)
+            _skeleton(place, aligned[:, view], names, 1.0)
+            place.set_title(title, fontsize=8)
+            place.set(xlim=(-1.1, 1.1), ylim=(1.1, -1.1), aspect="equal")
+        axes[1].set_title(f"from the camera, PA-MPJPE {error:.0f} mm", fontsize=8)
+        for place in axes:
+            place.set_xticks([])
+            place.set_yticks([])
+    figure.suptitle("true (grey) and predicted (left red, right blue)", fontsize=10)
+    figure.savefig(out, dpi=100)
+    plt.close(figure)
+
+
+def _middle(clip: Judged) -> int:
+    """Return the usable frame nearest to the clip's middle."""
+    usable = np.flatnonzero(
+        clip.arrays["valid"].astype(bool) & ~clip.arrays["occluded"].astype(bool)
+    )
+    middle = len(clip.arrays["occluded"]) // 2
+    return int(usable[np.abs(usable - middle).argmin()]) if usable.size else middle
+
+
+def _crop(
+    axes: Axes, clip: Judged, dataset: DataSet, frame: int, names: list[str], joints: list[int]
+) -> None:
+    """Draw the true 2D joints and the reprojected ones over the crop (its picture if decoded)."""
+    size = dataset.image_size
+    if "rgb" in clip.arrays:
+        axes.imshow(clip.arrays["rgb"][frame].transpose(1, 2, 0))
+    _skeleton(axes, clip.arrays["joints2d"][frame, joints, :2], names, None)
+    if "joints2d" in clip.prediction:
+        units = clip.prediction["joints2d"][frame, joints].numpy()
+        _skeleton(axes, ((units + 1) * size - 1) / 2, names, 1.0)
+    axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), aspect="equal")
+    axes.set_title(f"{clip.record.key} frame {frame}, in the crop", fontsize=8)
+
+
+def _skeleton(axes: Axes, points: np.ndarray, names: list[str], colour: float | None) -> None:
+    """Draw the bones between points [J, 2]; grey if colour is None, else by side."""
+    index = {name.removeprefix("lsp_"): i for i, name in enumerate(names)}
+    for a, b in BONES:
+        if a not in index or b not in index:
+            continue
+        ends = points[[index[a], index[b]]]
+        shade = "#bbbbbb"
+        if colour is not None:
+            sides = {a.split("_")[0], b.split("_")[0]}
+            shade = LEFT if sides == {"left"} else RIGHT if sides == {"right"} else MIDDLE
+        axes.plot(*ends.T, color=shade, lw=3.5 if colour is None else 1.6, solid_capstyle="round")

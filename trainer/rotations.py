@@ -1,0 +1,86 @@
+"""Rotations as the network writes them (6-D), as SMPL stores them (axis-angle), as matrices.
+
+All functions are batched over leading dimensions and differentiable. Letters: ... any batch.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def matrix_from_6d(sixd: Tensor) -> Tensor:
+    """Return rotation matrices [..., 3, 3] of 6-D vectors [..., 6] by Gram-Schmidt.
+
+    The six numbers are the first two columns read row by row, as SPIN stores them (Zhou et al.,
+    CVPR 2019), so the mean-parameter files of that family fit.
+    """
+    columns = sixd.unflatten(-1, (3, 2))
+    first = F.normalize(columns[..., 0], dim=-1)
+    second = columns[..., 1]
+    second = F.normalize(second - (first * second).sum(-1, keepdim=True) * first, dim=-1)
+    return torch.stack((first, second, torch.linalg.cross(first, second)), dim=-1)
+
+
+def sixd_from_matrix(matrix: Tensor) -> Tensor:
+    """Return the 6-D vectors [..., 6] of rotation matrices [..., 3, 3]."""
+    return matrix[..., :2].flatten(-2)
+
+
+def matrix_from_axis_angle(axis_angle: Tensor) -> Tensor:
+    """Return rotation matrices [..., 3, 3] of axis-angle vectors [..., 3], radians (Rodrigues)."""
+    squared = (axis_angle**2).sum(-1)[..., None, None]
+    # Below this the series of sin(a)/a and (1-cos a)/a² is exact in float32, and its gradient is
+    # finite where the quotients' are not.
+    small = squared < 1e-8
+    safe = torch.where(small, torch.ones_like(squared), squared)
+    angle = safe.sqrt()
+    sine = torch.where(small, 1 - squared / 6, torch.sin(angle) / angle)
+    cosine = torch.where(small, 0.5 - squared / 24, (1 - torch.cos(angle)) / safe)
+    x, y, z = axis_angle.unbind(-1)
+    zero = torch.zeros_like(x)
+    skew = torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), -1).unflatten(-1, (3, 3))
+    identity = torch.eye(3, dtype=axis_angle.dtype, device=axis_angle.device)
+    return identity + sine * skew + cosine * (skew @ skew)
+
+
+def axis_angle_from_matrix(matrix: Tensor) -> Tensor:
+    """Return axis-angle vectors [..., 3] of rotation matrices [..., 3, 3], angles in [0, π].
+
+    Goes through the quaternion with the largest component as pivot, so it is accurate near π
+    (a person upright in the camera frame is turned by about π).
+    """
+    m = matrix
+    trace = m[..., 0, 0] + m[..., 1, 1] + m[..., 2, 2]
+    # Rows of K = 4·q·qᵀ; every row is the quaternion times one of its own components.
+    rows = torch.stack(
+        (
+            1 + trace,
+            m[..., 2, 1] - m[..., 1, 2],
+            m[..., 0, 2] - m[..., 2, 0],
+            m[..., 1, 0] - m[..., 0, 1],
+            m[..., 2, 1] - m[..., 1, 2],
+            1 + 2 * m[..., 0, 0] - trace,
+            m[..., 0, 1] + m[..., 1, 0],
+            m[..., 0, 2] + m[..., 2, 0],
+            m[..., 0, 2] - m[..., 2, 0],
+            m[..., 0, 1] + m[..., 1, 0],
+            1 + 2 * m[..., 1, 1] - trace,
+            m[..., 1, 2] + m[..., 2, 1],
+            m[..., 1, 0] - m[..., 0, 1],
+            m[..., 0, 2] + m[..., 2, 0],
+            m[..., 1, 2] + m[..., 2, 1],
+            1 + 2 * m[..., 2, 2] - trace,
+        ),
+        -1,
+    ).unflatten(-1, (4, 4))
+    pivot = rows.diagonal(dim1=-2, dim2=-1).argmax(-1)
+    quaternion = F.normalize(
+        rows.gather(-2, pivot[..., None, None].expand(*pivot.shape, 1, 4)).squeeze(-2), dim=-1
+    )
+    quaternion = torch.where(quaternion[..., :1] < 0, -quaternion, quaternion)
+    length = quaternion[..., 1:].norm(dim=-1, keepdim=True)
+    angle = 2 * torch.atan2(length, quaternion[..., :1])
+    scale = torch.where(length < 1e-6, torch.full_like(length, 2.0), angle / length.clamp_min(1e-6))
+    return quaternion[..., 1:] * scale

@@ -1,0 +1,247 @@
+"""A folder of shards as a data set: what dataset.json says, and the records of one tar file.
+
+Shards are plain WebDataset tars. They are read here with `tarfile` and not through webdataset,
+because its reader passes over damage in silence: a cut tar yields a sample with a field missing, or
+fewer samples, without an error. Here a cut or altered shard is a `Damaged` with its name.
+Letters: T frames, S crop side, J joints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from trainer.errors import BadInput
+from trainer.inputs import InputSpec
+
+LABELS = "labels.npz"
+FLOW = "flow.npy"
+RGB = "rgb.jpg"
+META = "meta.json"
+
+
+class Damaged(Exception):
+    """A shard that cannot be read to its end; the message names it and says what is wrong."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """What dataset.json says of a folder of shards."""
+
+    folder: Path
+    shards: tuple[Path, ...]
+    clip_length: int
+    image_size: int
+    joints: tuple[str, ...]
+    keypoints: tuple[int, ...]
+    evaluation_joints: tuple[int, ...]
+    mirror: tuple[int, ...]
+    flow_stride: int
+    flow_name: str
+    rgb: bool
+    fps: float
+    body: Path
+    clips: int
+    clips_per_shard: int
+    fingerprint: str
+    split: str = ""
+
+    def spec(self, inputs: str, image_size: int) -> InputSpec:
+        """Return how this data set's records become the network's input."""
+        if "rgb" in inputs and not self.rgb:
+            raise BadInput(
+                f"{self.folder} holds no pictures, which --inputs {inputs} needs; "
+                "make the data set without --no-rgb or choose flow and keypoints."
+            )
+        return InputSpec(
+            inputs=inputs,
+            image_size=image_size,
+            stored_size=self.image_size,
+            flow_stride=self.flow_stride,
+            keypoints=self.keypoints,
+            mirror=self.mirror,
+        )
+
+    def identity(self) -> dict[str, object]:
+        """Return what a run must remember of its data to know it again."""
+        names = "\n".join(shard.name for shard in self.shards)
+        return {
+            "fingerprint": self.fingerprint,
+            "shards": len(self.shards),
+            "names": hashlib.sha256(names.encode()).hexdigest(),
+        }
+
+
+def open_dataset(folder: Path) -> DataSet:
+    """Return the data set in a folder; BadInput if there is none or it lacks what is needed."""
+    if not folder.is_dir():
+        raise BadInput(
+            f"{folder} is not a folder; point --shards at a folder made by datagen.launch."
+        )
+    path = folder / "dataset.json"
+    try:
+        told = json.loads(path.read_text())
+    except OSError:
+        raise BadInput(
+            f"{folder} has no dataset.json; point --shards at a folder made by datagen.launch."
+        ) from None
+    except ValueError as error:
+        raise BadInput(f"{path} is not valid JSON ({error}); make the data set again.") from None
+    if told.get("version") != 1:
+        raise BadInput(f"{path} has version {told.get('version')!r}; this trainer reads version 1.")
+    shards = tuple(sorted(folder.glob("shard-*.tar")))
+    if not shards:
+        raise BadInput(f"{folder} holds no shard-*.tar; finish the run that makes them.")
+    try:
+        return DataSet(
+            folder=folder,
+            shards=shards,
+            clip_length=int(told["clip_length"]),
+            image_size=int(told["image_size"]),
+            joints=tuple(told["joints"]),
+            keypoints=tuple(told["keypoints"]),
+            evaluation_joints=tuple(told["evaluation_joints"]),
+            mirror=tuple(told["mirror"]),
+            flow_stride=int(told["flow"]["stride"]),
+            flow_name=str(told["flow"]["name"]),
+            rgb=bool(told["rgb"]),
+            fps=float(told["fps"]),
+            body=folder / told["body"],
+            clips=int(told["clips"]),
+            clips_per_shard=int(told["clips_per_shard"]),
+            fingerprint=str(told["fingerprint"]),
+            split=str(told.get("split", "")),
+        )
+    except (KeyError, TypeError) as error:
+        raise BadInput(f"{path} lacks {error}; make the data set again.") from None
+
+
+@dataclass
+class Record:
+    """One clip of a shard: its key and where its members lie; `load` reads their bytes."""
+
+    shard: Path
+    key: str
+    places: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Member → (offset, bytes) in the tar."""
+    members: dict[str, bytes] = field(default_factory=dict)
+    file: int = -1
+    """Descriptor of the shard while it is open."""
+
+    def load(self, wanted: frozenset[str]) -> Record:
+        """Read the wanted members that have not been read; Damaged if bytes are missing."""
+        for name in wanted - self.members.keys():
+            if name not in self.places:
+                raise Damaged(f"{self.shard}: clip {self.key} has no {name}")
+            offset, size = self.places[name]
+            if self.file >= 0:
+                data = os.pread(self.file, size, offset)
+            else:
+                with open(self.shard, "rb") as file:
+                    data = os.pread(file.fileno(), size, offset)
+            if len(data) != size:
+                raise Damaged(f"{self.shard} is cut off inside clip {self.key}")
+            self.members[name] = data
+        return self
+
+
+def read_shard(path: Path) -> Iterator[Record]:
+    """Yield a shard's records front to back, their members unread; Damaged where it breaks.
+
+    A record's members may be loaded at any time; while the iteration stands at the record they
+    come from the open file, in the order of the tape.
+    """
+    try:
+        with open(path, "rb") as file:
+            if path.stat().st_size % 512:
+                raise Damaged(f"{path} is cut off: its size is not a whole number of tar blocks")
+            record: Record | None = None
+            with tarfile.open(fileobj=file, mode="r:") as tar:
+                for info in tar:
+                    if not info.isreg():
+                        continue
+                    key, _, member = info.name.partition(".")
+                    if record is None or record.key != key:
+                        if record is not None:
+                            yield record
+                            record.file = -1
+                        record = Record(path, key, file=file.fileno())
+                    record.places[member] = (info.offset_data, info.size)
+                if record is not None:
+                    yield record
+                    record.file = -1
+                end = file.seek(0, os.SEEK_END)
+                file.seek(max(0, end - 1024))
+                if file.read() != bytes(1024):
+                    raise Damaged(f"{path} is cut off: it has no end-of-archive mark")
+    except (tarfile.TarError, OSError) as error:
+        raise Damaged(f"{path} is not a readable tar ({error})") from None
+
+
+def decode(record: Record, arrays: frozenset[str], dataset: DataSet) -> dict[str, np.ndarray]:
+    """Return the wanted arrays of a loaded record; only members that hold them are touched.
+
+    `flow` float16 [T,2,h,w], `rgb` uint8 [T,3,S,S], and labels by name. `valid` is all ones where
+    a record has none. Damaged if a member does not hold what it should.
+    """
+    out: dict[str, np.ndarray] = {}
+    try:
+        if "flow" in arrays:
+            out["flow"] = _npy(record.members[FLOW])
+        if "rgb" in arrays:
+            out["rgb"] = _strip(record.members[RGB], dataset.image_size)
+        labels = arrays - {"flow", "rgb"}
+        with zipfile.ZipFile(io.BytesIO(record.members[LABELS])) as file:
+            held = set(file.namelist())
+            for name in labels:
+                if name == "valid" and "valid.npy" not in held:
+                    continue
+                out[name] = _npy(file.read(f"{name}.npy"))
+    except (ValueError, KeyError, zipfile.BadZipFile, OSError, SyntaxError) as error:
+        raise Damaged(f"{record.shard}: clip {record.key} cannot be decoded ({error})") from None
+    frames = len(out["occluded"])
+    if "valid" in arrays and "valid" not in out:
+        out["valid"] = np.ones(frames, np.uint8)
+    for name, value in out.items():
+        if name != "betas" and len(value) != frames:
+            raise Damaged(
+                f"{record.shard}: clip {record.key} has {len(value)} frames of {name}, not {frames}"
+            )
+    return out
+
+
+def members_of(arrays: frozenset[str]) -> frozenset[str]:
+    """Return the tar members that hold the wanted arrays; pictures are left unread if unwanted."""
+    held = {"flow": FLOW, "rgb": RGB}
+    return frozenset({held.get(name, LABELS) for name in arrays} | {LABELS})
+
+
+def _npy(data: bytes) -> np.ndarray:
+    """Return the array of an .npy file, a view of its bytes."""
+    stream = io.BytesIO(data)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("not an .npy file of version 1.0")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype.hasobject or fortran:
+        raise ValueError(f"an array of {dtype} in this order is not read")
+    return np.frombuffer(data, dtype, offset=stream.tell()).reshape(shape)
+
+
+def _strip(data: bytes, size: int) -> np.ndarray:
+    """Return the crops uint8 [T, 3, S, S] of a JPEG strip [T·S, S]."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    if pixels.shape[1] != size or pixels.shape[0] % size:
+        raise ValueError(f"the picture strip is {pixels.shape[:2]}, not a column of {size} squares")
+    return np.ascontiguousarray(pixels.reshape(-1, size, size, 3).transpose(0, 3, 1, 2))

@@ -1,0 +1,117 @@
+"""Whole clips through a model that was trained on short ones: windows, run in batches, rejoined.
+
+A bi-directional memory is weakest at its ends, so of overlapping windows each frame is taken from
+the one whose centre is nearest. Letters: T frames of a window, L frames of a clip.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from trainer.data import collate, cut, read_clips
+from trainer.errors import BadInput
+from trainer.inputs import InputSpec, draw_inputs
+from trainer.model.motion_hmr import Prediction
+from trainer.shards import META, Damaged, DataSet, Record
+
+
+def windows(length: int, frames: int, stride: int) -> list[tuple[int, int, int]]:
+    """Return (start, first kept, end of kept) of each window over a clip, in clip frames.
+
+    The kept parts tile the clip; the last window is moved back to end with the clip.
+    """
+    last = max(0, length - frames)
+    starts = [*range(0, last, stride), last]
+    edges = [0, *((a + b + frames) // 2 for a, b in zip(starts, starts[1:], strict=False)), length]
+    return [(start, edges[i], edges[i + 1]) for i, start in enumerate(starts)]
+
+
+@dataclass
+class Judged:
+    """A clip with what the model says of it, on the CPU; prediction tensors are [L, ...]."""
+
+    record: Record
+    arrays: dict[str, np.ndarray]
+    prediction: dict[str, Tensor] = field(default_factory=dict)
+    waiting: int = 0
+
+
+FIELDS = ("joints", "joints2d", "rotations", "betas", "camera")
+
+
+def predict_clips(
+    model: nn.Module,
+    dataset: DataSet,
+    spec: InputSpec,
+    arrays: frozenset[str],
+    *,
+    frames: int,
+    stride: int,
+    batch_size: int,
+    device: torch.device,
+    precision: str = "fp32",
+    max_clips: int | None = None,
+    on_damage: str = "skip",
+) -> Iterator[Judged]:
+    """Yield every clip of a data set with its prediction, in order; the model must be in eval."""
+    pending: list[tuple[Judged, int, int, int]] = []
+    clips: list[Judged] = []
+    run = autocast(device, precision)
+
+    def flush() -> None:
+        if not pending:
+            return
+        length = min(frames, len(pending[0][0].arrays["occluded"]))
+        batch = collate([cut(clip.arrays, start, length) for clip, start, _, _ in pending])
+        batch = {name: value.to(device) for name, value in batch.items()}
+        with torch.inference_mode(), run():
+            prediction: Prediction = model(draw_inputs(batch, spec))
+        for i, (clip, start, first, end) in enumerate(pending):
+            for name in FIELDS:
+                values = getattr(prediction, name)
+                if values is None:
+                    continue
+                if name not in clip.prediction:
+                    whole = (len(clip.arrays["occluded"]), *values.shape[2:])
+                    clip.prediction[name] = torch.empty(whole)
+                clip.prediction[name][first:end] = values[i, first - start : end - start].cpu()
+            clip.waiting -= 1
+        pending.clear()
+
+    taken = 0
+    for item in read_clips(dataset, arrays, frozenset({META})):
+        if isinstance(item, Damaged):
+            if on_damage == "stop":
+                raise BadInput(f"{item}; make that shard again with datagen.launch.")
+            print(f"skipped: {item}", file=sys.stderr)
+            continue
+        clip = Judged(*item)
+        clips.append(clip)
+        length = len(clip.arrays["occluded"])
+        for start, first, end in windows(length, frames, stride):
+            shape = min(frames, length)
+            if pending and min(frames, len(pending[0][0].arrays["occluded"])) != shape:
+                flush()
+            pending.append((clip, start, first, end))
+            clip.waiting += 1
+            if len(pending) == batch_size:
+                flush()
+        while clips and not clips[0].waiting:
+            yield clips.pop(0)
+        taken += 1
+        if taken == max_clips:
+            break
+    flush()
+    yield from clips
+
+
+def autocast(device: torch.device, precision: str) -> Callable[[], torch.autocast]:
+    """Return a maker of the autocast context of a precision (disabled for fp32 and tf32)."""
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    return lambda: torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
