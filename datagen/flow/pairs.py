@@ -59,7 +59,7 @@ def load_textures(folder: Path | None = None) -> list[np.ndarray]:
 
         scenes = Path(__file__).parents[1] / "assets" / "scenes"
         photos = Path(skimage.data.__file__).parent
-        paths = sorted(scenes.glob("*.jpg")) + [photos / name for name in _PHOTOS]
+        paths = sorted(scenes.rglob("*.jpg")) + [photos / name for name in _PHOTOS]
     else:
         paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".jpg", ".png"))
     images = [cv2.imread(str(path), cv2.IMREAD_COLOR) for path in paths if path.is_file()]
