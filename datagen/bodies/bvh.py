@@ -13,6 +13,7 @@ from datagen.bodies.skeletons import find_roles
 from datagen.errors import BadInput
 
 _MAX_JOINTS = 1000
+_LEAD = 12  # frames in which a rest pose before the take is looked for
 _AXES = {"X": 0, "Y": 1, "Z": 2}
 
 
@@ -51,17 +52,21 @@ def read_bvh(path: Path) -> Take:
 
 
 def _first_frame(rotations: np.ndarray) -> int:
-    """Return 1 where frame 0 is the rest pose that CMU's exporters put before the take, else 0.
+    """Return the first frame of the take itself.
 
-    Such a frame shows as a leap that no body makes: over 30 degrees, and four times any step of
-    the ten frames that follow.
+    CMU's exporters put the rest pose before the take and some glide from it into the first real
+    frames. It shows as a leap that no body makes, over 20 degrees at once; what follows within
+    the next frames at more than four times the take's usual speed belongs to it.
     """
-    if len(rotations) < 4:
+    if len(rotations) < 2 * _LEAD:
         return 0
-    start = rotations[:12]
+    start = rotations[: 6 * _LEAD]
     cosine = np.abs(np.sum(start[1:] * start[:-1], axis=-1)).clip(0.0, 1.0)
-    steps = 2.0 * np.arccos(cosine).max(axis=1)
-    return int(steps[0] > np.radians(30.0) and steps[0] > 4.0 * steps[1:].max())
+    steps = np.degrees(2.0 * np.arccos(cosine).max(axis=1))
+    usual = max(1.5, float(np.median(steps[_LEAD:])))
+    if steps[0] < max(20.0, 5.0 * usual):
+        return 0
+    return 1 + int(np.flatnonzero(steps[:_LEAD] > 4.0 * usual).max(initial=0))
 
 
 def _parse_hierarchy(tokens: list[str]) -> tuple[list[_Joint], int]:
