@@ -44,6 +44,15 @@ def test_missing_frames_are_interpolated_and_ends_held():
     assert np.allclose(found[:3], boxes[3]) and np.allclose(found[-2:], boxes[-3])
 
 
+def test_the_last_arm_in_view_does_not_fill_the_crop():
+    joints = np.concatenate([track(40, speed=(0, 0))] * 2, axis=1)
+    whole = crop.crop_maps(joints, 224)
+    joints[25:, 2:, 2] = 0  # two joints are left
+    assert np.allclose(crop.crop_maps(joints, 224), whole)
+    joints[:, 2:, 2] = 0  # no frame has more: they must do
+    assert np.allclose(crop.crop_maps(joints, 224)[:, 0, 0], 150 / 60)
+
+
 def test_confidence_at_the_threshold_is_missing():
     joints = track(5)
     joints[..., 2] = 0.1

@@ -18,7 +18,7 @@ from datagen.config import ClipsConfig
 
 MEDIAN_FRAMES = 11  # HMMR src/util/smooth_bbox.py
 GAUSSIAN_FRAMES = 3.0  # the same, as HMMR uses it for 3DPW
-MIN_JOINTS = 4  # HMMR takes any box; one of a wrist and an elbow would fill the crop with an arm
+MIN_JOINTS = 6  # HMMR takes any box; that of a person's last arm in view would fill the crop
 MIN_DIAGONAL = 4.0  # px; a smaller box is a detector's mistake, not a person
 
 
@@ -45,14 +45,16 @@ def crop_maps(
 def joint_boxes(joints: np.ndarray, threshold: float = 0.0) -> np.ndarray:
     """Return [T,3]: centre x, y and diagonal of each frame's visible joints.
 
-    NaN where a frame shows fewer than four joints or a box below four pixels.
+    NaN where a frame shows fewer than six joints (or, if no frame shows six, fewer than the best
+    frame does), only one, or a box below four pixels.
     """
     joints = np.asarray(joints, np.float64)
     visible = (joints[..., 2] > threshold)[..., None]
     low = np.where(visible, joints[..., :2], np.inf).min(axis=1)
     high = np.where(visible, joints[..., :2], -np.inf).max(axis=1)
     boxes = np.full((len(joints), 3), np.nan)
-    known = visible.sum(axis=(1, 2)) >= MIN_JOINTS
+    counts = visible.sum(axis=(1, 2))
+    known = counts >= max(2, min(MIN_JOINTS, counts.max(initial=0)))
     boxes[known, :2] = (low[known] + high[known]) / 2
     boxes[known, 2] = np.linalg.norm(high[known] - low[known], axis=-1)
     boxes[known & ~(np.nan_to_num(boxes[:, 2]) >= MIN_DIAGONAL)] = np.nan
@@ -63,9 +65,7 @@ def fill(boxes: np.ndarray) -> np.ndarray:
     """Return [T,3] boxes with missing (NaN) frames interpolated, held constant at the ends."""
     known = np.flatnonzero(np.isfinite(boxes).all(axis=1))
     if not len(known):
-        raise ValueError(
-            f"none of the {len(boxes)} frames has {MIN_JOINTS} visible joints to crop around"
-        )
+        raise ValueError(f"none of the {len(boxes)} frames has two visible joints to crop around")
     frames = np.arange(len(boxes))
     return np.stack([np.interp(frames, known, column[known]) for column in boxes.T], axis=1)
 
