@@ -1,12 +1,16 @@
 """The body library: what is written is read back, bytes repeat, labels fit pictures."""
 
 import csv
+import hashlib
 import math
+import time
+from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
 
+from datagen.bodies import library
 from datagen.bodies.camera import project
 from datagen.bodies.library import build_person, clip_starts, read_person
 from datagen.bodies.model import load_bodies
@@ -90,6 +94,20 @@ def test_damage_and_absence_are_named(written):
         read_person(path.with_name("nowhere.h5"), 0, 0, 6)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def short_motions():
+    """Two clips a motion are enough here."""
+    with pytest.MonkeyPatch.context() as patch:
+        whole = library.load_motion
+
+        def short(source, rest_joints):
+            motion = whole(source, rest_joints)
+            return replace(motion, pose=motion.pose[:28], trans=motion.trans[:28])
+
+        patch.setattr(library, "load_motion", short)
+        yield
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     source = find_motions(None)[0]
@@ -98,8 +116,6 @@ def built(tmp_path_factory):
 
 
 def test_manifest_line_tells_the_file(built):
-    import hashlib
-
     source, path, line = built
     data = path.read_bytes()
     assert line["kind"] == "body" and line["name"] == source.name and line["file"] == path.name
@@ -130,8 +146,6 @@ def test_labels_fit_the_picture(built):
 
 
 def test_two_builds_give_equal_bytes(built, tmp_path):
-    import time
-
     source, _, line = built
     time.sleep(1.1)  # HDF5 can write times, in seconds
     again = build_person(source, CFG, 3, tmp_path / "other.h5")

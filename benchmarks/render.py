@@ -1,0 +1,213 @@
+"""Frames a second of this renderer and of pyrender as it is usually used, on the same frames.
+
+python -m benchmarks.render            |  a look: --frames 10 --rounds 1
+
+Usual: per frame trimesh.Trimesh -> Mesh.from_trimesh -> a scene with three lights -> render, as the
+renderers of VIBE, SPIN and their kin do; it gives colour and depth. Ours gives colour, depth and
+exact surface flow, its shading included. Where lighting is equal (per-vertex colours, FLAT, no
+multisampling) the pictures of both are compared pixel by pixel.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tyro
+
+from datagen.bodies import light
+from datagen.bodies.camera import FAR, NEAR, View, into_camera, intrinsics
+from datagen.bodies.model import load_bodies
+from datagen.bodies.motion import find_motions, load_motion
+from datagen.bodies.render import Renderer, Surface
+from datagen.config import BodiesConfig
+
+CFG = BodiesConfig()
+K = intrinsics(CFG)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Compare the renderer with the usual use of pyrender."""
+
+    frames: int = 60
+    """Frames of one clip."""
+    rounds: int = 5
+    """Times that both draw the clip, in turn; the median counts."""
+
+
+def main(options: Options) -> None:
+    """Print both speeds, where the time goes, the largest differences, and the JSON line."""
+    body = load_bodies(None)["neutral"]
+    motion = load_motion(find_motions(None)[0], body.rest_joints())
+    frames = min(options.frames, len(motion.pose))
+    pose, trans = into_camera(
+        View(0.5, 7.0), motion.pose[:frames], motion.trans[:frames], body.rest_joints()[0]
+    )
+    vertices, _ = body.forward(pose, np.zeros(10, np.float32), trans)
+    rng = np.random.default_rng(0)
+    texture = rng.integers(40, 220, (512, 512, 3), dtype=np.uint8)
+    lamp = light.draw_light(rng)
+    print(f"{frames} frames of {body.num_vertices} vertices, {CFG.width}x{CFG.height}")
+
+    renderer = Renderer(K, CFG.width, CFG.height)
+    surface = Surface(body.faces, texture, body.uv, body.face_uv)
+    usual = Usual(body.faces)
+    normals = light.Normals(body.faces, body.num_vertices)
+    took: dict[str, list[float]] = defaultdict(list)
+    ours, baseline = [], []
+    for _ in range(options.rounds + 1):  # the first warms both up
+        with seconds(ours):
+            with seconds(took["ours: normals and light"]):
+                shades = np.stack([light.shade(normals(frame), lamp) for frame in vertices])
+            with timed(renderer, {"_upload_vertices": "upload", "_draw": "draw and read"}, took):
+                drawn = sum(
+                    picture.mask.any() for picture in renderer.render(surface, vertices, shades)
+                )
+        with seconds(baseline), timed(usual, {"_mesh": "trimesh and mesh"}, took):
+            for frame in vertices:
+                usual.render(frame)
+        assert drawn == frames
+    fps, usual_fps = (frames / float(np.median(times[1:])) for times in (ours, baseline))
+
+    print(f"ours, with light and exact flow   {fps:8.1f} frames/s")
+    print(f"pyrender as usual                 {usual_fps:8.1f} frames/s")
+    for stage, times in took.items():
+        per_frame = sum(times) / (options.rounds + 1) / frames
+        print(f"  {stage:36s}{1e3 * per_frame:8.2f} ms a frame")
+    compare(renderer, usual, body.faces, vertices, shades)
+    print(
+        json.dumps(
+            {
+                "name": "render",
+                "ours": round(fps, 1),
+                "baseline": round(usual_fps, 1),
+                "ratio": round(fps / usual_fps, 2),
+                "unit": "frames/s",
+            }
+        )
+    )
+
+
+class Usual:
+    """pyrender as its examples and the field's renderers use it."""
+
+    def __init__(self, faces: np.ndarray) -> None:
+        import pyrender
+
+        self.pyrender, self.faces = pyrender, faces
+        self.renderer = pyrender.OffscreenRenderer(CFG.width, CFG.height)
+        fx, fy, cx, cy = (float(v) for v in (K[0, 0], K[1, 1], K[0, 2], K[1, 2]))
+        # its pixels are areas, ours points: half a pixel between their principal points
+        self.camera = pyrender.IntrinsicsCamera(fx, fy, cx + 0.5, cy + 0.5, NEAR, FAR)
+
+    def render(self, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Draw vertices [V,3] lit; returns colour and depth."""
+        scene = self._scene(self._mesh(vertices))
+        for place in ((0, -1, 1), (0, 1, 1), (1, 1, 2)):
+            pose = np.eye(4)
+            pose[:3, 3] = place
+            lamp = self.pyrender.PointLight(color=[1.0, 1.0, 1.0], intensity=50)
+            scene.add(lamp, pose=pose)
+        return self.renderer.render(scene, flags=self.pyrender.RenderFlags.RGBA)
+
+    def render_flat(self, vertices: np.ndarray, colours: np.ndarray) -> tuple[Any, Any]:
+        """Draw vertices with colours uint8 [V,3] as they are."""
+        scene = self._scene(self._mesh(vertices, colours))
+        return self.renderer.render(scene, flags=self.pyrender.RenderFlags.FLAT)
+
+    def _mesh(self, vertices: np.ndarray, colours: np.ndarray | None = None) -> Any:
+        import trimesh
+
+        points = vertices * np.float32([1, -1, -1])  # OpenGL's camera: y up, looks along -z
+        mesh = trimesh.Trimesh(points, self.faces, vertex_colors=colours, process=False)
+        return self.pyrender.Mesh.from_trimesh(mesh, smooth=True)
+
+    def _scene(self, mesh: Any) -> Any:
+        scene = self.pyrender.Scene(bg_color=[0.0, 0.0, 0.0, 0.0], ambient_light=(0.3, 0.3, 0.3))
+        scene.add(mesh)
+        scene.add(self.camera, pose=np.eye(4))
+        return scene
+
+
+def compare(
+    renderer: Renderer, usual: Usual, faces: np.ndarray, vertices: np.ndarray, shades: np.ndarray
+) -> None:
+    """Print how far both pictures differ when both are given the same per-vertex colours."""
+    linear = np.clip(shades, 0, 1)[..., None] * np.float32([0.8, 0.5, 0.3])
+    encoded = np.where(linear < 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    white = np.full((1, 1, 3), 255, np.uint8)
+    off, worst, total, count, deepest = 0, 0, 0.0, 0, 0.0
+    with single_sample(usual):
+        for frame in range(0, len(vertices), 10):
+            surface = Surface(faces, white, colours=linear[frame])
+            one = np.ones((1, vertices.shape[1]), np.float32)
+            mine = next(renderer.render(surface, vertices[frame : frame + 1], one))
+            colours = np.rint(255 * encoded[frame]).astype(np.uint8)
+            rgb, depth = usual.render_flat(vertices[frame], colours)
+            off += int(((depth > 0) != mine.mask).sum())
+            both = (depth > 0) & mine.mask
+            differences = np.abs(rgb[both].astype(int) - mine.rgb[both])
+            worst = max(worst, int(differences.max()))
+            total, count = total + float(differences.sum()), count + differences.size
+            deepest = max(deepest, float(np.abs(depth[both] - mine.depth[both]).max()))
+    print(
+        f"equal light: {off} of {count // 3} person pixels are drawn by one only; elsewhere colours "
+        f"differ by {total / count:.3f} levels on average, {worst} at most, depth by "
+        f"{1e3 * deepest:.2f} mm at most"
+    )
+
+
+@contextmanager
+def single_sample(usual: Usual) -> Iterator[None]:
+    """Make pyrender draw without multisampling, which it has no option for."""
+    from pyrender import renderer as module
+
+    multisampled = module.glRenderbufferStorageMultisample
+    module.glRenderbufferStorageMultisample = lambda target, _, *rest: multisampled(
+        target, 0, *rest
+    )
+    usual.renderer._renderer._delete_main_framebuffer()
+    try:
+        yield
+    finally:
+        module.glRenderbufferStorageMultisample = multisampled
+
+
+@contextmanager
+def seconds(times: list[float]) -> Iterator[None]:
+    """Append how long the block takes."""
+    start = time.perf_counter()
+    yield
+    times.append(time.perf_counter() - start)
+
+
+@contextmanager
+def timed(thing: Any, methods: dict[str, str], took: dict[str, list[float]]) -> Iterator[None]:
+    """Time methods of a thing while the block runs."""
+
+    def wrap(method: Any, times: list[float]) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with seconds(times):
+                return method(*args, **kwargs)
+
+        return call
+
+    side = "ours" if isinstance(thing, Renderer) else "usual"
+    for name, label in methods.items():
+        setattr(thing, name, wrap(getattr(thing, name), took[f"{side}: {label}"]))
+    try:
+        yield
+    finally:
+        for name in methods:
+            delattr(thing, name)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
