@@ -1,0 +1,61 @@
+"""Run every benchmark and refresh the table of README with what they print.
+
+python -m benchmarks.table            all of them
+python -m benchmarks.table render     some of them
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+README = Path("README.md")
+BEGIN, END = "<!-- benchmarks -->\n", "<!-- /benchmarks -->\n"
+
+
+def run(name: str) -> dict[str, Any]:
+    """Run benchmarks/NAME.py, pass its output on, and return the JSON object of its last line."""
+    print(f"$ python -m benchmarks.{name}", flush=True)
+    command = [sys.executable, "-m", f"benchmarks.{name}"]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    print(done.stdout, flush=True)
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def row(name: str, result: dict[str, Any]) -> str:
+    """Return a benchmark's line of the table."""
+    ours, baseline = (f"{result[key]:.3g}" for key in ("ours", "baseline"))
+    return (
+        f"| {result['name']} | {ours} | {baseline} | {result['unit']} "
+        f"| {result['ratio']:.2f}× | `python -m benchmarks.{name}` |\n"
+    )
+
+
+def refresh(text: str, rows: dict[str, str]) -> str:
+    """Return README's text with the rows put in, in place of those of the same command."""
+    head, rest = text.split(BEGIN)
+    old, tail = rest.split(END)
+    table = {
+        m[1]: m[0] + "\n" for m in re.finditer(r"^\|.*`python -m benchmarks\.(\w+)`.*$", old, re.M)
+    }
+    table |= rows
+    title = "| what | ours | baseline | unit | ratio | command |\n|---|---|---|---|---|---|\n"
+    return head + BEGIN + title + "".join(table[name] for name in sorted(table)) + END + tail
+
+
+def main(names: list[str]) -> None:
+    """Run the named benchmarks, or all, and write README."""
+    here = Path(__file__)
+    names = names or sorted(
+        path.stem for path in here.parent.glob("*.py") if path.stem not in (here.stem, "__init__")
+    )
+    rows = {name: row(name, run(name)) for name in names}
+    README.write_text(refresh(README.read_text(), rows))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
