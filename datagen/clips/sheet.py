@@ -97,7 +97,7 @@ def procedure(
     Returns:
         uint8 [H, 4·W + H, 3] and gaps: the five in a row.
     """
-    height, width = scene.shape[:2]
+    height = len(scene)
     alone = np.where(mask[..., None], person, np.uint8(128))
     square = cv2.resize(crop, (height, height), interpolation=cv2.INTER_LINEAR)
     segment = np.repeat(occluder[..., None], 3, axis=2)
