@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from trainer.errors import BadInput
+
 Inputs = Literal["flow+keypoints", "keypoints", "flow", "rgb", "rgb+keypoints"]
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 
 
 def require(ok: bool, rule: str) -> None:
-    """Raise ValueError(rule) unless ok: the one way configs refuse a value."""
+    """Raise BadInput(rule) unless ok: the one way configs refuse a value."""
     if not ok:
-        raise ValueError(rule)
+        raise BadInput(rule)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +39,9 @@ class FitConfig:
     """`lifter` is Martinez et al.'s frame-by-frame baseline: 12 keypoints → 14 joints."""
     inputs: Inputs = "flow+keypoints"
     """What the network sees; the total-occlusion flag is always added."""
-    backbone: Literal["resnet18", "resnet34", "resnet50"] | None = None
-    """CNN per frame. Default: resnet50 (the paper's) on a GPU, resnet18 on a CPU."""
+    backbone: Literal["small", "resnet18", "resnet34", "resnet50"] | None = None
+    """CNN per frame. Default: resnet50 (the paper's) on a GPU, resnet18 on a CPU. `small` is a
+    thin ResNet of 10 layers for demonstrations: a tenth of resnet18's work."""
     image_size: int | None = None
     """Side of the network's input, pixels. Default: 224 on a GPU, 112 on a CPU."""
     frames: int | None = None

@@ -244,9 +244,11 @@ class Loader:
     def __iter__(self) -> Iterator[Delivered]:
         for delivered in self.loader:
             self.drawn[self.batches % self.consumers] = delivered.drawn
+            if not delivered.batch:
+                raise BadInput(
+                    f"{delivered.damaged[-1]}; make that shard again with datagen.launch."
+                )
             for message in delivered.damaged:
-                if not delivered.batch:
-                    raise BadInput(f"{message}; make that shard again with datagen.launch.")
                 if message not in self.told:
                     self.told.add(message)
                     print(f"skipped: {message}", file=sys.stderr)

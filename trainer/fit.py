@@ -45,7 +45,8 @@ def fit(cfg: FitConfig) -> Path:
     device = find_device(cfg.device, ranks.local)
     dataset = open_dataset(cfg.shards)
     settings = choose(cfg, dataset, device)
-    torch.set_float32_matmul_precision("highest" if settings.precision == "fp32" else "high")
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("highest" if settings.precision == "fp32" else "high")
     spec = dataset.spec(cfg.inputs, settings.image_size)
     arrays = wanted_arrays(cfg.inputs, parameters=cfg.weight_pose > 0)
     saved = load_checkpoint(cfg.resume) if cfg.resume else None

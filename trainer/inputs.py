@@ -8,6 +8,7 @@ when an image is resized. Letters: B clips, T frames, S stored crop side, I inpu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -51,66 +52,90 @@ class InputSpec:
         return sum(sizes[part] for part in self.parts) + 1
 
 
-def draw_inputs(batch: Batch, spec: InputSpec) -> Tensor:
-    """Return the network's input [B, T, C, I, I].
+def draw_inputs(batch: Batch, spec: InputSpec, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return the network's input [B, T, C, I, I], its channels last in memory.
 
     Channels: flow (u, v) or RGB, then keypoint heatmaps, then the total-occlusion flag. In a
     totally occluded frame the flag is 1 and all other channels are 0 (paper, section 3.1).
     """
     occluded = batch["occluded"].bool()
-    frames = occluded.numel()
-    parts = []
+    clips, frames = occluded.shape
+    shown = ~occluded.flatten()
+    size = spec.image_size
+    image = torch.empty(
+        clips * frames, size, size, spec.channels, dtype=dtype, device=occluded.device
+    )
+    channel = 0
     for part in spec.parts:
         if part == "flow":
-            parts.append(full_flow(batch["flow"].flatten(0, 1), spec))
+            drawn = full_flow(batch["flow"].flatten(0, 1) * shown[:, None, None, None], spec)
         elif part == "rgb":
-            parts.append(resize(batch["rgb"].flatten(0, 1).float() / 127.5 - 1, spec.image_size))
+            picture = resize(batch["rgb"].flatten(0, 1).float() / 127.5 - 1, size)
+            drawn = (picture * shown[:, None, None, None]).permute(0, 2, 3, 1)
         else:
             joints = batch["joints2d"][:, :, list(spec.keypoints)].flatten(0, 1)
-            parts.append(heatmaps(joints, spec))
-    shown = ~occluded.reshape(frames, 1, 1, 1)
-    flag = (~shown).float().expand(frames, 1, spec.image_size, spec.image_size)
-    image = torch.cat([*(part * shown for part in parts), flag], dim=1)
-    return image.unflatten(0, occluded.shape)
+            drawn = heatmaps(joints, spec, shown)
+        image[..., channel : channel + drawn.shape[-1]] = drawn
+        channel += drawn.shape[-1]
+    image[..., channel] = (~shown)[:, None, None]
+    return image.permute(0, 3, 1, 2).unflatten(0, (clips, frames))
 
 
 def full_flow(flow: Tensor, spec: InputSpec) -> Tensor:
-    """Return flow [N, 2, I, I] in units of 20 input pixels from stored flow [N, 2, h, w].
+    """Return flow [N, I, I, 2] in units of 20 input pixels from stored flow [N, 2, h, w].
 
     The estimator's own last step, a bilinear upsampling by its stride, then a resize to the input
     size if that differs from the stored crop, displacements shrinking with the picture.
     """
-    size = spec.stored_size
-    if spec.flow_stride > 1:
-        flow = F.interpolate(
-            flow.float(), scale_factor=spec.flow_stride, mode="bilinear", align_corners=False
+    scale = spec.image_size / spec.stored_size / FLOW_UNIT
+    map_ = _flow_map(flow.shape[-1], spec.flow_stride, spec.stored_size, spec.image_size)
+    map_ = map_.to(flow.device, non_blocking=True)
+    return torch.einsum("ih,nchw,jw->nijc", map_ * scale, flow.float(), map_)
+
+
+@lru_cache(maxsize=8)
+def _flow_map(cells: int, stride: int, stored: int, size: int) -> Tensor:
+    """Return the matrix [I, h] of both interpolations along one axis.
+
+    They are linear and separable, so two small matrix products replace the full-resolution field.
+    """
+    basis = torch.eye(cells)[None, None]
+    up = F.interpolate(basis, size=(cells * stride, cells), mode="bilinear", align_corners=False)[
+        :, :, :stored
+    ]
+    if size != stored:
+        up = F.interpolate(
+            up, (size, cells), mode="bilinear", align_corners=False, antialias=size < stored
         )
-    flow = resize(flow.float()[..., :size, :size], spec.image_size)
-    return flow * (spec.image_size / size / FLOW_UNIT)
+    return up[0, 0]
 
 
 def resize(image: Tensor, size: int) -> Tensor:
     """Return the image [N, C, size, size], bilinear, antialiased where it shrinks."""
     if image.shape[-1] == size:
         return image
-    shrinks = size < image.shape[-1]
     return F.interpolate(
-        image, (size, size), mode="bilinear", align_corners=False, antialias=shrinks
+        image,
+        (size, size),
+        mode="bilinear",
+        align_corners=False,
+        antialias=size < image.shape[-1],
     )
 
 
-def heatmaps(joints2d: Tensor, spec: InputSpec) -> Tensor:
-    """Return Gaussian heatmaps [N, K, I, I] of keypoints [N, K, 3] (x, y in crop pixels, seen).
+def heatmaps(joints2d: Tensor, spec: InputSpec, shown: Tensor) -> Tensor:
+    """Return Gaussian heatmaps [N, I, I, K] of keypoints [N, K, 3] (x, y in crop pixels, seen).
 
-    1 at a seen keypoint, falling off with σ = 10 px at an input of 224; 0 for an unseen one.
+    1 at a seen keypoint, falling off with σ = 10 px at an input of 224; 0 for an unseen one, and
+    in frames that are not shown (bool [N]).
     """
     ratio = spec.image_size / spec.stored_size
     sigma = HEATMAP_SIGMA * spec.image_size / 224
     grid = torch.arange(spec.image_size, device=joints2d.device, dtype=torch.float32)
     centres = (joints2d[..., :2].float() + 0.5) * ratio - 0.5
-    fall = torch.exp(-((grid - centres[..., None]) ** 2) / (2 * sigma**2))  # [N, K, 2, I]
-    seen = (joints2d[..., 2:] == 1).float()
-    return (fall[..., 1, :] * seen)[..., :, None] * fall[..., 0, :][..., None, :]
+    fall = torch.exp(-((grid[:, None, None] - centres[:, None]) ** 2) / (2 * sigma**2))
+    seen = (joints2d[..., 2] == 1) & shown[:, None]  # [N, K]; fall is [N, I, K, (x, y)]
+    return (fall[..., 1] * seen[:, None])[:, :, None] * fall[..., 0][:, None]
 
 
 def normalized(joints2d: Tensor, stored_size: int) -> Tensor:

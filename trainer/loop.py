@@ -24,7 +24,7 @@ from trainer.machine import Ranks, Settings
 from trainer.metrics import clip_pa_mpjpe
 from trainer.objective import Losses, MotionObjective, Totals, count
 from trainer.optimizer import Average, learning_rate, make_optimizer
-from trainer.windows import autocast
+from trainer.windows import DTYPES, autocast
 
 
 class Trainer:
@@ -58,6 +58,7 @@ class Trainer:
         self.optimizer = make_optimizer(self.objective, cfg.optimizer, cfg.weight_decay, device)
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
         self.autocast = autocast(device, settings.precision)
+        self.dtype = DTYPES.get(settings.precision, torch.float32)
         self.flips = cfg.flip and spec.stored_size % spec.flow_stride == 0
         self.step = 0
 
@@ -120,7 +121,7 @@ class Trainer:
         prediction = None
         for micro, batch in enumerate(batches):
             last = micro == cfg.accumulate - 1
-            image = draw_inputs(batch, self.spec)
+            image = draw_inputs(batch, self.spec, self.dtype)
             self.draws(micro)
             if isinstance(self.wrapped, DistributedDataParallel):
                 self.wrapped.require_backward_grad_sync = last

@@ -41,7 +41,7 @@ class Average:
     def update(self, module: nn.Module, step: int) -> None:
         """Move towards the module; young averages move faster, so a short run has one too."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        averaged = list(self.module.parameters())
-        torch._foreach_lerp_(averaged, [p.detach() for p in module.parameters()], 1 - decay)
+        for mine, theirs in zip(self.module.parameters(), module.parameters(), strict=True):
+            mine.lerp_(theirs.detach(), 1 - decay)
         for mine, theirs in zip(self.module.buffers(), module.buffers(), strict=True):
             mine.copy_(theirs)

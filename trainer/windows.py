@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ def windows(length: int, frames: int, stride: int) -> list[tuple[int, int, int]]
     """
     last = max(0, length - frames)
     starts = [*range(0, last, stride), last]
-    edges = [0, *((a + b + frames) // 2 for a, b in zip(starts, starts[1:], strict=False)), length]
+    edges = [0, *((a + b + frames) // 2 for a, b in pairwise(starts)), length]
     return [(start, edges[i], edges[i + 1]) for i, start in enumerate(starts)]
 
 
@@ -42,6 +43,8 @@ class Judged:
     waiting: int = 0
 
 
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""What the mixed precisions multiply in."""
 FIELDS = ("joints", "joints2d", "rotations", "betas", "camera")
 
 
@@ -71,7 +74,9 @@ def predict_clips(
         batch = collate([cut(clip.arrays, start, length) for clip, start, _, _ in pending])
         batch = {name: value.to(device) for name, value in batch.items()}
         with torch.inference_mode(), run():
-            prediction: Prediction = model(draw_inputs(batch, spec))
+            prediction: Prediction = model(
+                draw_inputs(batch, spec, DTYPES.get(precision, torch.float32))
+            )
         for i, (clip, start, first, end) in enumerate(pending):
             for name in FIELDS:
                 values = getattr(prediction, name)
@@ -113,5 +118,5 @@ def predict_clips(
 
 def autocast(device: torch.device, precision: str) -> Callable[[], torch.autocast]:
     """Return a maker of the autocast context of a precision (disabled for fp32 and tf32)."""
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    dtype = DTYPES.get(precision)
     return lambda: torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)

@@ -108,7 +108,8 @@ def read_body(path: Path) -> dict[str, np.ndarray]:
             body = {name: file[name] for name in FIELDS if name in file}
     except (OSError, ValueError) as error:
         raise BadInput(
-            f"{path} is not a readable body file ({error}); copy body.npz from the data set's folder."
+            f"{path} is not a readable body file ({error}); "
+            "copy body.npz from the folder of the data set."
         ) from None
     missing = [name for name in FIELDS if name not in body]
     if missing:

@@ -36,7 +36,10 @@ class ModelSpec:
     @staticmethod
     def of(values: Mapping[str, Any]) -> ModelSpec:
         """Return the spec that `plain` wrote."""
-        return ModelSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return ModelSpec(**fields)
 
 
 def build_model(

@@ -106,7 +106,11 @@ class MotionHMR(nn.Module):
     def forward(self, image: Tensor) -> Prediction:
         clips, frames = image.shape[:2]
         features = self.backbone(image.flatten(0, 1).contiguous(memory_format=torch.channels_last))
-        memory, _ = self.memory(features.unflatten(0, (clips, frames)))
+        features = features.float()
+        # torch's CPU kernels train an LSTM in single precision only; it is a small part there.
+        half = image.is_cuda and torch.is_autocast_enabled("cuda")
+        with torch.autocast(image.device.type, enabled=half):
+            memory, _ = self.memory(features.unflatten(0, (clips, frames)))
         # The head decides to the millimetre: full precision, and it costs next to nothing.
         with torch.autocast(image.device.type, enabled=False):
             state = self.regressor(memory.flatten(0, 1).float())

@@ -62,29 +62,31 @@ class Bottleneck(nn.Module):
         return self.relu(self.bn3(self.conv3(x)) + shortcut)
 
 
-LAYOUTS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int]]] = {
-    "resnet18": (BasicBlock, (2, 2, 2, 2)),
-    "resnet34": (BasicBlock, (3, 4, 6, 3)),
-    "resnet50": (Bottleneck, (3, 4, 6, 3)),
+LAYOUTS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int], int]] = {
+    "small": (BasicBlock, (1, 1, 1, 1), 32),
+    "resnet18": (BasicBlock, (2, 2, 2, 2), 64),
+    "resnet34": (BasicBlock, (3, 4, 6, 3), 64),
+    "resnet50": (Bottleneck, (3, 4, 6, 3), 64),
 }
+"""Block, blocks in each of the four layers, channels of the first."""
 
 
 class ResNet(nn.Module):
-    """Images [N, C, H, W] → average-pooled features [N, width]; width is 512 or 2048."""
+    """Images [N, C, H, W] → average-pooled features [N, width]; width is 2048 for resnet50."""
 
     def __init__(self, layout: str = "resnet50", in_channels: int = 3) -> None:
         super().__init__()
-        block, depths = LAYOUTS[layout]
-        self.width = 512 * block.expansion
-        self.conv1 = nn.Conv2d(in_channels, 64, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
+        block, depths, first = LAYOUTS[layout]
+        self.width = 8 * first * block.expansion
+        self.conv1 = nn.Conv2d(in_channels, first, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(first)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        self._inputs = 64
-        self.layer1 = self._layer(block, 64, depths[0], stride=1)
-        self.layer2 = self._layer(block, 128, depths[1], stride=2)
-        self.layer3 = self._layer(block, 256, depths[2], stride=2)
-        self.layer4 = self._layer(block, 512, depths[3], stride=2)
+        self._inputs = first
+        self.layer1 = self._layer(block, first, depths[0], stride=1)
+        self.layer2 = self._layer(block, 2 * first, depths[1], stride=2)
+        self.layer3 = self._layer(block, 4 * first, depths[2], stride=2)
+        self.layer4 = self._layer(block, 8 * first, depths[3], stride=2)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

@@ -1,0 +1,213 @@
+"""The doors end to end on toy shards: losses fall, a resumed run is the straight one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from trainer_fixtures import write_shards
+
+from trainer.checkpoint import load_checkpoint, save_checkpoint
+from trainer.config import EvaluateConfig, FitConfig, PredictConfig
+from trainer.errors import BadInput
+from trainer.evaluate import evaluate
+from trainer.fit import fit
+from trainer.predict import predict
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory) -> Path:
+    return write_shards(tmp_path_factory.mktemp("toy"), shards=2, clips=4, frames=6, size=32)
+
+
+def config(toy: Path, out: Path, **changes) -> FitConfig:
+    options = dict(
+        shards=toy,
+        out=out,
+        device="cpu",
+        steps=6,
+        batch_size=2,
+        image_size=32,
+        lstm_width=16,
+        precision="fp32",
+        inputs="keypoints",
+        backbone="small",
+    )
+    return FitConfig(**{**options, **changes})
+
+
+def losses(folder: Path) -> list[tuple[int, float]]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [(line["step"], line["loss"]) for line in lines if "loss" in line]
+
+
+def test_a_run_leaves_its_folder_and_can_be_measured_and_used(toy, tmp_path, capsys):
+    folder = fit(
+        config(toy, tmp_path / "run", inputs="flow+keypoints", val_shards=toy, val_every=3)
+    )
+    names = {path.name for path in folder.iterdir()}
+    assert {"config.json", "run.json", "metrics.jsonl", "last.pt", "best.pt", "loss.png"} <= names
+    about = json.loads((folder / "run.json").read_text())
+    assert about["data"]["fingerprint"] == "toy-0" and about["revision"]
+    line = json.loads((folder / "metrics.jsonl").read_text().splitlines()[0])
+    assert {"step", "loss", "pa_mpjpe", "data_wait", "clips_per_second", "lr"} <= line.keys()
+
+    results = evaluate(EvaluateConfig(checkpoint=folder / "best.pt", shards=toy, device="cpu"))
+    assert set(results["per_person"]) == {"toy0", "toy1"}
+    assert 0 < results["persons"]["pa_mpjpe"] < 1000
+    assert "PA-MPJPE" in capsys.readouterr().out
+    assert (folder / "skeletons.png").stat().st_size > 10_000
+    json.loads((folder / "evaluation.json").read_text())
+
+    said = tmp_path / "said"
+    options = PredictConfig(checkpoint=folder / "last.pt", shards=toy, out=said, device="cpu")
+    assert predict(options) == 8
+    with np.load(said / "000000_0000.npz") as clip:
+        assert {name: clip[name].shape for name in clip} == {
+            "joints": (6, 38, 3),
+            "joints2d": (6, 38, 2),
+            "pose": (6, 72),
+            "betas": (6, 10),
+            "camera": (6, 3),
+        }
+
+
+def test_windows_are_rejoined_to_whole_clips(toy, tmp_path):
+    folder = fit(config(toy, tmp_path / "run", steps=1, frames=4))
+    checkpoint = folder / "last.pt"
+    results = evaluate(
+        EvaluateConfig(checkpoint=checkpoint, shards=toy, device="cpu", stride=1, pictures=0)
+    )
+    assert results["window"] == {"frames": 4, "stride": 1}
+    assert results["every_frame"]["frames"] == 8 * 6
+
+
+@pytest.mark.slow
+def test_thirty_steps_lower_the_loss(toy, tmp_path):
+    folder = fit(config(toy, tmp_path / "run", steps=60, lr=1e-3, inputs="flow+keypoints"))
+    values = [loss for _, loss in losses(folder)]
+    assert np.mean(values[-3:]) < 0.7 * np.mean(values[:3])
+
+
+@pytest.mark.parametrize("more", [{}, {"accumulate": 2, "keypoint_noise": 2.0, "ema": 0.9}])
+def test_a_resumed_run_is_the_straight_one_to_the_bit(toy, tmp_path, more):
+    options = {"log_every": 1, "save_every": 3, **more}
+    straight = fit(config(toy, tmp_path / "straight", **options))
+    part = fit(config(toy, tmp_path / "part", **options))
+    # The state after step 3, as a run killed there leaves it.
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    stop_after(part, killed, toy, options)
+    resumed = fit(config(toy, killed, resume=killed / "last.pt", **options))
+    assert losses(resumed) == losses(straight)
+    ours, theirs = (load_checkpoint(f / "last.pt") for f in (resumed, straight))
+    for part_name in ("weights", "average"):
+        for name, value in theirs[part_name].items():
+            assert torch.equal(ours[part_name][name], value), name
+
+
+def stop_after(part: Path, killed: Path, toy: Path, options: dict) -> None:
+    """Run the same config in another process and kill it once its checkpoint of step 3 is there."""
+    import trainer.fit as door
+
+    original = door.save_checkpoint
+
+    class Stop(Exception):
+        pass
+
+    def save_and_die(path: Path, content: dict) -> None:
+        original(path, content)
+        raise Stop
+
+    door.save_checkpoint = save_and_die
+    try:
+        with pytest.raises(Stop):
+            fit(config(toy, killed, **options))
+    finally:
+        door.save_checkpoint = original
+    assert load_checkpoint(killed / "last.pt")["step"] == 3
+
+
+def test_other_options_or_other_data_are_not_resumed(toy, tmp_path):
+    folder = fit(config(toy, tmp_path / "run", steps=2))
+    with pytest.raises(BadInput, match=r"trained with --batch-size 2, not 4"):
+        fit(config(toy, folder, steps=2, batch_size=4, resume=folder / "last.pt"))
+    other = write_shards(tmp_path / "other", shards=1, clips=2, frames=6, size=32, seed=5)
+    with pytest.raises(BadInput, match="other shards"):
+        fit(config(other, folder, steps=2, resume=folder / "last.pt"))
+
+
+def test_a_checkpoint_is_data_and_never_half(tmp_path):
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, {"step": 1, "weights": {"a": torch.ones(3)}})
+    assert load_checkpoint(path)["step"] == 1
+    (tmp_path / "code.pt").write_bytes(b"cposix\nsystem\n(S'echo bad'\ntR.")
+    for name, words in (("code.pt", "is not a checkpoint"), ("none.pt", "does not exist")):
+        with pytest.raises(BadInput, match=words):
+            load_checkpoint(tmp_path / name)
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(BadInput, match="is not a checkpoint"):
+        load_checkpoint(path)
+
+
+def test_a_kill_during_a_checkpoint_leaves_a_loadable_one(tmp_path):
+    program = f"""
+import torch, sys
+from pathlib import Path
+from trainer.checkpoint import save_checkpoint
+step = 0
+while True:
+    step += 1
+    save_checkpoint(Path({str(tmp_path)!r}) / "last.pt", {{"step": step, "w": torch.ones(400_000)}})
+    print(step, flush=True)
+"""
+    for delay in (0.0, 0.01):
+        child = subprocess.Popen(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=Path(__file__).parents[1]
+        )
+        assert child.stdout is not None
+        child.stdout.readline()
+        child.stdout.readline()
+        time.sleep(delay)
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+        assert load_checkpoint(tmp_path / "last.pt")["step"] >= 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--steps", "0"], "--steps must be at least 1, got 0"),
+        (["--frames", "99"], "--frames 99 is more than the 6 frames"),
+        (["--inputs", "rgb"], "holds no pictures"),
+        (["--model", "lifter"], "--model lifter lifts keypoints alone"),
+        (["--shards", "nowhere"], "nowhere is not a folder"),
+    ],
+)
+def test_bad_options_cost_one_sentence(toy, tmp_path, options, words):
+    from trainer.errors import run_door
+    from trainer.fit import main
+
+    argv = sys.argv
+    sys.argv = ["fit", "--shards", str(toy), "--device", "cpu", "--out", str(tmp_path), *options]
+    try:
+        with pytest.raises(SystemExit) as stop:
+            run_door(FitConfig, main, "")
+    finally:
+        sys.argv = argv
+    assert words in str(stop.value)
+    assert str(stop.value).count("\n") == 0

@@ -1,0 +1,160 @@
+"""What is drawn for the network: places, sizes, units, total occlusion, mirrors."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+from trainer_fixtures import mirrored, toy_body, toy_clip
+
+from trainer.data import collate
+from trainer.inputs import (
+    FLOW_UNIT,
+    InputSpec,
+    disturb_keypoints,
+    draw_inputs,
+    mirror_batch,
+    normalized,
+)
+from trainer.model.body import BodyJoints
+
+NAMES = [f"lsp_{n}" for n in ("right_hip", "left_hip")]
+FULL = tuple(range(24, 36))
+
+
+def spec(size=224, stored=224, inputs="flow+keypoints", keypoints=FULL, mirror=()) -> InputSpec:
+    return InputSpec(inputs, size, stored, 4, keypoints, mirror)
+
+
+def batch_of(clips=1, frames=2, joints=38, cells=56) -> dict[str, torch.Tensor]:
+    return {
+        "flow": torch.zeros(clips, frames, 2, cells, cells, dtype=torch.float16),
+        "joints2d": torch.zeros(clips, frames, joints, 3),
+        "occluded": torch.zeros(clips, frames, dtype=torch.uint8),
+    }
+
+
+@pytest.mark.parametrize(
+    ("inputs", "channels"),
+    [("flow+keypoints", 15), ("keypoints", 13), ("flow", 3), ("rgb", 4), ("rgb+keypoints", 16)],
+)
+def test_channels_of_every_row_of_the_table(inputs, channels):
+    assert spec(inputs=inputs).channels == channels
+
+
+def test_a_heatmap_peaks_at_its_keypoint_and_falls_off_by_ten_pixels():
+    batch = batch_of()
+    batch["joints2d"][0, 0, 24] = torch.tensor([100.0, 60.0, 1.0])
+    image = draw_inputs(batch, spec())
+    assert image.shape == (1, 2, 15, 224, 224)
+    heat = image[0, 0, 2]
+    assert float(heat[60, 100]) == 1
+    assert abs(float(heat[60, 110]) - np.exp(-0.5)) < 1e-6
+    assert abs(float(heat[80, 100]) - np.exp(-2)) < 1e-6
+    assert float(image[0, 0, 3:14].abs().max()) == 0  # unseen keypoints draw nothing
+    assert float(image[0, 1, 2:].abs().max()) == 0
+
+
+def test_heatmaps_shrink_with_the_picture():
+    batch = batch_of()
+    batch["joints2d"][0, 0, 24] = torch.tensor([100.5, 60.5, 1.0])
+    heat = draw_inputs(batch, spec(size=112))[0, 0, 2]
+    # Pixel edges agree: stored 100.5 lies at (101/2 - 0.5) = 50.
+    assert float(heat[30, 50]) == 1
+    assert abs(float(heat[30, 55]) - np.exp(-0.5)) < 1e-6
+
+
+@pytest.mark.parametrize("size", [224, 112, 100])
+def test_flow_equals_torchs_own_interpolations(size):
+    batch = batch_of()
+    batch["flow"] = torch.randn(1, 2, 2, 56, 56).half()
+    ours = draw_inputs(batch, spec(size=size))[0, :, :2]
+    full = F.interpolate(batch["flow"][0].float(), scale_factor=4, mode="bilinear")
+    if size != 224:
+        full = F.interpolate(full, (size, size), mode="bilinear", antialias=True)
+    expected = full * (size / 224 / FLOW_UNIT)
+    assert torch.allclose(ours, expected, atol=1e-5)
+
+
+def test_a_totally_occluded_frame_shows_its_flag_and_nothing_else():
+    batch = batch_of()
+    batch["flow"] += 3
+    batch["joints2d"][..., :2] = 50
+    batch["joints2d"][..., 2] = 1
+    batch["occluded"][0, 1] = 1
+    image = draw_inputs(batch, spec())
+    assert float(image[0, 1, :14].abs().max()) == 0
+    assert bool((image[0, 1, 14] == 1).all())
+    assert bool((image[0, 0, 14] == 0).all())
+    assert float(image[0, 0, 0, 100, 100]) == pytest.approx(3 / 20)
+
+
+def toy_batch() -> tuple[dict[str, torch.Tensor], InputSpec]:
+    body = BodyJoints(toy_body(np.random.default_rng(0)))
+    clips = [toy_clip(body, np.random.default_rng(i), 5, 64, 4) for i in range(2)]
+    batch = collate(clips)
+    batch["rgb"] = torch.randint(0, 256, (2, 5, 3, 64, 64), dtype=torch.uint8)
+    from trainer_fixtures import EVAL_NAMES, SMPL_NAMES
+
+    order = tuple(mirrored(SMPL_NAMES + EVAL_NAMES))
+    return batch, spec(64, 64, mirror=order)
+
+
+def test_two_mirrors_are_none():
+    batch, spec_ = toy_batch()
+    both = torch.tensor([True, True])
+    twice = mirror_batch(mirror_batch(batch, both, spec_), both, spec_)
+    for name, value in batch.items():
+        assert torch.allclose(twice[name], value, atol=1e-5), name  # S - 1 - x rounds
+    one = mirror_batch(batch, torch.tensor([True, False]), spec_)
+    assert torch.equal(one["joints3d"][1], batch["joints3d"][1])
+    assert not torch.equal(one["joints3d"][0], batch["joints3d"][0])
+
+
+def test_the_mirrored_picture_is_the_picture_mirrored():
+    batch, spec_ = toy_batch()
+    plain = draw_inputs(batch, spec_)
+    turned = draw_inputs(mirror_batch(batch, torch.tensor([True, True]), spec_), spec_)
+    expected = plain.flip(-1).clone()
+    expected[:, :, 0] *= -1
+    swap = [spec_.keypoints.index(spec_.mirror[k]) for k in spec_.keypoints]
+    expected[:, :, 2:14] = plain.flip(-1)[:, :, 2:14][:, :, swap]
+    assert torch.allclose(turned, expected, atol=1e-5)
+
+
+def test_the_mirrored_pose_gives_the_mirrored_joints():
+    # On a body that is its own mirror image: bones at REST, joints on the bones.
+    from trainer_fixtures import REST
+
+    from trainer import rotations
+
+    batch, spec_ = toy_batch()
+    body = toy_body(np.random.default_rng(0), per_joint=1)
+    body["v_template"][:24] = REST
+    body["shapedirs"][:] = 0
+    body["posedirs"][:] = 0
+    layer = BodyJoints(body)
+
+    def joints(pose: torch.Tensor) -> torch.Tensor:
+        flat = pose.flatten(0, 1).unflatten(1, (24, 3))
+        return layer(rotations.matrix_from_axis_angle(flat), torch.zeros(len(flat), 10))
+
+    turned = mirror_batch(batch, torch.tensor([True, True]), spec_)
+    expected = joints(batch["pose"])[:, list(spec_.mirror)] * torch.tensor([-1.0, 1.0, 1.0])
+    assert torch.allclose(joints(turned["pose"]), expected, atol=1e-5)
+
+
+def test_crop_units_turn_with_the_mirror():
+    x = torch.tensor([0.0, 31.5, 63.0])
+    assert torch.allclose(normalized(x, 64), -normalized(63 - x, 64))
+    assert float(normalized(x, 64)[1]) == 0
+
+
+def test_disturbed_keypoints_leave_the_targets_alone():
+    batch, _ = toy_batch()
+    generator = torch.Generator().manual_seed(0)
+    noisy = disturb_keypoints(batch, 2.0, 0.5, generator)
+    assert torch.equal(noisy["target2d"], batch["joints2d"])
+    seen = batch["joints2d"][..., 2] == 1
+    kept = (noisy["joints2d"][..., 2] == 1)[seen].float().mean()
+    assert 0.3 < float(kept) < 0.7
+    assert disturb_keypoints(batch, 0, 0, generator) is batch

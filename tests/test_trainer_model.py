@@ -1,0 +1,116 @@
+"""The networks' sizes and names, and where refinement starts."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from trainer_fixtures import toy_body
+
+from trainer import rotations
+from trainer.model.motion_hmr import MotionHMR
+from trainer.model.resnet import ResNet
+
+
+def torchvision_names(blocks: tuple[int, ...], convolutions: int) -> set[str]:
+    """Parameter and buffer names of torchvision's ResNet without its `fc`."""
+    norm = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    names = {"conv1.weight", *(f"bn1.{n}" for n in norm)}
+    for layer, depth in enumerate(blocks, 1):
+        for block in range(depth):
+            at = f"layer{layer}.{block}"
+            for i in range(1, convolutions + 1):
+                names |= {f"{at}.conv{i}.weight", *(f"{at}.bn{i}.{n}" for n in norm)}
+            if block == 0 and (layer > 1 or convolutions == 3):
+                names |= {
+                    f"{at}.downsample.0.weight",
+                    *(f"{at}.downsample.1.{n}" for n in norm),
+                }
+    return names
+
+
+@pytest.mark.parametrize(
+    ("layout", "blocks", "convolutions", "weights", "width"),
+    [
+        ("resnet18", (2, 2, 2, 2), 2, 11_176_512, 512),
+        ("resnet34", (3, 4, 6, 3), 2, 21_284_672, 512),
+        ("resnet50", (3, 4, 6, 3), 3, 23_508_032, 2048),
+    ],
+)
+def test_resnet_is_torchvisions(layout, blocks, convolutions, weights, width):
+    net = ResNet(layout, 3)
+    assert set(net.state_dict()) == torchvision_names(blocks, convolutions)
+    assert sum(p.numel() for p in net.parameters()) == weights
+    assert net.eval()(torch.zeros(2, 3, 64, 64)).shape == (2, width)
+
+
+def test_resnet_computes_what_torchvision_computes():
+    torchvision = pytest.importorskip("torchvision", exc_type=Exception)
+    theirs = torchvision.models.resnet50(weights=None).eval()
+    ours = ResNet("resnet50", 3).eval()
+    ours.load_state_dict({k: v for k, v in theirs.state_dict().items() if k[:3] != "fc."})
+    theirs.fc = torch.nn.Identity()
+    image = torch.randn(2, 3, 96, 96)
+    assert torch.allclose(ours(image), theirs(image), atol=1e-5)
+
+
+def small(rotation: str = "6d", **more) -> MotionHMR:
+    body = toy_body(np.random.default_rng(0))
+    return MotionHMR(
+        body, channels=15, backbone="resnet18", lstm_width=32, rotation=rotation, **more
+    )
+
+
+def test_the_papers_memory_has_the_size_of_two_directions_of_1024_units():
+    body = toy_body(np.random.default_rng(0))
+    model = MotionHMR(body, channels=15)
+    one = 4 * 1024 * (2048 + 1024 + 2)
+    assert sum(p.numel() for p in model.memory.parameters()) == 2 * one
+    theta = 24 * 6 + 10 + 3
+    head = (2048 + theta + 1) * 1024 + 1025 * 1024 + 1025 * theta
+    assert sum(p.numel() for p in model.regressor.parameters()) == head
+
+
+@pytest.mark.parametrize("rotation", ["6d", "axis-angle"])
+def test_refinement_starts_from_a_person_upright_before_the_camera(rotation):
+    pose = np.zeros(72, np.float32)
+    pose[3 * 16 + 2], pose[3 * 17 + 2] = -1.2, 1.2  # arms down
+    model = small(rotation, pose=pose).eval()
+    turns, betas, camera = model.split(model.regressor.start[None])
+    joints = model.body(turns, betas)[0]
+    head, ankle = joints[15], joints[7]
+    assert float(head[1]) < float(ankle[1])  # y points down
+    assert float(joints[1, 0]) > float(joints[2, 0])  # facing us, its left is on our right...
+    assert float(joints[10, 2]) < float(joints[7, 2])  # ...and its toes point at the camera
+    assert float(joints[20, 1]) > float(joints[16, 1])  # wrists below shoulders
+    assert torch.allclose(camera, torch.tensor([[0.9, 0.0, 0.0]]))
+    assert torch.allclose(
+        turns[0, 0], rotations.matrix_from_axis_angle(torch.tensor([math.pi, 0, 0])), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("rotation", ["6d", "axis-angle"])
+def test_every_weight_gets_a_gradient(rotation):
+    model = small(rotation)
+    prediction = model(torch.randn(2, 3, 15, 64, 64))
+    assert prediction.joints.shape == (2, 3, 38, 3)
+    assert prediction.joints2d.shape == (2, 3, 38, 2)
+    (prediction.joints[..., :2].square().sum() + prediction.joints2d.square().sum()).backward()
+    for name, weight in model.named_parameters():
+        assert weight.grad is not None and torch.isfinite(weight.grad).all(), name
+
+
+def test_weak_perspective():
+    model = small().eval()
+    p = model(torch.randn(1, 2, 15, 64, 64))
+    expected = p.camera[..., None, :1] * (p.joints[..., :2] + p.camera[..., None, 1:])
+    assert torch.allclose(p.joints2d, expected)
+
+
+def test_the_memory_looks_both_ways():
+    model = small().eval()
+    image = torch.randn(1, 5, 15, 64, 64)
+    changed = image.clone()
+    changed[:, 2] += 1
+    difference = (model(image).joints - model(changed).joints).abs().amax((0, 2, 3))
+    assert bool((difference > 0).all())
