@@ -18,8 +18,8 @@ import numpy as np
 from datagen.bodies.model import Body
 from datagen.record import SMPL_JOINTS
 
-SIZE = 640
-"""Side of the texture: a texel is about 5 mm of cloth; a rendered pixel is about 12 mm."""
+SIZE = 512
+"""Side of the texture: a texel is about 6 mm of cloth; a rendered pixel is about 12 mm."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,6 @@ def atlas(body: Body) -> Atlas:
     """Return the body's atlas; made once a process."""
     if body.uv is None or body.face_uv is None:
         position, fill = _vertex_texels(body)
-        corner_weight = None
     else:
         face, corner_weight, fill = _rasterise(body.uv, body.face_uv, SIZE)
         position = np.einsum("nc,nci->ni", corner_weight, body.v_template[body.faces[face]])
@@ -80,7 +79,7 @@ def vertex_colours(body: Body, texture: np.ndarray) -> np.ndarray:
         return texture.reshape(-1, 3)[: body.num_vertices].astype(np.float32) / 255
     point = np.zeros(body.num_vertices, np.int64)
     point[body.faces.ravel()] = body.face_uv.ravel()
-    u, v = body.uv[point].T
+    u, v = np.asarray(body.uv)[point].T
     column = np.clip((u * width).astype(int), 0, width - 1)
     row = np.clip(((1 - v) * height).astype(int), 0, height - 1)
     return texture[row, column].astype(np.float32) / 255
@@ -121,7 +120,9 @@ def _rasterise(uv: np.ndarray, face_uv: np.ndarray, size: int):
     weight /= weight.sum(1, keepdims=True)
     number = np.full((size, size), -1, np.int32)
     number[row, column] = np.arange(len(row))
-    nearest = distance_transform_edt(owner < 0, return_distances=False, return_indices=True)
+    nearest = np.asarray(
+        distance_transform_edt(owner < 0, return_distances=False, return_indices=True)
+    )
     return face, weight.astype(np.float32), number[nearest[0], nearest[1]]
 
 
@@ -152,14 +153,16 @@ def _tailored(
     part[(arm > -0.1) & (y > shoulder[1] - 0.25)] = ARM
     part[y < fork] = LEG
 
-    # Around: the angle about the part's axis times a typical radius.
+    # Around a limb: the angle about its axis times a typical radius.
     axis_y = np.interp(reach, [shoulder[0], elbow[0], wrist[0]], [shoulder[1], elbow[1], wrist[1]])
     axis_z = np.interp(reach, [shoulder[0], elbow[0], wrist[0]], [shoulder[2], elbow[2], wrist[2]])
     around_arm = np.arctan2(y - axis_y, z - axis_z) * 0.05
     leg_x = np.interp(-y, [-hip[1], -knee[1], -ankle[1]], [hip[0], knee[0], ankle[0]])
     leg_z = np.interp(-y, [-hip[1], -knee[1], -ankle[1]], [hip[2], knee[2], ankle[2]])
     around_leg = np.arctan2(x - side * leg_x, z - leg_z) * 0.08
-    around_torso = np.arctan2(x, z - joints["spine2"][2]) * 0.14
+    # Cloth hangs straight in front and behind, and is as wide as the trunk is deep at the sides.
+    at_side = np.clip((reach - 0.11) / 0.05, 0, 1)
+    around_torso = x - side * at_side * (z - joints["spine2"][2])
     around = np.select([part == ARM, part == LEG], [around_arm, around_leg], around_torso)
     along = np.where(part == ARM, reach, y)
 

@@ -27,10 +27,16 @@ PALETTE = {
     "magenta": (186, 44, 123), "purple": (98, 58, 140), "lilac": (182, 160, 212),
 }  # fmt: skip
 DENIM = {"denim": (62, 84, 124), "light denim": (128, 152, 186), "dark denim": (36, 46, 70)}
+LEATHER = {
+    "black": (22, 21, 21), "brown": (70, 45, 30), "tan": (122, 84, 52), "grey": (84, 84, 86),
+    "navy": (24, 30, 52), "red": (120, 26, 30), "white": (214, 212, 206),
+}  # fmt: skip
 PATTERNS = ("plain", "striped", "pinstriped", "checked", "plaid", "dotted", "printed", "mottled")
 PATTERN_CHANCES = (0.34, 0.14, 0.06, 0.1, 0.08, 0.06, 0.16, 0.06)
-SKIN_DISTANCE = 0.16
-"""Smallest distance of a fabric's colour from the wearer's skin, so that nobody looks bare."""
+SKIN_HUE = 0.07
+"""A dye nearer than this to the wearer's skin in chromaticity looks bare,"""
+SKIN_VALUE = 2.5
+"""unless it is this many times as bright or as dark."""
 
 
 def below(value: np.ndarray, limit: np.ndarray | float, edge: float = EDGE) -> np.ndarray:
@@ -99,28 +105,38 @@ def foot_cut(atlas: Atlas, top: float) -> np.ndarray:
 # --- fabrics -----------------------------------------------------------------------------------
 
 
+def looks_bare(colour: np.ndarray, skin: np.ndarray) -> bool:
+    """Tell whether cloth of this colour [3] could be taken for the skin [3]."""
+    hue = np.linalg.norm(colour / colour.sum() - skin / skin.sum())
+    value = colour.sum() / skin.sum()
+    return bool(hue < SKIN_HUE and 1 / SKIN_VALUE < value < SKIN_VALUE)
+
+
 def draw_colour(
-    rng: np.random.Generator, avoid: np.ndarray, palette: dict = PALETTE
+    rng: np.random.Generator, skin: np.ndarray, palette: dict = PALETTE
 ) -> tuple[str, np.ndarray]:
-    """Draw a named colour, varied a little, that nobody takes for the skin `avoid` [3]."""
+    """Draw a named colour [3], varied a little, that nobody takes for the wearer's skin [3]."""
     names = list(palette)
     for _ in range(50):
         name = names[rng.integers(len(names))]
         colour = np.array(palette[name]) / 255
         colour = np.clip(colour * rng.uniform(0.85, 1.12) + rng.normal(0, 0.015, 3), 0.03, 0.97)
-        if np.linalg.norm(colour - avoid) > SKIN_DISTANCE:
+        if not looks_bare(colour, skin):
             return name, colour
     return "navy", np.array(PALETTE["navy"]) / 255
 
 
-def folds(atlas: Atlas, rng: np.random.Generator, waves: int = 5) -> np.ndarray:
+def folds(atlas: Atlas, rng: np.random.Generator, waves: int = 4) -> np.ndarray:
     """Return a smooth random field [N] of about unit size: the shading of creased cloth."""
     direction = rng.normal(size=(waves, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-    length = rng.uniform(0.06, 0.3, waves)
+    step = direction * (2 * np.pi / rng.uniform(0.06, 0.3, (waves, 1)))
     phase = rng.uniform(0, 2 * np.pi, waves)
-    angle = (atlas.position @ (direction / length[:, None]).T.astype(np.float32)) * 2 * np.pi
-    return np.cos(angle + phase.astype(np.float32)).sum(1) / np.sqrt(waves / 2)
+    x, y, z = np.ascontiguousarray(atlas.position.T)
+    field = np.zeros(len(x), np.float32)
+    for (a, b, c), start in zip(step.astype(np.float32), phase.astype(np.float32), strict=True):
+        field += np.cos(a * x + b * y + c * z + start)
+    return field / np.float32(np.sqrt(waves / 2))
 
 
 def fabric(
@@ -171,9 +187,10 @@ def fabric(
 
 
 def worn(atlas: Atlas, rng: np.random.Generator, cloth: np.ndarray, depth: float) -> np.ndarray:
-    """Shade cloth [N,3] with creases of relative `depth` and a fine weave."""
-    shade = 1 + depth * folds(atlas, rng) + rng.normal(0, 0.02, len(cloth)).astype(np.float32)
-    return np.clip(cloth * shade[:, None], 0, 1)
+    """Shade cloth ([3] or [N,3]) with creases of relative `depth` and a fine weave."""
+    weave = rng.standard_normal(len(atlas.position), np.float32)
+    shade = 1 + np.float32(depth) * folds(atlas, rng) + np.float32(0.02) * weave
+    return np.clip(cloth.astype(np.float32) * shade[:, None], 0, 1)
 
 
 def chest_print(atlas: Atlas, rng: np.random.Generator) -> np.ndarray:
@@ -193,7 +210,7 @@ def chest_print(atlas: Atlas, rng: np.random.Generator) -> np.ndarray:
         row = np.floor((1 - ((y - centre) / half + 1) / 2) * size).astype(int)
         inside = (
             side & (atlas.part == TORSO)
-            & (0 <= column) & (column < size) & (0 <= row) & (row < size)
+            & (column >= 0) & (column < size) & (row >= 0) & (row < size)
         )  # fmt: skip
         ink[inside] = motif[row[inside], column[inside]]
     return ink

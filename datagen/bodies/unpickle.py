@@ -171,7 +171,7 @@ def _dtype(value: Any) -> np.dtype:
         raise _NotNumbers
     order = value.state[1] if isinstance(value.state, tuple) and len(value.state) > 1 else "|"
     order = order.decode("latin1") if isinstance(order, bytes) else order
-    return np.dtype(name).newbyteorder({"<": "<", ">": ">"}.get(order, "|"))
+    return np.dtype(name).newbyteorder(">" if order == ">" else "<")
 
 
 def _shape(value: Any) -> tuple[int, ...]:
