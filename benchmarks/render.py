@@ -16,16 +16,17 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import tyro
 
 from datagen.bodies import light
 from datagen.bodies.camera import FAR, NEAR, View, into_camera, intrinsics
+from datagen.bodies.mesh import Mesh
 from datagen.bodies.model import load_bodies
 from datagen.bodies.motion import find_motions, load_motion
-from datagen.bodies.render import Renderer, Surface
+from datagen.bodies.render import Renderer
 from datagen.config import BodiesConfig
 
 CFG = BodiesConfig()
@@ -57,23 +58,20 @@ def main(options: Options) -> None:
     print(f"{frames} frames of {body.num_vertices} vertices, {CFG.width}x{CFG.height}")
 
     renderer = Renderer(K, CFG.width, CFG.height)
-    surface = Surface(body.faces, texture, body.uv, body.face_uv)
+    mesh = Mesh(body.faces, body.num_vertices, body.uv, body.face_uv)
     usual = Usual(body.faces)
-    normals = light.Normals(body.faces, body.num_vertices)
     took: dict[str, list[float]] = defaultdict(list)
     ours, baseline = [], []
     for _ in range(options.rounds + 1):  # the first warms both up
         with seconds(ours):
             with seconds(took["ours: normals and light"]):
-                shades = np.stack([light.shade(normals(frame), lamp) for frame in vertices])
+                shades = np.stack([light.shade(mesh.normals(frame), lamp) for frame in vertices])
             with timed(renderer, {"_upload_vertices": "upload", "_draw": "draw and read"}, took):
-                drawn = sum(
-                    picture.mask.any() for picture in renderer.render(surface, vertices, shades)
-                )
+                drawn = renderer.render(mesh, vertices, shades, texture)
+                assert all(picture.mask.any() for picture in drawn)
         with seconds(baseline), timed(usual, {"_mesh": "trimesh and mesh"}, took):
             for frame in vertices:
                 usual.render(frame)
-        assert drawn == frames
     fps, usual_fps = (frames / float(np.median(times[1:])) for times in (ours, baseline))
 
     print(f"ours, with light and exact flow   {fps:8.1f} frames/s")
@@ -81,7 +79,7 @@ def main(options: Options) -> None:
     for stage, times in took.items():
         per_frame = sum(times) / (options.rounds + 1) / frames
         print(f"  {stage:36s}{1e3 * per_frame:8.2f} ms a frame")
-    compare(renderer, usual, body.faces, vertices, shades)
+    compare(renderer, usual, Mesh(body.faces, body.num_vertices), vertices, shades)
     print(
         json.dumps(
             {
@@ -101,11 +99,11 @@ class Usual:
     def __init__(self, faces: np.ndarray) -> None:
         import pyrender
 
-        self.pyrender, self.faces = pyrender, faces
-        self.renderer = pyrender.OffscreenRenderer(CFG.width, CFG.height)
+        self.pyrender, self.faces = cast(Any, pyrender), faces
+        self.renderer = self.pyrender.OffscreenRenderer(CFG.width, CFG.height)
         fx, fy, cx, cy = (float(v) for v in (K[0, 0], K[1, 1], K[0, 2], K[1, 2]))
         # its pixels are areas, ours points: half a pixel between their principal points
-        self.camera = pyrender.IntrinsicsCamera(fx, fy, cx + 0.5, cy + 0.5, NEAR, FAR)
+        self.camera = self.pyrender.IntrinsicsCamera(fx, fy, cx + 0.5, cy + 0.5, NEAR, FAR)
 
     def render(self, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Draw vertices [V,3] lit; returns colour and depth."""
@@ -125,7 +123,9 @@ class Usual:
     def _mesh(self, vertices: np.ndarray, colours: np.ndarray | None = None) -> Any:
         import trimesh
 
-        points = vertices * np.float32([1, -1, -1])  # OpenGL's camera: y up, looks along -z
+        points = vertices * np.array(
+            [1, -1, -1], np.float32
+        )  # OpenGL's camera: y up, looks along -z
         mesh = trimesh.Trimesh(points, self.faces, vertex_colors=colours, process=False)
         return self.pyrender.Mesh.from_trimesh(mesh, smooth=True)
 
@@ -137,18 +137,17 @@ class Usual:
 
 
 def compare(
-    renderer: Renderer, usual: Usual, faces: np.ndarray, vertices: np.ndarray, shades: np.ndarray
+    renderer: Renderer, usual: Usual, mesh: Mesh, vertices: np.ndarray, shades: np.ndarray
 ) -> None:
     """Print how far both pictures differ when both are given the same per-vertex colours."""
-    linear = np.clip(shades, 0, 1)[..., None] * np.float32([0.8, 0.5, 0.3])
+    linear = np.clip(shades, 0.2, 1)[..., None] * np.array([0.8, 0.5, 0.3], np.float32)
     encoded = np.where(linear < 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    white = np.full((1, 1, 3), 255, np.uint8)
     off, worst, total, count, deepest = 0, 0, 0.0, 0, 0.0
     with single_sample(usual):
         for frame in range(0, len(vertices), 10):
-            surface = Surface(faces, white, colours=linear[frame])
             one = np.ones((1, vertices.shape[1]), np.float32)
-            mine = next(renderer.render(surface, vertices[frame : frame + 1], one))
+            here = vertices[frame : frame + 1]
+            mine = next(renderer.render(mesh, here, one, linear[frame]))
             colours = np.rint(255 * encoded[frame]).astype(np.uint8)
             rgb, depth = usual.render_flat(vertices[frame], colours)
             off += int(((depth > 0) != mine.mask).sum())
@@ -158,8 +157,8 @@ def compare(
             total, count = total + float(differences.sum()), count + differences.size
             deepest = max(deepest, float(np.abs(depth[both] - mine.depth[both]).max()))
     print(
-        f"equal light: {off} of {count // 3} person pixels are drawn by one only; elsewhere colours "
-        f"differ by {total / count:.3f} levels on average, {worst} at most, depth by "
+        f"equal light: {off} of {count // 3} person pixels are drawn by one only; elsewhere "
+        f"colours differ by {total / count:.3f} levels on average, {worst} at most, depth by "
         f"{1e3 * deepest:.2f} mm at most"
     )
 
@@ -173,7 +172,7 @@ def single_sample(usual: Usual) -> Iterator[None]:
     module.glRenderbufferStorageMultisample = lambda target, _, *rest: multisampled(
         target, 0, *rest
     )
-    usual.renderer._renderer._delete_main_framebuffer()
+    cast(Any, usual.renderer)._renderer._delete_main_framebuffer()  # the next is made anew
     try:
         yield
     finally:

@@ -20,7 +20,7 @@ from datagen.config import BodiesConfig
 from datagen.errors import BadInput
 from datagen.record import JOINTS
 
-CFG = BodiesConfig(stride=12, max_clip_frames=16)
+CFG = BodiesConfig(stride=6, max_clip_frames=8)
 
 
 def test_clips_are_cut_as_surreal_cuts(shared_data):
@@ -102,7 +102,7 @@ def short_motions():
 
         def short(source, rest_joints):
             motion = whole(source, rest_joints)
-            return replace(motion, pose=motion.pose[:28], trans=motion.trans[:28])
+            return replace(motion, pose=motion.pose[:14], trans=motion.trans[:14])
 
         patch.setattr(library, "load_motion", short)
         yield

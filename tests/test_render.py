@@ -8,8 +8,9 @@ import pytest
 from toy_person import checks, lump, tumble
 
 from datagen.bodies.camera import intrinsics, project
-from datagen.bodies.light import Normals, draw_light, shade
-from datagen.bodies.render import Renderer, Surface, bounding_box
+from datagen.bodies.light import draw_light, shade
+from datagen.bodies.mesh import Mesh, is_closed
+from datagen.bodies.render import Renderer, bounding_box
 from datagen.bodies.surface_flow import decode_flow, encode_flow, surface_flow
 from datagen.config import BodiesConfig
 
@@ -26,13 +27,13 @@ def renderer():
 def scene():
     vertices, faces, uv, face_uv = lump()
     clip = tumble(vertices, T)
-    return clip, Surface(faces, checks(), uv, face_uv)
+    return clip, Mesh(faces, len(vertices), uv, face_uv)
 
 
 @pytest.fixture(scope="module")
 def pictures(renderer, scene):
-    clip, surface = scene
-    return list(renderer.render(surface, clip, np.ones(clip.shape[:2], np.float32)))
+    clip, mesh = scene
+    return list(renderer.render(mesh, clip, np.ones(clip.shape[:2], np.float32), checks()))
 
 
 def silhouette(vertices, faces):
@@ -46,20 +47,20 @@ def silhouette(vertices, faces):
 
 
 def test_mask_is_the_projected_silhouette(scene, pictures):
-    clip, surface = scene
+    clip, mesh = scene
     for vertices, picture in zip(clip, pictures, strict=True):
-        wanted = silhouette(vertices, surface.faces)
+        wanted = silhouette(vertices, mesh.faces)
         overlap = (wanted & picture.mask).sum() / (wanted | picture.mask).sum()
         assert overlap > 0.99
 
 
 def test_depth_and_flow_equal_ray_casting(scene, pictures):
-    clip, surface = scene
+    clip, mesh = scene
     for t in (0, 5, 10):
         ys, xs = np.nonzero(pictures[t].mask)
         some = np.random.default_rng(t).choice(len(xs), 150, replace=False)
         pixels = np.c_[xs, ys][some]
-        flow, depth = surface_flow(pixels, surface.faces, clip[t], clip[t + 1], K)
+        flow, depth = surface_flow(pixels, mesh.faces, clip[t], clip[t + 1], K)
         drawn = pictures[t].flow[pixels[:, 1], pixels[:, 0]]
         seen = np.isfinite(depth)
         assert seen.mean() > 0.95  # a border pixel's ray may just miss
@@ -84,18 +85,18 @@ def test_warping_by_the_flow_gives_the_same_colours(scene, pictures):
 
 
 def test_still_body_has_no_flow(renderer, scene):
-    clip, surface = scene
+    clip, mesh = scene
     still = np.repeat(clip[:1], 3, axis=0)
-    for picture in renderer.render(surface, still, np.ones(still.shape[:2], np.float32)):
+    for picture in renderer.render(mesh, still, np.ones(still.shape[:2], np.float32), checks()):
         assert picture.mask.any() and not picture.flow.any()
 
 
 def test_colour_is_texture_times_light_in_linear_light(renderer, scene):
-    clip, surface = scene
-    grey = Surface(surface.faces, np.full((8, 8, 3), 188, np.uint8), surface.uv, surface.face_uv)
+    clip, mesh = scene
+    grey = np.full((8, 8, 3), 188, np.uint8)
     for factor in (0.25, 1.0, 1.5):
         shades = np.full((1, clip.shape[1]), factor, np.float32)
-        picture = next(renderer.render(grey, clip[:1], shades))
+        picture = next(renderer.render(mesh, clip[:1], shades, grey))
         linear = ((188 / 255 + 0.055) / 1.055) ** 2.4 * factor
         wanted = 255 * (1.055 * min(linear, 1) ** (1 / 2.4) - 0.055)
         assert np.abs(picture.rgb[picture.mask].astype(float) - wanted).max() <= 1
@@ -109,7 +110,7 @@ def test_texture_is_neither_mirrored_nor_upside_down(renderer):
     texture = np.zeros((64, 64, 3), np.uint8)
     texture[:32, :32] = (255, 0, 0)  # red at the top left
     texture[32:, 32:] = (0, 0, 255)  # blue at the bottom right
-    picture = next(renderer.render(Surface(faces, texture, uv, faces), quad, np.ones((1, 4))))
+    picture = next(renderer.render(Mesh(faces, 4, uv, faces), quad, np.ones((1, 4)), texture))
     assert tuple(picture.rgb[80, 90]) == (255, 0, 0)
     assert tuple(picture.rgb[160, 230]) == (0, 0, 255)
     assert tuple(picture.rgb[160, 90]) == (0, 0, 0)
@@ -118,23 +119,23 @@ def test_texture_is_neither_mirrored_nor_upside_down(renderer):
 def test_vertex_colours_without_uv(renderer):
     vertices, faces, _, _ = lump()
     clip = tumble(vertices, 1)
-    colours = np.broadcast_to(np.float32([0.2140, 1, 0]), vertices.shape)
-    surface = Surface(faces, np.full((1, 1, 3), 255, np.uint8), colours=colours)
-    picture = next(renderer.render(surface, clip, np.ones(clip.shape[:2], np.float32)))
+    colours = np.broadcast_to(np.array([0.2140, 1, 0], np.float32), vertices.shape)
+    mesh = Mesh(faces, len(vertices))
+    picture = next(renderer.render(mesh, clip, np.ones(clip.shape[:2], np.float32), colours))
     assert (np.abs(picture.rgb[picture.mask].astype(int) - (127, 255, 0)) <= 1).all()
 
 
 def test_rendering_twice_gives_equal_pictures(renderer, scene, pictures):
-    clip, surface = scene
-    again = renderer.render(surface, clip, np.ones(clip.shape[:2], np.float32))
+    clip, mesh = scene
+    again = renderer.render(mesh, clip, np.ones(clip.shape[:2], np.float32), checks())
     for one, two in zip(pictures, again, strict=True):
         assert (one.rgb == two.rgb).all() and (one.flow == two.flow).all()
 
 
 def test_long_clips_do_not_notice_their_chunks(renderer, monkeypatch, scene, pictures):
-    clip, surface = scene
+    clip, mesh = scene
     monkeypatch.setattr("datagen.bodies.render.CHUNK", 5)
-    again = renderer.render(surface, clip, np.ones(clip.shape[:2], np.float32))
+    again = renderer.render(mesh, clip, np.ones(clip.shape[:2], np.float32), checks())
     for one, two in zip(pictures, again, strict=True):
         assert (one.rgb == two.rgb).all() and (one.flow == two.flow).all()
 
@@ -153,8 +154,20 @@ def test_normals_are_unit_and_outward():
     sphere = lump()[0]
     sphere = sphere / np.linalg.norm(sphere, axis=1, keepdims=True)
     _, faces, _, _ = lump()
-    normals = Normals(faces, len(sphere))(sphere.astype(np.float32))
-    assert ((normals * sphere).sum(1) > 0.97).all()
+    normals = Mesh(faces, len(sphere)).normals(sphere.astype(np.float32))
+    used = np.unique(faces)
+    assert ((normals * sphere)[used].sum(1) > 0.97).all()
+
+
+def test_open_meshes_show_their_inside(renderer, scene, pictures):
+    clip, mesh = scene
+    assert mesh.closed and not is_closed(mesh.faces[:-1])
+    upper = clip[0, mesh.faces, 1].mean(1) < 0
+    half = Mesh(mesh.faces[upper], clip.shape[1])
+    colours = np.ones((clip.shape[1], 3))
+    picture = next(renderer.render(half, clip, np.ones(clip.shape[:2], np.float32), colours))
+    wanted = silhouette(clip[0], half.faces)
+    assert (wanted & picture.mask).sum() / (wanted | picture.mask).sum() > 0.98
 
 
 def test_light_is_surreals_formula():

@@ -21,7 +21,10 @@ def lump(
     a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]
     face_uv = np.concatenate([np.stack([a, b, c], -1), np.stack([a, c, d], -1)]).reshape(-1, 3)
     vertex_of = index % (columns + 1) % columns + (index // (columns + 1)) * columns
+    vertex_of[0], vertex_of[-1] = vertex_of[0, 0], vertex_of[-1, 0]  # the poles are points
     faces = vertex_of.ravel()[face_uv]
+    whole = (faces != np.roll(faces, 1, axis=1)).all(1)
+    faces, face_uv = faces[whole], face_uv[whole]
     vertices = points[:, :columns].reshape(-1, 3)
     return (
         vertices.astype(np.float32),

@@ -16,9 +16,10 @@ import numpy as np
 
 from datagen.bodies import camera, light
 from datagen.bodies.looks import dress
+from datagen.bodies.mesh import Mesh
 from datagen.bodies.model import Body, load_bodies
 from datagen.bodies.motion import Motion, MotionSource, load_motion
-from datagen.bodies.render import Renderer, Surface
+from datagen.bodies.render import Renderer
 from datagen.bodies.storage import Person, library_file, manifest_line, read_person, write_clip
 from datagen.config import BodiesConfig
 from datagen.errors import BadInput
@@ -91,14 +92,13 @@ def _add_clip(
     texture, look = dress(body, rng("look"))
     clock.lap("look")
     lamp = light.draw_light(rng("light"))
-    normals = light.Normals(body.faces, body.num_vertices)
-    shades = np.stack([light.shade(normals(frame), lamp) for frame in vertices])
+    mesh = _mesh(body)
+    shades = np.stack([light.shade(mesh.normals(frame), lamp) for frame in vertices])
     clock.lap("shade")
 
     k = camera.intrinsics(cfg)
     renderer = _renderer(tuple(k.ravel().tolist()), cfg.width, cfg.height)
-    surface = Surface(body.faces, texture, body.uv, body.face_uv)
-    pictures = list(renderer.render(surface, vertices, shades))
+    pictures = list(renderer.render(mesh, vertices, shades, texture))
     clock.lap("render")
 
     meta = {
@@ -142,6 +142,11 @@ class _Clock:
 @lru_cache(maxsize=1)
 def _bodies(body: Path | None) -> dict[str, Body]:
     return load_bodies(body)
+
+
+@lru_cache(maxsize=3)
+def _mesh(body: Body) -> Mesh:
+    return Mesh(body.faces, body.num_vertices, body.uv, body.face_uv)
 
 
 @lru_cache(maxsize=1)

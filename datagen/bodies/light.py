@@ -7,7 +7,6 @@ Blender evaluates it in linear light and encodes the result as sRGB, and so does
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 C1, C2, C3, C4, C5 = 0.429043, 0.511664, 0.743125, 0.886227, 0.247708
 
@@ -48,26 +47,3 @@ def shade(normals: np.ndarray, light: np.ndarray) -> np.ndarray:
     linear = (2 * C2 * linear @ R_LIGHT_CAMERA).astype(normals.dtype)
     factor = ((normals @ square + linear) * normals).sum(-1)
     return np.maximum(factor + np.asarray(C4 * l00 - C5 * l20, normals.dtype), 0)
-
-
-class Normals:
-    """Vertex normals of one triangle list, for any number of poses."""
-
-    def __init__(self, faces: np.ndarray, num_vertices: int) -> None:
-        self.faces = faces
-        count = len(faces)
-        ones = np.ones(3 * count, np.float32)
-        columns = np.repeat(np.arange(count), 3)
-        self._gather = csr_matrix((ones, (faces.ravel(), columns)), (num_vertices, count))
-
-    def __call__(self, vertices: np.ndarray) -> np.ndarray:
-        """Return unit normals float32 [V,3], outward, of vertices [V,3]; area-weighted means."""
-        a, b, c = (vertices[self.faces[:, corner]] for corner in range(3))
-        u, v = b - a, c - a
-        across = np.empty_like(u)
-        across[:, 0] = u[:, 1] * v[:, 2] - u[:, 2] * v[:, 1]
-        across[:, 1] = u[:, 2] * v[:, 0] - u[:, 0] * v[:, 2]
-        across[:, 2] = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
-        normals = self._gather @ across
-        length = np.sqrt(np.einsum("vi,vi->v", normals, normals))
-        return normals / np.maximum(length, 1e-20)[:, None]

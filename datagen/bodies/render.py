@@ -7,7 +7,7 @@ per vertex (`datagen.bodies.light`), and is drawn without anti-aliasing, as SURR
 flow are two targets of the same draw call, and only the person's bounding box is read back.
 `benchmarks/render.py` measures what this saves.
 
-T frames, V vertices, U corners (vertices split where the texture has a seam), H W pixels.
+T frames, V vertices, U corners (`datagen.bodies.mesh`), H W pixels.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any, cast
 import numpy as np
 
 from datagen.bodies.camera import FAR, NEAR, clip_matrix
+from datagen.bodies.mesh import Mesh
 
 CHUNK = 50
 """Frames uploaded at a time. Also OSMesa's context is replaced that often: it leaks about 3.3 MB
@@ -31,52 +32,39 @@ VERTEX_SHADER = """
 #version 330 core
 layout(location = 0) in vec4 now;    // camera frame, metres; w: light factor
 layout(location = 1) in vec3 next;   // the same point one frame later
-layout(location = 2) in vec2 uv;
-layout(location = 3) in vec3 colour;
+layout(location = 2) in vec3 look;   // u, v; or the linear colour of a body without texture
 uniform mat4 clip;
-out vec3 at_now, at_next, tint;
-out vec2 at_uv;
+out vec4 step_and_light;
+out vec3 at_look;
 void main() {
     gl_Position = clip * vec4(now.xyz, 1.0);
-    at_now = now.xyz;
-    at_next = next;
-    tint = colour * now.w;
-    at_uv = uv;
+    step_and_light = vec4(next - now.xyz, now.w);
+    at_look = look;
 }
 """
 
 FRAGMENT_SHADER = """
 #version 330 core
-in vec3 at_now, at_next, tint;
-in vec2 at_uv;
+in vec4 step_and_light;
+in vec3 at_look;
 uniform sampler2D skin;              // sRGB, so a look-up gives linear light
-uniform vec2 focal;
+uniform bool textured;
+uniform vec2 focal, centre;
 layout(location = 0) out vec4 colour;
 layout(location = 1) out vec4 motion;  // u, v in pixels; depth in metres
-vec2 seen(vec3 p) { return focal * p.xy / max(p.z, NEAREST); }
 void main() {
-    vec3 light = clamp(texture(skin, at_uv).rgb * tint, 0.0, 1.0);
+    vec3 paint = textured ? texture(skin, at_look.xy).rgb : at_look;
+    vec3 light = clamp(paint * step_and_light.w, 0.0, 1.0);
     vec3 dark = 12.92 * light, bright = 1.055 * pow(light, vec3(1.0 / 2.4)) - 0.055;
     colour = vec4(mix(dark, bright, step(vec3(0.0031308), light)), 1.0);
-    motion = vec4(seen(at_next) - seen(at_now), at_now.z, 1.0);
+
+    float depth = 1.0 / gl_FragCoord.w;
+    vec2 ray = gl_FragCoord.xy - 0.5 - centre;  // focal * xy / depth of the point seen here
+    vec2 moved = (ray * depth + focal * step_and_light.xy)
+               / max(depth + step_and_light.z, NEAREST);
+    motion = vec4(all(equal(step_and_light.xyz, vec3(0.0))) ? vec2(0.0) : moved - ray, depth, 1.0);
 }
 """.replace("NEAREST", str(NEAR))
-
-
-@dataclass(frozen=True)
-class Surface:
-    """A body's triangles and their look; `texture` holds for all frames of a clip."""
-
-    faces: np.ndarray
-    """int [F,3], vertices of each triangle."""
-    texture: np.ndarray
-    """uint8 [h,w,3] sRGB, row 0 at v = 1; [1,1,3] if the body has no uv."""
-    uv: np.ndarray | None = None
-    """float [U,2] in [0,1], v up, or None: texture coordinates."""
-    face_uv: np.ndarray | None = None
-    """int [F,3] into uv."""
-    colours: np.ndarray | None = None
-    """float [V,3] linear in [0,1], multiplied with the texture, or None."""
 
 
 @dataclass(frozen=True)
@@ -109,16 +97,17 @@ class Renderer:
         self._open()
 
     def render(
-        self, surface: Surface, vertices: np.ndarray, shades: np.ndarray
+        self, mesh: Mesh, vertices: np.ndarray, shades: np.ndarray, look: np.ndarray
     ) -> Iterator[Picture]:
         """Yield a picture for each frame; the last one's flow is zero.
 
         Args:
-            surface: triangles and look.
+            mesh: the body's triangles.
             vertices: float32 [T,V,3], camera frame, metres.
             shades: float32 [T,V], the light's factor at each vertex (`datagen.bodies.light`).
+            look: the texture, uint8 [h,w,3] sRGB with row 0 at v = 1; or, for a mesh without uv,
+                linear colours float [V,3].
         """
-        corners, triangles = split_at_seams(surface)
         frames = len(vertices)
         for start in range(0, frames, CHUNK):
             if start and self.backend == "osmesa":
@@ -126,16 +115,16 @@ class Renderer:
                 self._open()
             self._platform.make_current()
             if start == 0 or self.backend == "osmesa":
-                self._upload_surface(surface, corners, triangles)
+                self._upload_look(mesh, look)
             stop = min(start + CHUNK, frames)
             last = min(stop, frames - 1)  # the frame after the chunk, or the clip's last again
-            picked = np.empty((stop - start + 1, len(corners), 4), np.float32)
-            picked[:-1, :, :3] = vertices[start:stop, corners]
-            picked[:-1, :, 3] = shades[start:stop, corners]
-            picked[-1, :, :3] = vertices[last, corners]
-            self._upload_vertices(picked)
+            corners = np.empty((stop - start + 1, len(mesh.corners), 4), np.float32)
+            for row, frame in enumerate([*range(start, stop), last]):
+                corners[row, :, :3] = vertices[frame].take(mesh.corners, axis=0)
+                corners[row, :, 3] = shades[frame].take(mesh.corners)
+            self._upload_vertices(corners)
             for frame in range(stop - start):
-                yield self._draw(frame, len(corners), triangles.size, vertices[start + frame])
+                yield self._draw(mesh, frame, vertices[start + frame])
         if self.backend == "osmesa":
             self._close()
             self._open()
@@ -158,10 +147,19 @@ class Renderer:
             shaders.compileShader(VERTEX_SHADER, gl.GL_VERTEX_SHADER),
             shaders.compileShader(FRAGMENT_SHADER, gl.GL_FRAGMENT_SHADER),
         )
-        self._indices, self._vertices, self._uv, self._colours = (
-            int(b) for b in gl.glGenBuffers(4)
-        )
-        self._skin = gl.glGenTextures(1)
+        self._indices, self._vertices, self._looks = (int(b) for b in gl.glGenBuffers(3))
+        for place in range(3):
+            gl.glEnableVertexAttribArray(place)
+        gl.glBindTexture(gl.GL_TEXTURE_2D, gl.glGenTextures(1))
+        filters = {
+            gl.GL_TEXTURE_MAG_FILTER: gl.GL_LINEAR,
+            gl.GL_TEXTURE_MIN_FILTER: gl.GL_LINEAR_MIPMAP_LINEAR,
+            # A person is about a quarter of a texture's size: two mip levels keep stripes from
+            # flickering, more would bleed across the seams.
+            gl.GL_TEXTURE_MAX_LEVEL: 2,
+        }
+        for name, value in filters.items():
+            gl.glTexParameteri(gl.GL_TEXTURE_2D, name, value)
         self._frame_buffer = gl.glGenFramebuffers(1)
         gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, self._frame_buffer)
         targets = {
@@ -180,103 +178,83 @@ class Renderer:
             raise RuntimeError(f"{self.driver} cannot draw into two targets (status {complete})")
         gl.glViewport(0, 0, self.width, self.height)
         gl.glEnable(gl.GL_DEPTH_TEST)
-        gl.glDisable(gl.GL_CULL_FACE)
+        gl.glEnable(gl.GL_SCISSOR_TEST)
         gl.glDisable(gl.GL_DITHER)
+        gl.glCullFace(gl.GL_BACK)
+        gl.glFrontFace(gl.GL_CW)  # rows run down, which reverses every triangle
         gl.glClearColor(0, 0, 0, 0)
         gl.glPixelStorei(gl.GL_PACK_ALIGNMENT, 1)
         gl.glPixelStorei(gl.GL_UNPACK_ALIGNMENT, 1)
         gl.glUseProgram(self._program)
         clip = clip_matrix(self.camera, self.width, self.height)
-        gl.glUniformMatrix4fv(gl.glGetUniformLocation(self._program, "clip"), 1, gl.GL_TRUE, clip)
-        gl.glUniform2f(
-            gl.glGetUniformLocation(self._program, "focal"), self.camera[0, 0], self.camera[1, 1]
-        )
+        gl.glUniformMatrix4fv(self._uniform("clip"), 1, gl.GL_TRUE, clip)
+        gl.glUniform2f(self._uniform("focal"), self.camera[0, 0], self.camera[1, 1])
+        gl.glUniform2f(self._uniform("centre"), self.camera[0, 2], self.camera[1, 2])
 
     def _close(self) -> None:
         self._platform.delete_context()
 
-    def _upload_surface(self, surface: Surface, corners: np.ndarray, triangles: np.ndarray) -> None:
-        """Upload what holds for a whole clip: triangles, texture, texture coordinates, colours."""
+    def _upload_look(self, mesh: Mesh, look: np.ndarray) -> None:
+        """Upload what holds for a whole clip: triangles, texture and its coordinates."""
         gl = self._gl
         gl.glBindBuffer(gl.GL_ELEMENT_ARRAY_BUFFER, self._indices)
-        gl.glBufferData(gl.GL_ELEMENT_ARRAY_BUFFER, triangles.nbytes, triangles, gl.GL_STATIC_DRAW)
-        fixed = {2: (self._uv, surface.uv), 3: (self._colours, surface.colours)}
-        for place, (buffer, values) in fixed.items():
-            if values is None:
-                gl.glDisableVertexAttribArray(place)
-                gl.glVertexAttrib3f(place, 1, 1, 1)
-                continue
-            if place == 3:
-                values = values[corners]
-            values = np.ascontiguousarray(values, np.float32)
-            gl.glBindBuffer(gl.GL_ARRAY_BUFFER, buffer)
-            gl.glBufferData(gl.GL_ARRAY_BUFFER, values.nbytes, values, gl.GL_STATIC_DRAW)
-            gl.glEnableVertexAttribArray(place)
-            gl.glVertexAttribPointer(place, values.shape[1], gl.GL_FLOAT, gl.GL_FALSE, 0, None)
-        texture = np.ascontiguousarray(surface.texture[::-1])  # OpenGL's v runs up
-        gl.glBindTexture(gl.GL_TEXTURE_2D, self._skin)
+        gl.glBufferData(
+            gl.GL_ELEMENT_ARRAY_BUFFER, mesh.triangles.nbytes, mesh.triangles, gl.GL_STATIC_DRAW
+        )
+        (gl.glEnable if mesh.closed else gl.glDisable)(gl.GL_CULL_FACE)
+        values = look[mesh.corners] if mesh.uv is None else mesh.uv
+        values = np.ascontiguousarray(values, np.float32)
+        gl.glBindBuffer(gl.GL_ARRAY_BUFFER, self._looks)
+        gl.glBufferData(gl.GL_ARRAY_BUFFER, values.nbytes, values, gl.GL_STATIC_DRAW)
+        gl.glVertexAttribPointer(2, values.shape[1], gl.GL_FLOAT, gl.GL_FALSE, 0, None)
+        gl.glUniform1i(self._uniform("textured"), mesh.uv is not None)
+        if mesh.uv is None:
+            return
+        texture = np.ascontiguousarray(look[::-1])  # OpenGL's v runs up
         gl.glTexImage2D(
             gl.GL_TEXTURE_2D, 0, gl.GL_SRGB8, texture.shape[1], texture.shape[0], 0,
             gl.GL_RGB, gl.GL_UNSIGNED_BYTE, texture,
         )  # fmt: skip
-        # A person is about a quarter of a texture's size: two mip levels keep stripes from
-        # flickering, more would bleed across the seams.
-        gl.glTexParameteri(gl.GL_TEXTURE_2D, gl.GL_TEXTURE_MAX_LEVEL, 2)
-        gl.glTexParameteri(gl.GL_TEXTURE_2D, gl.GL_TEXTURE_MIN_FILTER, gl.GL_LINEAR_MIPMAP_LINEAR)
-        gl.glTexParameteri(gl.GL_TEXTURE_2D, gl.GL_TEXTURE_MAG_FILTER, gl.GL_LINEAR)
         gl.glGenerateMipmap(gl.GL_TEXTURE_2D)
 
-    def _upload_vertices(self, picked: np.ndarray) -> None:
+    def _upload_vertices(self, corners: np.ndarray) -> None:
         """Upload a chunk's corners float32 [frames + 1, U, 4]."""
         gl = self._gl
         gl.glBindBuffer(gl.GL_ARRAY_BUFFER, self._vertices)
-        gl.glBufferData(gl.GL_ARRAY_BUFFER, picked.nbytes, picked, gl.GL_STREAM_DRAW)
-        gl.glEnableVertexAttribArray(0)
-        gl.glEnableVertexAttribArray(1)
+        gl.glBufferData(gl.GL_ARRAY_BUFFER, corners.nbytes, corners, gl.GL_STREAM_DRAW)
 
-    def _draw(self, frame: int, corners: int, indices: int, vertices: np.ndarray) -> Picture:
+    def _draw(self, mesh: Mesh, frame: int, vertices: np.ndarray) -> Picture:
         """Draw a frame of the uploaded chunk and read the person's bounding box back."""
-        gl = self._gl
-        stride = 16
-        for place, size, ahead in ((0, 4, 0), (1, 3, 1)):
-            offset = ctypes.c_void_p((frame + ahead) * corners * stride)
-            gl.glVertexAttribPointer(place, size, gl.GL_FLOAT, gl.GL_FALSE, stride, offset)
-        gl.glClear(gl.GL_COLOR_BUFFER_BIT | gl.GL_DEPTH_BUFFER_BIT)
-        gl.glDrawElements(gl.GL_TRIANGLES, indices, gl.GL_UNSIGNED_INT, None)
-
         rgb = np.zeros((self.height, self.width, 3), np.uint8)
         depth = np.zeros((self.height, self.width), np.float32)
         flow = np.zeros((self.height, self.width, 2), np.float32)
         left, top, right, bottom = bounding_box(vertices, self.camera, self.width, self.height)
-        if left < right and top < bottom:
-            box = np.s_[top:bottom, left:right]
-            rgb[box] = self._read(0, left, top, right, bottom, gl.GL_RGB, np.uint8, 3)
-            motion = self._read(1, left, top, right, bottom, gl.GL_RGB, np.float32, 3)
-            flow[box] = motion[..., :2]
-            depth[box] = motion[..., 2]
+        if left >= right or top >= bottom:
+            return Picture(rgb, depth, flow)
+
+        gl = self._gl
+        stride = 16  # bytes of a corner
+        for place, size, ahead in ((0, 4, 0), (1, 3, 1)):
+            offset = ctypes.c_void_p((frame + ahead) * len(mesh.corners) * stride)
+            gl.glVertexAttribPointer(place, size, gl.GL_FLOAT, gl.GL_FALSE, stride, offset)
+        extent = (left, top, right - left, bottom - top)
+        gl.glScissor(*extent)
+        gl.glClear(gl.GL_COLOR_BUFFER_BIT | gl.GL_DEPTH_BUFFER_BIT)
+        gl.glDrawElements(gl.GL_TRIANGLES, mesh.triangles.size, gl.GL_UNSIGNED_INT, None)
+
+        colour = np.empty((bottom - top, right - left, 4), np.uint8)
+        motion = np.empty((bottom - top, right - left, 4), np.float32)
+        gl.glReadBuffer(gl.GL_COLOR_ATTACHMENT0)
+        gl.glReadPixels(*extent, gl.GL_RGBA, gl.GL_UNSIGNED_BYTE, colour)
+        gl.glReadBuffer(gl.GL_COLOR_ATTACHMENT1)
+        gl.glReadPixels(*extent, gl.GL_RGBA, gl.GL_FLOAT, motion)
+        rgb[top:bottom, left:right] = colour[..., :3]
+        flow[top:bottom, left:right] = motion[..., :2]
+        depth[top:bottom, left:right] = motion[..., 2]
         return Picture(rgb, depth, flow)
 
-    def _read(
-        self, target: int, left: int, top: int, right: int, bottom: int, layout: int,
-        dtype: type, channels: int,
-    ) -> np.ndarray:  # fmt: skip
-        gl = self._gl
-        kind = gl.GL_UNSIGNED_BYTE if dtype == np.uint8 else gl.GL_FLOAT
-        out = np.empty((bottom - top, right - left, channels), dtype)
-        gl.glReadBuffer(gl.GL_COLOR_ATTACHMENT0 + target)
-        gl.glReadPixels(left, top, right - left, bottom - top, layout, kind, out)
-        return out
-
-
-def split_at_seams(surface: Surface) -> tuple[np.ndarray, np.ndarray]:
-    """Return (corners int [U], triangles uint32 [F,3]): the vertex of each corner, and triangles
-    over corners. Without uv the corners are the vertices."""
-    if surface.uv is None or surface.face_uv is None:
-        count = int(surface.faces.max()) + 1
-        return np.arange(count), np.ascontiguousarray(surface.faces, np.uint32)
-    corners = np.zeros(len(surface.uv), np.int64)
-    corners[surface.face_uv.ravel()] = surface.faces.ravel()
-    return corners, np.ascontiguousarray(surface.face_uv, np.uint32)
+    def _uniform(self, name: str) -> int:
+        return self._gl.glGetUniformLocation(self._program, name)
 
 
 def bounding_box(
