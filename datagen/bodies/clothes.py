@@ -64,7 +64,7 @@ class Neckline:
         """Return how much of each texel lies in the opening, [N] in 0..1."""
         x, y, z = atlas.position.T
         neck = atlas.joints["neck"]
-        limit = neck[1] + self.rise - 0.55 * (z - neck[2])
+        limit = neck[1] + self.rise - 0.55 * np.minimum(z - neck[2], 0.07)  # not lower for a bust
         across = np.abs(x) / self.width
         cut = np.maximum(1 - across, 0) if self.pointed else np.exp(-(across**4))
         limit = limit - self.depth * cut * (z > neck[2] - 0.02)
