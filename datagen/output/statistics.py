@@ -34,9 +34,9 @@ class Statistics:
         self.sums["behind_occluder"] += float((clip.visibility[:, _KEYPOINTS] == 1).mean())
         self.sums["totally_occluded"] += float(clip.occluded.mean())
         self.sums["camera_px"] += float(np.linalg.norm(clip.offsets[-1]))
-        for trait in ("gender", "skin"):
-            if trait in person.meta:
-                self.people[f"{trait}:{person.meta[trait]}"] += 1
+        self.people[f"gender {person.meta['gender']}"] += 1
+        if "skin_tone" in (look := person.meta["look"]):
+            self.people[f"skin tone {look['skin_tone']}"] += 1
 
     def line(self) -> dict[str, Any]:
         """Return the means over clips and the counts of people, ready for JSON."""
