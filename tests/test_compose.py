@@ -9,7 +9,7 @@ import pytest
 
 from datagen.clips import compose as room
 from datagen.clips.compose import compose
-from datagen.clips.composite import Layers, composite, shrink_kernel
+from datagen.clips.composite import Layers, composite, crop_frames, shrink_kernel
 from datagen.clips.crop import inverse, transform
 from datagen.config import ClipsConfig
 from datagen.errors import BadInput
@@ -321,9 +321,70 @@ def test_shrinking_does_not_alias(scale):
     assert (kernel * taps**2).sum() == pytest.approx((1 / scale**2 - 1) / 12)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1.37, 2.9])
+def test_real_footage_is_cropped_as_opencv_does(scale, background):
+    smooth = np.stack([cv2.GaussianBlur(f, (0, 0), 2) for f in background.frames[:3]])
+    maps = np.tile([[[scale, 0, 40.3 - 60 * scale], [0, scale, 90.8 - 50 * scale]]], (3, 1, 1))
+    crops = crop_frames(smooth, maps, 224)
+    for frame, crop in zip(smooth, crops, strict=True):
+        theirs = cv2.warpAffine(
+            frame, maps[0], (224, 224), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        assert np.abs(crop.astype(int) - theirs).max() <= 2
+
+
+def test_footage_far_larger_than_the_crop_is_averaged():
+    video = np.random.default_rng(0).integers(0, 256, (1, 800, 800, 3), np.uint8)
+    maps = np.array([[[0.25, 0, -0.375], [0, 0.25, -0.375]]])  # pixel centres: (x + 0.5) / 4 - 0.5
+    ours = crop_frames(video, maps, 200)[0].astype(float)
+    theirs = cv2.resize(video[0], (200, 200), interpolation=cv2.INTER_AREA).astype(float)
+    assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.9
+    assert ours.std() == pytest.approx(theirs.std(), rel=0.2)
+
+
 def test_misfits_are_refused(person, background):
     with pytest.raises(BadInput, match="32 frames where --clip-length 16 needs 17"):
         compose(person, background, ClipsConfig(clip_length=16), generator(0))
     background.frames = background.frames[:, :, ::2]
     with pytest.raises(BadInput, match="320x240 and noise 160x240"):
         compose(person, background, ClipsConfig(), generator(0))
+
+
+def overlap(person, clip, segments):
+    """Return the exact share of the person's pixels that the occluder covers, offsets rounded."""
+    covered = total = 0
+    for t, mask in enumerate(person.mask[:-1]):
+        shift = np.float32([[1, 0, clip.offsets[t, 0]], [0, 1, clip.offsets[t, 1]]])
+        moved = cv2.warpAffine(mask.view(np.uint8), shift, (W, H), flags=cv2.INTER_NEAREST) > 0
+        cells = segments[t] == clip.meta["occluder"]
+        cut = cv2.resize(cells * np.float32(1), (W, H), interpolation=cv2.INTER_LINEAR) > 0.5
+        covered, total = covered + (moved & cut).sum(), total + moved.sum()
+    return covered / max(total, 1)
+
+
+@pytest.mark.slow
+def test_occluders_of_1000_clips():
+    """Exact where they cover and where they do not, in the crop and before it; a wide range."""
+    shares, errors = [], []
+    for seed in range(1000):
+        rng = np.random.default_rng(seed)
+        if seed % 20 == 0:
+            person = make_person(rng, 9)
+            background = make_background(rng, 9, rng.uniform(-4, 4), rng.uniform(-0.01, 0.01))
+            nobody = SimpleNamespace(**{**vars(person), "mask": np.zeros_like(person.mask)})
+        cfg = ClipsConfig(clip_length=8, drop_occluded_keypoints=0)
+        bare = replace(cfg, occluders=False)
+        clip = compose(person, background, cfg, generator(1, seed))
+        whole = compose(person, background, bare, generator(1, seed)).frames
+        scene = compose(nobody, background, bare, generator(1, seed)).frames
+        full, none = clip.occluder == 255, clip.occluder == 0
+        assert np.array_equal(clip.frames[full], scene[full])
+        assert np.array_equal(clip.frames[none], whole[none])
+        shares.append(clip.meta["hidden"])
+        errors.append(abs(shares[-1] - overlap(person, clip, background.segments)))
+    shares = np.array(shares)
+    print("hidden share: none in", (shares == 0).mean(), "quartiles of the rest",
+          np.percentile(shares[shares > 0], [25, 50, 75, 95]))  # fmt: skip
+    assert max(errors) < 0.06 and np.median(errors) < 0.01
+    assert 0.1 < (shares == 0).mean() < 0.5  # half of the draws are unrestricted
+    assert np.median(shares[shares > 0]) > 0.02 and shares.max() > 0.3

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from datagen.clips import crop
 from datagen.config import ClipsConfig
@@ -117,3 +119,28 @@ def test_inverse():
     points = np.random.default_rng(0).uniform(-100, 500, (31, 9, 2))
     back = crop.transform(crop.inverse(maps), crop.transform(maps, points))
     assert np.abs(back - points).max() < 1e-9
+
+
+@given(
+    st.integers(1, 60),
+    st.integers(1, 20),
+    st.integers(0, 2**32 - 1),
+    st.floats(0, 1),
+    st.sampled_from([1.0, 50.0, 3000.0]),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_track_with_a_box_has_finite_crops(frames, joints, seed, missing, spread):
+    """Whatever a detector writes (gaps, zeros, NaN), crops are finite and upright, or refused."""
+    rng = np.random.default_rng(seed)
+    track = np.concatenate(
+        [rng.normal(0, spread, (frames, joints, 2)), rng.random((frames, joints, 1))], axis=2
+    )
+    track[rng.random((frames, joints)) < missing / 2] = 0
+    track[rng.random((frames, joints)) < missing / 2] = np.nan
+    try:
+        maps = crop.crop_maps(track, 224, threshold=0.1)
+    except ValueError as error:
+        assert "to crop around" in str(error)
+        return
+    assert np.isfinite(maps).all() and (maps[:, 0, 0] > 0).all()
+    assert (maps[:, 0, 0] == maps[:, 1, 1]).all() and not maps[:, [0, 1], [1, 0]].any()

@@ -49,21 +49,20 @@ def composite(layers: Layers, maps: np.ndarray, size: int) -> tuple[np.ndarray, 
     return crops, covers
 
 
+def crop_frames(frames: np.ndarray, maps: np.ndarray, size: int) -> np.ndarray:
+    """Return the crops uint8 [T,S,S,3] of frames [T,H,W,3]: `composite` of real footage."""
+    crops = np.empty((len(maps), size, size, 3), np.uint8)
+    for image, crop, out in zip(frames, maps, crops, strict=True):
+        _crop(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA), crop, out)
+    return crops
+
+
 def _frame(layers: Layers, t: int, crop: np.ndarray, out: np.ndarray, cover: np.ndarray) -> None:
     """Draw frame t into `out` [S,S,3] and `cover` [S,S]."""
-    height, width = layers.scene.shape[1:3]
-    scale = crop[0, 0]
-    # Sampling positions of the crop's columns and rows; clamping them repeats the frame's edge.
-    x = np.clip((np.arange(out.shape[1]) - crop[0, 2]) / scale, 0, width - 1)
-    y = np.clip((np.arange(out.shape[0]) - crop[1, 2]) / scale, 0, height - 1)
-    kernel = shrink_kernel(scale)
-
-    # Four channels, the occluder as the last: OpenCV warps them faster than three.
     scene = cv2.cvtColor(layers.scene[t], cv2.COLOR_RGB2RGBA)
     if layers.occluder is not None:
         cv2.insertChannel(layers.occluder[t], scene, 3)
-    scene = sample(blur(scene, kernel, cv2.BORDER_REPLICATE), x, y)
-    cv2.cvtColor(scene, cv2.COLOR_RGBA2RGB, dst=out)
+    scene, x, y, kernel = _crop(scene, crop, out)
     if layers.occluder is not None:
         cv2.extractChannel(scene, 3, dst=cover)
 
@@ -85,6 +84,27 @@ def _frame(layers: Layers, t: int, crop: np.ndarray, out: np.ndarray, cover: np.
         return
     person = sample(person, x[columns], y[rows])
     _over(person, out[rows, columns], cover[rows, columns])
+
+
+def _crop(
+    image: np.ndarray, crop: np.ndarray, out: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Draw the crop of `image` [H,W,4] into `out` [S,S,3].
+
+    Four channels, because OpenCV warps them faster than three; the last is free for a mask.
+
+    Returns:
+        the crop of all four; its columns x [S] and rows y [S] in the image; the shrinking kernel.
+    """
+    height, width = image.shape[:2]
+    scale = crop[0, 0]
+    # Clamping the sampling positions repeats the frame's edge beyond it, as HMMR's padding does.
+    x = np.clip((np.arange(out.shape[1]) - crop[0, 2]) / scale, 0, width - 1)
+    y = np.clip((np.arange(out.shape[0]) - crop[1, 2]) / scale, 0, height - 1)
+    kernel = shrink_kernel(scale)
+    image = sample(blur(image, kernel, cv2.BORDER_REPLICATE), x, y)
+    cv2.cvtColor(image, cv2.COLOR_RGBA2RGB, dst=out)
+    return image, x, y, kernel
 
 
 def _over(person: np.ndarray, scene: np.ndarray, cover: np.ndarray) -> None:
