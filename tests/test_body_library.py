@@ -6,9 +6,11 @@ import math
 import time
 from dataclasses import replace
 
+import cv2
 import h5py
 import numpy as np
 import pytest
+from toy_person import silhouette
 
 from datagen.bodies import library
 from datagen.bodies.camera import project
@@ -143,6 +145,53 @@ def test_labels_fit_the_picture(built):
                 assert np.abs(high - (xs.max(), ys.max())).max() <= 1.5
         assert not person.rgb[~person.mask].any() and not person.flow[~person.mask].any()
         assert not person.flow[-1].any()
+
+
+def test_projection_of_stored_joints_is_opencvs(built):
+    _, path, _ = built
+    person = read_person(path, 0, 0, 8)
+    points = person.joints3d.reshape(-1, 3).astype(np.float64)
+    k, none = person.camera.astype(np.float64), np.zeros(3)
+    theirs = cv2.projectPoints(points, none, none, k, None)[0][:, 0]
+    np.testing.assert_allclose(project(points, person.camera), theirs, atol=1e-4)
+
+
+def test_flow_leads_to_the_same_colours(built):
+    _, path, line = built
+    x, y = np.meshgrid(np.arange(320, dtype=np.float32), np.arange(240, dtype=np.float32))
+    errors, still = [], []
+    for index, clip in enumerate(line["clips"]):
+        person = read_person(path, index, 0, clip["frames"])
+        for t in range(clip["frames"] - 1):
+            flow = person.flow[t].astype(np.float32)
+            at = (x + flow[..., 0], y + flow[..., 1])
+            lands = cv2.remap(person.mask[t + 1].astype(np.float32), *at, cv2.INTER_LINEAR) == 1
+            inside = person.mask[t] & lands
+            assert inside.sum() > 0.7 * person.mask[t].sum()
+            warped = cv2.remap(person.rgb[t + 1], *at, cv2.INTER_LINEAR)
+            errors.append(np.abs(warped.astype(int) - person.rgb[t])[inside].ravel())
+            still.append(np.abs(person.rgb[t + 1].astype(int) - person.rgb[t])[inside].ravel())
+    error = np.concatenate(errors)
+    assert np.median(error) <= 2 and error.mean() < 6
+    print(
+        f"warp error: median {np.median(error)}, mean {error.mean():.2f}, "
+        f"90% {np.quantile(error, 0.9)}; unwarped {np.concatenate(still).mean():.2f}"
+    )
+
+
+@pytest.mark.slow
+def test_masks_are_silhouettes_in_100_random_frames(built):
+    _, path, line = built
+    bodies = load_bodies(None)
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        index = int(rng.integers(len(line["clips"])))
+        clip = line["clips"][index]
+        person = read_person(path, index, int(rng.integers(clip["frames"])), 1)
+        body = bodies[clip["gender"]]
+        vertices, _ = body.forward(person.pose, person.betas, person.trans)
+        wanted = silhouette(vertices[0], body.faces, person.camera)
+        assert (wanted & person.mask[0]).sum() / (wanted | person.mask[0]).sum() > 0.98
 
 
 def test_two_builds_give_equal_bytes(built, tmp_path):

@@ -5,9 +5,9 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
-from toy_person import checks, lump, tumble
+from toy_person import checks, lump, silhouette, tumble
 
-from datagen.bodies.camera import intrinsics, project
+from datagen.bodies.camera import intrinsics
 from datagen.bodies.light import draw_light, shade
 from datagen.bodies.mesh import Mesh, is_closed
 from datagen.bodies.render import Renderer, bounding_box
@@ -36,20 +36,10 @@ def pictures(renderer, scene):
     return list(renderer.render(mesh, clip, np.ones(clip.shape[:2], np.float32), checks()))
 
 
-def silhouette(vertices, faces):
-    """Fill every projected triangle with OpenCV, at 16 times the resolution."""
-    scale = 16
-    image = np.zeros((240 * scale, 320 * scale), np.uint8)
-    corners = (project(vertices, K)[faces] + 0.5) * scale - 0.5
-    for triangle in np.rint(corners).astype(np.int32):
-        cv2.fillConvexPoly(image, triangle, 1)
-    return image[scale // 2 :: scale, scale // 2 :: scale].astype(bool)
-
-
 def test_mask_is_the_projected_silhouette(scene, pictures):
     clip, mesh = scene
     for vertices, picture in zip(clip, pictures, strict=True):
-        wanted = silhouette(vertices, mesh.faces)
+        wanted = silhouette(vertices, mesh.faces, K)
         overlap = (wanted & picture.mask).sum() / (wanted | picture.mask).sum()
         assert overlap > 0.99
 
@@ -166,7 +156,7 @@ def test_open_meshes_show_their_inside(renderer, scene, pictures):
     half = Mesh(mesh.faces[upper], clip.shape[1])
     colours = np.ones((clip.shape[1], 3))
     picture = next(renderer.render(half, clip, np.ones(clip.shape[:2], np.float32), colours))
-    wanted = silhouette(clip[0], half.faces)
+    wanted = silhouette(clip[0], half.faces, K)
     assert (wanted & picture.mask).sum() / (wanted | picture.mask).sum() > 0.98
 
 

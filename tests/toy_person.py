@@ -1,5 +1,6 @@
 """A toy with a body's triangles and seams, for tests that need something to draw."""
 
+import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -45,7 +46,16 @@ def tumble(vertices: np.ndarray, frames: int, depth: float = 6.0) -> np.ndarray:
 
 def checks(size: int = 256, cells: int = 16, seed: int = 0) -> np.ndarray:
     """Return a smooth random texture uint8 [size,size,3]."""
-    import cv2
-
     coarse = np.random.default_rng(seed).integers(40, 220, (cells, cells, 3), dtype=np.uint8)
     return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
+
+
+def silhouette(vertices: np.ndarray, faces: np.ndarray, camera: np.ndarray) -> np.ndarray:
+    """Fill every projected triangle with OpenCV, at 16 times the resolution; bool [240,320]."""
+    scale = 16
+    image = np.zeros((240 * scale, 320 * scale), np.uint8)
+    seen = vertices @ camera.T
+    corners = ((seen[:, :2] / seen[:, 2:])[faces] + 0.5) * scale - 0.5
+    for triangle in np.rint(corners).astype(np.int32):
+        cv2.fillConvexPoly(image, triangle, 1)
+    return image[scale // 2 :: scale, scale // 2 :: scale].astype(bool)
