@@ -286,6 +286,37 @@ def test_a_person_that_is_never_seen_still_gives_a_clip(person, background):
     assert np.isfinite(clip.joints2d).all() and np.isfinite(clip.crop).all()
 
 
+@pytest.mark.parametrize("scale", [1.0, 1.3, 2.2])
+def test_the_same_as_whole_frames_then_crop(scale, background):
+    """Off the silhouettes, and beyond the frame too, where the composited frame's edge repeats."""
+    person = make_person(np.random.default_rng(9))
+    person.rgb = np.stack([cv2.GaussianBlur(f, (0, 0), 2) for f in person.rgb])
+    person.rgb *= person.mask[..., None]
+    scene = np.stack([cv2.GaussianBlur(f, (0, 0), 2) for f in background.frames])
+    offsets = np.tile([150.0, 60.0], (32, 1))  # half of the person leaves the frame
+    cut = np.zeros((32, H, W), np.uint8)
+    cut[:, 150:190, 200:280] = 255
+    maps = np.tile([[[scale, 0, 112 - 290 * scale], [0, scale, 112 - 200 * scale]]], (32, 1, 1))
+    crops, _ = composite(Layers(person.rgb, person.mask, offsets, scene, cut), maps, 224)
+    for t in range(0, 32, 8):
+        mask = np.zeros((H, W), bool)
+        mask[60:, 150:] = person.mask[t, : H - 60, : W - 150]
+        rgb = np.zeros_like(scene[t])
+        rgb[60:, 150:] = person.rgb[t, : H - 60, : W - 150]
+        mask &= cut[t] == 0
+        whole = np.where(mask[..., None], rgb, scene[t])
+        edge = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3)))
+        theirs, edge = (
+            cv2.warpAffine(image, maps[t], (224, 224), borderMode=cv2.BORDER_REPLICATE)
+            for image in (whole, edge * np.uint8(255))
+        )
+        off_edge = edge == 0
+        assert off_edge.mean() > 0.8
+        difference = np.abs(crops[t].astype(int) - theirs).max(axis=-1)
+        assert difference[off_edge].max() <= 3
+        assert np.abs(crops[t].astype(int) - theirs).mean() < 1
+
+
 @pytest.mark.parametrize("scale", [0.4, 0.7, 1.0, 1.6, 3.0])
 def test_edges_have_no_fringe(scale):
     """A person of the background's own colour disappears: no dark or bright rim at any scale."""

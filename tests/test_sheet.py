@@ -108,12 +108,3 @@ def test_grid_fills_its_last_row_with_white():
     whole = sheet.grid(images, 2)
     assert whole.shape == (10, 12, 3)
     assert (whole[6:, :5] == 2).all() and (whole[6:, 7:] == 255).all()
-
-
-def test_procedure_is_five_pictures_in_a_row():
-    picture = np.full((24, 32, 3), 9, np.uint8)
-    mask = np.zeros((24, 32), bool)
-    mask[5:9, 5:9] = True
-    row = sheet.procedure(picture, picture, mask, mask * np.uint8(255), picture, picture[:, :24])
-    assert row.shape == (24, 4 * 34 + 24, 3)
-    assert (row[6, 34 + 6] == 9).all() and (row[0, 34] == 128).all()

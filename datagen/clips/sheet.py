@@ -76,36 +76,6 @@ def clip_sheet(
     return grid([cell for line in zip(*rows, strict=True) for cell in line], len(shown))
 
 
-def procedure(
-    scene: np.ndarray,
-    person: np.ndarray,
-    mask: np.ndarray,
-    occluder: np.ndarray,
-    whole: np.ndarray,
-    crop: np.ndarray,
-) -> np.ndarray:
-    """Draw one frame's making as the paper's Figure 2 does: scene, person, occluder, whole, crop.
-
-    Args:
-        scene: uint8 [H,W,3], the video's frame.
-        person: uint8 [H,W,3], as rendered.
-        mask: bool [H,W], the person.
-        occluder: uint8 [H,W], the superpixel, 255 inside.
-        whole: uint8 [H,W,3], the composited frame.
-        crop: uint8 [S,S,3], the final one.
-
-    Returns:
-        uint8 [H, 4·W + H, 3] and gaps: the five in a row.
-    """
-    height = len(scene)
-    alone = np.where(mask[..., None], person, np.uint8(128))
-    square = cv2.resize(crop, (height, height), interpolation=cv2.INTER_LINEAR)
-    segment = np.repeat(occluder[..., None], 3, axis=2)
-    cells = [scene, alone, segment, outline(whole, occluder > 0), square]
-    gap = np.full((height, 2, 3), 255, np.uint8)
-    return np.hstack([part for cell in cells for part in (cell, gap)][:-1])
-
-
 def skeleton(image: np.ndarray, joints2d: np.ndarray) -> np.ndarray:
     """Return image [S,S,3] with the evaluation joints of joints2d [38,3] and their bones.
 
