@@ -58,7 +58,7 @@ def test_nobody_is_bare(coarse):
         y = places.position[:, 1]
         chest, pelvis = places.joints["spine3"][1], places.joints["pelvis"][1]
         fork = places.joints["left_hip"][1] - 0.1
-        trunk = (places.arm < -0.35) & (y > pelvis + 0.13) & (y < chest + 0.02)
+        trunk = (places.arm < -0.35) & (y > pelvis + 0.13) & (y < chest)
         hips = (places.part != ARM) & (y < pelvis + 0.03) & (y > fork)
         for k in range(25):
             canvas = paint(body, generator(k, gender))

@@ -112,7 +112,7 @@ def _wear_clothes(
     one_piece = feminine and rng.random() < 0.22
     kind = "skirt" if one_piece else str(rng.choice(list(LEGWEAR), p=LEGWEAR_CHANCES[feminine]))
     sleeve = str(rng.choice(list(SLEEVES), p=SLEEVE_CHANCES[feminine]))
-    depths = (0.0, 0.02, 0.05, 0.09) if feminine else (0.0, 0.015, 0.03, 0.05)
+    depths = (0.0, 0.02, 0.05, 0.075) if feminine else (0.0, 0.015, 0.03, 0.05)
     neckline = Neckline(
         rise=float(rng.uniform(-0.035, 0.0)),
         depth=float(rng.choice(depths)),

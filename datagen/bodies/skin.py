@@ -145,12 +145,14 @@ def paint_hair(
         side = face.eyes - (0.15 if style == "long" else 0.07)
         line = np.interp(
             turn,
-            [0, 0.7, 1.0, 1.3, np.pi],
-            [forehead, forehead - 0.003, forehead - 0.04, side, low],
+            [0, 0.7, 1.0, 1.3, 2.1, np.pi],
+            [forehead, forehead - 0.003, forehead - 0.04, side, low, low],
         )
-        # Long hair falls over the shoulder blades, narrowing downwards.
-        half = 0.1 - 0.12 * np.clip(atlas.joints["neck"][1] - y, 0, 0.4)
-        on_back = (z < atlas.joints["neck"][2] - 0.02) & (np.abs(x) < half)
+        # Down the nape, then over the shoulder blades, narrowing.
+        neck = atlas.joints["neck"]
+        half = 0.1 - 0.12 * np.clip(neck[1] - y, 0, 0.4)
+        nape = (y > neck[1] - 0.02) & (turn > 1.75) & (np.abs(x) < 0.1)
+        on_back = nape | ((y <= neck[1]) & (z < neck[2] - 0.02) & (np.abs(x) < half))
         canvas.paint((1 - below(y, line)) * (head | on_back), coat)
     else:
         low = face.eyes + NAPE.get(style, -0.05)
