@@ -117,6 +117,16 @@ def test_same_draws_same_bytes(person, background):
     assert not same(first, compose(person, background, ClipsConfig(), generator(0, 8)))
 
 
+def test_threads_of_opencv_change_no_byte(person, background):
+    threads = cv2.getNumThreads()
+    clips = []
+    for count in (1, 2):
+        cv2.setNumThreads(count)
+        clips.append(compose(person, background, ClipsConfig(), generator(0, 7)))
+    cv2.setNumThreads(threads)
+    assert same(*clips)
+
+
 def test_switching_occluders_off_leaves_every_other_draw(person, background):
     keep = ClipsConfig(drop_occluded_keypoints=0)  # unseen joints would move the crop
     full = compose(person, background, keep, generator(0, 1))
