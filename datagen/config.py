@@ -22,6 +22,12 @@ class BodiesConfig:
     body: Path | None = None
     """SMPL body model: an .npz or official .pkl, or a folder with male/female/neutral files.
     Default: the embedded open bodies (CC0 MakeHuman, SMPL's layout)."""
+    joint_regressor: Path | None = None
+    """Evaluation joints of SMPL's surface: a .npy of H36M's or cocoplus's rows (17 or 19 x 6890).
+    Default: the body file's own, else SMPL's kinematic joints."""
+    textures: Path | None = None
+    """Folder of SURREAL's texture scans, for bodies with SMPL's UVs.
+    Default: procedural clothes on skin of every tone."""
     motions: Path | None = None
     """Folder of motion capture, searched recursively (AMASS .npz, .bvh, .asf/.amc, DeepMimic .txt).
     Default: the embedded open motions."""

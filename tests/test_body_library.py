@@ -83,6 +83,17 @@ def test_what_is_written_is_read(written, start, frames):
     assert (person.rgb.dtype, person.mask.dtype, person.flow.dtype) == (np.uint8, bool, np.float16)
 
 
+def test_nobody_in_the_picture_is_stored_too(tmp_path):
+    nothing = np.zeros((2, 24, 32))
+    labels = {name: np.zeros((2, 3)) for name in ("joints3d", "pose", "betas", "trans", "camera")}
+    pictures = [(np.zeros((24, 32, 3), np.uint8), m > 0, np.zeros((24, 32, 2))) for m in nothing]
+    with h5py.File(tmp_path / "nobody.h5", "w") as file:
+        file.attrs["name"], file.attrs["size"] = "nobody", (24, 32)
+        sizes = write_clip(file.create_group("clip_0000"), pictures, labels, {})
+    assert not sizes.any()
+    assert not read_person(tmp_path / "nobody.h5", 0, 0, 2).mask.any()
+
+
 def test_damage_and_absence_are_named(written):
     path = written[0]
     for clip, start, frames in ((1, 0, 1), (0, 4, 3), (0, -1, 2)):

@@ -81,3 +81,15 @@ def test_runners_do_not_run_through_the_camera():
     for seed in range(200):
         view = draw_view(CFG, run, np.random.default_rng(seed))
         assert ((run @ view.rotation.T)[:, 2] + view.depth).min() >= CLOSEST
+
+
+def test_runners_stay_in_the_picture_for_half_the_clip():
+    run = np.c_[np.zeros((100, 2)), np.linspace(0, 10, 100)]
+    shares = []
+    for seed in range(100):
+        view = draw_view(CFG, run, np.random.default_rng(seed))
+        x = project(run @ view.rotation.T + [0, 0, view.depth], K)[:, 0]
+        shares.append(((x >= 0) & (x < 320)).mean())
+    assert np.quantile(shares, 0.1) >= 0.5
+    yaws = [draw_view(CFG, run, np.random.default_rng(seed)).yaw for seed in range(100)]
+    assert np.ptp(yaws) > 0.3  # still at random

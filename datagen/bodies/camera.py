@@ -24,7 +24,7 @@ CLOSEST = 2.0
 """The pelvis should not come nearer than this during a clip, metres."""
 
 YAW_TRIES = 16
-"""Yaws drawn in search of one along which the body does not walk through the camera."""
+"""Yaws drawn in search of one along which the body neither meets the camera nor leaves."""
 
 R_CAMERA_WORLD = np.diag([1.0, -1.0, -1.0])
 """A level camera that looks along the world's -z: a body of zero yaw faces it."""
@@ -54,18 +54,25 @@ def intrinsics(cfg: BodiesConfig) -> np.ndarray:
 def draw_view(cfg: BodiesConfig, trans: np.ndarray, rng: np.random.Generator) -> View:
     """Draw yaw uniformly and depth from N(depth_mean, depth_std), as SURREAL does (spec 3.1).
 
-    A sequence that would run into the camera draws its yaw again; SURREAL lets it run through.
+    Unlike SURREAL's, a body that would run into the camera, or be out of the picture for more than
+    half of the clip, draws its yaw again: the composer would drop such clips.
 
     Args:
         trans: the clip's translations [T,3], world, metres.
     """
     depth = max(CLOSEST_START, rng.normal(cfg.depth_mean, cfg.depth_std))
     views = [View(yaw, depth) for yaw in rng.uniform(0, 2 * np.pi, YAW_TRIES)]
-    nearest = [float(((trans - trans[0]) @ view.rotation[2]).min() + depth) for view in views]
-    for view, near in zip(views, nearest, strict=True):
-        if near >= CLOSEST:
-            return view
-    return views[int(np.argmax(nearest))]
+    return max(views, key=lambda view: min(0.5, _share_in_view(cfg, view, trans)))
+
+
+def _share_in_view(cfg: BodiesConfig, view: View, trans: np.ndarray) -> float:
+    """Return the share of frames with the pelvis in the picture and not too near."""
+    pelvis = (trans - trans[0]) @ view.rotation.T + [0.0, 0.0, view.depth]
+    near = pelvis[:, 2] < CLOSEST
+    pelvis[near, 2] = CLOSEST
+    size = np.array([cfg.width, cfg.height])
+    inside = (np.abs(project(pelvis, intrinsics(cfg)) * 2 - size) <= size).all(1)
+    return float(inside.mean()) if not near.any() else -float(near.mean())
 
 
 def into_camera(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import h5py
 import numpy as np
 
 from datagen.bodies import camera, light
-from datagen.bodies.looks import dress
+from datagen.bodies.looks import dress, vertex_colours
 from datagen.bodies.mesh import Mesh
 from datagen.bodies.model import Body, load_bodies
 from datagen.bodies.motion import Motion, MotionSource, load_motion
@@ -50,7 +51,7 @@ def build_person(source: MotionSource, cfg: BodiesConfig, seed: int, path: Path)
         BadInput: the body or the motion cannot be used.
     """
     clock = _Clock("motion", "body", "look", "shade", "render", "store")
-    bodies = _bodies(cfg.body)
+    bodies = _bodies(cfg.body, cfg.joint_regressor)
     any_body = bodies.get("neutral") or next(iter(bodies.values()))
     motion = load_motion(source, any_body.rest_joints())
     if len(motion.pose) < 2:
@@ -89,7 +90,9 @@ def _add_clip(
     vertices, joints = body.forward(pose, betas, trans)
     clock.lap("body")
 
-    texture, look = dress(body, rng("look"))
+    texture, look = dress(body, rng("look"), cfg.textures)
+    if body.uv is None:
+        texture = light.to_linear(vertex_colours(body, texture))
     clock.lap("look")
     lamp = light.draw_light(rng("light"))
     mesh = _mesh(body)
@@ -98,8 +101,12 @@ def _add_clip(
 
     k = camera.intrinsics(cfg)
     renderer = _renderer(tuple(k.ravel().tolist()), cfg.width, cfg.height)
-    pictures = list(renderer.render(mesh, vertices, shades, texture))
-    clock.lap("render")
+
+    def layers() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        for picture in renderer.render(mesh, vertices, shades, texture):
+            clock.lap("render")
+            yield picture.rgb, picture.mask, picture.flow
+            clock.lap("store")
 
     meta = {
         "motion": motion.name,
@@ -115,14 +122,14 @@ def _add_clip(
     }
     labels = {"joints3d": joints, "pose": pose, "betas": betas, "trans": trans, "camera": k}
     group = file.create_group(f"clip_{clip:04d}")
-    write_clip(group, ((p.rgb, p.mask, p.flow) for p in pictures), labels, meta)
+    sizes = write_clip(group, layers(), labels, meta)
     clock.lap("store")
     return {
         "frames": stop - start,
         "start": start,
         "gender": gender,
         "look": look,
-        "visible": sum(bool(picture.mask.any()) for picture in pictures),
+        "visible": int((sizes > 0).sum()),
     }
 
 
@@ -140,8 +147,8 @@ class _Clock:
 
 
 @lru_cache(maxsize=1)
-def _bodies(body: Path | None) -> dict[str, Body]:
-    return load_bodies(body)
+def _bodies(body: Path | None, joint_regressor: Path | None) -> dict[str, Body]:
+    return load_bodies(body, joint_regressor)
 
 
 @lru_cache(maxsize=3)

@@ -47,3 +47,8 @@ def shade(normals: np.ndarray, light: np.ndarray) -> np.ndarray:
     linear = (2 * C2 * linear @ R_LIGHT_CAMERA).astype(normals.dtype)
     factor = ((normals @ square + linear) * normals).sum(-1)
     return np.maximum(factor + np.asarray(C4 * l00 - C5 * l20, normals.dtype), 0)
+
+
+def to_linear(colours: np.ndarray) -> np.ndarray:
+    """Return the linear light of sRGB colours, both in [0,1]."""
+    return np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)

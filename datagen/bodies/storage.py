@@ -101,8 +101,8 @@ def write_clip(
     pictures: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],
     labels: dict[str, np.ndarray],
     meta: dict,
-) -> None:
-    """Fill a clip's group.
+) -> np.ndarray:
+    """Fill a clip's group; return how many pixels the person has in each frame, int [T].
 
     Args:
         group: empty.
@@ -123,6 +123,7 @@ def write_clip(
     for name, value in labels.items():
         group[name] = value.astype(np.float32)
     group.attrs["meta"] = json.dumps(meta, sort_keys=True)
+    return np.diff(offsets)
 
 
 def read_person(path: Path, clip: int, start: int, frames: int) -> Person:
@@ -171,12 +172,14 @@ def read_person(path: Path, clip: int, start: int, frames: int) -> Person:
         ) from error
 
 
-def _dataset(group: h5py.Group, name: str, values: np.ndarray, chunk: int) -> None:
+def _dataset(group: Any, name: str, values: np.ndarray, chunk: int) -> None:
     """Store values [N,...] in compressed chunks of `chunk` rows; without times, for equal bytes."""
-    chunk = max(1, min(chunk, len(values)))
+    if not len(values):  # a person out of the picture for the whole clip: HDF5 has no empty chunks
+        group.create_dataset(name, data=values, track_times=False)
+        return
     group.create_dataset(
-        name, data=values, chunks=(chunk, *values.shape[1:]), compression="gzip",
-        compression_opts=4, shuffle=True, track_times=False,
+        name, data=values, chunks=(min(chunk, len(values)), *values.shape[1:]),
+        compression="gzip", compression_opts=4, shuffle=True, track_times=False,
     )  # fmt: skip
 
 
