@@ -1,5 +1,8 @@
 """The renderer against the projected mesh, against ray casting, and against the texture itself."""
 
+import os
+import subprocess
+import sys
 from itertools import pairwise
 
 import cv2
@@ -183,3 +186,21 @@ def test_stored_flow_is_exact_to_a_256th_pixel():
     assert np.abs(decode_flow(encode_flow(flow)).astype(float) - flow).max() <= 1 / 64
     small = flow / 8
     assert np.abs(decode_flow(encode_flow(small)).astype(float) - small).max() <= 1 / 256 + 1e-6
+
+
+def test_without_egl_osmesa_is_tried_and_the_remedy_named():
+    """In its own process, for it breaks EGL; either OSMesa draws or the error says what to do."""
+    code = (
+        "import numpy as np; from datagen.bodies.render import Renderer;"
+        "print(Renderer(np.eye(3, dtype=np.float32), 8, 8).backend)"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "PYOPENGL_PLATFORM"}
+    environment["EGL_DEVICE_ID"] = "99"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    if done.returncode == 0:
+        assert done.stdout.strip() == "osmesa"
+    else:
+        last = done.stderr.strip().splitlines()[-1]
+        assert "Invalid device ID (99)" in last and "apt install" in last

@@ -297,7 +297,10 @@ def open_platform(width: int, height: int) -> tuple[str, Any]:
 
 
 def _start(name: str, width: int, height: int) -> Any:
+    """Return pyrender's platform of that name with a current context."""
     np.infty = np.inf  # type: ignore[attr-defined]  # pyrender 0.1.45 is older than numpy 2
+    from OpenGL.error import Error
+
     if name == "egl":
         from pyrender.platforms import egl
 
@@ -307,6 +310,9 @@ def _start(name: str, width: int, height: int) -> Any:
         from pyrender.platforms.osmesa import OSMesaPlatform
 
         platform = OSMesaPlatform(width, height)
-    platform.init_context()
-    platform.make_current()
+    try:
+        platform.init_context()
+        platform.make_current()
+    except Error as error:
+        raise RuntimeError(f"{error}".splitlines()[0]) from error
     return platform
