@@ -262,6 +262,27 @@ def test_joint_regressors(smpl, tmp_path):
         load_bodies(tmp_path / "male.npz", tmp_path / "rows.npy")
 
 
+def test_uv_map_beside_smpl(smpl, tmp_path):
+    """The map's triangles may be listed in another order and start at another corner."""
+    rng = np.random.default_rng(2)
+    smpl["f"] = np.unique(np.sort(smpl["f"], axis=1), axis=0)
+    smpl["f"] = smpl["f"][(np.diff(smpl["f"], axis=1) > 0).all(1)]
+    uv = rng.random((V, 2)).round(6)
+    turned = np.roll(smpl["f"][rng.permutation(len(smpl["f"]))], 1, axis=1) + 1
+    lines = [f"vt {u} {v}" for u, v in uv] + [
+        "f " + " ".join(f"{n}/{n}" for n in f) for f in turned
+    ]
+    np.savez(tmp_path / "male.npz", **smpl)
+    (tmp_path / "smpl_uv.obj").write_text("\n".join(["# SMPL", "v 0 0 0", *lines]))
+    body = load_bodies(tmp_path)["male"]
+    np.testing.assert_allclose(body.uv, uv, atol=1e-6)
+    assert np.array_equal(body.face_uv, body.faces)
+    for text in ("\n".join(lines[:-1]), "vt 0 0\nf 1/1 2/1 3/9", "f 1 2 3", "vt x y", ""):
+        (tmp_path / "smpl_uv.obj").write_text(text)
+        with pytest.raises(BadInput, match=r"smpl_uv\.obj"):
+            load_bodies(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

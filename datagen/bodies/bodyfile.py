@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from datagen.bodies.unpickle import read_pickle
+from datagen.bodies.uvmap import find_uv_map, read_uv_map
 from datagen.errors import BadInput
 from datagen.record import SMPL_PARENTS
 
@@ -65,7 +66,8 @@ def read_body_file(path: Path) -> dict[str, np.ndarray]:
 
     Returns v_template float32 [V,3] metres, shapedirs float32 [V,3,10], posedirs float32 [V,3,207],
     weights float32 [V,24], J_regressor float32 [24,V], f int32 [F,3] and, where the file has them,
-    vt float32 [U,2] (v up), ft int32 [F,3], eval_regressor float32 [14,V].
+    vt float32 [U,2] (v up), ft int32 [F,3], eval_regressor float32 [14,V]. SMPL's UVs come from the
+    *uv*.obj beside it, if there is one.
 
     Raises:
         BadInput: the file is damaged, hostile or not in SMPL's layout.
@@ -79,7 +81,11 @@ def read_body_file(path: Path) -> dict[str, np.ndarray]:
     for name in raw:
         if raw[name].dtype.kind not in "fiub":
             raise BadInput(f"{path}: {name} is not numeric; --body wants plain arrays.")
-    return _checked(path, raw)
+    arrays = _checked(path, raw)
+    uv_map = None if "ft" in arrays else find_uv_map(path)
+    if uv_map is not None:
+        arrays["vt"], arrays["ft"] = read_uv_map(uv_map, arrays["f"])
+    return arrays
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
