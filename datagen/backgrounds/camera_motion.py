@@ -6,8 +6,8 @@ with three additions that the person pasted on top needs.
 
 * Corners are spread over a grid, so that area votes and not texture: a patterned shirt must not
   outvote a plain wall.
-* If a second motion explains nearly as many tracks, the background is the one seen in more of the
-  frame, the border counting double: people cross the middle, scenes reach the edges.
+* Of the motions that RANSAC finds one after the other, the background is the one seen in most of
+  the frame, the border counting double: people cross the middle, scenes reach the edges.
 * A panning wide lens moves the picture's edge more than its centre. The fit has the two terms of
   that (a turning camera's first-order homography), so they do not bend the similarity.
 """
@@ -15,6 +15,7 @@ with three additions that the person pasted on top needs.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -23,26 +24,36 @@ import numpy as np
 
 GRID = (6, 8)  # rows, columns over which corners are spread
 PER_CELL = 8  # corners a cell, so at most 384 a frame (spec: up to 400)
-QUALITY = 0.01  # weakest corner, relative to the frame's strongest
-MIN_DISTANCE = 7  # pixels between corners
+QUALITY = 0.01  # weakest corner, relative to its cell's strongest
+FAINT = 2e-5  # weakest corner at all (least eigenvalue of the 5 x 5 structure tensor)
+SPACING = 7  # a corner is the strongest of so many pixels across
 WINDOW = (21, 21)  # Lucas-Kanade window
 LEVELS = 3  # pyramid levels above the full size
+STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.002)  # OpenCV's 0.01 px adds up
 ROUND_TRIP = 1.0  # pixels by which a track may miss its start when followed back
-RANSAC_ERROR = 3.0  # pixels
-REFIT_ERROR = 1.5  # pixels, with the wide-lens terms
-RIVAL = 0.5  # a second motion with this share of the first one's inliers is heard
-STAND = 0.25  # people stand in the middle: spread of the weights, in frame widths
+RANSAC_ERROR = 1.0  # pixels; at the usual 3 a slow walker and the scene are one motion
+REFIT_ERROR = 1.0  # pixels, with the wide-lens terms
+RIVALS = 3  # motions that are tried for the background
+RIVAL = 0.15  # share of the tracks that a motion must explain to be heard
+BORDER = 2.0  # weight of the frame's border
+MEMORY = 0.75  # share of a track's belief that earlier frames hold
+FOREGROUND = -0.3  # belief below which a track is left out
+TRUST = 0.6  # weight of belief against what is seen now
+NEAR = 6.0  # pixels over which belief spreads
+STAND = 0.075  # people stand in the middle: deviation of the weights, in frame widths
 
 
 @dataclass(frozen=True)
 class CameraMotion:
     """Camera motion of a window and how far it can be trusted.
 
-    `motion` float32 [T,2,3] maps pixels of frame 0 to frame t, `motion[0]` is the identity.
+    `homography` float32 [T,3,3] maps pixels of frame 0 to frame t, `motion` float32 [T,2,3] is the
+    similarity nearest to it around the frame's centre; those of frame 0 are the identity.
     `inliers` and `inlier_ratio` [T-1] count, pair by pair, the tracks that follow the background;
     `shift` [T-1] is the motion of the frame's centre in pixels.
     """
 
+    homography: np.ndarray
     motion: np.ndarray
     inliers: np.ndarray
     inlier_ratio: np.ndarray
@@ -51,19 +62,20 @@ class CameraMotion:
 
 def corners(grey: np.ndarray) -> np.ndarray:
     """Return corners of a grey uint8 [H,W] frame, float32 [N,2] (x, y), spread over the grid."""
-    height, width = grey.shape
-    found = cv2.goodFeaturesToTrack(
-        grey, 4 * GRID[0] * GRID[1] * PER_CELL, QUALITY, MIN_DISTANCE, blockSize=5
-    )
-    if found is None:  # a flat frame
-        return np.zeros((0, 2), np.float32)
-    points = found.reshape(-1, 2)  # strongest first
-    cell = (points[:, 1] * GRID[0] // height).astype(int) * GRID[1]
-    cell += (points[:, 0] * GRID[1] // width).astype(int)
-    order = np.argsort(cell, kind="stable")
-    _, first, counts = np.unique(cell[order], return_index=True, return_counts=True)
-    rank = np.arange(len(points)) - np.repeat(first, counts)  # within its cell
-    return points[np.sort(order[rank < PER_CELL])]
+    strength = cv2.cornerMinEigenVal(grey, 5)
+    peak = strength == cv2.dilate(strength, np.ones((SPACING, SPACING), np.uint8))
+    peak[:3], peak[-3:], peak[:, :3], peak[:, -3:] = False, False, False, False
+    y, x = np.nonzero(peak & (strength > FAINT))
+    rows, columns = GRID
+    cell = (y * rows // len(grey)) * columns + x * columns // grey.shape[1]
+    # Strongest first within each cell.
+    order = np.lexsort((x, y, -strength[y, x], cell))
+    y, x, cell = y[order], x[order], cell[order]
+    _, first, counts = np.unique(cell, return_index=True, return_counts=True)
+    rank = np.arange(len(cell)) - np.repeat(first, counts)
+    best = np.repeat(strength[y[first], x[first]], counts)
+    kept = (rank < PER_CELL) & (strength[y, x] > QUALITY * best)
+    return np.stack([x[kept], y[kept]], axis=1).astype(np.float32)
 
 
 def track(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -71,7 +83,7 @@ def track(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray
     start = corners(before)
     if not len(start):
         return start, start
-    options = {"winSize": WINDOW, "maxLevel": LEVELS}
+    options = {"winSize": WINDOW, "maxLevel": LEVELS, "criteria": STOP}
     end, found, _ = cv2.calcOpticalFlowPyrLK(before, after, start, None, **options)
     back, returned, _ = cv2.calcOpticalFlowPyrLK(after, before, end, None, **options)
     good = (found[:, 0] == 1) & (returned[:, 0] == 1)
@@ -92,32 +104,54 @@ def _similarity(start: np.ndarray, end: np.ndarray) -> np.ndarray | None:
     return inliers[:, 0].astype(bool)
 
 
-def _area(points: np.ndarray, size: tuple[int, int]) -> float:
-    """Return how much of the frame (width, height) holds points: cells, those at the border twice.
+def _area(start: np.ndarray, votes: np.ndarray, size: tuple[int, int]) -> float:
+    """Return how much of the frame (width, height) tracks [N] with votes float [N] speak for.
 
-    The frame's lower edge is no border here: people stand on it.
+    Each cell counts by the mean vote of its tracks, the left, right and upper border's by more.
+    (People stand on the lower edge.)
     """
     rows, columns = GRID
-    row = np.clip((points[:, 1] * rows / size[1]).astype(int), 0, rows - 1)
-    column = np.clip((points[:, 0] * columns / size[0]).astype(int), 0, columns - 1)
-    cells = np.unique(row * columns + column)
-    row, column = cells // columns, cells % columns
-    border = (row == 0) | (column == 0) | (column == columns - 1)
-    return float(len(cells) + border.sum())
+    row = np.clip((start[:, 1] * rows / size[1]).astype(int), 0, rows - 1)
+    column = np.clip((start[:, 0] * columns / size[0]).astype(int), 0, columns - 1)
+    cell = row * columns + column
+    tracks = np.bincount(cell, minlength=rows * columns)
+    mean = np.bincount(cell, votes, minlength=rows * columns) / np.maximum(tracks, 1)
+    weight = np.ones((rows, columns))
+    weight[0] = weight[:, 0] = weight[:, -1] = BORDER
+    return float(mean @ weight.ravel())
 
 
-def background_tracks(start: np.ndarray, end: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return which tracks [N] follow the background, bool; none where no motion can be fitted."""
-    first = _similarity(start, end)
-    if first is None:
-        return np.zeros(len(start), bool)
-    rest = np.flatnonzero(~first)
-    second = _similarity(start[rest], end[rest])
-    if second is None or second.sum() < RIVAL * first.sum():
-        return first
-    rival = np.zeros(len(start), bool)
-    rival[rest[second]] = True
-    return rival if _area(start[rival], size) > _area(start[first], size) else first
+def background_tracks(
+    start: np.ndarray, end: np.ndarray, belief: np.ndarray, size: tuple[int, int]
+) -> np.ndarray:
+    """Return which tracks [N] follow the background, bool; none where no motion can be fitted.
+
+    belief: float [N], -1 foreground to 1 background, what earlier frames say of each track.
+    """
+    best, best_area = np.zeros(len(start), bool), 0.0
+    for rest in (np.flatnonzero(belief > FOREGROUND), np.arange(len(start))):
+        for _ in range(RIVALS):
+            found = _similarity(start[rest], end[rest])
+            if found is None or found.sum() < RIVAL * len(start):
+                break
+            inlier = np.zeros(len(start), bool)
+            inlier[rest[found]] = True
+            area = _area(start, inlier * (1 + TRUST * belief), size)
+            if area > best_area:
+                best, best_area = inlier, area
+            rest = rest[~found]
+        if belief.min(initial=0.0) > FOREGROUND:  # the second round would repeat the first
+            break
+    return best
+
+
+def recall(start: np.ndarray, points: np.ndarray, belief: np.ndarray) -> np.ndarray:
+    """Return what is believed of tracks [N,2] that start near points [M,2] of earlier tracks."""
+    if not len(points) or not len(start):
+        return np.zeros(len(start))
+    square = ((start[:, None] - points[None]) ** 2).sum(axis=2)
+    near = np.exp(-square / (2 * NEAR**2))
+    return (near @ belief) / (near.sum(axis=1) + 0.1)
 
 
 def fit(start: np.ndarray, end: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -149,18 +183,39 @@ def apply(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
     return moved[:, :2] / moved[:, 2:]
 
 
-def pair_motion(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray | None, int, int]:
-    """Return the background's homography between two grey frames, its inliers and all tracks."""
+@dataclass(frozen=True)
+class Pair:
+    """Two frames' background motion: homography [3,3] or None, the tracks' ends and beliefs."""
+
+    homography: np.ndarray | None
+    inliers: int
+    points: np.ndarray
+    belief: np.ndarray
+
+
+NOTHING = Pair(None, 0, np.zeros((0, 2)), np.zeros(0))
+
+
+def pair_motion(before: np.ndarray, after: np.ndarray, earlier: Pair = NOTHING) -> Pair:
+    """Return the background's motion between two grey frames uint8 [H,W].
+
+    `earlier` is the pair before, whose knowledge of what is background is carried on.
+    """
     size = (before.shape[1], before.shape[0])
     start, end = track(before, after)
-    inlier = background_tracks(start, end, size)
-    homography = None
+    belief = recall(start, earlier.points, earlier.belief)
+    inlier = background_tracks(start, end, belief, size)
+    homography, count = None, 0
     for _ in range(3):
-        if inlier.sum() < 6:
-            return None, int(inlier.sum()), len(start)
+        count = int(inlier.sum())
+        if count < 6:
+            return Pair(None, count, end, belief)
         homography = fit(start[inlier], end[inlier], size)
         inlier = np.linalg.norm(apply(homography, start) - end, axis=1) < REFIT_ERROR
-    return homography, int(inlier.sum()), len(start)
+        if (inlier & (belief > FOREGROUND)).sum() > 0.5 * count:
+            inlier &= belief > FOREGROUND
+    belief = MEMORY * belief + (1 - MEMORY) * np.where(inlier, 1.0, -1.0)
+    return Pair(homography, int(inlier.sum()), end, belief)
 
 
 def nearest_similarity(homography: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -168,7 +223,7 @@ def nearest_similarity(homography: np.ndarray, size: tuple[int, int]) -> np.ndar
     centre = (np.float64(size) - 1) / 2
     x, y = np.meshgrid(np.linspace(-2, 2, 9), np.linspace(-2, 2, 9))
     weight = np.exp(-(x**2 + y**2) / 2).ravel()
-    points = centre + STAND * size[0] * np.stack([x.ravel(), y.ravel()], axis=1) / 2
+    points = centre + STAND * size[0] * np.stack([x.ravel(), y.ravel()], axis=1)
     moved = apply(homography, points)
     mean, moved_mean = (np.average(p, axis=0, weights=weight) for p in (points, moved))
     source = (points - mean) @ [1, 1j]
@@ -187,20 +242,21 @@ def camera_motion(frames: np.ndarray) -> CameraMotion:
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
     size = (frames.shape[2], frames.shape[1])
     centre = (np.float64([size]) - 1) / 2
-    total = np.eye(3)
-    motion = [np.eye(2, 3)]
+    totals = [np.eye(3)]
     inliers, ratio, shift = [], [], []
-    for before, after in zip(grey[:-1], grey[1:], strict=True):
-        homography, count, tracks = pair_motion(before, after)
-        step = np.eye(3) if homography is None else homography
-        inliers.append(count if homography is not None else 0)
-        ratio.append(inliers[-1] / max(tracks, 1))
+    pair = NOTHING
+    for before, after in pairwise(grey):
+        pair = pair_motion(before, after, pair)
+        known = pair.homography is not None
+        inliers.append(pair.inliers if known else 0)
+        ratio.append(inliers[-1] / max(len(pair.points), 1))
+        step = pair.homography if known else np.eye(3)
         shift.append(float(np.linalg.norm(apply(step, centre) - centre)))
-        total = step @ total
-        total /= total[2, 2]
-        motion.append(nearest_similarity(total, size))
+        total = step @ totals[-1]
+        totals.append(total / total[2, 2])
     return CameraMotion(
-        motion=np.float32(motion),
+        homography=np.float32(totals),
+        motion=np.float32([nearest_similarity(total, size) for total in totals]),
         inliers=np.int32(inliers),
         inlier_ratio=np.float32(ratio),
         shift=np.float32(shift),

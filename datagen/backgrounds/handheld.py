@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 # N samples in time
 
 FRAME_RATE = 30.0
-STYLES = {"hold": 0.35, "pan": 0.3, "swing": 0.15, "walk": 0.2}
+STYLES = {"hold": 0.4, "pan": 0.3, "swing": 0.18, "walk": 0.12}
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def handheld_path(rng: np.random.Generator, frames: int, per_frame: int = 4) -> 
         vigour * (slow * tremor(rng, count, 0.18 * rate) + fast * tremor(rng, count, 0.045 * rate))
         for slow, fast in ((0.5, 0.09), (0.4, 0.09), (0.3, 0.05))
     )
-    sway = [0.03 * tremor(rng, count, 0.3 * rate) for _ in range(3)]
+    sway = [0.008 * tremor(rng, count, 0.3 * rate) for _ in range(3)]
     if style == "pan":
         speed = rng.choice([-1, 1]) * rng.uniform(3.0, 14.0)
         yaw = yaw + np.cumsum(speed * (1 + 0.3 * tremor(rng, count, 0.4 * rate))) / rate
@@ -59,14 +59,14 @@ def handheld_path(rng: np.random.Generator, frames: int, per_frame: int = 4) -> 
         yaw = yaw + rng.uniform(3.0, 9.0) * np.sin(2 * np.pi * (time / period + rng.random()))
         pitch = pitch + rng.uniform(0, 2.5) * np.sin(2 * np.pi * (time / period + rng.random()))
     elif style == "walk":
-        pace, step = rng.uniform(0.3, 0.9), rng.uniform(1.6, 2.1)
+        pace, step = rng.uniform(0.15, 0.5), rng.uniform(1.6, 2.1)
         beat = 2 * np.pi * (step * time + rng.random())
         sway[2] = sway[2] + pace * (time - time[-1] / 2)
         sway[1] = sway[1] + 0.015 * np.sin(beat)
         sway[0] = sway[0] + 0.02 * np.sin(beat / 2)
         pitch, roll = pitch + 0.25 * np.sin(beat + 1), roll + 0.3 * np.sin(beat / 2 + 1)
 
-    field = rng.uniform(48.0, 75.0) * np.ones(count)
+    field = rng.uniform(45.0, 70.0) * np.ones(count)
     if rng.random() < 0.35:
         period = rng.uniform(4.0, 9.0)
         field *= np.exp(
@@ -75,7 +75,7 @@ def handheld_path(rng: np.random.Generator, frames: int, per_frame: int = 4) -> 
     pitch = pitch + rng.uniform(-8.0, 4.0)  # a little towards the ground, where people stand
     heading = rng.uniform(0, 360)
     angles = np.stack([yaw + heading, pitch, roll], axis=1)
-    # Intrinsic y (left-right), x (up-down), z (roll); the transpose takes the world into the camera.
+    # Turned about y (left-right), then x (up-down), z (roll); transposed, world into camera.
     turn = Rotation.from_euler("YXZ", angles, degrees=True).as_matrix().transpose(0, 2, 1)
     place = np.stack(sway, axis=1) @ Rotation.from_euler("Y", heading, degrees=True).as_matrix().T
     return Path(turn=turn, place=place, field=np.deg2rad(field), per_frame=per_frame)

@@ -25,16 +25,22 @@ SCENE_FRAMES = 240  # 8 seconds
 TAKES = 4  # scenes made of each panorama
 EYE = 1.6  # height above the ground
 DOME = 25.0  # distance of the panorama where it is not ground
+EXPOSURE = (-1, 0, 1)  # instants, in quarters of a frame, that make a blurred frame
+BLUR = 0.7  # pixels of motion during them below which one instant will do
+SMOOTH = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 PANORAMA_WIDTH = 2048  # pixels; about what 320 pixels of a 60 degree lens ask for
 ASSETS = files("datagen") / "assets" / "scenes"
 
 
 @dataclass(frozen=True)
 class Quad:
-    """A textured rectangle: corners float64 [4,3] (top left, clockwise), texture uint8 [h,w,3]."""
+    """A textured rectangle: corners float64 [4,3] (top left, clockwise as seen from its front).
+
+    texture: uint8 [h,w,3] RGB or [h,w,4] with opacity, followed by its halvings.
+    """
 
     corners: np.ndarray
-    texture: np.ndarray
+    texture: list[np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class Scene:
 
     name: str
     panorama: np.ndarray  # uint8 [H,W,3] RGB
-    quads: list[Quad]
+    quads: list[Quad]  # in the order they are painted
     path: Path
     noise: float  # of the sensor, of 255
 
@@ -78,24 +84,44 @@ class Scene:
     def render(self, start: int, frames: int, width: int, height: int) -> np.ndarray:
         """Return uint8 [T,H,W,3] RGB as a small video camera would record it."""
         rng = generator(0, "scene", self.name, "sensor", start)
-        light = 1 + 0.01 * np.cumsum(rng.standard_normal(frames)) / np.sqrt(frames)
-        pictures = []
+        light = 1 + 0.02 * np.cumsum(rng.standard_normal(frames)) / np.sqrt(frames)
+        pictures = np.empty((frames, height, width, 3), np.uint8)
         for t in range(frames):
-            exposed = np.mean([self._picture(start + t, p, width, height) for p in (-1, 0, 1)], 0)
-            grain = cv2.GaussianBlur(rng.standard_normal((height, width, 3)), (0, 0), 0.6)
-            pictures.append(exposed * light[t] + 2 * self.noise * grain)
-        return np.clip(np.round(pictures), 0, 255).astype(np.uint8)
+            parts = EXPOSURE if self._blur(start + t, width, height) > BLUR else (0,)
+            exposed = [self._picture(start + t, part, width, height) for part in parts]
+            picture = np.mean(exposed, axis=0, dtype=np.float32) * np.float32(light[t])
+            grain = rng.standard_normal((height, width, 3), dtype=np.float32)
+            picture += self.noise * cv2.GaussianBlur(grain, (3, 3), 0.6)
+            pictures[t] = cv2.convertScaleAbs(np.maximum(picture, 0))
+        return pictures
+
+    def _blur(self, frame: int, width: int, height: int) -> float:
+        """Return the pixels that the far centre moves while the shutter is open."""
+        (k0, r0, _), (k1, r1, _) = (
+            self.camera(frame, width, height, part) for part in (EXPOSURE[0], EXPOSURE[-1])
+        )
+        centre = np.array([width / 2, height / 2, 1.0])
+        moved = k1 @ r1 @ r0.T @ np.linalg.inv(k0) @ centre
+        return float(np.linalg.norm(moved[:2] / moved[2] - centre[:2]))
 
     def _picture(self, frame: int, part: int, width: int, height: int) -> np.ndarray:
+        """Return the world, uint8 [H,W,3], at one instant."""
         matrix, turn, place = self.camera(frame, width, height, part)
-        x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+        # Where the panorama is looked up changes smoothly: every fourth pixel is worked out.
+        x, y = np.meshgrid(np.arange(0, width + 4, 4), np.arange(0, height + 4, 4))
         rays = np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3)
-        rays = rays @ np.float32(turn.T @ np.linalg.inv(matrix)).T
-        world = np.float32(place) + rays * _distance(rays, np.float32(place))[:, None]
-        picture = _look_up(self.panorama, world).reshape(height, width, 3)
-        for quad in sorted(self.quads, key=lambda q: -np.linalg.norm(q.corners.mean(0) - place)):
+        rays = rays @ (turn.T @ np.linalg.inv(matrix)).T
+        world = place + rays * _distance(rays, place)[:, None]
+        where = _look_up(world, turn[2], self.panorama.shape[:2]).reshape(*x.shape, 2)
+        where = cv2.warpAffine(
+            where, np.float64([[0.25, 0, 0], [0, 0.25, 0]]), (width, height), flags=SMOOTH
+        )
+        picture = cv2.remap(
+            self.panorama, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
+        )
+        for quad in self.quads:
             _draw(picture, quad, matrix, turn, place)
-        return picture.astype(np.float32)
+        return picture
 
 
 def _distance(rays: np.ndarray, place: np.ndarray) -> np.ndarray:
@@ -108,15 +134,20 @@ def _distance(rays: np.ndarray, place: np.ndarray) -> np.ndarray:
     return np.minimum(dome, ground).astype(rays.dtype)
 
 
-def _look_up(panorama: np.ndarray, world: np.ndarray) -> np.ndarray:
-    """Return the panorama's colours, uint8 [1,N,3], in the directions of world points [N,3]."""
-    height, width = panorama.shape[:2]
+def _look_up(world: np.ndarray, ahead: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return where world points [N,3] lie in a panorama of size (height, width), float32 [N,2].
+
+    x is counted from `ahead` [3] and may run past the panorama's end, so that it has no jump
+    within a picture.
+    """
+    height, width = size
+    heading = np.arctan2(ahead[0], ahead[2])
     x, y, z = world.T
-    u = (np.arctan2(x, z) / (2 * np.pi) + 0.5) * width - 0.5
+    cosine, sine = np.cos(heading), np.sin(heading)
+    angle = np.arctan2(x * cosine - z * sine, x * sine + z * cosine) + heading
+    u = (angle / (2 * np.pi) + 0.5) * width - 0.5
     v = (np.arctan2(y, np.hypot(x, z)) / np.pi + 0.5) * height - 0.5
-    side = 320  # remap's maps must be smaller than 32768 a side
-    u, v = (np.float32(m).reshape(-1, side) if m.size % side == 0 else m[None] for m in (u, v))
-    return cv2.remap(panorama, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    return np.stack([u, v], axis=1).astype(np.float32)
 
 
 def _draw(picture: np.ndarray, quad: Quad, matrix, turn, place) -> None:
@@ -129,24 +160,31 @@ def _draw(picture: np.ndarray, quad: Quad, matrix, turn, place) -> None:
     (x0, y0), (x1, y1), (x3, y3) = seen[0], seen[1], seen[3]
     if (x1 - x0) * (y3 - y0) - (x3 - x0) * (y1 - y0) <= 0:  # its back
         return
+    # Only the part of the picture that it covers is worked on.
     height, width = picture.shape[:2]
-    if (seen.max(0) < 0).any() or (seen.min(0) > [width, height]).any():
+    left, top = np.maximum(np.floor(seen.min(0)).astype(int) - 1, 0)
+    right, bottom = np.minimum(np.ceil(seen.max(0)).astype(int) + 2, [width, height])
+    if left >= right or top >= bottom:
         return
-    texture = quad.texture
+    seen -= np.float32([left, top])
+    part = picture[top:bottom, left:right]
+    size = (part.shape[1], part.shape[0])
+
     longest = np.linalg.norm(seen - np.roll(seen, 1, axis=0), axis=1).max()
-    while min(texture.shape[:2]) > 32 and max(texture.shape[:2]) > 2 * longest:
-        texture = cv2.resize(texture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    level = int(np.clip(np.log2(len(quad.texture[0]) / (1.5 * longest)), 0, len(quad.texture) - 1))
+    texture = quad.texture[level]
     h, w = texture.shape[:2]
     source = np.float32([[0, 0], [w, 0], [w, h], [0, h]]) - 0.5
     homography = cv2.getPerspectiveTransform(source, seen)
-    size, smooth = (width, height), cv2.INTER_LINEAR
     colour = cv2.warpPerspective(
-        texture, homography, size, flags=smooth, borderMode=cv2.BORDER_REPLICATE
+        texture, homography, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    cover = np.zeros((height, width), np.uint8)
+    cover = np.zeros(part.shape[:2], np.uint8)
     cv2.fillConvexPoly(cover, np.round(seen * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
-    alpha = cover[..., None].astype(np.float32) / 255
-    picture[:] = np.round(picture + alpha * (colour.astype(np.float32) - picture)).astype(np.uint8)
+    alpha = cover.astype(np.float32)[..., None] / 255
+    if colour.shape[2] == 4:
+        alpha = alpha * colour[..., 3:].astype(np.float32) / 255
+    part[:] = np.round(part + alpha * (colour[..., :3].astype(np.float32) - part))
 
 
 def _names(folder: str, suffix: str = ".jpg") -> list[str]:
@@ -178,30 +216,56 @@ def _panorama(name: str) -> np.ndarray:
     large = cv2.resize(small, size, interpolation=cv2.INTER_CUBIC).astype(np.float32)
     blurred = cv2.GaussianBlur(large, (0, 0), 2.0)
     detail = large - blurred
-    busy = cv2.GaussianBlur(np.abs(detail).mean(2), (0, 0), 6.0)
+    busy = np.minimum(cv2.GaussianBlur(np.abs(detail).mean(2), (0, 0), 6.0), 4.0)
     rng = generator(0, "panorama", name)
-    grain = rng.standard_normal((size[1], size[0])).astype(np.float32)
+    grain = rng.standard_normal((size[1], size[0]), dtype=np.float32)
     grain = cv2.GaussianBlur(grain, (0, 0), 0.9) - cv2.GaussianBlur(grain, (0, 0), 2.5)
-    grain *= (1.5 + 6.0 * busy) * blurred.mean(2) / 128
-    return np.clip(np.round(large + 1.0 * detail + grain[..., None]), 0, 255).astype(np.uint8)
+    grain *= (2.0 + 5.0 * busy) * np.minimum(blurred.mean(2) / 128, 1.0)
+    return np.clip(np.round(large + 0.7 * detail + grain[..., None]), 0, 255).astype(np.uint8)
+
+
+def _halvings(texture: np.ndarray) -> list[np.ndarray]:
+    levels = [np.clip(np.round(texture), 0, 255).astype(np.uint8)]
+    while min(levels[-1].shape[:2]) >= 16:
+        levels.append(cv2.resize(levels[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+    return levels
+
+
+def _shadow(base: np.ndarray, right: np.ndarray, front: np.ndarray, width, depth) -> Quad:
+    """Return the soft dark spot on the ground under a box of a footprint width x depth."""
+    reach = 0.45  # metres past the box
+    side = 64
+    x = np.abs(np.linspace(-1, 1, side))[None] * (width / 2 + reach) - width / 2
+    y = np.abs(np.linspace(-1, 1, side))[:, None] * (depth / 2 + reach) - depth / 2
+    away = np.hypot(np.maximum(x, 0), np.maximum(y, 0))
+    texture = np.zeros((side, side, 4))
+    texture[..., 3] = 190 * np.clip(1 - away / reach, 0, 1) ** 2
+    a, b = right * (width / 2 + reach), front * (depth / 2 + reach)
+    return Quad(base + np.stack([-a + b, a + b, a - b, -a - b]), _halvings(texture))
 
 
 def _box(rng: np.random.Generator, heading: float, light: np.ndarray) -> list[Quad]:
-    """Draw a box standing on the ground around the camera's heading: its four walls and its top."""
-    azimuth = heading + rng.uniform(-0.8, 0.8)
-    distance = rng.uniform(2.5, 9.0)
-    centre = distance * np.array([np.sin(azimuth), 0.0, np.cos(azimuth)])
-    width, depth = rng.uniform(0.25, 1.3, size=2)
-    height = rng.uniform(0.5, 2.4)
-    yaw = rng.uniform(0, 2 * np.pi)
+    """Draw a box or a poster board standing around the heading: shadow, walls, top."""
+    azimuth = heading + rng.uniform(-0.9, 0.9)
+    distance = rng.uniform(3.5, 10.0)
+    base = np.array([distance * np.sin(azimuth), EYE, distance * np.cos(azimuth)])
     textures = _names("textures")
-    texture = _picture_file("textures", textures[rng.integers(len(textures))])
-    tint = light / light.max() * rng.uniform(0.55, 1.0)
+    name = textures[rng.integers(len(textures))]
+    texture = _picture_file("textures", name)
+    if name.startswith("poster"):
+        width, depth, height = 1.0, 0.06, 1.0
+        width = height = rng.uniform(0.9, 1.7)
+        yaw = azimuth + np.pi + rng.uniform(-0.7, 0.7)
+        texture = cv2.copyMakeBorder(texture, *[14] * 4, cv2.BORDER_CONSTANT, value=[225] * 3)
+    else:
+        width, depth = rng.uniform(0.3, 1.6, size=2)
+        height = rng.choice([rng.uniform(0.5, 1.2), rng.uniform(1.6, 2.6)])
+        yaw = rng.uniform(0, 2 * np.pi)
+    tint = light / light.max() * rng.uniform(0.6, 1.0)
     right = np.array([np.cos(yaw), 0, -np.sin(yaw)])
     front = np.array([np.sin(yaw), 0, np.cos(yaw)])
     up = np.array([0, -height, 0])
-    base = centre + [0, EYE, 0]
-    quads = []
+    quads = [_shadow(base, right, front, width, depth)]
     walls = [(right, width, front, depth), (front, depth, -right, width)]
     walls += [(-a, m, -b, n) for a, m, b, n in walls]
     for index, (along, length, out, reach) in enumerate(walls):
@@ -210,8 +274,12 @@ def _box(rng: np.random.Generator, heading: float, light: np.ndarray) -> list[Qu
         left, far = foot + along * length / 2, foot - along * length / 2
         corners = np.stack([left + up, far + up, far, left])
         shade = (1.0, 0.8, 0.65, 0.85)[index]
-        part = texture[:, : max(32, round(texture.shape[1] * min(1.0, length / height)))]
-        quads.append(Quad(corners, np.clip(part * tint * shade, 0, 255).astype(np.uint8)))
+        share = min(1.0, max(length / height, 0.1))
+        part = texture[:, : round(texture.shape[1] * share)]
+        quads.append(Quad(corners, _halvings(part * tint * shade)))
+    across, deep = right * width / 2, front * depth / 2
+    top = base + up + np.stack([-across + deep, across + deep, across - deep, -across - deep])
+    quads.append(Quad(top, _halvings(texture * tint)))
     return quads
 
 
@@ -225,7 +293,10 @@ def open_scene(name: str) -> Scene:
     heading = float(np.arctan2(ahead[0], ahead[2]))
     rows = slice(int(0.35 * len(panorama)), int(0.75 * len(panorama)))
     light = panorama[rows].mean(axis=(0, 1))
-    quads = [q for _ in range(rng.integers(2, 6)) for q in _box(rng, heading, light)]
+    boxes = [_box(rng, heading, light) for _ in range(rng.integers(2, 6))]
+    # The far ones first, the shadows before all; the camera moves too little to change that.
+    boxes.sort(key=lambda box: -np.hypot(*box[0].corners.mean(0)[[0, 2]]))
+    quads = [box[0] for box in boxes] + [wall for box in boxes for wall in box[1:]]
     return Scene(name, panorama, quads, path, noise=float(rng.uniform(1.0, 3.0)))
 
 
