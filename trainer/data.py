@@ -22,7 +22,7 @@ from trainer.errors import BadInput
 from trainer.inputs import Batch
 from trainer.shards import Damaged, DataSet, Record, decode, members_of, read_shard
 
-TARGETS = frozenset({"joints2d", "joints3d", "visibility", "occluded", "valid"})
+TARGETS = frozenset({"joints2d", "joints3d", "visibility"})
 """Labels that the losses and the metrics need."""
 PATIENCE = 20
 """Epochs without one readable clip after which a consumer gives up."""
@@ -32,9 +32,17 @@ class NothingLeft(Damaged):
     """All shards of a consumer are damaged or empty."""
 
 
-def wanted_arrays(inputs: str, *, parameters: bool = False) -> frozenset[str]:
-    """Return the arrays to decode for these inputs; parameters adds SMPL's pose and betas."""
-    arrays = set(TARGETS) | ({"flow", "rgb"} & set(inputs.split("+")))
+def wanted_arrays(inputs: str, *, targets: bool = True, parameters: bool = False) -> frozenset[str]:
+    """Return the arrays to decode for these inputs, and nothing else.
+
+    targets adds what losses and metrics need, parameters SMPL's pose and betas.
+    """
+    parts = set(inputs.split("+"))
+    arrays = {"occluded", "valid"} | ({"flow", "rgb"} & parts)
+    if "keypoints" in parts:
+        arrays.add("joints2d")
+    if targets:
+        arrays |= TARGETS
     return frozenset(arrays | ({"pose", "betas"} if parameters else set()))
 
 

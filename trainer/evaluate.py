@@ -7,7 +7,7 @@ seven visible keypoints (all frames are input), the mean per person, then of the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -18,6 +18,7 @@ from trainer.data import wanted_arrays
 from trainer.errors import BadInput, run_door
 from trainer.machine import find_device, native_precision
 from trainer.metrics import Tally, hips_of, summarize, visible_frames
+from trainer.model.motion_hmr import pick
 from trainer.restore import input_spec, load_model
 from trainer.shards import META, DataSet, Record, open_dataset
 from trainer.windows import Judged, predict_clips
@@ -81,10 +82,10 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
 
 
 def tally(
-    clips: Iterator[Judged], dataset: DataSet, shown: list[Judged], pictures: int
+    clips: Iterable[Judged], dataset: DataSet, shown: list[Judged], pictures: int
 ) -> dict[str, Tally]:
     """Return each person's errors; the first clips are kept in `shown` to be drawn."""
-    names = tuple(dataset.joints[i] for i in dataset.evaluation_joints)
+    names = dataset.evaluation_names
     hips = hips_of(names)
     joints = list(dataset.evaluation_joints)
     # The limbs and the neck: what a 2D detector finds. The head's top is no detector's joint.
@@ -95,9 +96,7 @@ def tally(
         truth = torch.from_numpy(arrays["joints3d"][:, joints].copy())
         usable = torch.from_numpy(arrays["valid"].astype(bool) & ~arrays["occluded"].astype(bool))
         seen = torch.from_numpy(arrays["joints2d"][:, detected, 2].copy())
-        predicted = clip.prediction["joints"]
-        if predicted.shape[1] != len(joints):
-            predicted = predicted[:, joints]
+        predicted = pick(clip.prediction["joints"], joints)
         person = tallies.setdefault(person_of(clip.record), Tally())
         person.add(predicted, truth, visible_frames(seen, usable), hips)
         if len(shown) < pictures:

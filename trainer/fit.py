@@ -9,32 +9,27 @@ from __future__ import annotations
 import math
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from tqdm import tqdm
 
+from trainer.assemble import input_spec, make_loaders, make_trainer, model_spec
 from trainer.checkpoint import load_checkpoint, save_checkpoint
 from trainer.config import FitConfig
-from trainer.data import Loader, Stream, read_clips, wanted_arrays
+from trainer.data import wanted_arrays
 from trainer.errors import BadInput, run_door
-from trainer.inputs import InputSpec
 from trainer.loop import Trainer
-from trainer.machine import Ranks, Settings, choose, find_device, start_ranks
+from trainer.machine import Settings, choose, find_device, start_ranks
 from trainer.metrics import clip_pa_mpjpe, mean_over
 from trainer.model.body import read_body
-from trainer.model.build import ModelSpec, build_model
-from trainer.objective import MotionObjective, Weights
+from trainer.model.motion_hmr import pick
 from trainer.run import Run, plain
-from trainer.shards import Damaged, DataSet, open_dataset
+from trainer.shards import DataSet, open_dataset
 from trainer.windows import predict_clips
-
-MEAN_CLIPS = 256
-"""Clips whose mean pose and shape are the regressor's starting point."""
 
 
 def fit(cfg: FitConfig) -> Path:
@@ -47,34 +42,13 @@ def fit(cfg: FitConfig) -> Path:
     settings = choose(cfg, dataset, device)
     if device.type == "cuda":
         torch.set_float32_matmul_precision("highest" if settings.precision == "fp32" else "high")
-    spec = dataset.spec(cfg.inputs, settings.image_size)
-    arrays = wanted_arrays(cfg.inputs, parameters=cfg.weight_pose > 0)
     saved = load_checkpoint(cfg.resume) if cfg.resume else None
     if saved:
         refuse_other_run(saved, cfg, dataset)
-
     body = read_body(dataset.body)
-    torch.manual_seed(cfg.seed)
-    trainer = make_trainer(cfg, settings, dataset, spec, body, device, ranks)
-    loader = Loader(
-        Stream(
-            dataset=dataset,
-            arrays=arrays,
-            frames=settings.frames,
-            batch_size=settings.batch_size,
-            seed=cfg.seed,
-            shuffle=cfg.shuffle,
-            on_damage=cfg.on_damage,
-        ),
-        workers=settings.workers,
-        rank=ranks.rank,
-        world=ranks.world,
-        position=saved["loader"][ranks.rank] if saved else None,
-        pin=device.type == "cuda",
-    )
-    folder = cfg.out or (
-        cfg.resume.parent if cfg.resume else Path("runs") / time.strftime("%Y%m%d-%H%M%S")
-    )
+    trainer = make_trainer(cfg, settings, dataset, body, device, ranks)
+    loaders = make_loaders(cfg, settings, dataset, device, ranks, saved)
+    folder = cfg.out or (cfg.resume.parent if cfg.resume else Path("runs") / now())
     run = Run(folder, write=ranks.first, tensorboard=cfg.tensorboard)
     best = math.inf
     if saved:
@@ -85,63 +59,46 @@ def fit(cfg: FitConfig) -> Path:
     if ranks.first:
         say_plan(cfg, settings, dataset, trainer, device, folder)
 
-    model_spec = trainer_spec(cfg, settings, dataset, spec)
-
     def checkpoint(name: str) -> None:
-        positions: list[Any] = [None] * ranks.world
+        positions: list[Any] = [[loader.position() for loader in loaders]]
         if ranks.world > 1:
-            dist.all_gather_object(positions, loader.position())
-        else:
-            positions = [loader.position()]
+            positions = [None] * ranks.world
+            dist.all_gather_object(positions, [loader.position() for loader in loaders])
         if ranks.first:
-            save_checkpoint(
-                folder / name,
-                {
-                    **trainer.state(),
-                    "loader": positions,
-                    "best": best,
-                    "model": model_spec.plain(),
-                    "body": {key: torch.as_tensor(value) for key, value in body.items()},
-                    "config": plain(cfg),
-                    "data": dataset.identity(),
-                },
-            )
+            content = {
+                **trainer.state(),
+                "loaders": positions,
+                "best": best,
+                "model": model_spec(cfg, settings, dataset).plain(),
+                "body": {key: torch.as_tensor(value) for key, value in body.items()},
+                "config": plain(cfg),
+                "data": dataset.identity(),
+            }
+            save_checkpoint(folder / name, content)
 
-    source = iter(loader)
+    sources = [iter(loader) for loader in loaders]
+    pace = Pace(settings.batch_size * cfg.accumulate * ranks.world)
     bar = tqdm(
         total=settings.steps, initial=trainer.step, disable=not ranks.first, unit="step",
         mininterval=1.0, file=sys.stderr,
     )  # fmt: skip
-    spent = {"seconds": 0.0, "waited": 0.0, "steps": 0}
     while trainer.step < settings.steps:
         number = trainer.step + 1
-        report = number <= 10 or number % cfg.log_every == 0 or number == settings.steps
-        figures = trainer.advance(source, report=report)
-        bar.update()
-        spent = {
-            "seconds": spent["seconds"] + figures["seconds"],
-            "waited": spent["waited"] + figures["waited"],
-            "steps": spent["steps"] + 1,
-        }
-        if report:
-            clips = spent["steps"] * settings.batch_size * cfg.accumulate * ranks.world
-            figures.update(
-                seconds=spent["seconds"] / spent["steps"],
-                data_wait=spent["waited"] / spent["seconds"],
-                clips_per_second=clips / spent["seconds"],
-            )
-            del figures["waited"]
-            spent = {"seconds": 0.0, "waited": 0.0, "steps": 0}
-            run.log({"step": number, **figures})
-            bar.set_postfix_str(
-                f"loss {figures['loss']:.3g}, PA-MPJPE {figures['pa_mpjpe']:.0f} mm"
-            )
-            if not math.isfinite(figures["loss"]):
-                raise BadInput(
-                    f"The loss is {figures['loss']} at step {number}; lower --lr "
-                    f"(now {settings.lr:g}) or pass --precision fp32."
-                )
         last = number == settings.steps
+        report = number <= 10 or number % cfg.log_every == 0 or last
+        figures = trainer.advance(*sources, report=report)
+        bar.update()
+        pace.add(figures.pop("seconds"), figures.pop("waited"))
+        if report:
+            figures.update(pace.take())
+            run.log({"step": number, **figures})
+            loss, error = figures["loss"], figures["pa_mpjpe"]
+            bar.set_postfix_str(f"loss {loss:.3g}, PA-MPJPE {error:.0f} mm", refresh=False)
+            if not math.isfinite(loss):
+                raise BadInput(
+                    f"The loss is {loss} at step {number}; lower --lr (now {settings.lr:g}) "
+                    "or pass --precision fp32."
+                )
         if cfg.val_shards and (number % cfg.val_every == 0 or last):
             error = validate(trainer, cfg, settings, device) if ranks.first else math.inf
             if ranks.world > 1:
@@ -162,59 +119,36 @@ def fit(cfg: FitConfig) -> Path:
     return folder
 
 
-def trainer_spec(
-    cfg: FitConfig, settings: Settings, dataset: DataSet, spec: InputSpec
-) -> ModelSpec:
-    """Return the spec of the model that a run trains."""
-    return ModelSpec(
-        name=cfg.model,
-        inputs=cfg.inputs,
-        channels=spec.channels,
-        image_size=settings.image_size,
-        frames=settings.frames,
-        backbone=settings.backbone,
-        lstm_width=settings.lstm_width,
-        rotation=cfg.rotation,
-        keypoints=dataset.keypoints,
-        evaluation_joints=dataset.evaluation_joints,
-        evaluation_names=tuple(dataset.joints[i] for i in dataset.evaluation_joints),
-    )
+def now() -> str:
+    """Return the time as a folder's name."""
+    return time.strftime("%Y%m%d-%H%M%S")
 
 
-def make_trainer(
-    cfg: FitConfig,
-    settings: Settings,
-    dataset: DataSet,
-    spec: InputSpec,
-    body: dict[str, np.ndarray],
-    device: torch.device,
-    ranks: Ranks,
-) -> Trainer:
-    """Return a trainer with fresh weights."""
-    pose, betas = mean_person(dataset) if cfg.initial_pose == "data" else (None, None)
-    model = build_model(trainer_spec(cfg, settings, dataset, spec), body, pose=pose, betas=betas)
-    weights = Weights(cfg.weight_2d, cfg.weight_3d, cfg.weight_betas, cfg.weight_pose)
-    objective = MotionObjective(model, weights, dataset.evaluation_joints, dataset.image_size)
-    return Trainer(objective, cfg, settings, spec, device, ranks)
+@dataclass
+class Pace:
+    """How fast the steps since the last report went."""
 
+    clips: int
+    """Clips of a step, over all ranks."""
+    seconds: float = 0.0
+    waited: float = 0.0
+    steps: int = 0
 
-def mean_person(dataset: DataSet) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Return the mean pose (float [72], axis-angle) and betas [10] of the first clips, if any.
+    def add(self, seconds: float, waited: float) -> None:
+        """Count a step and the part of it spent waiting for data."""
+        self.seconds += seconds
+        self.waited += waited
+        self.steps += 1
 
-    A plain mean of the body joints' axis-angles: they stay well below π, where it is close to the
-    rotations' own mean. It is where refinement starts, as HMR's mean parameters are, and no target.
-    """
-    poses, shapes = [], []
-    for item in read_clips(dataset, frozenset({"pose", "betas", "occluded"})):
-        if isinstance(item, Damaged):
-            continue
-        poses.append(item[1]["pose"].mean(0))
-        shapes.append(item[1]["betas"])
-        if len(poses) == MEAN_CLIPS:
-            break
-    if not poses:
-        return None, None
-    return np.mean(poses, 0), np.mean(shapes, 0)
+    def take(self) -> dict[str, float]:
+        """Return seconds a step, the share of waiting for data and clips/s; begin anew."""
+        figures = {
+            "seconds": self.seconds / self.steps,
+            "data_wait": self.waited / self.seconds,
+            "clips_per_second": self.steps * self.clips / self.seconds,
+        }
+        self.seconds, self.waited, self.steps = 0.0, 0.0, 0
+        return figures
 
 
 def refuse_other_run(saved: dict[str, Any], cfg: FitConfig, dataset: DataSet) -> None:
@@ -241,12 +175,12 @@ def validate(trainer: Trainer, cfg: FitConfig, settings: Settings, device: torch
     assert cfg.val_shards is not None
     dataset = open_dataset(cfg.val_shards)
     model = trainer.judged.eval()
-    joints = list(dataset.evaluation_joints)
+    joints = dataset.evaluation_joints
     errors = []
     for clip in predict_clips(
         model,
         dataset,
-        replace(dataset.spec(cfg.inputs, settings.image_size)),
+        input_spec(cfg, settings, dataset),
         wanted_arrays(cfg.inputs),
         frames=settings.frames,
         stride=max(1, settings.frames // 2),
@@ -255,9 +189,9 @@ def validate(trainer: Trainer, cfg: FitConfig, settings: Settings, device: torch
         precision=settings.precision,
         max_clips=cfg.val_clips,
     ):
-        truth = torch.from_numpy(clip.arrays["joints3d"][:, joints].copy())
+        truth = pick(torch.from_numpy(clip.arrays["joints3d"].copy()), joints)
         valid = torch.from_numpy(clip.arrays["valid"].astype(bool))
-        errors.append(clip_pa_mpjpe(clip.prediction["joints"][:, joints], truth, valid))
+        errors.append(clip_pa_mpjpe(pick(clip.prediction["joints"], joints), truth, valid))
     values = torch.tensor(errors)
     return mean_over(values, ~values.isnan())
 

@@ -39,6 +39,8 @@ class InputSpec:
     """Indices of the heatmap keypoints among the record's joints."""
     mirror: tuple[int, ...]
     """Left-right counterpart of each of the record's joints."""
+    lift: bool = False
+    """Whether the network wants the keypoints' coordinates instead of pictures of them."""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -58,6 +60,8 @@ def draw_inputs(batch: Batch, spec: InputSpec, dtype: torch.dtype = torch.float3
     Channels: flow (u, v) or RGB, then keypoint heatmaps, then the total-occlusion flag. In a
     totally occluded frame the flag is 1 and all other channels are 0 (paper, section 3.1).
     """
+    if spec.lift:
+        return keypoint_vectors(batch, spec)
     occluded = batch["occluded"].bool()
     clips, frames = occluded.shape
     shown = ~occluded.flatten()
@@ -136,6 +140,13 @@ def heatmaps(joints2d: Tensor, spec: InputSpec, shown: Tensor) -> Tensor:
     fall = torch.exp(-((grid[:, None, None] - centres[:, None]) ** 2) / (2 * sigma**2))
     seen = (joints2d[..., 2] == 1) & shown[:, None]  # [N, K]; fall is [N, I, K, (x, y)]
     return (fall[..., 1] * seen[:, None])[:, :, None] * fall[..., 0][:, None]
+
+
+def keypoint_vectors(batch: Batch, spec: InputSpec) -> Tensor:
+    """Return the keypoints [B, T, 2K] in crop units, 0 (the crop's centre) where unseen."""
+    joints = batch["joints2d"][:, :, list(spec.keypoints)]
+    seen = (joints[..., 2:] == 1) & ~batch["occluded"].bool()[..., None, None]
+    return (normalized(joints[..., :2], spec.stored_size) * seen).flatten(-2)
 
 
 def normalized(joints2d: Tensor, stored_size: int) -> Tensor:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from trainer.config import FitConfig
@@ -22,7 +22,9 @@ from trainer.data import Delivered
 from trainer.inputs import Batch, InputSpec, disturb_keypoints, draw_inputs, mirror_batch
 from trainer.machine import Ranks, Settings
 from trainer.metrics import clip_pa_mpjpe
-from trainer.objective import Losses, MotionObjective, Totals, count
+from trainer.model.domain import adversary_strength
+from trainer.model.motion_hmr import pick
+from trainer.objective import Losses, Objective, Real, Totals, count
 from trainer.optimizer import Average, learning_rate, make_optimizer
 from trainer.windows import DTYPES, autocast
 
@@ -32,7 +34,7 @@ class Trainer:
 
     def __init__(
         self,
-        objective: MotionObjective,
+        objective: Objective,
         cfg: FitConfig,
         settings: Settings,
         spec: InputSpec,
@@ -41,13 +43,13 @@ class Trainer:
     ) -> None:
         self.cfg, self.settings, self.spec = cfg, settings, spec
         self.device, self.ranks = device, ranks
-        objective = objective.to(device)
+        objective.to(device)
         objective.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.objective = objective
         self.average = Average(objective.model, cfg.ema) if cfg.ema else None
         if cfg.sync_bn and ranks.world > 1:
-            self.objective = nn.SyncBatchNorm.convert_sync_batchnorm(objective)
-        backbone = getattr(self.objective.model, "backbone", None)
+            nn.SyncBatchNorm.convert_sync_batchnorm(objective)  # in place but for a root norm
+        self.objective = objective
+        backbone = getattr(objective.model, "backbone", None)
         if settings.compile and backbone is not None:
             backbone.compile()
         self.wrapped: nn.Module = self.objective
@@ -101,11 +103,21 @@ class Trainer:
             counts = counts / self.ranks.world
         return Totals(counts[0], counts[1])
 
-    def advance(self, source: Iterator[Delivered], *, report: bool) -> dict[str, Any]:
-        """Make one step with the next batches; return its figures if a report is wanted."""
+    def advance(
+        self,
+        source: Iterator[Delivered],
+        real: Iterator[Delivered] | None = None,
+        *,
+        report: bool,
+    ) -> dict[str, Any]:
+        """Make one step with the next batches; return its figures if a report is wanted.
+
+        real delivers as many batches of unlabelled real clips, for the domain adversary.
+        """
         cfg = self.cfg
         began = time.perf_counter()
         delivered = [next(source) for _ in range(cfg.accumulate)]
+        unlabelled = [next(real) for _ in range(cfg.accumulate)] if real else []
         waited = time.perf_counter() - began
         rate = learning_rate(
             self.step, self.settings.steps, self.settings.warmup, self.settings.lr, cfg.lr_min
@@ -117,19 +129,24 @@ class Trainer:
         generators = [self.draws(micro) for micro in range(cfg.accumulate)]
         batches = [self.prepare(d, g) for d, g in zip(delivered, generators, strict=True)]
         totals = self.totals(batches)
-        sums: list[Tensor] | None = None
+        sums: Losses = {}
         prediction = None
         for micro, batch in enumerate(batches):
             last = micro == cfg.accumulate - 1
             image = draw_inputs(batch, self.spec, self.dtype)
+            other = None
+            if unlabelled:
+                clips = self.prepare(unlabelled[micro], generators[micro])
+                strength = adversary_strength(self.step / self.settings.steps)
+                other = Real(draw_inputs(clips, self.spec, self.dtype), strength)
             self.draws(micro)
             if isinstance(self.wrapped, DistributedDataParallel):
                 self.wrapped.require_backward_grad_sync = last
             with self.autocast():
-                losses, prediction = self.wrapped(image, batch, totals)
-            self.scaler.scale(losses.total).backward()
-            values = [value.detach() for value in losses]
-            sums = values if sums is None else [a + b for a, b in zip(sums, values, strict=True)]
+                losses, prediction = self.wrapped(image, batch, totals, other)
+            self.scaler.scale(losses["loss"]).backward()
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0) + value.detach()
         self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(
             self.objective.parameters(), cfg.clip_grad or float("inf")
@@ -141,12 +158,12 @@ class Trainer:
         self.step += 1
         if not report:
             return {"seconds": time.perf_counter() - began, "waited": waited}
-        assert sums is not None and prediction is not None
-        joints = list(self.objective.joints)
-        figures = self.reduce(Losses(*sums))
+        assert prediction is not None
+        joints = self.objective.joints
+        figures = self.reduce(sums)
         figures["pa_mpjpe"] = clip_pa_mpjpe(
-            prediction.joints.detach()[:, :, joints].cpu(),
-            batches[-1]["joints3d"][:, :, joints].cpu(),
+            pick(prediction.joints.detach(), joints).cpu(),
+            pick(batches[-1]["joints3d"], joints).cpu(),
             batches[-1]["valid"].bool().cpu(),
         )
         figures.update(
@@ -160,11 +177,11 @@ class Trainer:
 
     def reduce(self, losses: Losses) -> dict[str, Any]:
         """Return the loss terms as numbers, the mean of the ranks."""
-        values = torch.stack(list(losses)).float()
+        values = torch.stack(list(losses.values())).float()
         if self.ranks.world > 1:
             dist.all_reduce(values)
             values = values / self.ranks.world
-        return dict(zip(("loss", *Losses._fields[1:]), values.tolist(), strict=True))
+        return dict(zip(losses, values.tolist(), strict=True))
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of the training."""

@@ -15,6 +15,8 @@ from trainer.shards import DataSet
 GPU_BYTES_PER_PIXEL = 1000
 """Training memory of ResNet-50 in bf16 per input pixel of a frame; about 1.6 GB a clip of 31
 frames at 224 px. An estimate that errs on the safe side."""
+LEARNING_RATES = {"lifter": 1e-3, "resnet50": 1e-4, "small": 1e-3}
+"""Peak learning rates; 5e-4 for the others."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,8 @@ def choose(cfg: FitConfig, dataset: DataSet, device: torch.device) -> Settings:
             f"the clips of {dataset.folder} have."
         )
     backbone = cfg.backbone or ("resnet50" if gpu else "resnet18")
+    if cfg.model == "lifter":
+        backbone = "lifter"
     size = cfg.image_size or (224 if gpu else 112)
     size = min(size, dataset.image_size) if cfg.image_size is None else size
     batch = cfg.batch_size
@@ -120,7 +124,7 @@ def choose(cfg: FitConfig, dataset: DataSet, device: torch.device) -> Settings:
         lstm_width=cfg.lstm_width or (1024 if gpu else 256),
         steps=steps,
         batch_size=batch,
-        lr=cfg.lr or (1e-4 if backbone == "resnet50" else 5e-4),
+        lr=cfg.lr or LEARNING_RATES.get(backbone, 5e-4),
         warmup=cfg.warmup if cfg.warmup is not None else min(2000, max(1, steps // 20)),
         precision=cfg.precision or native_precision(device),
         compile=cfg.compile if cfg.compile is not None else gpu,

@@ -35,7 +35,7 @@ def predict(cfg: PredictConfig) -> int:
         model,
         dataset,
         input_spec(spec, dataset, cfg.checkpoint),
-        wanted_arrays(spec.inputs),
+        wanted_arrays(spec.inputs, targets=False),
         frames=frames,
         stride=cfg.stride or max(1, frames // 2),
         batch_size=cfg.batch_size,

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 
 from trainer.losses import similarity
 from trainer.metrics import pa_mpjpe
+from trainer.model.motion_hmr import pick
 from trainer.shards import DataSet
 from trainer.windows import Judged
 
@@ -69,9 +70,7 @@ def draw_skeletons(clips: list[Judged], dataset: DataSet, out: Path) -> None:
     for axes, clip in zip(rows, clips, strict=True):
         frame = _middle(clip)
         truth = torch.from_numpy(clip.arrays["joints3d"][frame, joints].astype(np.float64))
-        predicted = clip.prediction["joints"][frame].double()
-        if len(predicted) != len(joints):
-            predicted = predicted[joints]
+        predicted = pick(clip.prediction["joints"][frame].double(), joints)
         error = float(pa_mpjpe(predicted, truth))
         aligned = similarity(predicted, truth)(predicted).numpy()
         centre = truth.mean(0).numpy()

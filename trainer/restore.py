@@ -30,10 +30,9 @@ def load_model(
 
 def input_spec(model: ModelSpec, dataset: DataSet, checkpoint: Path) -> InputSpec:
     """Return how a data set's records become a model's input; BadInput if their joints differ."""
-    names = tuple(dataset.joints[i] for i in dataset.evaluation_joints)
-    if names != model.evaluation_names or dataset.keypoints != model.keypoints:
+    if dataset.evaluation_names != model.evaluation_names or dataset.keypoints != model.keypoints:
         raise BadInput(
             f"{dataset.folder} names other joints than {checkpoint} was trained on; "
             "make the data set again with this version of datagen."
         )
-    return dataset.spec(model.inputs, model.image_size)
+    return dataset.spec(model.inputs, model.image_size, lift=model.name == "lifter")

@@ -55,7 +55,7 @@ class DataSet:
     fingerprint: str
     split: str = ""
 
-    def spec(self, inputs: str, image_size: int) -> InputSpec:
+    def spec(self, inputs: str, image_size: int, *, lift: bool = False) -> InputSpec:
         """Return how this data set's records become the network's input."""
         if "rgb" in inputs and not self.rgb:
             raise BadInput(
@@ -69,7 +69,13 @@ class DataSet:
             flow_stride=self.flow_stride,
             keypoints=self.keypoints,
             mirror=self.mirror,
+            lift=lift,
         )
+
+    @property
+    def evaluation_names(self) -> tuple[str, ...]:
+        """Names of the evaluation joints."""
+        return tuple(self.joints[i] for i in self.evaluation_joints)
 
     def identity(self) -> dict[str, object]:
         """Return what a run must remember of its data to know it again."""

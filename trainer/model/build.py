@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from trainer.model.lifter import Lifter, Statistics
 from trainer.model.motion_hmr import MotionHMR
 
 
@@ -48,8 +49,16 @@ def build_model(
     *,
     pose: np.ndarray | None = None,
     betas: np.ndarray | None = None,
+    statistics: Statistics | None = None,
 ) -> nn.Module:
-    """Return the model of a spec with fresh weights; pose and betas are where refinement starts."""
+    """Return the model of a spec with fresh weights.
+
+    pose and betas are where Motion HMR's refinement starts, statistics what a lifter standardises
+    by; all three are part of a checkpoint's weights.
+    """
+    if spec.name == "lifter":
+        blank = Statistics.blank(len(spec.keypoints), len(spec.evaluation_joints))
+        return Lifter(statistics or blank)
     return MotionHMR(
         {name: np.asarray(value) for name, value in body.items()},
         channels=spec.channels,

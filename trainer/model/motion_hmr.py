@@ -34,8 +34,6 @@ class Prediction(NamedTuple):
     """[B, T, 10]."""
     camera: Tensor | None = None
     """[B, T, 3]: s, tx, ty of the weak perspective x = s·(X + t)."""
-    features: Tensor | None = None
-    """[B·T, F] of the CNN, before the memory."""
 
 
 def initial_state(rotation: str, pose: np.ndarray | None, betas: np.ndarray | None) -> Tensor:
@@ -82,6 +80,11 @@ class Regressor(nn.Module):
         return state
 
 
+def pick(joints: Tensor, chosen: tuple[int, ...] | list[int]) -> Tensor:
+    """Return the chosen joints of [..., J, D]; those of a lifter, which has no others, as is."""
+    return joints if joints.shape[-2] == len(chosen) else joints[..., list(chosen), :]
+
+
 class MotionHMR(nn.Module):
     """Input [B, T, C, I, I] → Prediction."""
 
@@ -104,15 +107,23 @@ class MotionHMR(nn.Module):
         self.body = BodyJoints(body)
 
     def forward(self, image: Tensor) -> Prediction:
-        clips, frames = image.shape[:2]
-        features = self.backbone(image.flatten(0, 1).contiguous(memory_format=torch.channels_last))
-        features = features.float()
+        return self.head(self.features(image))
+
+    def features(self, image: Tensor) -> Tensor:
+        """Return the CNN's features [B, T, F] of every frame."""
+        flat = image.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        return self.backbone(flat).float().unflatten(0, image.shape[:2])
+
+    def head(self, features: Tensor) -> Prediction:
+        """Return the prediction of clips from their frames' features [B, T, F]."""
+        clips, frames = features.shape[:2]
         # torch's CPU kernels train an LSTM in single precision only; it is a small part there.
-        half = image.is_cuda and torch.is_autocast_enabled("cuda")
-        with torch.autocast(image.device.type, enabled=half):
-            memory, _ = self.memory(features.unflatten(0, (clips, frames)))
+        kind = features.device.type
+        half = kind == "cuda" and torch.is_autocast_enabled(kind)
+        with torch.autocast(kind, enabled=half):
+            memory, _ = self.memory(features)
         # The head decides to the millimetre: full precision, and it costs next to nothing.
-        with torch.autocast(image.device.type, enabled=False):
+        with torch.autocast(kind, enabled=False):
             state = self.regressor(memory.flatten(0, 1).float())
             rotation, betas, camera = self.split(state)
             joints = self.body(rotation, betas)
@@ -127,7 +138,6 @@ class MotionHMR(nn.Module):
             rotations=clip(rotation),
             betas=clip(betas),
             camera=clip(camera),
-            features=features,
         )
 
     def split(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,0 +1,99 @@
+"""The paper's other rows: pictures with DANN, the lifter, what a checkpoint of them gives."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from trainer_fixtures import write_shards
+
+from trainer.config import EvaluateConfig, FitConfig, PredictConfig
+from trainer.errors import BadInput
+from trainer.evaluate import evaluate
+from trainer.fit import fit
+from trainer.model.domain import Discriminator, adversary_strength, domain_loss, reverse_gradient
+from trainer.model.lifter import BoundedLinear
+from trainer.predict import predict
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("toy")
+    return write_shards(folder, shards=1, clips=6, frames=5, size=32, rgb=True)
+
+
+def config(toy: Path, out: Path, **changes) -> FitConfig:
+    options = dict(
+        shards=toy, out=out, device="cpu", steps=3, batch_size=2, image_size=32, lstm_width=8,
+        precision="fp32", backbone="small", threads=1,
+    )  # fmt: skip
+    return FitConfig(**{**options, **changes})
+
+
+def first_line(folder: Path) -> dict:
+    return json.loads((folder / "metrics.jsonl").read_text().splitlines()[0])
+
+
+@pytest.mark.parametrize("inputs", ["rgb", "rgb+keypoints", "flow"])
+def test_every_row_of_the_table_trains(toy, tmp_path, inputs):
+    folder = fit(config(toy, tmp_path / "run", steps=1, inputs=inputs))
+    assert np.isfinite(first_line(folder)["loss"])
+
+
+def test_dann_trains_against_unlabelled_clips_and_resumes(toy, tmp_path):
+    real = write_shards(tmp_path / "real", shards=1, clips=4, frames=5, size=32, rgb=True, seed=7)
+    options = {"inputs": "rgb", "dann_shards": real, "save_every": 1, "log_every": 1}
+    folder = fit(config(toy, tmp_path / "run", **options))
+    assert 0.3 < first_line(folder)["domain"] < 1.5  # near ln 2 at first
+    fit(config(toy, folder, resume=folder / "last.pt", **options))  # nothing left to do
+    small = write_shards(tmp_path / "small", shards=1, clips=4, frames=5, size=48, rgb=True)
+    with pytest.raises(BadInput, match="differ in image size"):
+        fit(config(toy, tmp_path / "run2", inputs="rgb", dann_shards=small))
+
+
+def test_the_gradient_comes_back_reversed():
+    x = torch.ones(3, requires_grad=True)
+    (reverse_gradient(x, 0.25) * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
+    assert torch.allclose(x.grad, torch.tensor([-0.25, -0.5, -0.75]))
+    assert adversary_strength(0) == 0 and adversary_strength(1) > 0.999
+    features = torch.randn(6, 16)
+    loss = domain_loss(Discriminator(16), features[:4], features[4:], 1.0)
+    assert abs(float(loss.detach()) - np.log(2)) < 0.1
+
+
+def test_the_lifter_lifts(toy, tmp_path):
+    folder = fit(
+        config(toy, tmp_path / "run", model="lifter", inputs="keypoints", steps=40, lr=3e-3)
+    )
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["loss"] < 0.8 * lines[0]["loss"]
+    checkpoint = folder / "last.pt"
+    results = evaluate(EvaluateConfig(checkpoint=checkpoint, shards=toy, device="cpu", pictures=1))
+    assert results["persons"]["pa_mpjpe"] < 300
+    said = tmp_path / "said"
+    predict(PredictConfig(checkpoint=checkpoint, shards=toy, out=said, device="cpu"))
+    with np.load(said / "000000_0000.npz") as clip:
+        assert {name: clip[name].shape for name in clip} == {"joints": (5, 14, 3)}
+
+
+def test_the_lifters_weights_are_bounded():
+    layer = BoundedLinear(8, 8)
+    with torch.no_grad():
+        layer.weight.mul_(100)
+        layer.bias.zero_()
+    x = torch.randn(5, 8)
+    expected = x @ (layer.weight / layer.weight.norm()).T
+    assert torch.allclose(layer(x), expected, atol=1e-6)
+
+
+def test_imagenet_weights_load_by_torchvisions_names(toy, tmp_path):
+    from trainer.model.resnet import ResNet
+
+    theirs = ResNet("small", 3)
+    weights = {**theirs.state_dict(), "fc.weight": torch.zeros(1000, 256)}
+    torch.save(weights, tmp_path / "resnet.pth")
+    fit(config(toy, tmp_path / "run", steps=1, inputs="rgb", weights=tmp_path / "resnet.pth"))
+    (tmp_path / "other.pth").write_bytes(b"no weights")
+    with pytest.raises(BadInput, match=r"other\.pth is no torchvision state dict"):
+        fit(config(toy, tmp_path / "run", weights=tmp_path / "other.pth"))
