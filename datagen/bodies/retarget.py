@@ -31,7 +31,7 @@ _SPINE = (0, 3, 6, 9, 12, 15)
 ESSENTIAL = (0, 1, 2, 4, 5, 7, 8, 9, 16, 17, 18, 19, 20, 21)
 """SMPL joints without which a source is no human skeleton that we can use."""
 
-SOLE = 0.02  # metres from SMPL's foot joint (ball of the foot) down to the ground, standing
+SOLE = 0.025  # metres from SMPL's foot joint (ball of the foot) down to the ground, standing
 
 _WRIST_BEND = np.radians(60.0)
 
