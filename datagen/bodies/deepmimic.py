@@ -47,8 +47,8 @@ def read_deepmimic(path: Path) -> Take:
     """
     frames, wraps = _parse(path)
     steps = frames[:-1, 0]
-    if steps.min() <= 0 or steps.max() > 1:
-        raise BadInput(f"{path}: frame durations must lie between 0 and 1 s; mend or remove it")
+    if steps.min() < 1e-3 or steps.max() > 1:
+        raise BadInput(f"{path}: frame durations must lie between 0.001 and 1 s; mend or remove it")
     times = np.concatenate([[0.0], np.cumsum(steps)])
     if wraps:
         frames, times = _repeat(frames, times)
@@ -77,7 +77,7 @@ def _repeat(frames: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """Append cycles, each starting where and heading as the last one ended."""
     cycle = times[-1]
     frames = _close(frames, times / cycle)
-    rounds = int(np.ceil(LOOPED_SECONDS / cycle)) if cycle > 0 else 1
+    rounds = int(np.ceil(LOOPED_SECONDS / cycle))
     all_frames, all_times = [frames], [times]
     for _ in range(rounds - 1):
         last = all_frames[-1][-1]

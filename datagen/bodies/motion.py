@@ -26,6 +26,9 @@ from datagen.errors import BadInput
 MONSTERS = re.compile(r"^(ung_)?(18|19)_|^(ung_)?143_21$")
 """SURREAL's sequences whose fitted bodies are broken (its README): never used."""
 
+LONGEST = 3600.0
+"""Seconds that one motion may last."""
+
 _TAKE_NUMBER = re.compile(r"(?:^|_)(\d{1,3})_(\d{1,3})(?:_[a-z])?(?:_poses|_stageii)?$")
 _PIECE = re.compile(r"(_[a-z]|_mirror|_mirrored)$")
 
@@ -93,8 +96,10 @@ def load_motion(source: MotionSource, rest_joints: np.ndarray) -> Motion:
         rotations, pelvis = _load_file(source, Path(source.path), rest)
     pose = quat.to_axis_angle(rotations).reshape(len(rotations), 72).astype(np.float32)
     trans = (pelvis - rest[0]).astype(np.float32)
-    if len(pose) < 2 or not (np.isfinite(pose).all() and np.isfinite(trans).all()):
-        raise BadInput(f"{source.path}: yields no usable motion; remove it from the folder")
+    if len(pose) < 2:
+        raise BadInput(f"{source.path}: lasts less than 2 frames at 30 a second; remove it")
+    if not (np.isfinite(pose).all() and np.isfinite(trans).all()):
+        raise BadInput(f"{source.path}: yields NaN or infinite poses; remove it or export it again")
     return Motion(source.name, source.subject, pose, trans)
 
 
@@ -105,11 +110,14 @@ def _load_file(source: MotionSource, path: Path, rest: np.ndarray) -> tuple[np.n
             rotations, pelvis, rate = (
                 read_surreal(path, source.part) if source.part else read_amass(path)
             )
-            return resample(rotations, pelvis, np.arange(len(pelvis)) / rate)
+            times = np.arange(len(pelvis)) / rate
+            _check_length(times, path)
+            return resample(rotations, pelvis, times)
         take = _READERS[path.suffix.lower()](path)
     except OSError as why:
         raise BadInput(f"{path}: cannot be read ({why.strerror}); mend or remove it") from why
-    _check(take, path)
+    _check_length(take.times, path)
+    _check_limbs(take, path)
     rotations, pelvis = resample(*retarget(take, rest), take.times)
     return rotations, ground(rotations, pelvis, rest)
 
@@ -117,7 +125,13 @@ def _load_file(source: MotionSource, path: Path, rest: np.ndarray) -> tuple[np.n
 _READERS = {".bvh": read_bvh, ".amc": read_amc, ".txt": read_deepmimic}
 
 
-def _check(take: Take, path: Path) -> None:
+def _check_length(times: np.ndarray, path: Path) -> None:
+    """Refuse what lasts longer than any take: a wrong frame rate, or a bomb."""
+    if times[-1] - times[0] > LONGEST:
+        raise BadInput(f"{path}: lasts {times[-1] / 3600:.1f} h; mend its frame rate or cut it")
+
+
+def _check_limbs(take: Take, path: Path) -> None:
     """Refuse skeletons that have joints but no extent."""
     for joint, tip in ((1, 4), (2, 5), (4, 7), (5, 8), (16, 18), (17, 19), (18, 20), (19, 21)):
         bone = np.linalg.norm(take.rest[take.roles[tip]] - take.rest[take.roles[joint]])
@@ -130,8 +144,11 @@ def _is_motion(path: Path) -> bool:
     if suffix == ".npz":  # AMASS puts shape fits beside its takes
         return path.stem != "shape" and not path.stem.endswith(("_stagei", "_shape"))
     if suffix == ".txt":  # a motion is JSON; notes and licences are not
-        with path.open("rb") as file:
-            return file.read(64).lstrip().startswith(b"{")
+        try:
+            with path.open("rb") as file:
+                return file.read(64).lstrip().startswith(b"{")
+        except OSError:
+            return False
     return suffix in _READERS
 
 
