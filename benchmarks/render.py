@@ -163,9 +163,10 @@ def compare(
             depths_off.append(np.abs(depth[both] - mine.depth[both]))
     colour, depth = np.concatenate(colours_off), np.concatenate(depths_off)
     print(
-        f"equal light: of {len(colour)} person pixels {alone} are drawn by one only; colours differ "
-        f"by {colour.mean():.2f} levels on average, by more than 2 in {(colour > 2).mean():.2%} "
-        f"(we interpolate light, pyrender its sRGB code); depth by {1e3 * depth.max():.2f} mm at most"
+        f"equal light: of {len(colour)} person pixels {alone} are drawn by one only; colours "
+        f"differ by {colour.mean():.2f} levels on average, by more than 2 in "
+        f"{(colour > 2).mean():.2%} (we interpolate light, pyrender its sRGB code); "
+        f"depth by {1e3 * depth.max():.2f} mm at most"
     )
     if alone > 0.001 * len(colour) or colour.mean() > 1 or depth.max() > 1e-3:
         raise SystemExit("the two renderers do not draw the same picture")
