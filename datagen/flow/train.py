@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,8 @@ class TrainFlowConfig:
     """Seed of the pairs and of the first weights."""
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
     """Where the network is trained."""
+    repeats: int = 4
+    """Times that a drawn scene is met, mirrored and recoloured afresh; 1 where workers abound."""
     workers: int = 0
     """Processes that make pairs; 0 makes them between the steps."""
     checkpoint_every: int = 250
@@ -72,26 +75,56 @@ class TrainFlowConfig:
             self.width > 0 and self.width * 8 % 1 == 0,
             f"--width must be a multiple of 0.125, got {self.width}",
         )
-        for name in ("steps", "batch_size", "checkpoint_every"):
+        for name in ("steps", "batch_size", "repeats", "checkpoint_every"):
             value = getattr(self, name)
             require(value >= 1, f"--{name.replace('_', '-')} must be at least 1, got {value}")
         require(self.size >= 32, f"--size must be at least 32, got {self.size}")
 
 
 class Pairs(Dataset):
-    """Pair i of a purpose, a function of (seed, purpose, i) alone."""
+    """Drawn pairs: the n-th is a function of (seed, purpose, n) alone.
 
-    def __init__(self, cfg: TrainFlowConfig, purpose: str) -> None:
+    Drawing costs as much as learning on a CPU, so each scene is met about `repeats` times, turned
+    and mirrored afresh, among `pool` scenes that change slowly.
+    """
+
+    def __init__(
+        self, cfg: TrainFlowConfig, purpose: str, repeats: int = 1, pool: int = 2048
+    ) -> None:
         self._textures = load_textures(cfg.textures)
         self._cfg = cfg
         self._purpose = purpose
+        self._repeats = repeats
+        self._pool = pool if repeats > 1 else 1
+        self._scene = lru_cache(maxsize=self._pool if repeats > 1 else 0)(self._draw)
+
+    def _draw(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        rng = generator(self._cfg.seed, "flow", self._purpose, index)
+        first, second, flow = make_pair(self._textures, self._cfg.size, rng)
+        return np.concatenate((first, second), -1), flow
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Return the pair uint8 [6,S,S] and its flow float32 [2,S,S] px."""
-        rng = generator(self._cfg.seed, "flow", self._purpose, index)
-        first, second, flow = make_pair(self._textures, self._cfg.size, rng)
-        pair = np.concatenate((first, second), -1).transpose(2, 0, 1)
-        return torch.from_numpy(pair.copy()), torch.from_numpy(flow.transpose(2, 0, 1).copy())
+        rng = generator(self._cfg.seed, "flow", self._purpose, "draw", index)
+        pair, flow = self._scene(index // self._repeats + int(rng.integers(self._pool)))
+        if self._repeats > 1:
+            pair, flow = turn(pair, flow, rng)
+        return (torch.from_numpy(pair.transpose(2, 0, 1).copy()),
+                torch.from_numpy(flow.transpose(2, 0, 1).copy()))  # fmt: skip
+
+
+def turn(
+    pair: np.ndarray, flow: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return pair [S,S,6] and flow [S,S,2] mirrored or transposed, the colours exchanged."""
+    if rng.random() < 0.5:
+        pair, flow = pair[:, ::-1], flow[:, ::-1] * np.array([-1, 1], np.float32)
+    if rng.random() < 0.5:
+        pair, flow = pair[::-1], flow[::-1] * np.array([1, -1], np.float32)
+    if rng.random() < 0.5:
+        pair, flow = pair.transpose(1, 0, 2), flow.transpose(1, 0, 2)[..., ::-1]
+    colours = rng.permutation(3)
+    return pair[..., np.concatenate((colours, colours + 3))], flow
 
 
 def prepare(pairs: Tensor) -> Tensor:
@@ -238,7 +271,7 @@ def train(cfg: TrainFlowConfig) -> Path:
                   zip(*(held_out[i] for i in range(VALIDATION_PAIRS)), strict=True)]  # fmt: skip
     first, last = trainer.step * cfg.batch_size, cfg.steps * cfg.batch_size
     loader = DataLoader(
-        Pairs(cfg, "training"),
+        Pairs(cfg, "training", cfg.repeats),
         batch_size=cfg.batch_size,
         sampler=range(first, last),
         num_workers=cfg.workers,
