@@ -188,7 +188,7 @@ def chumpy_module(monkeypatch):
     return ch.Ch, reordering.Select
 
 
-@pytest.mark.parametrize("protocol", [0, 2, 4])
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
 def test_official_pickle_with_chumpy_and_sparse(smpl, tmp_path, monkeypatch, protocol, clip):
     Ch, Select = chumpy_module(monkeypatch)
     template, shapes = Ch(), Select()

@@ -19,6 +19,7 @@ GENDERS = ("neutral", "male", "female")
 SUFFIXES = (".npz", ".pkl")
 """In order of preference, where a folder holds both."""
 NUM_BETAS = 10
+LIMIT = 1e4
 ARRAYS = ("v_template", "shapedirs", "posedirs", "weights", "J_regressor", "kintree_table", "f")
 EXTRAS = ("vt", "ft", "eval_regressor")
 """What the open bodies have beyond SMPL: UVs and the regressor of the 14 evaluation joints."""
@@ -128,8 +129,9 @@ def _checked(path: Path, raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         if not same or 0 in shape:
             text = " x ".join("any" if n is None else str(n) for n in wanted)
             raise BadInput(f"{path}: {name} has shape {list(shape)}, SMPL's is {text}.")
-        if raw[name].dtype.kind == "f" and not np.isfinite(raw[name]).all():
-            raise BadInput(f"{path}: {name} holds NaN or infinity; download the file again.")
+        # Metres, weights and texture coordinates: anything beyond LIMIT is damage.
+        if raw[name].dtype.kind == "f" and not (np.abs(raw[name]) < LIMIT).all():
+            raise BadInput(f"{path}: {name} holds NaN or absurd values; download the file again.")
     if raw["shapedirs"].shape[2] < NUM_BETAS:
         raise BadInput(f"{path}: shapedirs has fewer than {NUM_BETAS} components.")
     parents = raw["kintree_table"][0].astype(np.int64)[1:]  # the root's is -1 or 2**32 - 1

@@ -33,10 +33,12 @@ LEATHER = {
 }  # fmt: skip
 PATTERNS = ("plain", "striped", "pinstriped", "checked", "plaid", "dotted", "printed", "mottled")
 PATTERN_CHANCES = (0.34, 0.14, 0.06, 0.1, 0.08, 0.06, 0.16, 0.06)
-SKIN_HUE = 0.07
-"""A dye nearer than this to the wearer's skin in chromaticity looks bare,"""
-SKIN_VALUE = 2.5
+SKIN_HUE = 0.09
+"""A warm dye nearer than this to the wearer's skin in chromaticity looks bare,"""
+SKIN_VALUE = 2.6
 """unless it is this many times as bright or as dark."""
+WARM = 0.05
+"""How much more red than blue, in chromaticity, a dye needs to pass for skin: white is none."""
 
 
 def below(value: np.ndarray, limit: np.ndarray | float, edge: float = EDGE) -> np.ndarray:
@@ -107,9 +109,11 @@ def foot_cut(atlas: Atlas, top: float) -> np.ndarray:
 
 def looks_bare(colour: np.ndarray, skin: np.ndarray) -> bool:
     """Tell whether cloth of this colour [3] could be taken for the skin [3]."""
-    hue = np.linalg.norm(colour / colour.sum() - skin / skin.sum())
+    hue = colour / colour.sum()
+    distance = np.linalg.norm(hue - skin / skin.sum())
     value = colour.sum() / skin.sum()
-    return bool(hue < SKIN_HUE and 1 / SKIN_VALUE < value < SKIN_VALUE)
+    warm = hue[0] - hue[2] > WARM
+    return bool(warm and distance < SKIN_HUE and 1 / SKIN_VALUE < value < SKIN_VALUE)
 
 
 def draw_colour(

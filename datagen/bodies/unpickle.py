@@ -25,9 +25,11 @@ SPARSE = ("csc_matrix", "csr_matrix", "coo_matrix", "csc_array", "csr_array", "c
 class _Inert:
     """Remembers its arguments and its state; does nothing."""
 
+    args: tuple = ()  # a pickle may make objects without calling __init__
+    state: Any = None
+
     def __init__(self, *args: Any) -> None:
         self.args = args
-        self.state: Any = None
 
     def __setstate__(self, state: Any) -> None:
         self.state = state
@@ -46,6 +48,9 @@ def _stand_ins() -> dict[tuple[str, str], Any]:
     class Array(_Inert):
         """numpy.ndarray"""
 
+    class Buffer(_Inert):
+        """numpy.ndarray again, as pickle protocol 5 has it"""
+
     class Scalar(_Inert):
         """A numpy scalar"""
 
@@ -57,6 +62,9 @@ def _stand_ins() -> dict[tuple[str, str], Any]:
 
     class Plain(_Inert):
         """object, set, OrderedDict: bookkeeping of chumpy's, never read"""
+
+        def __setitem__(self, key: Any, value: Any) -> None:
+            """Forget it."""
 
     def encode(text: str, coding: str) -> bytes:
         if coding not in ("latin1", "latin-1"):
@@ -83,6 +91,8 @@ def _stand_ins() -> dict[tuple[str, str], Any]:
     for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
         names[module, "_reconstruct"] = new
         names[module, "scalar"] = Scalar
+    for module in ("numpy.core.numeric", "numpy._core.numeric"):
+        names[module, "_frombuffer"] = Buffer
     for kind in SPARSE:
         form = kind.split("_")[0]
         for module in (f"scipy.sparse.{form}", f"scipy.sparse._{form}"):
@@ -133,13 +143,20 @@ def read_pickle(path: Path) -> dict[str, np.ndarray]:
         raise BadInput(f"{path} holds a {type(record).__name__}, not the dict of a body model.")
     arrays = {}
     for name, value in record.items():
-        if not isinstance(name, str) or not isinstance(value, _Inert | np.ndarray):
+        if not isinstance(name, str) or not isinstance(value, _Inert):
             continue
         try:
             arrays[name] = _array(value, depth=0)
         except _NotNumbers:
             continue
-        except (ValueError, TypeError, IndexError, KeyError, MemoryError) as error:
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+            ArithmeticError,
+            AttributeError,
+            MemoryError,
+        ) as error:
             raise BadInput(f"{path} has a damaged array '{name}' ({_brief(error)}).") from error
     return arrays
 
@@ -189,6 +206,9 @@ def _array(value: Any, depth: int) -> np.ndarray:
         raise _NotNumbers
     if kind == "Array":
         return _plain_array(value.state)
+    if kind == "Buffer":
+        raw, dtype, shape, order, *_ = value.args
+        return _plain_array((shape, dtype, order == "F", raw))
     if kind == "Chumpy" and isinstance(value.state, dict):
         if "x" in value.state:
             return _array(value.state["x"], depth + 1)
@@ -220,7 +240,7 @@ def _sparse_array(state: dict, depth: int) -> np.ndarray:
     from scipy import sparse
 
     shape = _shape(state.get("_shape", state.get("shape")))
-    if len(shape) != 2 or shape[0] * shape[1] > 10**8:
+    if len(shape) != 2 or shape[0] * shape[1] > 10**7:
         raise ValueError(f"shape {shape} is no joint regressor's")
     data = _array(state["data"], depth + 1)
     if "indptr" in state:
