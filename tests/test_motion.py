@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from datagen.bodies import quaternion as quat
+from datagen.bodies.embedded import pack, unpack
+from datagen.bodies.mend import bridge
 from datagen.bodies.motion import MotionSource, find_motions, load_motion
 from datagen.bodies.retarget import forward, sole_heights, to_world
 from datagen.errors import BadInput
@@ -105,6 +107,7 @@ class TestEmbedded:
         sources = find_motions(None)
         names = [source.name for source in sources]
         assert names == sorted(set(names)) and len(names) >= 30
+        frames = 0
         for source in sources:
             assert re.fullmatch(r"[A-Za-z0-9_-]+", source.name)
             motion = load_motion(source, REST)
@@ -113,6 +116,8 @@ class TestEmbedded:
             lowest = sole_heights(local(motion), motion.trans + REST[0], REST).min(axis=(1, 2))
             assert lowest.min() > -0.1, f"{source.name} sinks"
             assert lowest.min() < 0.05, f"{source.name} floats"
+            frames += len(motion.pose)
+        assert frames / 30 / 60 > 30, "minutes, mirror images counted"
 
     def test_a_mirror_image_swaps_sides_and_shares_the_subject(self):
         sources = {source.name: source for source in find_motions(None)}
@@ -122,8 +127,18 @@ class TestEmbedded:
         a, b = joints_of(plain), joints_of(mirrored)
         np.testing.assert_allclose(a[:, L_WRIST] * [-1, 1, 1], b[:, R_WRIST], atol=1e-4)
 
-    def test_walkers_walk_forwards(self):
-        motion = load_motion(MotionSource("walk", "walk", None), REST)
+    def test_it_is_varied_enough_to_train_on(self):
+        sources = find_motions(None)
+        assert len({source.subject for source in sources}) >= 60
+        names = {source.name for source in sources}
+        assert {
+            "walk_on_1", "jog_1", "walk_about_turn_1", "reach_high_1", "sit_stand_1", "squats_1",
+            "jump_up_1", "dance_1", "talk_1", "getup_faceup",
+        } <= names  # fmt: skip
+
+    @pytest.mark.parametrize("name", ["walk", "walk_on_1", "stroll_2", "jog_1"])
+    def test_walkers_walk_forwards(self, name):
+        motion = load_motion(MotionSource(name, name, None), REST)
         joints = joints_of(motion)
         toe = joints[:, L_TOE] - joints[:, L_ANKLE]
         path = joints[-1, 0] - joints[0, 0]
@@ -178,6 +193,26 @@ class TestBvh:
         pose = load_only(tmp_path).pose[0].reshape(24, 3)
         bend = np.degrees(np.linalg.norm(pose, axis=1))
         np.testing.assert_allclose(bend[[18, 20]], 40, atol=2)
+
+
+class TestMending:
+    def test_a_leap_away_and_back_is_bridged_and_fast_moves_are_not(self):
+        times = np.arange(120) / 120
+        swing = quat.about(0, 1.2 * np.sin(2 * np.pi * 2 * times))  # 15 rad/s, a hard kick
+        broken = swing.copy()
+        broken[60:66] = quat.multiply(quat.about(1, 1.2), swing[60:66])
+        world = {2: broken, 5: swing.copy()}
+        assert 6 <= bridge(world, times) <= 16
+        error = np.abs(np.sum(world[2] * swing, axis=1))
+        assert 2 * np.arccos(error.min().clip(0, 1)) < np.radians(8)
+        np.testing.assert_array_equal(world[5], swing)
+
+    def test_packing_loses_a_hundredth_of_a_degree(self):
+        rng = np.random.default_rng(0)
+        turns = quat.from_axis_angle(np.cumsum(rng.normal(0, 0.3, (50, 24, 3)), axis=0))
+        again, path = unpack(*pack(turns, np.zeros((50, 3))))
+        angle = 2 * np.linalg.norm(quat.multiply(quat.inverse(turns), again)[..., :3], axis=-1)
+        assert np.degrees(angle.max()) < 0.02 and path.shape == (50, 3)
 
 
 class TestAmass:

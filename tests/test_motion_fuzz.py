@@ -6,10 +6,10 @@ import warnings
 
 import numpy as np
 import pytest
+from test_motion import REST, bvh_text, deepmimic_frame
 
 from datagen.bodies.motion import find_motions, load_motion
 from datagen.errors import BadInput
-from test_motion import REST, bvh_text, deepmimic_frame
 
 ASF = """:version 1.10
 :units

@@ -76,8 +76,9 @@ def _parse(path: Path) -> tuple[np.ndarray, bool]:
 def _repeat(frames: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Append cycles, each starting where and heading as the last one ended."""
     cycle = times[-1]
-    frames = _close(frames, times / cycle)
     rounds = int(np.ceil(LOOPED_SECONDS / cycle))
+    if rounds > 1:
+        frames = _close(frames, times / cycle)
     all_frames, all_times = [frames], [times]
     for _ in range(rounds - 1):
         last = all_frames[-1][-1]
@@ -96,26 +97,17 @@ def _repeat(frames: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def _close(frames: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Return the cycle with its last third led, smoothly, into the pose that it begins with."""
     frames = frames.copy()
-    ramp = np.clip((share - 0.67) / 0.33, 0.0, 1.0)
-    weight = (ramp**2 * (3.0 - 2.0 * ramp))[:, None]
-    goal = frames[0].copy()
     turn = _heading(frames[-1, 4:8]) - _heading(frames[0, 4:8])
-    goal[4:8] = quat.multiply(quat.about(1, turn), _w_last(frames[0, 4:8]))[[3, 0, 1, 2]]
+    goal = frames[0].copy()
     goal[[1, 3]] = frames[-1, [1, 3]]
+    goal[4:8] = quat.multiply(quat.about(1, turn), _w_last(frames[0, 4:8]))[[3, 0, 1, 2]]
     for _, _, _, column, width in _JOINTS.values():
-        if width == 4:
-            part = slice(column, column + 4)
-            if goal[part] @ frames[-1, part] < 0:
-                goal[part] *= -1.0
-    # neighbours in time must lie on one side of the quaternions' double cover
-    last = frames[-1].copy()
-    for _, _, _, column, width in _JOINTS.values():
-        if width == 4:
+        if width == 4:  # one side of the quaternions' double cover, throughout
             part = slice(column, column + 4)
             frames[:, part] = quat.continuous(frames[:, part])
-            if frames[-1, part] @ last[part] < 0:
-                frames[:, part] *= -1.0
-    frames[:, 1:] += weight * (goal - frames[-1])[1:]
+            goal[part] *= np.sign(goal[part] @ frames[-1, part]) or 1.0
+    ramp = np.clip((share - 0.67) / 0.33, 0.0, 1.0)[:, None]
+    frames[:, 1:] += ramp**2 * (3.0 - 2.0 * ramp) * (goal - frames[-1])[1:]
     return frames
 
 

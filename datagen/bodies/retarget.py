@@ -18,6 +18,7 @@ from itertools import pairwise
 import numpy as np
 
 from datagen.bodies import quaternion as quat
+from datagen.bodies.mend import bridge
 from datagen.record import SMPL_JOINTS, SMPL_PARENTS
 
 RATE = 30.0  # frames per second of every motion in the library
@@ -122,6 +123,8 @@ def retarget(take: Take, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if joint in align:
             world[joint] = quat.multiply(world[joint], align[joint])
 
+    world = {joint: np.array(turns) for joint, turns in world.items()}
+    bridge(world, take.times)
     _fill_spine(world)
     rotations = np.empty((len(take.rotations), 24, 4))
     for joint in range(24):
