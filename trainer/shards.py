@@ -19,6 +19,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -143,8 +144,8 @@ class Record:
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Member → (offset, bytes) in the tar."""
     members: dict[str, bytes] = field(default_factory=dict)
-    file: int = -1
-    """Descriptor of the shard while it is open."""
+    file: FileIO | None = None
+    """The shard while the iteration that found the record keeps it open."""
 
     def load(self, wanted: frozenset[str]) -> Record:
         """Read the wanted members that have not been read; Damaged if bytes are missing."""
@@ -152,8 +153,8 @@ class Record:
             if name not in self.places:
                 raise Damaged(f"{self.shard}: clip {self.key} has no {name}")
             offset, size = self.places[name]
-            if self.file >= 0:
-                data = os.pread(self.file, size, offset)
+            if self.file is not None and not self.file.closed:
+                data = os.pread(self.file.fileno(), size, offset)
             else:
                 with open(self.shard, "rb", buffering=0) as file:
                     data = os.pread(file.fileno(), size, offset)
@@ -177,12 +178,10 @@ def read_shard(path: Path) -> Iterator[Record]:
                 if record is None or record.key != key:
                     if record is not None:
                         yield record
-                        record.file = -1
-                    record = Record(path, key, file=file.fileno())
+                    record = Record(path, key, file=file)
                 record.places[member] = (offset, size)
             if record is not None:
                 yield record
-                record.file = -1
     except OSError as error:
         raise Damaged(f"{path} cannot be read ({error})") from None
 
