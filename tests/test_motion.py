@@ -188,6 +188,33 @@ class TestBvh:
         assert joints[L_ANKLE, 2] < joints[R_ANKLE, 2] - 0.2
         assert joints[L_ANKLE, 0] > 0 > joints[R_ANKLE, 0]
 
+    def test_z_up_files_give_the_same_motion(self, tmp_path):
+        text = bvh_text(LeftLeg_X=60, Head_X=20, RightArm_X=30)
+
+        def turned(match):  # (x, y, z) -> (x, -z, y)
+            return f"OFFSET {match[1]} {-float(match[3])} {match[2]}"
+
+        z_up = re.sub(r"OFFSET (\S+) (\S+) (\S+)", turned, text)
+        z_up = z_up.replace(" 90.000000 0.000000", " 0.000000 90.000000")
+        for name, content in (("y", text), ("z", z_up)):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "take.bvh").write_text(content)
+        y, z = load_only(tmp_path / "y"), load_only(tmp_path / "z")
+        np.testing.assert_allclose(joints_of(z), joints_of(y), atol=1e-5)
+
+    @pytest.mark.parametrize(
+        "rename",
+        [
+            lambda text: re.sub(r"(ROOT|JOINT) ", r"\1 mixamorig:", text),
+            lambda text: text.replace("JOINT Spine2", "JOINT Thing"),
+            lambda text: text.upper(),
+        ],
+    )
+    def test_names_may_be_prefixed_shouted_or_few(self, tmp_path, rename):
+        (tmp_path / "take.bvh").write_text(rename(bvh_text(RightLeg_X=60)))
+        joints = joints_of(load_only(tmp_path))[0]
+        assert joints[R_ANKLE, 2] < joints[L_ANKLE, 2] - 0.2
+
     def test_half_of_the_palm_turn_is_the_forearms(self, tmp_path):
         (tmp_path / "palm.bvh").write_text(bvh_text(LeftHand_X=80))
         pose = load_only(tmp_path).pose[0].reshape(24, 3)

@@ -100,6 +100,9 @@ def _match(family: dict[str, tuple[str, ...]], index: dict[str, int]) -> dict[in
                 roles[SMPL_JOINTS.index(joint)] = place
                 taken.add(place)
                 break
+    for lower in (6, 3):  # a spine of few joints: its topmost is the chest
+        if 9 not in roles and lower in roles:
+            roles[9] = roles.pop(lower)
     return roles
 
 
