@@ -16,15 +16,16 @@ from datagen.bodies.atlas import ARM, HEAD, LEG, TORSO, Atlas
 EDGE = 0.006
 """Width over which a hem fades into what lies below, metres: one texel."""
 
+# No beige, tan or brown: on somebody they are always the colour of somebody's skin.
 PALETTE = {
     "black": (24, 24, 27), "charcoal": (56, 58, 62), "grey": (128, 130, 133),
-    "light grey": (190, 191, 192), "white": (238, 238, 235), "cream": (232, 221, 196),
-    "beige": (199, 178, 143), "tan": (166, 124, 82), "brown": (96, 64, 43),
-    "navy": (28, 38, 74), "blue": (45, 88, 164), "sky": (132, 176, 219), "teal": (28, 119, 120),
-    "green": (46, 121, 66), "olive": (98, 102, 54), "mint": (158, 213, 183),
-    "yellow": (235, 196, 53), "mustard": (190, 140, 34), "orange": (226, 113, 38),
-    "red": (190, 36, 42), "burgundy": (106, 24, 43), "pink": (232, 152, 175),
-    "magenta": (186, 44, 123), "purple": (98, 58, 140), "lilac": (182, 160, 212),
+    "light grey": (190, 191, 192), "white": (238, 238, 235), "navy": (28, 38, 74),
+    "blue": (45, 88, 164), "sky": (132, 176, 219), "turquoise": (64, 188, 190),
+    "teal": (28, 119, 120), "green": (46, 121, 66), "olive": (98, 102, 54),
+    "lime": (160, 196, 72), "mint": (158, 213, 183), "yellow": (235, 196, 53),
+    "mustard": (190, 140, 34), "orange": (226, 113, 38), "red": (190, 36, 42),
+    "burgundy": (106, 24, 43), "pink": (232, 152, 175), "magenta": (186, 44, 123),
+    "purple": (98, 58, 140), "lilac": (182, 160, 212),
 }  # fmt: skip
 DENIM = {"denim": (62, 84, 124), "light denim": (128, 152, 186), "dark denim": (36, 46, 70)}
 LEATHER = {

@@ -23,6 +23,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
+from scipy.stats import gaussian_kde
 
 from datagen.record import EVAL_JOINTS, SMPL_JOINTS, SMPL_PARENTS, mirrored
 
@@ -34,6 +35,7 @@ POOL = 2000
 STATURE = {"male": (1.76, 0.075), "female": (1.64, 0.070)}
 """Mean and standard deviation of adult stature, metres (men and women of NCD-RisC's rich third)."""
 STATURE_LIMITS = (1.50, 2.00)
+DEEP = ("pelvis", "spine1", "spine2", "spine3", "neck", "left_hip")
 SMPL_MIRROR = mirrored(SMPL_JOINTS)
 EVAL_MIRROR = mirrored(EVAL_JOINTS)
 
@@ -85,6 +87,9 @@ T_POSE = {
 PELVIS = np.array([0.0, -0.24, 0.02])
 """Where SMPL's rest pelvis lies, so that the origin means the same, metres."""
 MIRROR = np.array([-1.0, 1.0, 1.0])
+HIP_INWARD = 0.8
+"""MakeHuman's hip bones start in the outer thigh, 24 cm apart on men; the centres of real femoral
+heads lie 17-20 cm apart (and SMPL's feet, at rest, as close as that brings them)."""
 
 
 @dataclass(frozen=True)
@@ -237,6 +242,8 @@ def draw_people(rig: Rig, gender: str, count: int) -> tuple[np.ndarray, np.ndarr
             for twin in {name, right(name)}:
                 wanted = [right(s) if twin != name else s for s in sources]
                 joints[:, SMPL_JOINTS.index(twin)] = heads[:, [bones[b] for b in wanted]].mean(1)
+                if name == "left_hip":
+                    joints[:, SMPL_JOINTS.index(twin), 0] *= HIP_INWARD
         all_vertices.append(y_up(person["rest_vertices"].numpy()[:, rig.keep]).astype(np.float32))
         all_joints.append(joints)
     vertices, joints = np.concatenate(all_vertices), np.concatenate(all_joints)
@@ -244,9 +251,9 @@ def draw_people(rig: Rig, gender: str, count: int) -> tuple[np.ndarray, np.ndarr
     stature = np.ptp(vertices[..., 1], axis=1)
     mean, std = STATURE[gender]
     wanted = np.exp(-0.5 * ((stature - mean) / std) ** 2)
-    density = np.exp(-0.5 * ((stature - stature.mean()) / stature.std()) ** 2)
+    density = gaussian_kde(stature)(stature)
     chance = np.where((stature > STATURE_LIMITS[0]) & (stature < STATURE_LIMITS[1]), wanted, 0)
-    chance = np.minimum(chance / density, 20 * wanted.max())
+    chance = chance / np.maximum(density, 0.05 * density.max())
     chosen = rng.choice(POOL, count, replace=False, p=chance / chance.sum())
     vertices, joints = to_t_pose(vertices[chosen].astype(np.float64), joints[chosen], rig.weights)
     origin = joints[:, :1] - PELVIS
@@ -300,12 +307,13 @@ def fit_joint_regressor(people: np.ndarray, joints: np.ndarray, rig: Rig) -> np.
         if k > SMPL_MIRROR[k]:
             continue  # the twin's mirror image
         near = np.argsort(np.linalg.norm(mean - centres[k], axis=1))
-        candidates = near[:1200:5]
+        # Wide for the spine: its joints lie deep, and need surface on all sides.
+        candidates = near[:4000:12] if SMPL_JOINTS[k] in DEEP else near[:1200:5]
         rows[k] = fit_row(people[::4], joints[::4, k], candidates, spread=0.3)
         rows[SMPL_MIRROR[k]] = rows[k][rig.twin]
     rows = symmetric(rows, SMPL_MIRROR, rig.twin)
     error = np.linalg.norm(np.einsum("kv,nvi->nki", rows, people) - joints, axis=-1)
-    print(f"  J_regressor: mean {error.mean() * 1e3:.1f} mm, worst {error.max() * 1e3:.1f} mm")
+    print("  kinematic joints, mean error mm:", (error.mean(0) * 1e3).round(1))
     return rows
 
 
@@ -329,34 +337,28 @@ def random_turns(rng: np.random.Generator, count: int) -> np.ndarray:
     return turn
 
 
-def evaluation_targets(people: np.ndarray, joints: np.ndarray, rig: Rig):
+def evaluation_targets(people: np.ndarray, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Place the 14 evaluation joints in the rest pose: positions [N,14,3] and the joint each rides.
 
-    As annotators of LSP and COCO click them: limb joints at their centre, the hip in the middle of
-    the thigh's root (MakeHuman's femoral head lies a little nearer the midline), the neck between
-    the collar bones at the neck's base, the head at the crown.
+    As annotators of LSP and COCO click them: limb joints at their centre, the neck at its base,
+    a third of the way down to the collar bones, the head at the crown.
     """
-    names = {"ankle": "ankle", "knee": "knee", "wrist": "wrist", "elbow": "elbow"}
     places = np.zeros((len(people), 14, 3))
     rides = np.zeros(14, int)
-    mean = people.mean(0)
+    crown = np.argsort(-people.mean(0)[:, 1])[:30]
     for i, name in enumerate(EVAL_JOINTS):
         name = name.removeprefix("lsp_")
         if name == "neck":
             rides[i] = SMPL_JOINTS.index("spine3")
-            places[:, i] = joints[:, SMPL_JOINTS.index("neck")]
+            collar = SMPL_JOINTS.index("left_collar"), SMPL_JOINTS.index("right_collar")
+            base = joints[:, collar].mean(1)
+            places[:, i] = (joints[:, SMPL_JOINTS.index("neck")] * 2 + base) / 3
         elif name == "head_top":
             rides[i] = SMPL_JOINTS.index("head")
-            crown = np.argsort(-mean[:, 1])[:30]
             places[:, i] = people[:, crown].mean(1)
         else:
-            part = name.split("_")[1]
             rides[i] = SMPL_JOINTS.index(name)
             places[:, i] = joints[:, rides[i]]
-            if part == "hip":
-                places[:, i, 0] *= 1.15
-            else:
-                assert part in names or part == "shoulder"
     return places, rides
 
 
@@ -365,13 +367,12 @@ def fit_eval_regressor(people: np.ndarray, joints: np.ndarray, rig: Rig) -> np.n
     rng = np.random.default_rng(3)
     chosen = rng.choice(len(people), 150, replace=False)
     rest, bones = people[chosen], joints[chosen]
-    places, rides = evaluation_targets(rest, bones, rig)
+    places, rides = evaluation_targets(rest, bones)
     turn = random_turns(rng, len(rest))
     posed, posed_bones = skin(rest, bones, turn, rig.weights)
     targets = posed_bones[:, rides] + np.einsum(
         "nkij,nkj->nki", turn[:, rides], places - bones[:, rides]
     )
-    # A joint between two bones should follow both: half of it rides the parent.
     mean, centres = rest.mean(0), places.mean(0)
     rows = np.zeros((14, people.shape[1]))
     for k in range(14):
