@@ -88,6 +88,8 @@ def _add_clip(
         view, motion.pose[start:stop], motion.trans[start:stop], pelvis
     )
     vertices, joints = body.forward(pose, betas, trans)
+    if not np.isfinite(vertices).all():
+        raise BadInput(f"{motion.name} makes the {gender} body infinite: check the body's file")
     clock.lap("body")
 
     texture, look = dress(body, rng("look"), cfg.textures)

@@ -16,9 +16,7 @@ T frames, H W pixels, J = 38 joints, P person pixels of a clip.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +28,7 @@ import numpy as np
 
 from datagen.bodies.surface_flow import decode_flow, encode_flow
 from datagen.errors import BadInput
+from datagen.files import sha256, whole
 
 PIXEL_CHUNK = 1 << 14
 """Person pixels in one compressed chunk: about two frames."""
@@ -66,31 +65,24 @@ def library_file(path: Path, name: str, height: int, width: int) -> Iterator[h5p
 
     Equal contents give equal bytes: the file format is fixed and no times are written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with h5py.File(unfinished, "w", libver=("v110", "v110")) as file:
-            file.attrs["version"] = 1
-            file.attrs["name"] = name
-            file.attrs["size"] = (height, width)
-            yield file
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole(path) as unfinished, h5py.File(unfinished, "w", libver=("v110", "v110")) as file:
+        file.attrs["version"] = 1
+        file.attrs["name"] = name
+        file.attrs["size"] = (height, width)
+        yield file
 
 
 def manifest_line(
     path: Path, name: str, subject: str, clips: list[dict], seconds: dict[str, float]
 ) -> dict:
     """Return what manifests/bodies.jsonl says of a finished file; each clip has its `frames`."""
-    data = path.read_bytes()
     return {
         "kind": "body",
         "name": name,
         "subject": subject,
         "file": path.name,
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "bytes": len(data),
+        "sha256": sha256(path),
+        "bytes": path.stat().st_size,
         "clips": clips,
         "frames": sum(clip["frames"] for clip in clips),
         "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
