@@ -33,8 +33,8 @@ PEOPLE = 600
 POOL = 2000
 """Candidates they are drawn from."""
 STATURE = {"male": (1.76, 0.075), "female": (1.64, 0.070)}
-"""Mean and standard deviation of adult stature aimed at, metres; a guess at the people that the test
-videos show. anny's pool and the limits below lift the men to 1.79."""
+"""Mean and standard deviation of adult stature aimed at, metres; a guess at today's adults. anny's
+pool and the limits below lift the men to 1.79."""
 STATURE_LIMITS = (1.50, 2.00)
 DEEP = ("pelvis", "spine1", "spine2", "spine3", "neck", "left_hip")
 """Joints far from the surface."""
