@@ -134,34 +134,65 @@ class Renderer:
         self._close()
 
     def _open(self) -> None:
-        """Make the context, the program and the two-target frame buffer."""
+        """Make the context and everything in it that holds for the renderer's life."""
         self.backend, self._platform = open_platform(self.width, self.height)
         import OpenGL.GL
-        from OpenGL.GL import shaders
 
         gl = self._gl = cast(Any, OpenGL.GL)  # its names are made at run time
         self.driver = gl.glGetString(gl.GL_RENDERER).decode()
-        self._vertex_array = gl.glGenVertexArrays(1)
-        gl.glBindVertexArray(self._vertex_array)
+        gl.glBindVertexArray(gl.glGenVertexArrays(1))
+        self._indices, self._vertices, self._looks = (int(b) for b in gl.glGenBuffers(3))
+        for place in range(3):
+            gl.glEnableVertexAttribArray(place)
+        self._make_program()
+        self._make_texture()
+        self._make_targets()
+        gl.glViewport(0, 0, self.width, self.height)
+        gl.glEnable(gl.GL_DEPTH_TEST)
+        gl.glEnable(gl.GL_SCISSOR_TEST)
+        gl.glDisable(gl.GL_DITHER)
+        gl.glCullFace(gl.GL_BACK)
+        gl.glFrontFace(gl.GL_CW)  # rows run down, which reverses every triangle
+        gl.glClearColor(0, 0, 0, 0)
+        gl.glPixelStorei(gl.GL_PACK_ALIGNMENT, 1)
+        gl.glPixelStorei(gl.GL_UNPACK_ALIGNMENT, 1)
+
+    def _close(self) -> None:
+        self._platform.delete_context()
+
+    def _make_program(self) -> None:
+        from OpenGL.GL import shaders
+
+        gl = self._gl
         self._program = shaders.compileProgram(
             shaders.compileShader(VERTEX_SHADER, gl.GL_VERTEX_SHADER),
             shaders.compileShader(FRAGMENT_SHADER, gl.GL_FRAGMENT_SHADER),
         )
-        self._indices, self._vertices, self._looks = (int(b) for b in gl.glGenBuffers(3))
-        for place in range(3):
-            gl.glEnableVertexAttribArray(place)
+        gl.glUseProgram(self._program)
+        clip = clip_matrix(self.camera, self.width, self.height)
+        gl.glUniformMatrix4fv(self._uniform("clip"), 1, gl.GL_TRUE, clip)
+        gl.glUniform2f(self._uniform("focal"), self.camera[0, 0], self.camera[1, 1])
+        gl.glUniform2f(self._uniform("centre"), self.camera[0, 2], self.camera[1, 2])
+
+    def _make_texture(self) -> None:
+        gl = self._gl
         gl.glBindTexture(gl.GL_TEXTURE_2D, gl.glGenTextures(1))
-        filters = {
+        settings = {
+            gl.GL_TEXTURE_WRAP_S: gl.GL_CLAMP_TO_EDGE,
+            gl.GL_TEXTURE_WRAP_T: gl.GL_CLAMP_TO_EDGE,
             gl.GL_TEXTURE_MAG_FILTER: gl.GL_LINEAR,
             gl.GL_TEXTURE_MIN_FILTER: gl.GL_LINEAR_MIPMAP_LINEAR,
             # A person is about a quarter of a texture's size: two mip levels keep stripes from
             # flickering, more would bleed across the seams.
             gl.GL_TEXTURE_MAX_LEVEL: 2,
         }
-        for name, value in filters.items():
+        for name, value in settings.items():
             gl.glTexParameteri(gl.GL_TEXTURE_2D, name, value)
-        self._frame_buffer = gl.glGenFramebuffers(1)
-        gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, self._frame_buffer)
+
+    def _make_targets(self) -> None:
+        """Bind a frame buffer of colour, motion and the depth test's buffer."""
+        gl = self._gl
+        gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, gl.glGenFramebuffers(1))
         targets = {
             gl.GL_COLOR_ATTACHMENT0: gl.GL_RGBA8,
             gl.GL_COLOR_ATTACHMENT1: gl.GL_RGBA32F,
@@ -173,26 +204,9 @@ class Renderer:
             gl.glRenderbufferStorage(gl.GL_RENDERBUFFER, kind, self.width, self.height)
             gl.glFramebufferRenderbuffer(gl.GL_FRAMEBUFFER, place, gl.GL_RENDERBUFFER, buffer)
         gl.glDrawBuffers(2, [gl.GL_COLOR_ATTACHMENT0, gl.GL_COLOR_ATTACHMENT1])
-        complete = gl.glCheckFramebufferStatus(gl.GL_FRAMEBUFFER)
-        if complete != gl.GL_FRAMEBUFFER_COMPLETE:
-            raise RuntimeError(f"{self.driver} cannot draw into two targets (status {complete})")
-        gl.glViewport(0, 0, self.width, self.height)
-        gl.glEnable(gl.GL_DEPTH_TEST)
-        gl.glEnable(gl.GL_SCISSOR_TEST)
-        gl.glDisable(gl.GL_DITHER)
-        gl.glCullFace(gl.GL_BACK)
-        gl.glFrontFace(gl.GL_CW)  # rows run down, which reverses every triangle
-        gl.glClearColor(0, 0, 0, 0)
-        gl.glPixelStorei(gl.GL_PACK_ALIGNMENT, 1)
-        gl.glPixelStorei(gl.GL_UNPACK_ALIGNMENT, 1)
-        gl.glUseProgram(self._program)
-        clip = clip_matrix(self.camera, self.width, self.height)
-        gl.glUniformMatrix4fv(self._uniform("clip"), 1, gl.GL_TRUE, clip)
-        gl.glUniform2f(self._uniform("focal"), self.camera[0, 0], self.camera[1, 1])
-        gl.glUniform2f(self._uniform("centre"), self.camera[0, 2], self.camera[1, 2])
-
-    def _close(self) -> None:
-        self._platform.delete_context()
+        status = gl.glCheckFramebufferStatus(gl.GL_FRAMEBUFFER)
+        if status != gl.GL_FRAMEBUFFER_COMPLETE:
+            raise RuntimeError(f"{self.driver} cannot draw into two targets (status {status})")
 
     def _upload_look(self, mesh: Mesh, look: np.ndarray) -> None:
         """Upload what holds for a whole clip: triangles, texture and its coordinates."""
