@@ -415,7 +415,7 @@ def sit_floor(rng: np.random.Generator) -> Controls:
     track.rest(0.4).move(0.9 * pace, right_foot=(0.13, 0.42, 0.0, 12.0, -12.0), head=(0, 0, 30))
     track.rest(0.6).move(0.8, head=(0, 0, -30), spine=(10, 0, -8)).rest(0.4)
     track.move(0.9 * pace, right_foot=(0.16, 0.0, 0.0, 12.0, 0.0), head=(0, 0, 0))
-    track.move(0.7 * pace, **free, hand=(0.1, -0.3, 0.85), turn=(0, 34, 0), spine=(34, 0, 0),
+    track.move(0.7 * pace, **free, hand=(0.12, 0.55, 0.75), turn=(0, 34, 0), spine=(34, 0, 0),
                pelvis=(0, 0.16, -0.34))  # fmt: skip
     track.move(0.7 * pace, **squat, foot=(0.16, 0.0, 0.0, 12.0, 12.0))
     track.move(1.0 * pace, pelvis=(0, 0.985, 0), turn=(0, 0, 0), spine=(2, 0, 0), hand=HANG,
