@@ -7,7 +7,7 @@ with three additions that the person pasted on top needs.
 * Corners are spread over a grid, so that area votes and not texture: a patterned shirt must not
   outvote a plain wall.
 * Of the motions that RANSAC finds one after the other, the background is the one seen in most of
-  the frame, the border counting double: people cross the middle, scenes reach the edges.
+  the frame, the border counting more: people cross the middle, scenes reach the edges.
 * A panning wide lens moves the picture's edge more than its centre. The fit has the two terms of
   that (a turning camera's first-order homography), so they do not bend the similarity.
 """
@@ -23,20 +23,21 @@ import numpy as np
 # T frames, H W pixels, N tracks
 
 GRID = (6, 8)  # rows, columns over which corners are spread
-PER_CELL = 8  # corners a cell, so at most 384 a frame (spec: up to 400)
+PER_CELL = 6  # corners a cell, so at most 288 a frame
 QUALITY = 0.01  # weakest corner, relative to its cell's strongest
 FAINT = 2e-5  # weakest corner at all (least eigenvalue of the 5 x 5 structure tensor)
 SPACING = 7  # a corner is the strongest of so many pixels across
-WINDOW = (21, 21)  # Lucas-Kanade window
+WINDOW = (17, 17)  # Lucas-Kanade window
 LEVELS = 3  # pyramid levels above the full size
-STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.002)  # OpenCV's 0.01 px adds up
+STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.003)  # OpenCV's 0.01 px adds up
 ROUND_TRIP = 1.0  # pixels by which a track may miss its start when followed back
 RANSAC_ERROR = 1.0  # pixels; at the usual 3 a slow walker and the scene are one motion
 REFIT_ERROR = 1.0  # pixels, with the wide-lens terms
 RIVALS = 3  # motions that are tried for the background
 RIVAL = 0.15  # share of the tracks that a motion must explain to be heard
-BORDER = 2.0  # weight of the frame's border
+BORDER = 3.0  # weight of the frame's border
 MEMORY = 0.75  # share of a track's belief that earlier frames hold
+LEARNING_MEMORY = 0.96  # while beliefs are only learnt
 FOREGROUND = -0.3  # belief below which a track is left out
 TRUST = 0.6  # weight of belief against what is seen now
 NEAR = 6.0  # pixels over which belief spreads
@@ -149,8 +150,9 @@ def recall(start: np.ndarray, points: np.ndarray, belief: np.ndarray) -> np.ndar
     """Return what is believed of tracks [N,2] that start near points [M,2] of earlier tracks."""
     if not len(points) or not len(start):
         return np.zeros(len(start))
-    square = ((start[:, None] - points[None]) ** 2).sum(axis=2)
-    near = np.exp(-square / (2 * NEAR**2))
+    a, b = np.float32(start), np.float32(points)
+    square = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1) - 2 * a @ b.T
+    near = np.exp(square / np.float32(-2 * NEAR**2))
     return (near @ belief) / (near.sum(axis=1) + 0.1)
 
 
@@ -196,14 +198,22 @@ class Pair:
 NOTHING = Pair(None, 0, np.zeros((0, 2)), np.zeros(0))
 
 
-def pair_motion(before: np.ndarray, after: np.ndarray, earlier: Pair = NOTHING) -> Pair:
-    """Return the background's motion between two grey frames uint8 [H,W].
+def pair_motion(
+    start: np.ndarray,
+    end: np.ndarray,
+    size: tuple[int, int],
+    earlier: Pair = NOTHING,
+    *,
+    learning: bool = False,
+) -> Pair:
+    """Return the background's motion between two frames from the tracks [N,2] between them.
 
-    `earlier` is the pair before, whose knowledge of what is background is carried on.
+    `earlier` is the neighbouring pair, whose knowledge of what is background is carried on; while
+    `learning` it is added to but not used, so that one wrong pair cannot mislead the next.
     """
-    size = (before.shape[1], before.shape[0])
-    start, end = track(before, after)
-    belief = recall(start, earlier.points, earlier.belief)
+    belief = recalled = recall(start, earlier.points, earlier.belief)
+    if learning:
+        belief = np.zeros(len(start))
     inlier = background_tracks(start, end, belief, size)
     homography, count = None, 0
     for _ in range(3):
@@ -214,7 +224,8 @@ def pair_motion(before: np.ndarray, after: np.ndarray, earlier: Pair = NOTHING) 
         inlier = np.linalg.norm(apply(homography, start) - end, axis=1) < REFIT_ERROR
         if (inlier & (belief > FOREGROUND)).sum() > 0.5 * count:
             inlier &= belief > FOREGROUND
-    belief = MEMORY * belief + (1 - MEMORY) * np.where(inlier, 1.0, -1.0)
+    memory = LEARNING_MEMORY if learning else MEMORY
+    belief = memory * recalled + (1 - memory) * np.where(inlier, 1.0, -1.0)
     return Pair(homography, int(inlier.sum()), end, belief)
 
 
@@ -244,19 +255,25 @@ def camera_motion(frames: np.ndarray) -> CameraMotion:
     centre = (np.float64([size]) - 1) / 2
     totals = [np.eye(3)]
     inliers, ratio, shift = [], [], []
+    tracks = [track(before, after) for before, after in pairwise(grey)]
+    # Forth to learn what is background, back to apply it to the start too, forth to measure.
     pair = NOTHING
-    for before, after in pairwise(grey):
-        pair = pair_motion(before, after, pair)
+    for start, end in tracks:
+        pair = pair_motion(start, end, size, pair, learning=True)
+    for start, end in reversed(tracks):
+        pair = pair_motion(end, start, size, pair)
+    for start, end in tracks:
+        pair = pair_motion(start, end, size, pair)
         known = pair.homography is not None
         inliers.append(pair.inliers if known else 0)
-        ratio.append(inliers[-1] / max(len(pair.points), 1))
+        ratio.append(inliers[-1] / max(len(start), 1))
         step = pair.homography if known else np.eye(3)
         shift.append(float(np.linalg.norm(apply(step, centre) - centre)))
         total = step @ totals[-1]
         totals.append(total / total[2, 2])
     return CameraMotion(
         homography=np.float32(totals),
-        motion=np.float32([nearest_similarity(total, size) for total in totals]),
+        motion=np.float32([np.eye(2, 3), *(nearest_similarity(m, size) for m in totals[1:])]),
         inliers=np.int32(inliers),
         inlier_ratio=np.float32(ratio),
         shift=np.float32(shift),
