@@ -85,8 +85,8 @@ def track(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray
     if not len(start):
         return start, start
     options = {"winSize": WINDOW, "maxLevel": LEVELS, "criteria": STOP}
-    end, found, _ = cv2.calcOpticalFlowPyrLK(before, after, start, None, **options)
-    back, returned, _ = cv2.calcOpticalFlowPyrLK(after, before, end, None, **options)
+    end, found, _ = cv2.calcOpticalFlowPyrLK(before, after, start, start.copy(), **options)
+    back, returned, _ = cv2.calcOpticalFlowPyrLK(after, before, end, end.copy(), **options)
     good = (found[:, 0] == 1) & (returned[:, 0] == 1)
     good &= np.linalg.norm(back - start, axis=1) < ROUND_TRIP
     return start[good], end[good]
@@ -150,7 +150,7 @@ def recall(start: np.ndarray, points: np.ndarray, belief: np.ndarray) -> np.ndar
     """Return what is believed of tracks [N,2] that start near points [M,2] of earlier tracks."""
     if not len(points) or not len(start):
         return np.zeros(len(start))
-    a, b = np.float32(start), np.float32(points)
+    a, b = np.asarray(start, np.float32), np.asarray(points, np.float32)
     square = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1) - 2 * a @ b.T
     near = np.exp(square / np.float32(-2 * NEAR**2))
     return (near @ belief) / (near.sum(axis=1) + 0.1)
@@ -162,7 +162,7 @@ def fit(start: np.ndarray, end: np.ndarray, size: tuple[int, int]) -> np.ndarray
     Six unknowns, linear about the frame's centre: x' = x + tx + a x - b y + x (p x + q y), and y'
     likewise.
     """
-    centre = (np.float64(size) - 1) / 2
+    centre = (np.asarray(size, np.float64) - 1) / 2
     scale = size[0] / 2.0  # unknowns of like size
     x, y = ((start - centre) / scale).T
     zero, one = np.zeros_like(x), np.ones_like(x)
@@ -231,7 +231,7 @@ def pair_motion(
 
 def nearest_similarity(homography: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return the similarity [2,3] closest to a homography where people stand, around the centre."""
-    centre = (np.float64(size) - 1) / 2
+    centre = (np.asarray(size, np.float64) - 1) / 2
     x, y = np.meshgrid(np.linspace(-2, 2, 9), np.linspace(-2, 2, 9))
     weight = np.exp(-(x**2 + y**2) / 2).ravel()
     points = centre + STAND * size[0] * np.stack([x.ravel(), y.ravel()], axis=1)
@@ -252,7 +252,7 @@ def camera_motion(frames: np.ndarray) -> CameraMotion:
     """
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
     size = (frames.shape[2], frames.shape[1])
-    centre = (np.float64([size]) - 1) / 2
+    centre = (np.asarray([size], np.float64) - 1) / 2
     totals = [np.eye(3)]
     inliers, ratio, shift = [], [], []
     tracks = [track(before, after) for before, after in pairwise(grey)]
@@ -264,17 +264,18 @@ def camera_motion(frames: np.ndarray) -> CameraMotion:
         pair = pair_motion(end, start, size, pair)
     for start, end in tracks:
         pair = pair_motion(start, end, size, pair)
-        known = pair.homography is not None
-        inliers.append(pair.inliers if known else 0)
+        step = np.eye(3) if pair.homography is None else pair.homography
+        inliers.append(0 if pair.homography is None else pair.inliers)
         ratio.append(inliers[-1] / max(len(start), 1))
-        step = pair.homography if known else np.eye(3)
         shift.append(float(np.linalg.norm(apply(step, centre) - centre)))
         total = step @ totals[-1]
         totals.append(total / total[2, 2])
     return CameraMotion(
-        homography=np.float32(totals),
-        motion=np.float32([np.eye(2, 3), *(nearest_similarity(m, size) for m in totals[1:])]),
-        inliers=np.int32(inliers),
-        inlier_ratio=np.float32(ratio),
-        shift=np.float32(shift),
+        homography=np.asarray(totals, np.float32),
+        motion=np.asarray(
+            [np.eye(2, 3), *(nearest_similarity(m, size) for m in totals[1:])], np.float32
+        ),
+        inliers=np.asarray(inliers, np.int32),
+        inlier_ratio=np.asarray(ratio, np.float32),
+        shift=np.asarray(shift, np.float32),
     )

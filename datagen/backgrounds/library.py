@@ -12,7 +12,7 @@ import json
 import os
 import re
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ from datagen.seeds import generator
 # T frames, H W pixels, h w coarse pixels
 
 VERSION = 1
+ARRAYS = ("jpeg", "ends", "motion", "homography", "segments")
 JPEG_QUALITY = 95  # 40 dB and more on video, a seventh of the raw bytes
 KINETICS_SEGMENT = re.compile(r"_\d{6}_\d{6}$")
 
@@ -57,6 +58,8 @@ class Background:
 
     `motion` maps pixel coordinates of frame 0 to frame t (similarities; `motion[0]` is the
     identity); `segments` are uint8 supervoxel labels 0..n-1 at 1/slic_scale of the frame.
+    `homography` float32 [T,3,3] is the estimate that `motion` approximates around the frame's
+    centre: away from it a panning wide lens is nearer to this.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Background:
     motion: np.ndarray
     segments: np.ndarray
     meta: dict
+    homography: np.ndarray | None = None
 
 
 def find_videos(videos: Path | None) -> list[VideoSource]:
@@ -153,7 +157,7 @@ def build_background(
     that can be trusted.
     """
     rejected: Counter[str] = Counter()
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     windows: list[dict] = []
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -202,7 +206,7 @@ def _analyse(
     seed: int,
     index: int,
     rejected: Counter[str],
-    seconds: Counter[str],
+    seconds: defaultdict[str, float],
 ) -> dict | None:
     """Analyse one window into the open file; return its manifest entry, or None if rejected."""
     times = [time.perf_counter()]
@@ -246,7 +250,7 @@ def _analyse(
 def _drift(motion: np.ndarray, pictures: np.ndarray) -> np.ndarray:
     """Return how far the frame's centre has moved by each frame, [T,2] pixels."""
     height, width = pictures.shape[1:3]
-    centre = np.float64([width - 1, height - 1]) / 2
+    centre = np.asarray([width - 1, height - 1], np.float64) / 2
     return motion[:, :, :2] @ centre + motion[:, :, 2] - centre
 
 
@@ -263,6 +267,7 @@ def _write_window(
         "jpeg": np.concatenate([c.ravel() for c in coded]),
         "ends": np.cumsum([c.size for c in coded]),
         "motion": motion.motion,
+        "homography": motion.homography,
         "inliers": motion.inliers,
         "inlier_ratio": motion.inlier_ratio,
         "shift": motion.shift,
@@ -279,10 +284,11 @@ def read_background(path: Path, window: int) -> Background:
     """Read one window of a library file. BadInput if the file or the window is not there."""
     try:
         with h5py.File(path, "r") as file:
-            group = file[f"window_{window:03d}"]
-            assert isinstance(group, h5py.Group)
-            data = {name: group[name][()] for name in ("jpeg", "ends", "motion", "segments")}  # pyright: ignore[reportIndexIssue]
-            meta = json.loads(str(group.attrs["meta"])) | {"group": str(file.attrs["group"])}
+            window_path = f"window_{window:03d}"
+            data = {name: np.asarray(file[f"{window_path}/{name}"]) for name in ARRAYS}
+            meta = json.loads(str(file[window_path].attrs["meta"])) | {
+                "group": str(file.attrs["group"])
+            }
             name = str(file.attrs["name"])
     except (OSError, KeyError) as error:
         raise BadInput(
@@ -290,5 +296,14 @@ def read_background(path: Path, window: int) -> Background:
             "delete the file and run the same command again"
         ) from error
     parts = np.split(data["jpeg"], data["ends"][:-1])
-    frames = np.stack([cv2.imdecode(part, cv2.IMREAD_COLOR)[..., ::-1] for part in parts])
-    return Background(name, frames, data["motion"], data["segments"], meta)
+    frames = np.stack([_decode(part) for part in parts])
+    return Background(name, frames, data["motion"], data["segments"], meta, data["homography"])
+
+
+def _decode(coded: np.ndarray) -> np.ndarray:
+    picture = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    if picture is None:
+        raise BadInput(
+            "a frame of the background library is no JPEG; delete the file and run again"
+        )
+    return np.asarray(picture[..., ::-1])

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from datagen.backgrounds.handheld import FRAME_RATE, Path, handheld_path
+from datagen.errors import BadInput
 from datagen.seeds import generator
 
 # T frames, H W pixels; world: metres, y down, the eye at the origin
@@ -114,10 +115,17 @@ class Scene:
         world = place + rays * _distance(rays, place)[:, None]
         where = _look_up(world, turn[2], self.panorama.shape[:2]).reshape(*x.shape, 2)
         where = cv2.warpAffine(
-            where, np.float64([[0.25, 0, 0], [0, 0.25, 0]]), (width, height), flags=SMOOTH
+            where,
+            np.asarray([[0.25, 0, 0], [0, 0.25, 0]], np.float64),
+            (width, height),
+            flags=SMOOTH,
         )
         picture = cv2.remap(
-            self.panorama, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
+            self.panorama,
+            where[..., 0],
+            where[..., 1],
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_WRAP,
         )
         for quad in self.quads:
             _draw(picture, quad, matrix, turn, place)
@@ -156,7 +164,7 @@ def _draw(picture: np.ndarray, quad: Quad, matrix, turn, place) -> None:
     if camera[:, 2].min() < 0.3:
         return
     seen = camera @ matrix.T
-    seen = np.float32(seen[:, :2] / seen[:, 2:])
+    seen = np.asarray(seen[:, :2] / seen[:, 2:], np.float32)
     (x0, y0), (x1, y1), (x3, y3) = seen[0], seen[1], seen[3]
     if (x1 - x0) * (y3 - y0) - (x3 - x0) * (y1 - y0) <= 0:  # its back
         return
@@ -166,7 +174,7 @@ def _draw(picture: np.ndarray, quad: Quad, matrix, turn, place) -> None:
     right, bottom = np.minimum(np.ceil(seen.max(0)).astype(int) + 2, [width, height])
     if left >= right or top >= bottom:
         return
-    seen -= np.float32([left, top])
+    seen -= np.asarray([left, top], np.float32)
     part = picture[top:bottom, left:right]
     size = (part.shape[1], part.shape[0])
 
@@ -174,7 +182,7 @@ def _draw(picture: np.ndarray, quad: Quad, matrix, turn, place) -> None:
     level = int(np.clip(np.log2(len(quad.texture[0]) / (1.5 * longest)), 0, len(quad.texture) - 1))
     texture = quad.texture[level]
     h, w = texture.shape[:2]
-    source = np.float32([[0, 0], [w, 0], [w, h], [0, h]]) - 0.5
+    source = np.asarray([[0, 0], [w, 0], [w, h], [0, h]], np.float32) - 0.5
     homography = cv2.getPerspectiveTransform(source, seen)
     colour = cv2.warpPerspective(
         texture, homography, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
@@ -195,7 +203,10 @@ def _names(folder: str, suffix: str = ".jpg") -> list[str]:
 @lru_cache(maxsize=4)
 def _picture_file(folder: str, name: str) -> np.ndarray:
     with as_file(ASSETS.joinpath(folder, f"{name}.jpg")) as path:
-        return cv2.imread(str(path), cv2.IMREAD_COLOR)[..., ::-1].copy()
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise BadInput(f"{path} is damaged; install the package again")
+    return np.asarray(picture[..., ::-1], np.uint8).copy()
 
 
 def scene_names() -> list[str]:
@@ -227,7 +238,8 @@ def _panorama(name: str) -> np.ndarray:
 def _halvings(texture: np.ndarray) -> list[np.ndarray]:
     levels = [np.clip(np.round(texture), 0, 255).astype(np.uint8)]
     while min(levels[-1].shape[:2]) >= 16:
-        levels.append(cv2.resize(levels[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+        half = cv2.resize(levels[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        levels.append(np.asarray(half, np.uint8))
     return levels
 
 
@@ -253,10 +265,10 @@ def _box(rng: np.random.Generator, heading: float, light: np.ndarray) -> list[Qu
     name = textures[rng.integers(len(textures))]
     texture = _picture_file("textures", name)
     if name.startswith("poster"):
-        width, depth, height = 1.0, 0.06, 1.0
+        depth = 0.06
         width = height = rng.uniform(0.9, 1.7)
         yaw = azimuth + np.pi + rng.uniform(-0.7, 0.7)
-        texture = cv2.copyMakeBorder(texture, *[14] * 4, cv2.BORDER_CONSTANT, value=[225] * 3)
+        texture = cv2.copyMakeBorder(texture, 14, 14, 14, 14, cv2.BORDER_CONSTANT, value=[225] * 3)
     else:
         width, depth = rng.uniform(0.3, 1.6, size=2)
         height = rng.choice([rng.uniform(0.5, 1.2), rng.uniform(1.6, 2.6)])

@@ -33,12 +33,12 @@ def time_step(frames: int, height: int, width: int, segments: int) -> int:
 
 def _canvas(motion: np.ndarray, height: int, width: int) -> tuple[np.ndarray, int, int]:
     """Return the shift [2] and size that let all stabilised frames lie on one canvas."""
-    corners = np.float32([[0, 0, 1], [width - 1, 0, 1], [0, height - 1, 1]])
+    corners = np.asarray([[0, 0, 1], [width - 1, 0, 1], [0, height - 1, 1]], np.float32)
     corners = np.vstack([corners, [[width - 1, height - 1, 1]]]).astype(np.float32)
     back = np.stack([cv2.invertAffineTransform(m) for m in motion])
     placed = np.einsum("tij,cj->tci", back, corners).reshape(-1, 2)
-    centre = np.float64([width - 1, height - 1]) / 2
-    reach = MAX_STRETCH / 2 * np.float64([width, height])
+    centre = np.asarray([width - 1, height - 1], np.float64) / 2
+    reach = MAX_STRETCH / 2 * np.asarray([width, height], np.float64)
     low = np.floor(np.maximum(placed.min(0), centre - reach))
     high = np.ceil(np.minimum(placed.max(0), centre + reach))
     return low, int(high[0] - low[0]) + 1, int(high[1] - low[1]) + 1
@@ -64,7 +64,7 @@ def supervoxels(
     small = [cv2.resize(f, (width, height), interpolation=cv2.INTER_AREA) for f in frames]
 
     # The same motion in coarse pixels, whose centres lie at scale * x + (scale - 1) / 2.
-    ratio = np.float64([full_width / width, full_height / height])
+    ratio = np.asarray([full_width / width, full_height / height], np.float64)
     offset = (ratio - 1) / 2
     linear = motion[:, :, :2] * (ratio[None, None, :] / ratio[None, :, None])
     moved = motion[:, :, :2] @ offset + motion[:, :, 2] - offset
