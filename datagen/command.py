@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import tyro
 
-from datagen.errors import BadInput
+from datagen.errors import BadInput, BadMachine
 
 Options = TypeVar("Options")
 
@@ -21,7 +21,7 @@ def run(
 ) -> int:
     """Parse `args` (default: the process's) into `options`, call, return the exit status.
 
-    Status 2 means that a file or value of the user's is at fault.
+    Status 2 means that a file or value of the user's, or the machine, is at fault.
     """
     try:
         parsed = tyro.cli(
@@ -31,7 +31,7 @@ def run(
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
         )
         return call(parsed)
-    except BadInput as error:
+    except (BadInput, BadMachine) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -31,6 +31,8 @@ class BodiesConfig:
     motions: Path | None = None
     """Folder of motion capture, searched recursively (AMASS .npz, .bvh, .asf/.amc, DeepMimic .txt).
     Default: the embedded open motions."""
+    motion_limit: int | None = None
+    """Use this many of the motions at most, drawn by their names: for a quick look."""
     stride: int = 50
     """Frames between the starts of a sequence's clips (SURREAL's first run: 50)."""
     max_clip_frames: int = 100
@@ -47,6 +49,8 @@ class BodiesConfig:
     """Its standard deviation, metres."""
 
     def __post_init__(self) -> None:
+        limit = self.motion_limit
+        require(limit is None or limit > 0, f"--motion-limit must be at least 1, got {limit}")
         require(self.stride > 0, f"--stride must be at least 1, got {self.stride}")
         require(
             self.max_clip_frames >= self.stride,
@@ -63,6 +67,8 @@ class BackgroundsConfig:
     videos: Path | None = None
     """Folder of real videos (Kinetics), searched recursively.
     Default: embedded open scenes seen by a virtual hand-held camera."""
+    video_limit: int | None = None
+    """Use this many of the videos at most, drawn by their names: for a quick look."""
     windows_per_video: int = 4
     """Windows taken from each video at most, evenly spread."""
     segments_min: int = 20
@@ -83,6 +89,8 @@ class BackgroundsConfig:
     """A frame pair that moves more pixels than this is a cut and rejects its window."""
 
     def __post_init__(self) -> None:
+        limit = self.video_limit
+        require(limit is None or limit > 0, f"--video-limit must be at least 1, got {limit}")
         require(
             self.windows_per_video > 0,
             f"--windows-per-video must be at least 1, got {self.windows_per_video}",

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datagen import command
-from datagen.cluster import threads
-from datagen.errors import BadInput
+from datagen.errors import BadInput, BadMachine
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def doctor(cfg: DoctorConfig) -> int:
     for name, check in checks:
         try:
             good, text = True, check(cfg)
-        except BadInput as error:
+        except (BadInput, BadMachine) as error:
             good, text = False, str(error)
         failed += not good
         print(f"{'ok ' if good else 'BAD'}  {name:<11} {text}")
@@ -49,10 +48,13 @@ def doctor(cfg: DoctorConfig) -> int:
 
 
 def _opengl(cfg: DoctorConfig) -> str:
-    threads.pin()
-    from datagen.bodies.render import renderer_name
+    from datagen.bodies.camera import intrinsics
+    from datagen.bodies.render import Renderer
+    from datagen.config import BodiesConfig
 
-    return f"{renderer_name()}"
+    bodies = BodiesConfig()
+    renderer = Renderer(intrinsics(bodies), bodies.width, bodies.height)
+    return f"{renderer.backend}: {renderer.driver}"
 
 
 def _body(cfg: DoctorConfig) -> str:

@@ -1,4 +1,4 @@
-"""The one error a user's input may cause."""
+"""The errors that are nobody's programming mistake: a bad input, a machine that lacks something."""
 
 
 class BadInput(ValueError):
@@ -6,4 +6,12 @@ class BadInput(ValueError):
 
     The message is one sentence that names the file or value and says what to do; doors print it
     without a traceback, tasks turn it into a line of the quarantine.
+    """
+
+
+class BadMachine(RuntimeError):
+    """This machine lacks something that every task needs.
+
+    The message is one sentence that ends with the command that mends it. No input is at fault, so
+    the run stops instead of putting them all into the quarantine.
     """

@@ -14,12 +14,12 @@ from datagen.clips.pairing import Pairing
 from datagen.cluster.backends import Backend, open_backend
 from datagen.cluster.outcome import Outcome, Task
 from datagen.config import LaunchConfig
-from datagen.errors import BadInput
+from datagen.errors import BadInput, BadMachine
 from datagen.files import sweep, whole
 from datagen.output import dataset, fingerprint
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
-from datagen.splits import in_split
+from datagen.splits import drawn, in_split
 
 Line = dict[str, Any]
 FAILED: Line = {"kind": "failed"}
@@ -108,18 +108,22 @@ class Run:
         motions, videos = find_motions(cfg.bodies.motions), find_videos(cfg.backgrounds.videos)
         subjects = in_split((motion.subject for motion in motions), split, "subjects")
         groups = in_split((video.group for video in videos), split, "videos")
+        motions = [motion for motion in motions if motion.subject in subjects]
+        videos = [video for video in videos if video.group in groups]
+        some_motions = drawn((motion.name for motion in motions), cfg.bodies.motion_limit)
+        some_videos = drawn((video.name for video in videos), cfg.backgrounds.video_limit)
 
         people, scenes = fingerprint.library_folders(fingerprint.identity(cfg))
         self.people = Library(
             layout.library / people,
             Manifest(layout.manifests / "bodies.jsonl"),
-            [motion for motion in motions if motion.subject in subjects],
+            [motion for motion in motions if motion.name in some_motions],
             lambda source, path: tasks.BodyTask(source, cfg.bodies, seed, path),
         )
         self.scenes = Library(
             layout.library / scenes,
             Manifest(layout.manifests / "backgrounds.jsonl"),
-            [video for video in videos if video.group in groups],
+            [video for video in videos if video.name in some_videos],
             lambda source, path: tasks.BackgroundTask(
                 source, cfg.backgrounds, frames=frames, seed=seed, path=path, **size
             ),
@@ -228,6 +232,8 @@ class Run:
         )
 
     def _settle(self, library: Library, outcome: Outcome) -> None:
+        if outcome.bad_machine:
+            raise BadMachine(outcome.reason)
         if outcome.line is None:
             self._quarantine("input", outcome)
         library.learn(outcome.task.name, outcome.line or FAILED)

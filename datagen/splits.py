@@ -11,6 +11,11 @@ from datagen.errors import BadInput
 HELD_OUT = 0.1  # share of the groups in val, and again in test
 
 
+def drawn(names: Iterable[str], limit: int | None) -> set[str]:
+    """Return at most `limit` of the names, evenly drawn; None for all of them."""
+    return set(_shuffled(names)[:limit])
+
+
 def in_split(groups: Iterable[str], split: Split, what: str) -> set[str]:
     """Return the groups (subjects, videos) that belong to `split`.
 
@@ -19,7 +24,7 @@ def in_split(groups: Iterable[str], split: Split, what: str) -> set[str]:
 
     Raises BadInput if the split is empty; `what` names the groups in its message.
     """
-    ordered = sorted(set(groups), key=lambda name: hashlib.sha256(name.encode()).digest())
+    ordered = _shuffled(groups)
     held = max(1, round(HELD_OUT * len(ordered))) if len(ordered) >= 3 else 0
     parts: dict[str, list[str]] = {
         "test": ordered[:held],
@@ -33,3 +38,8 @@ def in_split(groups: Iterable[str], split: Split, what: str) -> set[str]:
             f"add more or use --split all"
         )
     return set(parts[split])
+
+
+def _shuffled(names: Iterable[str]) -> list[str]:
+    """Return the names once each, in an order that only their own SHA-256 decides."""
+    return sorted(set(names), key=lambda name: hashlib.sha256(name.encode()).digest())

@@ -79,7 +79,9 @@ def _add_clip(
         return generator(seed, "body", motion.name, clip, purpose)
 
     stop = min(start + cfg.max_clip_frames, len(motion.pose))
-    gender = str(rng("gender").choice(sorted(bodies)))
+    # SURREAL has men and women; a neutral body serves only where there is no other.
+    genders = sorted(bodies.keys() - {"neutral"}) or ["neutral"]
+    gender = str(rng("gender").choice(genders))
     body = bodies[gender]
     betas = np.clip(rng("shape").standard_normal(10), -BETA_LIMIT, BETA_LIMIT).astype(np.float32)
     view = camera.draw_view(cfg, motion.trans[start:stop], rng("view"))

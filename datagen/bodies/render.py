@@ -23,6 +23,7 @@ import numpy as np
 
 from datagen.bodies.camera import FAR, NEAR, clip_matrix
 from datagen.bodies.mesh import Mesh
+from datagen.errors import BadMachine
 
 CHUNK = 50
 """Frames uploaded at a time. Also OSMesa's context is replaced that often: it leaks about 3.3 MB
@@ -289,7 +290,7 @@ def bounding_box(
 def open_platform(width: int, height: int) -> tuple[str, Any]:
     """Return (name, pyrender platform) with a current context: EGL, or else OSMesa.
 
-    PYOPENGL_PLATFORM chooses one of them; otherwise EGL is tried first. RuntimeError with the
+    PYOPENGL_PLATFORM chooses one of them; otherwise EGL is tried first. BadMachine with the
     command that mends it if neither starts.
     """
     os.environ.setdefault("LP_NUM_THREADS", "1")  # one core a worker; threads only wait here
@@ -304,7 +305,7 @@ def open_platform(width: int, height: int) -> tuple[str, Any]:
         for module in [m for m in sys.modules if m.split(".")[0] in ("OpenGL", "pyrender")]:
             del sys.modules[module]  # they were imported for the platform that failed
         del os.environ["PYOPENGL_PLATFORM"]
-    raise RuntimeError(
+    raise BadMachine(
         f"no OpenGL without a display ({'; '.join(failures)}): "
         "install Mesa's EGL (apt install libegl1 libgl1-mesa-dri) or OSMesa (libosmesa6)"
     )

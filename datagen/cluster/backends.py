@@ -91,7 +91,7 @@ class Processes:
             for future in done:
                 task, tries = flight.pop(future)
                 outcome = _result(future, task)
-                if outcome.line is None and not outcome.bad_input and tries < TRIES:
+                if outcome.worth_retrying and tries < TRIES:
                     submit(task, tries + 1)
                     continue
                 for following in islice(queue, 1):
@@ -156,7 +156,7 @@ class Ray:
                 outcome = self.ray.get(done)
             except self.errors.RayError as error:  # the worker or its node died
                 outcome = _died(task, error)
-            if outcome.line is None and not outcome.bad_input and tries < TRIES:
+            if outcome.worth_retrying and tries < TRIES:
                 submit(task, tries + 1)
                 continue
             for following in islice(queue, 1):

@@ -6,7 +6,7 @@ import traceback
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from datagen.errors import BadInput
+from datagen.errors import BadInput, BadMachine
 
 
 class Task(Protocol):
@@ -28,6 +28,12 @@ class Outcome:
     trace: str = ""
     bad_input: bool = False
     """The input is at fault: trying again cannot help."""
+    bad_machine: bool = False
+    """The machine is at fault: no task of this kind can succeed on it."""
+
+    @property
+    def worth_retrying(self) -> bool:
+        return self.line is None and not self.bad_input and not self.bad_machine
 
 
 def attempt(task: Task) -> Outcome:
@@ -40,6 +46,8 @@ def attempt(task: Task) -> Outcome:
         return Outcome(task, line=task())
     except BadInput as error:
         return Outcome(task, reason=str(error), bad_input=True)
+    except BadMachine as error:
+        return Outcome(task, reason=str(error), bad_machine=True)
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         return Outcome(task, reason=reason, trace=traceback.format_exc())

@@ -8,8 +8,7 @@ VARIABLES = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
-    "LP_NUM_THREADS": "0",  # llvmpipe, Mesa's software OpenGL: draw in the calling thread
-    "PYOPENGL_PLATFORM": os.environ.get("PYOPENGL_PLATFORM", "egl"),
+    "LP_NUM_THREADS": "1",  # llvmpipe, Mesa's software OpenGL
 }
 """Environment of a worker; read by the libraries when they are first imported."""
 

@@ -41,12 +41,12 @@ def library_folders(identity: dict[str, Any]) -> tuple[str, str]:
     """Return the names of the folders of people and of scenes.
 
     Each is named by what decides its bytes, so that data sets which differ in later stages only
-    share it and no option can mix two of them. The input folders do not enter: each file of a
-    library is made from one input, whichever others lie beside it.
+    share it and no option can mix two of them. Which inputs there are does not enter: each file of
+    a library is made from one, whichever others lie beside it.
     """
     bodies, backgrounds, output = (identity[name] for name in ("bodies", "backgrounds", "output"))
-    people = {**bodies, "motions": None, "seed": output["seed"]}
-    scenes = {**backgrounds, "videos": None, "seed": output["seed"]}
+    people = {**bodies, "motions": None, "motion_limit": None, "seed": output["seed"]}
+    scenes = {**backgrounds, "videos": None, "video_limit": None, "seed": output["seed"]}
     scenes |= {"frames": identity["clips"]["clip_length"] + 1}
     scenes |= {"width": bodies["width"], "height": bodies["height"]}
     return f"bodies-{digest(people)[:8]}", f"backgrounds-{digest(scenes)[:8]}"
