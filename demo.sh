@@ -7,15 +7,17 @@ run() {
     printf '\n\033[1m$ %s\033[0m\n' "$*"
     "$@"
 }
-few=(--motion-limit 24 --video-limit 24 --windows-per-video 3)
+few=(--motion-limit 24 --stride 100 --video-limit 24 --windows-per-video 3)
 
 run python -m datagen.launch --num-shards 6 --clips-per-shard 16 --out demo/shards "${few[@]}"
 run python -m datagen.launch --split test --num-shards 2 --clips-per-shard 8 \
     --out demo/test/shards "${few[@]}"
 run python -m datagen.verify demo/shards
 run python -m datagen.inspect demo/shards --out demo/pictures
+# A network for two minutes of a laptop; the paper's own is the default where there is a GPU.
 run python -m trainer.fit --shards demo/shards --val-shards demo/test/shards --out demo/run \
-    --steps 120 --device cpu --backbone resnet18 --image-size 112
+    --device cpu --backbone small --image-size 64 --frames 8 --batch-size 16 --lstm-width 128 \
+    --lr 2e-3 --weight-3d 600 --steps 400 --val-every 50
 run python -m trainer.evaluate --checkpoint demo/run/last.pt --shards demo/test/shards \
     --device cpu
 
