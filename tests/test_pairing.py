@@ -2,9 +2,10 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
-from datagen.clips.pairing import Pairing
+from datagen.clips.pairing import Pairing, starts_in_view
 from datagen.errors import BadInput
 from datagen.splits import in_split
 
@@ -14,7 +15,8 @@ PAIRING = Pairing(PEOPLE, SCENES, frames=32, seed=0)
 
 
 def body(*frames: int) -> dict:
-    return {"kind": "body", "clips": [{"frames": count} for count in frames]}
+    clips = [{"frames": count, "in_view": [[0, count]]} for count in frames]
+    return {"kind": "body", "clips": clips}
 
 
 def scene(windows: int) -> dict:
@@ -60,6 +62,16 @@ def test_people_and_scenes_are_drawn_independently_and_evenly() -> None:
     chosen = resolve(PAIRING, 0, 3500, people, scenes)
     counts = Counter((choice.person, choice.background) for choice in chosen)
     assert len(counts) == 35 and min(counts.values()) > 60 and max(counts.values()) < 145
+
+
+def test_a_stretch_shows_its_person_half_of_the_time() -> None:
+    clip = {"frames": 50, "in_view": [[5, 10], [20, 30]]}
+    seen = np.zeros(50)
+    seen[5:10] = seen[20:30] = 1
+    expected = [start for start in range(41) if seen[start : start + 10].mean() >= 0.5]
+    assert starts_in_view(clip, 10).tolist() == expected
+    assert len(starts_in_view({"frames": 9, "in_view": [[0, 9]]}, 10)) == 0
+    assert len(starts_in_view({"frames": 50, "in_view": []}, 10)) == 0
 
 
 def test_nothing_usable_is_said_with_the_option_that_mends_it() -> None:

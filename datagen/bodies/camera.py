@@ -70,9 +70,13 @@ def _share_in_view(cfg: BodiesConfig, view: View, trans: np.ndarray) -> float:
     pelvis = (trans - trans[0]) @ view.rotation.T + [0.0, 0.0, view.depth]
     near = pelvis[:, 2] < CLOSEST
     pelvis[near, 2] = CLOSEST
+    return float(in_view(cfg, pelvis).mean()) if not near.any() else -float(near.mean())
+
+
+def in_view(cfg: BodiesConfig, points: np.ndarray) -> np.ndarray:
+    """Return whether each of the camera-frame points [T,3] lies in the picture, bool [T]."""
     size = np.array([cfg.width, cfg.height])
-    inside = (np.abs(project(pelvis, intrinsics(cfg)) * 2 - size) <= size).all(1)
-    return float(inside.mean()) if not near.any() else -float(near.mean())
+    return np.all(np.abs(project(points, intrinsics(cfg)) * 2 - size) <= size, axis=1)
 
 
 def into_camera(

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from datagen.errors import BadInput
 from datagen.seeds import generator
 
@@ -28,6 +30,21 @@ class Choice:
     start: int
     background: str
     window: int
+
+
+def starts_in_view(clip: Line, frames: int) -> np.ndarray:
+    """Return the frames at which a stretch may start that shows its person half of the time.
+
+    Args:
+        clip: a person clip's part of its manifest line; `in_view` lists the [first, stop) stretches
+            in which the pelvis is in the picture.
+        frames: length of the stretch.
+    """
+    seen = np.zeros(clip["frames"], int)
+    for first, stop in clip["in_view"]:
+        seen[first:stop] = 1
+    total = np.concatenate([[0], np.cumsum(seen)])
+    return np.flatnonzero(2 * (total[frames:] - total[:-frames]) >= frames)
 
 
 @dataclass(frozen=True)
@@ -59,10 +76,10 @@ class Pairing:
         """Return the clip's choice; everything that `missing` names must be known by now."""
         rng = generator(self.seed, shard, clip, "choice")
         name = self._first(self.people, shard, clip, "person", person)
-        lengths = [entry["frames"] for entry in (person(name) or {})["clips"]]
-        usable = [index for index, length in enumerate(lengths) if length >= self.frames]
+        starts = [starts_in_view(entry, self.frames) for entry in (person(name) or {})["clips"]]
+        usable = [index for index, some in enumerate(starts) if len(some)]
         part = usable[rng.integers(len(usable))]
-        start = int(rng.integers(lengths[part] - self.frames + 1))
+        start = int(rng.choice(starts[part]))
         background = self._first(self.scenes, shard, clip, "scene", scene)
         window = int(rng.integers(len((scene(background) or {})["windows"])))
         return Choice(name, part, start, background, window)
@@ -89,5 +106,5 @@ class Pairing:
 
     def _usable(self, line: Line) -> bool:
         if line["kind"] == "body":
-            return any(clip["frames"] >= self.frames for clip in line["clips"])
+            return any(len(starts_in_view(clip, self.frames)) for clip in line["clips"])
         return line["kind"] == "background" and bool(line["windows"])
