@@ -35,7 +35,8 @@ fi
 echo "Installing the Python packages of constraints.txt into .venv (minutes)"
 .venv/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
 # pyrender pins PyOpenGL 3.1.0, whose OSMesa backend cannot start; pip has no override for that.
-.venv/bin/pip install -q --disable-pip-version-check --no-deps 'PyOpenGL==3.1.10'
+.venv/bin/pip install -q --disable-pip-version-check --no-deps --use-pep517 \
+    'PyOpenGL==3.1.10'
 
 opengl='import ctypes.util, sys; sys.exit(not all(map(ctypes.util.find_library, ("EGL", "GL"))))'
 mesa() { compgen -G '/usr/share/glvnd/egl_vendor.d/*.json' >/dev/null; }

@@ -24,8 +24,10 @@ def run(
     Status 2 means that a file or value of the user's, or the machine, is at fault.
     """
     try:
+        module = sys.modules["__main__"].__spec__
         parsed = tyro.cli(
             options,
+            prog=f"python -m {module.name}" if module else None,
             args=args,
             description=description,
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),

@@ -31,6 +31,9 @@ class BodiesConfig:
     motions: Path | None = None
     """Folder of motion capture, searched recursively (AMASS .npz, .bvh, .asf/.amc, DeepMimic .txt).
     Default: the embedded open motions."""
+    surreal: Path | None = None
+    """Folder of the real SURREAL (its .mp4, _info.mat, _segm.mat, searched recursively): its
+    people instead of rendered ones. Give SMPL's own --body, whose joints its labels are."""
     motion_limit: int | None = None
     """Use this many of the motions at most, drawn by their names: for a quick look."""
     stride: int = 50
@@ -49,6 +52,15 @@ class BodiesConfig:
     """Its standard deviation, metres."""
 
     def __post_init__(self) -> None:
+        require(
+            self.surreal is None or (self.width, self.height, self.focal) == (320, 240, 600),
+            "--surreal has pictures of 320x240 and focal length 600; leave --width, --height and "
+            f"--focal at that, got {self.width}, {self.height} and {self.focal}",
+        )
+        require(
+            self.surreal is None or self.motions is None,
+            "--surreal and --motions exclude each other; give one of them",
+        )
         limit = self.motion_limit
         require(limit is None or limit > 0, f"--motion-limit must be at least 1, got {limit}")
         require(self.stride > 0, f"--stride must be at least 1, got {self.stride}")

@@ -100,12 +100,14 @@ class Run:
     def __init__(self, cfg: LaunchConfig, layout: Layout) -> None:
         from datagen.backgrounds.library import find_videos
         from datagen.bodies.motion import find_motions
+        from datagen.bodies.surreal import find_surreal
 
         self.cfg, self.layout = cfg, layout
         self.quarantine = Manifest(layout.manifests / "quarantine.jsonl")
         frames, split, seed = cfg.clips.clip_length + 1, cfg.output.split, cfg.output.seed
         size = {"width": cfg.bodies.width, "height": cfg.bodies.height}
-        motions, videos = find_motions(cfg.bodies.motions), find_videos(cfg.backgrounds.videos)
+        surreal, videos = cfg.bodies.surreal, find_videos(cfg.backgrounds.videos)
+        motions = find_surreal(surreal) if surreal else find_motions(cfg.bodies.motions)
         subjects = in_split((motion.subject for motion in motions), split, "subjects")
         groups = in_split((video.group for video in videos), split, "videos")
         motions = [motion for motion in motions if motion.subject in subjects]
@@ -135,10 +137,11 @@ class Run:
     def announce(self, todo: int) -> None:
         """Print what is about to be done."""
         cfg = self.cfg
+        people = cfg.bodies.surreal or cfg.bodies.motions or "embedded"
         print(
             f"Making {todo} of {cfg.output.num_shards} shards × {cfg.output.clips_per_shard} clips "
             f"of {cfg.clips.clip_length} frames in {self.layout.shards}\n"
-            f"  people  {len(self.people.sources)} motions ({cfg.bodies.motions or 'embedded'}), "
+            f"  people  {len(self.people.sources)} motions ({people}), "
             f"{cfg.bodies.body or 'embedded open'} bodies\n"
             f"  scenes  {len(self.scenes.sources)} videos "
             f"({cfg.backgrounds.videos or 'embedded'})\n"
@@ -153,8 +156,10 @@ class Run:
         from datagen.bodies.model import load_bodies
 
         tasks.estimator(self.cfg.flow)  # refuses bad weights before anything is written
-        bodies = load_bodies(self.cfg.bodies.body)
+        bodies = load_bodies(self.cfg.bodies.body, self.cfg.bodies.joint_regressor)
         body = bodies.get("neutral") or next(iter(bodies.values()))
+        for note in body.notes:
+            print(f"  note    {note}")
         for folder in (self.layout.shards, self.people.folder, self.scenes.folder):
             folder.mkdir(parents=True, exist_ok=True)
             sweep(folder)

@@ -24,6 +24,7 @@ from datagen.seeds import generator
 if TYPE_CHECKING:
     from datagen.backgrounds.library import VideoSource
     from datagen.bodies.motion import MotionSource
+    from datagen.bodies.surreal import SurrealSource
     from datagen.flow.estimator import Estimator
 
 Line = dict[str, Any]
@@ -32,9 +33,9 @@ Seconds = defaultdict[str, float]
 
 @dataclass(frozen=True)
 class BodyTask:
-    """Render one motion sequence into the body library."""
+    """Render one motion sequence into the body library, or read one of the real SURREAL."""
 
-    source: MotionSource
+    source: MotionSource | SurrealSource
     cfg: BodiesConfig
     seed: int
     path: Path
@@ -45,8 +46,14 @@ class BodyTask:
 
     def __call__(self) -> Line:
         from datagen.bodies.library import build_person
+        from datagen.bodies.model import load_bodies
+        from datagen.bodies.surreal import SurrealSource, build_surreal
 
-        line = build_person(self.source, self.cfg, self.seed, self.path)
+        if isinstance(self.source, SurrealSource):
+            bodies = load_bodies(self.cfg.body, self.cfg.joint_regressor)
+            line = build_surreal(self.source, bodies, self.path)
+        else:
+            line = build_person(self.source, self.cfg, self.seed, self.path)
         return _with_line(self.path, line, self.source.path)
 
 

@@ -18,7 +18,10 @@ from datagen.bodies.surreal import (
     read_labels,
 )
 from datagen.errors import BadInput
+from datagen.launch import main as launch
+from datagen.output.manifest import Manifest
 from datagen.record import SMPL_JOINTS, SMPL_PARENTS
+from datagen.verify import main as verify
 
 PELVIS, NECK = SMPL_JOINTS.index("pelvis"), SMPL_JOINTS.index("neck")
 
@@ -144,6 +147,21 @@ def test_clips_become_a_library_file(clip_folder, tmp_path):
     assert person.rgb[0, 120, 140, 0] > 180 > person.rgb[0, 120, 140, 2]  # red, not blue
     assert not person.rgb[~person.mask].any() and not person.flow.any()
     assert person.joints3d.shape == (3, 38, 3)
+
+
+def test_the_launcher_takes_surreals_people(clip_folder, tmp_path, capsys):
+    out = tmp_path / "x"
+    options = "--clip-length 2 --image-size 64 --num-shards 1 --clips-per-shard 2 --video-limit 1"
+    options += (
+        f" --windows-per-video 1 --backend serial --surreal {clip_folder / 'cmu'} --out {out}"
+    )
+    assert launch(options.split()) == 0
+    (line,) = Manifest(out / "manifests" / "bodies.jsonl").lines()
+    assert line["name"] == "run0_01_01" and line["clips"][0]["in_view"]
+    assert verify([str(out)]) == 0
+    with pytest.raises(SystemExit):
+        launch([*options.split(), "--width", "640"])
+    assert "--surreal has pictures of 320x240" in capsys.readouterr().err
 
 
 def test_one_frame_keeps_its_axis(clip_folder):

@@ -70,13 +70,20 @@ def _share_in_view(cfg: BodiesConfig, view: View, trans: np.ndarray) -> float:
     pelvis = (trans - trans[0]) @ view.rotation.T + [0.0, 0.0, view.depth]
     near = pelvis[:, 2] < CLOSEST
     pelvis[near, 2] = CLOSEST
-    return float(in_view(cfg, pelvis).mean()) if not near.any() else -float(near.mean())
+    inside = in_view(pelvis, intrinsics(cfg), cfg.width, cfg.height)
+    return float(inside.mean()) if not near.any() else -float(near.mean())
 
 
-def in_view(cfg: BodiesConfig, points: np.ndarray) -> np.ndarray:
+def in_view(points: np.ndarray, k: np.ndarray, width: int, height: int) -> np.ndarray:
     """Return whether each of the camera-frame points [T,3] lies in the picture, bool [T]."""
-    size = np.array([cfg.width, cfg.height])
-    return np.all(np.abs(project(points, intrinsics(cfg)) * 2 - size) <= size, axis=1)
+    size = np.array([width, height])
+    return np.all(np.abs(project(points, k) * 2 - size) <= size, axis=1)
+
+
+def stretches(flags: np.ndarray) -> list[list[int]]:
+    """Return the runs of True in bool [T] as [first, stop) pairs."""
+    edges = np.flatnonzero(np.diff(np.pad(flags.astype(np.int8), 1)))
+    return edges.reshape(-1, 2).tolist()
 
 
 def into_camera(

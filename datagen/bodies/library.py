@@ -134,14 +134,8 @@ def _add_clip(
         "gender": gender,
         "look": look,
         "visible": int((sizes > 0).sum()),
-        "in_view": _stretches(camera.in_view(cfg, joints[:, 0])),
+        "in_view": camera.stretches(camera.in_view(joints[:, 0], k, cfg.width, cfg.height)),
     }
-
-
-def _stretches(flags: np.ndarray) -> list[list[int]]:
-    """Return the runs of True in bool [T] as [first, stop) pairs."""
-    edges = np.flatnonzero(np.diff(np.pad(flags.astype(np.int8), 1)))
-    return edges.reshape(-1, 2).tolist()
 
 
 class _Clock:

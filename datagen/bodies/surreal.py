@@ -25,6 +25,7 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 from scipy.spatial.transform import Rotation
 
+from datagen.bodies import camera
 from datagen.bodies.model import Body
 from datagen.bodies.storage import library_file, manifest_line, write_clip
 from datagen.errors import BadInput
@@ -64,6 +65,11 @@ class SurrealSource:
     subject: str
     """CMU's subject number."""
     clips: tuple[Path, ...]
+
+    @property
+    def path(self) -> str:
+        """The file that stands for the sequence: its first clip's labels."""
+        return str(self.clips[0].with_name(f"{self.clips[0].name}_info.mat"))
 
 
 @dataclass(frozen=True)
@@ -180,7 +186,9 @@ def build_surreal(source: SurrealSource, bodies: dict[str, Body], path: Path) ->
                 continue
             write_clip(file.create_group(f"clip_{len(clips):04d}"), *clip)
             labels, meta = clip[1:]
-            clips.append({"frames": len(labels["pose"]), **meta})
+            seen = camera.in_view(labels["joints3d"][:, 0], CAMERA, WIDTH, HEIGHT)
+            in_view = camera.stretches(seen)
+            clips.append({"frames": len(labels["pose"]), **meta, "in_view": in_view})
         if not clips:
             raise BadInput(f"{source.name} has no usable clip: {next(iter(rejected.values()))}")
     return {**manifest_line(path, source.name, source.subject, clips, {}), "rejected": rejected}

@@ -45,7 +45,8 @@ def library_folders(identity: dict[str, Any]) -> tuple[str, str]:
     a library is made from one, whichever others lie beside it.
     """
     bodies, backgrounds, output = (identity[name] for name in ("bodies", "backgrounds", "output"))
-    people = {**bodies, "motions": None, "motion_limit": None, "seed": output["seed"]}
+    people = {**bodies, "motions": None, "surreal": bodies["surreal"] is not None}
+    people |= {"motion_limit": None, "seed": output["seed"]}
     scenes = {**backgrounds, "videos": None, "video_limit": None, "seed": output["seed"]}
     scenes |= {"frames": identity["clips"]["clip_length"] + 1}
     scenes |= {"width": bodies["width"], "height": bodies["height"]}

@@ -35,7 +35,7 @@ class Statistics:
         self.sums["totally_occluded"] += float(clip.occluded.mean())
         self.sums["camera_px"] += float(np.linalg.norm(clip.offsets[-1]))
         self.people[f"gender {person.meta['gender']}"] += 1
-        if "skin_tone" in (look := person.meta["look"]):
+        if "skin_tone" in (look := person.meta.get("look", {})):
             self.people[f"skin tone {look['skin_tone']}"] += 1
 
     def line(self) -> dict[str, Any]:
