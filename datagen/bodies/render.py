@@ -314,8 +314,11 @@ def open_platform(width: int, height: int) -> tuple[str, Any]:
 def _start(name: str, width: int, height: int) -> Any:
     """Return pyrender's platform of that name with a current context."""
     np.infty = np.inf  # type: ignore[attr-defined]  # pyrender 0.1.45 is older than numpy 2
+    import pyglet
     from OpenGL.error import Error
 
+    # pyrender imports its window viewer, which would ask for X11's libraries.
+    pyglet.options["headless"] = True
     if name == "egl":
         from pyrender.platforms import egl
 
