@@ -143,12 +143,12 @@ class ClipsConfig:
     jitter_translation: float = 20.0
     """Crop shift, uniform ± pixels at 224 (HMMR)."""
     jitter_translation_step: float = 3.0
-    """Its change from frame to frame, uniform ± pixels at 224, within the same bounds (HMMR).
+    """Its steps from frame to frame, uniform ± pixels at 224 before smoothing (HMMR).
     0 holds the clip's first draw."""
     jitter_scale: float = 0.3
     """Crop scale, uniform ± log2 (HMMR)."""
     jitter_scale_step: float = 0.05
-    """Its change from frame to frame, uniform ± log2, within the same bounds (HMMR).
+    """Its steps from frame to frame, uniform ± log2 before smoothing (HMMR).
     0 holds the clip's first draw."""
 
     def __post_init__(self) -> None:

@@ -95,7 +95,9 @@ def jitter(maps: np.ndarray, cfg: ClipsConfig, rng: np.random.Generator) -> np.n
     """Return [T,2,3] maps shaken as a detector's boxes are (HMMR `TubePreprocessor`).
 
     One uniform draw per clip of a shift and a log2 scale, which then walk at random from frame to
-    frame within the same bounds.
+    frame within the same bounds. The walk passes the Gaussian that every box passes: raw, it would
+    move the whole crop by some 2 px a frame, which no smoothed track does, and drown the flow of
+    the limbs in that of the crop.
     """
     size = cfg.image_size
     shift, step = cfg.jitter_translation * size / 224, cfg.jitter_translation_step * size / 224
@@ -110,13 +112,14 @@ def jitter(maps: np.ndarray, cfg: ClipsConfig, rng: np.random.Generator) -> np.n
 def walk(frames: int, axes: int, bound: float, step: float, rng: np.random.Generator) -> np.ndarray:
     """Return [frames, axes] random walks that start anywhere in ±bound and never leave it.
 
-    Steps are uniform in ±step; a walk is folded back at its bounds.
+    Steps are uniform in ±step; the walk is smoothed in time and folded back at its bounds.
     """
     start = rng.uniform(-bound, bound, axes)
     steps = rng.uniform(-step, step, (frames - 1, axes))
     if bound == 0:
         return np.zeros((frames, axes))
     path = np.concatenate([start[None], start + np.cumsum(steps, axis=0)])
+    path = gaussian_filter1d(path, GAUSSIAN_FRAMES, axis=0, mode="nearest")
     return bound - np.abs((path + bound) % (4 * bound) - 2 * bound)
 
 
