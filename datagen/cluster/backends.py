@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -73,30 +74,54 @@ class Processes:
         self.pool.shutdown(cancel_futures=True)
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
-        def submit(task: Task, tries: int) -> None:
-            flight[self.pool.submit(attempt, task)] = (task, tries)
-
-        queue = iter(tasks)
+        queue = ((task, 1) for task in tasks)
+        again: deque[tuple[Task, int]] = deque()
         flight: dict[Future[Outcome], tuple[Task, int]] = {}
-        for task in islice(queue, self.workers):
-            submit(task, 1)
-        while flight:
+        while True:
+            while len(flight) < self.workers:
+                item = again.popleft() if again else next(queue, None)
+                if item is None:
+                    break
+                flight[self._submit(item[0])] = item
+            if not flight:
+                return
             done, _ = wait(flight, return_when=FIRST_COMPLETED)
-            broken = any(isinstance(future.exception(), BrokenProcessPool) for future in done)
-            if broken:  # a dead worker takes the pool and all that is in flight with it
+            if any(map(_broken, done)):  # a dead worker takes the pool and all in flight with it
                 wait(flight)
                 done = set(flight)
-                self.pool.shutdown()
-                self.pool = self._pool()
+                self._renew()
             for future in done:
                 task, tries = flight.pop(future)
-                outcome = _result(future, task)
-                if outcome.worth_retrying and tries < TRIES:
-                    submit(task, tries + 1)
-                    continue
-                for following in islice(queue, 1):
-                    submit(following, 1)
-                yield outcome
+                if _broken(future):
+                    yield self._alone(task)
+                elif (outcome := future.result()).worth_retrying and tries < TRIES:
+                    again.append((task, tries + 1))
+                else:
+                    yield outcome
+
+    def _alone(self, task: Task) -> Outcome:
+        """Run a task that was in flight when a worker died; alone, so that none is blamed for
+        another's death."""
+        for _ in range(TRIES):
+            future = self._submit(task)
+            if _broken(future):
+                self._renew()
+            outcome = _result(future, task)
+            if not outcome.worth_retrying:
+                break
+        return outcome
+
+    def _submit(self, task: Task) -> Future[Outcome]:
+        try:
+            return self.pool.submit(attempt, task)
+        except BrokenProcessPool as error:
+            future: Future[Outcome] = Future()
+            future.set_exception(error)
+            return future
+
+    def _renew(self) -> None:
+        self.pool.shutdown()
+        self.pool = self._pool()
 
     def _pool(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
@@ -167,6 +192,11 @@ class Ray:
 def _in_worker(task: Task) -> Outcome:
     threads.pin()
     return attempt(task)
+
+
+def _broken(future: Future[Outcome]) -> bool:
+    """Return whether the finished (or awaited) task's pool has lost a worker."""
+    return isinstance(future.exception(), BrokenProcessPool)
 
 
 def _result(future: Future[Outcome], task: Task) -> Outcome:
