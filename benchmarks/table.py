@@ -28,11 +28,16 @@ def run(name: str) -> dict[str, Any]:
 
 def row(name: str, result: dict[str, Any]) -> str:
     """Return a benchmark's line of the table."""
-    ours, baseline = (f"{result[key]:.3g}" for key in ("ours", "baseline"))
+    ours, baseline = (_short(result[key]) for key in ("ours", "baseline"))
     return (
         f"| {result['name']} | {ours} | {baseline} | {result['unit']} "
         f"| {result['ratio']:.2f}× | `python -m benchmarks.{name}` |\n"
     )
+
+
+def _short(value: float) -> str:
+    """Return three significant digits, or whole numbers."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def refresh(text: str, rows: dict[str, str]) -> str:
