@@ -33,7 +33,8 @@ if [ ! -x .venv/bin/pip ]; then
     }
 fi
 echo "Installing the Python packages of constraints.txt into .venv (minutes)"
-.venv/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+.venv/bin/pip install -q --disable-pip-version-check --use-pep517 \
+    -c constraints.txt -e '.[dev]'
 # pyrender pins PyOpenGL 3.1.0, whose OSMesa backend cannot start; pip has no override for that.
 .venv/bin/pip install -q --disable-pip-version-check --no-deps --use-pep517 \
     'PyOpenGL==3.1.10'

@@ -23,6 +23,7 @@ from datagen.splits import drawn, in_split
 
 Line = dict[str, Any]
 FAILED: Line = {"kind": "failed"}
+FEW = 20  # sources tried before --max-bad is a share of those tried
 
 
 def launch(cfg: LaunchConfig) -> int:
@@ -65,6 +66,8 @@ class Library:
         self.sources = {source.name: source for source in sources}
         self._make = make
         self._known: dict[str, Line] = {}
+        self.reason = ""
+        """Why the last failure failed."""
         self._listed = {line["name"] for line in manifest.lines()}
 
     def known(self, name: str) -> Line | None:
@@ -86,6 +89,9 @@ class Library:
     def task(self, name: str) -> Task:
         """Return the task that makes the file of source `name`."""
         return self._make(self.sources[name], self._path(name))
+
+    def tried(self) -> int:
+        return len(self._known)
 
     def failures(self) -> int:
         return sum(line is FAILED for line in self._known.values())
@@ -240,6 +246,7 @@ class Run:
         if outcome.bad_machine:
             raise BadMachine(outcome.reason)
         if outcome.line is None:
+            library.reason = outcome.reason
             self._quarantine("input", outcome)
         library.learn(outcome.task.name, outcome.line or FAILED)
 
@@ -255,11 +262,13 @@ class Run:
         )
 
     def _stop_if_bad(self, library: Library, what: str) -> None:
-        bad, share = library.failures(), self.cfg.cluster.max_bad
-        if bad > share * len(library.sources):
+        bad, tried = library.failures(), library.tried()
+        share = self.cfg.cluster.max_bad
+        # A few bad ones at the start of a large collection say nothing of the rest.
+        if bad > share * max(tried, min(len(library.sources), FEW)):
             raise BadInput(
-                f"{bad} of {len(library.sources)} {what} are bad, more than --max-bad {share}: "
-                f"see {self.quarantine.path}"
+                f"{bad} of {tried} {what} are bad, more than --max-bad {share}; the last: "
+                f"{library.reason} ({self.quarantine.path} names all)"
             )
 
     def _describe(self) -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -128,6 +129,41 @@ def test_a_missing_input_is_one_sentence(tmp_path: Path, options, words: str, ca
     error = capsys.readouterr().err
     assert words in error and "Traceback" not in error and error.count("\n") == 1
     assert not list(tmp_path.rglob("*.tar"))
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "words"),
+    [
+        ("short.avi", "--videos", "short.avi has 3 frames"),
+        ("broken.mp4", "--videos", "broken.mp4 cannot be read"),
+        ("empty.npz", "--motions", "empty.npz: not readable"),
+    ],
+)
+def test_nothing_usable_is_one_sentence_and_can_be_mended(
+    tmp_path: Path, name: str, option: str, words: str, capsys
+) -> None:
+    folder = tmp_path / "inputs"
+    folder.mkdir()
+    if name == "short.avi":
+        video = cv2.VideoWriter(str(folder / name), cv2.VideoWriter.fourcc(*"MJPG"), 30, (320, 240))
+        for _ in range(3):
+            video.write(np.zeros((240, 320, 3), np.uint8))
+        video.release()
+    else:
+        (folder / name).write_bytes(b"not what it says")
+    assert run(tmp_path / "x", option, str(folder)) == 2
+    error = capsys.readouterr().err
+    assert words in error and "Traceback" not in error and error.count("error: ") == 1
+    assert not list(tmp_path.rglob("*.tar"))
+    assert run(tmp_path / "x", "--num-shards", "1", "--clips-per-shard", "1") == 0
+
+
+def test_a_body_of_another_layout_is_named(tmp_path: Path, capsys) -> None:
+    np.savez(tmp_path / "body.npz", v_template=np.zeros((4, 3)))
+    assert run(tmp_path / "x", "--body", str(tmp_path / "body.npz")) == 2
+    error = capsys.readouterr().err
+    assert "body.npz" in error and error.count("\n") == 1
+    assert not (tmp_path / "x").exists()
 
 
 def test_zero_shards_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

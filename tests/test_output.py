@@ -84,6 +84,8 @@ def test_guard_names_the_options_that_differ(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     dataset.guard(layout, cfg)
     dataset.write(layout, dataset.describe(cfg, "dis", 4, 0))
+    dataset.guard(layout, replace(cfg, clips=ClipsConfig(occluders=False)))  # no shard yet
+    layout.shard(0).touch()
     dataset.guard(layout, replace(cfg, output=replace(cfg.output, num_shards=5)))
     with pytest.raises(BadInput, match=r"clips\.occluders: True → False"):
         dataset.guard(layout, replace(cfg, clips=ClipsConfig(occluders=False)))

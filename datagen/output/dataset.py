@@ -57,13 +57,13 @@ def read(layout: Layout) -> dict[str, Any]:
 
 def guard(layout: Layout, cfg: LaunchConfig) -> None:
     """Raise BadInput if the output folder holds shards of another configuration."""
-    if not layout.dataset.exists():
-        if layout.found():
-            raise BadInput(
-                f"{layout.shards} holds shards but no dataset.json, so they cannot be continued; "
-                f"choose another --out or empty it"
-            )
+    if not layout.found():
         return
+    if not layout.dataset.exists():
+        raise BadInput(
+            f"{layout.shards} holds shards but no dataset.json, so they cannot be continued; "
+            f"choose another --out or empty it"
+        )
     lines = fingerprint.differences(read(layout)["config"], fingerprint.identity(cfg))
     if lines:
         raise BadInput(
