@@ -129,6 +129,32 @@ def test_forward_is_smpls_equation(bodies, clip):
         )
 
 
+def test_forward_is_smplxs_own_from_the_file(clip):
+    """smplx.SMPL, given the file itself and knowing nothing of our loader."""
+    import smplx
+    import torch
+    from smplx.utils import Struct
+
+    import datagen
+
+    pose, betas, trans = (torch.as_tensor(part) for part in clip)
+    for gender, body in load_bodies(None).items():
+        file = Path(datagen.__file__).parent / "assets" / "bodies" / f"{gender}.npz"
+        with np.load(file) as arrays:
+            data = Struct(**{name: arrays[name] for name in arrays.files})
+        theirs = smplx.SMPL("", data_struct=data, batch_size=len(pose))
+        with torch.no_grad():
+            output = theirs(
+                betas=betas.expand(len(pose), -1),
+                global_orient=pose[:, :3],
+                body_pose=pose[:, 3:],
+                transl=trans,
+            )
+        vertices, joints = body.forward(*clip)
+        np.testing.assert_allclose(vertices, output.vertices, atol=1e-4)
+        np.testing.assert_allclose(joints[:, :24], output.joints[:, :24], atol=1e-4)
+
+
 def test_clip_length_does_not_matter(bodies, clip):
     pose, betas, trans = clip
     whole, _ = bodies["female"].forward(np.tile(pose, (6, 1)), betas, np.tile(trans, (6, 1)))
