@@ -218,6 +218,10 @@ class OutputConfig:
     out: Path = Path("shards")
     """Folder of the shards. If it is called `shards`, manifests/ and library/ lie beside it,
     otherwise inside it."""
+    library: Path | None = None
+    """Folder of people and scenes to take from and add to, such as another data set's `library`:
+    what only the later stages of two data sets tell apart is then made once for both.
+    Default: `library`, beside or inside --out."""
     rgb: bool = True
     """Store the frames as one JPEG strip a clip; flow and keypoint training do not need them."""
     split: Split = "train"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,12 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=1) + "\n")
 
 
-def sweep(folder: Path) -> None:
-    """Remove what killed writers left in `folder`."""
+def sweep(folder: Path, age: float = 0) -> None:
+    """Remove what killed writers left in `folder`, and have not touched for `age` seconds."""
     for leftover in folder.glob(".*.tmp"):
-        leftover.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # its writer has finished or swept it
+            if time.time() - leftover.stat().st_mtime >= age:
+                leftover.unlink()
 
 
 def sha256(path: Path) -> str:

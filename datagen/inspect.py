@@ -41,6 +41,8 @@ class InspectConfig:
 
     shards: tyro.conf.Positional[Path]
     """Folder of shards, with its library still there."""
+    library: Path | None = None
+    """The library they were made from, if it is not their own (datagen.launch --library)."""
     out: Path = Path("pictures")
     """Folder for the pictures."""
     clips: int = 12
@@ -78,7 +80,10 @@ def samples(layout: Layout, count: int) -> Iterator[Sample]:
     config = ClipsConfig(**content["config"]["clips"])
     folders = [layout.library / name for name in fingerprint.library_folders(content["config"])]
     if missing := [str(folder) for folder in folders if not folder.is_dir()]:
-        raise BadInput(f"the library {', '.join(missing)} is gone; make the shards again")
+        raise BadInput(
+            f"the library {', '.join(missing)} is gone; give it with --library, "
+            "or make the shards again"
+        )
     total = len(shards) * content["clips_per_shard"]
     picked = np.unique(np.linspace(0, total - 1, count).astype(int))
     for index in picked:
@@ -154,7 +159,8 @@ def inspect(cfg: InspectConfig) -> int:
     """Write the sheets and print where they lie."""
     from datagen.clips import sheet
 
-    some = list(samples(Layout(cfg.shards.expanduser().resolve()), cfg.clips))
+    layout = Layout(cfg.shards.expanduser().resolve(), cfg.library)
+    some = list(samples(layout, cfg.clips))
     _save(cfg.out / "sources.png", sources_sheet(some))
     print(cfg.out / "sources.png")
     for sample in some:

@@ -29,7 +29,7 @@ FEW = 20  # sources tried before --max-bad is a share of those tried
 def launch(cfg: LaunchConfig) -> int:
     """Make what is missing of the data set; return 0 if every shard stands at the end."""
     cfg = _absolute(cfg)
-    layout = Layout(cfg.output.out)
+    layout = Layout(cfg.output.out, cfg.output.library)
     dataset.guard(layout, cfg)
     wanted = range(cfg.output.num_shards)
     todo = [index for index in wanted if index not in standing(layout)]
@@ -168,7 +168,9 @@ class Run:
             print(f"  note    {note}")
         for folder in (self.layout.shards, self.people.folder, self.scenes.folder):
             folder.mkdir(parents=True, exist_ok=True)
-            sweep(folder)
+            # In a shared library another run may be writing just now.
+            shared = self.layout.shared is not None and folder != self.layout.shards
+            sweep(folder, age=3600 if shared else 0)
         with whole(self.layout.body) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, **body.reduced())  # pyright: ignore[reportArgumentType]
         self._describe()

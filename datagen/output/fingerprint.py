@@ -12,7 +12,8 @@ from datagen import record
 from datagen.config import LaunchConfig
 from datagen.files import sha256
 
-NOT_BYTES = ("num_shards", "out")  # options of the output stage that change no shard's bytes
+NOT_BYTES = ("num_shards", "out", "library")
+"""Options of the output stage that change no shard's bytes."""
 
 
 def identity(cfg: LaunchConfig) -> dict[str, Any]:

@@ -17,6 +17,8 @@ class Layout:
     """
 
     shards: Path
+    shared: Path | None = None
+    """A library elsewhere that the data set shares with others."""
 
     @property
     def root(self) -> Path:
@@ -28,7 +30,7 @@ class Layout:
 
     @property
     def library(self) -> Path:
-        return self.root / "library"
+        return self.shared or self.root / "library"
 
     @property
     def dataset(self) -> Path:
