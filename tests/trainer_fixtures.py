@@ -166,9 +166,11 @@ def toy_clip(
         "betas": betas,
         "trans": trans,
         "occluded": occluded,
-        "crop": np.zeros((frames, 2, 3), np.float32),
+        "crop": np.tile(np.eye(2, 3, dtype=np.float32), (frames, 1, 1)),
         "offsets": np.zeros((frames, 2), np.float32),
-        "camera": np.eye(3, dtype=np.float32),
+        "camera": np.array(
+            [[focal, 0, (size - 1) / 2], [0, focal, (size - 1) / 2], [0, 0, 1]], np.float32
+        ),
     }
 
 

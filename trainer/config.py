@@ -184,7 +184,7 @@ class EvaluateConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictConfig:
-    """Write what a checkpoint sees in a folder of shards: one .npz a clip."""
+    """Write what a checkpoint sees in a folder of shards: one .npz a clip or filmed track."""
 
     checkpoint: Path
     """A checkpoint of trainer.fit (last.pt or best.pt)."""

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from trainer.errors import BadInput
 from trainer.inputs import Batch
-from trainer.shards import Damaged, DataSet, Record, decode, members_of, read_shard
+from trainer.shards import WHOLE, Damaged, DataSet, Record, decode, members_of, read_shard
 
 TARGETS = frozenset({"joints2d", "joints3d", "visibility"})
 """Labels that the losses and the metrics need."""
@@ -140,9 +140,9 @@ def walk(
 
 
 def cut(arrays: dict[str, np.ndarray], start: int, frames: int) -> dict[str, np.ndarray]:
-    """Return the sub-clip of some frames from start; betas belong to the whole clip."""
+    """Return the sub-clip of some frames from start."""
     return {
-        name: value if name == "betas" else value[start : start + frames]
+        name: value if name in WHOLE else value[start : start + frames]
         for name, value in arrays.items()
     }
 

@@ -2,9 +2,21 @@
 
 python -m trainer.predict --checkpoint runs/x/last.pt --shards shards/ --out predictions/
 
-One `<clip>.npz` a clip, L frames: joints [L,J,3] in metres about the root (camera axes), and from
-Motion HMR pose [L,72] (SMPL axis-angle, root → camera), betas [L,10], camera [L,3] (s, tx, ty of
-x = s·(X + t) in crop units), joints2d [L,J,2] in crop pixels.
+One .npz a clip; the pieces of a filmed track are joined into one `<person>.npz` of the whole track.
+From Motion HMR, L frames, the first five as AMASS has them, which Blender's SMPL add-ons and
+datagen.launch --motions read:
+
+    poses [L,156]      SMPL+H axis-angle, fingers straight; the root → a world with z up
+    trans [L,3]        metres; x and y of the picture, depth by the size that the camera says
+    betas [10], gender, mocap_framerate
+    pose [L,72], shapes [L,10]      as the network said them: root → camera, x right, y down
+    camera [L,3]       s, tx, ty of x = s·(X + t) in crop units ([-1, 1] across the crop)
+    joints [L,J,3]     metres about the body's origin, camera axes
+    joints2d [L,J,2]   their reprojection, crop pixels; keypoints [L,K,3] what the network was given
+    crop [L,2,3]       source pixels → crop pixels; source [L] number of the frame in its video
+    record, place [L]  where each frame lies in the shards; occluded [L]; image_size, size, names
+
+A lifter has joints alone and none of the body's arrays.
 """
 
 from __future__ import annotations
@@ -15,18 +27,21 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from trainer import rotations
 from trainer.config import PredictConfig
 from trainer.data import wanted_arrays
 from trainer.errors import run_door
 from trainer.machine import find_device, native_precision
 from trainer.restore import input_spec, load_model
 from trainer.shards import open_dataset
-from trainer.windows import Judged, predict_clips
+from trainer.tracks import tracks
+from trainer.windows import predict_clips
+
+GEOMETRY = frozenset({"crop", "camera", "source", "joints2d"})
+"""What a prediction needs of a record to find the picture again."""
 
 
 def predict(cfg: PredictConfig) -> int:
-    """Write a file a clip; return how many."""
+    """Write a file a clip, or a track of footage; return how many."""
     device = find_device(cfg.device)
     dataset = open_dataset(cfg.shards)
     model, spec, _ = load_model(cfg.checkpoint, device, raw_weights=cfg.raw_weights)
@@ -35,7 +50,7 @@ def predict(cfg: PredictConfig) -> int:
         model,
         dataset,
         input_spec(spec, dataset, cfg.checkpoint),
-        wanted_arrays(spec.inputs, targets=False),
+        wanted_arrays(spec.inputs, targets=False) | GEOMETRY,
         frames=frames,
         stride=cfg.stride or max(1, frames // 2),
         batch_size=cfg.batch_size,
@@ -47,21 +62,16 @@ def predict(cfg: PredictConfig) -> int:
     cfg.out.mkdir(parents=True, exist_ok=True)
     total = min(dataset.clips, cfg.max_clips or dataset.clips)
     count = 0
-    for clip in tqdm(clips, total=total, unit="clip", mininterval=1.0):
-        write(cfg.out / f"{clip.record.key}.npz", clip, dataset.image_size)
+    for name, arrays in tracks(tqdm(clips, total=total, unit="clip", mininterval=1.0), dataset):
+        write(cfg.out / f"{name}.npz", arrays)
         count += 1
-    print(f"written  {count} clips to {cfg.out}")
+    print(f"written  {count} predictions to {cfg.out}")
+    print(f"next     python -m datagen.overlay --predictions {cfg.out} --shards {cfg.shards}")
     return count
 
 
-def write(path: Path, clip: Judged, size: int) -> None:
-    """Write one clip's prediction, whole or not at all."""
-    said = clip.prediction
-    arrays = {name: value.numpy() for name, value in said.items() if name != "rotations"}
-    if "rotations" in said:
-        arrays["pose"] = rotations.axis_angle_from_matrix(said["rotations"]).flatten(1).numpy()
-    if "joints2d" in said:
-        arrays["joints2d"] = ((said["joints2d"] + 1) * size - 1).numpy() / 2
+def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write one prediction, whole or not at all."""
     temporary = path.with_name(f".{path.name}.tmp")
     with open(temporary, "wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]

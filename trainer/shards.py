@@ -31,6 +31,8 @@ LABELS = "labels.npz"
 FLOW = "flow.npy"
 RGB = "rgb.jpg"
 META = "meta.json"
+WHOLE = ("betas", "camera")
+"""Arrays that belong to a whole clip; all others have a row a frame."""
 
 
 class Damaged(Exception):
@@ -228,10 +230,11 @@ def decode(record: Record, arrays: frozenset[str], dataset: DataSet) -> dict[str
     """Return the wanted arrays of a loaded record; only members that hold them are touched.
 
     `flow` float16 [T,2,h,w], `rgb` uint8 [T,3,S,S], and labels by name. `valid` is all ones where
-    a record has none. Damaged if a member does not hold what it should.
+    a record has none, `source` counts up. Damaged if a member does not hold what it should.
     """
     try:
-        out = npz_arrays(record.members[LABELS], arrays - {"flow", "rgb"}, optional={"valid"})
+        labels = arrays - {"flow", "rgb"}
+        out = npz_arrays(record.members[LABELS], labels, optional={"valid", "source"})
         if "flow" in arrays:
             out["flow"] = npy_array(record.members[FLOW])
         if "rgb" in arrays:
@@ -241,8 +244,10 @@ def decode(record: Record, arrays: frozenset[str], dataset: DataSet) -> dict[str
     frames = len(out["occluded"])
     if "valid" in arrays and "valid" not in out:
         out["valid"] = np.ones(frames, np.uint8)
+    if "source" in arrays and "source" not in out:
+        out["source"] = np.arange(frames, dtype=np.int32)
     for name, value in out.items():
-        if name != "betas" and len(value) != frames:
+        if name not in WHOLE and len(value) != frames:
             raise Damaged(
                 f"{record.shard}: clip {record.key} has {len(value)} frames of {name}, not {frames}"
             )
