@@ -22,7 +22,8 @@ from skimage.segmentation import find_boundaries, slic
 from datagen.backgrounds import scenes, video
 from datagen.backgrounds.camera_motion import camera_motion
 from datagen.backgrounds.cuts import spoiled
-from datagen.backgrounds.library import find_videos, window_starts
+from datagen.backgrounds.library import window_starts
+from datagen.backgrounds.sources import find_videos
 from datagen.backgrounds.supervoxels import supervoxels
 
 FRAMES, WIDTH, HEIGHT, SEGMENTS = 32, 320, 240, 40

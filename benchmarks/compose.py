@@ -23,7 +23,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import cv2
 import numpy as np
 
-from datagen.backgrounds.library import build_background, find_videos, read_background
+from datagen.backgrounds.library import build_background, read_background
+from datagen.backgrounds.sources import find_videos
 from datagen.bodies.library import build_person, read_person
 from datagen.bodies.motion import find_motions
 from datagen.clips import compose as room

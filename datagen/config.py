@@ -79,6 +79,10 @@ class BackgroundsConfig:
     videos: Path | None = None
     """Folder of real videos (Kinetics), searched recursively.
     Default: embedded open scenes seen by a virtual hand-held camera."""
+    videos_csv: Path | None = None
+    """Kinetics list (youtube_id, time_start, time_end; further columns are ignored): only its
+    clips below --videos are used, files called <youtube_id>_<start>_<end> with six digits a time.
+    --split divides them by their YouTube video; the list's own `split` is that of its file."""
     video_limit: int | None = None
     """Use this many of the videos at most, drawn by their names: for a quick look."""
     windows_per_video: int = 4
@@ -101,6 +105,10 @@ class BackgroundsConfig:
     """A frame pair that moves more pixels than this is a cut and rejects its window."""
 
     def __post_init__(self) -> None:
+        require(
+            self.videos_csv is None or self.videos is not None,
+            "--videos-csv lists clips below a folder; give that folder with --videos",
+        )
         limit = self.video_limit
         require(limit is None or limit > 0, f"--video-limit must be at least 1, got {limit}")
         require(

@@ -104,7 +104,7 @@ class Run:
     """One call of the launcher: the driver's state, none of which reaches a shard's bytes."""
 
     def __init__(self, cfg: LaunchConfig, layout: Layout) -> None:
-        from datagen.backgrounds.library import find_videos
+        from datagen.backgrounds.sources import absent, find_videos
         from datagen.bodies.motion import find_motions
         from datagen.bodies.surreal import find_surreal
 
@@ -112,7 +112,9 @@ class Run:
         self.quarantine = Manifest(layout.manifests / "quarantine.jsonl")
         frames, split, seed = cfg.clips.clip_length + 1, cfg.output.split, cfg.output.seed
         size = {"width": cfg.bodies.width, "height": cfg.bodies.height}
-        surreal, videos = cfg.bodies.surreal, find_videos(cfg.backgrounds.videos)
+        surreal, listed = cfg.bodies.surreal, cfg.backgrounds.videos_csv
+        videos = find_videos(cfg.backgrounds.videos, listed)
+        self.absent = absent(videos, listed) if listed else []
         motions = find_surreal(surreal) if surreal else find_motions(cfg.bodies.motions)
         subjects = in_split((motion.subject for motion in motions), split, "subjects")
         groups = in_split((video.group for video in videos), split, "videos")
@@ -154,6 +156,11 @@ class Run:
             f"  flow    {cfg.flow.flow}, split {cfg.output.split}, seed {cfg.output.seed}, "
             f"on {cfg.cluster.backend}"
         )
+        if self.absent:
+            print(
+                f"  note    {len(self.absent)} clips of {cfg.backgrounds.videos_csv} are not "
+                f"there: {', '.join(self.absent[:3])}…"
+            )
 
     def prepare(self) -> None:
         """Write what the trainer needs beside the shards, and remove what a killed run left."""

@@ -22,7 +22,7 @@ from datagen.files import sha256, write_json
 from datagen.seeds import generator
 
 if TYPE_CHECKING:
-    from datagen.backgrounds.library import VideoSource
+    from datagen.backgrounds.sources import VideoSource
     from datagen.bodies.motion import MotionSource
     from datagen.bodies.surreal import SurrealSource
     from datagen.flow.estimator import Estimator

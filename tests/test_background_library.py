@@ -8,12 +8,11 @@ import pytest
 from test_camera_motion import film, picture, similarities
 
 from datagen.backgrounds.library import (
-    VideoSource,
     build_background,
-    find_videos,
     read_background,
     window_starts,
 )
+from datagen.backgrounds.sources import VideoSource, find_videos
 from datagen.config import BackgroundsConfig
 from datagen.errors import BadInput
 
@@ -103,3 +102,27 @@ def test_bad_input(tmp_path, moving):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["broken.mp4", "still.avi"]
     with pytest.raises(BadInput, match="window 7"):
         read_background(broken, 7)
+
+
+def test_each_rejected_window_has_its_reason(tmp_path):
+    """One good window, then a black one, a cut, a frozen one and one of plain grey noise."""
+    rng = np.random.default_rng(3)
+    good = film(picture(rng, 400, 480), similarities(9, pan=(1.0, 0.5)))
+    other = film(picture(rng, 400, 480, 6.0), similarities(9, pan=(1.0, 0.5)))
+    cut = np.concatenate([good[:5], 255 - other[5:]])
+    black = np.zeros_like(good)
+    frozen = np.repeat(good[:1], 9, axis=0)
+    grain = rng.integers(118, 138, good.shape, np.uint8)
+    path = tmp_path / "mixed.avi"
+    write_video(path, np.concatenate([good, black, cut, frozen, grain]))
+    line = build_background(
+        VideoSource("mixed", str(path)),
+        BackgroundsConfig(windows_per_video=5),
+        **SIZE,
+        path=tmp_path / "m.h5",
+    )
+    assert [window["start"] for window in line["windows"]] == [0]
+    reasons = [(window["start"], window["reason"]) for window in line["rejected_windows"]]
+    assert reasons[:3] == [(9, "black"), (18, "cut"), (27, "frozen")]
+    assert reasons[3][0] == 36 and reasons[3][1] in ("untracked", "textureless")
+    assert line["rejected"] == {"black": 1, "cut": 1, "frozen": 1, reasons[3][1]: 1}

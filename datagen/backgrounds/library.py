@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ import numpy as np
 from datagen.backgrounds import scenes, video
 from datagen.backgrounds.camera_motion import CameraMotion, camera_motion
 from datagen.backgrounds.cuts import spoiled
+from datagen.backgrounds.sources import VideoSource
 from datagen.backgrounds.supervoxels import supervoxels
 from datagen.config import BackgroundsConfig
 from datagen.errors import BadInput
@@ -34,22 +34,6 @@ from datagen.seeds import generator
 VERSION = 1
 ARRAYS = ("jpeg", "ends", "motion", "homography", "segments")
 JPEG_QUALITY = 95  # 40 dB and more on video, a seventh of the raw bytes
-KINETICS_SEGMENT = re.compile(r"_\d{6}_\d{6}$")
-
-
-@dataclass(frozen=True)
-class VideoSource:
-    """A video file, or the embedded scene of that name where `path` is None."""
-
-    name: str
-    path: str | None
-
-    @property
-    def group(self) -> str:
-        """What splits must not divide: a scene's panorama, a YouTube video, else the file."""
-        if self.path is None:
-            return scenes.panorama_of(self.name)
-        return KINETICS_SEGMENT.sub("", self.name)
 
 
 @dataclass(frozen=True)
@@ -68,32 +52,6 @@ class Background:
     segments: np.ndarray
     meta: dict
     homography: np.ndarray | None = None
-
-
-def find_videos(videos: Path | None) -> list[VideoSource]:
-    """Return all videos below a folder, or the embedded scenes, sorted by their unique names.
-
-    A name is the path below the folder without its suffix, / written as two underscores.
-    BadInput if the folder is missing or holds no video.
-    """
-    if videos is None:
-        return [VideoSource(name, None) for name in scenes.scene_names()]
-    if not videos.is_dir():
-        raise BadInput(f"--videos {videos} is not a folder; give a folder of video files")
-    files = sorted(p for p in videos.rglob("*") if p.suffix.lower() in video.SUFFIXES)
-    if not files:
-        known = " ".join(sorted(video.SUFFIXES))
-        raise BadInput(f"--videos {videos} holds no video; these suffixes count: {known}")
-    stems = ["__".join(p.relative_to(videos).with_suffix("").parts) for p in files]
-    stems = [re.sub(r"[^A-Za-z0-9_-]", "-", stem) for stem in stems]
-    twice = {stem for stem, count in Counter(stems).items() if count > 1}
-    sources = []
-    for stem, path in zip(stems, files, strict=True):
-        if stem in twice:  # same name but for the suffix or odd characters
-            relative = str(path.relative_to(videos))
-            stem = f"{stem}-{hashlib.sha256(relative.encode()).hexdigest()[:8]}"
-        sources.append(VideoSource(stem, str(path)))
-    return sorted(sources, key=lambda source: source.name)
 
 
 def window_starts(total: int, frames: int, windows: int) -> list[int]:
@@ -156,7 +114,7 @@ def build_background(
     `frames` is clip_length + 1. BadInput if the video is unreadable, too short, or has no window
     that can be trusted.
     """
-    rejected: Counter[str] = Counter()
+    rejected: list[dict] = []
     seconds: defaultdict[str, float] = defaultdict(float)
     windows: list[dict] = []
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -176,7 +134,7 @@ def build_background(
                     windows.append(line)
                 clock = time.perf_counter()
         if not windows:
-            counts = ", ".join(f"{reason} {n}" for reason, n in sorted(rejected.items()))
+            counts = ", ".join(f"{reason} {n}" for reason, n in _reasons(rejected).items())
             raise BadInput(
                 f"{source.path or source.name} has no usable window ({counts}); leave it out"
             )
@@ -192,9 +150,15 @@ def build_background(
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
         "windows": windows,
-        "rejected": dict(sorted(rejected.items())),
+        "rejected": _reasons(rejected),
+        "rejected_windows": rejected,
         "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
     }
+
+
+def _reasons(rejected: list[dict]) -> dict[str, int]:
+    """Return how many windows were rejected for each reason."""
+    return dict(sorted(Counter(window["reason"] for window in rejected).items()))
 
 
 def _analyse(
@@ -205,7 +169,7 @@ def _analyse(
     cfg: BackgroundsConfig,
     seed: int,
     index: int,
-    rejected: Counter[str],
+    rejected: list[dict],
     seconds: defaultdict[str, float],
 ) -> dict | None:
     """Analyse one window into the open file; return its manifest entry, or None if rejected."""
@@ -222,7 +186,7 @@ def _analyse(
         lap("motion")
         reason = distrust(motion, cfg)
     if reason is not None:
-        rejected[reason] += 1
+        rejected.append({"start": start, "reason": reason})
         return None
     rng = generator(seed, "background", name, start, "segments")
     segments = supervoxels(

@@ -1,9 +1,15 @@
-"""Stretches of a video file, covering a frame of the asked size, read with OpenCV."""
+"""Stretches of a video file, covering a frame of the asked size.
+
+OpenCV reads the file where it can, PyAV where it cannot: OpenCV's own FFmpeg has no AV1 decoder,
+which is what video sites deliver today. Frames count as they are coded, each once, whatever times
+a variable frame rate gives them; the picture is turned as the file's rotation flag says.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -15,31 +21,88 @@ SUFFIXES = frozenset(
 )
 
 
-def open_video(path: Path) -> cv2.VideoCapture:
-    """Open a video; rotation flags are obeyed. BadInput if OpenCV cannot read it."""
-    capture = cv2.VideoCapture(str(path))
-    if not capture.isOpened():
-        raise BadInput(f"{path} cannot be read as a video; leave it out or convert it to MP4")
-    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-    return capture
+class Reader(Protocol):
+    """Frames of a file, one after the other."""
+
+    def grab(self) -> bool:
+        """Go to the next frame; False at the end, and at damage that ends the stream."""
+        ...
+
+    def picture(self) -> np.ndarray:
+        """Return the frame, uint8 [h,w,3] RGB, upright."""
+        ...
+
+    def release(self) -> None: ...
+
+
+class OpenCVReader:
+    """OpenCV's FFmpeg. It converts grey, alpha and deep pictures itself and obeys rotation."""
+
+    def __init__(self, path: Path) -> None:
+        # Without a named backend OpenCV would take a numbered file for one of a picture sequence.
+        self.capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        self.capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+
+    def grab(self) -> bool:
+        return self.capture.grab()
+
+    def picture(self) -> np.ndarray:
+        return cv2.cvtColor(self.capture.retrieve()[1], cv2.COLOR_BGR2RGB)
+
+    def release(self) -> None:
+        self.capture.release()
+
+
+class PyAVReader:
+    """PyAV, whose FFmpeg has every decoder. BadInput if it finds no video either."""
+
+    def __init__(self, path: Path) -> None:
+        import av
+
+        try:
+            self.container = av.open(str(path))
+            self.frames = self.container.decode(self.container.streams.video[0])
+        except (av.FFmpegError, IndexError) as error:
+            raise BadInput(
+                f"{path} cannot be read as a video ({error}); leave it out or convert it to MP4"
+            ) from error
+        self.damage = av.FFmpegError
+
+    def grab(self) -> bool:
+        try:
+            self.frame = next(self.frames, None)
+        except self.damage:
+            return False
+        return self.frame is not None
+
+    def picture(self) -> np.ndarray:
+        assert self.frame is not None
+        image = self.frame.to_ndarray(format="rgb24")
+        return np.ascontiguousarray(np.rot90(image, round(self.frame.rotation / 90)))
+
+    def release(self) -> None:
+        self.container.close()
+
+
+def open_video(path: Path) -> Reader:
+    """Open a video. BadInput if neither OpenCV nor PyAV reads a frame of it."""
+    for kind in (OpenCVReader, PyAVReader):
+        reader = kind(path)
+        readable = reader.grab()
+        reader.release()
+        if readable:
+            return kind(path)
+    raise BadInput(f"{path} cannot be read as a video; leave it out or convert it to MP4")
 
 
 def count_frames(path: Path) -> int:
     """Return the number of frames that decode: containers' own counts are often wrong."""
-    capture = open_video(path)
+    reader = open_video(path)
     count = 0
-    while capture.grab():
+    while reader.grab():
         count += 1
-    capture.release()
+    reader.release()
     return count
-
-
-def frames_per_second(path: Path) -> float:
-    """Return the frame rate the container claims, 0 where it claims none."""
-    capture = open_video(path)
-    rate = float(capture.get(cv2.CAP_PROP_FPS))
-    capture.release()
-    return rate if np.isfinite(rate) else 0.0
 
 
 def cover(frame: np.ndarray, width: int, height: int, place: float) -> np.ndarray:
@@ -69,22 +132,16 @@ def read_stretches(
     Frames are decoded in order, never sought: seeking lands on key frames. A stretch is shorter
     than asked if the video ends within it.
     """
-    capture = open_video(path)
+    reader = open_video(path)
     position = 0
     try:
         for (start, count), place in zip(stretches, places, strict=True):
-            while position < start and capture.grab():
+            while position < start and reader.grab():
                 position += 1
             frames = []
-            while position < start + count:
-                read, frame = capture.read()
-                if not read:
-                    break
+            while position < start + count and reader.grab():
                 position += 1
-                if frame.ndim == 2 or frame.shape[2] != 3:
-                    code = cv2.COLOR_GRAY2BGR if frame.ndim == 2 else cv2.COLOR_BGRA2BGR
-                    frame = cv2.cvtColor(frame, code)
-                frames.append(cover(frame, width, height, place)[..., ::-1])
+                frames.append(cover(reader.picture(), width, height, place))
             yield np.ascontiguousarray(frames, dtype=np.uint8).reshape(-1, height, width, 3)
     finally:
-        capture.release()
+        reader.release()

@@ -48,8 +48,8 @@ def library_folders(identity: dict[str, Any]) -> tuple[str, str]:
     bodies, backgrounds, output = (identity[name] for name in ("bodies", "backgrounds", "output"))
     people = {**bodies, "motions": None, "surreal": bodies["surreal"] is not None}
     people |= {"motion_limit": None, "seed": output["seed"]}
-    scenes = {**backgrounds, "videos": None, "video_limit": None, "seed": output["seed"]}
-    scenes |= {"frames": identity["clips"]["clip_length"] + 1}
+    scenes = {**backgrounds, "videos": None, "videos_csv": None, "video_limit": None}
+    scenes |= {"seed": output["seed"], "frames": identity["clips"]["clip_length"] + 1}
     scenes |= {"width": bodies["width"], "height": bodies["height"]}
     return f"bodies-{digest(people)[:8]}", f"backgrounds-{digest(scenes)[:8]}"
 

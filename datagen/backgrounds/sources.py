@@ -1,0 +1,109 @@
+"""What backgrounds are made of: video files below a folder, or the embedded scenes.
+
+Kinetics comes as a list, `youtube_id,time_start,time_end,split` with or without a `label` in front,
+and its clips as files called `<youtube_id>_<start>_<end>.mp4`, times in six digits, in one folder
+or in one a label.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from datagen.backgrounds import scenes, video
+from datagen.errors import BadInput
+
+KINETICS_CLIP = re.compile(r"([A-Za-z0-9_-]{11})_\d{6}_\d{6}")
+KINETICS_COLUMNS = ("youtube_id", "time_start", "time_end")
+
+
+@dataclass(frozen=True)
+class VideoSource:
+    """A video file, or the embedded scene of that name where `path` is None."""
+
+    name: str
+    path: str | None
+
+    @property
+    def group(self) -> str:
+        """What splits must not divide: a scene's panorama, a YouTube video, else the file."""
+        if self.path is None:
+            return scenes.panorama_of(self.name)
+        clip = KINETICS_CLIP.fullmatch(Path(self.path).stem)
+        return clip[1] if clip else self.name
+
+
+def find_videos(videos: Path | None, listed: Path | None = None) -> list[VideoSource]:
+    """Return all videos below a folder, or the embedded scenes, sorted by their unique names.
+
+    A name is the path below the folder without its suffix, / written as two underscores. With
+    `listed`, a Kinetics CSV, only its clips count. BadInput if the folder is missing or holds no
+    video.
+    """
+    if videos is None:
+        return [VideoSource(name, None) for name in scenes.scene_names()]
+    if not videos.is_dir():
+        raise BadInput(f"--videos {videos} is not a folder; give a folder of video files")
+    files = sorted(p for p in videos.rglob("*") if p.suffix.lower() in video.SUFFIXES)
+    if not files:
+        known = " ".join(sorted(video.SUFFIXES))
+        raise BadInput(f"--videos {videos} holds no video; these suffixes count: {known}")
+    if listed is not None:
+        wanted = kinetics_clips(listed)
+        files = [path for path in files if path.stem in wanted]
+        if not files:
+            raise BadInput(
+                f"--videos {videos} holds none of the {len(wanted)} clips that {listed} lists; "
+                f"their files are called like {min(wanted)}.mp4"
+            )
+    stems = ["__".join(p.relative_to(videos).with_suffix("").parts) for p in files]
+    stems = [re.sub(r"[^A-Za-z0-9_-]", "-", stem) for stem in stems]
+    twice = {stem for stem, count in Counter(stems).items() if count > 1}
+    sources = []
+    for stem, path in zip(stems, files, strict=True):
+        if stem in twice:  # same name but for the suffix or odd characters
+            relative = str(path.relative_to(videos))
+            stem = f"{stem}-{hashlib.sha256(relative.encode()).hexdigest()[:8]}"
+        sources.append(VideoSource(stem, str(path)))
+    return sorted(sources, key=lambda source: source.name)
+
+
+def kinetics_clips(listed: Path) -> set[str]:
+    """Return the file names, without suffix, of the clips that a Kinetics CSV lists.
+
+    BadInput if the file cannot be read, lacks a column, has a line without a time or lists nothing.
+    """
+    clips: set[str] = set()
+    line = 1
+    try:
+        with open(listed, newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            lacking = [c for c in KINETICS_COLUMNS if c not in (rows.fieldnames or ())]
+            if lacking:
+                raise BadInput(
+                    f"{listed} has no column {', '.join(lacking)}; a Kinetics list has "
+                    "youtube_id, time_start and time_end"
+                )
+            for row in rows:
+                line = rows.line_num
+                start, end = (int(float(row[key])) for key in KINETICS_COLUMNS[1:])
+                clips.add(f"{row['youtube_id']}_{start:06d}_{end:06d}")
+    except BadInput:
+        raise
+    except (OSError, UnicodeDecodeError, csv.Error, TypeError, ValueError, OverflowError) as error:
+        raise BadInput(
+            f"{listed} line {line} is not of a Kinetics list ({error}); "
+            "give a CSV of youtube_id, time_start, time_end"
+        ) from error
+    if not clips:
+        raise BadInput(f"{listed} lists no clip; leave --videos-csv out to use every video")
+    return clips
+
+
+def absent(sources: list[VideoSource], listed: Path) -> list[str]:
+    """Return the clips, sorted, that a Kinetics CSV lists and no source is."""
+    return sorted(kinetics_clips(listed) - {Path(s.path).stem for s in sources if s.path})
