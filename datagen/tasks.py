@@ -109,16 +109,18 @@ class ShardTask:
 
         seconds: Seconds = defaultdict(float)
         statistics = Statistics()
-        began = time.perf_counter()
-        count = shard.write(self.path, self._records(statistics, seconds))
-        seconds["total"] = time.perf_counter() - began
+        with clock(seconds, "total"):
+            count = shard.write(self.path, self._records(statistics, seconds))
+            digest = sha256(self.path)
+        stages = sum(value for stage, value in seconds.items() if stage != "total")
+        seconds["write"] = seconds["total"] - stages
         return {
             "kind": "shard",
             "name": self.name,
             "shard": self.index,
             "clips": count,
             "bytes": self.path.stat().st_size,
-            "sha256": sha256(self.path),
+            "sha256": digest,
             "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
             "statistics": statistics.line(),
         }
@@ -134,10 +136,11 @@ class ShardTask:
         frames = self.cfg.clips.clip_length + 1
         estimate = estimator(self.cfg.flow)
         for index, choice in enumerate(self.choices):
-            with clock(seconds, "read"):
+            with clock(seconds, "people"):
                 person = read_person(
                     self.bodies / f"{choice.person}.h5", choice.clip, choice.start, frames
                 )
+            with clock(seconds, "scenes"):
                 background = read_background(
                     self.backgrounds / f"{choice.background}.h5", choice.window
                 )
@@ -146,8 +149,9 @@ class ShardTask:
                 clip = compose(person, background, self.cfg.clips, rng)
             with clock(seconds, "flow"):
                 flow = estimate(clip.frames)
-            with clock(seconds, "encode"):
+            with clock(seconds, "statistics"):
                 statistics.add(person, clip, flow)
+            with clock(seconds, "encode"):
                 meta = {**asdict(choice), "seed": self.cfg.output.seed}
                 meta |= {"people": person.meta, "scene": background.meta, "drawn": clip.meta}
                 record = shard.encode(

@@ -1,8 +1,14 @@
-"""Numbers that tell whether a shard looks as it should, kept in its manifest line."""
+"""Numbers that tell whether a shard looks as it should, kept in its manifest line.
+
+Shares are means over clips; coverage and people are counts, so that lines add up to a data set's.
+"""
+
+# T frames, J joints, h w cells of the flow
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,31 +20,145 @@ if TYPE_CHECKING:
     from datagen.bodies.library import Person
     from datagen.clips.compose import Clip
 
+Line = dict[str, Any]
+
+OFF_FRAME, BEHIND, CLEAR = 0, 1, 2  # a joint's visibility in the record
+YAW_BINS = 8  # of 45°; the first is centred on facing the camera, the third on facing right
+FLEXION_BINS = 6  # of 30°, from a straight limb to one folded on itself
+FLEXION = {
+    "elbow": (("shoulder", "elbow"), ("elbow", "wrist")),
+    "knee": (("hip", "knee"), ("knee", "ankle")),
+    "hip": (("neck", "pelvis"), ("hip", "knee")),
+}
+"""The two bones whose angle is the joint's flexion, each from its first joint to its second."""
+
 _KEYPOINTS = [record.JOINTS.index(name) for name in record.KEYPOINTS]
+_FLOAT16_CODES = 0x7C01  # of the non-negative float16 up to infinity, in the numbers' own order
 
 
 @dataclass
 class Statistics:
-    """Running means over the clips of a shard."""
+    """What is summed over the clips of a shard."""
 
-    sums: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-    people: Counter[str] = field(default_factory=Counter)
     clips: int = 0
+    sums: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    speeds: np.ndarray = field(default_factory=lambda: np.zeros(_FLOAT16_CODES, np.int64))
+    """How often each float16 occurs as a magnitude: exact quantiles in constant memory."""
+    coverage: dict[str, np.ndarray] = field(default_factory=dict)
+    people: Counter[str] = field(default_factory=Counter)
 
     def add(self, person: Person, clip: Clip, flow: np.ndarray) -> None:
-        """Count one clip; `flow` is the estimate before total occlusion zeroes it."""
-        speed = np.linalg.norm(flow.astype(np.float32), axis=1)
-        self.clips += 1
-        self.sums["flow_px"] += float(speed.mean())
-        self.sums["seen_keypoints"] += float(clip.joints2d[:, _KEYPOINTS, 2].mean())
-        self.sums["behind_occluder"] += float((clip.visibility[:, _KEYPOINTS] == 1).mean())
-        self.sums["totally_occluded"] += float(clip.occluded.mean())
-        self.sums["camera_px"] += float(np.linalg.norm(clip.offsets[-1]))
-        self.people[f"gender {person.meta['gender']}"] += 1
+        """Count one clip; `flow` [T,2,h,w] is the estimate before total occlusion zeroes it."""
+        speed = np.hypot(*flow.astype(np.float32).swapaxes(0, 1))
+        codes = speed.astype(np.float16).view(np.uint16).ravel()
+        self.speeds += np.bincount(codes, minlength=_FLOAT16_CODES)
+        seen = clip.visibility[:, _KEYPOINTS]
+        steps = np.linalg.norm(np.diff(clip.offsets, axis=0), axis=1)
+        shares = {
+            "flow_mean": speed.mean(dtype=np.float64),
+            "visible": (seen == CLEAR).mean(),
+            "occluded": (seen == BEHIND).mean(),
+            "off_frame": (seen == OFF_FRAME).mean(),
+            "totally_occluded": clip.occluded.mean(),
+            "camera_step": steps.mean(dtype=np.float64),
+            "camera_drift": np.linalg.norm(clip.offsets[-1] - clip.offsets[0]),
+        }
+        for name, value in shares.items():
+            self.sums[name] += float(value)
+        for name, counts in _coverage(clip.pose, clip.joints3d).items():
+            self.coverage[name] = self.coverage.get(name, 0) + counts
+        self.people["gender " + str(person.meta["gender"])] += 1
         if "skin_tone" in (look := person.meta.get("look", {})):
             self.people[f"skin tone {look['skin_tone']}"] += 1
+        self.clips += 1
 
-    def line(self) -> dict[str, Any]:
-        """Return the means over clips and the counts of people, ready for JSON."""
+    def line(self) -> Line:
+        """Return the shard's statistics, ready for JSON.
+
+        Flow is in pixels of the crop a frame, camera steps and drift (of the person's place by the
+        camera) in pixels of the frame; visible, occluded, off_frame are shares of the keypoints,
+        totally_occluded one of the frames.
+        """
         means = {name: round(total / self.clips, 4) for name, total in self.sums.items()}
-        return {**means, "people": dict(sorted(self.people.items()))}
+        flow = {"mean": means.pop("flow_mean")}
+        flow |= {f"p{share}": _quantile(self.speeds, share / 100) for share in (50, 95)}
+        return {
+            "flow": flow,
+            **means,
+            "coverage": {name: counts.tolist() for name, counts in self.coverage.items()},
+            "people": dict(sorted(self.people.items())),
+        }
+
+
+def total(lines: Iterable[Line]) -> Line:
+    """Return the statistics of a data set from its shards' manifest lines; {} for no clips.
+
+    Shares, the flow's mean and counts are exact; the flow's quantiles are means of the shards'.
+    """
+    lines = [line for line in lines if line["clips"]]
+    if not lines:
+        return {}
+    weights = np.array([line["clips"] for line in lines])
+    parts = [line["statistics"] for line in lines]
+
+    def means(parts: list[Line]) -> Line:
+        names = (name for name, value in parts[0].items() if isinstance(value, float))
+        return {
+            name: round(float(weights @ [part[name] for part in parts] / weights.sum()), 4)
+            for name in names
+        }
+
+    return {
+        "flow": means([part["flow"] for part in parts]),
+        **means(parts),
+        "coverage": {
+            name: np.sum([part["coverage"][name] for part in parts], axis=0).tolist()
+            for name in parts[0]["coverage"]
+        },
+        "people": dict(sorted(sum((Counter(part["people"]) for part in parts), Counter()).items())),
+    }
+
+
+def _coverage(pose: np.ndarray, joints: np.ndarray) -> dict[str, np.ndarray]:
+    """Return how many frames (of both sides of the body) fall into each bin of yaw and flexion.
+
+    Args:
+        pose: [T,72] axis-angle; SMPL's body looks along its own +z, the camera's z looks away.
+        joints: [T,J,3] metres, camera frame.
+    """
+    # Facing direction: the third column of the root's rotation matrix (Rodrigues).
+    angle = np.linalg.norm(pose[:, :3], axis=1, keepdims=True)
+    x, y, z = (pose[:, :3] / np.maximum(angle, 1e-9)).T
+    sin, cos = np.sin(angle[:, 0]), np.cos(angle[:, 0])
+    facing_x, facing_z = x * z * (1 - cos) + y * sin, cos + z * z * (1 - cos)
+    yaw = np.degrees(np.arctan2(facing_x, -facing_z))
+    width = 360 / YAW_BINS
+    bins = np.floor((yaw + width / 2) / width).astype(int) % YAW_BINS
+    counts = {"yaw": np.bincount(bins, minlength=YAW_BINS)}
+    for name, bones in FLEXION.items():
+        counts[name] = sum(
+            _flexion_counts(*(_bone(joints, side, *bone) for bone in bones))
+            for side in ("left", "right")
+        )
+    return counts
+
+
+def _bone(joints: np.ndarray, side: str, start: str, end: str) -> np.ndarray:
+    ends = (name if name in record.JOINTS else f"{side}_{name}" for name in (start, end))
+    a, b = (record.JOINTS.index(name) for name in ends)
+    return joints[:, b] - joints[:, a]
+
+
+def _flexion_counts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return how many of the angles between vectors a and b [T,3] fall into each bin."""
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    cos = np.clip((a * b).sum(axis=1) / np.maximum(lengths, 1e-9), -1, 1)
+    bins = np.degrees(np.arccos(cos)) // (180 / FLEXION_BINS)
+    return np.bincount(np.minimum(bins, FLEXION_BINS - 1).astype(int), minlength=FLEXION_BINS)
+
+
+def _quantile(counts: np.ndarray, share: float) -> float:
+    """Return the float16 below which `share` of the counted ones lie (the nearest rank)."""
+    rank = max(1, int(np.ceil(share * counts.sum())))
+    code = int(np.searchsorted(np.cumsum(counts), rank))
+    return round(float(np.array(code, np.uint16).view(np.float16)), 4)
