@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from datagen import tasks
 from datagen.clips.pairing import Pairing
 from datagen.cluster.backends import Backend, open_backend
@@ -19,6 +17,7 @@ from datagen.files import sweep, whole
 from datagen.output import dataset, fingerprint
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
+from datagen.progress import Progress
 from datagen.splits import drawn, in_split
 
 Line = dict[str, Any]
@@ -39,9 +38,12 @@ def launch(cfg: LaunchConfig) -> int:
     run = Run(cfg, layout)
     run.announce(len(todo))
     run.prepare()
-    with open_backend(cfg.cluster) as backend:
-        run.libraries(todo, backend)
-        failed = run.shards(todo, backend)
+    with (
+        open_backend(cfg.cluster) as backend,
+        Progress(len(todo), cfg.output.clips_per_shard, backend.workers) as progress,
+    ):
+        run.libraries(todo, backend, progress)
+        failed = run.shards(todo, backend, progress)
     run.conclude(failed)
     return 1 if failed else 0
 
@@ -182,7 +184,7 @@ class Run:
             np.savez_compressed(file, **body.reduced())  # pyright: ignore[reportArgumentType]
         self._describe()
 
-    def libraries(self, todo: Sequence[int], backend: Backend) -> None:
+    def libraries(self, todo: Sequence[int], backend: Backend, progress: Progress) -> None:
         """Make every body and background file that the shards need, in as many rounds as bad
         input asks for."""
         while True:
@@ -201,17 +203,16 @@ class Run:
                 (self.scenes, scenes, "scenes"),
             ):
                 queue = [library.task(name) for name in sorted(names)]
-                for outcome in _progress(backend.run(queue), len(queue), what):
+                for outcome in progress.follow(backend.run(queue), what, len(queue)):
                     self._settle(library, outcome)
                 self._stop_if_bad(library, what)
 
-    def shards(self, todo: Sequence[int], backend: Backend) -> list[str]:
+    def shards(self, todo: Sequence[int], backend: Backend, progress: Progress) -> list[str]:
         """Make the shards and return the names of those that failed."""
         manifest = Manifest(self.layout.manifests / "shards.jsonl")
         failed: list[str] = []
         queue = (self._shard_task(index) for index in todo)
-        clips = self.cfg.output.clips_per_shard
-        for outcome in _progress(backend.run(queue), len(todo), "shards", clips):
+        for outcome in progress.follow(backend.run(queue), "shards"):
             if outcome.line is not None:
                 manifest.append(outcome.line)
             else:
@@ -285,19 +286,6 @@ class Run:
         clips = sum(line["clips"] for line in standing(self.layout).values())
         content = dataset.describe(self.cfg, estimator.name, estimator.stride, clips)
         dataset.write(self.layout, content)
-
-
-def _progress(outcomes: Iterable[Outcome], total: int, what: str, clips: int = 0):
-    """Pass outcomes on under a progress bar; with `clips` a shard, it counts clips a second."""
-    if not total:
-        return
-    failed = 0
-    with tqdm(total=total * (clips or 1), desc=what, unit="clip" if clips else "file") as bar:
-        for outcome in outcomes:
-            failed += outcome.line is None
-            bar.set_postfix({"failed": failed} if failed else {}, refresh=False)
-            bar.update(clips or 1)
-            yield outcome
 
 
 def _absolute(cfg: LaunchConfig) -> LaunchConfig:

@@ -1,0 +1,101 @@
+"""One progress bar for a whole run: files of people and scenes, then shards."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from datagen.cluster.outcome import Outcome
+
+Result = TypeVar("Result", bound=Outcome)
+
+GUESS = {"people": 3.0, "scenes": 2.0, "clips": 0.3}
+"""Core-seconds a file or clip may take, before the first of its kind is done."""
+LOG_EVERY = 30.0
+"""Seconds between the bar's lines where no terminal shows it (the log of a Ray job)."""
+
+
+class Progress:
+    """Shows shards done, clips a second, the time left and failures, over all stages of a run.
+
+    The bar's length is time: spent so far, plus what is left at the pace of each stage.
+    """
+
+    def __init__(self, shards: int, clips: int, workers: int) -> None:
+        self.clips, self.workers = clips, workers
+        self.wanted = {"people": 0, "scenes": 0, "shards": shards}
+        self.done = dict.fromkeys(self.wanted, 0)
+        self.failed = 0
+        self._spent = dict.fromkeys(self.wanted, 0.0)
+        self._began = time.perf_counter()
+        terminal = sys.stderr.isatty()
+        self._bar = tqdm(
+            total=1.0,
+            bar_format="{desc} |{bar:20}| {percentage:3.0f}%{postfix}",
+            mininterval=0.1 if terminal else LOG_EVERY,
+            miniters=0,
+            delay=1e-9,  # nothing is shown before there is something to say
+            dynamic_ncols=terminal,
+        )
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._show(final=True)
+        self._bar.close()
+
+    def follow(self, outcomes: Iterable[Result], stage: str, more: int = 0) -> Iterator[Result]:
+        """Pass the outcomes of a stage's tasks on as they come; `more` were not expected yet."""
+        self.wanted[stage] += more
+        if not self.wanted[stage]:
+            return
+        self._show()
+        last = time.perf_counter()
+        for outcome in outcomes:
+            now = time.perf_counter()
+            self._spent[stage] += now - last
+            self.done[stage] += 1
+            self.failed += outcome.line is None
+            self._show()
+            yield outcome
+            last = now
+
+    def seconds_left(self) -> float:
+        """Return the wall time that the rest takes at the pace of each stage so far."""
+        return sum(
+            (self.wanted[stage] - self.done[stage]) * self._pace(stage) for stage in self.wanted
+        )
+
+    def _pace(self, stage: str) -> float:
+        if self.done[stage]:
+            return self._spent[stage] / self.done[stage]
+        each = GUESS["clips"] * self.clips if stage == "shards" else GUESS[stage]
+        return each / max(1, self.workers)
+
+    def _show(self, *, final: bool = False) -> None:
+        spent, left = time.perf_counter() - self._began, self.seconds_left()
+        parts = [f"{name} {done}/{self.wanted[name]}" for name, done in self.done.items()]
+        shown = [text for text, name in zip(parts, self.wanted, strict=True) if self.wanted[name]]
+        self._bar.set_description_str(", ".join(shown), refresh=False)
+        notes: list[Any] = []
+        if self._spent["shards"]:
+            rate = self.done["shards"] * self.clips / self._spent["shards"]
+            notes.append(f"{rate:.1f} clips/s")
+        notes.append(f"{_clock(spent)} spent" + ("" if final else f", {_clock(left)} left"))
+        notes.append(f"{self.failed} failed")
+        self._bar.set_postfix_str(", ".join(notes), refresh=False)
+        self._bar.total = max(spent + left, 1e-9)
+        self._bar.update(spent - self._bar.n)
+        if final:
+            self._bar.refresh()
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes:02d}:{seconds:02d}"
