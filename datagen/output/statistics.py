@@ -136,10 +136,11 @@ def _coverage(pose: np.ndarray, joints: np.ndarray) -> dict[str, np.ndarray]:
     bins = np.floor((yaw + width / 2) / width).astype(int) % YAW_BINS
     counts = {"yaw": np.bincount(bins, minlength=YAW_BINS)}
     for name, bones in FLEXION.items():
-        counts[name] = sum(
+        left, right = (
             _flexion_counts(*(_bone(joints, side, *bone) for bone in bones))
             for side in ("left", "right")
         )
+        counts[name] = left + right
     return counts
 
 
