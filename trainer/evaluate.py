@@ -2,6 +2,8 @@
 
 PA-MPJPE as the paper reports it: similarity-aligned error over 14 joints, frames with at least
 seven visible keypoints (all frames are input), the mean per person, then of the persons.
+Each clip's and frame's errors go to clips.jsonl and frames.npz (`trainer.details`) for a closer
+look: notebooks/compare_runs.ipynb.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from tqdm import tqdm
 
 from trainer.config import EvaluateConfig
 from trainer.data import wanted_arrays
+from trainer.details import Details
 from trainer.errors import BadInput, run_door
 from trainer.machine import find_device, native_precision
 from trainer.metrics import Tally, hips_of, summarize, visible_frames
@@ -59,7 +62,8 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
     shown: list[Judged] = []
     total = min(dataset.clips, cfg.max_clips or dataset.clips)
     progress = tqdm(clips, total=total, unit="clip", mininterval=1.0)
-    tallies = tally(progress, dataset, shown, cfg.pictures)
+    details = Details(dataset)
+    tallies = tally(progress, dataset, shown, cfg.pictures, details)
     if not tallies:
         raise BadInput(f"{cfg.shards} holds no readable clip; run datagen.verify on it.")
     results: dict[str, object] = {
@@ -76,13 +80,19 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
     path.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
     print(table(results))
     print(f"written  {path}")
+    for detail in details.write(out):
+        print(f"written  {detail}")
     if shown:
         draw(shown, dataset, out)
     return results
 
 
 def tally(
-    clips: Iterable[Judged], dataset: DataSet, shown: list[Judged], pictures: int
+    clips: Iterable[Judged],
+    dataset: DataSet,
+    shown: list[Judged],
+    pictures: int,
+    details: Details | None = None,
 ) -> dict[str, Tally]:
     """Return each person's errors; the first clips are kept in `shown` to be drawn."""
     names = dataset.evaluation_names
@@ -98,7 +108,10 @@ def tally(
         seen = torch.from_numpy(arrays["joints2d"][:, detected, 2].copy())
         predicted = pick(clip.prediction["joints"], joints)
         person = tallies.setdefault(person_of(clip.record), Tally())
-        person.add(predicted, truth, visible_frames(seen, usable), hips)
+        counted = visible_frames(seen, usable)
+        person.add(predicted, truth, counted, hips)
+        if details is not None:
+            details.add(clip, person_of(clip.record), predicted, truth, counted)
         if len(shown) < pictures:
             shown.append(clip)
     return tallies

@@ -17,11 +17,15 @@ MIN_VISIBLE = 7
 """Visible keypoints that a frame needs to count (paper, section 4)."""
 
 
+def aligned(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return predicted joints [..., J, 3] moved onto the target's by each frame's similarity."""
+    predicted, target = predicted.double(), target.double()
+    return similarity(predicted, target)(predicted)
+
+
 def pa_mpjpe(predicted: Tensor, target: Tensor) -> Tensor:
     """Return each frame's mean joint distance after similarity alignment, mm [...]."""
-    predicted, target = predicted.double(), target.double()
-    aligned = similarity(predicted, target)(predicted)
-    return 1000 * (aligned - target).norm(dim=-1).mean(-1)
+    return 1000 * (aligned(predicted, target) - target.double()).norm(dim=-1).mean(-1)
 
 
 def mpjpe(predicted: Tensor, target: Tensor, hips: tuple[int, int]) -> Tensor:
