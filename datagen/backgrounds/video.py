@@ -58,15 +58,16 @@ class PyAVReader:
 
     def __init__(self, path: Path) -> None:
         import av
+        from av.error import FFmpegError
 
         try:
             self.container = av.open(str(path))
             self.frames = self.container.decode(self.container.streams.video[0])
-        except (av.FFmpegError, IndexError) as error:
+        except (FFmpegError, IndexError) as error:
             raise BadInput(
                 f"{path} cannot be read as a video ({error}); leave it out or convert it to MP4"
             ) from error
-        self.damage = av.FFmpegError
+        self.damage = FFmpegError
 
     def grab(self) -> bool:
         try:
