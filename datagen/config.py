@@ -276,3 +276,43 @@ class LaunchConfig:
     flow: FlowConfig = field(default_factory=FlowConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FootageConfig:
+    """Real footage → shards, by the same crop and flow as the training clips."""
+
+    out: Path = Path("footage")
+    """Folder of the shards; the same command again continues it, more inputs are added."""
+    flow: FlowConfig = field(default_factory=FlowConfig)
+    image_size: int = 224
+    """Side of the square crop, pixels; as the training clips'."""
+    person_diagonal: float = 150.0
+    """Diagonal of the visible-joint box in the crop, pixels at 224; as the training clips'."""
+    rgb: bool = True
+    """Store the frames as one JPEG strip a record."""
+    unlabelled: int | None = None
+    """Cut clips of so many frames (31) for trainer.fit --dann-shards, instead of whole tracks."""
+    body: Path | None = None
+    """SMPL body model: an .npz or official .pkl, or a folder with male/female/neutral files.
+    Default: the embedded open bodies."""
+    joint_regressor: Path | None = None
+    """Evaluation joints of SMPL's surface: a .npy of H36M's or cocoplus's rows (17 or 19 x 6890).
+    Default: the body file's own, else SMPL's kinematic joints."""
+    workers: int = 1
+    """Inputs at a time; each takes a core and 200 MB."""
+    max_bad: float = 0.5
+    """Fail when more than this share of the inputs is bad."""
+
+    def __post_init__(self) -> None:
+        require(self.image_size >= 16, f"--image-size must be at least 16, got {self.image_size}")
+        require(
+            self.person_diagonal > 0,
+            f"--person-diagonal must be positive, got {self.person_diagonal}",
+        )
+        require(
+            self.unlabelled is None or self.unlabelled >= 2,
+            f"--unlabelled must be at least 2 frames, got {self.unlabelled}",
+        )
+        require(self.workers >= 1, f"--workers must be at least 1, got {self.workers}")
+        require(0 <= self.max_bad <= 1, f"--max-bad must lie in [0, 1], got {self.max_bad}")

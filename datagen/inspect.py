@@ -2,6 +2,7 @@
 
 python -m datagen.inspect shards/ --out pictures/
 
+Of real footage: its crops, keypoints, flow and heatmaps over time.
 Clips are composed anew from the libraries, which takes the same draws as the shard did, so that the
 pictures can show the person, the scene and the superpixel before they became one image.
 """
@@ -155,11 +156,41 @@ def _save(path: Path, image: np.ndarray) -> None:
         temporary.write_bytes(data.tobytes())
 
 
+def inspect_footage(layout: Layout, cfg: InspectConfig) -> int:
+    """Write a sheet a record of real footage, as the shards hold it."""
+    from datagen.clips import sheet
+
+    records = [
+        (shard, key) for shard in layout.found() for key in check.read(layout.shard(shard))
+    ]  # fmt: skip
+    picked = np.unique(np.linspace(0, len(records) - 1, cfg.clips).round().astype(int))
+    for shard, key in [records[i] for i in picked]:
+        members = check.read(layout.shard(shard))[key]
+        if "rgb.jpg" not in members:
+            raise BadInput(f"{layout.shards} holds no pictures; make it again without --no-rgb")
+        labels = np.load(io.BytesIO(members["labels.npz"]))
+        strip = cv2.imdecode(np.frombuffer(members["rgb.jpg"], np.uint8), cv2.IMREAD_COLOR_RGB)
+        assert strip is not None, f"{key} holds a broken picture"
+        picture = sheet.clip_sheet(
+            strip.reshape(-1, strip.shape[1], strip.shape[1], 3),
+            labels["joints2d"],
+            flow=np.load(io.BytesIO(members["flow.npy"])),
+            occluded=labels["occluded"],
+        )
+        track = json.loads(members["meta.json"])["track"]
+        path = cfg.out / f"{track}-{key}.png"
+        _save(path, picture)
+        print(path)
+    return 0
+
+
 def inspect(cfg: InspectConfig) -> int:
     """Write the sheets and print where they lie."""
     from datagen.clips import sheet
 
     layout = Layout(cfg.shards.expanduser().resolve(), cfg.library)
+    if dataset.read(layout).get("real"):
+        return inspect_footage(layout, cfg)
     some = list(samples(layout, cfg.clips))
     _save(cfg.out / "sources.png", sources_sheet(some))
     print(cfg.out / "sources.png")

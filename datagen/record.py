@@ -2,6 +2,20 @@
 
 Letters used all over the project: T frames of a clip, S side of the crop in pixels, J joints,
 V vertices, B clips of a batch.
+
+Members of a record: flow.npy, labels.npz, meta.json, and rgb.jpg if the data set has pictures
+(README names their arrays). A record of real footage, of which `real` in dataset.json speaks, is a
+track or a piece of one, T ≤ clip_length, and has two arrays more:
+
+    valid   uint8 [T]  the frame's 3D truth is known and the frame is the piece's own
+    source  int32 [T]  the frame's number in the video or sequence; `crop` maps its pixels
+
+Limbs and neck in its `joints2d` are detections; the other joints are the truth's projections, or
+unseen. A frame without any detected limb is totally occluded. Joints without a truth are 0 in
+`joints3d` and missing from `evaluation_joints`. Its meta.json says `track`, unique to a data set,
+and `person`, by which errors are averaged; pieces of one track repeat their neighbours' frames
+around their own: `frames` [begin, end) in the track, `keep` [first, last) in the record, which
+tile the track. So whoever joins predictions takes those of `keep`, in the order of `frames`.
 """
 
 from __future__ import annotations

@@ -84,10 +84,13 @@ def skeleton(image: np.ndarray, joints2d: np.ndarray) -> np.ndarray:
     image = image.copy()
     points = joints2d[_FIRST : _FIRST + len(EVAL_JOINTS)]
     size = max(1, round(image.shape[0] / 112))
+    known = (points != 0).any(axis=1)  # real footage has joints that nobody found
     for a, b, colour in BONES:
+        if not (known[a] and known[b]):
+            continue
         seen = points[a, 2] > 0 and points[b, 2] > 0
         _line(image, points[a], points[b], colour, size if seen else 1)
-    for x, y, seen in points:
+    for x, y, seen in points[known]:
         centre = _fixed((x, y))
         cv2.circle(
             image, centre, (size + 1) << 4, (0, 0, 0), -1 if seen else 1, cv2.LINE_AA, shift=4

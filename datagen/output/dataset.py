@@ -17,25 +17,31 @@ FPS = 30
 
 def describe(cfg: LaunchConfig, flow_name: str, flow_stride: int, clips: int) -> dict[str, Any]:
     """Return the content of dataset.json for a data set that holds `clips` clips so far."""
-    identity = fingerprint.identity(cfg)
+    return {
+        **contract(fingerprint.identity(cfg), flow_name, flow_stride),
+        "clip_length": cfg.clips.clip_length,
+        "image_size": cfg.clips.image_size,
+        "rgb": cfg.output.rgb,
+        "split": cfg.output.split,
+        "shards": cfg.output.num_shards,
+        "clips_per_shard": cfg.output.clips_per_shard,
+        "clips": clips,
+    }
+
+
+def contract(identity: dict[str, Any], flow_name: str, flow_stride: int) -> dict[str, Any]:
+    """Return what dataset.json says of every data set: what was asked, and what its fields are."""
     return {
         "version": record.VERSION,
         "fingerprint": fingerprint.digest(identity),
         "config": identity,
-        "clip_length": cfg.clips.clip_length,
-        "image_size": cfg.clips.image_size,
         "fps": FPS,
         "joints": record.JOINTS,
         "keypoints": [record.JOINTS.index(name) for name in record.KEYPOINTS],
         "evaluation_joints": [record.JOINTS.index(name) for name in record.EVAL_JOINTS],
         "mirror": record.mirrored(record.JOINTS),
         "flow": {"name": flow_name, "stride": flow_stride, "upsample": "bilinear"},
-        "rgb": cfg.output.rgb,
         "body": "body.npz",
-        "split": cfg.output.split,
-        "shards": cfg.output.num_shards,
-        "clips_per_shard": cfg.output.clips_per_shard,
-        "clips": clips,
     }
 
 
@@ -57,6 +63,11 @@ def read(layout: Layout) -> dict[str, Any]:
 
 def guard(layout: Layout, cfg: LaunchConfig) -> None:
     """Raise BadInput if the output folder holds shards of another configuration."""
+    refuse_other(layout, fingerprint.identity(cfg))
+
+
+def refuse_other(layout: Layout, identity: dict[str, Any]) -> None:
+    """Raise BadInput if the output folder holds shards made with something else than `identity`."""
     if not layout.found():
         return
     if not layout.dataset.exists():
@@ -64,7 +75,7 @@ def guard(layout: Layout, cfg: LaunchConfig) -> None:
             f"{layout.shards} holds shards but no dataset.json, so they cannot be continued; "
             f"choose another --out or empty it"
         )
-    lines = fingerprint.differences(read(layout)["config"], fingerprint.identity(cfg))
+    lines = fingerprint.differences(read(layout)["config"], identity)
     if lines:
         raise BadInput(
             f"{layout.shards} holds shards of another configuration ({'; '.join(lines)}); "

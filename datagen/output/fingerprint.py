@@ -26,7 +26,7 @@ def identity(cfg: LaunchConfig) -> dict[str, Any]:
     for stage in ("bodies", "backgrounds", "clips", "flow", "output"):
         options = asdict(getattr(cfg, stage))
         stages[stage] = {
-            name: _content(value) if isinstance(value, Path) else value
+            name: content(value) if isinstance(value, Path) else value
             for name, value in options.items()
             if name not in NOT_BYTES
         }
@@ -66,7 +66,8 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> l
     return lines
 
 
-def _content(path: Path) -> str:
+def content(path: Path) -> str:
+    """Return a file's SHA-256 or, of a folder, that of the names and sizes of what lies in it."""
     if path.is_file():
         return f"file {sha256(path)[:16]}"
     files = sorted(p for p in path.rglob("*") if p.is_file())

@@ -22,6 +22,8 @@ LABELS = (
     "camera",
 )  # fmt: skip
 """Arrays of labels.npz, named as the fields of Clip."""
+FOOTAGE_LABELS = (*LABELS, "valid", "source")
+"""Arrays of labels.npz in records of real footage."""
 
 
 def key(shard: int, clip: int) -> str:
@@ -36,21 +38,42 @@ def encode(
 
     Args:
         name: the record's key.
-        flow: float16 [T, 2, h, w]; totally occluded frames are zeroed here, after the estimate,
-            as the paper has it (all feature channels 0).
+        flow: float16 [T, 2, h, w]; totally occluded frames are zeroed after the estimate, as the
+            paper has it (all feature channels 0).
         rgb: whether to add the T crops as one vertical JPEG strip.
     """
-    hidden = clip.occluded.astype(bool)
+    arrays = {field: getattr(clip, field) for field in LABELS}
+    return members(name, clip.frames, arrays, flow, meta, rgb=rgb)
+
+
+def members(
+    name: str,
+    frames: np.ndarray,
+    arrays: dict[str, np.ndarray],
+    flow: np.ndarray,
+    meta: dict[str, Any],
+    *,
+    rgb: bool,
+) -> dict[str, Any]:
+    """Return the members of one record of any source.
+
+    Args:
+        name: the record's key.
+        frames: uint8 [T or T+1,S,S,3] RGB.
+        arrays: labels.npz; frames that its `occluded` names are zeroed in flow and picture.
+        flow: float16 [T,2,h,w].
+    """
+    hidden = arrays["occluded"].astype(bool)
     flow = flow.copy()
     flow[hidden] = 0
-    members: dict[str, Any] = {"__key__": name, "flow.npy": _npy(flow)}
-    members["labels.npz"] = _npz({field: getattr(clip, field) for field in LABELS})
-    members["meta.json"] = json.dumps(meta, sort_keys=True).encode()
+    record: dict[str, Any] = {"__key__": name, "flow.npy": _npy(flow)}
+    record["labels.npz"] = _npz(arrays)
+    record["meta.json"] = json.dumps(meta, sort_keys=True).encode()
     if rgb:
-        frames = clip.frames[: len(hidden)].copy()
-        frames[hidden] = 0
-        members["rgb.jpg"] = _jpeg(frames.reshape(-1, *frames.shape[2:]))
-    return members
+        shown = frames[: len(hidden)].copy()
+        shown[hidden] = 0
+        record["rgb.jpg"] = _jpeg(shown.reshape(-1, *shown.shape[2:]))
+    return record
 
 
 def write(path: Path, records: Iterable[dict[str, Any]]) -> int:

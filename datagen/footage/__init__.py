@@ -1,0 +1,1 @@
+"""Real footage: videos, keypoints and truth of people that were filmed, made into records."""

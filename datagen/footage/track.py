@@ -1,0 +1,117 @@
+"""A person through real footage: what was detected, what is known of it, and its crops' labels.
+
+T frames, S side of the crop, J joints of a record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from datagen.clips import crop
+from datagen.clips.compose import CLEAR, OFF_FRAME
+from datagen.clips.place import inside
+from datagen.errors import BadInput
+from datagen.footage.keypoints import HEAD
+from datagen.record import JOINTS, KEYPOINTS, SMPL_JOINTS
+
+_EVAL = slice(len(SMPL_JOINTS), len(JOINTS))
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What is known of a person in 3D, in the camera's frame."""
+
+    joints3d: np.ndarray
+    """float32 [T,J,3] metres; 0 for joints that nobody measured."""
+    valid: np.ndarray
+    """bool [T]: whether the frame is known."""
+    camera: np.ndarray
+    """float32 [3,3] K, pixels of the source."""
+    joints2d: np.ndarray | None = None
+    """float32 [T,J,2] projections, pixels of the source; for the joints that no detector finds."""
+    pose: np.ndarray | None = None
+    """float32 [T,72] axis-angle, root → camera."""
+    betas: np.ndarray | None = None
+    """float32 [10]."""
+    trans: np.ndarray | None = None
+    """float32 [T,3] metres."""
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """One person in consecutive frames of one source."""
+
+    name: str
+    """Unique in a data set; the pieces of a track share it."""
+    person: str
+    """Whom it shows: errors are averaged by person, over one or more tracks."""
+    source: np.ndarray
+    """int32 [T], each frame's number in the source, ascending."""
+    points: np.ndarray
+    """float32 [T,14,3] detections in EVAL_JOINTS' order: x, y in source pixels, seen 0/1."""
+    truth: Truth | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+    """What a record's meta.json says besides: source, size, fps."""
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+
+def labels(track: Track, size: int, diagonal: float) -> dict[str, np.ndarray]:
+    """Return the arrays of labels.npz for the whole track, `crop` float64.
+
+    In `joints2d` limbs and neck are the detections, which are what the network is given; the other
+    joints are the truth's projections, unseen where there is no truth. A frame without one detected
+    limb is totally occluded: the network gets nothing but the flag.
+
+    Args:
+        size: S, pixels.
+        diagonal: of the person's box in the crop, pixels at 224.
+
+    Raises:
+        BadInput: the person is not detected in any frame.
+    """
+    points = np.asarray(track.points, np.float64)
+    length, joints = len(points), len(JOINTS)
+    try:
+        maps = crop.crop_maps(points, size, diagonal=diagonal)
+    except ValueError:
+        raise BadInput(f"{track.name} is not detected in any frame") from None
+    maps = maps.astype(np.float32).astype(np.float64)  # pixels move by what is recorded
+    # Detections for the joints that a detector finds, the truth's projections for all others.
+    source = np.zeros((length, joints, 3))
+    if track.truth is not None and track.truth.joints2d is not None:
+        known = np.isfinite(track.truth.joints2d).all(-1) & track.truth.valid[:, None]
+        source[..., :2] = np.where(known[..., None], np.nan_to_num(track.truth.joints2d), 0)
+        source[..., 2] = known
+    else:
+        source[:, _EVAL.start + HEAD, :2] = points[:, HEAD, :2]  # a guess, never "seen"
+    source[:, _EVAL.start : _EVAL.start + HEAD] = points[:, :HEAD]
+    joints2d = np.concatenate([crop.transform(maps, source[..., :2]), source[..., 2:]], -1)
+    joints2d[..., :2] *= source[..., :2].any(-1, keepdims=True)
+    joints2d[..., 2] *= inside(joints2d[..., :2], size, size)
+    visibility = np.where(joints2d[..., 2] > 0, CLEAR, OFF_FRAME).astype(np.uint8)
+    truth = track.truth
+    empty = points[:, : len(KEYPOINTS), 2].max(axis=1) == 0
+    valid = np.zeros(length, bool) if truth is None else truth.valid
+    return {
+        "joints2d": joints2d.astype(np.float32),
+        "visibility": visibility,
+        "joints3d": _or_zeros(truth and truth.joints3d, (length, joints, 3)),
+        "pose": _or_zeros(truth and truth.pose, (length, 72)),
+        "betas": _or_zeros(truth and truth.betas, (10,)),
+        "trans": _or_zeros(truth and truth.trans, (length, 3)),
+        "occluded": empty.astype(np.uint8),
+        "crop": maps,
+        "offsets": np.zeros((length, 2), np.float32),
+        "camera": _or_zeros(truth and truth.camera, (3, 3)),
+        "valid": valid.astype(np.uint8),
+        "source": track.source.astype(np.int32),
+    }
+
+
+def _or_zeros(array: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
+    return np.zeros(shape, np.float32) if array is None else array.astype(np.float32)

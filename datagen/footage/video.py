@@ -1,0 +1,91 @@
+"""A video as the frames to look at: none faster than the network's 30 a second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from datagen.backgrounds.video import open_video
+from datagen.errors import BadInput
+
+RATE = 30.0
+"""Frames a second that the network was trained on."""
+
+
+def frame_times(path: Path) -> np.ndarray:
+    """Return the time of every frame that decodes, float64 [N] seconds, by decoding them all.
+
+    Containers' own counts and rates are often wrong, and phones' frames are unevenly spaced.
+
+    Raises:
+        BadInput: no frame decodes.
+    """
+    capture = open_video(path)
+    rate = float(capture.get(cv2.CAP_PROP_FPS))
+    times = []
+    while capture.grab():
+        times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+    capture.release()
+    if not times:
+        raise BadInput(f"{path} has no frame that decodes; leave it out or convert it to MP4")
+    seconds = np.array(times)
+    if len(times) > 1 and not (np.diff(seconds) > 0).all():
+        # A format without time stamps: evenly spaced by the rate it claims.
+        seconds = np.arange(len(times)) / (rate if np.isfinite(rate) and rate > 0 else RATE)
+    return seconds
+
+
+def thin(times: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the numbers of the frames to use and their mean rate, at most about 30 a second.
+
+    Every n-th frame, n such that the rate is nearest to 30: 60 → 30, 50 → 25. Slower video keeps
+    its frames: to repeat some would show them without motion, which no training clip does, while a
+    24 fps person merely moves as a brisker one at 30. Of unevenly spaced frames each is taken that
+    comes an n-fold median spacing after the last (less half a spacing, for jitter), so that fast
+    stretches are thinned alone.
+    """
+    if len(times) < 2:
+        return np.arange(len(times)), RATE
+    spacing = float(np.median(np.diff(times)))
+    step = max(1, round(1 / (spacing * RATE)))
+    used = [0]
+    for number, time in enumerate(times):
+        if number and time - times[used[-1]] >= (step - 0.5) * spacing:
+            used.append(number)
+    return np.array(used), (len(used) - 1) / (times[used[-1]] - times[0])
+
+
+def read_frames(path: Path, wanted: Iterable[int]) -> Iterator[np.ndarray]:
+    """Yield the wanted frames (ascending numbers) as uint8 [H,W,3] RGB, one at a time.
+
+    Rotation flags are obeyed. Raises BadInput if the video ends before or changes its size.
+    """
+    capture = open_video(path)
+    position, shape = 0, None
+    try:
+        for number in wanted:
+            while position < number and capture.grab():
+                position += 1
+            read, frame = capture.read()
+            if not read:
+                raise BadInput(f"{path} ends at frame {position}, before frame {number}")
+            position += 1
+            if frame.ndim == 2 or frame.shape[2] != 3:
+                code = cv2.COLOR_GRAY2BGR if frame.ndim == 2 else cv2.COLOR_BGRA2BGR
+                frame = cv2.cvtColor(frame, code)
+            if shape is not None and frame.shape != shape:
+                raise BadInput(f"{path} changes its picture size at frame {number}; convert it")
+            shape = frame.shape
+            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+    finally:
+        capture.release()
+
+
+def frame_size(path: Path) -> tuple[int, int]:
+    """Return width and height of the frames as they are read, rotation obeyed."""
+    for frame in read_frames(path, [0]):
+        return frame.shape[1], frame.shape[0]
+    raise BadInput(f"{path} has no frame that decodes; leave it out or convert it to MP4")

@@ -1,0 +1,155 @@
+"""Real footage → shards, by the same crop and the same flow as the training clips.
+
+    python -m datagen.ingest video clip.mp4 --keypoints openpose/ --out footage
+    python -m datagen.ingest video clip.mp4 --detector mediapipe --out footage
+    python -m datagen.ingest 3dpw --root 3DPW --split test --body smpl/ --out 3dpw-test
+    python -m datagen.ingest pose2sim --out pose2sim
+
+The result is a data set like any other: trainer.predict and trainer.evaluate read it. With
+--unlabelled 31 it is cut into short clips for trainer.fit --dann-shards.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from datagen import command
+from datagen.config import FootageConfig, require
+from datagen.errors import BadInput
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoConfig:
+    """Any videos, one person each (or every one, with --person all)."""
+
+    videos: tyro.conf.Positional[list[Path]]
+    """Video files."""
+    footage: FootageConfig = field(default_factory=FootageConfig)
+    keypoints: list[Path] = field(default_factory=list)
+    """Keypoints of each video, in the videos' order: a folder of OpenPose's JSON, a COCO-17 array
+    (.npy or .json, [T,17,3] or [T,P,17,3]) or COCO results (.json), or our own .npz. One entry a
+    frame of the video."""
+    layout: str | None = None
+    """What the keypoints are, where their number does not say it: limbs, evaluation, coco17,
+    openpose18, openpose25, openpose25b or mediapipe33."""
+    detector: Literal["none", "mediapipe"] = "none"
+    """Find the keypoints with MediaPipe's pose model, which finds one person."""
+    detector_env: Path = Path("~/.cache/motion-hmr/mediapipe")
+    """Python environment of the detector; made once, by venv and pip. MediaPipe needs an older
+    numpy than everything else here."""
+    threshold: float | None = None
+    """Confidence above which a keypoint is seen. Default: 0.1 for OpenPose (HMMR's), 0.3 for COCO,
+    0.5 for MediaPipe."""
+    person: Literal["largest", "all"] | int = "largest"
+    """Whom to follow where there are several: the largest (box times frames), all, or a rank by
+    size from 0."""
+    min_frames: int = 8
+    """A person seen in fewer frames is passed over."""
+
+    def __post_init__(self) -> None:
+        require(len(self.videos) > 0, "give at least one video")
+        require(
+            (self.detector == "none") != (not self.keypoints),
+            "give either --keypoints FILE or --detector mediapipe",
+        )
+        require(
+            not self.keypoints or len(self.keypoints) == len(self.videos),
+            f"--keypoints must name one file or folder for each of the {len(self.videos)} videos, "
+            f"got {len(self.keypoints)}",
+        )
+        require(self.min_frames >= 1, f"--min-frames must be at least 1, got {self.min_frames}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pose2SimConfig:
+    """The Pose2Sim demo: four cameras, one real person, measured 3D joints; to evaluate on."""
+
+    root: Path | None = None
+    """Folder of the unpacked wheels pose2sim 0.9.8 and 0.4.0. Default: pip fetches them (52 MB)
+    into ~/.cache/motion-hmr/pose2sim."""
+    footage: FootageConfig = field(default_factory=FootageConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestConfig:
+    """Which kind of footage."""
+
+    source: (
+        Annotated[VideoConfig, tyro.conf.subcommand("video")]
+        | Annotated[Pose2SimConfig, tyro.conf.subcommand("pose2sim")]
+    )
+
+
+def ingest(cfg: IngestConfig) -> int:
+    """Make the data set; return 0 if an input could be used."""
+    source = cfg.source
+    return _video(source) if isinstance(source, VideoConfig) else _pose2sim(source)
+
+
+def _pose2sim(cfg: Pose2SimConfig) -> int:
+    from datagen.footage import pose2sim
+    from datagen.footage.shards import ingest as make
+    from datagen.record import KEYPOINTS
+
+    if cfg.root is not None and not cfg.root.is_dir():
+        raise BadInput(f"--root {cfg.root} is not a folder")
+    root = cfg.root or pose2sim.fetch(Path("~/.cache/motion-hmr/pose2sim").expanduser())
+    sources = pose2sim.find_sources(root.expanduser())
+    return report(make(sources, cfg.footage, evaluation=KEYPOINTS), cfg.footage)
+
+
+def _video(cfg: VideoConfig) -> int:
+    from datagen.footage.clip import VideoSource, named
+    from datagen.footage.shards import ingest as make
+
+    videos = named([path.expanduser() for path in cfg.videos])
+    keypoints = [path.expanduser() for path in cfg.keypoints]
+    sources = []
+    for (name, path), file in zip(videos.items(), keypoints, strict=True):
+        if not file.exists():
+            raise BadInput(f"--keypoints {file} does not exist")
+        sources.append(
+            VideoSource(
+                path=path,
+                name=name,
+                keypoints=file,
+                layout=cfg.layout,
+                threshold=cfg.threshold,
+                person=cfg.person,
+                min_frames=cfg.min_frames,
+            )
+        )
+    return report(make(sources, cfg.footage), cfg.footage)
+
+
+def report(lines: list[dict[str, Any]], cfg: FootageConfig) -> int:
+    """Print what stands and the next command; return 0 if anything does."""
+    for line in lines:
+        counts = line["statistics"]
+        print(
+            f"  {line['name']}  {line['source']}: {len(line['tracks'])} tracks, "
+            f"{counts['frames']} frames in {line['clips']} records, "
+            f"{100 * counts['seen_keypoints']:.0f} % of the keypoints seen"
+        )
+    clips = sum(line["clips"] for line in lines)
+    size = sum(line["bytes"] for line in lines) / 1e6
+    print(f"{len(lines)} shards, {clips} records, {size:.1f} MB in {cfg.out}")
+    if cfg.unlabelled:
+        print(f"Next: python -m trainer.fit --shards shards --dann-shards {cfg.out}")
+    else:
+        print(f"Next: python -m trainer.predict --checkpoint runs/x/best.pt --shards {cfg.out}")
+    return 0 if lines else 1
+
+
+def main(args: list[str] | None = None) -> int:
+    """Ingest with command line `args` and return the exit status."""
+    return command.run(IngestConfig, ingest, __doc__, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
