@@ -32,6 +32,10 @@ class Reader(Protocol):
         """Return the frame, uint8 [h,w,3] RGB, upright."""
         ...
 
+    def time(self) -> float:
+        """Return when the frame is shown, seconds; 0 where the file does not say."""
+        ...
+
     def release(self) -> None: ...
 
 
@@ -48,6 +52,9 @@ class OpenCVReader:
 
     def picture(self) -> np.ndarray:
         return cv2.cvtColor(self.capture.retrieve()[1], cv2.COLOR_BGR2RGB)
+
+    def time(self) -> float:
+        return self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
 
     def release(self) -> None:
         self.capture.release()
@@ -80,6 +87,9 @@ class PyAVReader:
         assert self.frame is not None
         image = self.frame.to_ndarray(format="rgb24")
         return np.ascontiguousarray(np.rot90(image, round(self.frame.rotation / 90)))
+
+    def time(self) -> float:
+        return (self.frame.time if self.frame is not None else None) or 0.0
 
     def release(self) -> None:
         self.container.close()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from datagen.backgrounds.video import open_video
@@ -23,18 +22,14 @@ def frame_times(path: Path) -> np.ndarray:
     Raises:
         BadInput: no frame decodes.
     """
-    capture = open_video(path)
-    rate = float(capture.get(cv2.CAP_PROP_FPS))
+    reader = open_video(path)
     times = []
-    while capture.grab():
-        times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
-    capture.release()
-    if not times:
-        raise BadInput(f"{path} has no frame that decodes; leave it out or convert it to MP4")
+    while reader.grab():
+        times.append(reader.time())
+    reader.release()
     seconds = np.array(times)
-    if len(times) > 1 and not (np.diff(seconds) > 0).all():
-        # A format without time stamps: evenly spaced by the rate it claims.
-        seconds = np.arange(len(times)) / (rate if np.isfinite(rate) and rate > 0 else RATE)
+    if not (np.diff(seconds) > 0).all():
+        return np.arange(len(times)) / RATE  # a format without time stamps
     return seconds
 
 
@@ -58,34 +53,31 @@ def thin(times: np.ndarray) -> tuple[np.ndarray, float]:
     return np.array(used), (len(used) - 1) / (times[used[-1]] - times[0])
 
 
-def read_frames(path: Path, wanted: Iterable[int]) -> Iterator[np.ndarray]:
+def read_frames(path: Path, wanted: Iterable[int]) -> Generator[np.ndarray]:
     """Yield the wanted frames (ascending numbers) as uint8 [H,W,3] RGB, one at a time.
 
     Rotation flags are obeyed. Raises BadInput if the video ends before or changes its size.
     """
-    capture = open_video(path)
-    position, shape = 0, None
+    reader = open_video(path)
+    position, shape = -1, None
     try:
         for number in wanted:
-            while position < number and capture.grab():
+            while position < number:
+                if not reader.grab():
+                    raise BadInput(f"{path} ends at frame {position + 1}, before frame {number}")
                 position += 1
-            read, frame = capture.read()
-            if not read:
-                raise BadInput(f"{path} ends at frame {position}, before frame {number}")
-            position += 1
-            if frame.ndim == 2 or frame.shape[2] != 3:
-                code = cv2.COLOR_GRAY2BGR if frame.ndim == 2 else cv2.COLOR_BGRA2BGR
-                frame = cv2.cvtColor(frame, code)
+            frame = reader.picture()
             if shape is not None and frame.shape != shape:
                 raise BadInput(f"{path} changes its picture size at frame {number}; convert it")
             shape = frame.shape
-            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+            yield frame
     finally:
-        capture.release()
+        reader.release()
 
 
 def frame_size(path: Path) -> tuple[int, int]:
     """Return width and height of the frames as they are read, rotation obeyed."""
-    for frame in read_frames(path, [0]):
-        return frame.shape[1], frame.shape[0]
-    raise BadInput(f"{path} has no frame that decodes; leave it out or convert it to MP4")
+    frames = read_frames(path, [0])
+    height, width = next(frames).shape[:2]
+    frames.close()
+    return width, height
