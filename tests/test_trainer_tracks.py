@@ -64,11 +64,11 @@ def test_the_file_is_an_amass_take(toy, checkpoint, tmp_path):
     body = Rotation.from_rotvec(said["pose"].reshape(10, 24, 3)[:, 1:22].reshape(-1, 3))
     read = Rotation.from_quat(rotations[:, 1:22].reshape(-1, 4))
     assert (body.inv() * read).magnitude().max() < 1e-5
-    # An untrained network says about the mean person: upright in the picture and in the world.
+    # A hardly trained network says about the mean person: upright in the picture and the world.
     up = quat.rotate(rotations[:, 0], np.array([0.0, 1.0, 0.0]))
-    assert (up[:, 1] > 0.9).all()
     root = Rotation.from_rotvec(said["pose"][:, :3]).as_matrix()
-    assert (root[:, 1, 1] < -0.9).all()
+    np.testing.assert_allclose(up[:, 1], -root[:, 1, 1], atol=1e-5)
+    assert (up[:, 1] > 0.7).all()
 
 
 def test_the_worlds_body_is_the_cameras_turned():

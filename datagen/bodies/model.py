@@ -72,7 +72,8 @@ class Body:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Pose the body in every frame (smplx's forward pass).
 
-        Args: pose [T,72] axis-angle (global orientation first), betas [10], trans [T,3] metres.
+        Args: pose [T,72] axis-angle (global orientation first), betas [10] or [T,10], trans [T,3]
+        metres.
         Returns vertices float32 [T,V,3] and joints float32 [T,38,3] in datagen.record's order, in
         the frame that the global orientation and trans lead to.
         """
@@ -80,22 +81,27 @@ class Body:
 
         pose, trans = np.asarray(pose, np.float32), np.asarray(trans, np.float32)
         frames = len(pose)
-        if pose.shape != (frames, 72) or trans.shape != (frames, 3) or np.shape(betas) != (10,):
+        betas = np.asarray(betas, np.float32)
+        if (
+            pose.shape != (frames, 72)
+            or trans.shape != (frames, 3)
+            or betas.shape not in ((10,), (frames, 10))
+        ):
             raise ValueError(
-                f"pose {pose.shape}, betas {np.shape(betas)}, trans {trans.shape}: "
-                "expected [T,72], [10], [T,3]"
+                f"pose {pose.shape}, betas {betas.shape}, trans {trans.shape}: "
+                "expected [T,72], [10] or [T,10], [T,3]"
             )
         vertices = np.empty((frames, self.num_vertices, 3), np.float32)
         joints = np.empty((frames, 38, 3), np.float32)
         touched = np.flatnonzero(self.eval_regressor.any(0))
         regressor = self.eval_regressor[:, touched]
-        shape = torch.tensor(np.asarray(betas, np.float32)[None])
+        shapes = torch.from_numpy(betas.copy()).expand(frames, 10)
         for start in range(0, frames, FRAMES_AT_ONCE):
             part = slice(start, start + FRAMES_AT_ONCE)
             angles = torch.from_numpy(pose[part])
             with torch.inference_mode():
                 posed = self._smplx(
-                    betas=shape.expand(len(angles), -1),
+                    betas=shapes[part],
                     global_orient=angles[:, :3],
                     body_pose=angles[:, 3:],
                     transl=torch.from_numpy(trans[part]),

@@ -1,0 +1,175 @@
+"""See what a checkpoint sees: the body over the video, and the same body turned by 60° beside it.
+
+    python -m datagen.overlay --video clip.mp4 --checkpoint runs/x/last.pt
+    python -m datagen.overlay --predictions predictions/ --shards shards/ --video clip.mp4
+
+The first makes the shards and the prediction itself, with datagen.ingest and trainer.predict, and
+leaves them beside the result. Without --video the crops that the shards hold are shown. One .mp4, a
+contact sheet .png and an animated mesh .glb (glTF 2.0) for each person.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from datagen import command
+from datagen.config import require
+from datagen.errors import BadInput
+from datagen.files import whole
+
+if TYPE_CHECKING:
+    from datagen.bodies.model import Body
+    from datagen.replay.motion import Motion
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverlayConfig:
+    """What to show, and how."""
+
+    predictions: Path | None = None
+    """Folder (or one file) written by trainer.predict."""
+    shards: Path | None = None
+    """Folder of shards that the predictions were made of."""
+    video: Path | None = None
+    """The video that the shards were made of. Default: show the stored crops."""
+    checkpoint: Path | None = None
+    """Instead of --predictions and --shards: ingest the video and predict with this checkpoint."""
+    keypoints: Path | None = None
+    """With --checkpoint: the video's 2D keypoints, as datagen.ingest takes them.
+    Default: MediaPipe finds them."""
+    body: Path | None = None
+    """SMPL body model (file or folder; its neutral body is drawn).
+    Default: the embedded open body, as it is for training."""
+    out: Path = Path("overlay")
+    """Folder of the results."""
+    people: int | None = None
+    """Show this many predictions at most. Default: all."""
+    degrees: float = 60.0
+    """The turned view's angle."""
+    opacity: float = 0.9
+    """Of the body over the picture."""
+    tallest: int = 720
+    """Height of the result at most, pixels."""
+
+    def __post_init__(self) -> None:
+        require(0 < self.opacity <= 1, f"--opacity must lie in (0, 1], got {self.opacity}")
+        require(self.tallest >= 64, f"--tallest must be at least 64, got {self.tallest}")
+        require(self.people is None or self.people >= 1, "--people must be at least 1")
+        if self.checkpoint is not None:
+            require(self.video is not None, "--checkpoint needs the --video to look at")
+            require(
+                self.predictions is None and self.shards is None,
+                "--checkpoint makes its own predictions; leave --predictions and --shards out",
+            )
+        else:
+            require(
+                self.predictions is not None and (self.shards or self.video) is not None,
+                "give --predictions and --shards (and --video), or --video and --checkpoint",
+            )
+
+
+def overlay(cfg: OverlayConfig) -> int:
+    """Write a film, a sheet and a mesh for every prediction; print where they lie."""
+    from datagen.replay.motion import read_motion
+
+    predictions, shards = cfg.predictions, cfg.shards
+    if cfg.checkpoint is not None and cfg.video is not None:
+        predictions, shards = predict(cfg.video, cfg.keypoints, cfg.checkpoint, cfg.out)
+    assert predictions is not None
+    files = [predictions] if predictions.is_file() else sorted(predictions.glob("*.npz"))
+    if not files:
+        raise BadInput(f"{predictions} holds no .npz; make them with python -m trainer.predict")
+    body = load_body(cfg.body)
+    if shards is not None:
+        warn_of_other_body(shards, body)
+    for path in files[: cfg.people]:
+        write(read_motion(path), body, shards, cfg)
+    return 0
+
+
+def predict(video: Path, keypoints: Path | None, checkpoint: Path, out: Path) -> tuple[Path, Path]:
+    """Make the shards and the predictions of a video with the other doors; return their folders."""
+    predictions, shards = out / "predictions", out / "shards"
+    found = ["--keypoints", str(keypoints)] if keypoints else ["--detector", "mediapipe"]
+    for line in (
+        ["datagen.ingest", "video", str(video), *found, "--out", str(shards)],
+        ["trainer.predict", "--checkpoint", str(checkpoint), "--shards", str(shards),
+         "--out", str(predictions)],
+    ):  # fmt: skip
+        print("$ python -m", *line, flush=True)
+        if subprocess.run([sys.executable, "-m", *line]).returncode:
+            raise BadInput(f"{line[0]} failed, see above; nothing to show of {video}")
+    return predictions, shards
+
+
+def load_body(path: Path | None) -> Body:
+    """Return the neutral body, or the only one there is."""
+    from datagen.bodies.model import load_bodies
+
+    bodies = load_bodies(path)
+    return bodies.get("neutral") or next(iter(bodies.values()))
+
+
+def warn_of_other_body(shards: Path, body: Body) -> None:
+    """Say so if the network was trained on another body than the one that is drawn."""
+    from datagen.output.layout import Layout
+
+    try:
+        with np.load(Layout(shards).body) as trained:
+            joints = trained["J_regressor"] @ trained["v_template"]
+    except (OSError, KeyError, ValueError) as error:
+        raise BadInput(f"{shards} has no readable body.npz ({error}); is it shards?") from None
+    far = 100 * np.linalg.norm(joints - body.rest_joints(), axis=1).max()
+    if far > 0.5:
+        print(
+            f"note: the joints of the body drawn lie up to {far:.1f} cm from those of the body in "
+            f"{shards}; give the latter with --body"
+        )
+
+
+def write(motion: Motion, body: Body, shards: Path | None, cfg: OverlayConfig) -> None:
+    """Write one prediction's film, sheet and mesh."""
+    from datagen.replay import gltf, pictures
+    from datagen.replay.film import film
+    from datagen.replay.show import columns_of, contact_sheet, show
+
+    if cfg.video is not None:
+        under = pictures.of_video(motion, cfg.video, cfg.tallest)
+    else:
+        assert shards is not None
+        under = pictures.of_records(motion, shards)
+    path = cfg.out / f"{motion.name}.mp4"
+    chosen, kept = columns_of(len(motion)), {}
+    frames = show(motion, body, under, degrees=cfg.degrees, opacity=cfg.opacity)
+    with film(path, motion.fps) as growing:
+        for t, shown in enumerate(tqdm(frames, motion.name, len(motion), unit="frame")):
+            growing.add(shown.both)
+            if t in chosen:
+                kept[t] = shown
+    print(f"{path}: {len(motion)} frames, {growing.codec}")
+    picture = contact_sheet(motion, under, kept)
+    with whole(path.with_suffix(".png")) as temporary:
+        ok, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        assert ok
+        temporary.write_bytes(data.tobytes())
+    print(path.with_suffix(".png"))
+    with whole(path.with_suffix(".glb")) as temporary:
+        temporary.write_bytes(gltf.of_motion(body, motion))
+    print(path.with_suffix(".glb"))
+
+
+def main(args: list[str] | None = None) -> int:
+    """Show with command line `args` and return the exit status."""
+    return command.run(OverlayConfig, overlay, __doc__, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Predictions played back: the body over its video, turned beside it, and as an animated mesh."""
