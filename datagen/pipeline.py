@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from datagen.cluster.outcome import Outcome, Task
 from datagen.config import LaunchConfig
 from datagen.errors import BadInput, BadMachine
 from datagen.files import sweep, whole
-from datagen.output import dataset, fingerprint
+from datagen.output import card, dataset, fingerprint, recorded
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
 from datagen.progress import Progress
@@ -25,14 +25,16 @@ FAILED: Line = {"kind": "failed"}
 FEW = 20  # sources tried before --max-bad is a share of those tried
 
 
-def launch(cfg: LaunchConfig) -> int:
-    """Make what is missing of the data set; return 0 if every shard stands at the end."""
+def launch(cfg: LaunchConfig, only: Collection[int] | None = None) -> int:
+    """Make what is missing of the data set, or of shards `only`; return 0 if it stands then."""
     cfg = _absolute(cfg)
     layout = Layout(cfg.output.out, cfg.output.library)
     dataset.guard(layout, cfg)
-    wanted = range(cfg.output.num_shards)
+    wanted = range(cfg.output.num_shards) if only is None else sorted(only)
     todo = [index for index in wanted if index not in standing(layout)]
     if not todo:
+        if not card.current(layout, standing(layout)):  # killed between its last shard and the card
+            card.write(layout, standing(layout))
         print(f"All {len(wanted)} shards stand in {layout.shards}; nothing to do.")
         return 0
     run = Run(cfg, layout)
@@ -46,6 +48,14 @@ def launch(cfg: LaunchConfig) -> int:
         failed = run.shards(todo, backend, progress)
     run.conclude(failed)
     return 1 if failed else 0
+
+
+def publish(cfg: LaunchConfig) -> None:
+    """Write all that lies beside the shards anew: body.npz, dataset.json and the card."""
+    cfg = _absolute(cfg)
+    layout = Layout(cfg.output.out, cfg.output.library)
+    Run(cfg, layout).prepare()
+    card.write(layout, standing(layout))
 
 
 def standing(layout: Layout) -> dict[int, Line]:
@@ -182,6 +192,7 @@ class Run:
             sweep(folder, age=3600 if shared else 0)
         with whole(self.layout.body) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, **body.reduced())  # pyright: ignore[reportArgumentType]
+        recorded.write(self.layout, self.cfg)
         self._describe()
 
     def libraries(self, todo: Sequence[int], backend: Backend, progress: Progress) -> None:
@@ -224,6 +235,7 @@ class Run:
         """Bring dataset.json up to date and print where things lie."""
         self._describe()
         lines = standing(self.layout)
+        card.write(self.layout, lines)
         bad = self.people.failures() + self.scenes.failures()
         size = sum(line["bytes"] for line in lines.values()) / 1e6
         clips = sum(line["clips"] for line in lines.values())

@@ -1,47 +1,127 @@
 """Check a data set: re-hash every shard, re-count and open every record.
 
 python -m datagen.verify shards/
+python -m datagen.verify shards/ --repair    make again what is damaged or missing
 """
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 from tqdm import tqdm
 
 from datagen import command
-from datagen.output import check, dataset
+from datagen.config import LaunchConfig
+from datagen.output import check, dataset, recorded
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
 
 
 @dataclass(frozen=True)
 class VerifyConfig:
-    """What to check."""
+    """What to check, and whether to mend it."""
 
     shards: tyro.conf.Positional[Path]
     """Folder of shards, with dataset.json in it."""
+    repair: bool = False
+    """Make what is damaged or missing again, with the options that manifests/config.json holds.
+    The machine that made the shards makes the same bytes."""
+    library: Path | None = None
+    """The data set's library, if it lies elsewhere by now (for --repair)."""
+    backend: Literal["ray", "processes", "serial"] | None = None
+    """Who repairs. Default: as the shards were made."""
+    workers: int | None = None
+    """Shards to check, or to make, at a time. Default: every core."""
 
 
 def verify(cfg: VerifyConfig) -> int:
-    """Print what is wrong with the data set; return 0 if nothing is, else 1."""
+    """Print what is wrong with the data set; return 0 if nothing is (any more), else 1."""
     layout = Layout(cfg.shards.expanduser().resolve())
+    beside = _beside(layout)
+    if beside and cfg.repair:
+        from datagen.pipeline import publish
+
+        publish(_options(layout, cfg))
+        beside = _beside(layout)
+    wrong = inspect(layout, cfg)
+    if wrong and cfg.repair:
+        mend(layout, wrong, cfg)
+        beside, wrong = _beside(layout), inspect(layout, cfg)
+    if not beside and not wrong:
+        return 0
+    if not cfg.repair:
+        print(f"Next: python -m datagen.verify {cfg.shards} --repair")
+    return 1
+
+
+def inspect(layout: Layout, cfg: VerifyConfig) -> list[int]:
+    """Print what is wrong with the shards; return the numbers of the damaged and missing ones."""
     content = dataset.read(layout)
     lines = Manifest(layout.manifests / "shards.jsonl").latest("shard")
-    found = list(tqdm(check.problems(layout, content, lines), desc="verify", unit="shard"))
-    wrong = [text for _, text in found if text]
-    for text in wrong:
-        print(f"error: {text}")
+    began = time.perf_counter()
+    numbers = check.numbers(layout, content, lines)
+    found = check.problems(layout, numbers, content, lines, cfg.workers or os.cpu_count() or 1)
+    problems = dict(tqdm(found, desc="verify", unit="shard", total=len(numbers)))
+    spent = time.perf_counter() - began
+    wrong = [index for index, text in problems.items() if text]
+    for index in wrong:
+        print(f"error: {problems[index]}")
     if wrong:
-        print(f"{len(wrong)} of {len(found)} shards are damaged or missing in {layout.shards}")
-        return 1
-    size = sum(line["bytes"] for line in lines.values()) / 1e6
-    clips = sum(line["clips"] for line in lines.values())
-    print(f"{len(found)} shards, {clips} clips, {size:.1f} MB: all as the manifest says")
-    return 0
+        print(f"{len(wrong)} of {len(numbers)} shards are damaged or missing in {layout.shards}")
+        return wrong
+    size = sum(lines[index]["bytes"] for index in numbers) / 1e6
+    clips = sum(lines[index]["clips"] for index in numbers)
+    print(
+        f"{len(numbers)} shards, {clips} clips, {size:.1f} MB: all as the manifest says "
+        f"({size / spent:.0f} MB/s)"
+    )
+    return wrong
+
+
+def mend(layout: Layout, numbers: list[int], cfg: VerifyConfig) -> None:
+    """Make the shards of these numbers again."""
+    from datagen.pipeline import launch
+
+    options = _options(layout, cfg)
+    dataset.guard(layout, options)
+    manifest = Manifest(layout.manifests / "shards.jsonl")
+    before = manifest.latest("shard")
+    for index in numbers:
+        layout.shard(index).unlink(missing_ok=True)
+    launch(options, only=numbers)
+    after = manifest.latest("shard")
+    for index in sorted({*numbers} & before.keys() & after.keys()):
+        if before[index].get("sha256") != after[index]["sha256"]:
+            print(
+                f"note: {layout.shard(index).name} has other bytes than its old line in the "
+                "manifest says: that line was damaged, or another machine or version wrote it"
+            )
+
+
+def _beside(layout: Layout) -> list[str]:
+    problems = check.beside(layout)
+    for text in problems:
+        print(f"error: {text}")
+    return problems
+
+
+def _options(layout: Layout, cfg: VerifyConfig) -> LaunchConfig:
+    """Return the options that the shards were made with, at the place where they lie now."""
+    options = recorded.read(layout)
+    output = dataclasses.replace(options.output, out=layout.shards)
+    cluster = dataclasses.replace(options.cluster, workers=cfg.workers or options.cluster.workers)
+    if cfg.library is not None:
+        output = dataclasses.replace(output, library=cfg.library.expanduser().resolve())
+    if cfg.backend is not None:
+        cluster = dataclasses.replace(cluster, backend=cfg.backend, address=None)
+    return dataclasses.replace(options, output=output, cluster=cluster)
 
 
 def main(args: list[str] | None = None) -> int:

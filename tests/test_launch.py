@@ -101,6 +101,26 @@ def test_verify_names_the_damaged_shard(copy: Path, damage, words: str, capsys) 
     assert words in out and "shard-00000" in out
 
 
+def test_repair_makes_the_same_bytes_again(copy: Path, capsys) -> None:
+    before = {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()}
+    _flip(copy / "shard-000000.tar")
+    (copy / "body.npz").unlink()
+    (copy / "dataset.json").write_text("{")
+    manifest = copy / "manifests" / "shards.jsonl"
+    manifest.write_text("".join(manifest.read_text().splitlines(keepends=True)[:1]))
+    assert verify([str(copy), "--repair", "--backend", "serial"]) == 0
+    out = capsys.readouterr().out
+    assert "shard-000000.tar differs" in out and "shard-000001.tar has no line" in out
+    assert {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()} == before
+
+
+def test_a_run_killed_before_its_card_writes_it_when_run_again(copy: Path) -> None:
+    before = (copy / "croissant.json").read_bytes()
+    (copy / "croissant.json").unlink()
+    assert run(copy) == 0
+    assert (copy / "croissant.json").read_bytes() == before
+
+
 def _flip(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[700] ^= 1

@@ -2,50 +2,93 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from datagen.files import sha256
 from datagen.output import shard
 from datagen.output.layout import Layout
 
 Line = dict[str, Any]
+Records = dict[str, dict[str, bytes]]
+"""Members by key and name ("flow.npy"), in the tar's order."""
+
+NOT_FINITE = 0x7C00  # exponent of a float16 that is infinite or no number
 
 
-def problems(layout: Layout, dataset: Line, lines: dict[int, Line]) -> Iterator[tuple[int, str]]:
+def beside(layout: Layout) -> list[str]:
+    """Return what is wrong with the files beside the shards.
+
+    croissant.json, written last, holds their SHA-256; a data set without one has only to have a
+    dataset.json.
+    """
+    problems = [] if layout.dataset.exists() else [f"{layout.dataset.name} is missing"]
+    if not layout.croissant.exists():
+        return problems
+    try:
+        files = json.loads(layout.croissant.read_text())["distribution"]
+        digests = {file["name"]: file.get("sha256") for file in files}
+        for path in (layout.dataset, layout.body, layout.card):
+            if not path.exists():
+                problems += [f"{path.name} is missing"] if path != layout.dataset else []
+            elif hashlib.sha256(path.read_bytes()).hexdigest() != digests[path.name]:
+                problems.append(f"{path.name} differs from its SHA-256 in croissant.json")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        problems.append(f"croissant.json is damaged ({error})")
+    return problems
+
+
+def numbers(layout: Layout, dataset: Line, lines: dict[int, Line]) -> list[int]:
+    """Return the numbers of the shards that should be there or are."""
+    # Footage that turned out bad leaves a gap in the numbers of the shards.
+    expected = lines if dataset.get("real") else range(dataset["shards"])
+    return sorted({*expected, *lines, *layout.found()})
+
+
+def problems(
+    layout: Layout, numbers: list[int], dataset: Line, lines: dict[int, Line], workers: int = 1
+) -> Iterator[tuple[int, str]]:
     """Yield, shard by shard, its number and what is wrong with it ("" for nothing).
 
     Args:
+        numbers: of the shards to look at.
         dataset: the content of dataset.json.
         lines: manifest lines by shard number.
+        workers: threads; each holds one shard in memory.
     """
-    # Footage that turned out bad leaves a gap in the numbers of the shards.
-    expected = lines if dataset.get("real") else range(dataset["shards"])
-    for index in sorted({*expected, *lines, *layout.found()}):
+    found = set(layout.found())
+
+    def look(index: int) -> tuple[int, str]:
         path = layout.shard(index)
-        if not path.exists():
-            yield index, f"{path.name} is missing"
-        elif index not in lines:
-            yield index, f"{path.name} has no line in the manifest"
-        else:
-            yield index, _shard_problem(path, index, dataset, lines[index])
+        if index not in found:
+            return index, f"{path.name} is missing"
+        if not {"bytes", "sha256", "clips"} <= lines.get(index, {}).keys():
+            return index, f"{path.name} has no line in the manifest"
+        return index, _shard_problem(path, index, dataset, lines[index])
+
+    # Threads do: reading and hashing, most of the work, leave Python's lock to the others.
+    with ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(look, numbers)
 
 
 def _shard_problem(path: Path, index: int, dataset: Line, line: Line) -> str:
-    if path.stat().st_size != line["bytes"]:
-        return f"{path.name} holds {path.stat().st_size} bytes, the manifest says {line['bytes']}"
-    if sha256(path) != line["sha256"]:
+    data = path.read_bytes()
+    if len(data) != line["bytes"]:
+        return f"{path.name} holds {len(data)} bytes, the manifest says {line['bytes']}"
+    if hashlib.sha256(data).hexdigest() != line["sha256"]:
         return f"{path.name} differs from its SHA-256 in the manifest"
+    # The bytes are those that were written. What follows asks whether they were right.
     if line["clips"] != dataset["clips_per_shard"] and not dataset.get("real"):
         return f"{path.name} holds {line['clips']} clips, not {dataset['clips_per_shard']}"
     try:
-        records = read(path)
+        records = split(data)
         names = [shard.key(index, clip) for clip in range(line["clips"])]
         if list(records) != names:
             return f"{path.name} holds other keys than {names[0]} … {names[-1]}"
@@ -57,14 +100,19 @@ def _shard_problem(path: Path, index: int, dataset: Line, line: Line) -> str:
     return ""
 
 
-def read(path: Path) -> dict[str, dict[str, bytes]]:
-    """Return the shard's members by key and name ("flow.npy"), in the tar's order."""
-    records: dict[str, dict[str, bytes]] = {}
-    with tarfile.open(path) as tar:
+def read(path: Path) -> Records:
+    """Return the members of the shard at `path`."""
+    return split(path.read_bytes())
+
+
+def split(data: bytes) -> Records:
+    """Return the members of a shard's bytes."""
+    records: Records = {}
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         for member in tar:
             name, _, field = member.name.partition(".")
-            file = tar.extractfile(member)
-            records.setdefault(name, {})[field] = file.read() if file else b""
+            content = data[member.offset_data : member.offset_data + member.size]
+            records.setdefault(name, {})[field] = content
     return records
 
 
@@ -79,16 +127,35 @@ def _record_problem(members: dict[str, bytes], dataset: Line) -> str:
         frames = min(frames, len(flow))
     if flow.shape != (frames, 2, side, side) or flow.dtype != np.float16:
         return f"flow is {flow.dtype} {flow.shape}"
+    if ((flow.view(np.uint16) & NOT_FINITE) == NOT_FINITE).any():  # ten times isfinite's speed
+        return "flow is not finite"
     labels = np.load(io.BytesIO(members["labels.npz"]))
     if set(labels.files) != set(shard.FOOTAGE_LABELS if dataset.get("real") else shard.LABELS):
         return f"labels are {sorted(labels.files)}"
+    arrays = {field: labels[field] for field in labels.files}  # zip checks each one's CRC
     for field in ("joints2d", "joints3d"):
-        if labels[field].shape != (frames, joints, 3):
-            return f"{field} has shape {labels[field].shape}"
-    for field in ("pose", "joints3d", "joints2d", "trans", "betas"):
-        if not np.isfinite(labels[field]).all():
+        if arrays[field].shape != (frames, joints, 3):
+            return f"{field} has shape {arrays[field].shape}"
+    for field, array in arrays.items():
+        if not np.isfinite(array).all():
             return f"{field} is not finite"
-    if not np.isfinite(flow).all():
-        return "flow is not finite"
+    if dataset["rgb"] and (size := _jpeg_size(members["rgb.jpg"])) != (
+        strip := (frames * dataset["image_size"], dataset["image_size"])
+    ):
+        return f"rgb.jpg has height and width {size}, not {strip}"
     json.loads(members["meta.json"])
     return ""
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """Return a JPEG's height and width from its headers; decoding its pixels would take a hundred
+    times as long and say no more of bytes whose SHA-256 is right. ValueError if it is none."""
+    if data[:2] != b"\xff\xd8" or data[-2:] != b"\xff\xd9":
+        raise ValueError("rgb.jpg is no whole JPEG")
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        if 0xC0 <= marker <= 0xC2:  # start of frame: length, precision, height, width
+            return tuple(int.from_bytes(data[i : i + 2], "big") for i in (at + 5, at + 7))  # type: ignore[return-value]
+        at += 2 + length
+    raise ValueError("rgb.jpg has no frame header")

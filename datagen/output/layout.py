@@ -40,6 +40,18 @@ class Layout:
     def body(self) -> Path:
         return self.shards / "body.npz"
 
+    @property
+    def config(self) -> Path:
+        return self.manifests / "config.json"
+
+    @property
+    def card(self) -> Path:
+        return self.shards / "README.md"
+
+    @property
+    def croissant(self) -> Path:
+        return self.shards / "croissant.json"
+
     def shard(self, index: int) -> Path:
         return self.shards / shard_name(index)
 

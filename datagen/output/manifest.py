@@ -11,7 +11,7 @@ Line = dict[str, Any]
 
 
 class Manifest:
-    """One .jsonl file; a line torn by a kill is ignored and overwritten."""
+    """One .jsonl file; a line torn by a kill is ignored and overwritten, a damaged one ignored."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -21,11 +21,12 @@ class Manifest:
         if not self.path.exists():
             return []
         data = self.path.read_bytes()
-        return [json.loads(line) for line in data[: data.rfind(b"\n") + 1].splitlines()]
+        parsed = map(_parse, data[: data.rfind(b"\n") + 1].splitlines())
+        return [line for line in parsed if line is not None]
 
     def latest(self, key: str) -> dict[Any, Line]:
         """Return the newest line for each value of `key`."""
-        return {line[key]: line for line in self.lines()}
+        return {line[key]: line for line in self.lines() if key in line}
 
     def append(self, line: Line) -> None:
         """Add a line and flush it to the disk."""
@@ -40,3 +41,13 @@ class Manifest:
             file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
+
+
+def _parse(text: bytes) -> Line | None:
+    """Return a line's object, or None for one that bad storage has damaged: what it told of is
+    then taken for missing, and made again."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    return line if isinstance(line, dict) else None

@@ -1,0 +1,306 @@
+"""README.md and croissant.json of a data set: what others read before they take it.
+
+Both are made from dataset.json and the manifest's lines alone and hold no date or path, so equal
+data sets have equal cards. README.md opens with Hugging Face's front matter; croissant.json is
+MLCommons' Croissant 1.0 (https://docs.mlcommons.org/croissant/docs/croissant-spec.html).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from datagen.files import whole, write_json
+from datagen.output import statistics
+from datagen.output.dataset import read
+from datagen.output.layout import Layout, shard_name
+
+Line = dict[str, Any]
+
+SPLITS = {"val": "validation", "all": "train"}  # Hugging Face's names, where they differ from ours
+SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M")
+TAGS = ("synthetic", "3d-human-pose", "smpl", "optical-flow", "video", "webdataset")
+OPEN = (
+    "Made from the open assets that ship with motion-hmr: bodies and scenes CC0 1.0, motions "
+    "CC0 1.0 and (DeepMimic's) zlib licence. Any use is allowed, commercial use too."
+)
+GIVEN = (
+    "Made from {inputs} that the maker supplied: their licences hold for what was made of them. "
+    "SMPL, SURREAL, AMASS and Kinetics allow research only."
+)
+CITATION = (
+    "@inproceedings{doersch2019sim2real, title={Sim2real transfer learning for 3D human pose "
+    "estimation: motion to the rescue}, author={Doersch, Carl and Zisserman, Andrew}, "
+    "booktitle={NeurIPS}, year={2019}}"
+)
+LABELS = (
+    "`joints2d` [T,J,3] x, y, seen; `visibility` [T,J]; `joints3d` [T,J,3] camera frame, metres; "
+    "`pose` [T,72]; `betas` [10]; `trans` [T,3]; `occluded` [T]; `crop` [T,2,3]; `offsets` [T,2]; "
+    "`camera` [3,3]"
+)
+MEMBERS = {
+    "flow.npy": ("application/x-npy", "optical flow float16 [T,2,h,w], pixels at S"),
+    "labels.npz": ("application/x-npz", "2D and 3D joints, SMPL pose and shape, crop, camera"),
+    "meta.json": ("application/json", "the person, the scene and everything drawn"),
+    "rgb.jpg": ("image/jpeg", "the T crops in one strip"),
+}
+
+
+def write(layout: Layout, lines: dict[int, Line]) -> None:
+    """Write README.md and croissant.json beside the shards and dataset.json.
+
+    Args:
+        lines: manifest lines of the shards that stand, by number.
+    """
+    dataset = {**read(layout), "clips": sum(line["clips"] for line in lines.values())}
+    write_json(layout.dataset, dataset)
+    ordered = [lines[index] for index in sorted(lines)]
+    with whole(layout.card) as temporary:
+        temporary.write_text(readme(dataset, ordered))
+    beside = {}
+    for path in (layout.dataset, layout.body, layout.card):
+        data = path.read_bytes()
+        beside[path.name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    write_json(layout.croissant, croissant(dataset, ordered, beside))
+
+
+def current(layout: Layout, lines: dict[int, Line]) -> bool:
+    """Return whether the card tells of just these shards."""
+    try:
+        files = json.loads(layout.croissant.read_text())["distribution"]
+    except (OSError, ValueError, KeyError):
+        return False
+    digests = {file["name"]: file.get("sha256") for file in files}
+    told = {name: digest for name, digest in digests.items() if name.startswith("shard-")}
+    return told == {shard_name(index): line["sha256"] for index, line in lines.items()}
+
+
+def readme(dataset: Line, lines: list[Line]) -> str:
+    """Return the text of README.md."""
+    config, clips = dataset["config"], dataset["clips"]
+    size = sum(line["bytes"] for line in lines)
+    digits = len(str(max(clips, 1)))  # 1..999 clips are in the first class
+    split = SPLITS.get(dataset["split"], dataset["split"])
+    front = [
+        "---",
+        f"pretty_name: {_title(dataset)}",
+        "license: other",
+        f"license_name: {'open-assets' if not _given(config) else 'of-its-sources'}",
+        "task_categories:\n- keypoint-detection",
+        f"size_categories:\n- {SIZES[min(max(digits - 3, 0), len(SIZES) - 1)]}",
+        "tags:",
+        *(f"- {tag}" for tag in TAGS),
+        "configs:\n- config_name: default\n  data_files:",
+        f'  - split: {split}\n    path: "shard-*.tar"',
+        "---",
+    ]
+    side = -(-dataset["image_size"] // dataset["flow"]["stride"])
+    minutes = clips * dataset["clip_length"] / dataset["fps"] / 60
+    t, s, j = dataset["clip_length"], dataset["image_size"], len(dataset["joints"])
+    text = f"""
+# {_title(dataset)}
+
+Synthetic clips of people in motion before real or virtual scenes, with SMPL pose and shape, 3D and
+2D joints and optical flow, for training 3D human pose from motion
+([Doersch & Zisserman, NeurIPS 2019](https://arxiv.org/abs/1907.02499)). Made by motion-hmr.
+
+| | |
+|---|---|
+| clips | {clips} of {t} frames at {dataset["fps"]} frames a second ({minutes:.1f} minutes) |
+| shards | {len(lines)} WebDataset tars of {dataset["clips_per_shard"]} clips, {_size(size)} |
+| frames | {s}×{s} px{"" if dataset["rgb"] else " (not stored)"} |
+| flow | {dataset["flow"]["name"]}, {side}×{side} cells of {dataset["flow"]["stride"]} px |
+| joints | {j} |
+| split, seed | {dataset["split"]}, {config["output"]["seed"]} |
+| fingerprint | `{dataset["fingerprint"]}` of all options and inputs (`dataset.json`) |
+
+## A record
+
+| member | content (T = {t} frames, S = {s} px, J = {j} joints) |
+|---|---|
+| `flow.npy` | float16 [T,2,{side},{side}], pixels at S; zero where the person is totally occluded |
+| `labels.npz` | {LABELS} |
+| `meta.json` | the person, the scene and everything drawn |
+{"| `rgb.jpg` | the T crops in one strip |" if dataset["rgb"] else ""}
+
+`dataset.json` names the joints and says how to read the rest; `body.npz` turns pose and shape into
+joints.
+
+```python
+import io, numpy as np, webdataset as wds
+shards = "shard-{{000000..{max((line["shard"] for line in lines), default=0):06d}}}.tar"
+for record in wds.WebDataset(shards, shardshuffle=False):
+    flow = np.load(io.BytesIO(record["flow.npy"]))
+    labels = np.load(io.BytesIO(record["labels.npz"]))
+```
+
+{_statistics(lines)}
+## Licence
+
+{_licence(config)}
+
+## Limits
+
+The people are rendered: their faces, hands, hair and clothes are simpler than those of real people,
+and their gender and skin tone are drawn evenly, not as in any population. The data are meant for
+training pose estimators, not for identifying or judging people.
+"""
+    return "\n".join(front) + text.replace("\n\n\n", "\n\n")
+
+
+def croissant(dataset: Line, lines: list[Line], beside: dict[str, Line]) -> Line:
+    """Return croissant.json's content: the data set, and every file with its SHA-256.
+
+    Args:
+        beside: `bytes` and `sha256` of the files beside the shards, by name.
+    """
+    kinds = {"json": "application/json", "npz": "application/x-npz", "md": "text/markdown"}
+    files = {name: (kinds[name.rpartition(".")[2]], line) for name, line in beside.items()}
+    files |= {shard_name(line["shard"]): ("application/x-tar", line) for line in lines}
+    members = [name for name in MEMBERS if dataset["rgb"] or name != "rgb.jpg"]
+    return {
+        "@context": CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "name": f"motion-hmr-{dataset['split']}-{dataset['fingerprint']}",
+        "description": (
+            f"{_title(dataset)}: {dataset['clips']} synthetic clips of {dataset['clip_length']} "
+            "frames of people in motion, with SMPL pose and shape, joints and optical flow."
+        ),
+        "citeAs": CITATION,
+        "license": _licence(dataset["config"]),
+        "version": f"{dataset['version']}.0.0",
+        "keywords": list(TAGS),
+        "distribution": [
+            {
+                "@type": "cr:FileObject",
+                "@id": name,
+                "name": name,
+                "contentUrl": name,
+                "contentSize": f"{line['bytes']} B",
+                "encodingFormat": kind,
+                "sha256": line["sha256"],
+            }
+            for name, (kind, line) in files.items()
+        ]
+        + [
+            {
+                "@type": "cr:FileSet",
+                "@id": member,
+                "name": member,
+                "description": MEMBERS[member][1],
+                "containedIn": [{"@id": shard_name(line["shard"])} for line in lines],
+                "encodingFormat": MEMBERS[member][0],
+                "includes": f"*.{member}",
+            }
+            for member in members
+            if lines
+        ],
+    }
+
+
+def _title(dataset: Line) -> str:
+    return f"motion-hmr synthetic people ({dataset['split']}, {dataset['fingerprint'][:8]})"
+
+
+def _given(config: Line) -> list[str]:
+    """Return what of the inputs is not embedded."""
+    found = {
+        "bodies": config["bodies"]["body"],
+        "textures": config["bodies"]["textures"],
+        "motions": config["bodies"]["motions"],
+        "SURREAL's people": config["bodies"]["surreal"],
+        "videos": config["backgrounds"]["videos"],
+    }
+    return [name for name, value in found.items() if value]
+
+
+def _licence(config: Line) -> str:
+    given = _given(config)
+    return GIVEN.format(inputs=", ".join(given)) if given else OPEN
+
+
+def _statistics(lines: list[Line]) -> str:
+    found = statistics.total(lines)
+    if not found:
+        return ""
+    flow = found["flow"]
+    shares = " | ".join(
+        f"{found[name]:.1%}" for name in ("visible", "occluded", "off_frame", "totally_occluded")
+    )
+    yaw, *flexions = (
+        f"| {name} | {' | '.join(f'{count / max(sum(counts), 1):.0%}' for count in counts)} |\n"
+        for name, counts in found["coverage"].items()
+    )
+    people = ", ".join(f"{name} {count}" for name, count in found["people"].items())
+    return f"""## Statistics
+
+| keypoints visible | behind the occluder | out of the picture | frames totally occluded |
+|---|---|---|---|
+| {shares} |
+
+Flow is {flow["mean"]:.2f} px a frame on average, half of it below {flow["p50"]:.2f} and 95 % below
+{flow["p95"]:.2f}. The camera moves the person's place by {found["camera_step"]:.2f} px a frame, and
+{found["camera_drift"]:.1f} px from a clip's first frame to its last.
+
+Where the body faces, share of frames (0° is into the camera, 90° the picture's right):
+
+| | {" | ".join(f"{round(i * 360 / len(found['coverage']['yaw']))}°" for i in range(8))} |
+|---|---|---|---|---|---|---|---|---|
+{yaw}
+How far limbs are bent, share of frames and sides (0° is straight):
+
+| | {" | ".join(f"{30 * i}-{30 * i + 30}°" for i in range(6))} |
+|---|---|---|---|---|---|---|
+{"".join(flexions)}
+Clips by person: {people}.
+
+"""
+
+
+def _size(size: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+CONTEXT = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileProperty": "cr:fileProperty",
+    "fileObject": "cr:fileObject",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+"""Croissant 1.0's own JSON-LD context: what its words mean."""

@@ -1,0 +1,249 @@
+"""verify finds every edit, truncation and swap; the card tells of what stands."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from datagen.config import BodiesConfig, ClipsConfig, ClusterConfig, LaunchConfig, OutputConfig
+from datagen.errors import BadInput
+from datagen.files import sha256
+from datagen.output import card, check, dataset, recorded, shard
+from datagen.output.layout import Layout
+from datagen.output.manifest import Manifest
+from datagen.output.statistics import Statistics
+from datagen.verify import main as verify
+
+T, S, CLIPS, SHARDS = 3, 16, 3, 4
+CFG = LaunchConfig(
+    clips=ClipsConfig(clip_length=T, image_size=S),
+    output=OutputConfig(num_shards=SHARDS, clips_per_shard=CLIPS),
+)
+
+
+def write_shard(
+    layout: Layout, index: int, break_it: Callable[[dict, np.ndarray], object] = lambda *_: None
+) -> dict:
+    """Write a small shard of noise and return its manifest line; `break_it` may spoil the last
+    clip before it is written."""
+    rng = np.random.default_rng(index)
+    statistics = Statistics()
+
+    def records():
+        for k in range(CLIPS):
+            fields = {
+                "joints2d": rng.normal(size=(T, 38, 3)).astype(np.float32),
+                "visibility": rng.integers(0, 3, (T, 38)).astype(np.uint8),
+                "joints3d": rng.normal(size=(T, 38, 3)).astype(np.float32),
+                "pose": rng.normal(size=(T, 72)).astype(np.float32),
+                "betas": rng.normal(size=10).astype(np.float32),
+                "trans": rng.normal(size=(T, 3)).astype(np.float32),
+                "occluded": np.zeros(T, np.uint8),
+                "crop": rng.normal(size=(T, 2, 3)).astype(np.float32),
+                "offsets": rng.normal(size=(T, 2)).astype(np.float32),
+                "camera": np.eye(3, dtype=np.float32),
+                "frames": rng.integers(0, 256, (T + 1, S, S, 3), dtype=np.uint8),
+            }
+            flow = rng.normal(size=(T, 2, S // 4, S // 4)).astype(np.float16)
+            statistics.add(
+                SimpleNamespace(meta={"gender": "female", "look": {}}),  # type: ignore[arg-type]
+                SimpleNamespace(**fields),  # type: ignore[arg-type]
+                flow,
+            )
+            if k == CLIPS - 1:
+                break_it(fields, flow)
+            clip = SimpleNamespace(**fields)
+            yield shard.encode(shard.key(index, k), clip, flow, {"k": k}, rgb=True)  # type: ignore
+
+    path = layout.shard(index)
+    shard.write(path, records())
+    return {
+        "shard": index,
+        "clips": CLIPS,
+        "bytes": path.stat().st_size,
+        "sha256": sha256(path),
+        "statistics": statistics.line(),
+    }
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Layout:
+    layout = Layout(tmp_path / "shards")
+    layout.shards.mkdir()
+    layout.body.write_bytes(b"a body")
+    dataset.write(layout, dataset.describe(CFG, "dis", 4, 0))
+    manifest = Manifest(layout.manifests / "shards.jsonl")
+    lines = {index: write_shard(layout, index) for index in range(SHARDS)}
+    for line in lines.values():
+        manifest.append(line)
+    card.write(layout, lines)
+    return layout
+
+
+def wrong(layout: Layout) -> list[int]:
+    lines = Manifest(layout.manifests / "shards.jsonl").latest("shard")
+    content = dataset.read(layout)
+    numbers = check.numbers(layout, content, lines)
+    found = check.problems(layout, numbers, content, lines, workers=2)
+    return [index for index, problem in found if problem]
+
+
+def test_a_whole_data_set_passes(made: Layout) -> None:
+    assert wrong(made) == [] and check.beside(made) == []
+    assert verify([str(made.shards)]) == 0
+
+
+def test_500_edits_truncations_and_swaps_are_all_found(made: Layout) -> None:
+    rng = np.random.default_rng(0)
+    whole = [made.shard(index).read_bytes() for index in range(SHARDS)]
+    missed = []
+    for case in range(500):
+        index = int(rng.integers(SHARDS))
+        data, expected = bytearray(whole[index]), [index]
+        if case % 4 < 2:  # one byte becomes another, anywhere: headers and padding too
+            data[rng.integers(len(data))] ^= int(rng.integers(1, 256))
+        elif case % 4 == 2:
+            del data[rng.integers(len(data)) :]
+        else:
+            other = (index + int(rng.integers(1, SHARDS))) % SHARDS
+            made.shard(other).write_bytes(data)
+            data, expected = bytearray(whole[other]), sorted((index, other))
+        made.shard(index).write_bytes(data)
+        if wrong(made) != expected:
+            missed.append((case, index))
+        for k in expected:
+            made.shard(k).write_bytes(whole[k])
+    assert missed == []
+    assert wrong(made) == []
+
+
+def _not_finite(fields: dict, flow: np.ndarray) -> None:
+    flow[1, 0, 2, 3] = np.inf
+
+
+def _no_pose(fields: dict, flow: np.ndarray) -> None:
+    fields["pose"][0, 5] = np.nan
+
+
+def _short(fields: dict, flow: np.ndarray) -> None:
+    fields["joints3d"] = fields["joints3d"][:-1]
+
+
+def _small_picture(fields: dict, flow: np.ndarray) -> None:
+    fields["frames"] = fields["frames"][:, :, :8]
+
+
+@pytest.mark.parametrize(
+    ("break_it", "words"),
+    [
+        (_not_finite, "flow is not finite"),
+        (_no_pose, "pose is not finite"),
+        (_short, "joints3d has shape"),
+        (_small_picture, "rgb.jpg has height and width (48, 8), not (48, 16)"),
+    ],
+)
+def test_what_was_written_wrong_is_found_though_the_hash_is_right(
+    made: Layout, break_it: Callable, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Manifest(made.manifests / "shards.jsonl").append(write_shard(made, 2, break_it))
+    assert verify([str(made.shards)]) == 1
+    out = capsys.readouterr().out
+    assert f"shard-000002.tar: record 000002_0002: {words}" in out
+
+
+def test_a_damaged_manifest_is_survived(made: Layout) -> None:
+    path = made.manifests / "shards.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[1] = lines[1].replace(b'"bytes"', b'"bytez"')
+    lines[2] = b"\xff\x00" + lines[2][2:]
+    path.write_bytes(b"".join(lines))
+    assert wrong(made) == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["README.md", "body.npz", "dataset.json"])
+def test_files_beside_the_shards_are_checked(made: Layout, name: str) -> None:
+    path = made.shards / name
+    path.write_bytes(path.read_bytes().replace(b"a", b"b", 1))
+    assert check.beside(made) == [f"{name} differs from its SHA-256 in croissant.json"]
+    path.unlink()
+    assert check.beside(made) == [f"{name} is missing"]
+    assert not (made.shards / name).exists()
+    made.croissant.write_text("{")
+    assert "croissant.json is damaged" in check.beside(made)[-1]
+
+
+def test_the_card_is_a_function_of_what_stands(made: Layout) -> None:
+    before = {path.name: path.read_bytes() for path in (made.card, made.croissant)}
+    lines = Manifest(made.manifests / "shards.jsonl").latest("shard")
+    assert card.current(made, lines)
+    timed = {k: {**line, "seconds": {"total": k}} for k, line in reversed(list(lines.items()))}
+    card.write(made, timed)
+    assert before == {path.name: path.read_bytes() for path in (made.card, made.croissant)}
+    fewer = {k: line for k, line in lines.items() if k}
+    assert not card.current(made, fewer)
+    card.write(made, fewer)
+    assert dataset.read(made)["clips"] == 3 * CLIPS and "| clips | 9 of 3 frames" in (
+        made.card.read_text()
+    )
+
+
+def test_the_cards_front_matter_is_hugging_faces(made: Layout) -> None:
+    yaml = pytest.importorskip("yaml")
+    _, front, body = made.card.read_text().split("---\n", 2)
+    meta = yaml.safe_load(front)
+    assert meta["configs"][0]["data_files"] == [{"split": "train", "path": "shard-*.tar"}]
+    assert meta["size_categories"] == ["n<1K"] and meta["license"] == "other"
+    assert "{" not in body.split("```")[0] + body.split("```")[2]
+
+
+@pytest.mark.parametrize(
+    ("clips", "size"), [(999, "n<1K"), (1000, "1K<n<10K"), (320_000, "100K<n<1M")]
+)
+def test_size_categories(clips: int, size: str) -> None:
+    assert f"- {size}\n" in card.readme(dataset.describe(CFG, "dis", 4, clips), [])
+
+
+def test_croissant_names_every_file_with_its_hash(made: Layout) -> None:
+    content = json.loads(made.croissant.read_text())
+    files = {f["name"]: f for f in content["distribution"] if f["@type"] == "cr:FileObject"}
+    on_disk = {path.name for path in made.shards.iterdir()} - {"croissant.json"}
+    assert files.keys() == on_disk
+    for name, file in files.items():
+        path = made.shards / name
+        assert file["sha256"] == sha256(path)
+        assert file["contentSize"] == f"{path.stat().st_size} B"
+
+
+def test_a_users_inputs_change_the_licence(tmp_path: Path) -> None:
+    (tmp_path / "smpl").mkdir()
+    cfg = replace(CFG, bodies=BodiesConfig(body=tmp_path / "smpl"))
+    text = card.readme(dataset.describe(cfg, "dis", 4, 0), [])
+    assert "license_name: of-its-sources" in text and "Made from bodies" in text
+    assert str(tmp_path) not in text
+
+
+def test_options_are_recorded_and_read_back(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    cfg = replace(
+        CFG,
+        bodies=BodiesConfig(motion_limit=3),
+        backgrounds=replace(CFG.backgrounds, videos=tmp_path / "videos"),
+        output=replace(CFG.output, out=tmp_path / "shards", split="test"),
+        cluster=ClusterConfig(backend="serial", max_bad=0.25),
+    )
+    layout = Layout(tmp_path / "shards")
+    recorded.write(layout, cfg)
+    assert asdict(recorded.read(layout)) == asdict(cfg)
+    (tmp_path / "videos" / "new.mp4").write_bytes(b"1")
+    with pytest.raises(BadInput, match="changed since"):
+        recorded.read(layout)
+    layout.config.write_text(layout.config.read_text().replace("motion_limit", "option_of_later"))
+    with pytest.raises(BadInput, match="no option option_of_later"):
+        recorded.read(layout)
+    layout.config.unlink()
+    with pytest.raises(BadInput, match=r"config\.json is missing"):
+        recorded.read(layout)
