@@ -56,7 +56,7 @@ def verify(cfg: VerifyConfig) -> int:
         beside, wrong = _beside(layout), inspect(layout, cfg)
     if not beside and not wrong:
         return 0
-    if not cfg.repair:
+    if not cfg.repair and layout.config.exists():
         print(f"Next: python -m datagen.verify {cfg.shards} --repair")
     return 1
 

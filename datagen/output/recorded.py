@@ -42,8 +42,8 @@ def read(layout: Layout) -> LaunchConfig:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         problem = f"cannot be used ({error})"
     raise BadInput(
-        f"{layout.config} {problem}, so it is not known how the shards were made; run "
-        f"python -m datagen.launch --out {layout.shards} with the options they were made with"
+        f"{layout.config} {problem}, so the shards cannot be made again from it; delete the bad "
+        "ones and run the command that made them, with its options"
     )
 
 
