@@ -146,6 +146,10 @@ class ClipsConfig:
     """Share of clips with one totally occluded stretch. Our guess for the paper's "some"."""
     total_occlusion_max: int = 10
     """Longest such stretch, frames. Our guess for the paper's "small number"."""
+    flag_absent: bool = True
+    """Flag frames that show none of the limbs' 12 keypoints (the person has left the picture) as
+    totally occluded, as the empty frames of real tracks are at test time. Our choice: the paper
+    says nothing of either."""
     person_diagonal: float = 150.0
     """Diagonal of the visible-joint box in the crop, pixels at 224 (HMR's rule)."""
     jitter_translation: float = 20.0
@@ -287,6 +291,10 @@ class FootageConfig:
     flow: FlowConfig = field(default_factory=FlowConfig)
     image_size: int = 224
     """Side of the square crop, pixels; as the training clips'."""
+    flag_absent: bool = True
+    """Flag frames that show none of the limbs' 12 keypoints (the person has left the picture) as
+    totally occluded, as the empty frames of real tracks are at test time. Our choice: the paper
+    says nothing of either."""
     person_diagonal: float = 150.0
     """Diagonal of the visible-joint box in the crop, pixels at 224; as the training clips'."""
     rgb: bool = True

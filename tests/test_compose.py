@@ -62,7 +62,11 @@ def make_background(rng, frames=32, pan=2.0, zoom=0.004):
     drift = (np.arange(frames) * pan / 4).astype(int)[:, None, None]
     segments = ((x - drift) // 16 % 5 * 5 + y // 12).astype(np.uint8)
     return SimpleNamespace(
-        name="noise", frames=video, motion=motion.astype(np.float32), segments=segments, meta={}
+        name="noise",
+        frames=video,
+        homography=np.concatenate([motion, np.tile([[[0, 0, 1]]], (frames, 1, 1))], axis=1),
+        segments=segments,
+        meta={},
     )
 
 
@@ -146,7 +150,7 @@ def test_offset_is_the_scenes_motion_at_the_persons_place(person, background):
     clip = compose(person, background, ClipsConfig(), generator(0))
     pelvis = person.joints3d[:, 0] @ CAMERA.T
     place = (pelvis[:, :2] / pelvis[:, 2:]).mean(axis=0)
-    moved = background.motion[:31, :, :2] @ place + background.motion[:31, :, 2] - place
+    moved = (background.homography[:31] @ [*place, 1])[:, :2] - place
     np.testing.assert_allclose(clip.offsets, moved, atol=1e-3)
     still = compose(person, background, ClipsConfig(track_camera=False), generator(0))
     assert not still.offsets.any()
@@ -280,7 +284,7 @@ def test_joints_outside_the_persons_own_frame_are_unseen(background):
     """The camera brings the person's cut-off side into view, where it has no pixels."""
     person = make_person(np.random.default_rng(5))
     person.joints3d[..., 0] += 2.0  # 171 px to the right: half of it was never rendered
-    background.motion[:, 0, 2] = -100
+    background.homography[:, 0, 2] = -100
     clip = compose(person, background, ClipsConfig(occluders=False), generator(0))
     image = person.joints3d[:31] @ CAMERA.T
     unrendered = image[..., 0] / image[..., 2] > W
@@ -294,6 +298,22 @@ def test_a_person_that_is_never_seen_still_gives_a_clip(person, background):
     clip = compose(person, background, ClipsConfig(), generator(0))
     assert (clip.visibility == room.OFF_FRAME).all() and not clip.joints2d[..., 2].any()
     assert np.isfinite(clip.joints2d).all() and np.isfinite(clip.crop).all()
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_frames_that_show_no_limb_are_flagged_as_empty_ones_of_real_tracks_are(flag, background):
+    """The person runs out of the picture: what is flagged is what ingestion would flag."""
+    person = make_person(np.random.default_rng(5))
+    person.joints3d[12:, :, 0] += 6.0  # 514 px to the right
+    person.mask[12:], person.rgb[12:] = False, 0
+    cfg = ClipsConfig(total_occlusion=0, flag_absent=flag)
+    clip = compose(person, background, cfg, generator(0))
+    absent = ~clip.joints2d[:, 24:36, 2].any(axis=1)
+    assert absent[12:].all() and not absent[:12].any()
+    assert clip.meta["absent"] == 19
+    assert np.array_equal(clip.occluded, absent if flag else np.zeros(31))
+    off = compose(person, background, replace(cfg, occluders=False), generator(0))
+    assert np.array_equal(off.occluded, clip.occluded)  # Table 2's switch leaves the rule alone
 
 
 @pytest.mark.parametrize("scale", [1.0, 1.3, 2.2])

@@ -12,7 +12,7 @@ CAMERA = np.array([[600, 0, 160], [0, 600, 120], [0, 0, 1]], np.float32)
 def similarity(angle=0.0, scale=1.0, shift=(0.0, 0.0), about=(160, 120)):
     matrix = cv2.getRotationMatrix2D(about, angle, scale)
     matrix[:, 2] += shift
-    return matrix
+    return np.vstack([matrix, [0, 0, 1]])
 
 
 def test_projection_is_opencvs():
@@ -37,7 +37,18 @@ def test_zoom_and_roll_are_taken_at_the_persons_place(angle, scale):
     matrix = similarity(angle, scale)
     spot = np.array([200.0, 60])
     offset = camera_offsets(matrix[None], spot)[0]
-    assert np.allclose(spot + offset, cv2.transform(spot[None, None], matrix)[0, 0])
+    assert np.allclose(spot + offset, cv2.perspectiveTransform(spot[None, None], matrix)[0, 0])
+
+
+def test_a_wide_lens_pans_by_its_perspective():
+    """Against OpenCV's projection of the same point from two turned cameras."""
+    turn = cv2.Rodrigues(np.array([0.05, 0.2, 0.02]))[0]
+    camera = CAMERA.astype(float)
+    spot = np.array([230.0, 90])
+    ray = np.linalg.inv(camera) @ [*spot, 1]
+    seen = cv2.projectPoints(ray[None], turn, np.zeros(3), camera, None)[0].reshape(2)
+    homography = 3 * camera @ turn @ np.linalg.inv(camera)  # its scale means nothing
+    assert np.allclose(spot + camera_offsets(homography[None], spot)[0], seen)
 
 
 def test_a_wide_pan_is_brought_into_view():
@@ -54,7 +65,7 @@ def test_a_wide_pan_is_brought_into_view():
 
 def test_a_person_that_left_its_own_frame_is_not_fetched():
     pelvis = np.linspace((160, 120), (900, 120), 32)
-    _, moved = place(pelvis, np.tile(np.eye(2, 3), (32, 1, 1)), 320, 240)
+    _, moved = place(pelvis, np.tile(np.eye(3), (32, 1, 1)), 320, 240)
     assert not moved
 
 

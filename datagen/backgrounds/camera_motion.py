@@ -7,7 +7,8 @@ with three additions that the person pasted on top needs.
 * Corners are spread over a grid, so that area votes and not texture: a patterned shirt must not
   outvote a plain wall.
 * Of the motions that RANSAC finds one after the other, the background is the one seen in most of
-  the frame, the border counting more: people cross the middle, scenes reach the edges.
+  the frame, the border counting more: people cross the middle, scenes reach the edges. Grain that
+  follows none of them has no vote, or a plain sky would leave the field to the shirt.
 * A panning wide lens moves the picture's edge more than its centre. The fit has the two terms of
   that (a turning camera's first-order homography), so they do not bend the similarity.
 """
@@ -35,13 +36,16 @@ RANSAC_ERROR = 1.0  # pixels; at the usual 3 a slow walker and the scene are one
 REFIT_ERROR = 1.0  # pixels, with the wide-lens terms
 RIVALS = 3  # motions that are tried for the background
 RIVAL = 0.15  # share of the tracks that a motion must explain to be heard
-BORDER = 3.0  # weight of the frame's border
+BORDER = 6.0  # weight of the frame's border
+FEW = 2.0  # tracks: a cell where fewer follow any rival counts less
 MEMORY = 0.75  # share of a track's belief that earlier frames hold
 LEARNING_MEMORY = 0.96  # while beliefs are only learnt
 FOREGROUND = -0.3  # belief below which a track is left out
 TRUST = 0.6  # weight of belief against what is seen now
 NEAR = 6.0  # pixels over which belief spreads
-STAND = 0.075  # people stand in the middle: deviation of the weights, in frame widths
+CENTRAL = 0.2  # people stand in the middle: deviation of the tracks' weights, in frame widths
+EVERYWHERE = 0.1  # weight of the farthest, of 1
+STAND = 0.075  # deviation of the weights by which the similarity is nearest, in frame widths
 
 
 @dataclass(frozen=True)
@@ -105,21 +109,23 @@ def _similarity(start: np.ndarray, end: np.ndarray) -> np.ndarray | None:
     return inliers[:, 0].astype(bool)
 
 
-def _area(start: np.ndarray, votes: np.ndarray, size: tuple[int, int]) -> float:
-    """Return how much of the frame (width, height) tracks [N] with votes float [N] speak for.
+def _areas(start: np.ndarray, votes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return how much of the frame (width, height) each of R motions is seen in, float [R].
 
-    Each cell counts by the mean vote of its tracks, the left, right and upper border's by more.
-    (People stand on the lower edge.)
+    votes: float [R,N], of N tracks for R rival motions; a track votes for one at most. In a cell of
+    the grid the rivals share what is decided there: tracks that follow none of them, as grain in a
+    plain sky, speak neither for nor against. The left, right and upper border's cells count by
+    more. (People stand on the lower edge.)
     """
     rows, columns = GRID
     row = np.clip((start[:, 1] * rows / size[1]).astype(int), 0, rows - 1)
     column = np.clip((start[:, 0] * columns / size[0]).astype(int), 0, columns - 1)
     cell = row * columns + column
-    tracks = np.bincount(cell, minlength=rows * columns)
-    mean = np.bincount(cell, votes, minlength=rows * columns) / np.maximum(tracks, 1)
+    decided = np.bincount(cell, (votes != 0).any(axis=0), minlength=rows * columns) + FEW
+    shares = [np.bincount(cell, vote, minlength=rows * columns) / decided for vote in votes]
     weight = np.ones((rows, columns))
     weight[0] = weight[:, 0] = weight[:, -1] = BORDER
-    return float(mean @ weight.ravel())
+    return np.asarray(shares) @ weight.ravel()
 
 
 def background_tracks(
@@ -129,21 +135,20 @@ def background_tracks(
 
     belief: float [N], -1 foreground to 1 background, what earlier frames say of each track.
     """
-    best, best_area = np.zeros(len(start), bool), 0.0
-    for rest in (np.flatnonzero(belief > FOREGROUND), np.arange(len(start))):
+    rivals: list[np.ndarray] = []
+    unexplained = np.ones(len(start), bool)
+    for candidates in (belief > FOREGROUND, np.ones(len(start), bool)):
         for _ in range(RIVALS):
+            rest = np.flatnonzero(candidates & unexplained)
             found = _similarity(start[rest], end[rest])
             if found is None or found.sum() < RIVAL * len(start):
                 break
-            inlier = np.zeros(len(start), bool)
-            inlier[rest[found]] = True
-            area = _area(start, inlier * (1 + TRUST * belief), size)
-            if area > best_area:
-                best, best_area = inlier, area
-            rest = rest[~found]
-        if belief.min(initial=0.0) > FOREGROUND:  # the second round would repeat the first
-            break
-    return best
+            rivals.append(np.isin(np.arange(len(start)), rest[found]))
+            unexplained[rest[found]] = False
+    if not rivals:
+        return np.zeros(len(start), bool)
+    areas = _areas(start, np.asarray(rivals) * (1 + TRUST * belief), size)
+    return rivals[int(np.argmax(areas))]
 
 
 def recall(start: np.ndarray, points: np.ndarray, belief: np.ndarray) -> np.ndarray:
@@ -160,16 +165,19 @@ def fit(start: np.ndarray, end: np.ndarray, size: tuple[int, int]) -> np.ndarray
     """Return the homography [3,3] of least squares among those that a turning, zooming lens makes.
 
     Six unknowns, linear about the frame's centre: x' = x + tx + a x - b y + x (p x + q y), and y'
-    likewise.
+    likewise. No such motion fits near and far alike when the camera travels, so tracks count by
+    their nearness to the centre, where people stand.
     """
     centre = (np.asarray(size, np.float64) - 1) / 2
     scale = size[0] / 2.0  # unknowns of like size
-    x, y = ((start - centre) / scale).T
+    away = (start - centre) / scale
+    weight = np.sqrt(np.exp(-(away**2).sum(axis=1) / (2 * (2 * CENTRAL) ** 2)) + EVERYWHERE)
+    x, y = away.T
     zero, one = np.zeros_like(x), np.ones_like(x)
     rows_x = np.stack([one, zero, x, -y, x * x, x * y], axis=1)
     rows_y = np.stack([zero, one, y, x, x * y, y * y], axis=1)
-    goal = ((end - start) / scale).astype(np.float64)
-    design = np.concatenate([rows_x, rows_y])
+    goal = ((end - start) / scale).astype(np.float64) * weight[:, None]
+    design = np.concatenate([rows_x * weight[:, None], rows_y * weight[:, None]])
     unknowns = np.linalg.lstsq(design, goal.T.ravel(), rcond=None)[0]
     tx, ty, a, b, p, q = unknowns
     # x (1 + p x + q y) is, to first order, x / (1 - p x - q y).

@@ -40,18 +40,17 @@ JPEG_QUALITY = 95  # 40 dB and more on video, a seventh of the raw bytes
 class Background:
     """An analysed window: frames uint8 [T,H,W,3] RGB, motion float32 [T,2,3], segments [T,h,w].
 
-    `motion` maps pixel coordinates of frame 0 to frame t (similarities; `motion[0]` is the
-    identity); `segments` are uint8 supervoxel labels 0..n-1 at 1/slic_scale of the frame.
-    `homography` float32 [T,3,3] is the estimate that `motion` approximates around the frame's
-    centre: away from it a panning wide lens is nearer to this.
+    `homography` float32 [T,3,3] maps pixel coordinates of frame 0 to frame t (`homography[0]` is
+    the identity); `motion` are the similarities nearest to it around the frame's centre, by which
+    the supervoxels were made; `segments` their uint8 labels 0..n-1 at 1/slic_scale of the frame.
     """
 
     name: str
     frames: np.ndarray
+    homography: np.ndarray
     motion: np.ndarray
     segments: np.ndarray
     meta: dict
-    homography: np.ndarray | None = None
 
 
 def window_starts(total: int, frames: int, windows: int) -> list[int]:
@@ -261,7 +260,7 @@ def read_background(path: Path, window: int) -> Background:
         ) from error
     parts = np.split(data["jpeg"], data["ends"][:-1])
     frames = np.stack([_decode(part) for part in parts])
-    return Background(name, frames, data["motion"], data["segments"], meta, data["homography"])
+    return Background(name, frames, data["homography"], data["motion"], data["segments"], meta)
 
 
 def _decode(coded: np.ndarray) -> np.ndarray:

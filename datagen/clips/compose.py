@@ -16,7 +16,7 @@ from datagen.clips.composite import Layers, composite
 from datagen.clips.place import inside, place, project
 from datagen.config import ClipsConfig
 from datagen.errors import BadInput
-from datagen.record import EVAL_JOINTS, SMPL_JOINTS
+from datagen.record import EVAL_JOINTS, KEYPOINTS, SMPL_JOINTS
 
 if TYPE_CHECKING:
     from datagen.backgrounds.library import Background
@@ -26,6 +26,7 @@ OFF_FRAME, BEHIND, CLEAR = 0, 1, 2
 """Visibility of a joint: outside the frame or the crop, behind the occluder, neither."""
 
 _EVAL = slice(len(SMPL_JOINTS), len(SMPL_JOINTS) + len(EVAL_JOINTS))
+_LIMBS = slice(len(SMPL_JOINTS), len(SMPL_JOINTS) + len(KEYPOINTS))
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Clip:
     crop: np.ndarray
     """float32 [T,2,3] affine maps, pixels of the frame → pixels of the crop."""
     occluded: np.ndarray
-    """uint8 [T], 1 where the person is totally occluded."""
+    """uint8 [T], 1 where the person is totally occluded, or (`flag_absent`) shows no limb."""
     occluder: np.ndarray
     """uint8 [T+1,S,S]: how much of each pixel the superpixel covers; for pictures and tests."""
     meta: dict[str, Any]
@@ -78,11 +79,11 @@ def compose(
     # Independent streams: switching one thing off changes none of the other draws.
     cut_rng, drop_rng, crop_rng, total_rng = rng.spawn(4)
     count, height, width = person.mask.shape
-    motion, scene, segments = background.motion, background.frames, background.segments
+    motion, scene, segments = background.homography, background.frames, background.segments
     if cfg.background == "static":
         scene, segments = (np.broadcast_to(a[:1], a.shape) for a in (scene, segments))
     if cfg.background == "static" or not cfg.track_camera:
-        motion = np.broadcast_to(np.eye(2, 3), motion.shape)
+        motion = np.broadcast_to(np.eye(3), motion.shape)
 
     source = project(person.joints3d, person.camera)
     offsets, moved = place(source[:, 0], motion, width, height)
@@ -119,6 +120,9 @@ def compose(
         total = occluder.total_occlusion(
             length, cfg.total_occlusion, cfg.total_occlusion_max, total_rng
         )
+    absent = ~joints2d[:length, _LIMBS, 2].any(axis=1)
+    if cfg.flag_absent:
+        total[absent] = 1
     return Clip(
         frames=frames,
         joints2d=joints2d[:length].astype(np.float32),
@@ -137,6 +141,7 @@ def compose(
             "hidden": round(hidden, 4),
             "moved_into_view": moved,
             "in_view": round(float(in_frame[:length, 0].mean()), 4),
+            "absent": int(absent.sum()),
             "totally_occluded": int(total.sum()),
         },
     )

@@ -1,9 +1,10 @@
 """Where the person stands in the scene: it moves with the camera.
 
 The paper offsets each frame of the person by the camera motion of the corresponding frame of the
-video: a translation only, in 2D. The motion of the scene is a similarity a frame; evaluated at the
-person's own place it gives zoom and roll the right local shift. The 3D truth stays as rendered: a
-2D shift is no 3D motion, and the weak-perspective camera of the loss absorbs it.
+video: a translation only, in 2D. The motion of the scene is a homography a frame; evaluated at the
+person's own place it gives zoom, roll and a wide lens's pan the right local shift. The 3D truth
+stays as rendered: a 2D shift is no 3D motion, and the weak-perspective camera of the loss absorbs
+it.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ def project(points: np.ndarray, camera: np.ndarray) -> np.ndarray:
 
 
 def camera_offsets(motion: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Return A_{0→t}(c) − c, [T,2] pixels, for motion [T,2,3] and the person's place c [2]."""
-    return motion[:, :, :2] @ place + motion[:, :, 2] - place
+    """Return H_{0→t}(c) − c, [T,2] pixels, for motion [T,3,3] and the person's place c [2]."""
+    moved = motion[:, :, :2] @ place + motion[:, :, 2]
+    return moved[:, :2] / moved[:, 2:] - place
 
 
 def place(
@@ -40,7 +42,7 @@ def place(
 
     Args:
         pelvis: [T,2] pixels in the person's own frames; NaN behind the camera.
-        motion: [T,2,3] similarities, pixels of frame 0 → pixels of frame t.
+        motion: [T,3,3] homographies, pixels of frame 0 → pixels of frame t.
         width, height: of a frame, pixels.
 
     Returns:
