@@ -10,7 +10,7 @@ import pytest
 from trainer_fixtures import write_shards
 
 import trainer.shards
-from trainer.data import Batches, Loader, Stream, read_clips, wanted_arrays
+from trainer.data import Loader, Stream, batches, read_clips, wanted_arrays
 from trainer.errors import BadInput
 from trainer.shards import Damaged, open_dataset
 
@@ -36,8 +36,8 @@ def stream(folder: Path, **changes) -> Stream:
 
 
 def keys(stream: Stream, consumer: int, consumers: int, count: int) -> list[tuple[int, str]]:
-    batches = Batches(stream, 0, 1, None).batches(consumer, consumers, 0)
-    return [(int(b.epoch), b.keys[0]) for b in itertools.islice(batches, count)]
+    made = batches(stream, consumer, consumers, 0)
+    return [(int(b.epoch), b.keys[0]) for b in itertools.islice(made, count)]
 
 
 @pytest.mark.parametrize("consumers", [1, 2, 3, 4, 7])
@@ -70,7 +70,7 @@ def test_a_resumed_loader_goes_on_with_the_next_clip(toy, workers):
         after = [d.keys for d in itertools.islice(iter(again), 14 - taken)]
         assert before + after == straight
     if workers:
-        with pytest.raises(BadInput, match="2 loader workers"):
+        with pytest.raises(BadInput, match="2 loader threads"):
             Loader(options, workers=3, position=position)
 
 

@@ -104,7 +104,8 @@ class FitConfig:
     compile: bool | None = None
     """Compile the CNN. Default: on a GPU."""
     workers: int | None = None
-    """Loader processes per rank. Default: 0 on a CPU, else up to 4 (8 for pictures)."""
+    """Threads per rank that read and decode ahead; 0 reads in the training's own.
+    Default: 1, up to 8 for pictures on a GPU."""
     threads: int | None = None
     """CPU threads. Default: torch's choice."""
     sync_bn: bool = False

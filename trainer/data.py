@@ -1,6 +1,6 @@
 """Batches from shards: read front to back, shuffled, split, and resumable to the clip.
 
-Every consumer (a worker of a rank) walks its own endless stream of epochs. An epoch is a
+Every consumer (a thread of a rank) walks its own endless stream of epochs. An epoch is a
 permutation of the shards dealt to the consumers, so no clip is seen twice in it; consumers with
 fewer clips simply start their next epoch sooner, so uneven shards never leave a rank waiting.
 Everything drawn depends on (seed, epoch, clip) alone. Letters: B clips, T frames.
@@ -8,15 +8,17 @@ Everything drawn depends on (seed, epoch, clip) alone. Letters: B clips, T frame
 
 from __future__ import annotations
 
+import itertools
 import sys
 import zlib
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from trainer.errors import BadInput
 from trainer.inputs import Batch
@@ -24,6 +26,8 @@ from trainer.shards import WHOLE, Damaged, DataSet, Record, decode, members_of, 
 
 TARGETS = frozenset({"joints2d", "joints3d", "visibility"})
 """Labels that the losses and the metrics need."""
+AHEAD = 4
+"""Batches that each thread makes ahead."""
 PATIENCE = 20
 """Epochs without one readable clip after which a consumer gives up."""
 
@@ -44,13 +48,6 @@ def wanted_arrays(inputs: str, *, targets: bool = True, parameters: bool = False
     if targets:
         arrays |= TARGETS
     return frozenset(arrays | ({"pose", "betas"} if parameters else set()))
-
-
-class Position(NamedTuple):
-    """Where a rank's loader stands: batches taken, and records drawn by each worker."""
-
-    batches: int
-    drawn: list[int]
 
 
 class Delivered(NamedTuple):
@@ -155,63 +152,55 @@ def collate(samples: list[dict[str, np.ndarray]]) -> Batch:
     }
 
 
-class Batches(IterableDataset[Delivered]):
-    """The endless batches of one rank's workers."""
+def batches(stream: Stream, consumer: int, consumers: int, skip: int) -> Iterator[Delivered]:
+    """Yield a consumer's batches without end, from the record after those to skip.
 
-    def __init__(self, stream: Stream, rank: int, world: int, start: Position | None) -> None:
-        self.stream, self.rank, self.world = stream, rank, world
-        self.start = start
-
-    def __iter__(self) -> Iterator[Delivered]:
-        info = get_worker_info()
-        workers, worker = (info.num_workers, info.id) if info else (1, 0)
-        skip = 0
-        if self.start is not None:
-            # A new loader asks worker 0 first; let it be the one whose turn it is.
-            worker = (worker + self.start.batches) % workers
-            skip = self.start.drawn[worker]
-        return self.batches(self.rank * workers + worker, self.world * workers, skip)
-
-    def batches(self, consumer: int, consumers: int, skip: int) -> Iterator[Delivered]:
-        stream = self.stream
-        samples: list[dict[str, np.ndarray]] = []
-        keys: list[str] = []
-        damaged: list[str] = []
-        drawn = skip
-        for item in walk(stream, consumers, consumer, skip):
+    An empty batch is the last: it says what damage stopped the stream.
+    """
+    samples: list[dict[str, np.ndarray]] = []
+    keys: list[str] = []
+    damaged: list[str] = []
+    drawn = skip
+    for item in walk(stream, consumers, consumer, skip):
+        try:
             if isinstance(item, Damaged):
-                damaged.append(str(item))
-                if stream.on_damage == "stop" or isinstance(item, NothingLeft):
-                    yield Delivered({}, [], 0, drawn, damaged)
-                    return
-                continue
+                raise item
             record, epoch = item
             drawn += 1
-            try:
-                arrays = decode(record, stream.arrays, stream.dataset)
-                length = len(arrays["occluded"])
-                if length < stream.frames:
-                    raise Damaged(
-                        f"{record.shard}: clip {record.key} has {length} frames, "
-                        f"fewer than {stream.frames}"
-                    )
-            except Damaged as error:
-                damaged.append(str(error))
-                if stream.on_damage == "stop":
-                    yield Delivered({}, [], 0, drawn, damaged)
-                    return
-                continue
-            rng = np.random.default_rng([stream.seed, epoch, zlib.crc32(record.key.encode())])
-            start = int(rng.integers(length - stream.frames + 1))
-            samples.append(cut(arrays, start, stream.frames))
-            keys.append(record.key)
-            if len(samples) == stream.batch_size:
-                yield Delivered(collate(samples), keys, epoch, drawn, damaged)
-                samples, keys, damaged = [], [], []
+            samples.append(sample(stream, record, epoch))
+        except Damaged as error:
+            damaged.append(str(error))
+            if stream.on_damage == "stop" or isinstance(error, NothingLeft):
+                yield Delivered({}, [], 0, drawn, damaged)
+                return
+            continue
+        keys.append(record.key)
+        if len(samples) == stream.batch_size:
+            yield Delivered(collate(samples), keys, epoch, drawn, damaged)
+            samples, keys, damaged = [], [], []
+
+
+def sample(stream: Stream, record: Record, epoch: int) -> dict[str, np.ndarray]:
+    """Return a record's arrays, cut to the stream's frames at random; Damaged if it has fewer."""
+    arrays = decode(record, stream.arrays, stream.dataset)
+    spare = len(arrays["occluded"]) - stream.frames
+    if spare == 0:
+        return arrays
+    if spare < 0:
+        raise Damaged(
+            f"{record.shard}: clip {record.key} has {len(arrays['occluded'])} frames, "
+            f"fewer than {stream.frames}"
+        )
+    rng = np.random.default_rng([stream.seed, epoch, zlib.crc32(record.key.encode())])
+    return cut(arrays, int(rng.integers(spare + 1)), stream.frames)
 
 
 class Loader:
-    """Batches on the host, with a position that a checkpoint can keep."""
+    """A rank's batches on the host, with a position that a checkpoint can keep.
+
+    Workers are threads: reading, decoding and copying release Python's lock, and a batch need not
+    travel through shared memory, which costs more than making it (benchmarks/loader.py).
+    """
 
     def __init__(
         self,
@@ -223,34 +212,29 @@ class Loader:
         position: dict[str, object] | None = None,
         pin: bool = False,
     ) -> None:
-        consumers = max(1, workers)
-        start = None
+        self.stream, self.workers, self.pin = stream, workers, pin
+        self.rank, self.world = rank, world
+        self.consumers = max(1, workers)
+        self.batches = 0
+        self.drawn = [0] * self.consumers
         if position is not None:
-            drawn = position["drawn"]
-            assert isinstance(drawn, list)
-            if len(drawn) != consumers:
+            drawn, taken = position["drawn"], position["batches"]
+            assert isinstance(drawn, list) and isinstance(taken, int)
+            if len(drawn) != self.consumers:
                 raise BadInput(
-                    f"The run to resume read its shards with {len(drawn)} loader workers, "
-                    f"not {consumers}; pass --workers {len(drawn) if len(drawn) > 1 else 0}."
+                    f"The run to resume read its shards with {len(drawn)} loader threads, "
+                    f"not {self.consumers}; pass --workers {len(drawn)}."
                 )
-            batches = position["batches"]
-            assert isinstance(batches, int)
-            start = Position(batches, list(drawn))
-        self.batches = start.batches if start else 0
-        self.drawn = list(start.drawn) if start else [0] * consumers
-        self.consumers = consumers
+            self.batches, self.drawn = taken, list(drawn)
         self.told: set[str] = set()
-        self.loader = DataLoader(
-            Batches(stream, rank, world, start),
-            batch_size=None,
-            num_workers=workers,
-            pin_memory=pin,
-            prefetch_factor=4 if workers else None,
-        )
-        self._stream = stream
 
     def __iter__(self) -> Iterator[Delivered]:
-        for delivered in self.loader:
+        first, consumers = self.rank * self.consumers, self.world * self.consumers
+        sources = [
+            batches(self.stream, first + i, consumers, skip) for i, skip in enumerate(self.drawn)
+        ]
+        produced = self.prefetched(sources) if self.workers else sources[0]
+        for delivered in produced:
             self.drawn[self.batches % self.consumers] = delivered.drawn
             if not delivered.batch:
                 raise BadInput(
@@ -262,6 +246,30 @@ class Loader:
                     print(f"skipped: {message}", file=sys.stderr)
             self.batches += 1
             yield delivered
+
+    def prefetched(self, sources: list[Iterator[Delivered]]) -> Iterator[Delivered]:
+        """Yield the sources' batches in turn, each made ahead by a thread of its own."""
+
+        def make(source: Iterator[Delivered]) -> Delivered:
+            delivered = next(source)
+            if not self.pin:
+                return delivered
+            pinned = {name: value.pin_memory() for name, value in delivered.batch.items()}
+            return delivered._replace(batch=pinned)
+
+        threads = [ThreadPoolExecutor(1, "loader") for _ in sources]
+        turns = itertools.cycle(range(len(sources)))
+        for _ in range(self.batches % self.consumers):
+            next(turns)
+        ahead: deque[Future[Delivered]] = deque()
+        try:
+            for turn in turns:
+                ahead.append(threads[turn].submit(make, sources[turn]))
+                if len(ahead) == AHEAD * len(sources):
+                    yield ahead.popleft().result()
+        finally:
+            for thread in threads:
+                thread.shutdown(wait=False, cancel_futures=True)
 
     def position(self) -> dict[str, object]:
         """Return where the loader stands, as plain numbers."""

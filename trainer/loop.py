@@ -57,7 +57,7 @@ class Trainer:
             self.wrapped = DistributedDataParallel(
                 self.objective, device_ids=[device.index] if device.type == "cuda" else None
             )
-        self.optimizer = make_optimizer(self.objective, cfg.optimizer, cfg.weight_decay, device)
+        self.optimizer = make_optimizer(self.objective, cfg.optimizer, cfg.weight_decay)
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
         self.autocast = autocast(device, settings.precision)
         self.dtype = DTYPES.get(settings.precision, torch.float32)

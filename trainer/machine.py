@@ -56,7 +56,7 @@ class Settings:
             f"{name}, {torch.get_num_threads()} threads: {self.backbone} at {self.image_size} px, "
             f"{self.frames} frames x {self.batch_size} clips, LSTM {self.lstm_width}, "
             f"{self.precision}{', compiled' if self.compile else ''}, {self.steps} steps, "
-            f"lr {self.lr:g}, {self.workers} loader processes"
+            f"lr {self.lr:g}, {self.workers} loader threads"
         )
 
 
@@ -116,7 +116,7 @@ def choose(cfg: FitConfig, dataset: DataSet, device: torch.device) -> Settings:
     workers = cfg.workers
     if workers is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-        workers = max(1, min(cores - 1, 8 if "rgb" in cfg.inputs else 4)) if gpu else 0
+        workers = max(1, min(cores - 1, 8)) if gpu and "rgb" in cfg.inputs else 1
     return Settings(
         backbone=backbone,
         image_size=size,

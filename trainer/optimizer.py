@@ -7,11 +7,10 @@ import math
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
-def make_optimizer(
-    module: nn.Module, kind: str, weight_decay: float, device: torch.device
-) -> torch.optim.Optimizer:
+def make_optimizer(module: nn.Module, kind: str, weight_decay: float) -> torch.optim.Optimizer:
     """Return Adam or AdamW; weight decay on matrices and convolutions only."""
     trained = [p for p in module.parameters() if p.requires_grad]
     groups = [
@@ -19,7 +18,8 @@ def make_optimizer(
         {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
     ]
     make = torch.optim.AdamW if kind == "adamw" else torch.optim.Adam
-    return make(groups, lr=0.0, betas=(0.9, 0.999), fused=device.type == "cuda")
+    # One pass over weights, gradients and moments, on a CPU too: a third of the time of the usual.
+    return make(groups, lr=0.0, betas=(0.9, 0.999), fused=True)
 
 
 def learning_rate(step: int, steps: int, warmup: int, peak: float, end: float) -> float:
@@ -39,9 +39,16 @@ class Average:
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
-        """Move towards the module; young averages move faster, so a short run has one too."""
+        """Move towards the module; young averages move faster, so a short run has one too.
+
+        Batch norm's statistics move with the weights that they belong to.
+        """
         decay = min(self.decay, (1 + step) / (10 + step))
-        for mine, theirs in zip(self.module.parameters(), module.parameters(), strict=True):
-            mine.lerp_(theirs.detach(), 1 - decay)
-        for mine, theirs in zip(self.module.buffers(), module.buffers(), strict=True):
-            mine.copy_(theirs)
+        mine = [*self.module.parameters(), *self.module.buffers()]
+        theirs = [*module.parameters(), *module.buffers()]
+        moving = [i for i, value in enumerate(mine) if value.is_floating_point()]
+        move = get_ema_multi_avg_fn(decay)
+        move([mine[i] for i in moving], [theirs[i].detach() for i in moving], step)
+        for value, other in zip(mine, theirs, strict=True):
+            if not value.is_floating_point():
+                value.copy_(other)
