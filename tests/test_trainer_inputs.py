@@ -121,6 +121,28 @@ def test_the_mirrored_picture_is_the_picture_mirrored():
     assert torch.allclose(turned, expected, atol=1e-5)
 
 
+def test_a_mirror_symmetric_model_says_the_mirrored_of_a_mirrored_clip():
+    def model(image: torch.Tensor) -> torch.Tensor:
+        """Joints [B, T, K, 3] of the input: each heatmap's centre, moved by the flow at it."""
+        flow, heat = image[:, :, :2], image[:, :, 2:14]
+        size = image.shape[-1]
+        axis = torch.arange(size) - (size - 1) / 2
+        grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"))
+        mass = heat.sum((-1, -2)).clamp_min(1e-6)[..., None]
+        place = torch.einsum("btkij,cij->btkc", heat, grid) / mass
+        moved = torch.einsum("btkij,btcij->btkc", heat, flow) / mass
+        return torch.cat((place + 5 * moved, moved[..., 1:]), -1)
+
+    batch, spec_ = toy_batch()
+    assert batch["flow"].abs().max() > 1
+    said = model(draw_inputs(batch, spec_))
+    turned = model(draw_inputs(mirror_batch(batch, torch.tensor([True, True]), spec_), spec_))
+    swap = [spec_.keypoints.index(spec_.mirror[k]) for k in spec_.keypoints]
+    expected = said[:, :, swap] * torch.tensor([-1.0, 1.0, 1.0])
+    assert torch.allclose(turned, expected, atol=1e-4)
+    assert not torch.allclose(turned, said, atol=1)
+
+
 def test_the_mirrored_pose_gives_the_mirrored_joints():
     # On a body that is its own mirror image: bones at REST, joints on the bones.
     from trainer_fixtures import REST

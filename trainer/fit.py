@@ -113,6 +113,7 @@ def fit(cfg: FitConfig) -> Path:
             checkpoint("last.pt")
     bar.close()
     if ranks.first:
+        print(f"pace     {pace.line(settings.workers)}")
         finish(folder, best, cfg)
     if ranks.world > 1:
         dist.destroy_process_group()
@@ -124,6 +125,10 @@ def now() -> str:
     return time.strftime("%Y%m%d-%H%M%S")
 
 
+MUCH_WAIT = 0.05
+"""Share of a step's time spent waiting for data above which a run says so."""
+
+
 @dataclass
 class Pace:
     """How fast the steps since the last report went."""
@@ -133,12 +138,22 @@ class Pace:
     seconds: float = 0.0
     waited: float = 0.0
     steps: int = 0
+    all_seconds: float = 0.0
+    all_waited: float = 0.0
 
     def add(self, seconds: float, waited: float) -> None:
         """Count a step and the part of it spent waiting for data."""
         self.seconds += seconds
         self.waited += waited
         self.steps += 1
+        self.all_seconds += seconds
+        self.all_waited += waited
+
+    def line(self, workers: int) -> str:
+        """Return what is to say of the run's waiting for data."""
+        share = self.all_waited / max(self.all_seconds, 1e-9)
+        advice = f"; raise --workers (now {workers})" if share > MUCH_WAIT else ""
+        return f"{share:.1%} of the time was waiting for data{advice}"
 
     def take(self) -> dict[str, float]:
         """Return seconds a step, the share of waiting for data and clips/s; begin anew."""
@@ -209,6 +224,8 @@ def say_plan(
     print(f"data     {dataset.folder}: {dataset.clips} clips in {len(dataset.shards)} shards")
     print(f"model    {cfg.model}, {cfg.inputs}, {weights:,} weights")
     print(f"machine  {settings.line(device)}")
+    if cfg.flip and not trainer.flips:
+        print("flip     off: the crop is no multiple of the flow's stride")
     print(f"run      {folder}" + (f", from step {trainer.step}" if trainer.step else ""))
 
 

@@ -61,7 +61,8 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
         self.autocast = autocast(device, settings.precision)
         self.dtype = DTYPES.get(settings.precision, torch.float32)
-        self.flips = cfg.flip and spec.stored_size % spec.flow_stride == 0
+        whole = "flow" not in spec.parts or spec.stored_size % spec.flow_stride == 0
+        self.flips = cfg.flip and whole
         self.step = 0
 
     @property

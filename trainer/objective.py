@@ -21,10 +21,10 @@ from trainer.model.motion_hmr import MotionHMR, Prediction, pick
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of the loss terms (spec, section 5)."""
+    """Weights of the loss terms (trainer/config.py says why)."""
 
     reprojection: float = 60.0
-    aligned: float = 30.0
+    aligned: float = 600.0
     betas: float = 1e-3
     pose: float = 0.0
     domain: float = 0.0

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from trainer.config import FitConfig
+from trainer.errors import BadInput
 from trainer.machine import Settings
 from trainer.shards import DataSet
 
@@ -50,8 +51,12 @@ class Run:
         if write:
             folder.mkdir(parents=True, exist_ok=True)
             if tensorboard:
-                from torch.utils.tensorboard import SummaryWriter
-
+                try:
+                    from torch.utils.tensorboard import SummaryWriter
+                except ImportError:
+                    raise BadInput(
+                        "--tensorboard needs the tensorboard package: pip install tensorboard."
+                    ) from None
                 self.events = SummaryWriter(str(folder))
 
     def describe(
