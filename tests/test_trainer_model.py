@@ -100,6 +100,16 @@ def test_every_weight_gets_a_gradient(rotation):
         assert weight.grad is not None and torch.isfinite(weight.grad).all(), name
 
 
+def test_refinement_is_hmrs_of_feature_and_state_together():
+    regressor = small().eval().regressor
+    feature = torch.randn(5, 64)
+    state = regressor.start.expand(5, -1)
+    for _ in range(3):
+        hidden = torch.relu(regressor.fc1(torch.cat((feature, state), 1)))
+        state = state + regressor.fc3(torch.relu(regressor.fc2(hidden)))
+    assert torch.allclose(regressor(feature), state, atol=1e-5)
+
+
 def test_weak_perspective():
     model = small().eval()
     p = model(torch.randn(1, 2, 15, 64, 64))

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from trainer import rotations
 from trainer.model.body import BONES, BodyJoints
@@ -72,9 +73,11 @@ class Regressor(nn.Module):
 
     def forward(self, feature: Tensor) -> Tensor:
         state = self.start.expand(len(feature), -1)
+        # fc1 of [feature, state], the feature's part of it once for all iterations.
+        of_feature, of_state = self.fc1.weight.split((feature.shape[1], len(self.start)), dim=1)
+        seen = F.linear(feature, of_feature, self.fc1.bias)
         for _ in range(ITERATIONS):
-            x = torch.cat((feature, state), dim=1)
-            x = self.dropout(self.relu(self.fc1(x)))
+            x = self.dropout(self.relu(seen + F.linear(state, of_state)))
             x = self.dropout(self.relu(self.fc2(x)))
             state = state + self.fc3(x)
         return state
