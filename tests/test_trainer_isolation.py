@@ -19,7 +19,7 @@ class Block:
             raise ImportError(f"{{name}} is blocked by the test")
 
 sys.meta_path.insert(0, Block())
-import trainer.fit, trainer.evaluate, trainer.predict
+import trainer.fit, trainer.evaluate, trainer.predict, trainer.tables
 """
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

@@ -1,0 +1,226 @@
+"""The report: Markdown tables with the paper's column beside ours, and the curves of training."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from trainer.paper.rows import Row, Table, Training
+from trainer.paper.runs import Run, Study
+from trainer.run import revision
+
+MAIN = "3dpw"
+"""The paper's own evaluation set."""
+
+
+def write_report(study: Study, tables: Iterable[Table], seeds: int) -> Path:
+    """Write report.md and the curves beside it; return its path."""
+    tables = list(tables)
+    parts = ["# The paper's tables\n", about(study, seeds)]
+    for table in tables:
+        parts.append(f"## Table {table.number}. {table.title}\n")
+        parts.append(rows_of(study, table, seeds))
+        parts.append(order_of(study, table, seeds))
+        name = f"table-{table.number}.png"
+        if draw(study, table, seeds, study.out / name):
+            parts.append(
+                f"![Curves of Table {table.number}]({name})\n\n*PA-MPJPE on the first clips of "
+                f"`{first_test(study)}` while training (nothing is chosen by it: the last step's "
+                "averaged weights are evaluated).*\n"
+            )
+    path = study.out / "report.md"
+    temporary = path.with_suffix(".md.tmp")
+    temporary.write_text("\n".join(parts))
+    os.replace(temporary, path)
+    return path
+
+
+def first_test(study: Study) -> str:
+    return next(iter(study.tests), "")
+
+
+def about(study: Study, seeds: int) -> str:
+    """Return what all tables have in common: data, evaluation sets, settings."""
+    lines = ["PA-MPJPE in mm, lower is better: the mean per person, then of the persons.\n"]
+    if MAIN in study.tests:
+        lines.append(
+            "Evaluated as in the paper on 3DPW's test split, and on what is named below.\n"
+        )
+    else:
+        lines.append(
+            "**3DPW was not at hand.** The paper's figures are on 3DPW, ours on other clips: "
+            "compare the order of the rows, not the numbers.\n"
+        )
+    lines.append("| evaluation set | clips | frames a clip | shards | fingerprint |")
+    lines.append("|---|---|---|---|---|")
+    lines += [_describe(name, study, test=True) for name in study.tests]
+    lines.append(
+        "\nEvery row is evaluated on the same clips of these sets, in windows of the length it was "
+        "trained on, half overlapping, each frame taken from the window whose centre is nearest.\n"
+    )
+    lines.append("| training set | clips | frames a clip | shards | fingerprint |")
+    lines.append("|---|---|---|---|---|")
+    lines += [_describe(name, study, test=False) for name in study.data]
+    common = "".join(f" --{name} {value}" for name, value in study.common.items())
+    many = "one seed" if seeds == 1 else f"{seeds} seeds, mean ± standard deviation"
+    lines.append(
+        f"\nSettings: `trainer.fit{common}`, "
+        f"{'' if common else 'its defaults, '}{many}; code `{revision()[:12]}`.\n"
+    )
+    return "\n".join(lines)
+
+
+def _describe(name: str, study: Study, *, test: bool) -> str:
+    data = (study.tests if test else study.data)[name]
+    return (
+        f"| {name} | {data.clips} | {data.clip_length} | {len(data.shards)} "
+        f"| `{data.fingerprint[:8]}` |"
+    )
+
+
+def rows_of(study: Study, table: Table, seeds: int) -> str:
+    """Return a table in Markdown: the paper's column, then one a test set."""
+    tests = sorted(study.tests, key=lambda name: name != MAIN)
+    heads = " | ".join(f"ours, {name}" for name in tests)
+    lines = [
+        f"| row | paper, 3DPW | {heads} | seeds | minutes |",
+        "|---|---|" + "---|" * (len(tests) + 2),
+    ]
+    for row in table.rows:
+        cells = [cell(study, row, test, seeds) for test in tests]
+        done = [run for run in runs_of(study, row, seeds) if run.trained]
+        count = len({run.seed for run in done})
+        spent = sum(minutes(run) for run in done)
+        tail = f"{count or ''} | {f'{spent:.1f}' if done else ''}"
+        lines.append(f"| {row.title} | {row.paper} | {' | '.join(cells)} | {tail} |")
+    return "\n".join(lines) + "\n"
+
+
+def cell(study: Study, row: Row, test: str, seeds: int) -> str:
+    """Return a row's figure on a test set, or why there is none."""
+    if not row.trainings:
+        return "not ours"
+    lacks = {run.lack for run in runs_of(study, row, seeds)} - {""}
+    if lacks:
+        return f"not run: {'; '.join(sorted(lacks))}"
+    means = [figures(study, training, test, seeds) for training in row.trainings]
+    known = [values for values in means if values]
+    if not known:
+        return "not finished"
+    if row.best:
+        best = min(known, key=mean)
+        every = mean([value for values in known for value in values])
+        return f"{spread(best)} ({every:.1f})"
+    return spread(known[0])
+
+
+def spread(values: list[float]) -> str:
+    """Return the mean and, of several values, their standard deviation."""
+    text = f"{mean(values):.1f}"
+    return f"{text} ± {stdev(values):.1f}" if len(values) > 1 else text
+
+
+def runs_of(study: Study, row: Row, seeds: int) -> list[Run]:
+    return [Run(study, training, seed) for training in row.trainings for seed in range(seeds)]
+
+
+def figures(study: Study, training: Training, test: str, seeds: int) -> list[float]:
+    """Return the PA-MPJPE of each seed that is finished."""
+    out = []
+    for seed in range(seeds):
+        run = Run(study, training, seed)
+        results = None if run.lack else run.evaluation(test)
+        if results is not None:
+            out.append(float(results["persons"]["pa_mpjpe"]))
+    return out
+
+
+def minutes(run: Run) -> float:
+    """Return how long a training took, kills and resumes or not, by its own log."""
+    seconds, last = 0.0, 0
+    for line in logged(run):
+        if "seconds" in line:
+            seconds += line["seconds"] * (line["step"] - last)
+            last = line["step"]
+    return seconds / 60
+
+
+def logged(run: Run) -> list[dict[str, Any]]:
+    """Return the lines of a run's metrics.jsonl; none if there is none yet."""
+    try:
+        return [
+            json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()
+        ]
+    except (OSError, ValueError):
+        return []
+
+
+def order_of(study: Study, table: Table, seeds: int) -> str:
+    """Return which of the paper's comparisons hold here, on the main test set."""
+    test = MAIN if MAIN in study.tests else first_test(study)
+    by_title = {row.title: row for row in table.rows}
+    lines = []
+    for better, worse in table.order:
+        pair = []
+        for title in (better, worse):
+            row = by_title[title]
+            values = [figures(study, training, test, seeds) for training in row.trainings]
+            pair.append(min((v for v in values if v), key=mean, default=[]))
+        if not all(pair):
+            continue
+        gap = mean(pair[1]) - mean(pair[0])
+        noise = max((stdev(values) for values in pair if len(values) > 1), default=None)
+        verdict = "holds" if gap > 0 else "does not hold"
+        if noise is not None and abs(gap) < noise:
+            verdict = "within the spread of the seeds"
+        lines.append(f"- {better} better than {worse}: {verdict} ({gap:+.1f} mm)")
+    if not lines:
+        return ""
+    alone = "" if seeds > 1 else " (one seed: differences of a few mm mean nothing)"
+    return f"The paper's order, on `{test}`{alone}:\n\n" + "\n".join(lines) + "\n"
+
+
+def draw(study: Study, table: Table, seeds: int, out: Path) -> bool:
+    """Draw validation curves of a table's rows, thin a seed, thick their mean; False if none."""
+    curves: dict[str, list[list[tuple[int, float]]]] = {}
+    for row in table.rows:
+        runs = [run for run in runs_of(study, row, seeds) if not run.lack]
+        found = [points for run in runs if (points := validation(run))]
+        if found:
+            curves[row.title] = found
+    if not curves:
+        return False
+    try:
+        import matplotlib
+    except ImportError:
+        return False
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
+    colours = plt.get_cmap("tab10")
+    for number, (title, runs) in enumerate(curves.items()):
+        for index, points in enumerate(runs):
+            x, y = zip(*points, strict=True)
+            label = title if index == 0 else None
+            axes.plot(x, y, "o-", ms=3, lw=1.4, color=colours(number % 10), label=label, alpha=0.8)
+    axes.set(xlabel="step", ylabel=f"PA-MPJPE on {first_test(study)}, mm")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, fontsize=8)
+    figure.savefig(out, dpi=110)
+    plt.close(figure)
+    return True
+
+
+def validation(run: Run) -> list[tuple[int, float]]:
+    """Return the (step, PA-MPJPE) that a run has measured on its validation clips."""
+    return [
+        (line["step"], line["val_pa_mpjpe"])
+        for line in logged(run)
+        if line.get("val_pa_mpjpe") is not None
+    ]

@@ -1,0 +1,181 @@
+"""What the rows of the paper's Tables 1-3 are, as options of trainer.fit.
+
+PA-MPJPE in mm on 3DPW's test split, as the paper prints it. A training may serve several rows: flow
+and keypoints on the full data is in all three tables.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+Options = dict[str, object]
+"""Options of trainer.fit by their names on the command line, without dashes in front."""
+
+FRAMES = 31
+"""Clip length of every row but those of Table 3."""
+VARIANTS = {
+    "full": "",
+    "no-occluders": "--no-occluders",
+    "no-tracking": "--no-occluders --no-track-camera",
+    "static": "--no-occluders --background static",
+}
+"""Table 2's data sets: the options of datagen.launch that make them."""
+DANN_WEIGHTS = (0.003, 0.01, 0.03, 0.1, 0.3)
+"""Our guess: the paper trains five times with different weights and does not say which."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One network to train, but for its seed."""
+
+    name: str
+    options: Options
+    data: str = "full"
+    frames: int = FRAMES
+    real: bool = False
+    """Whether it wants unlabelled real clips (DANN)."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: its trainings, or none if the paper only quotes it."""
+
+    title: str
+    paper: str
+    trainings: tuple[Training, ...] = ()
+    best: bool = False
+    """Report the best of the trainings, their mean in brackets, as the paper does for DANN."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One of the paper's tables."""
+
+    number: int
+    title: str
+    rows: tuple[Row, ...]
+    order: tuple[tuple[str, str], ...] = field(default=())
+    """Pairs of rows of which the paper finds the first better."""
+
+
+def tables(dann_weights: tuple[float, ...] = DANN_WEIGHTS) -> tuple[Table, ...]:
+    """Return the paper's tables."""
+    flow_keypoints = Training("flow+keypoints", {"inputs": "flow+keypoints"})
+
+    def inputs(name: str) -> tuple[Training, ...]:
+        return (Training(name, {"inputs": name}),)
+
+    dann = tuple(
+        Training(f"rgb+dann-{weight:g}", {"inputs": "rgb", "dann-weight": weight}, real=True)
+        for weight in dann_weights
+    )
+    lifter = Training("lifter", {"model": "lifter", "inputs": "keypoints"})
+    first = Table(
+        1,
+        "What the network sees",
+        (
+            Row("RGB", "105.6", inputs("rgb")),
+            Row("RGB + DANN", "103.0 (107.5)", dann, best=True),
+            Row("Flow", "100.1", inputs("flow")),
+            Row("RGB + keypoints", "82.4", inputs("rgb+keypoints")),
+            Row("Keypoints", "77.6", inputs("keypoints")),
+            Row("Flow + keypoints", "74.7", (flow_keypoints,)),
+            Row("Martinez et al., lifting keypoints", "157.0", (lifter,)),
+            Row("HMR (trained on real 3D labels)", "77.2"),
+            Row("Temporal HMR (real 3D labels)", "80.1"),
+            Row("Temporal HMR + InstaVariety (real)", "72.4"),
+            Row("HMR + Kinetics (real)", "72.2"),
+        ),
+        (
+            ("Flow", "RGB"),
+            ("Keypoints", "Flow"),
+            ("Keypoints", "RGB + keypoints"),
+            ("Flow + keypoints", "Keypoints"),
+        ),
+    )
+    names = {
+        "full": ("Full", "74.7"),
+        "no-occluders": ("No occlusions", "77.2"),
+        "no-tracking": ("No occlusions, no background tracking", "80.3"),
+        "static": ("No occlusions, static background", "88.9"),
+    }
+    second = Table(
+        2,
+        "What the training clips are made of (flow + keypoints)",
+        tuple(
+            Row(
+                title,
+                paper,
+                (
+                    flow_keypoints
+                    if data == "full"
+                    else Training(data, flow_keypoints.options, data),
+                ),
+            )
+            for data, (title, paper) in names.items()
+        ),
+        (
+            ("Full", "No occlusions"),
+            ("No occlusions", "No occlusions, no background tracking"),
+            ("No occlusions, no background tracking", "No occlusions, static background"),
+        ),
+    )
+    lengths = {8: "79.0", 16: "77.8", FRAMES: "74.7", 56: "76.2"}
+    third = Table(
+        3,
+        "How long a clip the network sees (flow + keypoints)",
+        tuple(
+            Row(
+                f"{frames} frames",
+                paper,
+                (
+                    flow_keypoints
+                    if frames == FRAMES
+                    else Training(f"frames-{frames}", flow_keypoints.options, frames=frames),
+                ),
+            )
+            for frames, paper in lengths.items()
+        ),
+        (
+            ("16 frames", "8 frames"),
+            ("31 frames", "16 frames"),
+            ("31 frames", "56 frames"),
+        ),
+    )
+    return first, second, third
+
+
+SMALL: Options = {
+    "backbone": "small",
+    "image-size": 64,
+    "lstm-width": 128,
+    "batch-size": 16,
+    "lr": 2e-3,
+    "weight-3d": 600,
+    "steps": 400,
+    "save-every": 100,
+    "val-every": 40,
+    "val-clips": 32,
+    "workers": 0,
+}
+"""A network that two CPU cores train in minutes, as `make demo` does."""
+
+
+def clips_per_step(frames: int, usual: int) -> int:
+    """Return the clips of a step for a clip length, given those of 31 frames.
+
+    In the paper's proportions: 6 a GPU of 8 or 16 frames, 3 of 31, 2 of 56.
+    """
+    return max(1, round(usual * {8: 2.0, 16: 2.0, 56: 2 / 3}.get(frames, 1.0)))
+
+
+def fit_options(training: Training, common: Options, seed: int) -> Options:
+    """Return the options of trainer.fit for a training: the common ones, changed by its own."""
+    options: Options = {**common, "frames": training.frames, "seed": seed, **training.options}
+    if "batch-size" in common and training.frames != FRAMES:
+        usual = common["batch-size"]
+        assert isinstance(usual, int)
+        options["batch-size"] = clips_per_step(training.frames, usual)
+    if training.options.get("model") == "lifter":
+        options["lr"] = 1e-3  # Martinez et al.'s own
+    return options

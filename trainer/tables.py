@@ -1,0 +1,139 @@
+"""The paper's Tables 1, 2 and 3, ours beside the paper's.
+
+    python -m trainer.tables --data full=DIR no-occluders=DIR no-tracking=DIR static=DIR \\
+        --test held-out=DIR 3dpw=DIR --real DIR --seeds 2 --out tables/
+    python -m trainer.tables --small --data full=DIR … --test held-out=DIR      on a laptop
+
+Every network is trained and evaluated by a process of its own, into a folder of its own; the same
+command again goes on where a stopped one was, and runs nothing twice that stands. The report is
+written anew after each. `bash benchmarks/tables.sh` makes the data first.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from trainer.config import TablesConfig
+from trainer.errors import BadInput, run_door
+from trainer.paper import rows
+from trainer.paper.recipe import launch_command
+from trainer.paper.report import write_report
+from trainer.paper.runs import Run, Study, work
+from trainer.shards import DataSet, open_dataset
+
+
+def make_tables(cfg: TablesConfig) -> int:
+    """Run what is missing, write the report; return how many commands failed."""
+    data = named(cfg.data, "--data", tuple(rows.VARIANTS))
+    tests = named(cfg.test, "--test", None)
+    study = Study(
+        out=cfg.out,
+        data=data,
+        tests=tests,
+        real=open_dataset(cfg.real) if cfg.real else None,
+        common=common_options(cfg),
+        device=cfg.device,
+    )
+    weights = cfg.dann_weights or (rows.DANN_WEIGHTS[2:4] if cfg.small else rows.DANN_WEIGHTS)
+    tables = [table for table in rows.tables(weights) if table.number in cfg.tables]
+    trainings = {
+        training.name: training
+        for table in tables
+        for row in table.rows
+        for training in row.trainings
+    }
+    every = [
+        Run(study, training, seed) for seed in range(cfg.seeds) for training in trainings.values()
+    ]
+    possible = [run for run in every if not run.lack]
+    todo = [run for run in possible if not run.finished]
+    say_plan(cfg, study, every, todo)
+    if cfg.plan:
+        return 0
+    failed: list[str] = []
+    cfg.out.mkdir(parents=True, exist_ok=True)
+    progress = tqdm(work(todo), total=len(todo), unit="network", disable=not todo)
+    for outcome in progress:
+        name = outcome.run.folder.name
+        minutes = outcome.seconds / 60
+        progress.write(f"{name}: {minutes:.1f} min{', FAILED' if outcome.failed else ''}")
+        for line in outcome.failed:
+            progress.write(f"  see {outcome.run.folder / 'log.txt'}: python -m {line}")
+        failed += outcome.failed
+        write_report(study, tables, cfg.seeds)
+    path = write_report(study, tables, cfg.seeds)
+    print(f"report   {path}")
+    if failed:
+        print(f"{len(failed)} commands failed; run the same command to try them again")
+    return len(failed)
+
+
+def named(pairs: tuple[str, ...], option: str, known: tuple[str, ...] | None) -> dict[str, DataSet]:
+    """Return the data sets of NAME=FOLDER pairs; BadInput for another form or an unknown name."""
+    out: dict[str, DataSet] = {}
+    for pair in pairs:
+        name, equals, folder = pair.partition("=")
+        if not equals or not name or not folder:
+            raise BadInput(f"{option} takes NAME=FOLDER, got {pair!r}.")
+        if known is not None and name not in known:
+            raise BadInput(f"{option} {name} is none of {', '.join(known)}.")
+        if name in out:
+            raise BadInput(f"{option} {name} is given twice.")
+        out[name] = open_dataset(Path(folder).expanduser())
+    return out
+
+
+def common_options(cfg: TablesConfig) -> rows.Options:
+    """Return the options of trainer.fit that all rows share: --small's, then the user's own."""
+    options = dict(rows.SMALL) if cfg.small else {}
+    words = shlex.split(cfg.options)
+    if len(words) % 2 or any(not name.startswith("--") for name in words[::2]):
+        raise BadInput(
+            f"--options takes pairs of --name value of trainer.fit, got {cfg.options!r}."
+        )
+    for name, value in zip(words[::2], words[1::2], strict=True):
+        options[name.removeprefix("--").replace("_", "-")] = number(value)
+    return options
+
+
+def number(text: str) -> object:
+    """Return a whole number where the text is one, else the text."""
+    return int(text) if text.isdecimal() else text
+
+
+def say_plan(cfg: TablesConfig, study: Study, every: list[Run], todo: list[Run]) -> None:
+    """Print what will be run, what cannot be, and the commands that make the missing data."""
+    print(f"{len(every)} networks in {cfg.out / 'runs'}, {len(todo)} of them to run")
+    lacks: dict[str, list[str]] = {}
+    for run in every:
+        if run.lack:
+            lacks.setdefault(run.lack, []).append(run.training.name)
+    for lack, names in lacks.items():
+        print(f"  not run  {', '.join(sorted(set(names)))}: {lack}")
+    missing = [name for name in rows.VARIANTS if name not in study.data]
+    if (missing and 2 in cfg.tables) or "full" in missing:
+        print("  to make the missing data:")
+        for name in missing:
+            print(f"    {launch_command(name, study.data.get('full'))}")
+    if "3dpw" not in study.tests:
+        names = ", ".join(study.tests)
+        print(f"  3DPW is not given (--test 3dpw=DIR): every row is evaluated on {names}")
+    if cfg.plan:
+        for run in todo:
+            print(f"  {run.folder.name}\n    python -m {' '.join(run.fit_command())}")
+            for test in study.tests:
+                print(f"    python -m {' '.join(run.evaluate_command(test))}")
+
+
+def main(cfg: TablesConfig) -> None:
+    """The door."""
+    if make_tables(cfg):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run_door(TablesConfig, main, __doc__ or "")
