@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.camera_motion import walker
 from datagen.backgrounds.camera_motion import apply, camera_motion, corners, fit
 
 
@@ -30,25 +31,6 @@ def film(world: np.ndarray, motions: np.ndarray, margin: int = 80) -> np.ndarray
         into = motion @ np.array([[1, 0, -margin], [0, 1, -margin], [0, 0, 1.0]])
         frames.append(cv2.warpAffine(world, into, (320, 240), flags=cv2.INTER_CUBIC))
     return np.stack(frames)
-
-
-def walker(frames: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Let a textured figure covering `share` of the frame walk through the middle, swaying."""
-    count, height, width = frames.shape[:3]
-    cloth = picture(rng, height + 40, width + 200, 1.5)
-    body = np.sqrt(share * height * width / 1.7)  # its width; it is 1.7 times as high, or cut
-    body, tall = (share * width, height) if 1.7 * body > height else (body, 1.7 * body)
-    y, x = np.mgrid[:height, :width]
-    speed, start = rng.uniform(1.5, 4.0) * rng.choice([-1, 1]), rng.uniform(-0.1, 0.1) * width
-    walked = frames.copy()
-    for t in range(count):
-        centre = width / 2 + start + speed * (t - count / 2)
-        up = 4 * np.sin(0.4 * t)
-        inside = (abs(x - centre) < body / 2) & (y > height - tall + up)
-        shift = np.float64([[1, 0, centre - width / 2 - 100], [0, 1, up - 20]])
-        worn = cv2.warpAffine(cloth, shift, (width, height), borderMode=cv2.BORDER_WRAP)
-        walked[t][inside] = worn[inside]
-    return walked
 
 
 MOTIONS = {

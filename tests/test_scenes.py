@@ -3,22 +3,23 @@
 import cv2
 import numpy as np
 import pytest
-from test_camera_motion import walker
 
-from datagen.backgrounds.camera_motion import camera_motion
+from benchmarks.camera_motion import DISTURBANCES, MOTIONS, case, cases
+from datagen.backgrounds.camera_motion import apply, camera_motion
+from datagen.backgrounds.library import distrust
 from datagen.backgrounds.scenes import open_scene, panorama_of, scene_names
+from datagen.config import BackgroundsConfig
 
 PLACES = np.float64([[160, 120], [130, 130], [190, 130]])  # where people stand
 SIZE = (320, 240)
 
 
-def offset_error(name: str, disturb, start: int = 70) -> np.ndarray:
+def offset_error(name: str, start: int = 70) -> np.ndarray:
     """Error in pixels [3] of the offset accumulated over 31 frames at PLACES."""
     scene = open_scene(name)
-    frames = disturb(scene.render(start, 32, *SIZE))
     true = scene.follow(PLACES, start, 32, *SIZE)[-1]
-    matrix = camera_motion(frames).motion[-1]
-    return np.linalg.norm(PLACES @ matrix[:, :2].T + matrix[:, 2] - true, axis=1)
+    homography = camera_motion(scene.render(start, 32, *SIZE)).homography[-1]
+    return np.linalg.norm(apply(homography, PLACES) - true, axis=1)
 
 
 def test_a_scene_is_always_the_same():
@@ -55,29 +56,29 @@ def test_followed_points_agree_with_the_homography_far_away():
 
 
 def test_offsets_are_found():
-    errors = [offset_error(n, lambda frames: frames) for n in ("scene_lab_02", "scene_forest_01")]
+    errors = [offset_error(n) for n in ("scene_lab_02", "scene_forest_01")]
     assert np.max(errors) < 2.0
 
 
-CONDITIONS = {
-    "plain": (lambda f, rng: f, 0.5, 2.0),
-    "noise": (
-        lambda f, rng: np.clip(f + rng.normal(0, 10, f.shape), 0, 255).astype(np.uint8),
-        0.6,
-        2.0,
-    ),
-    "blur": (lambda f, rng: np.stack([cv2.blur(x, (7, 1)) for x in f]), 0.5, 2.0),
-    "walker over 20 %": (lambda f, rng: walker(f, 0.2, rng), 0.6, 2.0),
-}
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CONDITIONS)
-def test_offset_statistics(name):
-    disturb, median, most = CONDITIONS[name]
-    errors = []
-    for index, scene in enumerate(scene_names()[1::5]):
-        rng = np.random.default_rng(index)
-        errors.append(offset_error(scene, lambda frames, rng=rng: disturb(frames, rng)))
-    print(name, np.median(errors), np.percentile(errors, 95))
-    assert np.median(errors) < median and np.percentile(errors, 95) < most
+@pytest.mark.parametrize("row", [*MOTIONS, *DISTURBANCES])
+def test_offset_statistics(row):
+    """Of the windows that are trusted: median below 0.5 px, 95 % below 2 px after 31 frames.
+
+    Where the camera travels, as near to the scene as the best one transform is, or nearly.
+    """
+    errors, floors, trusted = [], [], []
+    for _, kind, disturbance, name in (c for c in cases(24) if c[0] == row):
+        frames, true, best = case(name, kind, disturbance, seed=1)
+        motion = camera_motion(frames)
+        trusted.append(distrust(motion, BackgroundsConfig()) is None)
+        if trusted[-1]:
+            errors.append(np.linalg.norm(apply(motion.homography[-1], PLACES) - true, axis=1))
+            floors.append(np.linalg.norm(best - true, axis=1))
+    median, most = np.median(errors), np.percentile(errors, 95)
+    print(row, median, most, np.mean(trusted), np.median(floors))
+    assert np.mean(trusted) > (0.5 if row == "walker 40%" else 0.9)
+    if row == "parallax":
+        assert median < 1.2 * np.median(floors) and most < 1.2 * np.percentile(floors, 95)
+    else:
+        assert median < 0.5 and most < 2
