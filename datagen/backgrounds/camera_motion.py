@@ -43,9 +43,7 @@ LEARNING_MEMORY = 0.96  # while beliefs are only learnt
 FOREGROUND = -0.3  # belief below which a track is left out
 TRUST = 0.6  # weight of belief against what is seen now
 NEAR = 6.0  # pixels over which belief spreads
-CENTRAL = 0.2  # people stand in the middle: deviation of the tracks' weights, in frame widths
-EVERYWHERE = 0.1  # weight of the farthest, of 1
-STAND = 0.075  # deviation of the weights by which the similarity is nearest, in frame widths
+STAND = 0.075  # people stand in the middle: deviation of the weights, in frame widths
 
 
 @dataclass(frozen=True)
@@ -165,19 +163,17 @@ def fit(start: np.ndarray, end: np.ndarray, size: tuple[int, int]) -> np.ndarray
     """Return the homography [3,3] of least squares among those that a turning, zooming lens makes.
 
     Six unknowns, linear about the frame's centre: x' = x + tx + a x - b y + x (p x + q y), and y'
-    likewise. No such motion fits near and far alike when the camera travels, so tracks count by
-    their nearness to the centre, where people stand.
+    likewise. All tracks count alike: weighing those of the middle, where people stand, is nearer to
+    the scene when the camera travels, but lets a walker's edge bend the fit.
     """
     centre = (np.asarray(size, np.float64) - 1) / 2
     scale = size[0] / 2.0  # unknowns of like size
-    away = (start - centre) / scale
-    weight = np.sqrt(np.exp(-(away**2).sum(axis=1) / (2 * (2 * CENTRAL) ** 2)) + EVERYWHERE)
-    x, y = away.T
+    x, y = ((start - centre) / scale).T
     zero, one = np.zeros_like(x), np.ones_like(x)
     rows_x = np.stack([one, zero, x, -y, x * x, x * y], axis=1)
     rows_y = np.stack([zero, one, y, x, x * y, y * y], axis=1)
-    goal = ((end - start) / scale).astype(np.float64) * weight[:, None]
-    design = np.concatenate([rows_x * weight[:, None], rows_y * weight[:, None]])
+    goal = ((end - start) / scale).astype(np.float64)
+    design = np.concatenate([rows_x, rows_y])
     unknowns = np.linalg.lstsq(design, goal.T.ravel(), rcond=None)[0]
     tx, ty, a, b, p, q = unknowns
     # x (1 + p x + q y) is, to first order, x / (1 - p x - q y).
