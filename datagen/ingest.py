@@ -66,6 +66,24 @@ class VideoConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ThreeDPWConfig:
+    """A split of 3DPW (registration): its images, OpenPose's keypoints, SMPL's truth."""
+
+    root: Path
+    """Folder with 3DPW's sequenceFiles/ and imageFiles/."""
+    split: Literal["train", "validation", "test"] = "test"
+    """Which sequences."""
+    footage: FootageConfig = field(default_factory=FootageConfig)
+
+    def __post_init__(self) -> None:
+        require(
+            self.footage.body is not None or self.footage.unlabelled is not None,
+            "3DPW's truth is SMPL's pose: give --body (SMPL, male and female), "
+            "or --unlabelled 31 for clips without truth",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pose2SimConfig:
     """The Pose2Sim demo: four cameras, one real person, measured 3D joints; to evaluate on."""
 
@@ -81,6 +99,7 @@ class IngestConfig:
 
     source: (
         Annotated[VideoConfig, tyro.conf.subcommand("video")]
+        | Annotated[ThreeDPWConfig, tyro.conf.subcommand("3dpw")]
         | Annotated[Pose2SimConfig, tyro.conf.subcommand("pose2sim")]
     )
 
@@ -88,7 +107,25 @@ class IngestConfig:
 def ingest(cfg: IngestConfig) -> int:
     """Make the data set; return 0 if an input could be used."""
     source = cfg.source
-    return _video(source) if isinstance(source, VideoConfig) else _pose2sim(source)
+    if isinstance(source, VideoConfig):
+        return _video(source)
+    return _threedpw(source) if isinstance(source, ThreeDPWConfig) else _pose2sim(source)
+
+
+def _threedpw(cfg: ThreeDPWConfig) -> int:
+    from datagen.footage import threedpw
+    from datagen.footage.shards import ingest as make
+
+    options = cfg.footage
+    root = cfg.root.expanduser()
+    sources = threedpw.find_sources(
+        root, cfg.split, options.body, options.joint_regressor, truth=options.unlabelled is None
+    )
+    lines = make(sources, options, split=cfg.split)
+    print(f"Frames of {sum(len(line['tracks']) for line in lines)} people that count, by rule:")
+    for text, name in threedpw.RULES.items():
+        print(f"  {sum(line['rules'][name] for line in lines):7d}  {text}")
+    return report(lines, options)
 
 
 def _pose2sim(cfg: Pose2SimConfig) -> int:

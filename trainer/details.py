@@ -10,7 +10,7 @@ frames.npz    arrays over all frames, N of them, and the E evaluation joints:
     visibility uint8 [N,E]    0 off frame, 1 behind the occluder, 2 clear
     truth, said float16 [N,E,3]   true joints, and predicted ones aligned to them, metres about the
                               true hips' middle, camera axes
-A frame takes 250 bytes before compression.
+Frames without truth are left out. A frame takes 250 bytes before compression.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class Details:
             "truth": (true - middle).astype(np.float16),
             "said": (said - middle).astype(np.float16),
         }
-        self.parts.append(part)
+        known = clip.arrays["valid"].astype(bool)
+        self.parts.append({name: value[known] for name, value in part.items()})
         line = {"key": clip.record.key, "person": person, **shown_by(clip.record)}
         line["frames"] = int(part["counted"].sum())
         line["pa_mpjpe"] = _mean(error.mean(1)[part["counted"]])

@@ -57,6 +57,8 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
         max_clips=cfg.max_clips,
         on_damage=cfg.on_damage,
     )
+    if spec.name == "lifter":
+        clips = (narrowed(clip, spec.evaluation_names, dataset) for clip in clips)
     out = cfg.out or cfg.checkpoint.parent
     out.mkdir(parents=True, exist_ok=True)
     shown: list[Judged] = []
@@ -87,6 +89,13 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
     return results
 
 
+def narrowed(clip: Judged, names: tuple[str, ...], dataset: DataSet) -> Judged:
+    """Return the clip with a lifter's joints, which are called `names`, cut to the data set's."""
+    chosen = [names.index(name) for name in dataset.evaluation_names]
+    clip.prediction["joints"] = clip.prediction["joints"][:, chosen]
+    return clip
+
+
 def tally(
     clips: Iterable[Judged],
     dataset: DataSet,
@@ -104,12 +113,13 @@ def tally(
     for clip in clips:
         arrays = clip.arrays
         truth = torch.from_numpy(arrays["joints3d"][:, joints].copy())
-        usable = torch.from_numpy(arrays["valid"].astype(bool) & ~arrays["occluded"].astype(bool))
+        known = torch.from_numpy(arrays["valid"].astype(bool))
+        usable = known & ~torch.from_numpy(arrays["occluded"].astype(bool))
         seen = torch.from_numpy(arrays["joints2d"][:, detected, 2].copy())
         predicted = pick(clip.prediction["joints"], joints)
         person = tallies.setdefault(person_of(clip.record), Tally())
         counted = visible_frames(seen, usable)
-        person.add(predicted, truth, counted, hips)
+        person.add(predicted, truth, counted, hips, known)
         if details is not None:
             details.add(clip, person_of(clip.record), predicted, truth, counted)
         if len(shown) < pictures:

@@ -59,12 +59,21 @@ class Tally:
     counted: list[np.ndarray] = field(default_factory=list)
 
     def add(
-        self, predicted: Tensor, target: Tensor, counted: Tensor, hips: tuple[int, int]
+        self,
+        predicted: Tensor,
+        target: Tensor,
+        counted: Tensor,
+        hips: tuple[int, int],
+        known: Tensor | None = None,
     ) -> None:
-        """Add a clip: joints [T, J, 3] of both, and which frames count (bool [T])."""
-        self.pa_mpjpe.append(pa_mpjpe(predicted, target).numpy())
-        self.mpjpe.append(mpjpe(predicted, target, hips).numpy())
-        self.counted.append(counted.numpy())
+        """Add a clip: joints [T, J, 3] of both, and which frames count (bool [T]).
+
+        Frames whose target is not known (bool [T]; default: all are) enter no mean.
+        """
+        keep = torch.ones_like(counted) if known is None else known
+        self.pa_mpjpe.append(pa_mpjpe(predicted, target)[keep].numpy())
+        self.mpjpe.append(mpjpe(predicted, target, hips)[keep].numpy())
+        self.counted.append(counted[keep].numpy())
         three = counted[2:] & counted[1:-1] & counted[:-2]
         if len(target) > 2:
             self.acceleration.append(acceleration_error(predicted, target, hips)[three].numpy())

@@ -29,8 +29,12 @@ def load_model(
 
 
 def input_spec(model: ModelSpec, dataset: DataSet, checkpoint: Path) -> InputSpec:
-    """Return how a data set's records become a model's input; BadInput if their joints differ."""
-    if dataset.evaluation_names != model.evaluation_names or dataset.keypoints != model.keypoints:
+    """Return how a data set's records become a model's input; BadInput if their joints differ.
+
+    Measured truth may lack some of the evaluation joints.
+    """
+    known = set(dataset.evaluation_names) <= set(model.evaluation_names)
+    if not known or dataset.keypoints != model.keypoints:
         raise BadInput(
             f"{dataset.folder} names other joints than {checkpoint} was trained on; "
             "make the data set again with this version of datagen."

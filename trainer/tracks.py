@@ -45,7 +45,7 @@ def tracks(clips: Iterable[Judged], dataset: DataSet) -> Iterator[tuple[str, Arr
 
     def close(track: Track, name: str) -> tuple[str, Arrays]:
         name = re.sub(r"[^\w.-]", "_", name)
-        if name in used:  # two tracks of one person: the record tells them apart
+        if name in used:  # two tracks of one name: the record tells them apart
             name = f"{name}-{track.parts[0]['record'][0]}"
         used.add(name)
         joined = {
@@ -61,14 +61,14 @@ def tracks(clips: Iterable[Judged], dataset: DataSet) -> Iterator[tuple[str, Arr
         if "keep" not in meta:
             yield close(Track(meta, [piece]), clip.record.key)
             continue
-        person = str(meta.get("person", clip.record.key))
-        track = open_tracks.setdefault(person, Track(meta))
+        name = str(meta.get("track", meta.get("person", clip.record.key)))
+        track = open_tracks.setdefault(name, Track(meta))
         track.parts.append(piece)
         track.length += last - first
         if track.length >= meta.get("track_frames", 0):
-            yield close(open_tracks.pop(person), person)
-    for person, track in open_tracks.items():
-        yield close(track, person)
+            yield close(open_tracks.pop(name), name)
+    for name, track in open_tracks.items():
+        yield close(track, name)
 
 
 def frames_of(clip: Judged, dataset: DataSet) -> Arrays:

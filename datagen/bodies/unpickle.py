@@ -114,7 +114,7 @@ class _Reader(pickle._Unpickler):  # type: ignore[name-defined]
             return self.names[module, name]
         except (KeyError, TypeError):
             raise pickle.UnpicklingError(
-                f"it asks for {module}.{name}, which no body model needs"
+                f"it asks for {module}.{name}, which no file of numbers needs"
             ) from None
 
     def persistent_load(self, pid: Any) -> Any:
@@ -130,17 +130,7 @@ def read_pickle(path: Path) -> dict[str, np.ndarray]:
         BadInput: the file is damaged, is no dict or names anything beyond numpy arrays,
             scipy.sparse matrices and chumpy arrays.
     """
-    try:
-        record = _Reader(path.read_bytes()).load()
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}.") from error
-    except Exception as error:  # a damaged pickle may raise anything at all
-        raise BadInput(
-            f"{path} was refused as a body model ({_brief(error)}); "
-            "download it again from its official page."
-        ) from error
-    if not isinstance(record, dict):
-        raise BadInput(f"{path} holds a {type(record).__name__}, not the dict of a body model.")
+    record = _load(path, "a body model")
     arrays = {}
     for name, value in record.items():
         if not isinstance(name, str) or not isinstance(value, _Inert):
@@ -159,6 +149,57 @@ def read_pickle(path: Path) -> dict[str, np.ndarray]:
         ) as error:
             raise BadInput(f"{path} has a damaged array '{name}' ({_brief(error)}).") from error
     return arrays
+
+
+def read_lists(path: Path, names: tuple[str, ...], what: str) -> dict[str, Any]:
+    """Read the named entries of a pickled dict, running nothing that it holds.
+
+    Entries are arrays of numbers, or lists of arrays, numbers and text (a sequence of 3DPW). What
+    the dict lacks, the result lacks.
+
+    Raises:
+        BadInput: the file is damaged, is no dict, or an entry is anything else; `what` it should
+            have been enters the message.
+    """
+    record = _load(path, what)
+    found: dict[str, Any] = {}
+    for name in names:
+        if name not in record:
+            continue
+        try:
+            found[name] = _plain(record[name], depth=0)
+        except _NotNumbers:
+            raise BadInput(f"{path}: '{name}' is no list of arrays; it is not {what}.") from None
+        except (ValueError, LookupError, TypeError, ArithmeticError, MemoryError) as error:
+            raise BadInput(f"{path} has a damaged entry '{name}' ({_brief(error)}).") from error
+    return found
+
+
+def _load(path: Path, what: str) -> dict[Any, Any]:
+    """Return the pickled dict, its objects as stand-ins."""
+    try:
+        record = _Reader(path.read_bytes()).load()
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}.") from error
+    except Exception as error:  # a damaged pickle may raise anything at all
+        raise BadInput(
+            f"{path} was refused as {what} ({_brief(error)}); "
+            "download it again from its official page."
+        ) from error
+    if not isinstance(record, dict):
+        raise BadInput(f"{path} holds a {type(record).__name__}, not the dict of {what}.")
+    return record
+
+
+def _plain(value: Any, depth: int) -> Any:
+    """Return an array, a number, a text, or a list of them."""
+    if isinstance(value, _Inert):
+        return _array(value, depth=0)
+    if isinstance(value, list | tuple) and depth < 3:
+        return [_plain(item, depth + 1) for item in value]
+    if isinstance(value, str | int | float):
+        return value
+    raise _NotNumbers
 
 
 class _NotNumbers(Exception):

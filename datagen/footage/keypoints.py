@@ -73,23 +73,27 @@ def guess_layout(points: np.ndarray) -> Layout | None:
     """Return the layout of points [...,K,3]; None if no layout has K.
 
     OpenPose has two of 25 points. Where they lie tells them apart: BODY_25's second is the neck,
-    midway between its third and sixth, and BODY_25B's is an eye.
+    midway between the shoulders, and its ninth the middle of the hips; BODY_25B has an eye and an
+    elbow there.
     """
     count = points.shape[-2]
     if count == 25:
-        old = _between(points, 1, 2, 5) + _between(points, 8, 9, 12)
-        new = _between(points, 17, 5, 6) + _between(points, 0, 1, 2)
+        old = np.nanmax([_between(points, 1, 2, 5), _between(points, 8, 9, 12), 0])
+        new = np.nanmax([_between(points, 17, 5, 6), _between(points, 0, 1, 2), 0.05])
         return LAYOUTS["openpose25" if old <= new else "openpose25b"]
     return next((layout for layout in LAYOUTS.values() if layout.points == count), None)
 
 
 def _between(points: np.ndarray, middle: int, a: int, b: int) -> float:
-    """Return how far a point lies from the middle of two others, in sizes of the person."""
+    """Return how far a point lies from the middle of two others, in sizes of the person.
+
+    The median over all people; NaN if the three are never seen together.
+    """
     chosen = points[..., [middle, a, b], :].reshape(-1, 3, 3)
     every = points.reshape(-1, *points.shape[-2:])
     seen = (chosen[..., 2] > OPENPOSE).all(1)
     if not seen.any():
-        return 1.0
+        return np.nan
     chosen, every = chosen[seen, :, :2], every[seen]
     shown = (every[..., 2:] > OPENPOSE).repeat(2, -1)
     high = np.where(shown, every[..., :2], -np.inf).max(1)

@@ -126,11 +126,15 @@ LIMBS = [record.JOINTS.index(name) for name in record.KEYPOINTS]
 
 
 def ingest(
-    sources: Sequence[Source], cfg: FootageConfig, *, evaluation: Sequence[str] = ()
+    sources: Sequence[Source],
+    cfg: FootageConfig,
+    *,
+    evaluation: Sequence[str] = record.EVAL_JOINTS,
+    split: str = "",
 ) -> list[Line]:
     """Make the shards of the sources that are missing; return the lines of all that stand.
 
-    evaluation: the evaluation joints that have a truth, if not all.
+    evaluation: the evaluation joints that have a truth, if not all; split: as its owners name it.
 
     Raises:
         BadInput: the folder holds another configuration's shards, or too many sources are bad.
@@ -138,7 +142,7 @@ def ingest(
     cfg = replace(cfg, out=cfg.out.expanduser().resolve())
     layout = Layout(cfg.out)
     manifest = Manifest(layout.manifests / "shards.jsonl")
-    content = describe(cfg, evaluation)
+    content = {**describe(cfg, evaluation), "split": split}
     dataset.refuse_other(layout, content["config"])
     layout.shards.mkdir(parents=True, exist_ok=True)
     sweep(layout.shards)
@@ -172,7 +176,7 @@ def describe(cfg: FootageConfig, evaluation: Sequence[str]) -> Line:
     for name in ("body", "joint_regressor"):
         if options[name] is not None:
             options[name] = fingerprint.content(options[name])
-    names = list(evaluation or record.EVAL_JOINTS)
+    names = list(evaluation)
     estimate = estimator(cfg.flow)  # refuses bad weights before anything is written
     identity = {"record": record.VERSION, "footage": options, "flow": flow, "evaluation": names}
     return {
@@ -181,7 +185,6 @@ def describe(cfg: FootageConfig, evaluation: Sequence[str]) -> Line:
         "clip_length": cfg.unlabelled or cut.PIECE + 2 * cut.CONTEXT,
         "image_size": cfg.image_size,
         "rgb": cfg.rgb,
-        "split": "",
         "real": True,
     }
 
