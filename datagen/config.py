@@ -260,6 +260,9 @@ class ClusterConfig:
     """Ray cluster to join (`auto`, ray://…). Default: RAY_ADDRESS if set, else a local Ray."""
     workers: int | None = None
     """Tasks at a time. Default: every core that Ray (or the machine) has."""
+    plan: bool = False
+    """Make nothing: measure a few samples of every stage and print what the run would cost, in
+    core-hours, GPU-hours, GB and time on these workers."""
     max_bad: float = 0.5
     """Stop when more than this share of videos, motions or shards is bad."""
 
@@ -309,6 +312,9 @@ class FootageConfig:
     Default: the body file's own, else SMPL's kinematic joints."""
     workers: int = 1
     """Inputs at a time; each takes a core and 200 MB."""
+    plan: bool = False
+    """Make nothing: measure a few samples of every stage and print what the run would cost, in
+    core-hours, GPU-hours, GB and time on these workers."""
     max_bad: float = 0.5
     """Fail when more than this share of the inputs is bad."""
 

@@ -27,7 +27,7 @@ FEW = 20  # sources tried before --max-bad is a share of those tried
 
 def launch(cfg: LaunchConfig, only: Collection[int] | None = None) -> int:
     """Make what is missing of the data set, or of shards `only`; return 0 if it stands then."""
-    cfg = _absolute(cfg)
+    cfg = absolute(cfg)
     layout = Layout(cfg.output.out, cfg.output.library)
     dataset.guard(layout, cfg)
     wanted = range(cfg.output.num_shards) if only is None else sorted(only)
@@ -52,7 +52,7 @@ def launch(cfg: LaunchConfig, only: Collection[int] | None = None) -> int:
 
 def publish(cfg: LaunchConfig) -> None:
     """Write all that lies beside the shards anew: body.npz, dataset.json and the card."""
-    cfg = _absolute(cfg)
+    cfg = absolute(cfg)
     layout = Layout(cfg.output.out, cfg.output.library)
     Run(cfg, layout).prepare()
     card.write(layout, standing(layout))
@@ -300,7 +300,7 @@ class Run:
         dataset.write(self.layout, content)
 
 
-def _absolute(cfg: LaunchConfig) -> LaunchConfig:
+def absolute(cfg: LaunchConfig) -> LaunchConfig:
     """Return the configuration with absolute paths: workers have another working directory.
 
     A submitted Ray job runs in a temporary copy of the working directory, which Ray deletes; there
