@@ -1,0 +1,354 @@
+"""The whole pipeline against the straightforward one, clip for clip, and two workers against one.
+
+    python -m benchmarks.pipeline        |  a look: --clips 4 --usual-clips 1
+
+Ours warm: shards made from standing libraries. Ours cold: the libraries made first, for as many
+clips as the samples are. Straightforward: nothing is kept, every clip does everything: SMPL forward
+with smplx, pyrender lit from trimesh meshes, camera motion, SLIC at full resolution, compositing of
+whole frames, then the crop, flow in float32, the same record. It gets its video frames as cheaply
+as we do (decoded JPEGs), and the person untextured. Both get the same flow estimator; ours runs it
+as it does by default (bfloat16 where the processor has it). One core each, in core-seconds.
+
+FlowNetS gets random weights: its speed is the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from datagen.cluster import threads
+
+os.environ.update(threads.VARIABLES)  # before numpy is imported
+
+import numpy as np
+import tyro
+
+from datagen import tasks
+from datagen.backgrounds.library import read_background
+from datagen.backgrounds.sources import find_videos
+from datagen.bodies.library import read_person
+from datagen.bodies.motion import find_motions, load_motion
+from datagen.clips.pairing import Choice, Pairing
+from datagen.cluster.backends import open_backend
+from datagen.config import ClusterConfig, FlowConfig, LaunchConfig
+from datagen.output import shard
+from datagen.seeds import generator
+
+FRAMES = LaunchConfig().clips.clip_length + 1
+MOTIONS = ("walk", "kick", "dance_a", "jump")
+SCENES = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Compare the pipeline with the straightforward one."""
+
+    clips: int = 16
+    """Clips that ours makes with every estimator (a quarter of them with the full FlowNetS)."""
+    usual_clips: int = 2
+    """Clips that the straightforward pipeline makes."""
+    shards: int = 8
+    """Shards of 8 clips that two workers, and one, make."""
+
+
+def main(options: Options) -> None:
+    """Print the figures, and the one JSON object."""
+    threads.pin()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        flows = estimators(folder)
+        cold, people, scenes = libraries(folder)
+        choices = draw(people, scenes, max(options.clips, 8 * options.shards))
+        usual = straightforward(folder, choices[: options.usual_clips], flows)
+        print(f"libraries of {len(people)} motions and {len(scenes)} scenes: {cold:.1f} core-s")
+        print(table("straightforward, core-s a clip", usual))
+        rest = sum(value for stage, value in usual.items() if stage not in flows)
+        found: dict[str, dict[str, float]] = {}
+        for name, cfg in flows.items():
+            clips = max(4, options.clips // 4) if name == "flownets" else options.clips
+            task = shard_task(folder, choices[:clips], cfg)
+            shard_task(folder, choices[:1], cfg)()  # loads code and weights
+            with core_seconds() as took:
+                line = task()
+            stages = {k: v / clips for k, v in line["seconds"].items() if k != "total"}
+            ours, baseline = clips / took[0], 1 / (rest + usual[name])
+            found[name] = {
+                "ours": ours,
+                "baseline": baseline,
+                "ratio": ours / baseline,
+                "cold": options.clips / (cold + options.clips / ours),
+            }
+            print(table(f"ours with {name}, s a clip", stages))
+            print(
+                f"{name}: {ours:.2f} clips a core-second warm, {found[name]['cold']:.2f} cold "
+                f"({options.clips} clips), straightforward {baseline:.3f}: "
+                f"{ours / baseline:.1f} times (cold {found[name]['cold'] / baseline:.1f})",
+                flush=True,
+            )
+        pace, memory = workers(folder, choices, options.shards, flows)
+    print(f"two workers make {pace[2] / pace[1]:.2f} times the clips of one ({pace[1]:.2f} a s)")
+    for what, value in memory.items():
+        print(f"peak memory of a worker {what}: {value:.2f} GB")
+    full = found["flownets"]
+    print(
+        json.dumps(
+            {
+                "name": "pipeline (FlowNetS, libraries warm)",
+                "ours": round(full["ours"], 3),
+                "baseline": round(full["baseline"], 4),
+                "ratio": round(full["ratio"], 2),
+                "unit": "clips a core-second",
+                "cold_ratio": round(full["cold"] / full["baseline"], 2),
+                "narrow_ratio": round(found["flownets, narrow"]["ratio"], 2),
+                "dis_ratio": round(found["dis"]["ratio"], 2),
+                "dis_clips_a_core_second": round(found["dis"]["ours"], 2),
+                "two_workers": round(pace[2] / pace[1], 3),
+                "worker_gb": round(max(memory.values()), 2),
+            }
+        )
+    )
+
+
+def estimators(folder: Path) -> dict[str, FlowConfig]:
+    """Return the flow configurations, FlowNetS with random weights at both widths."""
+    import torch
+
+    from datagen.flow.flownets import DIV_FLOW, FlowNetS
+
+    found = {"dis": FlowConfig()}
+    for name, width in (("flownets, narrow", 0.25), ("flownets", 1.0)):
+        path = folder / f"flownets-{width}.pth"
+        torch.manual_seed(0)
+        torch.save({"state_dict": FlowNetS(width).state_dict(), "div_flow": DIV_FLOW}, path)
+        found[name] = FlowConfig(flow="flownets", flow_weights=path)
+    return found
+
+
+def libraries(folder: Path) -> tuple[float, dict[str, Any], dict[str, Any]]:
+    """Make small libraries; return what they cost, core-seconds, and their manifest lines."""
+    cfg = LaunchConfig()
+    size = {"width": cfg.bodies.width, "height": cfg.bodies.height}
+    motions = {source.name: source for source in find_motions(None)}
+    people, scenes = {}, {}
+    with core_seconds() as took:
+        for name in MOTIONS:
+            path = folder / "people" / f"{name}.h5"
+            people[name] = tasks.BodyTask(motions[name], cfg.bodies, 0, path)()
+        for source in find_videos(None)[:: len(find_videos(None)) // SCENES][:SCENES]:
+            path = folder / "scenes" / f"{source.name}.h5"
+            task = tasks.BackgroundTask(
+                source, cfg.backgrounds, frames=FRAMES, seed=0, path=path, **size
+            )
+            scenes[source.name] = task()
+    return took[0], people, scenes
+
+
+def draw(people: dict[str, Any], scenes: dict[str, Any], clips: int) -> list[Choice]:
+    """Return the choices of that many clips, as the launcher draws them."""
+    pairing = Pairing(tuple(sorted(people)), tuple(sorted(scenes)), FRAMES, 0)
+    return [pairing.choose(0, k, people.get, scenes.get) for k in range(clips)]
+
+
+def shard_task(
+    folder: Path, choices: list[Choice], flow: FlowConfig, index: int = 0
+) -> tasks.ShardTask:
+    """Return the task that makes a shard of these clips."""
+    return tasks.ShardTask(
+        index,
+        tuple(choices),
+        replace(LaunchConfig(), flow=flow),
+        folder / "people",
+        folder / "scenes",
+        folder / f"shard-{index:06d}.tar",
+    )
+
+
+def straightforward(
+    folder: Path, choices: list[Choice], flows: dict[str, FlowConfig]
+) -> dict[str, float]:
+    """Return core-seconds a clip of each stage when every clip does everything by itself; one
+    entry for each estimator."""
+    from skimage.segmentation import slic
+
+    from benchmarks.compose import drawing_with
+    from benchmarks.compose import straightforward as whole_frames
+    from benchmarks.render import Usual
+    from datagen.backgrounds.camera_motion import camera_motion
+    from datagen.bodies.camera import View, into_camera
+    from datagen.bodies.model import load_bodies
+    from datagen.clips import compose as room
+
+    body = load_bodies(None)["neutral"]
+    usual = Usual(body.faces)
+    networks = {name: float32(cfg) for name, cfg in flows.items()}
+    motions = {source.name: source for source in find_motions(None)}
+    spent: defaultdict[str, float] = defaultdict(float)
+    cfg = LaunchConfig().clips
+
+    @contextmanager
+    def stage(name: str) -> Iterator[None]:
+        with core_seconds() as took:
+            yield
+        spent[name] += took[0] / len(choices)
+
+    for number in (-1, *range(len(choices))):  # once to warm up
+        choice = choices[max(number, 0)]
+        with stage("motion and smplx"):
+            motion = load_motion(motions[choice.person], body.rest_joints())
+            span = np.arange(FRAMES) % len(motion.pose)
+            pose, trans = into_camera(
+                View(0.5, 7.0), motion.pose[span], motion.trans[span], body.rest_joints()[0]
+            )
+            vertices, _ = body.forward(pose, np.zeros(10, np.float32), trans)
+        with stage("pyrender"):
+            for frame in vertices:
+                usual.render(frame)
+        # What was drawn is compared in benchmarks/render.py; the clip goes on with ours, so that
+        # both pipelines compose the same pictures.
+        person = read_person(
+            folder / "people" / f"{choice.person}.h5", choice.clip, choice.start, FRAMES
+        )
+        with stage("video"):
+            background = read_background(
+                folder / "scenes" / f"{choice.background}.h5", choice.window
+            )
+        with stage("camera motion"):
+            motion2d = camera_motion(background.frames).motion
+        with stage("full-size SLIC"):
+            segments = slic(
+                background.frames,
+                n_segments=40,
+                compactness=10.0,
+                spacing=(1.0, 1, 1),
+                start_label=0,
+                channel_axis=-1,
+            ).astype(np.uint8)
+        background = replace(background, motion=motion2d, segments=segments)
+        with stage("compose"), drawing_with(whole_frames):
+            clip = room.compose(person, background, cfg, generator(0, 0, number + 1, "compose"))
+        for name, network in networks.items():
+            with stage(name):
+                flow = network(clip.frames)
+        with stage("write"):
+            record = shard.encode("000000_0000", clip, flow, {}, rgb=True)
+            shard.write(folder / "usual.tar", [record])
+        if number == -1:
+            spent.clear()
+    return dict(spent)
+
+
+def float32(cfg: FlowConfig) -> Callable[[np.ndarray], np.ndarray]:
+    """Return an estimator as public code runs it: float32, pair by pair, enlarged at the end."""
+    from datagen.flow.estimator import load_estimator
+
+    if cfg.flow == "dis":
+        return load_estimator(cfg)
+    import torch
+
+    from datagen.flow.checkpoint import read_checkpoint
+    from datagen.flow.flownets import DIV_FLOW, MEAN, upsample
+    from datagen.flow.network import load_flownets
+
+    assert cfg.flow_weights is not None
+    network = load_flownets(read_checkpoint(cfg.flow_weights)[0], cfg.flow_weights).eval()
+    mean = torch.tensor(MEAN).view(1, 3, 1, 1)
+
+    def estimate(frames: np.ndarray) -> np.ndarray:
+        images = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255 - mean
+        fields = []
+        with torch.inference_mode():
+            for first, second in pairwise(images):
+                flow = network(torch.cat((first, second))[None]) * DIV_FLOW
+                upsample(flow, frames.shape[1:3])
+                fields.append(flow.numpy())
+        return np.concatenate(fields).astype(np.float16)
+
+    return estimate
+
+
+@dataclass(frozen=True)
+class Several:
+    """Tasks that one worker does in turn; the line tells its peak memory."""
+
+    tasks: tuple[Any, ...]
+    pause: float = 0.0
+    """Seconds to stay busy afterwards, so that another worker takes the next task."""
+    name: str = "several"
+
+    def __call__(self) -> dict[str, Any]:
+        for task in self.tasks:
+            task()
+        time.sleep(self.pause)
+        # Not getrusage: a child's maximum begins with that of the parent it was forked from.
+        status = Path("/proc/self/status").read_text()
+        return {"gb": int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e9}
+
+
+def workers(
+    folder: Path, choices: list[Choice], shards: int, flows: dict[str, FlowConfig]
+) -> tuple[dict[int, float], dict[str, float]]:
+    """Return clips a second by number of workers, and peak memory by what a worker does, GB."""
+    pace = {}
+    every = [choices[8 * k : 8 * k + 8] for k in range(shards)]
+    for count in (1, 2):
+        with open_backend(ClusterConfig(backend="processes", workers=count)) as backend:
+            warm = [
+                shard_task(folder, choices[:2], flows["dis"], 100 + k) for k in range(2 * count)
+            ]
+            list(backend.run(warm))
+            began = time.perf_counter()
+            made = [shard_task(folder, part, flows["dis"], k) for k, part in enumerate(every)]
+            lines = [outcome.line for outcome in backend.run(made)]
+            assert all(lines)
+            pace[count] = 8 * shards / (time.perf_counter() - began)
+    cfg = LaunchConfig()
+    motion = max(find_motions(None), key=lambda source: source.name == "dance_a")
+    body = tasks.BodyTask(motion, cfg.bodies, 0, folder / "again" / "person.h5")
+    scene = tasks.BackgroundTask(
+        find_videos(None)[0], cfg.backgrounds, FRAMES, 320, 240, 0, folder / "again" / "scene.h5"
+    )
+    memory = {}
+    one = ClusterConfig(backend="processes", workers=1)
+    for what, these in {
+        "(people, scenes, shards with DIS)": (
+            body,
+            scene,
+            shard_task(folder, choices, flows["dis"]),
+        ),
+        "(shards with FlowNetS)": (shard_task(folder, choices[:2], flows["flownets"]),),
+    }.items():
+        with open_backend(one) as backend:
+            (outcome,) = backend.run([Several(these)])
+        assert outcome.line is not None, outcome.reason
+        memory[what] = outcome.line["gb"]
+    return pace, memory
+
+
+@contextmanager
+def core_seconds() -> Iterator[list[float]]:
+    """Yield a list that holds the block's processor time once it is done."""
+    took: list[float] = []
+    began = time.process_time()
+    yield took
+    took.append(time.process_time() - began)
+
+
+def table(title: str, stages: dict[str, float]) -> str:
+    """Return the stages with their times and shares as text."""
+    total = sum(stages.values())
+    rows = (f"  {name:<18}{value:8.4f}  {value / total:4.0%}" for name, value in stages.items())
+    return "\n".join((title, *rows))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
