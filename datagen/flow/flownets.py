@@ -19,6 +19,10 @@ DIV_FLOW = 20.0
 """The network speaks in units of 20 px."""
 MEAN = (0.411, 0.432, 0.45)
 """Mean of RGB / 255 that the public checkpoint's inference subtracts."""
+PREPARATIONS = ("mean", "contrast")
+"""How images become input: `mean` is the public checkpoint's, `contrast` is ours (`prepare`)."""
+FAINT = 5.0
+"""Grey levels added to a pair's standard deviation: noise in the dark is not blown up."""
 LEVELS = (2, 3, 4, 5, 6)
 """Pyramid levels whose flow the training sees; level n has stride 2ⁿ."""
 
@@ -123,6 +127,19 @@ class FlowNetS(nn.Module):
 def _crop_like(tensor: Tensor, target: Tensor) -> Tensor:
     """Cut the surplus row and column that a transposed convolution adds to odd sizes."""
     return tensor[:, :, : target.shape[2], : target.shape[3]]
+
+
+def prepare(first: Tensor, second: Tensor, preparation: str) -> Tensor:
+    """Return the input [B,6,H,W] float32 of two images uint8 [B,3,H,W], channels last.
+
+    `mean` subtracts MEAN from RGB / 255. `contrast` brings each pair to mean 0 and variance 1, so
+    that the network need not learn that flow is the same in dim and in bright light.
+    """
+    pairs = torch.cat((first, second), 1).to(torch.float32, memory_format=torch.channels_last)
+    if preparation == "mean":
+        return pairs.div_(255).sub_(pairs.new_tensor(MEAN * 2).view(1, 6, 1, 1))
+    variance, mean = torch.var_mean(pairs, (1, 2, 3), keepdim=True)
+    return pairs.sub_(mean).div_(variance.sqrt() + FAINT)
 
 
 def upsample(flow: Tensor, size: tuple[int, int]) -> Tensor:

@@ -48,23 +48,22 @@ class Network:
 
 
 class FlowNetSClip(nn.Module):
-    """FlowNetS over the consecutive pairs of a clip, as the public checkpoint wants its input."""
+    """FlowNetS over the consecutive pairs of a clip."""
 
-    def __init__(self, network: flownets.FlowNetS, div_flow: float, dtype: torch.dtype) -> None:
+    def __init__(
+        self, network: flownets.FlowNetS, div_flow: float, preparation: str, dtype: torch.dtype
+    ) -> None:
         super().__init__()
         # channels_last is what oneDNN and cuDNN convolve fastest
         self.network = network.to(memory_format=torch.channels_last).to(dtype)  # type: ignore[call-overload]
         self.div_flow = div_flow
+        self.preparation = preparation
         self.dtype = dtype
-        self.mean: Tensor
-        self.register_buffer("mean", torch.tensor(flownets.MEAN).view(1, 3, 1, 1))
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return flow [T,2,h,w] in pixels of frames uint8 [T+1,3,H,W]."""
-        images = (frames.float() / 255 - self.mean).to(self.dtype)
-        pairs = torch.cat((images[:-1], images[1:]), 1)
-        flow = self.network(pairs.contiguous(memory_format=torch.channels_last))
-        return flow.float() * self.div_flow
+        pairs = flownets.prepare(frames[:-1], frames[1:], self.preparation)
+        return self.network(pairs.to(self.dtype)).float() * self.div_flow
 
 
 class RaftClip(nn.Module):
@@ -112,7 +111,13 @@ def load_network(cfg: FlowConfig, device: str) -> Network:
     if cfg.flow == "flownets":
         network = load_flownets(state, path)
         div_flow = float(extras.get("div_flow", flownets.DIV_FLOW))
-        clip = FlowNetSClip(network, div_flow, dtype)
+        preparation = str(extras.get("preparation", "mean"))
+        if preparation not in flownets.PREPARATIONS:
+            raise BadInput(
+                f"{path} wants its images prepared by {preparation!r}, which is unknown here: "
+                f"known are {', '.join(flownets.PREPARATIONS)}."
+            )
+        clip = FlowNetSClip(network, div_flow, preparation, dtype)
         return Network(cfg.flow, flownets.STRIDE, clip, device)
     small = cfg.flow == "raft_small"
     raft = Raft(small, cfg.raft_iterations)

@@ -18,7 +18,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from datagen.config import Split
 from datagen.errors import BadInput
+from datagen.splits import in_split
 
 _PHOTOS = (
     "astronaut.png", "brick.png", "chelsea.png", "coffee.png", "grass.png", "gravel.png",
@@ -47,9 +49,9 @@ class Layer:
     outline: np.ndarray | None = None
 
 
-def load_textures(folder: Path | None = None) -> list[np.ndarray]:
-    """Return photos to cut textures from, uint8 [h,w,3]: `folder`'s, or the embedded scenes and
-    scikit-image's photos.
+def load_textures(folder: Path | None = None, split: Split = "all") -> list[np.ndarray]:
+    """Return photos to cut textures from, uint8 [h,w,3]: all of `folder`, or that part of the
+    embedded scenes and scikit-image's photos.
 
     Raises:
         BadInput: the folder holds no readable .jpg or .png.
@@ -60,6 +62,8 @@ def load_textures(folder: Path | None = None) -> list[np.ndarray]:
         scenes = Path(__file__).parents[1] / "assets" / "scenes"
         photos = Path(skimage.data.__file__).parent
         paths = sorted(scenes.rglob("*.jpg")) + [photos / name for name in _PHOTOS]
+        chosen = in_split((path.stem for path in paths), split, "photos")
+        paths = [path for path in paths if path.stem in chosen]
     else:
         paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".jpg", ".png"))
     images = [cv2.imread(str(path), cv2.IMREAD_COLOR) for path in paths if path.is_file()]
@@ -84,7 +88,7 @@ def draw_layers(textures: list[np.ndarray], size: int, rng: np.random.Generator)
     middle = np.array([size / 2, size / 2])
     camera = background_motion(middle, rng)
     layers = [Layer(*cut(textures, size, rng, plain=0.05), camera)]
-    shapes = [_blob] * int(rng.integers(0, 5)) + [_puppet] * int(rng.integers(0, 3))
+    shapes = [blob] * int(rng.integers(0, 5)) + [_puppet] * int(rng.integers(0, 3))
     for index in rng.permutation(len(shapes)):
         layers += shapes[index](textures, size, camera, rng)
     return layers
@@ -140,7 +144,7 @@ def cut(
     """
     texture = textures[rng.integers(len(textures))] if rng.random() < 0.8 else _pattern(rng)
     height, width = texture.shape[:2]
-    scale = np.exp(rng.uniform(np.log(0.8), np.log(2.5)))
+    scale = np.exp(rng.uniform(np.log(0.5), np.log(2.2)))
     scale = max(scale, size / min(height, width))
     side = int(size / scale)
     x, y = rng.integers(0, width - side + 1), rng.integers(0, height - side + 1)
@@ -174,10 +178,17 @@ def _pattern(rng: np.random.Generator) -> np.ndarray:
     return np.clip(cloth, 0, 255).astype(np.uint8)
 
 
-def _blob(
+def blob(
     textures: list[np.ndarray], size: int, camera: np.ndarray, rng: np.random.Generator
 ) -> list[Layer]:
     """A round, angular or long thing that moves by itself."""
+    outline, centre = draw_outline(size, rng)
+    own = rigid(_shift(2.5, 1.1, 40, rng), rng.laplace(0, 3), rng.laplace(0, 0.02), centre)
+    return [Layer(*cut(textures, size, rng), own @ camera, outline)]
+
+
+def draw_outline(size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return the outline [K,2] of a random shape and its centre."""
     radius = size * np.exp(rng.uniform(np.log(0.05), np.log(0.35)))
     centre = rng.uniform(-0.1, 1.1, 2) * size
     if rng.random() < 0.6:
@@ -190,9 +201,7 @@ def _blob(
         reach = radius * rng.uniform(0.6, 1.3, len(angles))
     circle = np.stack((np.cos(angles), np.sin(angles)), 1) * reach[:, None]
     stretch = np.array([1.0, np.exp(rng.uniform(-1.2, 0))])
-    outline = move(circle * stretch, rigid(centre, rng.uniform(0, 360), 0, np.zeros(2)))
-    own = rigid(_shift(2.5, 1.1, 40, rng), rng.laplace(0, 3), rng.laplace(0, 0.02), centre)
-    return [Layer(*cut(textures, size, rng), own @ camera, outline)]
+    return move(circle * stretch, rigid(centre, rng.uniform(0, 360), 0, np.zeros(2))), centre
 
 
 def _puppet(
@@ -252,9 +261,15 @@ def paint(layers: list[Layer], size: int) -> tuple[np.ndarray, np.ndarray, np.nd
 
     A pixel's flow is that of the frontmost layer that covers half of it or more.
     """
-    first = np.zeros((size, size, 3), np.uint8)
-    second = np.zeros((size, size, 3), np.uint8)
-    flow = np.zeros((size, size, 2), np.float32)
+    pair = (np.zeros((size, size, 3), np.uint8), np.zeros((size, size, 3), np.uint8),
+            np.zeros((size, size, 2), np.float32))  # fmt: skip
+    paint_over(pair, layers)
+    return pair
+
+
+def paint_over(pair: tuple[np.ndarray, np.ndarray, np.ndarray], layers: list[Layer]) -> None:
+    """Paint layers in front of what two images and their flow already show, in place."""
+    first, second, flow = pair
     for layer in layers:
         _lay(second, layer, layer.motion)
         laid = _lay(first, layer, np.eye(3))
@@ -265,7 +280,6 @@ def paint(layers: list[Layer], size: int) -> tuple[np.ndarray, np.ndarray, np.nd
         grid = np.stack((x + part[1].start, y + part[0].start), -1)
         vectors = move(grid, layer.motion.astype(np.float32)) - grid
         flow[part] = np.where(cover[..., None] >= 0.5, vectors, flow[part])
-    return first, second, flow
 
 
 def _lay(
