@@ -90,7 +90,8 @@ def test_a_persons_pair_moves_the_person_by_its_surface_flow() -> None:
         first, second, found, person = person_pair(rgb, mask, flow, load_textures(), 96, rng)
         assert first.shape == second.shape == (96, 96, 3)
         assert person.any() and not person.all()
-        assert np.ptp(found[person], axis=0).max() < 1e-3  # a rigid shift stays one
+        spread = np.ptp(found[person], axis=0).max()
+        assert spread < 0.02 * 96  # a rigid shift stays one, but for the crop that breathes
 
 
 def test_loss_is_endpoint_error_in_units_of_20_px() -> None:

@@ -137,12 +137,27 @@ def _shift(median: float, spread: float, most: float, rng: np.random.Generator) 
 
 def cut(
     textures: list[np.ndarray], size: int, rng: np.random.Generator, plain: float = 0.3
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Look:
     """Return a texture and its placement so that it covers the image or nearly so.
 
     With chance `plain` it is nearly one colour, as much clothing is.
     """
-    texture = textures[rng.integers(len(textures))] if rng.random() < 0.8 else _pattern(rng)
+    return _cut(textures[rng.integers(len(textures))], size, rng, plain)
+
+
+def cut_cloth(
+    textures: list[np.ndarray], size: int, rng: np.random.Generator, plain: float = 0.3
+) -> Look:
+    """Return the same of a photo or a made-up pattern, for things with an outline.
+
+    Stripes without an end have no one motion: RAFT answers 100 px and more to them.
+    """
+    if rng.random() < 0.7:
+        return cut(textures, size, rng, plain)
+    return _cut(_pattern(rng), size, rng, plain)
+
+
+def _cut(texture: np.ndarray, size: int, rng: np.random.Generator, plain: float) -> Look:
     height, width = texture.shape[:2]
     scale = np.exp(rng.uniform(np.log(0.5), np.log(2.2)))
     scale = max(scale, size / min(height, width))
@@ -184,7 +199,7 @@ def blob(
     """A round, angular or long thing that moves by itself."""
     outline, centre = draw_outline(size, rng)
     own = rigid(_shift(2.5, 1.1, 40, rng), rng.laplace(0, 3), rng.laplace(0, 0.02), centre)
-    return [Layer(*cut(textures, size, rng), own @ camera, outline)]
+    return [Layer(*cut_cloth(textures, size, rng), own @ camera, outline)]
 
 
 def draw_outline(size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -217,7 +232,7 @@ def _puppet(
     body = lean @ camera
     if rng.random() < 0.3:  # the camera follows the person
         body = lean
-    shirt, trousers, skin = (cut(textures, size, rng, plain=0.6) for _ in range(3))
+    shirt, trousers, skin = (cut_cloth(textures, size, rng, plain=0.6) for _ in range(3))
     fast = np.exp(rng.normal(0, 0.8))
 
     def part(a: np.ndarray, b: np.ndarray, wide: float, look: Look, motion: np.ndarray) -> Layer:

@@ -58,10 +58,11 @@ class TrainFlowConfig:
     size: int = 224
     """Side of the training images, pixels."""
     lr: float = 1e-3
-    """Adam's step size for --width 0.25; take 1e-4 for width 1 (FlowNet's). It rises over the
-    first 500 steps and falls to zero over the last quarter of --steps."""
+    """AdamW's step size for --width 0.25, about the largest that holds; take 1e-4 for width 1
+    (FlowNet's). It rises over the first 300 steps and falls to zero over the last quarter of
+    --steps."""
     weight_decay: float = 0.01
-    """L2 penalty on weights, none on biases (FlowNet's)."""
+    """AdamW's decay of weights, none of biases."""
     people: float = 0.5
     """Share of pairs that show a rendered person; the others show moving shapes."""
     crop: int = 0
@@ -187,7 +188,7 @@ def multiscale_loss(pyramid: list[Tensor], flow: Tensor) -> Tensor:
 
 def rate(step: int, cfg: TrainFlowConfig) -> float:
     """Return the step size of step `step` (from 0)."""
-    rise = min(1.0, (step + 1) / 500)
+    rise = min(1.0, (step + 1) / 300)
     fall = min(1.0, (cfg.steps - step) / max(1.0, 0.25 * cfg.steps))
     return cfg.lr * min(rise, max(0.0, fall))
 
@@ -211,8 +212,8 @@ def start_as_pyramid(network: FlowNetS) -> None:
 
 
 def _running_average(average: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
-    """Average over about 500 steps, over fewer at the beginning."""
-    return average + (new - average) * max(0.002, 1 / (1 + float(count)))
+    """Average over about 300 steps, over fewer at the beginning."""
+    return average + (new - average) * max(1 / 300, 1 / (1 + float(count)))
 
 
 class Trainer:
@@ -242,7 +243,7 @@ class Trainer:
         with torch.autocast(device, self.dtype, enabled=self.dtype != torch.float32):
             pyramid = self.network.pyramid(_prepare(pairs))
         loss = multiscale_loss(pyramid, flow)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 0.5)
         self.optimizer.step()
