@@ -10,10 +10,12 @@ import torch
 
 from datagen.config import FlowConfig
 from datagen.errors import BadInput
+from datagen.flow import flownets, network
 from datagen.flow.checkpoint import read_checkpoint
 from datagen.flow.estimator import load_estimator
 from datagen.flow.flo import read_flo, write_flo
 from datagen.flow.flownets import FlowNetS
+from trainer.inputs import InputSpec, full_flow
 
 
 def moving_frames(size: int, shift: tuple[float, float], count: int = 3) -> np.ndarray:
@@ -104,8 +106,8 @@ def save_public(path: Path, network: FlowNetS, **extras: object) -> Path:
 
 
 def test_flownets_from_a_file_equals_the_network_itself(tmp_path: Path) -> None:
-    network = narrow().eval()
-    path = save_public(tmp_path / "flownets.pth", network, best_EPE=np.float64(1.951))
+    net = narrow().eval()
+    path = save_public(tmp_path / "flownets.pth", net, best_EPE=np.float64(1.951))
     estimator = load_estimator(FlowConfig(flow="flownets", flow_weights=path, flow_dtype="float32"))
     frames = moving_frames(224, (1, 1))
     flow = estimator(frames)
@@ -114,7 +116,7 @@ def test_flownets_from_a_file_equals_the_network_itself(tmp_path: Path) -> None:
     images = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255
     images = images - torch.tensor([0.411, 0.432, 0.45]).view(1, 3, 1, 1)
     with torch.no_grad():
-        expected = 20 * network(torch.cat((images[:-1], images[1:]), 1))
+        expected = 20 * net(torch.cat((images[:-1], images[1:]), 1))
     assert np.allclose(flow, expected.numpy(), atol=2e-3 * float(expected.abs().max()))
 
 
@@ -129,10 +131,85 @@ def test_bfloat16_flow_is_as_good(tmp_path: Path) -> None:
     assert np.abs(flows[0].astype(float) - flows[1]).max() < 0.05 * scale
 
 
+@pytest.mark.parametrize("dtype", ["auto", "float32", "bfloat16", "float16"])
+def test_every_precision_gives_finite_flow_of_one_kind(tmp_path: Path, dtype: str) -> None:
+    path = save_public(tmp_path / "flownets.pth", narrow())
+    cfg = FlowConfig(flow="flownets", flow_weights=path, flow_dtype=dtype)  # type: ignore[arg-type]
+    flow = load_estimator(cfg)(moving_frames(64, (1, 1)))
+    assert flow.dtype == np.float16 and flow.shape == (2, 2, 16, 16) and flow.any()
+
+
+def test_a_clip_in_parts_gives_the_clips_flow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save_public(tmp_path / "flownets.pth", narrow(), preparation="contrast")
+    estimator = load_estimator(FlowConfig(flow="flownets", flow_weights=path, flow_dtype="float32"))
+    frames = moving_frames(224, (1, 1), 6)
+    whole = estimator(frames)
+    monkeypatch.setitem(network.PAIRS_AT_ONCE, "cpu", 2)
+    parts = estimator(frames)
+    assert whole.shape == parts.shape == (5, 2, 56, 56)
+    assert np.allclose(whole, parts, atol=1e-3 * float(np.abs(whole).max()))
+
+
+def test_input_is_prepared_as_the_checkpoint_says(tmp_path: Path) -> None:
+    frames = torch.from_numpy(moving_frames(64, (1, 1))).permute(0, 3, 1, 2)
+    pair = torch.cat((frames[0], frames[1])).double()
+    mean = flownets.prepare(frames[:-1], frames[1:], "mean")
+    wanted = pair / 255 - torch.tensor([0.411, 0.432, 0.45] * 2).view(6, 1, 1)
+    assert torch.allclose(mean[0].double(), wanted, atol=1e-6)
+    contrast = flownets.prepare(frames[:-1], frames[1:], "contrast")
+    wanted = (pair - pair.mean()) / (pair.std() + flownets.FAINT)
+    assert torch.allclose(contrast[0].double(), wanted, atol=1e-3)
+    assert contrast.is_contiguous(memory_format=torch.channels_last)
+    flat = torch.full((2, 3, 64, 64), 80, dtype=torch.uint8)
+    assert not flownets.prepare(flat[:1], flat[1:], "contrast").any()
+
+    path = save_public(tmp_path / "odd.pth", narrow(), preparation="sepia")
+    with pytest.raises(BadInput, match="sepia"):
+        load_estimator(FlowConfig(flow="flownets", flow_weights=path))
+    path = save_public(tmp_path / "odd.pth", narrow(), div_flow=-1.0)
+    with pytest.raises(BadInput, match="div_flow -1"):
+        load_estimator(FlowConfig(flow="flownets", flow_weights=path))
+
+
+def test_infinite_flow_is_refused(tmp_path: Path) -> None:
+    big = {key: value * 1e8 for key, value in narrow().state_dict().items()}
+    torch.save(big, tmp_path / "big.pth")
+    estimator = load_estimator(FlowConfig(flow="flownets", flow_weights=tmp_path / "big.pth"))
+    with pytest.raises(BadInput, match="NaN or infinite flow") as refusal:
+        estimator(moving_frames(64, (1, 1)))
+    assert "\n" not in str(refusal.value)
+
+
+class Ramp(torch.nn.Module):
+    """A network whose flow is the pixel's own (x, y)."""
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        y, x = torch.meshgrid(*(torch.arange(float(n)) for n in frames.shape[2:]), indexing="ij")
+        return torch.stack((x, y)).expand(len(frames) - 1, -1, -1, -1)
+
+
+def test_a_cell_is_the_mean_of_its_own_pixels_at_any_size() -> None:
+    flow = network.RaftClip(Ramp(), 4)(torch.zeros(2, 3, 37, 66, dtype=torch.uint8))  # type: ignore[arg-type]
+    assert flow.shape == (1, 2, 10, 17)
+    assert torch.equal(flow[0, 0, 0, :3], torch.tensor([1.5, 5.5, 9.5]))
+    assert torch.equal(flow[0, 1, :3, 0], torch.tensor([1.5, 5.5, 9.5]))
+    assert flow[0, 1, 9, 0] == 36
+
+
+@pytest.mark.parametrize("size", [224, 97])
+def test_the_trainer_enlarges_flow_as_flownets_itself_ends(size: int) -> None:
+    spec = InputSpec("flow", size, size, flow_stride=4, keypoints=(), mirror=())
+    flow = torch.randn(2, 2, -(-size // 4), -(-size // 4))
+    ours = 20 * full_flow(flow, spec).permute(0, 3, 1, 2)
+    assert torch.allclose(ours, flownets.upsample(flow, (size, size)), atol=1e-5)
+
+
 def test_flownets_takes_sizes_that_are_no_multiple_of_64() -> None:
-    network = narrow().eval()
+    net = narrow().eval()
     for size in (16, 97, 100):
-        assert network(torch.zeros(1, 6, size, size)).shape[2:] == (-(-size // 4),) * 2
+        assert net(torch.zeros(1, 6, size, size)).shape[2:] == (-(-size // 4),) * 2
 
 
 class Bomb:
@@ -182,7 +259,7 @@ def test_bad_checkpoints_are_refused_in_one_sentence(tmp_path: Path) -> None:
 
 
 def test_networks_without_weights_say_where_to_get_them() -> None:
-    for flow in ("flownets", "raft_small", "raft_large"):
+    for flow in ("raft_small", "raft_large"):
         with pytest.raises(ValueError, match=r"--flow-weights FILE .*\.pth of"):
             FlowConfig(flow=flow)  # type: ignore[arg-type]
 

@@ -8,13 +8,26 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import interpolate
 
-from datagen.config import FlowConfig
+from datagen.bodies.library import build_person
+from datagen.bodies.motion import find_motions
+from datagen.config import BodiesConfig, FlowConfig
 from datagen.errors import BadInput
 from datagen.flow.estimator import load_estimator
+from datagen.flow.flownets import FlowNetS
 from datagen.flow.pairs import Layer, film, load_textures, make_pair, paint
-from datagen.flow.people import person_pair
-from datagen.flow.train import Pairs, Trainer, TrainFlowConfig, multiscale_loss, train, turn
+from datagen.flow.people import People, person_pair
+from datagen.flow.train import (
+    LEVEL_WEIGHTS,
+    Pairs,
+    Trainer,
+    TrainFlowConfig,
+    multiscale_loss,
+    start_as_pyramid,
+    train,
+    turn,
+)
 
 SMALL = TrainFlowConfig(
     width=0.125, steps=4, batch_size=2, size=64, crop=48, checkpoint_every=2, repeats=2,
@@ -22,13 +35,15 @@ SMALL = TrainFlowConfig(
 )  # fmt: skip
 
 
-def unwarped_error(first: np.ndarray, second: np.ndarray, flow: np.ndarray) -> float:
+def unwarped_error(
+    first: np.ndarray, second: np.ndarray, flow: np.ndarray, where: np.ndarray | slice = slice(None)
+) -> float:
     """Return how much the first image differs from the second one fetched back along the flow."""
     y, x = np.indices(flow.shape[:2], np.float32)
     there = (np.stack((x, y), -1) + flow).astype(np.float32)
     back = cv2.remap(np.ascontiguousarray(second), there, None, cv2.INTER_LINEAR,
                      borderMode=cv2.BORDER_REFLECT)  # fmt: skip
-    return float(np.median(np.abs(back.astype(float) - first)))
+    return float(np.median(np.abs(back.astype(float) - first)[where]))
 
 
 def test_flow_fetches_the_second_image_back_onto_the_first() -> None:
@@ -98,9 +113,52 @@ def test_loss_is_endpoint_error_in_units_of_20_px() -> None:
     pyramid = [torch.zeros(2, 2, n, n) for n in (16, 8, 4, 2, 1)]
     flow = torch.zeros(2, 2, 64, 64)
     flow[:, 0] = 20
-    weights, cells = (0.005, 0.01, 0.02, 0.08, 0.32), (256, 64, 16, 4, 1)
-    expected = sum(w * n for w, n in zip(weights, cells, strict=True))
-    assert float(multiscale_loss(pyramid, flow)) == pytest.approx(expected)
+    assert float(multiscale_loss(pyramid, flow)) == pytest.approx(sum(LEVEL_WEIGHTS))
+    pyramid[0][:, 0] = 1
+    assert float(multiscale_loss(pyramid, flow)) == pytest.approx(sum(LEVEL_WEIGHTS[1:]))
+
+
+def test_training_begins_with_the_coarsest_flow_enlarged() -> None:
+    torch.manual_seed(0)
+    network = FlowNetS(0.125)
+    start_as_pyramid(network)
+    with torch.no_grad():
+        for level in (2, 3, 4, 5):
+            getattr(network, f"predict_flow{level}").weight[:, :-2] = 0
+        *_, finer, flow6 = network.pyramid(torch.randn(1, 6, 256, 256))
+        wanted = interpolate(flow6, scale_factor=2, mode="bilinear")
+    assert flow6.abs().max() > 0
+    inner = (..., slice(1, -1), slice(1, -1))  # beyond the border lies zero, not the last cell
+    assert torch.allclose(finer[inner], wanted[inner], atol=1e-6)
+
+
+def test_splits_share_no_photo() -> None:
+    parts = [load_textures(None, split) for split in ("train", "val", "test")]
+    sums = [{int(photo.sum(dtype=np.int64)) for photo in part} for part in parts]
+    assert sum(len(part) for part in parts) == len(load_textures())
+    assert not (sums[0] & sums[1] | sums[0] & sums[2] | sums[1] & sums[2])
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> People:
+    path = tmp_path_factory.mktemp("people") / "run.h5"
+    (source,) = (s for s in find_motions(None) if s.name == "run")
+    build_person(source, BodiesConfig(motion_limit=1, max_clip_frames=50), 0, path)
+    return People([path])
+
+
+def test_a_rendered_persons_flow_fetches_the_second_image_back(people: People) -> None:
+    textures, right, wrong = load_textures(), [], []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        rgb, mask, flow = people.draw(rng)
+        assert rgb.shape[0] == mask.shape[0] == 2 and flow.shape[2] == 2
+        first, second, found, person = person_pair(rgb, mask, flow, textures, 128, rng)
+        right.append(unwarped_error(first, second, found, person))
+        others = (-found, found[..., ::-1], found * (-1, 1), found * 0)
+        wrong.append([unwarped_error(first, second, other, person) for other in others])
+    # noise, and shades that change as the person turns, remain
+    assert np.mean(right) < 0.5 * np.mean(wrong, 0).min()
 
 
 def test_a_stopped_training_goes_on_as_if_never_stopped(

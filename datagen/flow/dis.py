@@ -33,7 +33,8 @@ class Dis:
         check_frames(frames)
         grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
         height, width = grey[0].shape
-        size = (-(-width // STRIDE), -(-height // STRIDE))
+        below, right = -height % STRIDE, -width % STRIDE
+        size = ((width + right) // STRIDE, (height + below) // STRIDE)
         # A solver of its own for every clip: DIS keeps buffers, and a clip must not depend on
         # the one before it.
         solver = cv2.DISOpticalFlow.create(self._preset)
@@ -41,5 +42,6 @@ class Dis:
         fields = []
         for first, second in pairwise(grey):
             full = solver.calc(first, second, None)  # type: ignore[call-overload]  # None: no start
+            full = cv2.copyMakeBorder(full, 0, below, 0, right, cv2.BORDER_REPLICATE)
             fields.append(cv2.resize(full, size, interpolation=cv2.INTER_AREA))
         return pack(np.stack(fields).transpose(0, 3, 1, 2), self.name)

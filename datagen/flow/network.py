@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import avg_pool2d, pad
 
 from datagen.config import FlowConfig
 from datagen.errors import BadInput
@@ -20,9 +23,12 @@ from datagen.flow.estimator import check_frames, pack
 from datagen.flow.raft import Raft
 
 RAFT_STRIDE = 4
+EMBEDDED = files("datagen") / "assets" / "flow" / "flownets.pth"
+"""A narrow FlowNetS trained by `python -m datagen.flow.train` (datagen/assets/LICENSES.md)."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-PIXELS_AT_ONCE = 32 * 224 * 224
-"""A clip of 31 frames at 224 px goes through a network at once."""
+PAIRS_AT_ONCE = {"cpu": 16, "cuda": 64}
+"""Pairs of 224 px that go through a network at once. On a CPU more fall out of the cache and make
+torch fetch fresh memory from the system for every layer: 31 take a fifth longer."""
 
 
 class Network:
@@ -38,7 +44,8 @@ class Network:
         """Return float16 [T,2,h,w]; see datagen.flow.estimator.Estimator."""
         check_frames(frames)
         images = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
-        batch = max(1, PIXELS_AT_ONCE // (images.shape[2] * images.shape[3]))
+        pixels = PAIRS_AT_ONCE[torch.device(self._device).type] * 224 * 224
+        batch = max(1, pixels // (images.shape[2] * images.shape[3]))
         fields = []
         with torch.inference_mode():
             for start in range(0, len(images) - 1, batch):
@@ -81,8 +88,8 @@ class RaftClip(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """Return flow [T,2,h,w] in pixels of frames uint8 [T+1,3,H,W]."""
         flow = self.network(frames)
-        height, width = (-(-side // self.stride) for side in flow.shape[2:])
-        return adaptive_avg_pool2d(flow, (height, width))
+        missing = [-side % self.stride for side in flow.shape[2:]]
+        return avg_pool2d(pad(flow, (0, missing[1], 0, missing[0]), mode="replicate"), self.stride)
 
 
 def best_dtype(device: str) -> torch.dtype:
@@ -105,24 +112,36 @@ def load_network(cfg: FlowConfig, device: str) -> Network:
         BadInput: see datagen.flow.estimator.load_estimator.
     """
     dtype = best_dtype(device) if cfg.flow_dtype == "auto" else DTYPES[cfg.flow_dtype]
-    assert cfg.flow_weights is not None  # FlowConfig refuses
-    path = Path(cfg.flow_weights)
+    if cfg.flow_weights is None:
+        with as_file(EMBEDDED) as embedded:
+            return _load(cfg, embedded, dtype, device)
+    return _load(cfg, Path(cfg.flow_weights), dtype, device)
+
+
+def _load(cfg: FlowConfig, path: Path, dtype: torch.dtype, device: str) -> Network:
     state, extras = read_checkpoint(path)
     if cfg.flow == "flownets":
         network = load_flownets(state, path)
-        div_flow = float(extras.get("div_flow", flownets.DIV_FLOW))
-        preparation = str(extras.get("preparation", "mean"))
-        if preparation not in flownets.PREPARATIONS:
-            raise BadInput(
-                f"{path} wants its images prepared by {preparation!r}, which is unknown here: "
-                f"known are {', '.join(flownets.PREPARATIONS)}."
-            )
-        clip = FlowNetSClip(network, div_flow, preparation, dtype)
+        clip = FlowNetSClip(network, *_conventions(extras, path), dtype)
         return Network(cfg.flow, flownets.STRIDE, clip, device)
     small = cfg.flow == "raft_small"
     raft = Raft(small, cfg.raft_iterations)
     fill(raft, state, path, "RAFT small" if small else "RAFT large")
     return Network(cfg.flow, RAFT_STRIDE, RaftClip(raft, RAFT_STRIDE), device)
+
+
+def _conventions(extras: dict[str, Any], path: Path) -> tuple[float, str]:
+    """Return the unit of a checkpoint's flow in px and how it wants its images prepared."""
+    div_flow = extras.get("div_flow", flownets.DIV_FLOW)
+    if not isinstance(div_flow, int | float) or not 0 < div_flow < math.inf:
+        raise BadInput(f"{path} has div_flow {div_flow!r}: it must be a positive number.")
+    preparation = extras.get("preparation", "mean")
+    if preparation not in flownets.PREPARATIONS:
+        raise BadInput(
+            f"{path} wants its images prepared by {preparation!r}, which is unknown here: "
+            f"known are {', '.join(flownets.PREPARATIONS)}."
+        )
+    return float(div_flow), preparation
 
 
 def load_flownets(state: dict[str, Tensor], path: Path) -> flownets.FlowNetS:
@@ -137,6 +156,12 @@ def load_flownets(state: dict[str, Tensor], path: Path) -> flownets.FlowNetS:
             f"{path} is not a checkpoint of FlowNetS (no conv1.0.weight for 6 channels): "
             "give flownets_EPE1.951.pth or weights of datagen.flow.train, or name another --flow."
         )
-    network = flownets.FlowNetS(flownets.width_of(state))
+    width = flownets.width_of(state)
+    if width not in flownets.WIDTHS:
+        raise BadInput(
+            f"{path} has {len(first)} channels in conv1, no multiple of 8 up to 128: "
+            "it is not a checkpoint of FlowNetS."
+        )
+    network = flownets.FlowNetS(width)
     fill(network, state, path, "FlowNetS")
     return network

@@ -83,8 +83,8 @@ class TrainFlowConfig:
 
     def __post_init__(self) -> None:
         require(
-            self.width > 0 and self.width * 8 % 1 == 0,
-            f"--width must be a multiple of 0.125, got {self.width}",
+            self.width in flownets.WIDTHS,
+            f"--width must be a multiple of 0.125 up to 2, got {self.width}",
         )
         for name in ("steps", "batch_size", "repeats", "checkpoint_every"):
             value = getattr(self, name)
