@@ -1,15 +1,15 @@
 """Optical flow: how good and how fast every estimator is, on one machine in one run.
 
     python -m benchmarks.flow
-    python -m benchmarks.flow --weights runs/flow/flownets.pth --clips 3
+    python -m benchmarks.flow --weights runs/flow/flownets.pth --pictures docs/flow.jpg
 
 Endpoint errors (EPE, px at 224) of what is stored, enlarged bilinearly as the trainer does it: on
-pairs of embedded people before moving scenes (on and off the person), on pairs of moving shapes,
-and, where the data beside the project is there, on the two FlyingChairs pairs and on real clips
-against RAFT-sintel. Speed in clips of 31 frames at 224 px a second, and the share of this
-machine's own best convolution rate that FlowNetS reaches. FlowNetS at width 1 gets random weights
-if none are given: its speed is the same. The last line compares FlowNetS in bfloat16 (where the
-processor has it) with float32, the way public code runs it.
+pairs of embedded people in moving scenes (on and off the person) and of moving shapes, whose
+subjects and photos no training sees, and, where the data beside the project is there, on the two
+FlyingChairs pairs and on real clips against RAFT-sintel. Speed in clips of 31 frames at 224 px a
+second, and what FlowNetS reaches of this machine's own best matrix product and convolution.
+FlowNetS at width 1 has random weights if none are given: its speed is the same. The last line
+compares it with how public code runs it: float32, pair by pair.
 """
 
 from __future__ import annotations
@@ -20,55 +20,73 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
-from datagen.bodies.library import build_person, read_person
+from datagen.bodies.library import build_person
 from datagen.bodies.motion import find_motions
 from datagen.config import BodiesConfig, FlowConfig
 from datagen.flow.estimator import Estimator, load_estimator
 from datagen.flow.flo import read_flo
-from datagen.flow.flownets import DIV_FLOW, FlowNetS
+from datagen.flow.flownets import DIV_FLOW, FlowNetS, prepare
+from datagen.flow.network import EMBEDDED
 from datagen.flow.pairs import load_textures, make_pair
-from datagen.flow.people import person_pair
+from datagen.flow.people import People, person_pair
 from datagen.flow.wheel import paint_flow
 from datagen.seeds import generator
+from datagen.splits import in_split
 
 SIZE, FRAMES = 224, 32
+RAFT_FRAMES = 5  # of the clip that RAFT is timed on: on a CPU it takes minutes for 32
+FULL_COLOUR = 8.0  # px, in the pictures
 
 Test = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 """frames uint8 [2,S,S,3], flow float32 [S,S,2] px, mask bool [S,S] of the person or None."""
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """An estimator to measure; `width` is FlowNetS's, `sees` says if its flow means anything."""
+
+    label: str
+    cfg: FlowConfig
+    width: float | None = None
+    sees: bool = True
+
+    @property
+    def dtype(self) -> str:
+        return self.cfg.flow_dtype
+
+
 def people(count: int, folder: Path) -> list[Test]:
-    """Return pairs of embedded people, with seeds that no training uses."""
-    sources = find_motions(None)
-    textures = load_textures()
+    """Return pairs of embedded people of the test split."""
+    sources = [s for s in find_motions(None) if not s.name.endswith("_mirrored")]
+    subjects = in_split((source.subject for source in sources), "test", "subjects")
+    held_out = [source for source in sources if source.subject in subjects]
+    paths = []
+    for source in held_out[:: max(1, len(held_out) // 4)]:
+        paths.append(folder / f"{source.name}.h5")
+        build_person(source, BodiesConfig(max_clip_frames=50), 7, paths[-1])
+    crowd, textures = People(paths), load_textures(None, "test")
     tests: list[Test] = []
-    chosen = [sources[i] for i in np.linspace(0, len(sources) - 1, 4).astype(int)]
-    for number, source in enumerate(chosen):
-        path = folder / f"{number}.h5"
-        line = build_person(source, BodiesConfig(max_clip_frames=50), 7, path)
-        for k in range(count // len(chosen)):
-            rng = generator(7, "flow benchmark", number, k)
-            start = int(rng.integers(0, line["clips"][0]["frames"] - 1))
-            person = read_person(path, 0, start, 2)
-            if not person.mask[0].any():
-                continue
-            first, second, flow, mask = person_pair(
-                person.rgb, person.mask, person.flow[0], textures, SIZE, rng
-            )
-            tests.append((np.stack((first, second)), flow, mask))
+    for k in range(count):
+        rng = generator(7, "flow benchmark", "people", k)
+        first, second, flow, mask = person_pair(*crowd.draw(rng), textures, SIZE, rng)
+        tests.append((np.stack((first, second)), flow, mask))
     return tests
 
 
 def shapes(count: int) -> list[Test]:
-    """Return pairs of moving shapes."""
-    textures = load_textures()
-    pairs = [make_pair(textures, SIZE, generator(7, "flow benchmark", k)) for k in range(count)]
+    """Return pairs of moving shapes cut from photos of the test split."""
+    textures = load_textures(None, "test")
+    pairs = [
+        make_pair(textures, SIZE, generator(7, "flow benchmark", "shapes", k)) for k in range(count)
+    ]
     return [(np.stack((first, second)), flow, None) for first, second, flow in pairs]
 
 
@@ -82,18 +100,21 @@ def chairs(folder: Path) -> list[Test]:
     return tests
 
 
-def real(folder: Path, count: int) -> list[np.ndarray]:
-    """Return clips uint8 [4,S,S,3] from the middles of real videos."""
+def real(paths: list[Path]) -> list[np.ndarray]:
+    """Return a clip uint8 [4,S,S,3] from the middle of each video that has one."""
     clips = []
-    for path in sorted(folder.glob("*.*"))[:: max(1, 30 // count)][:count]:
+    for path in paths:
         video = cv2.VideoCapture(str(path))
         video.set(cv2.CAP_PROP_POS_FRAMES, video.get(cv2.CAP_PROP_FRAME_COUNT) // 2)
         frames = [frame for ok, frame in (video.read() for _ in range(4)) if ok]
-        if len(frames) == 4:
-            side = min(frames[0].shape[:2])
-            cut = [cv2.resize(f[:side, :side], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
-                   for f in frames]  # fmt: skip
-            clips.append(np.stack(cut)[..., ::-1])
+        if len(frames) < 4:
+            continue
+        height, width = frames[0].shape[:2]
+        side = min(height, width)
+        y, x = (height - side) // 2, (width - side) // 2
+        cut = [cv2.resize(f[y : y + side, x : x + side], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+               for f in frames]  # fmt: skip
+        clips.append(np.stack(cut)[..., ::-1])
     return clips
 
 
@@ -103,20 +124,19 @@ def enlarge(flow: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(whole, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def errors(estimator: Estimator, tests: list[Test]) -> dict[str, float]:
-    """Return the mean endpoint error, also on and off the person."""
-    found: dict[str, list[np.ndarray]] = {"all": [], "on": [], "off": []}
-    for frames, flow, mask in tests:
-        guess = enlarge(estimator(frames)[0], *flow.shape[:2])
+def errors(kind: str, fields: list[np.ndarray], tests: list[Test]) -> dict[str, float]:
+    """Return the mean endpoint error of flow fields [H,W,2], also on and off the person."""
+    found: dict[str, list[np.ndarray]] = {kind: []}
+    for guess, (_, flow, mask) in zip(fields, tests, strict=True):
         error = np.linalg.norm(guess - flow, axis=-1)
-        found["all"].append(error.ravel())
+        found[kind].append(error.ravel())
         if mask is not None:
-            found["on"].append(error[mask])
-            found["off"].append(error[~mask])
-    return {key: float(np.concatenate(value).mean()) for key, value in found.items() if value}
+            found.setdefault("on person", []).append(error[mask])
+            found.setdefault("off person", []).append(error[~mask])
+    return {key: float(np.concatenate(value).mean()) for key, value in found.items()}
 
 
-def seconds(work: Callable[[], object], repeats: int) -> float:
+def seconds(work: Callable[[], object], repeats: int = 3) -> float:
     """Return the shortest of several runs after one to warm up."""
     work()
     times = []
@@ -127,15 +147,26 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
     return min(times)
 
 
-def peak(dtype: torch.dtype) -> tuple[float, float]:
+def peak(dtype: torch.dtype, device: str) -> tuple[float, float]:
     """Return this machine's measured rates of matmul and of 3x3 convolution, Gmul-add/s."""
-    a, b = torch.randn(2, 2048, 2048).to(dtype)
-    multiply = 2048**3 / seconds(lambda: a @ b, 3) / 1e9
-    conv = torch.nn.Conv2d(256, 256, 3, 1, 1, bias=False).to(dtype).eval()
+
+    def timed(work: Callable[[], object]) -> float:
+        def whole() -> None:
+            work()
+            if device.startswith("cuda"):
+                torch.cuda.synchronize()
+
+        return seconds(whole)
+
+    side = 2048 if device == "cpu" else 8192
+    a, b = torch.randn(2, side, side, device=device).to(dtype)
+    multiply = side**3 / timed(lambda: a @ b) / 1e9
+    conv = torch.nn.Conv2d(256, 256, 3, 1, 1, bias=False).to(device, dtype).eval()
     conv = conv.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    x = torch.randn(30, 256, 28, 28).to(dtype).contiguous(memory_format=torch.channels_last)
+    x = torch.randn(31, 256, 28, 28).to(device, dtype)
+    x = x.contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
-        convolve = 30 * 28 * 28 * 9 * 256 * 256 / seconds(lambda: conv(x), 3) / 1e9
+        convolve = 31 * 28 * 28 * 9 * 256 * 256 / timed(lambda: conv(x)) / 1e9
     return multiply, convolve
 
 
@@ -159,119 +190,167 @@ def work_of(width: float) -> float:
     return total / 1e9
 
 
-def candidates(weights: Path | None, data: Path, folder: Path) -> dict[str, tuple]:
-    """Return label → (options, width of FlowNetS or None, whether its flow means anything)."""
-    found: dict[str, tuple] = {"dis": (FlowConfig(), None, True)}
-    for dtype in ("float32", "bfloat16"):
-        if weights:
-            state = torch.load(weights, weights_only=True)["state_dict"]
-            width = state["conv1.0.weight"].shape[0] / 64
-            cfg = FlowConfig(flow="flownets", flow_weights=weights, flow_dtype=dtype)  # type: ignore[arg-type]
-            found[f"flownets trained here, width {width:g}, {dtype}"] = (cfg, width, True)
-        for width in (1.0, 0.25):
-            path = folder / f"random{width}.pth"
-            if not path.exists():
-                torch.manual_seed(0)
-                state = {"state_dict": FlowNetS(width).state_dict(), "div_flow": DIV_FLOW}
-                torch.save(state, path)
-            cfg = FlowConfig(flow="flownets", flow_weights=path, flow_dtype=dtype)  # type: ignore[arg-type]
-            found[f"flownets speed, width {width:g}, {dtype}"] = (cfg, width, False)
-    for flow, file in (("raft_small", "raft-small.pth"), ("raft_large", "raft-sintel.pth")):
-        if (data / "flow" / file).exists():
-            cfg = FlowConfig(flow=flow, flow_weights=data / "flow" / file)  # type: ignore[arg-type]
-            found[f"{flow} ({file}), float32"] = (cfg, None, True)
+def pair_by_pair(frames: np.ndarray, device: str) -> float:
+    """Return the seconds that FlowNetS takes for a clip as public code runs it."""
+    network = FlowNetS().eval().to(device)
+    images = torch.from_numpy(frames).permute(0, 3, 1, 2)
+
+    def clip() -> None:
+        with torch.inference_mode():
+            for first, second in pairwise(images):
+                pair = prepare(first[None], second[None], "mean").contiguous().to(device)
+                (DIV_FLOW * network(pair)).cpu()
+
+    return seconds(clip, 1)
+
+
+def candidates(weights: list[Path], data: Path, folder: Path) -> list[Candidate]:
+    """Return all that can be measured here."""
+    found = [Candidate("DIS", FlowConfig(flow="dis"))]
+    random = folder / "random.pth"
+    torch.manual_seed(0)
+    torch.save({"state_dict": FlowNetS().state_dict(), "div_flow": DIV_FLOW}, random)
+    rafts = [("RAFT small", "raft_small", data / "flow" / "raft-small.pth"),
+             ("RAFT sintel", "raft_large", data / "flow" / "raft-sintel.pth")]  # fmt: skip
+    for path in [*weights, random]:
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        width = state["conv1.0.weight"].shape[0] / 64
+        label = f"FlowNetS, width {width:g}" + (" (speed)" if path == random else "")
+        for dtype in ("float32", "bfloat16"):
+            cfg = FlowConfig(flow="flownets", flow_weights=path, flow_dtype=dtype)
+            found.append(Candidate(label, cfg, width, path != random))
+    for label, flow, path in rafts:
+        if path.exists():
+            for dtype in ("float32", "bfloat16"):
+                cfg = FlowConfig(flow=flow, flow_weights=path, flow_dtype=dtype)  # type: ignore[arg-type]
+                found.append(Candidate(label, cfg))
     return found
 
 
 def main() -> None:
     """Measure, print a line for each estimator, and the one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", type=Path, help="FlowNetS trained by datagen.flow.train")
-    parser.add_argument("--pairs", type=int, default=16, help="held-out pairs of each kind")
-    parser.add_argument("--clips", type=int, default=5, help="real clips")
+    parser.add_argument("--weights", type=Path, nargs="*", help="FlowNetS; default: the embedded")
+    parser.add_argument("--pairs", type=int, default=24, help="held-out pairs of each kind")
+    parser.add_argument("--clips", type=int, default=6, help="real clips")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--pictures", type=Path, help="write the flow pictures here (.png)")
+    parser.add_argument("--pictures", type=Path, help="write the flow pictures here (.jpg)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(args.threads)
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     data = Path(os.environ.get("MOTION_HMR_SHARED_DATA", beside))
+    weights = args.weights if args.weights is not None else [Path(str(EMBEDDED))]
 
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        tests = {"people": people(args.pairs, folder), "shapes": shapes(args.pairs),
-                 "chairs": chairs(data / "flow")}  # fmt: skip
-        clips = real(data / "videos", args.clips)
-        estimators = candidates(args.weights, data, folder)
-        reference = next((cfg for label, (cfg, _, _) in estimators.items() if "sintel" in label),
-                         None)  # fmt: skip
-        truth = None
-        if reference and clips:
-            judge = load_estimator(reference, args.device)
-            truth = [judge(clip) for clip in clips]
-        for kind, some in tests.items():
-            zero = [np.linalg.norm(flow, axis=-1).mean() for _, flow, _ in some]
-            if zero:
-                print(f"zero flow on {kind}: EPE {np.mean(zero):.2f} px")
-        rates = {dtype: peak(getattr(torch, dtype)) for dtype in ("float32", "bfloat16")}
-        for dtype, (multiply, convolve) in rates.items():
-            print(f"{args.threads} threads, {dtype}: matmul {multiply:.0f}, "
-                  f"3x3 convolution {convolve:.0f} billion multiply-adds a second")  # fmt: skip
-        rng = np.random.default_rng(0)
-        frames = rng.integers(0, 256, (FRAMES, SIZE, SIZE, 3), dtype=np.uint8)
-        times: dict[str, float] = {}
-        rows: list[np.ndarray] = []
-        for label, (cfg, width, sees) in estimators.items():
-            estimator = load_estimator(cfg, args.device)
-            few = FRAMES if cfg.flow in ("dis", "flownets") else 5  # RAFT takes minutes on a CPU
-            clip = frames[:few]
-            spent = seconds(lambda: estimator(clip), 2) * (FRAMES - 1) / (few - 1)  # noqa: B023
-            times[label] = spent
-            line = f"{label}: {1 / spent:.2f} clips/s ({spent:.2f} s a clip)"
-            if width is not None:
-                rate = work_of(width) * (FRAMES - 1) / spent
-                line += f", {rate / rates[cfg.flow_dtype][1]:.0%} of the convolution peak"
+        measure(args, data, weights, Path(temporary))
+
+
+def measure(args: argparse.Namespace, data: Path, weights: list[Path], folder: Path) -> None:
+    """Do what `main` says."""
+    tests = {"people": people(args.pairs, folder), "shapes": shapes(args.pairs),
+             "chairs": chairs(data / "flow")}  # fmt: skip
+    videos = sorted((data / "videos").glob("*.*"))
+    clips = real(videos[:: max(1, len(videos) // args.clips)])
+    estimators = candidates(weights, data, folder)
+    judge = next((c for c in estimators if c.label == "RAFT sintel" and c.dtype == "float32"), None)
+    truth: list[np.ndarray] = []
+    if judge:
+        load = load_estimator(judge.cfg, args.device)
+        truth = [load(clip).astype(np.float32) for clip in clips]
+    rates = {dtype: peak(getattr(torch, dtype), args.device) for dtype in ("float32", "bfloat16")}
+    for dtype, (multiply, convolve) in rates.items():
+        print(f"{args.device}, {args.threads} threads, {dtype}: matmul {multiply:.0f}, "
+              f"3x3 convolution {convolve:.0f} billion multiply-adds a second")  # fmt: skip
+
+    nothing = {kind: [np.zeros_like(t[1]) for t in some] for kind, some in tests.items() if some}
+    zero: dict[str, float] = {}
+    for kind, fields in nothing.items():
+        zero |= errors(kind, fields, tests[kind])
+    if truth:
+        zero["real"] = float(np.mean([np.linalg.norm(t, axis=1).mean() for t in truth]))
+    columns = list(zero)
+    print(f"\n{'endpoint error, px':34}" + "".join(f"{c:>11}" for c in columns)
+          + f"{'s/clip':>9}{'clips/s':>9}{'matmul':>8}{'conv':>6}")  # fmt: skip
+    print(f"{'zero flow':34}" + "".join(f"{zero[c]:11.2f}" for c in columns))
+    frames = np.random.default_rng(0).integers(0, 256, (FRAMES, SIZE, SIZE, 3), dtype=np.uint8)
+    times: dict[tuple[str, str], float] = {}
+    rows: list[np.ndarray] = []
+    shown = samples(tests, real([p for p in videos if p.name == "kivy_cityCC0.mpg"]))
+    for one in estimators:
+        estimator = load_estimator(one.cfg, args.device)
+        clip = frames[:RAFT_FRAMES] if one.label.startswith("RAFT") else frames
+        spent = seconds(lambda: estimator(clip), 2) * (FRAMES - 1) / (len(clip) - 1)  # noqa: B023
+        times[one.label, one.dtype] = spent
+        found = dict.fromkeys(columns, float("nan"))
+        if one.sees:
             for kind, some in tests.items():
-                if sees and some:
-                    found = errors(estimator, some)
-                    line += f"; {kind} " + " ".join(f"{k} {v:.2f}" for k, v in found.items())
-            if sees and truth is not None:
-                gaps = [np.linalg.norm(estimator(c).astype(float) - t, axis=1).mean()
+                guesses = [enlarge(estimator(f)[0], *flow.shape[:2]) for f, flow, _ in some]
+                found |= errors(kind, guesses, some) if some else {}
+            if truth:
+                gaps = [np.linalg.norm(estimator(c) - t, axis=1).mean()
                         for c, t in zip(clips, truth, strict=True)]  # fmt: skip
-                line += f"; real, against RAFT-sintel {np.mean(gaps):.2f}"
-            print(line, flush=True)
-            if sees and args.pictures:
-                rows.append(pictures(estimator, tests, clips))
-        if args.pictures:
-            cv2.imwrite(str(args.pictures), np.vstack([shown(tests, clips), *rows])[..., ::-1])
-    ours = times["flownets speed, width 1, bfloat16"]
-    baseline = times["flownets speed, width 1, float32"]
+                found["real"] = float(np.mean(gaps))
+        name = one.label if one.label == "DIS" else f"{one.label}, {one.dtype}"
+        line = f"{name:34}" + "".join(f"{found[c]:11.2f}" for c in columns)
+        line += f"{spent:9.3f}{1 / spent:9.2f}"
+        if one.width:
+            rate = work_of(one.width) * (FRAMES - 1) / spent
+            line += f"{rate / rates[one.dtype][0]:8.0%}{rate / rates[one.dtype][1]:6.0%}"
+        print(line.replace("nan", "  -"), flush=True)
+        if args.pictures and one.sees and one.dtype != "bfloat16":
+            rows.append(flow_row(estimator, shown, one.label))
+    if args.pictures:
+        sheet = np.vstack([*first_rows(shown), *rows])
+        cv2.imwrite(str(args.pictures), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+    ours = times["FlowNetS, width 1 (speed)", "bfloat16"]
+    public = pair_by_pair(frames, args.device)
+    narrow = {label: s for (label, dtype), s in times.items() if dtype == "bfloat16"}
     print(json.dumps({
-        "name": "FlowNetS (width 1), bfloat16 against float32",
-        "ours": round(1 / ours, 3), "baseline": round(1 / baseline, 3),
-        "ratio": round(baseline / ours, 2), "unit": "31-frame clips/s at 224 px",
-        "narrow_seconds_a_clip": round(times["flownets speed, width 0.25, bfloat16"], 3),
+        "name": "Flow of a clip, FlowNetS (width 1), bfloat16, against public code's way",
+        "ours": round(1 / ours, 3), "baseline": round(1 / public, 3),
+        "ratio": round(public / ours, 2), "unit": "31-frame clips/s at 224 px",
+        "seconds_a_clip": {label: round(s, 3) for label, s in narrow.items()},
     }))  # fmt: skip
 
 
-def _samples(tests: dict[str, list[Test]], clips: list[np.ndarray]) -> list[np.ndarray]:
-    """Return frames of a synthetic pair, of the fastest synthetic pair and of real clips."""
-    fastest = max(tests["people"], key=lambda test: float(np.abs(test[1]).mean()))
-    return [tests["people"][0][0], fastest[0], *(clip[:2] for clip in clips[:3])]
+Sample = tuple[np.ndarray, np.ndarray | None]
+"""Two frames uint8 [2,S,S,3] and, where it is known, their flow [S,S,2]."""
 
 
-def shown(tests: dict[str, list[Test]], clips: list[np.ndarray]) -> np.ndarray:
-    """Return the row of the first frames."""
-    return np.hstack([frames[0] for frames in _samples(tests, clips)])
+def samples(tests: dict[str, list[Test]], clips: list[np.ndarray]) -> list[Sample]:
+    """Return a usual pair of people, a pair of a real video if there is one, and a fast pair."""
+
+    def speed(test: Test) -> float:
+        return float(np.linalg.norm(test[1][test[2]], axis=-1).mean())
+
+    ranked = sorted(tests["people"], key=speed)
+    usual, fast = ranked[len(ranked) // 2], ranked[-1]
+    return [(usual[0], usual[1]), *((clip[:2], None) for clip in clips[:1]), (fast[0], fast[1])]
 
 
-def pictures(
-    estimator: Estimator, tests: dict[str, list[Test]], clips: list[np.ndarray]
-) -> np.ndarray:
-    """Return an estimator's row of flow pictures, 10 px in full colour."""
-    fields = [enlarge(estimator(frames)[0], SIZE, SIZE) for frames in _samples(tests, clips)]
-    return np.hstack([paint_flow(field, 10) for field in fields])
+def first_rows(shown: list[Sample]) -> list[np.ndarray]:
+    """Return the row of both frames laid over each other and the row of the true flow."""
+    frames = [np.mean(pair, axis=0).astype(np.uint8) for pair, _ in shown]
+    known = [np.full_like(pair[0], 225) if flow is None else paint_flow(flow, FULL_COLOUR)
+             for pair, flow in shown]  # fmt: skip
+    return [_row("both frames", frames), _row("true flow", known)]
+
+
+def flow_row(estimator: Estimator, shown: list[Sample], label: str) -> np.ndarray:
+    """Return an estimator's row of flow pictures."""
+    fields = [enlarge(estimator(pair)[0], SIZE, SIZE) for pair, _ in shown]
+    return _row(label, [paint_flow(field, FULL_COLOUR) for field in fields])
+
+
+def _row(label: str, pictures: list[np.ndarray]) -> np.ndarray:
+    """Return pictures side by side, their label at the left."""
+    head = np.full((SIZE, 130, 3), 255, np.uint8)
+    for line, words in enumerate(label.split(", ")):
+        cv2.putText(head, words, (6, 105 + 22 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1,
+                    cv2.LINE_AA)  # fmt: skip
+    return np.hstack([head, *pictures])
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ def _load(cfg: FlowConfig, path: Path, dtype: torch.dtype, device: str) -> Netwo
         clip = FlowNetSClip(network, *_conventions(extras, path), dtype)
         return Network(cfg.flow, flownets.STRIDE, clip, device)
     small = cfg.flow == "raft_small"
-    raft = Raft(small, cfg.raft_iterations)
+    raft = Raft(small, cfg.raft_iterations, dtype)
     fill(raft, state, path, "RAFT small" if small else "RAFT large")
     return Network(cfg.flow, RAFT_STRIDE, RaftClip(raft, RAFT_STRIDE), device)
 

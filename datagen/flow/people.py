@@ -57,11 +57,11 @@ class People:
         self._clips: list[tuple[Path, int, int]] = []
         for path in paths:
             with h5py.File(path, "r") as file:
-                clips = sorted(name for name in file if name.startswith("clip_"))
-                for index, name in enumerate(clips):
-                    self._clips.append((path, index, len(np.asarray(file[f"{name}/trans"]))))
-        ends = np.cumsum([frames - 1 for *_, frames in self._clips])
-        self._ends = ends  # the last frame of a clip has no flow
+                for clip in range(len(file)):
+                    frames = len(np.asarray(file[f"clip_{clip:04d}/trans"]))
+                    self._clips.append((path, clip, frames))
+        # a clip's last frame has no flow
+        self._ends = np.cumsum([frames - 1 for *_, frames in self._clips])
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return rgb uint8 [2,H,W,3], mask bool [2,H,W] and flow [H,W,2] px of a visible person."""
@@ -115,12 +115,11 @@ def person_pair(
     ):
         drawn = cv2.warpAffine(picture, there[:2], (size, size), flags=cv2.INTER_LINEAR)
         share = cv2.warpAffine(cover.astype(np.float32), there[:2], (size, size))
-        free = np.float32(1)
         if outline is not None:  # the superpixel that cuts the person moves with the scene
             free = 1 - _fill(move(outline, scene), size)
+            share, drawn = share * free, drawn * free[..., None]
         # the person's colours are zero outside the mask, so the warped ones carry its share
-        share = (share * free)[..., None]
-        drawn = drawn * (free if outline is None else free[..., None])
+        share = share[..., None]
         image[:] = np.clip(np.rint(image * (1 - share) + drawn), 0, 255).astype(np.uint8)
         covers.append(share[..., 0] >= 0.5)
     surface = cv2.warpAffine(flow, crop[:2], (size, size), flags=cv2.INTER_NEAREST)

@@ -192,12 +192,19 @@ class _UpdateBlock(nn.Module):
 
 
 class Raft(nn.Module):
-    """Consecutive frames in, flow at full resolution out."""
+    """Consecutive frames in, flow at full resolution out.
 
-    def __init__(self, small: bool, iterations: int = 12) -> None:
+    In a `dtype` of 16 bits the encoders and the updates compute so, the correlations and the
+    coordinates never, as the official code's mixed precision does it.
+    """
+
+    def __init__(
+        self, small: bool, iterations: int = 12, dtype: torch.dtype = torch.float32
+    ) -> None:
         super().__init__()
         self.small = small
         self.iterations = iterations
+        self.dtype = dtype
         self.hidden, self.context = (96, 64) if small else (128, 128)
         self.radius, self.levels = (3 if small else 4), 4
         correlations = self.levels * (2 * self.radius + 1) ** 2
@@ -210,9 +217,12 @@ class Raft(nn.Module):
         height, width = frames.shape[2:]
         left, top = _margin(width), _margin(height)
         images = pad(frames.float() / 127.5 - 1, (*left, *top), mode="replicate")
-        features = self.fnet(images)
+        short = torch.autocast(images.device.type, self.dtype, self.dtype != torch.float32)
+        with short:
+            features = self.fnet(images)
+            state = self.cnet(images[:-1]).float()
+        features = features.float()
         pyramid = correlate(features[:-1], features[1:], self.levels)
-        state = self.cnet(images[:-1])
         h = torch.tanh(state[:, : self.hidden])
         context = relu(state[:, self.hidden :])
 
@@ -220,13 +230,14 @@ class Raft(nn.Module):
         coords = start.clone()
         for _ in range(self.iterations):
             seen = look_up(pyramid, coords, self.radius)
-            h, delta = self.update_block(h, context, seen, coords - start)
-            coords = coords + delta
+            with short:
+                h, delta = self.update_block(h, context, seen, coords - start)
+            coords = coords + delta.float()
         flow = coords - start
         if self.small:
             full = 8 * interpolate(flow, scale_factor=8, mode="bilinear", align_corners=True)
         else:
-            full = convex_upsample(flow, 0.25 * self.update_block.mask(h))
+            full = convex_upsample(flow, 0.25 * self.update_block.mask(h.float()))
         return full[:, :, top[0] : top[0] + height, left[0] : left[0] + width]
 
 
