@@ -56,7 +56,9 @@ def main(names: list[str]) -> None:
     """Run the named benchmarks, or all, and write README."""
     here = Path(__file__)
     names = names or sorted(
-        path.stem for path in here.parent.glob("*.py") if path.stem not in (here.stem, "__init__")
+        path.stem
+        for path in here.parent.glob("*.py")
+        if path.stem not in (here.stem, "__init__", "pose2sim")  # downloads
     )
     rows = {name: row(name, run(name)) for name in names}
     README.write_text(refresh(README.read_text(), rows))

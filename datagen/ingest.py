@@ -21,6 +21,7 @@ import tyro
 from datagen import command
 from datagen.config import FootageConfig, require
 from datagen.errors import BadInput
+from datagen.output.layout import Layout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,22 +146,27 @@ def _video(cfg: VideoConfig) -> int:
     from datagen.footage.shards import ingest as make
 
     videos = named([path.expanduser() for path in cfg.videos])
-    keypoints = [path.expanduser() for path in cfg.keypoints]
-    sources = []
-    for (name, path), file in zip(videos.items(), keypoints, strict=True):
-        if not file.exists():
-            raise BadInput(f"--keypoints {file} does not exist")
-        sources.append(
-            VideoSource(
-                path=path,
-                name=name,
-                keypoints=file,
-                layout=cfg.layout,
-                threshold=cfg.threshold,
-                person=cfg.person,
-                min_frames=cfg.min_frames,
-            )
+    if cfg.detector == "mediapipe":
+        from datagen.footage.detector import detections
+
+        folder = Layout(cfg.footage.out.expanduser()).root / "keypoints"
+        files = list(detections(videos, folder, cfg.detector_env).values())
+    else:
+        files = [path.expanduser() for path in cfg.keypoints]
+        if missing := [str(file) for file in files if not file.exists()]:
+            raise BadInput(f"--keypoints {', '.join(missing)} does not exist")
+    sources = [
+        VideoSource(
+            path=path,
+            name=name,
+            keypoints=file,
+            layout=cfg.layout,
+            threshold=cfg.threshold,
+            person=cfg.person,
+            min_frames=cfg.min_frames,
         )
+        for (name, path), file in zip(videos.items(), files, strict=True)
+    ]
     return report(make(sources, cfg.footage), cfg.footage)
 
 

@@ -35,7 +35,7 @@ class VideoSource:
         """Return what decides its records."""
         return {
             "input": self.path.stat().st_size,
-            "keypoints": content(self.keypoints),
+            "keypoints": content(self.keypoints) if self.keypoints.exists() else None,
             "layout": self.layout,
             "threshold": self.threshold,
             "person": self.person,
