@@ -192,7 +192,8 @@ def finished(path: Path, source: str | None) -> Line | None:
 
 def _with_line(path: Path, line: Line, source: str | None) -> Line:
     """Write the line beside its file, so that a file without one is known to be unfinished."""
-    line = {**line, "source_bytes": _size(source)}
+    kind = "embedded" if source is None else Path(source).suffix.lower()
+    line = {**line, "source": kind, "source_bytes": _size(source)}
     write_json(path.with_suffix(".json"), line)
     return line
 

@@ -132,6 +132,7 @@ def _add_clip(
         "frames": stop - start,
         "start": start,
         "gender": gender,
+        "betas": [round(float(beta), 2) for beta in betas],
         "look": look,
         "visible": int((sizes > 0).sum()),
         "in_view": camera.stretches(camera.in_view(joints[:, 0], k, cfg.width, cfg.height)),

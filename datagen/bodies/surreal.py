@@ -188,7 +188,9 @@ def build_surreal(source: SurrealSource, bodies: dict[str, Body], path: Path) ->
             labels, meta = clip[1:]
             seen = camera.in_view(labels["joints3d"][:, 0], CAMERA, WIDTH, HEIGHT)
             in_view = camera.stretches(seen)
-            clips.append({"frames": len(labels["pose"]), **meta, "in_view": in_view})
+            betas = [round(float(beta), 2) for beta in labels["betas"]]
+            frames = len(labels["pose"])
+            clips.append({"frames": frames, **meta, "betas": betas, "in_view": in_view})
         if not clips:
             raise BadInput(f"{source.name} has no usable clip: {next(iter(rejected.values()))}")
     return {**manifest_line(path, source.name, source.subject, clips, {}), "rejected": rejected}

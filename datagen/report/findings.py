@@ -1,0 +1,120 @@
+"""What one should know of a data set at once: sentences, each good, worth a note, or worrying."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from datagen.report.summary import Summary
+
+
+class Finding(NamedTuple):
+    """A sentence and how to take it."""
+
+    level: Literal["good", "note", "bad"]
+    text: str
+
+
+def findings(summary: Summary) -> list[Finding]:
+    """Return the findings, the worrying ones first."""
+    order = ("bad", "note", "good")
+    found = [*_shards(summary), *_balance(summary), *_pictures(summary), *_inputs(summary)]
+    return sorted(found, key=lambda finding: order.index(finding.level))
+
+
+def _shards(summary: Summary) -> Iterator[Finding]:
+    made, wanted = summary.shards, summary.dataset.get("shards", 0)
+    if not made.shards:
+        yield Finding("bad", "No shard is finished: run datagen.launch with the same options.")
+        return
+    if made.shards < wanted:
+        yield Finding(
+            "bad",
+            f"{made.shards:,} of {wanted:,} shards are finished; the same datagen.launch command "
+            "makes the rest.",
+        )
+    else:
+        yield Finding("good", f"All {made.shards:,} shards are finished: {made.clips:,} clips.")
+    each = summary.dataset.get("clips_per_shard")
+    if each and made.clips != made.shards * each:
+        missing = made.shards * each - made.clips
+        yield Finding("bad", f"The shards lack {missing:,} clips of {each} in each.")
+
+
+def _balance(summary: Summary) -> Iterator[Finding]:
+    clips = summary.shards.clips
+    genders = summary.shards.genders
+    total = sum(genders.values())
+    if len(genders) > 1 and total >= 50:
+        name, least = min(genders.items(), key=lambda item: item[1])
+        share, even = least / total, 1 / len(genders)
+        level = "good" if share > 0.85 * even else "note" if share > 0.5 * even else "bad"
+        parts = ", ".join(f"{name} {count / total:.0%}" for name, count in genders.items())
+        yield Finding(level, f"Genders: {parts}.")
+    tones = summary.shards.tones
+    if sum(tones.values()) >= 200:
+        gone = [tone for tone, count in tones.items() if not count]
+        name, least = min(tones.items(), key=lambda item: item[1])
+        if gone:
+            yield Finding("bad", f"No clip shows skin tone {', '.join(gone)} of 1 to 10.")
+        else:
+            share = least / sum(tones.values())
+            level = "good" if share > 0.06 else "note"
+            yield Finding(level, f"All ten skin tones occur; the rarest, {name}, in {share:.0%}.")
+    if 0 < clips < 200:
+        yield Finding("note", f"{clips} clips are too few to judge the balance of people.")
+    yaw = summary.shards.coverage.get("yaw")
+    if yaw is not None and yaw.sum():
+        share = yaw.min() / yaw.sum()
+        if share < 0.02:
+            level = "bad" if clips >= 200 else "note"
+            yield Finding(level, "Some facing direction is hardly seen: see “Pose” below.")
+        elif share > 0.06:
+            yield Finding("good", "People face every direction about equally often.")
+
+
+def _pictures(summary: Summary) -> Iterator[Finding]:
+    histograms = summary.shards.histograms
+    if flow := histograms.get("flow.mean"):
+        if flow.mean < 0.3:
+            yield Finding("bad", f"The flow is almost still: {flow.mean:.2f} px a frame on average.")
+        elif flow.mean > 15:
+            yield Finding("bad", f"The flow is very fast: {flow.mean:.1f} px a frame on average.")
+        else:
+            yield Finding("good", f"Flow moves {flow.mean:.1f} px a frame on average.")
+    if off := histograms.get("off_frame"):
+        if off.mean > 0.2:
+            yield Finding("bad", f"{off.mean:.0%} of the keypoints lie outside the picture.")
+        elif off.mean > 0.1:
+            yield Finding("note", f"{off.mean:.0%} of the keypoints lie outside the picture.")
+    clips = summary.dataset.get("config", {}).get("clips", {})
+    if occluded := histograms.get("occluded"):
+        cut = clips.get("occluders", True)
+        if cut and occluded.mean < 0.02:
+            yield Finding("bad", f"Occluders hide only {occluded.mean:.1%} of the keypoints.")
+        elif cut:
+            yield Finding("good", f"Occluders hide {occluded.mean:.0%} of the keypoints.")
+        else:
+            yield Finding("note", "Made without occluders (--no-occluders).")
+    if not clips.get("track_camera", True):
+        yield Finding("note", "Made without camera tracking (--no-track-camera).")
+
+
+def _inputs(summary: Summary) -> Iterator[Finding]:
+    bad, used = summary.quarantine.count, summary.people.files + summary.scenes.files
+    if bad:
+        share = bad / max(bad + used, 1)
+        level = "bad" if share > 0.2 else "note"
+        yield Finding(level, f"{bad:,} inputs or shards are in quarantine ({share:.0%}): see below.")
+    elif used:
+        yield Finding("good", "No input is in quarantine.")
+    scenes = summary.scenes
+    rejected = sum(scenes.rejected.values())
+    if scenes.windows and rejected:
+        share = rejected / (rejected + scenes.windows)
+        level = "note" if share > 0.3 else "good"
+        yield Finding(level, f"{share:.0%} of the background windows were rejected.")
+    shards = summary.shards.shards
+    if shards >= 10 and 0 < scenes.windows < summary.shards.clips / 50:
+        each = summary.shards.clips / scenes.windows
+        yield Finding("note", f"Each background window serves {each:.0f} clips: more videos help.")

@@ -1,0 +1,297 @@
+"""The report: one self-contained HTML page, and its sections one by one for the notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+from datagen.report import charts, pictures
+from datagen.report.findings import findings
+from datagen.report.summary import STATISTICS, Summary
+
+FLEXIONS = ("0°", "30°", "60°", "90°", "120°", "150°", "180°")
+FACTS = {
+    "flow.mean": ("Flow", " px", "Mean length of the flow, pixels of the crop a frame."),
+    "flow.p95": ("Fast flow", " px", "95th percentile of its length: the limbs' speed."),
+    "camera_step": ("Camera steps", " px", "How far the camera moves the person's place a frame."),
+    "camera_drift": ("Camera drift", " px", "How far it has moved it by the clip's end."),
+    "visible": ("Clear keypoints", "", "Share of the keypoints that nothing hides."),
+    "occluded": ("Behind the occluder", "", "Share of the keypoints that the superpixel hides."),
+    "off_frame": ("Off the picture", "", "Share outside the picture; much more than 10 % is odd."),
+    "totally_occluded": ("Total occlusion", "", "Share of the frames in which all input is zero."),
+}
+LOOK_OF_WINDOWS = {
+    "drift": ("Camera motion", " px", "How far the picture's centre moves over a window."),
+    "max_shift": ("Fastest step", " px", "Largest step between frames; faster windows are rejected."),
+    "segments": ("Superpixels", "", "Segments in a window: the occluders to choose from."),
+    "inlier_ratio": ("Tracked points", "", "Worst share of points that agree with the motion."),
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture with its caption; `heads` name the columns of a sheet."""
+
+    image: np.ndarray
+    caption: str
+    heads: Sequence[str] = ()
+
+    def html(self) -> str:
+        heads = "".join(f"<span>{escape(head)}</span>" for head in self.heads)
+        row = f'<div class="heads" style="--n:{len(self.heads)}">{heads}</div>' if heads else ""
+        url = pictures.data_url(self.image)
+        return (
+            f'<figure><div class="scroll">{row}<img class="wide" src="{url}" '
+            f'alt="{escape(self.caption)}"></div>'
+            f"<figcaption>{escape(self.caption)}</figcaption></figure>"
+        )
+
+
+def page(
+    summary: Summary, name: str, where: str, figures: Sequence[Figure] = (), player: str = ""
+) -> str:
+    """Return the whole report of a data set."""
+    parts = [
+        header(summary, name),
+        clips(figures, player),
+        distributions(summary),
+        balance(summary),
+        people(summary),
+        scenes(summary),
+        cost(summary),
+        quarantine(summary),
+        _footer(summary, where),
+    ]
+    return document("".join(parts), f"{name}: data set report")
+
+
+def document(body: str, title: str, *, part: bool = False) -> str:
+    """Return a complete HTML document around a body; `part` has no margins of a page."""
+    script = f"<script>{pictures.part('player.js')}</script>" if 'class="player"' in body else ""
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{pictures.part('style.css')}</style></head>"
+        f"<body{' class=part' if part else ''}><main>{body}</main>{script}</body></html>\n"
+    )
+
+
+def header(summary: Summary, name: str) -> str:
+    """Return the title, the figures one asks for first, and the findings."""
+    told, made = summary.dataset, summary.shards
+    frames = made.clips * told.get("clip_length", 0)
+    hours = frames / told.get("fps", 30)
+    size, flow = told.get("image_size"), told.get("flow", {})
+    lead = (
+        f"Clips of {told.get('clip_length')} frames, {size}×{size} px, "
+        f"flow by {flow.get('name')} at 1/{flow.get('stride')} of the side, "
+        f"split “{told.get('split', '?')}”."
+    )
+    cells = [
+        (charts.number(made.clips), "clips"),
+        (charts.number(made.shards), "shards"),
+        (charts.duration(hours), "of video"),
+        (charts.size(made.bytes), "on disk"),
+        (charts.number(summary.people.files), "motions"),
+        (charts.number(summary.scenes.windows), "scene windows"),
+    ]
+    big = "".join(f"<div><b>{value}</b><span>{label}</span></div>" for value, label in cells)
+    items = "".join(
+        f'<li class="{level}"><span>{escape(text)}</span></li>' for level, text in findings(summary)
+    )
+    return (
+        f'<h1>{escape(name)}</h1><p class="lead">{escape(lead)}</p><div class="big">{big}</div>'
+        f'<ul class="findings">{items}</ul>'
+    )
+
+
+def clips(figures: Sequence[Figure], player: str) -> str:
+    """Return the section of pictures."""
+    if not figures and not player:
+        return ""
+    hint = (
+        "People should stand upright and be lit like people; orange joints are their left. Colours "
+        "of the flow are directions (red right, yellow down, cyan left, blue up) and should follow "
+        "limbs and camera. A red frame is a total occlusion, whose input is zero. "
+    )
+    turn = "Drag the skeleton to turn it." if player else ""
+    shown = player + "".join(figure.html() for figure in figures)
+    return f'<h2>Clips</h2><p class="hint">{hint}{turn}</p>{shown}'
+
+
+def distributions(summary: Summary) -> str:
+    """Return the histograms of the shards' statistics."""
+    cards = [
+        card(title, text, charts.histogram(histogram, unit=unit, share=not unit))
+        for name in STATISTICS
+        if (histogram := summary.shards.histograms.get(name))
+        for title, unit, text in [FACTS[name]]
+    ]
+    if not cards:
+        return f"<h2>Distributions</h2>{charts.nothing()}"
+    hint = (
+        "Each shard gives one value, the mean over its clips. The shards of one data set are "
+        "alike, so narrow hills are good and a lone column far away is a shard to look at. "
+        "The orange line is the mean."
+    )
+    return section("Distributions over shards", hint, cards)
+
+
+def balance(summary: Summary) -> str:
+    """Return who is seen, and from which side: gender, skin tone, shape, pose."""
+    shards, people_ = summary.shards, summary.people
+    cards = [
+        card("Gender", "Clips by the body's gender.", charts.bars(shards.genders, even=True)),
+        card(
+            "Skin tone",
+            "Clips by tone, 1 (lightest) to 10; the orange marks are equal shares.",
+            charts.bars(shards.tones, even=True),
+        ),
+        card("Shape", *_shape(summary)),
+    ]
+    cover = shards.coverage
+    if "yaw" in cover:
+        text = "Per cent of the frames, seen from above; the dashed circle is an equal share."
+        cards.append(card("Direction people face", text, charts.rose(cover["yaw"])))
+    for name in ("elbow", "knee", "hip"):
+        if name in cover:
+            text = "Angle between the two bones, 0° straight; both sides, every frame."
+            title = f"Pose: {name} flexion"
+            cards.append(card(title, text, charts.columns(cover[name], FLEXIONS)))
+    hint = (
+        "What a network sees rarely it learns badly. Genders and skin tones are drawn in equal "
+        f"shares; poses are those of the motions used ({people_.files:,} files)."
+    )
+    return section("Balance", hint, cards)
+
+
+def _shape(summary: Summary) -> tuple[str, str]:
+    betas = summary.people.betas
+    if not betas.count:
+        return "Shape coefficients of the people.", charts.nothing()
+    text = (
+        f"Shape coefficients of {betas.count:,} people; drawn from the standard normal, so means "
+        "near 0 and deviations near 1 are right."
+    )
+    rows = [
+        (f"β{index}", f"{mean:+.2f}", f"{deviation:.2f}")
+        for index, (mean, deviation) in enumerate(zip(betas.mean, betas.deviation, strict=True))
+    ]
+    return text, charts.table(("", "mean", "deviation"), rows, (1, 2))
+
+
+def people(summary: Summary) -> str:
+    """Return the library of people: who performs what, in which clothes."""
+    who = summary.people
+    if not who.files:
+        return ""
+    share = who.frames_in_view / max(who.frames, 1)
+    hint = (
+        f"{who.files:,} motion files of {len(who.subjects):,} subjects became {who.clips:,} people "
+        f"in {who.frames:,} frames ({charts.size(who.bytes)}). They are in the picture in "
+        f"{share:.0%} of the frames; clips start only where theirs is, half of the time at least."
+    )
+    cards = [
+        card("Motions", "Frames by motion.", charts.bars(charts.most(who.motions, 12))),
+        card("Subjects", "Frames by who performs.", charts.bars(charts.most(who.subjects, 12))),
+        card("Clothes", "Garments worn.", charts.bars(charts.most(who.garments, 12))),
+        card("Sources", "Motion files by kind.", charts.bars(charts.most(who.sources, 8))),
+    ]
+    return section("People", hint, cards)
+
+
+def scenes(summary: Summary) -> str:
+    """Return the library of scenes: camera motion, superpixels, what was rejected."""
+    where = summary.scenes
+    if not where.files:
+        return ""
+    hint = (
+        f"{where.windows:,} windows of {where.files:,} videos of {len(where.groups):,} groups "
+        f"({charts.size(where.bytes)}); splits share no group."
+    )
+    cards = [
+        card(title, text, charts.histogram(where.histograms[name], unit=unit))
+        for name, (title, unit, text) in LOOK_OF_WINDOWS.items()
+    ]
+    if where.rejected:
+        shown = charts.bars({"used": where.windows, **charts.most(where.rejected, 10)})
+    else:
+        shown = '<p class="nothing">None: every window was used.</p>'
+    cards.append(card("Rejected windows", "And why, beside those that were used.", shown))
+    return section("Scenes", hint, cards)
+
+
+def cost(summary: Summary) -> str:
+    """Return where the time of the shards went."""
+    seconds = {name: value for name, value in summary.shards.seconds.items() if name != "total"}
+    total = summary.shards.seconds.get("total", sum(seconds.values()))
+    if not total or not summary.shards.clips:
+        return ""
+    hint = (
+        f"{charts.duration(total)} of work for the shards, "
+        f"{1000 * total / summary.shards.clips:.0f} ms a clip, the libraries not counted."
+    )
+    rows = {name: value for name, value in sorted(seconds.items(), key=lambda item: -item[1])}
+    return section("Time", hint, [card("By stage", "Seconds.", charts.bars(rows, unit=" s"))])
+
+
+def quarantine(summary: Summary) -> str:
+    """Return what could not be used, and why."""
+    bad = summary.quarantine
+    if not bad.count:
+        return '<h2>Quarantine</h2><p class="hint">Empty: no input and no shard has failed.</p>'
+    rows = [(line["kind"], line["name"], line["reason"]) for line in bad.lines]
+    more = f" The first {len(rows)} are shown." if bad.count > len(rows) else ""
+    hint = (
+        f"{bad.count:,} inputs or shards failed and were left out; the run went on without them. "
+        f"Tracebacks are in manifests/quarantine.jsonl.{more}"
+    )
+    parts = [f'<h2>Quarantine</h2><p class="hint">{escape(hint)}</p>']
+    if len(bad.reasons) < bad.count:
+        kinds = charts.bars(charts.most(bad.reasons, 10))
+        parts.append(f'<div class="cards">{card("Reasons", "Alike ones together.", kinds)}</div>')
+    return "".join(parts) + charts.table(("what", "name", "reason"), rows)
+
+
+def section(title: str, hint: str, cards: Sequence[str]) -> str:
+    """Return a section of cards under its title and a sentence that says how to read them."""
+    return (
+        f'<h2>{escape(title)}</h2><p class="hint">{escape(hint)}</p>'
+        f'<div class="cards">{"".join(cards)}</div>'
+    )
+
+
+def card(title: str, text: str, content: str) -> str:
+    """Return one chart with its title and what it shows."""
+    return (
+        f'<div class="card"><h3>{escape(title)}</h3><p class="hint">{escape(text)}</p>'
+        f"{content}</div>"
+    )
+
+
+def _footer(summary: Summary, where: str) -> str:
+    options = summary.dataset.get("config", {}).get("output", {})
+    return (
+        f"<footer>Read from <code>{escape(where)}</code>, fingerprint "
+        f"<code>{escape(str(summary.dataset.get('fingerprint')))}</code>, seed "
+        f"{escape(str(options.get('seed', '?')))}, by <code>python -m datagen.inspect</code>. "
+        "<code>python -m datagen.verify</code> re-hashes and opens every record.</footer>"
+    )
+
+
+class Part:
+    """A piece of the report that Jupyter shows: a document of its own in a frame of its height."""
+
+    def __init__(self, *pieces: str) -> None:
+        self.html = "".join(pieces)
+
+    def _repr_html_(self) -> str:
+        inner = escape(document(self.html, "part", part=True))
+        return (
+            f'<iframe srcdoc="{inner}" style="width:100%;border:0;height:400px" '
+            'onload="this.style.height = this.contentDocument.documentElement.scrollHeight'
+            " + 'px'\"></iframe>"
+        )

@@ -1,0 +1,253 @@
+"""Pictures of single clips: contact sheets, and the strip and skeleton that the player shows.
+
+A clip is drawn from its record alone, wherever that lies. Where the library is there too, the clip
+is composed anew with the draws of its shard, so that the person, the scene and the superpixel can be
+shown before they became one image.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from datagen.clips import sheet
+from datagen.config import ClipsConfig
+from datagen.errors import BadInput
+from datagen.output import fingerprint
+from datagen.record import JOINTS, KEYPOINTS, SMPL_PARENTS
+from datagen.report.source import Record, Source
+
+if TYPE_CHECKING:
+    from datagen.backgrounds.library import Background
+    from datagen.bodies.library import Person
+    from datagen.clips.compose import Clip
+
+# T frames, S side of the stored crop, C side of a picture
+
+CELL = 160
+"""Side of one picture in a sheet, pixels."""
+FILM = 176
+"""Side of one picture of the player, pixels."""
+POINTS = [JOINTS.index(name) for name in KEYPOINTS]
+SOURCES = ("scene", "person", "superpixel", "clip", "labels", "flow", "heatmaps")
+"""Columns of a sources sheet: the paper's Figure 2."""
+PANELS = ("picture", "labels", "flow", "heatmaps")
+"""Columns of the player's strip, and rows of a clip sheet."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A clip as its shard holds it, with its sources and itself composed anew."""
+
+    record: Record
+    person: Person
+    background: Background
+    clip: Clip
+
+
+def chosen(source: Source, shards: list[int], count: int) -> Iterator[Record]:
+    """Yield about `count` clips: the first of shards that are spread evenly over those given."""
+    if not shards:
+        raise BadInput(f"{source.url} holds no shards yet; run python -m datagen.launch first")
+    places = np.linspace(0, len(shards) - 1, min(count, len(shards))).round().astype(int)
+    each = math.ceil(count / len(places))
+    left = count
+    for place in places:
+        for record in source.records(shards[place], min(each, left)):
+            left -= 1
+            yield record
+
+
+def recompose(source: Source, record: Record, library: Path | None = None) -> Sample:
+    """Return the clip with what it was made of, read from the local library.
+
+    Raises BadInput if the clip was not made from a library, or the library is gone.
+    """
+    from datagen.backgrounds.library import read_background
+    from datagen.bodies.library import read_person
+    from datagen.clips.compose import compose
+    from datagen.seeds import generator
+
+    folders = library_folders(source, library)
+    config = ClipsConfig(**source.dataset["config"]["clips"])
+    meta, frames = record.meta, config.clip_length + 1
+    shard, number = (int(part) for part in record.key.split("_"))
+    person = read_person(folders[0] / f"{meta['person']}.h5", meta["clip"], meta["start"], frames)
+    background = read_background(folders[1] / f"{meta['background']}.h5", meta["window"])
+    rng = generator(meta["seed"], shard, number, "compose")
+    return Sample(record, person, background, compose(person, background, config, rng))
+
+
+def library_folders(source: Source, library: Path | None = None) -> tuple[Path, Path]:
+    """Return the folders of people and scenes. BadInput where they are not."""
+    config = source.dataset.get("config", {})
+    if "bodies" not in config:
+        raise BadInput(f"{source.url} was not made from a library of people and scenes")
+    root = library or source.layout.library
+    people, scenes = (root / name for name in fingerprint.library_folders(config))
+    if missing := [str(folder) for folder in (people, scenes) if not folder.is_dir()]:
+        raise BadInput(
+            f"the library {', '.join(missing)} is gone; give it with --library, "
+            "or make the shards again"
+        )
+    return people, scenes
+
+
+def sources_sheet(some: list[Sample]) -> np.ndarray:
+    """Draw the paper's Figure 2, a clip a row; the columns are SOURCES."""
+    cells: list[np.ndarray] = []
+    for sample in some:
+        clip = sample.clip
+        t = telling_frame(clip.occluded)
+        cells += [
+            _square(sample.background.frames[t]),
+            _square(sample.person.rgb[t]),
+            sheet.dim(clip.frames[t]) // 2 + (clip.occluder[t][..., None] // 2).astype(np.uint8),
+            sheet.outline(clip.frames[t], clip.occluder[t] > 127),
+            *_panels(sample.record, t, clip.frames[t])[1:],
+        ]
+    return sheet.grid([_fit(cell) for cell in cells], len(SOURCES))
+
+
+def records_sheet(some: list[Record]) -> np.ndarray:
+    """Draw clips from their records alone, two clips a row; the columns are PANELS twice."""
+    cells = [
+        _fit(panel)
+        for record in some
+        for panel in _panels(record, telling_frame(record.labels["occluded"]), None)
+    ]
+    return sheet.grid(cells, 2 * len(PANELS))
+
+
+def clip_sheet(record: Record, clip: Clip | None = None, columns: int = 8) -> np.ndarray:
+    """Draw a clip over time: rows picture, labels, flow, heatmaps."""
+    labels = record.labels
+    return sheet.clip_sheet(
+        pictures_of(record) if clip is None else clip.frames,
+        labels["joints2d"],
+        flow=record.flow,
+        occluded=labels["occluded"],
+        occluder=None if clip is None else clip.occluder,
+        columns=columns,
+    )
+
+
+def pictures_of(record: Record) -> np.ndarray:
+    """Return the crops uint8 [T,S,S,3]; grey ones where the record holds no pictures."""
+    if record.frames is not None:
+        return record.frames
+    return np.full((len(record.labels["occluded"]), record.size, record.size, 3), 40, np.uint8)
+
+
+def telling_frame(occluded: np.ndarray) -> int:
+    """Return a middle frame that is not totally occluded."""
+    shown = np.flatnonzero(occluded == 0)
+    return int(shown[len(shown) // 2]) if len(shown) else 0
+
+
+def _panels(record: Record, t: int, picture: np.ndarray | None) -> list[np.ndarray]:
+    """Return a frame's PANELS [S,S,3]."""
+    picture = pictures_of(record)[t] if picture is None else picture
+    joints = record.labels["joints2d"][t]
+    hidden = bool(record.labels["occluded"][t])
+    flow = sheet.enlarge(record.flow[t].astype(np.float32), picture.shape[:2])
+    panels = [
+        picture,
+        sheet.skeleton(picture, joints),
+        sheet.flow_to_colour(flow, _scale(record)),
+        sheet.heat(sheet.dim(picture), joints[POINTS] * (not hidden)),
+    ]
+    return [sheet.frame(panel, sheet.TOTAL) for panel in panels] if hidden else panels
+
+
+def _scale(record: Record) -> float:
+    """Return the speed, pixels a frame, that all of a clip's pictures show fully saturated."""
+    return sheet.flow_scale(record.flow[:: max(1, len(record.flow) // 8)])
+
+
+def film(record: Record, side: int = FILM) -> np.ndarray:
+    """Return a clip as a strip [T·2C, 2C, 3]: each frame its four PANELS, two by two."""
+    frames = [
+        sheet.grid([_fit(panel, side) for panel in _panels(record, t, None)], 2, gap=0)
+        for t in range(len(record.labels["occluded"]))
+    ]
+    return np.concatenate(frames)
+
+
+def player(record: Record, side: int = FILM, fps: float = 30) -> str:
+    """Return the HTML of a clip's player: its film, and its skeleton in 3D, which a drag turns.
+
+    The page needs style.css and, after the last player, player.js.
+    """
+    joints = record.labels["joints3d"][:, : len(SMPL_PARENTS)].astype(float)
+    joints = joints - joints[:, :1].mean(axis=0)  # the walk stays, the place before the camera not
+    extent = 2.2 * float(np.quantile(np.linalg.norm(joints, axis=-1), 0.99))
+    data = {
+        "width": 2 * side,
+        "height": 2 * side,
+        "fps": fps,
+        "extent": round(max(extent, 1.0), 3),
+        "floor": round(float(np.quantile(joints[..., 1], 0.995)), 3),
+        "joints": np.round(joints, 3).tolist(),
+        "bones": _bones(),
+    }
+    return (
+        '<div class="player"><div class="stage">'
+        '<canvas role="img" aria-label="the clip: picture, labels, flow, heatmaps"></canvas>'
+        '<canvas class="body" role="img" aria-label="its skeleton in 3D; drag or use the arrow '
+        'keys to turn it"></canvas></div>'
+        '<div class="controls"><button type="button">Play</button>'
+        '<input type="range" min="0" value="0" aria-label="frame"><output></output></div>'
+        f'<img hidden alt="" src="{data_url(film(record, side))}">'
+        f'<script type="application/json">{json.dumps(data)}</script></div>'
+    )
+
+
+def _bones() -> list[tuple[int, int, str]]:
+    """Return SMPL's bones with their colours: orange the person's left, blue its right."""
+    bones = []
+    for child, parent in enumerate(SMPL_PARENTS):
+        if parent >= 0:
+            side = {"left": sheet.LEFT, "right": sheet.RIGHT}.get(JOINTS[child].split("_")[0])
+            colour = "#{:02x}{:02x}{:02x}".format(*side) if side else ""
+            bones.append((parent, child, colour))
+    return bones
+
+
+def data_url(image: np.ndarray, quality: int = 82) -> str:
+    """Return an RGB image as a JPEG data URL."""
+    ok, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
+    assert ok, f"OpenCV could not encode an image of shape {image.shape}"
+    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
+
+
+@cache
+def part(name: str) -> str:
+    """Return the text of style.css or player.js."""
+    return files("datagen.report").joinpath(name).read_text()
+
+
+def _square(image: np.ndarray) -> np.ndarray:
+    """Return the image on a grey square."""
+    height, width = image.shape[:2]
+    side = max(height, width)
+    canvas = np.full((side, side, 3), 128, np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    canvas[top : top + height, left : left + width] = image
+    return canvas
+
+
+def _fit(image: np.ndarray, side: int = CELL) -> np.ndarray:
+    return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)

@@ -1,0 +1,216 @@
+"""What a data set holds, summed over its manifests front to back: 5 shards or 5,000 alike."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from datagen.report.source import Source
+from datagen.report.tally import Histogram, Moments
+
+Line = dict[str, Any]
+
+SHARES = np.linspace(0, 1, 41)
+STATISTICS = {
+    "flow.mean": np.linspace(0, 20, 41),
+    "flow.p95": np.linspace(0, 60, 41),
+    "visible": SHARES,
+    "occluded": SHARES,
+    "off_frame": SHARES,
+    "totally_occluded": np.linspace(0, 0.5, 41),
+    "camera_step": np.linspace(0, 10, 41),
+    "camera_drift": np.linspace(0, 120, 41),
+}
+"""Statistics of a shard's manifest line, and the edges of their histograms."""
+WINDOWS = {
+    "drift": np.linspace(0, 150, 31),
+    "max_shift": np.linspace(0, 26, 27),
+    "segments": np.linspace(0, 100, 26),
+    "inlier_ratio": np.linspace(0, 1, 21),
+}
+"""Figures of a background window, and the edges of their histograms."""
+KEPT = 200  # lines of the quarantine that are kept to be shown
+VERSION_OF_MOTION = re.compile(r"(_mirrored|_\d+|_[a-z]|_slow|_quick)+$")
+
+
+@dataclass
+class Shards:
+    """manifests/shards.jsonl: what was made."""
+
+    shards: int = 0
+    clips: int = 0
+    bytes: int = 0
+    first_index: int = 0
+    last_index: int = -1
+    seconds: Counter[str] = field(default_factory=Counter)
+    histograms: dict[str, Histogram] = field(default_factory=dict)
+    """One value a shard, weighted by its clips."""
+    coverage: dict[str, np.ndarray] = field(default_factory=dict)
+    people: Counter[str] = field(default_factory=Counter)
+
+    def add(self, line: Line) -> None:
+        clips = int(line["clips"])
+        self.first_index = min(self.first_index, line["shard"]) if self.shards else line["shard"]
+        self.last_index = max(self.last_index, line["shard"])
+        self.shards += 1
+        self.clips += clips
+        self.bytes += line["bytes"]
+        self.seconds.update(line.get("seconds", {}))
+        statistics = line.get("statistics", {})
+        for name, edges in STATISTICS.items():
+            value = _at(statistics, name)
+            if value is not None:
+                self.histograms.setdefault(name, Histogram(edges)).add(float(value), clips)
+        for name, counts in statistics.get("coverage", {}).items():
+            self.coverage[name] = self.coverage.get(name, 0) + np.asarray(counts)
+        self.people.update(statistics.get("people", {}))
+
+    @property
+    def genders(self) -> dict[str, int]:
+        """Clips by the body's gender."""
+        return self._people("gender ")
+
+    @property
+    def tones(self) -> dict[str, int]:
+        """Clips by skin tone, "1" (lightest) to "10", absent ones as 0; {} if none is recorded."""
+        found = self._people("skin tone ")
+        return {str(tone): found.get(str(tone), 0) for tone in range(1, 11)} if found else {}
+
+    def _people(self, prefix: str) -> dict[str, int]:
+        return {
+            name.removeprefix(prefix): count
+            for name, count in sorted(self.people.items())
+            if name.startswith(prefix)
+        }
+
+
+@dataclass
+class People:
+    """manifests/bodies.jsonl: who the clips may show."""
+
+    files: int = 0
+    clips: int = 0
+    frames: int = 0
+    bytes: int = 0
+    frames_in_view: int = 0
+    genders: Counter[str] = field(default_factory=Counter)
+    tones: Counter[int] = field(default_factory=Counter)
+    garments: Counter[str] = field(default_factory=Counter)
+    subjects: Counter[str] = field(default_factory=Counter)
+    """Frames by who performs."""
+    motions: Counter[str] = field(default_factory=Counter)
+    """Frames by motion, its mirror images and repetitions together."""
+    sources: Counter[str] = field(default_factory=Counter)
+    betas: Moments = field(default_factory=Moments)
+    shapes: list[Histogram] = field(
+        default_factory=lambda: [Histogram(np.linspace(-4, 4, 33)) for _ in range(2)]
+    )
+    """Of the first two shape coefficients: about size and weight."""
+
+    def add(self, line: Line) -> None:
+        self.files += 1
+        self.bytes += line["bytes"]
+        self.frames += line["frames"]
+        self.subjects[line["subject"]] += line["frames"]
+        self.motions[VERSION_OF_MOTION.sub("", line["name"]) or line["name"]] += line["frames"]
+        self.sources[line.get("source", "not recorded")] += 1
+        for clip in line["clips"]:
+            self.clips += 1
+            self.frames_in_view += sum(stop - first for first, stop in clip.get("in_view", []))
+            self.genders[clip["gender"]] += 1
+            look = clip.get("look", {})
+            if "skin_tone" in look:
+                self.tones[look["skin_tone"]] += 1
+            self.garments.update(garment.split()[-1] for garment in look.get("garments", []))
+            if "betas" in clip:
+                self.betas.add(clip["betas"])
+                for histogram, value in zip(self.shapes, clip["betas"], strict=False):
+                    histogram.add(value)
+
+
+@dataclass
+class Scenes:
+    """manifests/backgrounds.jsonl: where they may be."""
+
+    files: int = 0
+    windows: int = 0
+    bytes: int = 0
+    groups: set[str] = field(default_factory=set)
+    histograms: dict[str, Histogram] = field(
+        default_factory=lambda: {name: Histogram(edges) for name, edges in WINDOWS.items()}
+    )
+    rejected: Counter[str] = field(default_factory=Counter)
+    """Windows by the reason of their rejection, in files of which others were used."""
+
+    def add(self, line: Line) -> None:
+        self.files += 1
+        self.bytes += line["bytes"]
+        self.windows += len(line["windows"])
+        self.groups.add(line["group"])
+        for window in line["windows"]:
+            for name, histogram in self.histograms.items():
+                histogram.add(window[name])
+        self.rejected.update(line.get("rejected", {}))
+
+
+@dataclass
+class Quarantine:
+    """manifests/quarantine.jsonl: what could not be used, and why."""
+
+    count: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    lines: list[Line] = field(default_factory=list)
+    """The first of them."""
+
+    def add(self, line: Line) -> None:
+        self.count += 1
+        self.reasons[_kind_of(line["reason"], line["name"])] += 1
+        if len(self.lines) < KEPT:
+            self.lines.append(line)
+
+
+@dataclass
+class Summary:
+    """All four manifests and dataset.json."""
+
+    dataset: Line
+    shards: Shards = field(default_factory=Shards)
+    people: People = field(default_factory=People)
+    scenes: Scenes = field(default_factory=Scenes)
+    quarantine: Quarantine = field(default_factory=Quarantine)
+
+
+def summarize(source: Source) -> Summary:
+    """Read the data set's manifests. BadInput if it is none."""
+    summary = Summary(source.dataset)
+    _gather(summary.shards, source.latest("shards", "shard"))
+    _gather(summary.people, source.latest("bodies", "name"))
+    _gather(summary.scenes, source.latest("backgrounds", "name"))
+    _gather(summary.quarantine, source.latest("quarantine", "name"))
+    return summary
+
+
+def _gather(part: Shards | People | Scenes | Quarantine, lines: Iterable[Line]) -> None:
+    for line in lines:
+        part.add(line)
+
+
+def _at(line: Line, path: str) -> Any:
+    """Return line["a"]["b"] for "a.b", None where there is none."""
+    value: Any = line
+    for name in path.split("."):
+        if not isinstance(value, dict) or name not in value:
+            return None
+        value = value[name]
+    return value
+
+
+def _kind_of(reason: str, name: str) -> str:
+    """Return a reason without what names one file or number, so that alike ones count together."""
+    reason = re.sub(r"\S*/\S+", "…", reason.replace(name, "…"))
+    return re.sub(r"\d+(\.\d+)?", "#", reason)[:120]

@@ -1,0 +1,68 @@
+"""Sums over manifest lines in constant memory: histograms with quantiles, and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass
+class Histogram:
+    """Counts of values between given edges; what lies beyond the ends counts in the end bins."""
+
+    edges: Sequence[float]
+    counts: np.ndarray = field(init=False)
+    total: float = 0.0
+    weight: float = 0.0
+    low: float = float("inf")
+    high: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        self.counts = np.zeros(len(self.edges) - 1)
+
+    def add(self, value: float, weight: float = 1.0) -> None:
+        """Count a value `weight` times."""
+        place = int(np.searchsorted(self.edges, value, side="right")) - 1
+        self.counts[min(max(place, 0), len(self.counts) - 1)] += weight
+        self.total += value * weight
+        self.weight += weight
+        self.low, self.high = min(self.low, value), max(self.high, value)
+
+    @property
+    def mean(self) -> float:
+        return self.total / self.weight if self.weight else float("nan")
+
+    def quantile(self, share: float) -> float:
+        """Return the value below which `share` of the weight lies, linear within its bin."""
+        if not self.weight:
+            return float("nan")
+        cumulative = np.concatenate([[0.0], np.cumsum(self.counts)])
+        value = float(np.interp(share * self.weight, cumulative, np.asarray(self.edges)))
+        return min(max(value, self.low), self.high)
+
+
+@dataclass
+class Moments:
+    """Mean and standard deviation of each column of many rows."""
+
+    count: int = 0
+    sums: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    squares: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    def add(self, row: Sequence[float]) -> None:
+        values = np.asarray(row, float)
+        if not self.count:
+            self.sums, self.squares = np.zeros_like(values), np.zeros_like(values)
+        self.count += 1
+        self.sums += values
+        self.squares += values**2
+
+    @property
+    def mean(self) -> np.ndarray:
+        return self.sums / max(self.count, 1)
+
+    @property
+    def deviation(self) -> np.ndarray:
+        return np.sqrt(np.maximum(self.squares / max(self.count, 1) - self.mean**2, 0))
