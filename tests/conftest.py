@@ -14,3 +14,17 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared data at {folder}; set MOTION_HMR_SHARED_DATA to use your copy")
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of two shards of two clips of six 64-pixel frames, its library beside it: to read."""
+    from datagen.launch import main as launch
+
+    out = tmp_path_factory.mktemp("small") / "shards"
+    options = (
+        "--num-shards 2 --clips-per-shard 2 --clip-length 6 --image-size 64 --motion-limit 2 "
+        "--stride 100 --video-limit 2 --windows-per-video 1 --backend serial"
+    )
+    assert launch([*options.split(), "--out", str(out)]) == 0
+    return out

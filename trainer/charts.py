@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from trainer.compare import Groups, Run
-from trainer.report import BONES, LEFT, MIDDLE, RIGHT
+from trainer.skeleton import MIDDLE, draw_skeleton
 
 COLOURS = ("#2e86ab", "#d1495b", "#edae49", "#66a182", "#7d5ba6", "#8d6a50")
 
@@ -44,9 +44,7 @@ def curves(runs: Sequence[Run], smooth: int = 1) -> Figure:
 def groups_chart(groups: Groups) -> Figure:
     """Draw each group's error as a bar a run, with the number of frames or joints behind it."""
     count, runs = len(groups.labels), len(groups.runs)
-    figure, axes = plt.subplots(
-        figsize=(8, 0.9 + count * (0.2 + 0.2 * runs)), layout="constrained"
-    )
+    figure, axes = plt.subplots(figsize=(8, 0.9 + count * (0.2 + 0.2 * runs)), layout="constrained")
     thick = 0.8 / runs
     for r, colour in enumerate(_colours(runs)):
         places = np.arange(count) + (r - (runs - 1) / 2) * thick
@@ -60,7 +58,7 @@ def groups_chart(groups: Groups) -> Figure:
         for label, frames in zip(groups.labels, groups.frames.max(0), strict=True)
     ]
     axes.set_yticks(np.arange(count), labels, fontsize=9)
-    axes.invert_yaxis()
+    axes.set_ylim(count - 0.4, -0.6)
     axes.set(xlabel="PA-MPJPE, mm", title=f"Error by {groups.what}")
     if runs > 1:
         axes.legend(frameon=False, fontsize=9)
@@ -75,9 +73,11 @@ def poses(centres: np.ndarray, names: Sequence[str], groups: Groups) -> Figure:
                                 squeeze=False)  # fmt: skip
     for g in range(count):
         for axes, view in zip(rows[:, g], ((0, 1), (2, 1)), strict=True):
-            skeleton(axes, centres[g][:, view], names)
+            draw_skeleton(axes, centres[g][:, view], names)
             _frame(axes)
-        rows[0, g].set_title(f"{groups.labels[g]}\n{groups.frames[:, g].max():,} frames", fontsize=9)
+        rows[0, g].set_title(
+            f"{groups.labels[g]}\n{groups.frames[:, g].max():,} frames", fontsize=9
+        )
         errors = "\n".join(f"{error:.0f} mm" for error in groups.error[:, g])
         rows[1, g].set_xlabel(errors, fontsize=9)
     return figure
@@ -97,8 +97,8 @@ def extremes_chart(run: Run, clips: Sequence[dict], columns: int = 5) -> Figure:
         places = np.flatnonzero(frames["clip"] == keys.index(clip["key"]))
         for place, one in zip(np.linspace(0, len(places) - 1, columns).round(), axes, strict=True):
             n = places[int(place)]
-            skeleton(one, frames["truth"][n][:, :2].astype(float), names, shade="#bbbbbb")
-            skeleton(one, frames["said"][n][:, :2].astype(float), names)
+            draw_skeleton(one, frames["truth"][n][:, :2].astype(float), names, true=True)
+            draw_skeleton(one, frames["said"][n][:, :2].astype(float), names)
             error = frames["error"][n].mean()
             one.set_title(f"frame {frames['frame'][n]}: {error:.0f} mm", fontsize=8)
             _frame(one)
@@ -107,21 +107,8 @@ def extremes_chart(run: Run, clips: Sequence[dict], columns: int = 5) -> Figure:
     return figure
 
 
-def skeleton(
-    axes: Axes, points: np.ndarray, names: Sequence[str], shade: str | None = None
-) -> None:
-    """Draw the bones between points [E,2]; by side, or all in one shade and thicker."""
-    index = {name.removeprefix("lsp_"): i for i, name in enumerate(names)}
-    for a, b in BONES:
-        if a in index and b in index:
-            sides = {a.split("_")[0], b.split("_")[0]}
-            side = LEFT if sides == {"left"} else RIGHT if sides == {"right"} else MIDDLE
-            axes.plot(*points[[index[a], index[b]]].T, color=shade or side,
-                      lw=3.5 if shade else 1.6, solid_capstyle="round")  # fmt: skip
-
-
 def _frame(axes: Axes) -> None:
-    axes.set(xlim=(-1.1, 1.1), ylim=(1.2, -1.0), aspect="equal", xticks=[], yticks=[])
+    axes.set(xlim=(-0.85, 0.85), ylim=(1.05, -0.9), aspect="equal", xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 import fsspec
@@ -191,12 +192,14 @@ def by_visibility(runs: Sequence[Run]) -> Groups:
         errors.append([_mean(frames["error"][keep]) for keep in chosen])
         counts.append([int(keep.sum()) for keep in chosen])
     labels = [*kinds]
-    return Groups("joints that are", labels, _names(runs), np.array(errors), np.array(counts))
+    return Groups(
+        "visibility of the joint", labels, _names(runs), np.array(errors), np.array(counts)
+    )
 
 
 def by_hidden(runs: Sequence[Run]) -> Groups:
     """Return the mean error of frames by how many of their joints are not clear."""
-    labels = [_span(low, high - 1, "") for low, high in zip(HIDDEN, HIDDEN[1:], strict=False)]
+    labels = [_span(low, high - 1, "") for low, high in pairwise(HIDDEN)]
 
     def place(run: Run) -> np.ndarray:
         frames = _frames(run)
@@ -209,7 +212,7 @@ def by_speed(runs: Sequence[Run], fps: float = 30) -> Groups:
     """Return the mean error of frames by how fast the joints move about the hips."""
     labels = [
         f"{low:g} to {high:g} m/s" if np.isfinite(high) else f"over {low:g} m/s"
-        for low, high in zip(SPEEDS, SPEEDS[1:], strict=False)
+        for low, high in pairwise(SPEEDS)
     ]
     return _grouped("speed", labels, runs, lambda run: np.digitize(speeds(run, fps), SPEEDS) - 1)
 
@@ -242,9 +245,8 @@ def by_pose(runs: Sequence[Run], clusters: int = 8, seed: int = 0) -> tuple[Grou
 
     first = _facing(_frames(runs[0]))
     few = first[:: max(1, len(first) // 20_000)].reshape(-1, first[0].size)
-    clusters = min(clusters, len(np.unique(few, axis=0)))
-    centres, owner = kmeans2(few, clusters, minit="++", seed=seed)
-    size = np.bincount(owner, minlength=clusters)
+    centres, owner = kmeans2(few, _seeds(few, clusters, seed), minit="matrix")
+    size = np.bincount(owner, minlength=len(centres))
     centres = centres[np.argsort(-size)][: int((size > 0).sum())]
 
     def place(run: Run) -> np.ndarray:
@@ -283,6 +285,19 @@ def speeds(run: Run, fps: float = 30) -> np.ndarray:
     last = np.isnan(speed)
     before = np.roll(speed, 1)
     return np.nan_to_num(np.where(last, before, speed))
+
+
+def _seeds(points: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Return at most `count` different points far from each other (k-means++)."""
+    rng = np.random.default_rng(seed)
+    chosen = [points[rng.integers(len(points))]]
+    nearest = np.full(len(points), np.inf)
+    while len(chosen) < count:
+        nearest = np.minimum(nearest, ((points - chosen[-1]) ** 2).sum(1))
+        if not nearest.sum():
+            break
+        chosen.append(points[rng.choice(len(points), p=nearest / nearest.sum())])
+    return np.stack(chosen)
 
 
 def _facing(frames: dict[str, np.ndarray]) -> np.ndarray:

@@ -18,19 +18,10 @@ from trainer.losses import similarity
 from trainer.metrics import pa_mpjpe
 from trainer.model.motion_hmr import pick
 from trainer.shards import DataSet
+from trainer.skeleton import LEFT, RIGHT, draw_skeleton
 from trainer.windows import Judged
 
 matplotlib.use("Agg")
-
-BONES = (
-    ("right_ankle", "right_knee"), ("right_knee", "right_hip"), ("right_hip", "left_hip"),
-    ("left_hip", "left_knee"), ("left_knee", "left_ankle"), ("right_wrist", "right_elbow"),
-    ("right_elbow", "right_shoulder"), ("right_shoulder", "left_shoulder"),
-    ("left_shoulder", "left_elbow"), ("left_elbow", "left_wrist"), ("neck", "head_top"),
-    ("right_shoulder", "right_hip"), ("left_shoulder", "left_hip"),
-)  # fmt: skip
-"""Lines between evaluation joints, by the ends of their names."""
-LEFT, RIGHT, MIDDLE = "#d1495b", "#2e86ab", "#555555"
 
 
 def draw_curve(metrics: Path, out: Path) -> None:
@@ -82,8 +73,8 @@ def draw_skeletons(clips: list[Judged], dataset: DataSet, out: Path) -> None:
             (axes[2], "from the side", (2, 1)),
             (axes[3], "from above", (0, 2)),
         ):
-            _skeleton(place, true[:, view], names, None)
-            _skeleton(place, aligned[:, view], names, 1.0)
+            draw_skeleton(place, true[:, view], names, true=True)
+            draw_skeleton(place, aligned[:, view], names)
             place.set_title(title, fontsize=8)
             place.set(xlim=(-1.1, 1.1), ylim=(1.1, -1.1), aspect="equal")
         axes[1].set_title(f"from the camera, PA-MPJPE {error:.0f} mm", fontsize=8)
@@ -111,23 +102,9 @@ def _crop(
     size = dataset.image_size
     if "rgb" in clip.arrays:
         axes.imshow(clip.arrays["rgb"][frame].transpose(1, 2, 0))
-    _skeleton(axes, clip.arrays["joints2d"][frame, joints, :2], names, None)
+    draw_skeleton(axes, clip.arrays["joints2d"][frame, joints, :2], names, true=True)
     if "joints2d" in clip.prediction:
         units = clip.prediction["joints2d"][frame, joints].numpy()
-        _skeleton(axes, ((units + 1) * size - 1) / 2, names, 1.0)
+        draw_skeleton(axes, ((units + 1) * size - 1) / 2, names)
     axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), aspect="equal")
     axes.set_title(f"{clip.record.key} frame {frame}, in the crop", fontsize=8)
-
-
-def _skeleton(axes: Axes, points: np.ndarray, names: list[str], colour: float | None) -> None:
-    """Draw the bones between points [J, 2]; grey if colour is None, else by side."""
-    index = {name.removeprefix("lsp_"): i for i, name in enumerate(names)}
-    for a, b in BONES:
-        if a not in index or b not in index:
-            continue
-        ends = points[[index[a], index[b]]]
-        shade = "#bbbbbb"
-        if colour is not None:
-            sides = {a.split("_")[0], b.split("_")[0]}
-            shade = LEFT if sides == {"left"} else RIGHT if sides == {"right"} else MIDDLE
-        axes.plot(*ends.T, color=shade, lw=3.5 if colour is None else 1.6, solid_capstyle="round")

@@ -42,7 +42,7 @@ def histogram(values: Histogram, *, unit: str = "", share: bool = False) -> str:
     """Return a histogram over the bins that hold something, with its mean, median and range."""
     if not values.weight:
         return nothing()
-    edges, counts = np.asarray(values.edges, float), values.counts
+    edges, counts = values.edges.tolist(), values.counts
     used = np.flatnonzero(counts)
     # A few empty bins beside narrow ones: a single column says less than its surroundings.
     first, last = max(used[0] - 2, 0), min(used[-1] + 2, len(counts) - 1)
@@ -77,8 +77,11 @@ def columns(counts: Sequence[float], borders: Sequence[str]) -> str:
         f'<div><em>{count / total:.0%}</em><i style="height:{80 * count / largest:.1f}%"></i></div>'
         for count in counts
     )
-    ticks = "".join(f"<span>{escape(border)}</span>" for border in borders)
-    return f'<div class="upright">{parts}</div><div class="axis">{ticks}</div>'
+    ticks = "".join(
+        f'<span style="left:{100 * index / len(counts):.2f}%">{escape(border)}</span>'
+        for index, border in enumerate(borders)
+    )
+    return f'<div class="upright">{parts}</div><div class="ticks">{ticks}</div>'
 
 
 def rose(counts: Sequence[float]) -> str:
@@ -112,7 +115,9 @@ def rose(counts: Sequence[float]) -> str:
     )
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]], numeric: Sequence[int] = ()) -> str:
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[object]], numeric: Sequence[int] = ()
+) -> str:
     """Return a table; columns in `numeric` are right-aligned in figures of equal width."""
 
     def cells(row: Sequence[object], tag: str) -> str:
@@ -129,7 +134,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], numeric: Sequen
 
 
 def number(value: float) -> str:
-    """Return a count for people: 1,234, 56.7 k, 8.9 M."""
+    """Return a count for people: 0.3, 1,234, 56.7 k, 8.9 M."""
+    if 0 < abs(value) < 10 and value != int(value):
+        return f"{value:.1f}"
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= limit:
             return f"{value / (1e3 if unit == 'k' else limit):.1f} {unit}"

@@ -27,7 +27,8 @@ def _shards(summary: Summary) -> Iterator[Finding]:
     if not made.shards:
         yield Finding("bad", "No shard is finished: run datagen.launch with the same options.")
         return
-    if made.shards < wanted:
+    real = summary.dataset.get("real")  # a shard a source, of as many clips as that gives
+    if made.shards < wanted and not real:
         yield Finding(
             "bad",
             f"{made.shards:,} of {wanted:,} shards are finished; the same datagen.launch command "
@@ -36,12 +37,14 @@ def _shards(summary: Summary) -> Iterator[Finding]:
     else:
         yield Finding("good", f"All {made.shards:,} shards are finished: {made.clips:,} clips.")
     each = summary.dataset.get("clips_per_shard")
-    if each and made.clips != made.shards * each:
+    if each and not real and made.clips != made.shards * each:
         missing = made.shards * each - made.clips
         yield Finding("bad", f"The shards lack {missing:,} clips of {each} in each.")
 
 
 def _balance(summary: Summary) -> Iterator[Finding]:
+    if summary.dataset.get("real"):
+        return
     clips = summary.shards.clips
     genders = summary.shards.genders
     total = sum(genders.values())
@@ -77,7 +80,9 @@ def _pictures(summary: Summary) -> Iterator[Finding]:
     histograms = summary.shards.histograms
     if flow := histograms.get("flow.mean"):
         if flow.mean < 0.3:
-            yield Finding("bad", f"The flow is almost still: {flow.mean:.2f} px a frame on average.")
+            yield Finding(
+                "bad", f"The flow is almost still: {flow.mean:.2f} px a frame on average."
+            )
         elif flow.mean > 15:
             yield Finding("bad", f"The flow is very fast: {flow.mean:.1f} px a frame on average.")
         else:
@@ -105,7 +110,9 @@ def _inputs(summary: Summary) -> Iterator[Finding]:
     if bad:
         share = bad / max(bad + used, 1)
         level = "bad" if share > 0.2 else "note"
-        yield Finding(level, f"{bad:,} inputs or shards are in quarantine ({share:.0%}): see below.")
+        yield Finding(
+            level, f"{bad:,} inputs or shards are in quarantine ({share:.0%}): see below."
+        )
     elif used:
         yield Finding("good", "No input is in quarantine.")
     scenes = summary.scenes

@@ -25,7 +25,11 @@ FACTS = {
 }
 LOOK_OF_WINDOWS = {
     "drift": ("Camera motion", " px", "How far the picture's centre moves over a window."),
-    "max_shift": ("Fastest step", " px", "Largest step between frames; faster windows are rejected."),
+    "max_shift": (
+        "Fastest step",
+        " px",
+        "Largest step between frames; faster windows are rejected.",
+    ),
     "segments": ("Superpixels", "", "Segments in a window: the occluders to choose from."),
     "inlier_ratio": ("Tracked points", "", "Worst share of points that agree with the motion."),
 }
@@ -85,19 +89,22 @@ def header(summary: Summary, name: str) -> str:
     frames = made.clips * told.get("clip_length", 0)
     hours = frames / told.get("fps", 30)
     size, flow = told.get("image_size"), told.get("flow", {})
+    kind = "Real footage: clips" if told.get("real") else "Clips"
     lead = (
-        f"Clips of {told.get('clip_length')} frames, {size}×{size} px, "
-        f"flow by {flow.get('name')} at 1/{flow.get('stride')} of the side, "
-        f"split “{told.get('split', '?')}”."
+        f"{kind} of {told.get('clip_length')} frames, {size}×{size} px, "
+        f"flow by {flow.get('name')} at 1/{flow.get('stride')} of the side"
+        + (f", split “{told['split']}”." if told.get("split") else ".")
     )
     cells = [
         (charts.number(made.clips), "clips"),
         (charts.number(made.shards), "shards"),
         (charts.duration(hours), "of video"),
         (charts.size(made.bytes), "on disk"),
-        (charts.number(summary.people.files), "motions"),
-        (charts.number(summary.scenes.windows), "scene windows"),
     ]
+    if summary.people.files:
+        cells.append((charts.number(summary.people.files), "motions"))
+    if summary.scenes.files:
+        cells.append((charts.number(summary.scenes.windows), "scene windows"))
     big = "".join(f"<div><b>{value}</b><span>{label}</span></div>" for value, label in cells)
     items = "".join(
         f'<li class="{level}"><span>{escape(text)}</span></li>' for level, text in findings(summary)
@@ -123,7 +130,9 @@ def clips(figures: Sequence[Figure], player: str) -> str:
 
 
 def distributions(summary: Summary) -> str:
-    """Return the histograms of the shards' statistics."""
+    """Return the histograms of the shards' statistics; nothing for real footage, which has none."""
+    if summary.dataset.get("real"):
+        return ""
     cards = [
         card(title, text, charts.histogram(histogram, unit=unit, share=not unit))
         for name in STATISTICS
@@ -142,6 +151,8 @@ def distributions(summary: Summary) -> str:
 
 def balance(summary: Summary) -> str:
     """Return who is seen, and from which side: gender, skin tone, shape, pose."""
+    if summary.dataset.get("real"):
+        return ""
     shards, people_ = summary.shards, summary.people
     cards = [
         card("Gender", "Clips by the body's gender.", charts.bars(shards.genders, even=True)),
@@ -155,12 +166,12 @@ def balance(summary: Summary) -> str:
     cover = shards.coverage
     if "yaw" in cover:
         text = "Per cent of the frames, seen from above; the dashed circle is an equal share."
-        cards.append(card("Direction people face", text, charts.rose(cover["yaw"])))
+        cards.append(card("Direction people face", text, charts.rose(cover["yaw"].tolist())))
     for name in ("elbow", "knee", "hip"):
         if name in cover:
             text = "Angle between the two bones, 0° straight; both sides, every frame."
             title = f"Pose: {name} flexion"
-            cards.append(card(title, text, charts.columns(cover[name], FLEXIONS)))
+            cards.append(card(title, text, charts.columns(cover[name].tolist(), FLEXIONS)))
     hint = (
         "What a network sees rarely it learns badly. Genders and skin tones are drawn in equal "
         f"shares; poses are those of the motions used ({people_.files:,} files)."
@@ -280,18 +291,3 @@ def _footer(summary: Summary, where: str) -> str:
         f"{escape(str(options.get('seed', '?')))}, by <code>python -m datagen.inspect</code>. "
         "<code>python -m datagen.verify</code> re-hashes and opens every record.</footer>"
     )
-
-
-class Part:
-    """A piece of the report that Jupyter shows: a document of its own in a frame of its height."""
-
-    def __init__(self, *pieces: str) -> None:
-        self.html = "".join(pieces)
-
-    def _repr_html_(self) -> str:
-        inner = escape(document(self.html, "part", part=True))
-        return (
-            f'<iframe srcdoc="{inner}" style="width:100%;border:0;height:400px" '
-            'onload="this.style.height = this.contentDocument.documentElement.scrollHeight'
-            " + 'px'\"></iframe>"
-        )

@@ -1,8 +1,8 @@
 """Pictures of single clips: contact sheets, and the strip and skeleton that the player shows.
 
-A clip is drawn from its record alone, wherever that lies. Where the library is there too, the clip
-is composed anew with the draws of its shard, so that the person, the scene and the superpixel can be
-shown before they became one image.
+A clip is drawn from its record alone, wherever that lies. Where the library is there too, the
+clip is composed anew with the draws of its shard, so that the person, the scene and the superpixel
+can be shown before they became one image.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -157,7 +157,8 @@ def telling_frame(occluded: np.ndarray) -> int:
 
 def _panels(record: Record, t: int, picture: np.ndarray | None) -> list[np.ndarray]:
     """Return a frame's PANELS [S,S,3]."""
-    picture = pictures_of(record)[t] if picture is None else picture
+    if picture is None:
+        picture = np.asarray(pictures_of(record)[t])
     joints = record.labels["joints2d"][t]
     hidden = bool(record.labels["occluded"][t])
     flow = sheet.enlarge(record.flow[t].astype(np.float32), picture.shape[:2])
@@ -189,7 +190,8 @@ def player(record: Record, side: int = FILM, fps: float = 30) -> str:
 
     The page needs style.css and, after the last player, player.js.
     """
-    joints = record.labels["joints3d"][:, : len(SMPL_PARENTS)].astype(float)
+    joints = np.nan_to_num(record.labels["joints3d"][:, : len(SMPL_PARENTS)].astype(float))
+    known = bool(np.ptp(joints))  # footage may have no truth in 3D
     joints = joints - joints[:, :1].mean(axis=0)  # the walk stays, the place before the camera not
     extent = 2.2 * float(np.quantile(np.linalg.norm(joints, axis=-1), 0.99))
     data = {
@@ -199,7 +201,7 @@ def player(record: Record, side: int = FILM, fps: float = 30) -> str:
         "extent": round(max(extent, 1.0), 3),
         "floor": round(float(np.quantile(joints[..., 1], 0.995)), 3),
         "joints": np.round(joints, 3).tolist(),
-        "bones": _bones(),
+        "bones": _bones() if known else [],
     }
     return (
         '<div class="player"><div class="stage">'

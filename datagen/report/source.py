@@ -132,7 +132,19 @@ class Source:
         except (OSError, tarfile.TarError, ValueError, KeyError) as error:
             if isinstance(error, BadInput):
                 raise
-            raise BadInput(f"{path} cannot be read ({error}); run python -m datagen.verify") from error
+            raise BadInput(
+                f"{path} cannot be read ({error}); run python -m datagen.verify"
+            ) from error
+
+    def record(self, name: str) -> Record:
+        """Return the clip of a key such as 000123_0042. BadInput if there is none."""
+        shard, _, clip = name.partition("_")
+        if not (shard.isdigit() and clip.isdigit()):
+            raise BadInput(f"{name} is no key of a clip; keys look like 000123_0042")
+        for record in self.records(int(shard), int(clip) + 1):
+            if record.key == name:
+                return record
+        raise BadInput(f"{self.url} holds no clip {name}")
 
     def _decode(self, name: str, members: dict[str, bytes]) -> Record:
         with np.load(io.BytesIO(members["labels.npz"])) as file:

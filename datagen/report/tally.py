@@ -12,7 +12,7 @@ import numpy as np
 class Histogram:
     """Counts of values between given edges; what lies beyond the ends counts in the end bins."""
 
-    edges: Sequence[float]
+    edges: np.ndarray
     counts: np.ndarray = field(init=False)
     total: float = 0.0
     weight: float = 0.0

@@ -1,0 +1,194 @@
+"""What the notebooks show: pieces of the report, pictures and tables, each drawn by Jupyter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from datagen.clips import sheet
+from datagen.errors import BadInput
+from datagen.report import charts, page, pictures
+from datagen.report.source import Record, Source
+from datagen.report.summary import Summary
+
+
+class Part:
+    """A piece of HTML with the report's style, in a frame of its own that fits its height."""
+
+    def __init__(self, *pieces: str) -> None:
+        self.html = page.document("".join(pieces), "part", part=True)
+
+    def _repr_html_(self) -> str:
+        fit = "this.style.height = this.contentDocument.body.offsetHeight + 4 + 'px'"
+        return (
+            f'<iframe srcdoc="{escape(self.html)}" onload="{fit}" '
+            'style="width: 100%; border: 0; height: 420px"></iframe>'
+        )
+
+
+class Picture:
+    """A uint8 RGB image [H,W,3]."""
+
+    def __init__(self, image: np.ndarray) -> None:
+        self.image = image
+
+    def _repr_png_(self) -> bytes:
+        ok, data = cv2.imencode(".png", cv2.cvtColor(self.image, cv2.COLOR_RGB2BGR))
+        assert ok, f"OpenCV could not encode an image of shape {self.image.shape}"
+        return data.tobytes()
+
+
+def shards_of(source: Source) -> list[int]:
+    """Return the numbers of the finished shards."""
+    return sorted(line["shard"] for line in source.latest("shards", "shard"))
+
+
+def sources(source: Source, records: list[Record], library: Path | None = None) -> Picture | Part:
+    """Show what clips were made of (the paper's Figure 2), or say why that cannot be shown."""
+    try:
+        some = [pictures.recompose(source, record, library) for record in records]
+    except BadInput as error:
+        return Part(f'<p class="nothing">{escape(str(error))}</p>')
+    return Picture(pictures.sources_sheet(some))
+
+
+def overlays(record: Record, columns: int = 8) -> Picture:
+    """Show flow (upper row) and heatmaps (lower row) over the pictures of one clip."""
+    shown = pictures.pictures_of(record)
+    places = np.unique(np.linspace(0, len(shown) - 1, columns).round().astype(int))
+    fastest = sheet.flow_scale(record.flow[places])
+    rows: list[list[np.ndarray]] = [[], []]
+    for t in places:
+        grey = cv2.cvtColor(cv2.cvtColor(shown[t], cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        flow = sheet.enlarge(record.flow[t].astype(np.float32), shown[t].shape[:2])
+        # White is no motion: darkening by it leaves the still parts of the picture as they are.
+        colour = sheet.flow_to_colour(flow, fastest).astype(np.float32) / 255
+        rows[0].append(sheet.caption((grey * colour).astype(np.uint8), f"{t}"))
+        points = record.labels["joints2d"][t, pictures.POINTS]
+        seen = points * (record.labels["occluded"][t] == 0)
+        rows[1].append(sheet.heat(sheet.dim(shown[t]), seen))
+    return Picture(sheet.grid([*rows[0], *rows[1]], len(places)))
+
+
+def totally_occluded(source: Source, count: int, tries: int = 64) -> list[Record]:
+    """Return up to `count` clips with total occlusions, sought in the shards that have most."""
+    shares = {
+        line["shard"]: line.get("statistics", {}).get("totally_occluded", 0)
+        for line in source.latest("shards", "shard")
+    }
+
+    def candidates() -> Iterator[Record]:
+        for shard in sorted(shares, key=lambda shard: -shares[shard]):
+            if shares[shard]:
+                yield from source.records(shard, tries)
+
+    found = (r for r in islice(candidates(), tries) if r.labels["occluded"].any())
+    return list(islice(found, count))
+
+
+def people(source: Source, count: int = 24, library: Path | None = None) -> Picture | Part:
+    """Show people of the library, each cut out of the middle of a clip."""
+    from datagen.bodies.library import read_person
+
+    try:
+        folder, _ = pictures.library_folders(source, library)
+    except BadInput as error:
+        return Part(f'<p class="nothing">{escape(str(error))}</p>')
+    cells = []
+    lines = [line for line in source.latest("bodies", "name") if (folder / line["file"]).exists()]
+    places = [(line, clip) for line in lines for clip in range(len(line["clips"]))]
+    for index in np.linspace(0, len(places) - 1, min(count, len(places))).round().astype(int):
+        line, clip = places[index]
+        told = line["clips"][clip]
+        person = read_person(folder / line["file"], clip, told["frames"] // 2, 1)
+        look = told.get("look", {}).get("skin_tone")
+        text = told["gender"] + (f", tone {look}" if look else "")
+        cells.append(_cut_out(person.rgb[0], person.mask[0], text))
+    return Picture(sheet.grid(cells, min(8, len(cells)))) if cells else Part(charts.nothing())
+
+
+def scenes(source: Source, count: int = 8, library: Path | None = None) -> Picture | Part:
+    """Show windows of the library: the first frame, its superpixels, and the camera's path.
+
+    The path (orange) is where the motion takes the first frame's centre.
+    """
+    from datagen.backgrounds.library import read_background
+
+    try:
+        _, folder = pictures.library_folders(source, library)
+    except BadInput as error:
+        return Part(f'<p class="nothing">{escape(str(error))}</p>')
+    cells = []
+    lines = [
+        line for line in source.latest("backgrounds", "name") if (folder / line["file"]).exists()
+    ]
+    for index in np.linspace(0, len(lines) - 1, min(count, len(lines))).round().astype(int):
+        scene = read_background(folder / lines[index]["file"], 0)
+        picture = _with_segments(scene.frames[0], scene.segments[0])
+        height, width = picture.shape[:2]
+        centre = np.array([(width - 1) / 2, (height - 1) / 2, 1])
+        path = (scene.motion @ centre).round().astype(np.int32)
+        cv2.polylines(picture, [path[:, None]], False, (255, 140, 0), 2, cv2.LINE_AA)
+        cells += [scene.frames[0], sheet.caption(picture, lines[index]["name"])]
+    return Picture(sheet.grid(cells, min(4, len(cells)))) if cells else Part(charts.nothing())
+
+
+def shapes(summary: Summary) -> Part:
+    """Show the first two shape coefficients of the people, and the table of all."""
+    names = ("First shape coefficient", "Second shape coefficient")
+    cards = [
+        page.card(name, "Of SMPL-like bodies; drawn from the standard normal.", charts.histogram(h))
+        for name, h in zip(names, summary.people.shapes, strict=True)
+    ]
+    return Part(f'<div class="cards">{"".join(cards)}</div>')
+
+
+def rejected(source: Source, limit: int = 20) -> Part:
+    """Show videos of which windows were rejected, where and why; the first `limit`."""
+    lines = (line for line in source.latest("backgrounds", "name") if line.get("rejected"))
+    rows = []
+    for line in islice(lines, limit):
+        windows = line.get("rejected_windows", [])
+        where = ", ".join(f"{window['reason']} at frame {window['start']}" for window in windows)
+        where = where or ", ".join(f"{why} {count}" for why, count in line["rejected"].items())
+        rows.append((line["name"], len(line["windows"]), where))
+    if not rows:
+        return Part('<p class="nothing">No window of the videos used was rejected.</p>')
+    return Part(charts.table(("video", "windows used", "rejected"), rows, (1,)))
+
+
+def _with_segments(frame: np.ndarray, segments: np.ndarray) -> np.ndarray:
+    """Return the frame with white lines between its segments."""
+    height, width = frame.shape[:2]
+    labels = cv2.resize(segments, (width, height), interpolation=cv2.INTER_NEAREST)
+    edge = np.zeros((height, width), bool)
+    edge[:, 1:] |= labels[:, 1:] != labels[:, :-1]
+    edge[1:] |= labels[1:] != labels[:-1]
+    picture = frame.copy()
+    picture[edge] = 255
+    return picture
+
+
+def _cut_out(rgb: np.ndarray, mask: np.ndarray, text: str, side: int = 160) -> np.ndarray:
+    """Return the person on white, as large as the square allows, below a text.
+
+    The whole frame if nobody is in it.
+    """
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    white = np.where(mask[..., None], rgb, 255).astype(np.uint8)
+    if len(rows):
+        white = white[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    height, width = white.shape[:2]
+    scale = (side - 24) / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(white, size, interpolation=cv2.INTER_AREA)
+    canvas = np.full((side, side, 3), 255, np.uint8)
+    top, left = side - size[1] - 2, (side - size[0]) // 2
+    canvas[top : top + size[1], left : left + size[0]] = small
+    font, ink = cv2.FONT_HERSHEY_SIMPLEX, (70, 70, 70)
+    return cv2.putText(canvas, text, (5, 14), font, 0.4, ink, 1, cv2.LINE_AA)
