@@ -3,54 +3,78 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 
 import numpy as np
 
 from datagen.report.tally import Histogram
 
+COLUMNS = 24
+"""Columns of a histogram at most."""
 
-def bars(counts: Mapping[str, float], *, even: bool = False, unit: str = "") -> str:
-    """Return horizontal bars with their shares; `even` marks where equal shares would lie."""
-    total, largest = sum(counts.values()), max(counts.values(), default=0)
+
+def bars(
+    counts: Mapping[str, float],
+    *,
+    even: bool = False,
+    limit: int | None = None,
+    show: Callable[[float], str] | None = None,
+) -> str:
+    """Return horizontal bars with their shares.
+
+    Args:
+        even: mark where equal shares would lie.
+        limit: show the largest so many, the others summed up in a last row without a bar.
+        show: how to write a count.
+    """
+    total = sum(counts.values())
     if not total:
         return nothing()
+    shown = dict(counts)
+    if limit and len(counts) > limit:
+        shown = dict(sorted(counts.items(), key=lambda item: -item[1])[:limit])
+    largest = max(shown.values())
     mark = 100 * total / len(counts) / largest if even and len(counts) > 1 else None
-    rows = []
-    for name, count in counts.items():
-        line = f'<i class="even" style="left:{mark:.2f}%"></i>' if mark else ""
-        rows.append(
-            f'<div class="bar"><span class="name">{escape(str(name))}</span>'
-            f'<span class="track"><b style="width:{100 * count / largest:.2f}%"></b>{line}</span>'
-            f'<span class="number">{number(count)}{unit}</span>'
-            f'<span class="share">{count / total:.0%}</span></div>'
+    line = f'<i class="even" style="left:{mark:.2f}%"></i>' if mark else ""
+
+    def row(name: str, count: float, track: str) -> str:
+        return (
+            f'<div class="bar"><span class="name" title="{escape(name)}">{escape(name)}</span>'
+            f'<span{track}</span><span class="number">{(show or number)(count)}</span>'
+            f'<span class="share">{_percent(count / total)}</span></div>'
         )
+
+    rows = [
+        row(
+            str(name),
+            count,
+            f' class="track"><b style="width:{100 * count / largest:.2f}%"></b>{line}',
+        )
+        for name, count in shown.items()
+    ]
+    if len(shown) < len(counts):
+        rest = total - sum(shown.values())
+        rows.append(row(f"{len(counts) - len(shown):,} others", rest, ">"))
     return f'<div class="bars">{"".join(rows)}</div>'
-
-
-def most(counts: Mapping[str, float], limit: int) -> dict[str, float]:
-    """Return the largest counts, the others summed up under their number."""
-    ordered = sorted(counts.items(), key=lambda item: -item[1])
-    shown = dict(ordered[:limit])
-    if len(ordered) > limit:
-        shown[f"{len(ordered) - limit} others"] = sum(count for _, count in ordered[limit:])
-    return shown
 
 
 def histogram(values: Histogram, *, unit: str = "", share: bool = False) -> str:
     """Return a histogram over the bins that hold something, with its mean, median and range."""
     if not values.weight:
         return nothing()
-    edges, counts = values.edges.tolist(), values.counts
-    used = np.flatnonzero(counts)
-    # A few empty bins beside narrow ones: a single column says less than its surroundings.
-    first, last = max(used[0] - 2, 0), min(used[-1] + 2, len(counts) - 1)
-    shown, ends = counts[first : last + 1], (edges[first], edges[last + 1])
+    used = np.flatnonzero(values.counts)
+    # A few empty bins beside: a single column says less than its surroundings.
+    first, last = max(used[0] - 2, 0), min(used[-1] + 3, len(values.counts))
+    step = -(-(last - first) // COLUMNS)
+    last = min(first + step * -(-(last - first) // step), len(values.counts))
+    shown = np.add.reduceat(values.counts[first:last], range(0, last - first, step))
+    edges = [*values.edges[first:last:step].tolist(), float(values.edges[last])]
+    ends = edges[0], edges[-1]
     columns = "".join(
         f'<i style="height:{100 * count / shown.max():.1f}%" title="{_amount(low, share)} to '
         f'{_amount(high, share)}{unit}: {number(count)}"></i>'
-        for count, low, high in zip(shown, edges[first:], edges[first + 1 :], strict=False)
+        for count, low, high in zip(shown, edges, edges[1:], strict=False)
     )
     middle = (values.mean - ends[0]) / (ends[1] - ends[0])
     facts = (
@@ -116,7 +140,11 @@ def rose(counts: Sequence[float]) -> str:
 
 
 def table(
-    head: Sequence[str], rows: Iterable[Sequence[object]], numeric: Sequence[int] = ()
+    head: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    numeric: Sequence[int] = (),
+    *,
+    dense: bool = False,
 ) -> str:
     """Return a table; columns in `numeric` are right-aligned in figures of equal width."""
 
@@ -127,8 +155,9 @@ def table(
         )
 
     body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
+    kind = " class=dense" if dense else ""
     return (
-        f'<div class="scroll"><table><thead><tr>{cells(head, "th")}</tr></thead>'
+        f'<div class="scroll"><table{kind}><thead><tr>{cells(head, "th")}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 
@@ -162,6 +191,10 @@ def duration(seconds: float) -> str:
 def nothing() -> str:
     """Return what stands where a data set says nothing."""
     return '<p class="nothing">Not recorded in this data set.</p>'
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}" if 0 < share < 0.01 else f"{share:.0%}"
 
 
 def _amount(value: float, share: bool) -> str:

@@ -191,7 +191,7 @@ def _shape(summary: Summary) -> tuple[str, str]:
         (f"β{index}", f"{mean:+.2f}", f"{deviation:.2f}")
         for index, (mean, deviation) in enumerate(zip(betas.mean, betas.deviation, strict=True))
     ]
-    return text, charts.table(("", "mean", "deviation"), rows, (1, 2))
+    return text, charts.table(("", "mean", "deviation"), rows, (1, 2), dense=True)
 
 
 def people(summary: Summary) -> str:
@@ -206,10 +206,10 @@ def people(summary: Summary) -> str:
         f"{share:.0%} of the frames; clips start only where theirs is, half of the time at least."
     )
     cards = [
-        card("Motions", "Frames by motion.", charts.bars(charts.most(who.motions, 12))),
-        card("Subjects", "Frames by who performs.", charts.bars(charts.most(who.subjects, 12))),
-        card("Clothes", "Garments worn.", charts.bars(charts.most(who.garments, 12))),
-        card("Sources", "Motion files by kind.", charts.bars(charts.most(who.sources, 8))),
+        card("Motions", "Frames by motion.", charts.bars(who.motions, limit=12)),
+        card("Subjects", "Frames by who performs.", charts.bars(who.subjects, limit=12)),
+        card("Clothes", "Garments worn.", charts.bars(who.garments, limit=12)),
+        card("Sources", "Motion files by kind.", charts.bars(who.sources, limit=8)),
     ]
     return section("People", hint, cards)
 
@@ -228,7 +228,7 @@ def scenes(summary: Summary) -> str:
         for name, (title, unit, text) in LOOK_OF_WINDOWS.items()
     ]
     if where.rejected:
-        shown = charts.bars({"used": where.windows, **charts.most(where.rejected, 10)})
+        shown = charts.bars({"used": where.windows, **dict(where.rejected.most_common())})
     else:
         shown = '<p class="nothing">None: every window was used.</p>'
     cards.append(card("Rejected windows", "And why, beside those that were used.", shown))
@@ -246,7 +246,11 @@ def cost(summary: Summary) -> str:
         f"{1000 * total / summary.shards.clips:.0f} ms a clip, the libraries not counted."
     )
     rows = {name: value for name, value in sorted(seconds.items(), key=lambda item: -item[1])}
-    return section("Time", hint, [card("By stage", "Seconds.", charts.bars(rows, unit=" s"))])
+    return section(
+        "Time",
+        hint,
+        [card("By stage", "Of one core, summed.", charts.bars(rows, show=charts.duration))],
+    )
 
 
 def quarantine(summary: Summary) -> str:
@@ -262,7 +266,7 @@ def quarantine(summary: Summary) -> str:
     )
     parts = [f'<h2>Quarantine</h2><p class="hint">{escape(hint)}</p>']
     if len(bad.reasons) < bad.count:
-        kinds = charts.bars(charts.most(bad.reasons, 10))
+        kinds = charts.bars(bad.reasons, limit=10)
         parts.append(f'<div class="cards">{card("Reasons", "Alike ones together.", kinds)}</div>')
     return "".join(parts) + charts.table(("what", "name", "reason"), rows)
 

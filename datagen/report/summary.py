@@ -15,23 +15,22 @@ from datagen.report.tally import Histogram, Moments
 
 Line = dict[str, Any]
 
-SHARES = np.linspace(0, 1, 41)
 STATISTICS = {
-    "flow.mean": np.linspace(0, 20, 41),
-    "flow.p95": np.linspace(0, 60, 41),
-    "visible": SHARES,
-    "occluded": SHARES,
-    "off_frame": SHARES,
-    "totally_occluded": np.linspace(0, 0.5, 41),
-    "camera_step": np.linspace(0, 10, 41),
-    "camera_drift": np.linspace(0, 120, 41),
+    "flow.mean": np.linspace(0, 20, 401),
+    "flow.p95": np.linspace(0, 60, 401),
+    "visible": np.linspace(0, 1, 401),
+    "occluded": np.linspace(0, 1, 401),
+    "off_frame": np.linspace(0, 1, 401),
+    "totally_occluded": np.linspace(0, 0.5, 401),
+    "camera_step": np.linspace(0, 10, 401),
+    "camera_drift": np.linspace(0, 120, 401),
 }
 """Statistics of a shard's manifest line, and the edges of their histograms."""
 WINDOWS = {
-    "drift": np.linspace(0, 150, 31),
-    "max_shift": np.linspace(0, 26, 27),
-    "segments": np.linspace(0, 100, 26),
-    "inlier_ratio": np.linspace(0, 1, 21),
+    "drift": np.linspace(0, 200, 201),
+    "max_shift": np.linspace(0, 30, 121),
+    "segments": np.arange(0, 257),
+    "inlier_ratio": np.linspace(0, 1, 201),
 }
 """Figures of a background window, and the edges of their histograms."""
 KEPT = 200  # lines of the quarantine that are kept to be shown
@@ -213,4 +212,4 @@ def _at(line: Line, path: str) -> Any:
 def _kind_of(reason: str, name: str) -> str:
     """Return a reason without what names one file or number, so that alike ones count together."""
     reason = re.sub(r"\S*/\S+", "…", reason.replace(name, "…"))
-    return re.sub(r"\d+(\.\d+)?", "#", reason)[:120]
+    return re.sub(r"\d+(\.\d+)?", "N", reason)[:120]
