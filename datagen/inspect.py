@@ -55,8 +55,7 @@ def inspect(cfg: InspectConfig) -> int:
 
     source = Source(cfg.shards)
     summary = summarize(source)
-    shards = [line["shard"] for line in source.latest("shards", "shard")]
-    records = list(pictures.chosen(source, sorted(shards), cfg.clips))
+    records = list(pictures.chosen(source, summary.shards.numbers, cfg.clips))
     samples = _samples(source, records, cfg.library)
     sheet = _sheet(records, samples)
     alone = cfg.out.suffix.lower() in (".html", ".htm")

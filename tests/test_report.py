@@ -128,7 +128,7 @@ def levels(summary: Summary) -> dict[str, str]:
 def test_findings_tell_good_from_worrying(tmp_path):
     good = summarize(write(tmp_path / "a", shards=[shard_line(0, 8), shard_line(1, 8)]))
     assert "bad" not in levels(good).values()
-    assert levels(good)["All 2 shards are finished: 16 clips."] == "good"
+    assert levels(good)["Complete: 2 shards, 16 clips."] == "good"
 
     short = summarize(write(tmp_path / "b", shards=[shard_line(0, 8, flow=0.05)]))
     said = levels(short)
@@ -261,7 +261,7 @@ def test_the_door_writes_one_page_or_a_folder(small_set, tmp_path, capsys):
     assert inspect([str(small_set), "--clips", "2", "--out", str(tmp_path / "one.html")]) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["one.html"]
     html = checked((tmp_path / "one.html").read_text())
-    assert "superpixel" in html and "All 2 shards are finished" in html
+    assert "superpixel" in html and "Complete: 2 shards, 4 clips." in html
     assert inspect([str(small_set), "--clips", "2", "--out", str(tmp_path / "folder")]) == 0
     names = sorted(path.name for path in (tmp_path / "folder").iterdir())
     assert names == ["clip-000000_0000.png", "clip-000001_0000.png", "report.html", "sources.png"]
@@ -306,3 +306,19 @@ def test_a_damaged_shard_is_named(small_set, tmp_path, capsys):
     assert inspect([str(copy), "--out", str(tmp_path / "x.html")]) == 2
     error = capsys.readouterr().err
     assert "shard-000000.tar" in error and "datagen.verify" in error and error.count("\n") == 1
+
+
+def test_real_footage_is_shown_too(tmp_path, capsys):
+    from footage_world import filmed, walk
+
+    from datagen.ingest import main as ingest
+
+    video, keypoints = filmed(tmp_path / "films", "walker", [walk(12)])
+    out = tmp_path / "real"
+    assert ingest(["video", str(video), "--keypoints", str(keypoints), "--out", str(out)]) == 0
+    assert inspect([str(out), "--out", str(tmp_path / "pictures")]) == 0
+    html = checked((tmp_path / "pictures" / "report.html").read_text())
+    assert "Real footage" in html and "Complete: 1 shard, 1 clip." in html
+    assert "Balance" not in html and "No input is in quarantine" not in html
+    assert html.count("<canvas") == 1  # nothing is known in 3D
+    assert (tmp_path / "pictures" / "clip-000000_0000.png").stat().st_size > 10_000

@@ -35,7 +35,8 @@ def _shards(summary: Summary) -> Iterator[Finding]:
             "makes the rest.",
         )
     else:
-        yield Finding("good", f"All {made.shards:,} shards are finished: {made.clips:,} clips.")
+        shards, clips = _count(made.shards, "shard"), _count(made.clips, "clip")
+        yield Finding("good", f"Complete: {shards}, {clips}.")
     each = summary.dataset.get("clips_per_shard")
     if each and not real and made.clips != made.shards * each:
         missing = made.shards * each - made.clips
@@ -125,3 +126,7 @@ def _inputs(summary: Summary) -> Iterator[Finding]:
     if shards >= 10 and 0 < scenes.windows < summary.shards.clips / 50:
         each = summary.shards.clips / scenes.windows
         yield Finding("note", f"Each background window serves {each:.0f} clips: more videos help.")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -43,11 +43,6 @@ class Picture:
         return data.tobytes()
 
 
-def shards_of(source: Source) -> list[int]:
-    """Return the numbers of the finished shards."""
-    return sorted(line["shard"] for line in source.latest("shards", "shard"))
-
-
 def sources(source: Source, records: list[Record], library: Path | None = None) -> Picture | Part:
     """Show what clips were made of (the paper's Figure 2), or say why that cannot be shown."""
     try:

@@ -124,7 +124,7 @@ def clips(figures: Sequence[Figure], player: str) -> str:
         "of the flow are directions (red right, yellow down, cyan left, blue up) and should follow "
         "limbs and camera. A red frame is a total occlusion, whose input is zero. "
     )
-    turn = "Drag the skeleton to turn it." if player else ""
+    turn = "Drag the skeleton to turn it." if 'class="body"' in player else ""
     shown = player + "".join(figure.html() for figure in figures)
     return f'<h2>Clips</h2><p class="hint">{hint}{turn}</p>{shown}'
 

@@ -201,13 +201,16 @@ def player(record: Record, side: int = FILM, fps: float = 30) -> str:
         "extent": round(max(extent, 1.0), 3),
         "floor": round(float(np.quantile(joints[..., 1], 0.995)), 3),
         "joints": np.round(joints, 3).tolist(),
-        "bones": _bones() if known else [],
+        "bones": _bones(),
     }
+    body = (
+        '<canvas class="body" role="img" aria-label="its skeleton in 3D; drag or use the arrow '
+        'keys to turn it"></canvas>'
+    )
     return (
         '<div class="player"><div class="stage">'
         '<canvas role="img" aria-label="the clip: picture, labels, flow, heatmaps"></canvas>'
-        '<canvas class="body" role="img" aria-label="its skeleton in 3D; drag or use the arrow '
-        'keys to turn it"></canvas></div>'
+        f"{body if known else ''}</div>"
         '<div class="controls"><button type="button">Play</button>'
         '<input type="range" min="0" value="0" aria-label="frame"><output></output></div>'
         f'<img hidden alt="" src="{data_url(film(record, side))}">'

@@ -14,6 +14,7 @@ for (const root of document.querySelectorAll(".player:not([data-on])")) {
   slider.max = frames - 1;
 
   function drawBody() {
+    if (!body) return; // footage may have no truth in 3D
     const dpr = devicePixelRatio || 1, w = body.clientWidth, h = body.clientHeight;
     if (body.width !== Math.round(w * dpr)) body.width = Math.round(w * dpr);
     if (body.height !== Math.round(h * dpr)) body.height = Math.round(h * dpr);
@@ -60,21 +61,23 @@ for (const root of document.querySelectorAll(".player:not([data-on])")) {
   }
   button.onclick = () => { playing = !playing; draw(); };
   slider.oninput = () => { playing = false; t = +slider.value; draw(); };
-  body.onpointerdown = (e) => { held = [e.clientX, e.clientY]; body.setPointerCapture(e.pointerId); };
-  body.onpointermove = (e) => {
-    if (!held) return;
-    yaw -= (e.clientX - held[0]) / 120;
-    pitch = Math.max(-1.5, Math.min(1.5, pitch + (e.clientY - held[1]) / 120));
-    held = [e.clientX, e.clientY];
-    drawBody();
-  };
-  body.onpointerup = body.onpointercancel = () => { held = null; };
-  body.tabIndex = 0;
-  body.onkeydown = (e) => {
-    const step = { ArrowLeft: [0.15, 0], ArrowRight: [-0.15, 0], ArrowUp: [0, -0.15], ArrowDown: [0, 0.15] }[e.key];
-    if (!step) return;
-    yaw += step[0]; pitch += step[1]; e.preventDefault(); drawBody();
-  };
+  if (body) {
+    body.onpointerdown = (e) => { held = [e.clientX, e.clientY]; body.setPointerCapture(e.pointerId); };
+    body.onpointermove = (e) => {
+      if (!held) return;
+      yaw -= (e.clientX - held[0]) / 120;
+      pitch = Math.max(-1.5, Math.min(1.5, pitch + (e.clientY - held[1]) / 120));
+      held = [e.clientX, e.clientY];
+      drawBody();
+    };
+    body.onpointerup = body.onpointercancel = () => { held = null; };
+    body.tabIndex = 0;
+    body.onkeydown = (e) => {
+      const step = { ArrowLeft: [0.15, 0], ArrowRight: [-0.15, 0], ArrowUp: [0, -0.15], ArrowDown: [0, 0.15] }[e.key];
+      if (!step) return;
+      yaw += step[0]; pitch += step[1]; e.preventDefault(); drawBody();
+    };
+  }
   strip.onload = draw;
   addEventListener("resize", drawBody);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawBody);

@@ -44,8 +44,7 @@ class Shards:
     shards: int = 0
     clips: int = 0
     bytes: int = 0
-    first_index: int = 0
-    last_index: int = -1
+    numbers: list[int] = field(default_factory=list)
     seconds: Counter[str] = field(default_factory=Counter)
     histograms: dict[str, Histogram] = field(default_factory=dict)
     """One value a shard, weighted by its clips."""
@@ -54,8 +53,7 @@ class Shards:
 
     def add(self, line: Line) -> None:
         clips = int(line["clips"])
-        self.first_index = min(self.first_index, line["shard"]) if self.shards else line["shard"]
-        self.last_index = max(self.last_index, line["shard"])
+        self.numbers.append(int(line["shard"]))
         self.shards += 1
         self.clips += clips
         self.bytes += line["bytes"]
@@ -188,6 +186,7 @@ def summarize(source: Source) -> Summary:
     """Read the data set's manifests. BadInput if it is none."""
     summary = Summary(source.dataset)
     _gather(summary.shards, source.latest("shards", "shard"))
+    summary.shards.numbers.sort()
     _gather(summary.people, source.latest("bodies", "name"))
     _gather(summary.scenes, source.latest("backgrounds", "name"))
     _gather(summary.quarantine, source.latest("quarantine", "name"))
