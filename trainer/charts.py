@@ -9,7 +9,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from trainer.compare import Groups, Run
+from trainer.compare import Groups
+from trainer.runs import Run
 from trainer.skeleton import MIDDLE, draw_skeleton
 
 COLOURS = ("#2e86ab", "#d1495b", "#edae49", "#66a182", "#7d5ba6", "#8d6a50")

@@ -8,111 +8,21 @@ Letters: N frames, E evaluation joints, R runs, G groups.
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from html import escape
 from itertools import pairwise
 from typing import Any
 
-import fsspec
 import numpy as np
 
-from trainer.details import CLIPS, FRAMES
 from trainer.errors import BadInput
+from trainer.runs import Run, judgements
+from trainer.tabular import Table
 
 HIDDEN = (0, 1, 3, 6, 15)
 """Edges of the groups of frames by how many evaluation joints are not clear."""
 SPEEDS = (0, 0.25, 0.5, 1.0, 2.0, np.inf)
 """Edges of the groups of frames by the joints' mean speed about the hips, m/s."""
-
-
-class Run:
-    """One run's folder; what is missing in it is None or empty."""
-
-    def __init__(self, folder: str, evaluation: str | None = None) -> None:
-        """`evaluation` is the folder of evaluation.json, if it is not the run's own."""
-        self.folder = str(folder).rstrip("/")
-        self.judged = str(evaluation or folder).rstrip("/")
-        self.name = self.folder.rsplit("/", 1)[-1]
-
-    @cached_property
-    def metrics(self) -> list[dict[str, Any]]:
-        return _lines(f"{self.folder}/metrics.jsonl")
-
-    @cached_property
-    def config(self) -> dict[str, Any]:
-        return _json(f"{self.folder}/config.json") or {}
-
-    @cached_property
-    def evaluation(self) -> dict[str, Any] | None:
-        return _json(f"{self.judged}/evaluation.json")
-
-    @cached_property
-    def clips(self) -> list[dict[str, Any]]:
-        return _lines(f"{self.judged}/{CLIPS}")
-
-    @cached_property
-    def frames(self) -> dict[str, np.ndarray] | None:
-        """The arrays of `trainer.details`."""
-        data = _bytes(f"{self.judged}/{FRAMES}")
-        if data is None:
-            return None
-        with np.load(io.BytesIO(data)) as arrays:
-            return dict(arrays)
-
-    @property
-    def name_with_inputs(self) -> str:
-        inputs = self.config.get("inputs")
-        return f"{self.name} ({inputs})" if inputs else self.name
-
-
-def find_runs(folder: str) -> list[Run]:
-    """Return the runs below a folder or URL (or the one that it is), by name.
-
-    Raises BadInput if there is none.
-    """
-    files, root = fsspec.url_to_fs(str(folder))
-    found = []
-    for path in sorted(files.find(root, maxdepth=3)) if files.exists(root) else []:
-        if path.endswith("/metrics.jsonl"):
-            found.append(Run(files.unstrip_protocol(path.rsplit("/", 1)[0])))
-    if not found:
-        raise BadInput(f"{folder} holds no run (metrics.jsonl); train one with trainer.fit.")
-    return found
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of text and numbers that print in a terminal and in Jupyter."""
-
-    head: Sequence[str]
-    rows: Sequence[Sequence[Any]]
-
-    def _cells(self) -> list[list[str]]:
-        return [[_text(value) for value in row] for row in self.rows]
-
-    def __str__(self) -> str:
-        cells = [list(self.head), *self._cells()]
-        widths = [max(len(row[i]) for row in cells) for i in range(len(self.head))]
-        pad = [
-            [
-                cell.ljust(width) if i == 0 else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ]
-            for row in cells
-        ]
-        return "\n".join("  ".join(row) for row in pad)
-
-    def _repr_html_(self) -> str:
-        head = "".join(f"<th>{escape(cell)}</th>" for cell in self.head)
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in self._cells()
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def overview(runs: Iterable[Run]) -> Table:
@@ -166,10 +76,10 @@ def judged(runs: Iterable[Run]) -> list[Run]:
 
 def by_joint(runs: Sequence[Run]) -> Groups:
     """Return the mean error of each joint over the frames that count."""
-    names = [name.removeprefix("lsp_") for name in _frames(runs[0])["names"].tolist()]
+    names = [name.removeprefix("lsp_") for name in judgements(runs[0])["names"].tolist()]
     errors, counts = [], []
     for run in runs:
-        frames = _frames(run)
+        frames = judgements(run)
         errors.append(frames["error"][frames["counted"]].mean(0))
         counts.append([frames["counted"].sum()] * len(names))
     return Groups("joint", names, _names(runs), np.array(errors), np.array(counts))
@@ -187,7 +97,7 @@ def by_visibility(runs: Sequence[Run]) -> Groups:
 
     errors, counts = [], []
     for run in runs:
-        frames = _frames(run)
+        frames = judgements(run)
         chosen = split(frames)
         errors.append([_mean(frames["error"][keep]) for keep in chosen])
         counts.append([int(keep.sum()) for keep in chosen])
@@ -202,7 +112,7 @@ def by_hidden(runs: Sequence[Run]) -> Groups:
     labels = [_span(low, high - 1, "") for low, high in pairwise(HIDDEN)]
 
     def place(run: Run) -> np.ndarray:
-        frames = _frames(run)
+        frames = judgements(run)
         return np.digitize((frames["visibility"] != 2).sum(1), HIDDEN) - 1
 
     return _grouped("joints not clear", labels, runs, place)
@@ -224,7 +134,7 @@ def by_motion(runs: Sequence[Run], limit: int = 20) -> Groups:
 
     def place(run: Run) -> np.ndarray:
         own = np.array([labels.index(m) if (m := _motion(c)) in labels else -1 for c in run.clips])
-        return own[_frames(run)["clip"]]
+        return own[judgements(run)["clip"]]
 
     groups = _grouped("motion", labels, runs, place)
     order = np.argsort(-np.nan_to_num(np.nanmean(groups.error, axis=0), nan=-1))[:limit]
@@ -243,14 +153,14 @@ def by_pose(runs: Sequence[Run], clusters: int = 8, seed: int = 0) -> tuple[Grou
     """
     from scipy.cluster.vq import kmeans2, vq
 
-    first = _facing(_frames(runs[0]))
+    first = _facing(judgements(runs[0]))
     few = first[:: max(1, len(first) // 20_000)].reshape(-1, first[0].size)
     centres, owner = kmeans2(few, _seeds(few, clusters, seed), minit="matrix")
     size = np.bincount(owner, minlength=len(centres))
     centres = centres[np.argsort(-size)][: int((size > 0).sum())]
 
     def place(run: Run) -> np.ndarray:
-        poses = _facing(_frames(run))
+        poses = _facing(judgements(run))
         return vq(poses.reshape(len(poses), -1), centres)[0]
 
     labels = [f"pose {index + 1}" for index in range(len(centres))]
@@ -275,7 +185,7 @@ def clip_table(clips: Iterable[dict[str, Any]]) -> Table:
 
 def speeds(run: Run, fps: float = 30) -> np.ndarray:
     """Return each frame's mean speed of the true joints about the hips, m/s [N]."""
-    frames = _frames(run)
+    frames = judgements(run)
     truth = frames["truth"].astype(np.float32)
     step = np.linalg.norm(np.diff(truth, axis=0), axis=-1).mean(-1) * fps
     same = frames["clip"][1:] == frames["clip"][:-1]
@@ -319,7 +229,7 @@ def _grouped(
     errors = np.full((len(runs), len(labels)), np.nan)
     counts = np.zeros((len(runs), len(labels)), int)
     for r, run in enumerate(runs):
-        frames, group = _frames(run), place(run)
+        frames, group = judgements(run), place(run)
         error = frames["error"].mean(1)
         for g in range(len(labels)):
             keep = frames["counted"] & (group == g)
@@ -335,40 +245,9 @@ def _names(runs: Sequence[Run]) -> list[str]:
     return [run.name for run in runs]
 
 
-def _frames(run: Run) -> dict[str, np.ndarray]:
-    if run.frames is None:
-        raise BadInput(f"{run.judged} has no {FRAMES}; run trainer.evaluate on {run.folder}.")
-    return run.frames
-
-
 def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if values.size else float("nan")
 
 
 def _span(low: int, high: int, unit: str) -> str:
     return f"{low}{unit}" if low == high else f"{low} to {high}{unit}"
-
-
-def _text(value: Any) -> str:
-    if value is None or (isinstance(value, float) and np.isnan(value)):
-        return "–"
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
-
-
-def _bytes(url: str) -> bytes | None:
-    try:
-        with fsspec.open(url, "rb") as file:
-            return file.read()  # type: ignore[union-attr]
-    except FileNotFoundError:
-        return None
-
-
-def _json(url: str) -> dict[str, Any] | None:
-    data = _bytes(url)
-    return None if data is None else json.loads(data)
-
-
-def _lines(url: str) -> list[dict[str, Any]]:
-    """Return the whole lines of a .jsonl file; a run that is still writing has a torn last one."""
-    data = _bytes(url) or b""
-    return [json.loads(line) for line in data[: data.rfind(b"\n") + 1].splitlines()]

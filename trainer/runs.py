@@ -1,0 +1,98 @@
+"""Run folders as trainer.fit and trainer.evaluate leave them, in a folder or at a URL."""
+
+from __future__ import annotations
+
+import io
+import json
+from functools import cached_property
+from typing import Any
+
+import fsspec
+import numpy as np
+from fsspec.implementations.local import LocalFileSystem
+
+from trainer.details import CLIPS, FRAMES
+from trainer.errors import BadInput
+
+
+class Run:
+    """One run's folder; what is missing in it is None or empty."""
+
+    def __init__(self, folder: str, evaluation: str | None = None) -> None:
+        """`evaluation` is the folder of evaluation.json, if it is not the run's own."""
+        self.folder = str(folder).rstrip("/")
+        self.judged = str(evaluation or folder).rstrip("/")
+        self.name = self.folder.rsplit("/", 1)[-1]
+
+    @cached_property
+    def metrics(self) -> list[dict[str, Any]]:
+        return _lines(f"{self.folder}/metrics.jsonl")
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        return _json(f"{self.folder}/config.json") or {}
+
+    @cached_property
+    def evaluation(self) -> dict[str, Any] | None:
+        return _json(f"{self.judged}/evaluation.json")
+
+    @cached_property
+    def clips(self) -> list[dict[str, Any]]:
+        return _lines(f"{self.judged}/{CLIPS}")
+
+    @cached_property
+    def frames(self) -> dict[str, np.ndarray] | None:
+        """The arrays of `trainer.details`."""
+        data = _bytes(f"{self.judged}/{FRAMES}")
+        if data is None:
+            return None
+        with np.load(io.BytesIO(data)) as arrays:
+            return dict(arrays)
+
+    @property
+    def name_with_inputs(self) -> str:
+        inputs = self.config.get("inputs")
+        return f"{self.name} ({inputs})" if inputs else self.name
+
+
+def find_runs(folder: str) -> list[Run]:
+    """Return the runs below a folder or URL (or the one that it is), by name.
+
+    Raises BadInput if there is none.
+    """
+    files, root = fsspec.url_to_fs(str(folder))
+    found = []
+    for path in sorted(files.find(root, maxdepth=3)) if files.exists(root) else []:
+        if path.endswith("/metrics.jsonl"):
+            place = path.rsplit("/", 1)[0]
+            local = isinstance(files, LocalFileSystem)
+            found.append(Run(place if local else files.unstrip_protocol(place)))
+    if not found:
+        raise BadInput(f"{folder} holds no run (metrics.jsonl); train one with trainer.fit.")
+    return found
+
+
+def judgements(run: Run) -> dict[str, np.ndarray]:
+    """Return the run's `frames`. BadInput if it was not evaluated."""
+    if run.frames is None:
+        raise BadInput(f"{run.judged} has no {FRAMES}; run trainer.evaluate on {run.folder}.")
+    return run.frames
+
+
+def _bytes(url: str) -> bytes | None:
+    try:
+        with fsspec.open(url, "rb") as file:
+            return file.read()  # type: ignore[union-attr]
+    except FileNotFoundError:
+        return None
+
+
+def _json(url: str) -> dict[str, Any] | None:
+    data = _bytes(url)
+    return None if data is None else json.loads(data)
+
+
+def _lines(url: str) -> list[dict[str, Any]]:
+    """Return the whole lines of a .jsonl file; a run that is still writing has a torn last one."""
+    data = _bytes(url) or b""
+    return [json.loads(line) for line in data[: data.rfind(b"\n") + 1].splitlines()]
