@@ -183,8 +183,8 @@ def test_turning_is_about_the_upright_axis_through_the_pelvis():
 def test_films_are_whole_and_of_their_colours(tmp_path, monkeypatch):
     colours = np.zeros((8, 48, 64, 3), np.uint8)
     colours[:, :, :32, 0], colours[:, :, 32:, 2] = 220, 220
-    for codecs in (films.CODECS, (("none", "nothing"), films.CODECS[-1])):
-        monkeypatch.setattr(films, "CODECS", codecs)
+    for first in range(3):
+        monkeypatch.setattr(films, "CODECS", (("none", "nothing"), *films.CODECS[-3:][first:]))
         path = write_video(tmp_path / "x.mp4", colours)
         frames = np.stack(list(read_frames(path, list(range(8)))))
         assert np.abs(frames.astype(int) - colours)[:, :, 4:28].max() < 60

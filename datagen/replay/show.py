@@ -96,17 +96,19 @@ def contact_sheet(motion: Motion, pictures: Pictures, frames: dict[int, Shown]) 
         rows[1].append(sheet.caption(plain, f"{t}"))
         rows[2].append(over)
         rows[3].append(fit(shown.aside))
-    rows = rows[1:] if pictures.cropped else rows
-    return sheet.grid([cell for row in rows for cell in row], len(frames))
+    parts = [sheet.grid(row, len(row)) for row in (rows[1:] if pictures.cropped else rows)]
+    gap = np.full((2, parts[0].shape[1], 3), 255, np.uint8)
+    return np.concatenate([part for row in parts for part in (gap, row)][1:])
 
 
 def fit(picture: np.ndarray) -> np.ndarray:
-    """Return the picture shrunk into a cell, on black."""
+    """Return the picture shrunk into a cell as wide as the others and no higher, on black."""
     height, width = picture.shape[:2]
     scale = CELL / max(height, width)
-    size = round(width * scale), round(height * scale)
-    cell = np.zeros((CELL, CELL, 3), np.uint8)
-    left, top = (CELL - size[0]) // 2, (CELL - size[1]) // 2
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    cell[top : top + size[1], left : left + size[0]] = small
+    small = cv2.resize(
+        picture, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA
+    )
+    cell = np.zeros((small.shape[0], CELL, 3), np.uint8)
+    left = (CELL - small.shape[1]) // 2
+    cell[:, left : left + small.shape[1]] = small
     return cell
