@@ -5,7 +5,10 @@ python -m datagen.doctor
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,13 +17,21 @@ from pathlib import Path
 from datagen import command
 from datagen.errors import BadInput, BadMachine
 
+GB_A_WORKER = 1.5
+"""Memory that a worker may need (benchmarks/pipeline.py states what it takes: less than 1)."""
+CODECS = {"h264": "h264", "hevc": "hevc", "vp9": "vp9", "av1": "libdav1d"}
+"""What videos come in today, by the decoder that reads it."""
+INSTALL = "pip install -c constraints.txt"
+
 
 @dataclass(frozen=True)
 class DoctorConfig:
     """What to look at besides the machine."""
 
     body: Path | None = None
-    """SMPL body model to try to load. Default: the embedded one."""
+    """SMPL body model to try to load, a file or a folder. Default: the embedded one."""
+    joint_regressor: Path | None = None
+    """Joint regressor to try with it."""
     out: Path = Path("shards")
     """Where shards would go."""
 
@@ -33,6 +44,7 @@ def doctor(cfg: DoctorConfig) -> int:
         ("video", _video),
         ("Ray", _ray),
         ("GPU", _gpu),
+        ("memory", _memory),
         ("disk", _disk),
     ]
     failed = 0
@@ -41,10 +53,18 @@ def doctor(cfg: DoctorConfig) -> int:
             good, text = True, check(cfg)
         except (BadInput, BadMachine) as error:
             good, text = False, str(error)
+        except ImportError as error:
+            package = PACKAGES.get(error.name or "", error.name)
+            good, text = False, f"{error}; run: {INSTALL} {package}"
         failed += not good
         print(f"{'ok ' if good else 'BAD'}  {name:<11} {text}")
-    print("This machine is ready." if not failed else f"{failed} things to mend.")
+    mend = f"{failed} thing{'s' * (failed > 1)} to mend; run this again afterwards."
+    print(mend if failed else "This machine is ready.")
     return 1 if failed else 0
+
+
+PACKAGES = {"cv2": "opencv-python-headless", "OpenGL": "PyOpenGL", "skimage": "scikit-image"}
+"""Packages that are called otherwise than what is imported of them."""
 
 
 def _opengl(cfg: DoctorConfig) -> str:
@@ -60,45 +80,105 @@ def _opengl(cfg: DoctorConfig) -> str:
 def _body(cfg: DoctorConfig) -> str:
     from datagen.bodies.model import load_bodies
 
-    bodies = load_bodies(cfg.body)
+    bodies = load_bodies(cfg.body, cfg.joint_regressor)
     sizes = ", ".join(f"{name} ({body.num_vertices} vertices)" for name, body in bodies.items())
     return f"{cfg.body or 'embedded open bodies'}: {sizes}"
 
 
 def _video(cfg: DoctorConfig) -> str:
+    import av
     import cv2
 
     backends = [cv2.videoio_registry.getBackendName(b) for b in cv2.videoio_registry.getBackends()]
     if "FFMPEG" not in backends:
-        raise BadInput(
+        raise BadMachine(
             f"OpenCV {cv2.__version__} reads video through {backends} only, not FFmpeg; "
-            "run: pip install --force-reinstall opencv-python-headless"
+            f"run: {INSTALL} --force-reinstall opencv-python-headless"
         )
-    return f"OpenCV {cv2.__version__} with FFmpeg"
+    lacking = [name for name, decoder in CODECS.items() if decoder not in av.codecs_available]
+    if lacking:
+        raise BadMachine(
+            f"PyAV {av.__version__} has no decoder for {', '.join(lacking)}; "
+            f"run: {INSTALL} --force-reinstall --only-binary av av"
+        )
+    return f"OpenCV {cv2.__version__} with FFmpeg, PyAV {av.__version__}: {', '.join(CODECS)}"
 
 
 def _ray(cfg: DoctorConfig) -> str:
-    import ray
-
-    return f"{ray.__version__}; --backend processes works without"
+    try:
+        import ray
+    except ImportError as error:
+        raise BadMachine(
+            f"none ({error}); --backend processes works without, or run: {INSTALL} 'ray[default]'"
+        ) from None
+    joins = os.environ.get("RAY_ADDRESS")
+    return f"{ray.__version__}, {f'joins {joins}' if joins else 'starts a local one'}"
 
 
 def _gpu(cfg: DoctorConfig) -> str:
     import torch
 
-    if not torch.cuda.is_available():
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        return f"{', '.join(names)} (torch {torch.__version__})"
+    if shutil.which("nvidia-smi") is None:
         return f"none (torch {torch.__version__}); flow and training run on the CPU"
-    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return f"{', '.join(names)} (torch {torch.__version__})"
+    smi = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
+    if smi.returncode:
+        raise BadMachine(
+            f"nvidia-smi fails: {(smi.stdout + smi.stderr).strip().splitlines()[-1]}; reinstall "
+            "the NVIDIA driver, on Debian: sudo apt-get install --reinstall nvidia-driver"
+        )
+    if torch.version.cuda is None:
+        raise BadMachine(
+            f"torch {torch.__version__} is built without CUDA, but there is {smi.stdout.strip()}; "
+            "run: pip uninstall -y torch torchvision, then make setup without PyTorch's CPU index"
+        )
+    raise BadMachine(
+        f"torch {torch.__version__} wants CUDA {torch.version.cuda}, which the driver is too old "
+        "for; run: sudo apt-get install --only-upgrade nvidia-driver"
+    )
+
+
+def _memory(cfg: DoctorConfig) -> str:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    free = _memory_left() / 1e9
+    fit = int(free / GB_A_WORKER)
+    if not fit:
+        raise BadMachine(
+            f"{free:.1f} GB of memory are left, a worker may need {GB_A_WORKER}; close programs"
+        )
+    text = f"{free:.1f} GB left for {cores} cores"
+    if cores and fit < cores:
+        return f"{text}: give --workers {fit} to datagen.launch ({GB_A_WORKER} GB each)"
+    return text
+
+
+def _memory_left() -> int:
+    """Return the bytes that programs may still take, in a container too."""
+    left = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with contextlib.suppress(OSError, IndexError):
+        line = Path("/proc/meminfo").read_text().split("MemAvailable:")[1]
+        left = int(line.split()[0]) * 1024
+    with contextlib.suppress(OSError, ValueError):  # "max" without a limit
+        group = Path("/sys/fs/cgroup")
+        limit = int((group / "memory.max").read_text())
+        left = min(left, limit - int((group / "memory.current").read_text()))
+    return left
 
 
 def _disk(cfg: DoctorConfig) -> str:
-    folder = cfg.out.resolve()
+    folder = cfg.out.expanduser().resolve()
     while not folder.exists():
         folder = folder.parent
+    if not os.access(folder, os.W_OK):
+        raise BadInput(f"{folder} cannot be written to; run: sudo chown $USER {folder}")
     free = shutil.disk_usage(folder).free / 1e9
     if free < 1:
-        raise BadInput(f"{free:.1f} GB free under {folder}; choose another --out")
+        raise BadInput(
+            f"{free:.1f} GB free under {folder}; choose another --out, and see what a run takes "
+            "with python -m datagen.launch --plan"
+        )
     return f"{free:.0f} GB free under {folder}"
 
 
