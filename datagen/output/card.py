@@ -233,7 +233,8 @@ def _statistics(lines: list[Line]) -> str:
         f"| {name} | {' | '.join(f'{count / max(sum(counts), 1):.0%}' for count in counts)} |\n"
         for name, counts in found["coverage"].items()
     )
-    people = ", ".join(f"{name} {count}" for name, count in found["people"].items())
+    by_number = sorted(found["people"].items(), key=lambda item: (len(item[0]), item[0]))
+    people = ", ".join(f"{count} × {name}" for name, count in by_number)
     return f"""## Statistics
 
 | keypoints visible | behind the occluder | out of the picture | frames totally occluded |
