@@ -8,13 +8,13 @@
 # What follows --small goes to datagen.launch. By the environment:
 #   OUT     folder of all results (default: tables)
 #   TESTS   more evaluation sets, made by datagen.ingest: "3dpw=3dpw-test/ pose2sim=pose2sim/"
-#   TABLES  options of trainer.tables: "--seeds 3 --real unlabelled/ --options '--steps 50000'"
+#   TABLES  options of trainer.tables: "--seeds 3 --real unlabelled/ --options steps=50000"
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv/bin:$PATH"
 out=${OUT:-tables}
 read -ra tests <<<"${TESTS:-}"
-mapfile -t tables < <(xargs -r printf '%s\n' <<<"${TABLES:-}")
+read -ra tables <<<"${TABLES:-}"
 run() {
     printf '\n\033[1m$ %s\033[0m\n' "$*"
     "$@"

@@ -19,7 +19,7 @@ from trainer.paper import rows, runs
 from trainer.paper.rows import DANN_WEIGHTS, SMALL, clips_per_step, fit_options
 from trainer.tables import make_tables, named
 
-FEW = "--steps 2 --batch-size 2 --image-size 32 --lstm-width 16 --backbone small --val-every 1"
+FEW = tuple("steps=2 batch-size=2 image-size=32 lstm-width=16 backbone=small val-every=1".split())
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -124,7 +124,7 @@ def test_what_stands_is_not_run_again(data, tmp_path, calls, capsys):
     assert [line[0] for line in calls] == ["trainer.evaluate"] * 2
     # Other options or other data are other networks, in folders of their own.
     calls.clear()
-    assert make_tables(config(data, tmp_path, options=FEW + " --ema 0.5", data=cfg.data[:1])) == 0
+    assert make_tables(config(data, tmp_path, options=(*FEW, "ema=0.5"), data=cfg.data[:1])) == 0
     assert [line[0] for line in calls] == ["trainer.fit", "trainer.evaluate"]
     assert len(list((tmp_path / "runs").iterdir())) == 3
 
@@ -191,8 +191,8 @@ def test_killed_in_the_middle_it_goes_on_from_the_checkpoint(data, tmp_path):
 
     line = [sys.executable, "-m", "trainer.tables", "--data", f"full={data['full']}"]
     line += ["--test", f"held-out={data['test']}", "--out", str(tmp_path), "--tables", "2"]
-    line += ["--device", "cpu", "--options", FEW.replace("--steps 2", "--steps 60")]
-    line[-1] += " --save-every 5 --log-every 1 --val-every 60"
+    line += ["--device", "cpu", "--options", *FEW, "steps=60", "save-every=5", "log-every=1"]
+    line += ["val-every=60"]
     first = subprocess.Popen(line, start_new_session=True)
     deadline = time.time() + 120
     while not list(tmp_path.glob("runs/*/last.pt")) and time.time() < deadline:

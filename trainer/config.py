@@ -239,8 +239,8 @@ class TablesConfig:
     small: bool = False
     """A small network, trained for minutes: the whole report in two hours of two CPU cores.
     Default: the trainer's own settings, the paper's network on a GPU."""
-    options: str = ""
-    """More options of trainer.fit for all rows, as "--steps 100 --batch-size 8"."""
+    options: tuple[str, ...] = ()
+    """More options of trainer.fit for all rows, as steps=100 batch-size=8."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train and evaluate."""
     plan: bool = False

@@ -11,7 +11,6 @@ written anew after each. `bash benchmarks/tables.sh` makes the data first.
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 
@@ -90,13 +89,11 @@ def named(pairs: tuple[str, ...], option: str, known: tuple[str, ...] | None) ->
 def common_options(cfg: TablesConfig) -> rows.Options:
     """Return the options of trainer.fit that all rows share: --small's, then the user's own."""
     options = dict(rows.SMALL) if cfg.small else {}
-    words = shlex.split(cfg.options)
-    if len(words) % 2 or any(not name.startswith("--") for name in words[::2]):
-        raise BadInput(
-            f"--options takes pairs of --name value of trainer.fit, got {cfg.options!r}."
-        )
-    for name, value in zip(words[::2], words[1::2], strict=True):
-        options[name.removeprefix("--").replace("_", "-")] = number(value)
+    for pair in cfg.options:
+        name, equals, value = pair.partition("=")
+        if not equals or not value or name.startswith("-"):
+            raise BadInput(f"--options takes NAME=VALUE of trainer.fit's options, got {pair!r}.")
+        options[name.replace("_", "-")] = number(value)
     return options
 
 
