@@ -44,7 +44,7 @@ def calls(monkeypatch) -> list[list[str]]:
     """Run the doors in this process, as their command lines say; return what was run."""
     done: list[list[str]] = []
 
-    def call(line: list[str], folder: Path) -> int:
+    def call(line: list[str], folder: Path, lock: int) -> int:
         done.append(line)
         folder.mkdir(parents=True, exist_ok=True)
         if line[0] == "trainer.fit":
@@ -126,13 +126,13 @@ def test_what_stands_is_not_run_again(data, tmp_path, calls, capsys):
     calls.clear()
     assert make_tables(config(data, tmp_path, options=(*FEW, "ema=0.5"), data=cfg.data[:1])) == 0
     assert [line[0] for line in calls] == ["trainer.fit", "trainer.evaluate"]
-    assert len(list((tmp_path / "runs").iterdir())) == 3
+    assert len(list((tmp_path / "runs").glob("*[!k]"))) == 3  # besides the locks
 
 
 def test_a_failed_row_costs_itself_only(data, tmp_path, monkeypatch, capsys):
     asked: list[str] = []
 
-    def call(line: list[str], folder: Path) -> int:
+    def call(line: list[str], folder: Path, lock: int) -> int:
         asked.append(line[0])
         return 1
 
@@ -183,6 +183,16 @@ def test_a_wrong_pair_is_one_sentence(pair, words):
         named((pair,), "--data", tuple(rows.VARIANTS))
 
 
+def test_a_trainer_that_outlives_its_parent_is_waited_for(tmp_path):
+    folder = tmp_path / "runs" / "x"
+    with runs.alone(folder) as lock:
+        orphan = subprocess.Popen(["sleep", "0.7"], pass_fds=(lock,))
+    began = time.monotonic()
+    with runs.alone(folder):
+        assert orphan.poll() is not None or time.monotonic() - began > 0.3
+    orphan.wait()
+
+
 @pytest.mark.slow
 def test_killed_in_the_middle_it_goes_on_from_the_checkpoint(data, tmp_path):
     """Real processes, kill -9 of the whole group, the same command again."""
@@ -201,7 +211,7 @@ def test_killed_in_the_middle_it_goes_on_from_the_checkpoint(data, tmp_path):
     first.wait()
     assert not list(tmp_path.glob("runs/*/trained.json"))
     subprocess.run(line, check=True)
-    (folder,) = (tmp_path / "runs").iterdir()
+    (folder,) = (path for path in (tmp_path / "runs").iterdir() if path.is_dir())
     assert "--resume" in (folder / "log.txt").read_text()
     steps = [
         json.loads(text)["step"] for text in (folder / "metrics.jsonl").read_text().splitlines()

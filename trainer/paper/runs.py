@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -132,30 +134,49 @@ class Outcome:
 def work(runs: list[Run]) -> Iterator[Outcome]:
     """Do what is missing of each run, one process after the other, and yield what came of it."""
     for run in runs:
-        began = time.perf_counter()
         outcome = Outcome(run)
-        if not run.trained:
-            if not (run.folder / "last.pt").exists():
-                shutil.rmtree(run.folder, ignore_errors=True)  # killed before its first checkpoint
-            line = run.fit_command()
-            if call(line, run.folder):
-                outcome.failed.append(" ".join(line))
-            else:
-                (run.folder / DONE).write_text(json.dumps(line) + "\n")
-        if run.trained:
-            for test in run.study.tests:
-                if run.evaluation(test) is None:
-                    line = run.evaluate_command(test)
-                    if call(line, run.folder):
-                        outcome.failed.append(" ".join(line))
+        began = time.perf_counter()
+        with alone(run.folder) as lock:
+            finish(run, outcome, lock)
         outcome.seconds = time.perf_counter() - began
         yield outcome
 
 
-def call(line: list[str], folder: Path) -> int:
+def finish(run: Run, outcome: Outcome, lock: int) -> None:
+    """Train what is not trained and evaluate what is not evaluated."""
+    if not run.trained:
+        if not (run.folder / "last.pt").exists():
+            shutil.rmtree(run.folder, ignore_errors=True)  # killed before its first checkpoint
+        line = run.fit_command()
+        if call(line, run.folder, lock):
+            outcome.failed.append(" ".join(line))
+            return
+        (run.folder / DONE).write_text(json.dumps(line) + "\n")
+    for test in run.study.tests:
+        if run.evaluation(test) is None:
+            line = run.evaluate_command(test)
+            if call(line, run.folder, lock):
+                outcome.failed.append(" ".join(line))
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[int]:
+    """Wait until no other process works on a folder, and yield the lock that says so.
+
+    The process that trains holds the lock too: one that has outlived its killed parent is waited
+    for, instead of a second one writing into its folder.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_name(f"{folder.name}.lock"), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()
+
+
+def call(line: list[str], folder: Path, lock: int) -> int:
     """Run `python -m LINE`, its output into the folder's log.txt; return its exit status."""
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "log.txt", "a") as log:
         log.write(f"$ python -m {' '.join(line)}\n")
         log.flush()
-        return subprocess.run([sys.executable, "-m", *line], stdout=log, stderr=log).returncode
+        command = [sys.executable, "-m", *line]
+        return subprocess.run(command, stdout=log, stderr=log, pass_fds=(lock,)).returncode
