@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from typing import TypeVar
 
 import tyro
 
 from datagen.errors import BadInput, BadMachine
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM (kill, `ray job stop`, a scheduler): ends the run as Ctrl-C does."""
+
 
 Options = TypeVar("Options")
 
@@ -23,6 +30,7 @@ def run(
 
     Status 2 means that a file or value of the user's, or the machine, is at fault.
     """
+    stop = signal.signal(signal.SIGTERM, _terminate) if _in_main_thread() else None
     try:
         module = sys.modules["__main__"].__spec__
         parsed = tyro.cli(
@@ -36,6 +44,18 @@ def run(
     except (BadInput, BadMachine) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         print("\nstopped; run the same command to continue", file=sys.stderr)
-        return 130
+        return 128 + (signal.SIGTERM if isinstance(stopped, Terminated) else signal.SIGINT)
+    finally:
+        if stop is not None:
+            signal.signal(signal.SIGTERM, stop)
+
+
+def _terminate(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is ending already
+    raise Terminated
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

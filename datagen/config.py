@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
+
+from datagen.files import place
 
 Split = Literal["train", "val", "test", "all"]
+_RANGE = re.compile(r"\s*\d{1,6}(-\d{1,6})?\s*")
+Folder = Annotated[
+    Path,
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH|URL",
+        instance_from_str=lambda words: place(words[0]),
+        is_instance=lambda value: hasattr(value, "joinpath"),
+        str_from_instance=lambda path: [str(path)],
+    ),
+]
+"""An option that takes a folder, or the URL of one that fsspec knows."""
 
 
 def require(ok: bool, rule: str) -> None:
@@ -227,12 +244,15 @@ class OutputConfig:
 
     num_shards: int = 8
     """Shards in the data set. Asking for more later adds the missing ones."""
+    shards: str | None = None
+    """Make exactly these of them, such as 17,40-59. Default: all."""
     clips_per_shard: int = 64
     """Clips in each shard."""
-    out: Path = Path("shards")
-    """Folder of the shards. If it is called `shards`, manifests/ and library/ lie beside it,
+    out: Folder = Path("shards")
+    """Folder of the shards, or its URL (s3://bucket/data; needs `pip install s3fs`, gs: gcsfs).
+    If it is called `shards`, manifests/ and library/ lie beside it,
     otherwise inside it."""
-    library: Path | None = None
+    library: Folder | None = None
     """Folder of people and scenes to take from and add to, such as another data set's `library`:
     what only the later stages of two data sets tell apart is then made once for both.
     Default: `library`, beside or inside --out."""
@@ -250,6 +270,20 @@ class OutputConfig:
             f"--clips-per-shard must lie in [1, 10000], got {self.clips_per_shard}",
         )
         require(self.seed >= 0, f"--seed must not be negative, got {self.seed}")
+        require(
+            self.shards is None or all(map(_RANGE.fullmatch, self.shards.split(","))),
+            f"--shards must be numbers and ranges such as 17,40-59, got {self.shards!r}",
+        )
+        require(bool(self.wanted()), f"--shards names no shard, got {self.shards!r}")
+
+    def wanted(self) -> list[int]:
+        """Return the numbers of the shards to make, sorted."""
+        if self.shards is None:
+            return list(range(self.num_shards))
+        ends = (part.partition("-")[::2] for part in self.shards.split(","))
+        return sorted(
+            {i for first, last in ends for i in range(int(first), int(last or first) + 1)}
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,6 +299,14 @@ class ClusterConfig:
     plan: bool = False
     """Make nothing: measure a few samples of every stage and print what the run would cost, in
     core-hours, GPU-hours, GB and time on these workers."""
+    flow_gpus: float | None = None
+    """GPUs of a flow actor, whole or a part (0.5: two share one), which all tasks send their clips
+    to. Default: 1 where the cluster has GPUs and --flow is a network, else there are no actors."""
+    flow_actors: int | None = None
+    """Flow actors. Default: as many as the GPUs allow. On --flow-gpus 0 they use the processor."""
+    cache: Path | None = None
+    """Folder on every node for copies of the library, if that lies behind a URL; it grows to the
+    library's size. Default: one in the system's folder for temporary files."""
     max_bad: float = 0.5
     """Stop when more than this share of videos, motions or shards is bad."""
 
@@ -273,6 +315,13 @@ class ClusterConfig:
             self.workers is None or self.workers >= 1,
             f"--workers must be at least 1, got {self.workers}",
         )
+        gpus, actors = self.flow_gpus, self.flow_actors
+        require(
+            gpus is None or 0 <= gpus < 1 or gpus == int(gpus) >= 1,
+            f"--flow-gpus must be a whole number or lie in [0, 1), got {gpus}",
+        )
+        require(actors is None or actors >= 0, f"--flow-actors must be at least 0, got {actors}")
+        require(0 <= self.max_bad <= 1, f"--max-bad must lie in [0, 1], got {self.max_bad}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -285,6 +334,21 @@ class LaunchConfig:
     flow: FlowConfig = field(default_factory=FlowConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
+
+    def arguments(self) -> list[str]:
+        """Return the command line that gives this configuration: what differs from the default."""
+        words: list[str] = []
+        for stage in fields(self):
+            options = getattr(self, stage.name)
+            for option in fields(options):
+                value, name = getattr(options, option.name), option.name.replace("_", "-")
+                if value == getattr(type(options)(), option.name):
+                    continue
+                if isinstance(value, bool):
+                    words.append(f"--{name}" if value else f"--no-{name}")
+                else:
+                    words += [f"--{name}", str(value)]
+        return words
 
 
 @dataclass(frozen=True, kw_only=True)

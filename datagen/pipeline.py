@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import shlex
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datagen import tasks
 from datagen.clips.pairing import Pairing
@@ -13,12 +15,15 @@ from datagen.cluster.backends import Backend, open_backend
 from datagen.cluster.outcome import Outcome, Task
 from datagen.config import LaunchConfig
 from datagen.errors import BadInput, BadMachine
-from datagen.files import sweep, whole
+from datagen.files import CACHE_VARIABLE, is_local, sweep, whole
 from datagen.output import card, dataset, fingerprint, recorded
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
 from datagen.progress import Progress
 from datagen.splits import drawn, in_split
+
+if TYPE_CHECKING:
+    from datagen.flow.estimator import Flow
 
 Line = dict[str, Any]
 FAILED: Line = {"kind": "failed"}
@@ -30,15 +35,27 @@ def launch(cfg: LaunchConfig, only: Collection[int] | None = None) -> int:
     cfg = absolute(cfg)
     layout = Layout(cfg.output.out, cfg.output.library)
     dataset.guard(layout, cfg)
-    wanted = range(cfg.output.num_shards) if only is None else sorted(only)
-    todo = [index for index in wanted if index not in standing(layout)]
+    cfg = _sized(cfg, layout)
+    wanted = cfg.output.wanted() if only is None else sorted(only)
+    there = standing(layout)
+    todo = [index for index in wanted if index not in there]
     if not todo:
-        if not card.current(layout, standing(layout)):  # killed between its last shard and the card
-            card.write(layout, standing(layout))
+        if not card.current(layout, there):  # killed between its last shard and the card
+            card.write(layout, there)
         print(f"All {len(wanted)} shards stand in {layout.shards}; nothing to do.")
         return 0
+    if cfg.cluster.cache:
+        os.environ[CACHE_VARIABLE] = str(cfg.cluster.cache)
     run = Run(cfg, layout)
     run.announce(len(todo))
+    try:
+        return _make(run, todo)
+    finally:
+        run.sweep()
+
+
+def _make(run: Run, todo: list[int]) -> int:
+    cfg = run.cfg
     run.prepare()
     with (
         open_backend(cfg.cluster) as backend,
@@ -61,11 +78,9 @@ def publish(cfg: LaunchConfig) -> None:
 def standing(layout: Layout) -> dict[int, Line]:
     """Return the manifest lines of the shards whose files exist at their recorded size."""
     lines = Manifest(layout.manifests / "shards.jsonl").latest("shard")
-    found = set(layout.found())
+    found = layout.found()
     return {
-        index: line
-        for index, line in lines.items()
-        if index in found and layout.shard(index).stat().st_size == line["bytes"]
+        index: line for index, line in lines.items() if found.get(index, -1) == line.get("bytes")
     }
 
 
@@ -77,30 +92,33 @@ class Library:
         self.manifest = manifest
         self.sources = {source.name: source for source in sources}
         self._make = make
-        self._known: dict[str, Line] = {}
+        paths = {name: source.path for name, source in self.sources.items()}
+        self._known: dict[str, Line] = tasks.finished(folder, paths)
         self.reason = ""
         """Why the last failure failed."""
         self._listed = {line["name"] for line in manifest.lines()}
 
     def known(self, name: str) -> Line | None:
         """Return the manifest line of a finished or failed source, None if not tried yet."""
-        if name not in self._known:
-            line = tasks.finished(self._path(name), self.sources[name].path)
-            if line is None:
-                return None
-            self.learn(name, line)
-        return self._known[name]
+        line = self._known.get(name)
+        if line is not None and line is not FAILED and name not in self._listed:
+            self._listed.add(name)  # of another run or data set
+            self.manifest.append(line)
+        return line
 
     def learn(self, name: str, line: Line) -> None:
         """Remember what came of a source; a finished one gets its line in the manifest."""
         self._known[name] = line
-        if line is not FAILED and name not in self._listed:
-            self._listed.add(name)
-            self.manifest.append(line)
+        self.known(name)
 
     def task(self, name: str) -> Task:
         """Return the task that makes the file of source `name`."""
         return self._make(self.sources[name], self._path(name))
+
+    def longest_first(self, names: Iterable[str]) -> list[str]:
+        """Return the names in the order that leaves no long task for the end."""
+        sources = self.sources
+        return sorted(names, key=lambda name: (-tasks.effort(sources[name]), name))
 
     def tried(self) -> int:
         return len(self._known)
@@ -122,6 +140,8 @@ class Run:
 
         self.cfg, self.layout = cfg, layout
         self.quarantine = Manifest(layout.manifests / "quarantine.jsonl")
+        self._needed_by: dict[str, int] = {}
+        """A shard that needs the source."""
         frames, split, seed = cfg.clips.clip_length + 1, cfg.output.split, cfg.output.seed
         size = {"width": cfg.bodies.width, "height": cfg.bodies.height}
         surreal, listed = cfg.bodies.surreal, cfg.backgrounds.videos_csv
@@ -159,8 +179,9 @@ class Run:
         cfg = self.cfg
         people = cfg.bodies.surreal or cfg.bodies.motions or "embedded"
         print(
-            f"Making {todo} of {cfg.output.num_shards} shards × {cfg.output.clips_per_shard} clips "
-            f"of {cfg.clips.clip_length} frames in {self.layout.shards}\n"
+            f"Making {todo} of {len(cfg.output.wanted())} shards × "
+            f"{cfg.output.clips_per_shard} clips of {cfg.clips.clip_length} frames "
+            f"in {self.layout.shards}\n"
             f"  people  {len(self.people.sources)} motions ({people}), "
             f"{cfg.bodies.body or 'embedded open'} bodies\n"
             f"  scenes  {len(self.scenes.sources)} videos "
@@ -185,15 +206,19 @@ class Run:
         body = bodies.get("neutral") or next(iter(bodies.values()))
         for note in body.notes:
             print(f"  note    {note}")
-        for folder in (self.layout.shards, self.people.folder, self.scenes.folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            # In a shared library another run may be writing just now.
-            shared = self.layout.shared is not None and folder != self.layout.shards
-            sweep(folder, age=3600 if shared else 0)
+        self.sweep()
         with whole(self.layout.body) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, **body.reduced())  # pyright: ignore[reportArgumentType]
         recorded.write(self.layout, self.cfg)
         self._describe()
+
+    def sweep(self) -> None:
+        """Remove what killed workers left, and move the manifests' parts together."""
+        folders = (self.layout.shards, self.layout.manifests)
+        for folder in (*folders, self.people.folder, self.scenes.folder):
+            sweep(folder)
+        for name in ("bodies", "backgrounds", "shards", "quarantine"):
+            Manifest(self.layout.manifests / f"{name}.jsonl").join()
 
     def libraries(self, todo: Sequence[int], backend: Backend, progress: Progress) -> None:
         """Make every body and background file that the shards need, in as many rounds as bad
@@ -207,28 +232,36 @@ class Run:
                 )
                 people |= more[0]
                 scenes |= more[1]
-            if not people and not scenes:
-                return
+                self._needed_by |= dict.fromkeys(more[0] | more[1], shard)
+            before = self.people.failures() + self.scenes.failures()
             for library, names, what in (
                 (self.people, people, "people"),
                 (self.scenes, scenes, "scenes"),
             ):
-                queue = [library.task(name) for name in sorted(names)]
+                queue = [library.task(name) for name in library.longest_first(names)]
                 for outcome in progress.follow(backend.run(queue), what, len(queue)):
                     self._settle(library, outcome)
-                self._stop_if_bad(library, what)
+                bad, tried, total = library.failures(), library.tried(), len(library.sources)
+                self._stop_if_bad(what, bad, tried, total, library.reason)
+            if self.people.failures() + self.scenes.failures() == before:
+                return
 
     def shards(self, todo: Sequence[int], backend: Backend, progress: Progress) -> list[str]:
         """Make the shards and return the names of those that failed."""
         manifest = Manifest(self.layout.manifests / "shards.jsonl")
         failed: list[str] = []
-        queue = (self._shard_task(index) for index in todo)
+        flow = self.cfg.flow
+        queue = (self._shard_task(index, backend.flow(flow)) for index in todo)
         for outcome in progress.follow(backend.run(queue), "shards"):
+            if outcome.bad_machine:
+                raise BadMachine(outcome.reason)
             if outcome.line is not None:
                 manifest.append(outcome.line)
             else:
                 failed.append(outcome.task.name)
                 self._quarantine("shard", outcome)
+                tried = progress.done["shards"]
+                self._stop_if_bad("shards", len(failed), tried, FEW, outcome.reason)
         return failed
 
     def conclude(self, failed: list[str]) -> None:
@@ -250,7 +283,7 @@ class Run:
         else:
             print(f"Next: python -m trainer.fit --shards {self.layout.shards}")
 
-    def _shard_task(self, index: int) -> tasks.ShardTask:
+    def _shard_task(self, index: int, flow: Flow | None) -> tasks.ShardTask:
         choices = tuple(
             self.pairing.choose(index, clip, self.people.known, self.scenes.known)
             for clip in range(self.cfg.output.clips_per_shard)
@@ -262,6 +295,7 @@ class Run:
             self.people.folder,
             self.scenes.folder,
             self.layout.shard(index),
+            flow,
         )
 
     def _settle(self, library: Library, outcome: Outcome) -> None:
@@ -280,17 +314,33 @@ class Run:
                 "reason": outcome.reason,
                 "traceback": outcome.trace,
                 "seed": self.cfg.output.seed,
+                "command": self._command(outcome.task),
             }
         )
 
-    def _stop_if_bad(self, library: Library, what: str) -> None:
-        bad, tried = library.failures(), library.tried()
+    def _command(self, task: Task) -> str:
+        """Return the command that runs into the same failure: the shard alone, in one process.
+
+        For an input it is a shard that needs it, in another folder, as this one may be made
+        without it.
+        """
+        output = self.cfg.output
+        if isinstance(task, tasks.ShardTask):
+            output = dataclasses.replace(output, shards=str(task.index))
+        else:
+            shard, again = str(self._needed_by[task.name]), output.out.with_name("again")
+            output = dataclasses.replace(output, shards=shard, out=again, library=None)
+        cluster = dataclasses.replace(self.cfg.cluster, backend="serial", address=None)
+        alone = dataclasses.replace(self.cfg, output=output, cluster=cluster)
+        return shlex.join(["python", "-m", "datagen.launch", *alone.arguments()])
+
+    def _stop_if_bad(self, what: str, bad: int, tried: int, total: int, reason: str) -> None:
         share = self.cfg.cluster.max_bad
         # A few bad ones at the start of a large collection say nothing of the rest.
-        if bad > share * max(tried, min(len(library.sources), FEW)):
+        if bad > share * max(tried, min(total, FEW)):
             raise BadInput(
                 f"{bad} of {tried} {what} are bad, more than --max-bad {share}; the last: "
-                f"{library.reason} ({self.quarantine.path} names all)"
+                f"{reason} ({self.quarantine.path} names all)"
             )
 
     def _describe(self) -> None:
@@ -300,14 +350,27 @@ class Run:
         dataset.write(self.layout, content)
 
 
+def _sized(cfg: LaunchConfig, layout: Layout) -> LaunchConfig:
+    """Return the configuration with a data set that holds --shards and what it held before."""
+    if cfg.output.shards is None:
+        return cfg
+    before = dataset.read(layout)["shards"] if layout.dataset.exists() else 0
+    number = max(cfg.output.num_shards, before, cfg.output.wanted()[-1] + 1)
+    return dataclasses.replace(cfg, output=dataclasses.replace(cfg.output, num_shards=number))
+
+
 def absolute(cfg: LaunchConfig) -> LaunchConfig:
     """Return the configuration with absolute paths: workers have another working directory.
 
     A submitted Ray job runs in a temporary copy of the working directory, which Ray deletes; there
     a relative --out means the home folder, as it does for `ray submit`.
     """
-    out = cfg.output.out.expanduser()
-    if not out.is_absolute() and "runtime_resources" in Path.cwd().parts:
+    out = cfg.output.out
+    if (
+        is_local(out)
+        and not out.expanduser().is_absolute()
+        and "runtime_resources" in Path.cwd().parts
+    ):
         out = Path.home() / out
         print(f"Inside a Ray job: shards go to {out}; give an absolute --out to choose")
 

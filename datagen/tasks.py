@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import json
 import time
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datagen.clips.pairing import Choice
 from datagen.config import BackgroundsConfig, BodiesConfig, FlowConfig, LaunchConfig
-from datagen.files import sha256, write_json
+from datagen.files import cached, is_local, read_all, sizes, whole, write_json
 from datagen.seeds import generator
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from datagen.backgrounds.sources import VideoSource
+    from datagen.bodies.library import Person
     from datagen.bodies.motion import MotionSource
     from datagen.bodies.surreal import SurrealSource
-    from datagen.flow.estimator import Estimator
+    from datagen.clips.compose import Clip
+    from datagen.flow.estimator import Estimator, Flow
 
 Line = dict[str, Any]
 Seconds = defaultdict[str, float]
@@ -49,12 +53,13 @@ class BodyTask:
         from datagen.bodies.model import load_bodies
         from datagen.bodies.surreal import SurrealSource, build_surreal
 
-        if isinstance(self.source, SurrealSource):
-            bodies = load_bodies(self.cfg.body, self.cfg.joint_regressor)
-            line = build_surreal(self.source, bodies, self.path)
-        else:
-            line = build_person(self.source, self.cfg, self.seed, self.path)
-        return _with_line(self.path, line, self.source.path)
+        def build(path: Path) -> Line:
+            if isinstance(self.source, SurrealSource):
+                bodies = load_bodies(self.cfg.body, self.cfg.joint_regressor)
+                return build_surreal(self.source, bodies, path)
+            return build_person(self.source, self.cfg, self.seed, path)
+
+        return _add(self.path, build, self.source.path)
 
 
 @dataclass(frozen=True)
@@ -76,16 +81,16 @@ class BackgroundTask:
     def __call__(self) -> Line:
         from datagen.backgrounds.library import build_background
 
-        line = build_background(
+        build = partial(
+            build_background,
             self.source,
             self.cfg,
             frames=self.frames,
             width=self.width,
             height=self.height,
             seed=self.seed,
-            path=self.path,
         )
-        return _with_line(self.path, line, self.source.path)
+        return _add(self.path, lambda path: build(path=path), self.source.path)
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,8 @@ class ShardTask:
     bodies: Path
     backgrounds: Path
     path: Path
+    flow: Flow | None = None
+    """Estimates the clips' flow. Default: this process's own estimator."""
 
     @property
     def name(self) -> str:
@@ -110,54 +117,72 @@ class ShardTask:
         seconds: Seconds = defaultdict(float)
         statistics = Statistics()
         with clock(seconds, "total"):
-            count = shard.write(self.path, self._records(statistics, seconds))
-            digest = sha256(self.path)
+            written = shard.write(self.path, self._records(statistics, seconds))
         stages = sum(value for stage, value in seconds.items() if stage != "total")
         seconds["write"] = seconds["total"] - stages
         return {
             "kind": "shard",
             "name": self.name,
             "shard": self.index,
-            "clips": count,
-            "bytes": self.path.stat().st_size,
-            "sha256": digest,
+            **written,
             "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
             "statistics": statistics.line(),
         }
 
-    def _records(
-        self, statistics: Any, seconds: defaultdict[str, float]
-    ) -> Iterator[dict[str, Any]]:
+    def _records(self, statistics: Any, seconds: Seconds) -> Iterator[dict[str, Any]]:
+        """Yield the records in order; each clip's flow is under way while the next is composed."""
+        from datagen.output import shard
+
+        estimate = self.flow or _own_flow(self.cfg.flow)
+        waiting: deque[tuple[_Composed, Callable[[], np.ndarray]]] = deque()
+
+        def record() -> dict[str, Any]:
+            made, wait = waiting.popleft()
+            with clock(seconds, "flow"):
+                flow = wait()
+            with clock(seconds, "statistics"):
+                statistics.add(made.person, made.clip, flow)
+            with clock(seconds, "encode"):
+                key = shard.key(self.index, made.index)
+                return shard.encode(key, made.clip, flow, made.meta, rgb=self.cfg.output.rgb)
+
+        for index, choice in enumerate(self.choices):
+            made = self._compose(index, choice, seconds)
+            with clock(seconds, "flow"):
+                waiting.append((made, estimate(made.clip.frames)))
+            if len(waiting) > 1:
+                yield record()
+        while waiting:
+            yield record()
+
+    def _compose(self, index: int, choice: Choice, seconds: Seconds) -> _Composed:
         from datagen.backgrounds.library import read_background
         from datagen.bodies.library import read_person
         from datagen.clips.compose import compose
-        from datagen.output import shard
 
-        frames = self.cfg.clips.clip_length + 1
-        estimate = estimator(self.cfg.flow)
-        for index, choice in enumerate(self.choices):
-            with clock(seconds, "people"):
-                person = read_person(
-                    self.bodies / f"{choice.person}.h5", choice.clip, choice.start, frames
-                )
-            with clock(seconds, "scenes"):
-                background = read_background(
-                    self.backgrounds / f"{choice.background}.h5", choice.window
-                )
-            with clock(seconds, "compose"):
-                rng = generator(self.cfg.output.seed, self.index, index, "compose")
-                clip = compose(person, background, self.cfg.clips, rng)
-            with clock(seconds, "flow"):
-                flow = estimate(clip.frames)
-            with clock(seconds, "statistics"):
-                statistics.add(person, clip, flow)
-            with clock(seconds, "encode"):
-                meta = {**asdict(choice), "seed": self.cfg.output.seed}
-                meta |= {"people": person.meta, "scene": background.meta, "drawn": clip.meta}
-                record = shard.encode(
-                    shard.key(self.index, index), clip, flow, meta, rgb=self.cfg.output.rgb
-                )
-            yield record
+        with clock(seconds, "people"):
+            path = local_file(self.bodies, choice.person)
+            frames = self.cfg.clips.clip_length + 1
+            person = read_person(path, choice.clip, choice.start, frames)
+        with clock(seconds, "scenes"):
+            path = local_file(self.backgrounds, choice.background)
+            background = read_background(path, choice.window)
+        with clock(seconds, "compose"):
+            rng = generator(self.cfg.output.seed, self.index, index, "compose")
+            clip = compose(person, background, self.cfg.clips, rng)
+        meta = {**asdict(choice), "seed": self.cfg.output.seed}
+        meta |= {"people": person.meta, "scene": background.meta, "drawn": clip.meta}
+        return _Composed(index, person, clip, meta)
+
+
+@dataclass(frozen=True)
+class _Composed:
+    """A clip on its way to its record."""
+
+    index: int
+    person: Person
+    clip: Clip
+    meta: dict[str, Any]
 
 
 @contextmanager
@@ -176,26 +201,69 @@ def estimator(cfg: FlowConfig) -> Estimator:
     return load_estimator(cfg)
 
 
-def finished(path: Path, source: str | None) -> Line | None:
-    """Return the manifest line of a library file that is whole, else None.
+def effort(source: Any) -> float:
+    """Return a number that grows with the time that a source's task takes."""
+    from datagen.bodies import embedded
 
-    The line lies beside the file and is written after it. It holds the size of `source`, the file
-    it was made from (None for an embedded one), so that a replaced input is made anew.
+    return _size(source.path) or embedded.lengths().get(source.name, 0)
+
+
+def _own_flow(cfg: FlowConfig) -> Flow:
+    estimate = estimator(cfg)
+
+    def now(frames: np.ndarray) -> Callable[[], np.ndarray]:
+        flow = estimate(frames)
+        return lambda: flow
+
+    return now
+
+
+def local_file(folder: Path, name: str) -> Path:
+    """Return the library file of a source on this machine; behind a URL, its copy in the cache."""
+    path = folder / f"{name}.h5"
+    if is_local(path):
+        return path
+    return cached(path, _line(path)["sha256"])
+
+
+def finished(folder: Path, sources: Mapping[str, str | None]) -> dict[str, Line]:
+    """Return the manifest lines of the library files that are whole, by their sources' names.
+
+    The line lies beside the file and is written after it. It holds the size of the source, the file
+    it was made from (`sources` has its path, None for an embedded one), so that a replaced input is
+    made anew.
     """
-    try:
-        line = json.loads(path.with_suffix(".json").read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    same = path.exists() and path.stat().st_size == line["bytes"]
-    return line if same and line["source_bytes"] == _size(source) else None
+    found = sizes(folder)
+    names = [name for name in sources if f"{name}.h5" in found and f"{name}.json" in found]
+    lines: dict[str, Line] = {}
+    texts = read_all(folder / f"{name}.json" for name in names)
+    for name, text in zip(names, texts, strict=True):
+        with suppress(json.JSONDecodeError):
+            line = json.loads(text)
+            if (
+                found[f"{name}.h5"] == line["bytes"]
+                and _size(sources[name]) == line["source_bytes"]
+            ):
+                lines[name] = line
+    return lines
 
 
-def _with_line(path: Path, line: Line, source: str | None) -> Line:
-    """Write the line beside its file, so that a file without one is known to be unfinished."""
+def _add(path: Path, build: Callable[[Path], Line], source: str | None) -> Line:
+    """Build a library file, then write its line beside it: a file without one is unfinished."""
+    if is_local(path):
+        line = build(path)
+    else:
+        with whole(path) as unfinished:
+            line = {**build(unfinished), "file": path.name}
     kind = "embedded" if source is None else Path(source).suffix.lower()
     line = {**line, "source": kind, "source_bytes": _size(source)}
     write_json(path.with_suffix(".json"), line)
     return line
+
+
+@cache
+def _line(path: Path) -> Line:
+    return json.loads(path.with_suffix(".json").read_text())
 
 
 def _size(source: str | None) -> int | None:

@@ -11,14 +11,14 @@ import os
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import tyro
 from tqdm import tqdm
 
 from datagen import command
-from datagen.config import LaunchConfig
+from datagen.config import Folder, LaunchConfig
+from datagen.files import absolute
 from datagen.output import check, dataset, recorded
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
@@ -28,12 +28,12 @@ from datagen.output.manifest import Manifest
 class VerifyConfig:
     """What to check, and whether to mend it."""
 
-    shards: tyro.conf.Positional[Path]
-    """Folder of shards, with dataset.json in it."""
+    shards: tyro.conf.Positional[Folder]
+    """Folder of shards, with dataset.json in it, or its URL."""
     repair: bool = False
     """Make what is damaged or missing again, with the options that manifests/config.json holds.
     The machine that made the shards makes the same bytes."""
-    library: Path | None = None
+    library: Folder | None = None
     """The data set's library, if it lies elsewhere by now (for --repair)."""
     backend: Literal["ray", "processes", "serial"] | None = None
     """Who repairs. Default: as the shards were made."""
@@ -43,7 +43,7 @@ class VerifyConfig:
 
 def verify(cfg: VerifyConfig) -> int:
     """Print what is wrong with the data set; return 0 if nothing is (any more), else 1."""
-    layout = Layout(cfg.shards.expanduser().resolve())
+    layout = Layout(absolute(cfg.shards))
     beside = _beside(layout)
     if beside and cfg.repair:
         from datagen.pipeline import publish
@@ -118,7 +118,7 @@ def _options(layout: Layout, cfg: VerifyConfig) -> LaunchConfig:
     output = dataclasses.replace(options.output, out=layout.shards)
     cluster = dataclasses.replace(options.cluster, workers=cfg.workers or options.cluster.workers)
     if cfg.library is not None:
-        output = dataclasses.replace(output, library=cfg.library.expanduser().resolve())
+        output = dataclasses.replace(output, library=absolute(cfg.library))
     if cfg.backend is not None:
         cluster = dataclasses.replace(cluster, backend=cfg.backend, address=None)
     return dataclasses.replace(options, output=output, cluster=cluster)

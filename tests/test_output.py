@@ -1,6 +1,8 @@
 """Manifests, layout, fingerprint and guard: what makes a run resumable and refuses a mix."""
 
 import json
+import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 
 from datagen.config import BackgroundsConfig, ClipsConfig, LaunchConfig, OutputConfig
 from datagen.errors import BadInput
-from datagen.files import sweep, whole
+from datagen.files import HOST, sweep, whole
 from datagen.output import dataset, fingerprint
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
@@ -26,10 +28,19 @@ def test_whole_leaves_nothing_behind_when_the_writer_fails(tmp_path: Path) -> No
 
 
 def test_sweep_removes_what_a_killed_writer_left(tmp_path: Path) -> None:
-    (tmp_path / ".x.tar.123.tmp").write_text("half")
-    (tmp_path / "x.tar").write_text("whole")
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    old = {
+        f".x.tar.{HOST}.{dead.pid}.tmp",
+        f".x.tar.{HOST}.{os.getpid()}.tmp",
+        ".x.tar.other.1.tmp",
+    }
+    alive = {f".x.tar.{HOST}.{os.getppid()}.tmp", ".y.tar.other.1.tmp", "x.tar"}
+    for name in old | alive:
+        (tmp_path / name).write_text("half")
+    os.utime(tmp_path / ".x.tar.other.1.tmp", (0, 0))
     sweep(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["x.tar"]
+    assert {path.name for path in tmp_path.iterdir()} == alive
 
 
 def test_manifest_survives_a_torn_last_line(tmp_path: Path) -> None:

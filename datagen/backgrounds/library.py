@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from datagen.backgrounds.sources import VideoSource
 from datagen.backgrounds.supervoxels import supervoxels
 from datagen.config import BackgroundsConfig
 from datagen.errors import BadInput
+from datagen.files import whole
 from datagen.seeds import generator
 
 # T frames, H W pixels, h w coarse pixels
@@ -116,9 +116,7 @@ def build_background(
     rejected: list[dict] = []
     seconds: defaultdict[str, float] = defaultdict(float)
     windows: list[dict] = []
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with whole(path) as temporary:
         with h5py.File(temporary, "w", libver="latest") as file:
             file.attrs["version"] = VERSION
             file.attrs["name"] = source.name
@@ -138,9 +136,6 @@ def build_background(
                 f"{source.path or source.name} has no usable window ({counts}); leave it out"
             )
         content = temporary.read_bytes()
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return {
         "kind": "background",
         "name": source.name,

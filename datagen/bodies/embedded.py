@@ -28,6 +28,13 @@ def catalogue() -> list[tuple[str, str]]:
     return sorted(pairs)
 
 
+@functools.cache
+def lengths() -> dict[str, int]:
+    """Return the number of frames of every embedded motion."""
+    with np.load(PATH) as data:
+        return {name: len(data[f"{name.removesuffix(MIRRORED)}.pelvis"]) for name, _ in catalogue()}
+
+
 def read(name: str, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return local rotations [N, 24, 4] and the pelvis [N, 3], metres, for a body's rest joints."""
     base = name.removesuffix(MIRRORED)

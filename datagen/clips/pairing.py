@@ -7,8 +7,9 @@ drawn order until one is usable: a bad one costs itself only.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -55,56 +56,74 @@ class Pairing:
     scenes: tuple[str, ...]
     frames: int
     seed: int
+    _starts: dict[str, tuple[Line, list[np.ndarray]]] = field(default_factory=dict, compare=False)
+    """The lines of people met so far, with the starts in view of each of their clips."""
+    _met: dict[tuple[int, str], array] = field(default_factory=dict, compare=False)
+    """Indices of the names that `missing` found for a shard's clips."""
 
     def missing(
         self, shard: int, clips: int, person: Known, scene: Known
     ) -> tuple[set[str], set[str]]:
         """Return the names of people and scenes to make before the shard's next step is known."""
-        people: set[str] = set()
-        scenes: set[str] = set()
-        for clip in range(clips):
-            for names, purpose, known, wanted in (
-                (self.people, "person", person, people),
-                (self.scenes, "scene", scene, scenes),
-            ):
-                name = self._first(names, shard, clip, purpose, known)
-                if known(name) is None:
-                    wanted.add(name)
-        return people, scenes
+        found: list[set[str]] = []
+        for names, purpose, known in (
+            (self.people, "person", person),
+            (self.scenes, "scene", scene),
+        ):
+            met = [self._first(names, shard, clip, purpose, known) for clip in range(clips)]
+            self._met[shard, purpose] = array("I", met)
+            found.append({names[index] for index in met if known(names[index]) is None})
+        return found[0], found[1]
 
     def choose(self, shard: int, clip: int, person: Known, scene: Known) -> Choice:
         """Return the clip's choice; everything that `missing` names must be known by now."""
         rng = generator(self.seed, shard, clip, "choice")
-        name = self._first(self.people, shard, clip, "person", person)
-        starts = [starts_in_view(entry, self.frames) for entry in (person(name) or {})["clips"]]
+        name = self._name(self.people, shard, clip, "person", person)
+        starts = self._in_view(name, person(name) or {})
         usable = [index for index, some in enumerate(starts) if len(some)]
         part = usable[rng.integers(len(usable))]
-        start = int(rng.choice(starts[part]))
-        background = self._first(self.scenes, shard, clip, "scene", scene)
+        start = int(starts[part][rng.integers(len(starts[part]))])
+        background = self._name(self.scenes, shard, clip, "scene", scene)
         window = int(rng.integers(len((scene(background) or {})["windows"])))
         return Choice(name, part, start, background, window)
 
-    def _first(
+    def _name(
         self, names: tuple[str, ...], shard: int, clip: int, purpose: str, known: Known
     ) -> str:
-        """Return the first drawn name that is usable or not yet tried."""
-        for name in self._drawn(names, shard, clip, purpose):
-            line = known(name)
-            if line is None or self._usable(line):
-                return name
+        """Return the first drawn name that is usable."""
+        met = self._met.get((shard, purpose), ())
+        if clip < len(met) and self._usable(name := names[met[clip]], known(name) or {}):
+            return name  # those drawn before it were not usable then and are not now
+        return names[self._first(names, shard, clip, purpose, known)]
+
+    def _first(
+        self, names: tuple[str, ...], shard: int, clip: int, purpose: str, known: Known
+    ) -> int:
+        """Return the index of the first drawn name that is usable or not yet tried."""
+        for index in self._drawn(len(names), shard, clip, purpose):
+            line = known(names[index])
+            if line is None or self._usable(names[index], line):
+                return index
         what, option = ("motion", "--motions") if purpose == "person" else ("video", "--videos")
         raise BadInput(
             f"none of the {len(names)} {what}s is usable for clips of {self.frames} frames; "
             f"manifests/quarantine.jsonl says why; give other files with {option}"
         )
 
-    def _drawn(self, names: tuple[str, ...], shard: int, clip: int, purpose: str) -> Iterator[str]:
+    def _drawn(self, number: int, shard: int, clip: int, purpose: str) -> Iterator[int]:
         rng = generator(self.seed, shard, clip, purpose)
         for _ in range(20):  # cheap draws first; a few bad files are met here
-            yield names[rng.integers(len(names))]
-        yield from (names[index] for index in rng.permutation(len(names)))
+            yield int(rng.integers(number))
+        yield from map(int, rng.permutation(number))
 
-    def _usable(self, line: Line) -> bool:
-        if line["kind"] == "body":
-            return any(len(starts_in_view(clip, self.frames)) for clip in line["clips"])
-        return line["kind"] == "background" and bool(line["windows"])
+    def _usable(self, name: str, line: Line) -> bool:
+        if line.get("kind") == "body":
+            return any(map(len, self._in_view(name, line)))
+        return line.get("kind") == "background" and bool(line["windows"])
+
+    def _in_view(self, name: str, person: Line) -> list[np.ndarray]:
+        kept = self._starts.get(name)
+        if kept is None or kept[0] is not person:
+            kept = person, [starts_in_view(clip, self.frames) for clip in person["clips"]]
+            self._starts[name] = kept
+        return kept[1]

@@ -8,45 +8,52 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from datagen.cluster import threads
-from datagen.cluster.outcome import Outcome, Task, attempt
-from datagen.config import ClusterConfig
-from datagen.errors import BadInput
-
-TRIES = 3  # attempts at a task whose worker died or that failed for no fault of its input
-RECYCLE = 16  # tasks after which a worker process is replaced; OpenGL drivers leak
+from datagen.cluster.outcome import GRACE, RECYCLE, TRIES, Outcome, Task, attempt
+from datagen.config import ClusterConfig, FlowConfig
+from datagen.flow.estimator import Flow
 
 
 class Backend(Protocol):
-    """Runs tasks; `workers` is how many at a time."""
+    """Runs tasks, some at a time; leaving it ends those that still run, without a trace."""
 
-    workers: int
+    @property
+    def workers(self) -> int:
+        """Tasks at a time."""
+        ...
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *error: object) -> None: ...
+
+    def flow(self, cfg: FlowConfig) -> Flow | None:
+        """Return what estimates flow for all tasks, None if each does it itself."""
+        ...
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]: ...
 
 
 def open_backend(cfg: ClusterConfig) -> Backend:
     """Return the backend of the configuration, to be used as a context manager."""
-    kinds = {"ray": Ray, "processes": Processes, "serial": Serial}
-    return kinds[cfg.backend](cfg)
+    if cfg.backend == "ray":
+        from datagen.cluster.on_ray import Ray
+
+        return Ray(cfg)
+    return Processes(cfg) if cfg.backend == "processes" else Serial()
 
 
 class Serial:
     """One task after the other in this process: for debugging."""
 
-    def __init__(self, cfg: ClusterConfig) -> None:
-        self.workers = 1
+    workers = 1
 
     def __enter__(self) -> Self:
         threads.pin()
@@ -54,6 +61,9 @@ class Serial:
 
     def __exit__(self, *error: object) -> None:
         pass
+
+    def flow(self, cfg: FlowConfig) -> None:
+        return None
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         return map(attempt, tasks)
@@ -71,7 +81,12 @@ class Processes:
         return self
 
     def __exit__(self, *error: object) -> None:
+        if error[0]:
+            self._end()
         self.pool.shutdown(cancel_futures=True)
+
+    def flow(self, cfg: FlowConfig) -> None:
+        return None
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         queue = ((task, 1) for task in tasks)
@@ -119,6 +134,17 @@ class Processes:
             future.set_exception(error)
             return future
 
+    def _end(self) -> None:
+        """Stop what runs: each worker removes its unfinished file, or is killed after a while."""
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        until = time.monotonic() + GRACE
+        workers = multiprocessing.active_children()
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join(max(0, until - time.monotonic()))
+            worker.kill()
+
     def _renew(self) -> None:
         self.pool.shutdown()
         self.pool = self._pool()
@@ -127,71 +153,20 @@ class Processes:
         return ProcessPoolExecutor(
             self.workers,
             mp_context=multiprocessing.get_context("spawn"),  # OpenGL and Torch dislike fork
-            initializer=threads.pin,
+            initializer=_start,
             max_tasks_per_child=RECYCLE,
         )
 
 
-class Ray:
-    """A local Ray, or the cluster that --address, RAY_ADDRESS or a submitted job names."""
-
-    def __init__(self, cfg: ClusterConfig) -> None:
-        self.cfg = cfg
-        self.workers = 0
-
-    def __enter__(self) -> Self:
-        # Without these Ray warns about a future default and asks about usage reports.
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        import ray
-        import ray.exceptions
-
-        self.ray, self.errors = ray, ray.exceptions
-        joins = self.cfg.address or os.environ.get("RAY_ADDRESS")
-        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
-        if not joins:
-            options |= {"num_cpus": self.cfg.workers, "include_dashboard": False}
-        try:
-            ray.init(self.cfg.address, runtime_env={"env_vars": threads.VARIABLES}, **options)
-        except ConnectionError as error:
-            raise BadInput(
-                f"no Ray cluster answers at {joins!r} ({error}); start one with `ray start --head`,"
-                f" or leave --address away for a local Ray"
-            ) from None
-        cores = int(ray.cluster_resources().get("CPU", 1))
-        self.workers = min(self.cfg.workers or cores, cores)
-        self.attempt = ray.remote(num_cpus=1, max_calls=RECYCLE, max_retries=TRIES - 1)(_in_worker)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.ray.shutdown()
-
-    def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
-        def submit(task: Task, tries: int) -> None:
-            flight[self.attempt.remote(task)] = (task, tries)
-
-        queue = iter(tasks)
-        flight: dict[Any, tuple[Task, int]] = {}
-        for task in islice(queue, self.workers):
-            submit(task, 1)
-        while flight:
-            (done,), _ = self.ray.wait(list(flight), num_returns=1)
-            task, tries = flight.pop(done)
-            try:
-                outcome = self.ray.get(done)
-            except self.errors.RayError as error:  # the worker or its node died
-                outcome = _died(task, error)
-            if outcome.worth_retrying and tries < TRIES:
-                submit(task, tries + 1)
-                continue
-            for following in islice(queue, 1):
-                submit(following, 1)
-            yield outcome
-
-
-def _in_worker(task: Task) -> Outcome:
+def _start() -> None:
+    """Prepare a worker: Ctrl-C is the driver's business, SIGTERM ends the task that runs."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
     threads.pin()
-    return attempt(task)
+
+
+def _leave(*_: object) -> None:
+    raise SystemExit(128 + signal.SIGTERM)
 
 
 def _broken(future: Future[Outcome]) -> bool:

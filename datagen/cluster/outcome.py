@@ -8,6 +8,10 @@ from typing import Any, Protocol
 
 from datagen.errors import BadInput, BadMachine
 
+TRIES = 3  # attempts at a task whose worker died or that failed for no fault of its input
+RECYCLE = 16  # tasks after which a worker process is replaced; OpenGL drivers leak
+GRACE = 10.0  # seconds for tasks to end when the run is stopped
+
 
 class Task(Protocol):
     """A pure, picklable piece of work with a name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 VARIABLES = {
     "OMP_NUM_THREADS": "1",
@@ -17,7 +18,7 @@ def pin() -> None:
     """Pin this process's libraries to one thread, whether imported yet or not."""
     os.environ.update(VARIABLES)
     import cv2
-    import torch
 
     cv2.setNumThreads(1)
-    torch.set_num_threads(1)
+    if torch := sys.modules.get("torch"):  # else it reads the variables; it takes seconds to import
+        torch.set_num_threads(1)

@@ -9,12 +9,17 @@ flow. What is stored is each estimator's own coarse grid; the trainer enlarges i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
 from datagen.config import FlowConfig
 from datagen.errors import BadInput
+
+Flow = Callable[[np.ndarray], Callable[[], np.ndarray]]
+"""Takes a clip's frames at once and returns the call that gives their flow: what other processes
+estimate is fetched while the next clip is made."""
 
 
 class Estimator(Protocol):

@@ -20,7 +20,7 @@ from datagen.cluster.backends import open_backend
 from datagen.cluster.outcome import Outcome
 from datagen.config import ClusterConfig, FootageConfig
 from datagen.errors import BadInput, BadMachine
-from datagen.files import sha256, sweep, whole
+from datagen.files import sweep, whole
 from datagen.footage import cut
 from datagen.footage.track import Track
 from datagen.output import dataset, fingerprint, shard
@@ -73,8 +73,8 @@ class FootageTask:
         began = time.perf_counter()
         footage = self.source.open()
         counts = {"frames": 0, "seen_keypoints": 0.0, "valid": 0}
-        clips = shard.write(self.path, self._records(footage, counts))
-        if not clips:
+        written = shard.write(self.path, self._records(footage, counts))
+        if not written["clips"]:
             raise BadInput(
                 f"{self.name} has no person for {self.cfg.unlabelled} frames in a row; "
                 "ask for shorter clips with --unlabelled"
@@ -86,10 +86,8 @@ class FootageTask:
             "shard": self.index,
             "source": self.name,
             "identity": self.source.identity(),
-            "clips": clips,
+            **written,
             "tracks": [track.name for track in footage.tracks],
-            "bytes": self.path.stat().st_size,
-            "sha256": sha256(self.path),
             "seconds": {"total": round(time.perf_counter() - began, 3)},
             "statistics": counts,
             **footage.line,
@@ -195,12 +193,9 @@ NOT_BYTES = ("out", "workers", "max_bad")
 
 def standing(layout: Layout, manifest: Manifest) -> dict[int, Line]:
     """Return the manifest lines of the shards whose files exist at their recorded size."""
-    found = set(layout.found())
-    return {
-        index: line
-        for index, line in manifest.latest("shard").items()
-        if index in found and layout.shard(index).stat().st_size == line["bytes"]
-    }
+    found = layout.found()
+    lines = manifest.latest("shard")
+    return {index: line for index, line in lines.items() if found.get(index) == line["bytes"]}
 
 
 def _tasks(

@@ -12,7 +12,7 @@ from datagen import record
 from datagen.config import LaunchConfig
 from datagen.files import sha256
 
-NOT_BYTES = ("num_shards", "out", "library")
+NOT_BYTES = ("num_shards", "shards", "out", "library")
 """Options of the output stage that change no shard's bytes."""
 
 

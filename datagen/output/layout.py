@@ -6,12 +6,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from datagen.files import sizes
+
 _SHARD = re.compile(r"shard-(\d{6})\.tar")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The folders of one data set.
+    """The folders of one data set, on this machine or behind a URL.
 
     manifests/ and library/ lie beside a folder called `shards` and inside any other.
     """
@@ -55,10 +57,10 @@ class Layout:
     def shard(self, index: int) -> Path:
         return self.shards / shard_name(index)
 
-    def found(self) -> list[int]:
-        """Return the numbers of the shard files that exist, sorted."""
-        names = (_SHARD.fullmatch(path.name) for path in self.shards.glob("shard-*.tar"))
-        return sorted(int(match[1]) for match in names if match)
+    def found(self) -> dict[int, int]:
+        """Return the bytes of the shard files that exist by their numbers, in order."""
+        files = ((_SHARD.fullmatch(name), size) for name, size in sizes(self.shards).items())
+        return dict(sorted((int(match[1]), size) for match, size in files if match))
 
 
 def shard_name(index: int) -> str:

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import time
+import uuid
 from pathlib import Path
 from typing import Any
+
+from datagen.files import is_local, read_all, sizes, whole, writing
 
 Line = dict[str, Any]
 
 
 class Manifest:
-    """One .jsonl file; a line torn by a kill is ignored and overwritten, a damaged one ignored."""
+    """One .jsonl file; a line torn by a kill is ignored and overwritten, a damaged one ignored.
+
+    Behind a URL nothing can be appended: every line becomes a small file in the folder
+    `NAME.jsonl.parts` beside it, and `join` moves them into the file.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._parts = path.with_name(f"{path.name}.parts")
 
     def lines(self) -> list[Line]:
         """Return every whole line, oldest first; none if the file does not exist."""
-        if not self.path.exists():
-            return []
-        data = self.path.read_bytes()
-        parsed = map(_parse, data[: data.rfind(b"\n") + 1].splitlines())
-        return [line for line in parsed if line is not None]
+        return self._read()[0]
 
     def latest(self, key: str) -> dict[Any, Line]:
         """Return the newest line for each value of `key`."""
@@ -30,17 +35,50 @@ class Manifest:
 
     def append(self, line: Line) -> None:
         """Add a line and flush it to the disk."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.path, "a+b") as file:
-            end = file.seek(0, os.SEEK_END)
-            if end:
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":
-                    file.seek(0)
-                    file.truncate(file.read().rfind(b"\n") + 1)
-            file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        text = json.dumps(line, separators=(",", ":")).encode() + b"\n"
+        if not is_local(self.path):
+            # Names sort by time; the random end keeps two writers apart.
+            name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.jsonl"
+            with whole(self._parts / name) as temporary:
+                temporary.write_bytes(text)
+            return
+        with writing(self.path.parent):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with open(self.path, "a+b") as file:
+                end = file.seek(0, os.SEEK_END)
+                if end:
+                    file.seek(-1, os.SEEK_END)
+                    if file.read(1) != b"\n":
+                        file.seek(0)
+                        end = file.read().rfind(b"\n") + 1
+                        file.truncate(end)
+                try:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                except OSError:
+                    os.ftruncate(file.fileno(), end)
+                    raise
+
+    def join(self) -> None:
+        """Move the parts into the file; a kill half-way leaves lines twice, which harms nothing."""
+        lines, parts = self._read()
+        if parts:
+            with whole(self.path) as temporary, open(temporary, "wb") as file:
+                for line in lines:
+                    file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+            for part in parts:
+                part.unlink(missing_ok=True)
+
+    def _read(self) -> tuple[list[Line], list[Path]]:
+        """Return all lines and the parts that some of them lie in."""
+        parts: list[Path] = []
+        if not is_local(self.path):
+            parts = [self._parts / name for name in sorted(sizes(self._parts))]
+        data = self.path.read_bytes() if self.path.exists() else b""
+        whole_lines = data[: data.rfind(b"\n") + 1] + b"".join(read_all(parts))
+        parsed = map(_parse, whole_lines.splitlines())
+        return [line for line in parsed if line is not None], parts
 
 
 def _parse(text: bytes) -> Line | None:

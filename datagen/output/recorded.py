@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from datagen.config import LaunchConfig
 from datagen.errors import BadInput
-from datagen.files import write_json
+from datagen.files import place, write_json
 from datagen.output import fingerprint
 from datagen.output.layout import Layout
 
@@ -50,7 +50,7 @@ def read(layout: Layout) -> LaunchConfig:
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(part) for name, part in value.items()}
-    return str(value) if isinstance(value, Path) else value
+    return str(value) if hasattr(value, "joinpath") else value  # a Path, or a URL
 
 
 def _filled(kind: type[Options], content: dict[str, Any]) -> Options:
@@ -68,4 +68,4 @@ def _value(hint: Any, value: Any) -> Any:
     if dataclasses.is_dataclass(hint):
         return _filled(typing.cast(type, hint), value)
     takes_path = Path in (hint, *typing.get_args(hint))
-    return Path(value) if takes_path and value is not None else value
+    return place(value) if takes_path and value is not None else value

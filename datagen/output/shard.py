@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from datagen.files import whole
+from datagen.files import sha256, whole
 
 if TYPE_CHECKING:
     from datagen.clips.compose import Clip
@@ -76,23 +77,23 @@ def members(
     return record
 
 
-def write(path: Path, records: Iterable[dict[str, Any]]) -> int:
-    """Write a shard, whole or not at all, and return its number of records.
+def write(path: Path, records: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Write a shard, whole or not at all, and return its `clips`, `bytes` and `sha256`.
 
     Members are sorted and carry no time or owner, so equal records give equal bytes.
     """
-    import webdataset
-
     count = 0
-    with (
-        whole(path) as temporary,
-        open(temporary, "wb") as file,
-        webdataset.TarWriter(file, encoder=False, mtime=0) as tar,  # pyright: ignore
-    ):
-        for record in records:
-            tar.write(record)
-            count += 1
-    return count
+    with whole(path) as temporary:
+        with open(temporary, "wb") as file, tarfile.open(fileobj=file, mode="w") as tar:
+            for record in records:
+                name = record.pop("__key__")
+                for field, content in sorted(record.items()):
+                    member = tarfile.TarInfo(f"{name}.{field}")
+                    member.size, member.mode = len(content), 0o444
+                    tar.addfile(member, io.BytesIO(content))
+                count += 1
+        written = {"bytes": temporary.stat().st_size, "sha256": sha256(temporary)}
+    return {"clips": count, **written}
 
 
 def _npy(array: np.ndarray) -> bytes:

@@ -1,0 +1,169 @@
+"""Tasks on a local Ray, or on the cluster that --address, RAY_ADDRESS or a submitted job names."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from datagen.cluster import flow_pool, threads
+from datagen.cluster.outcome import GRACE, RECYCLE, TRIES, Outcome, Task, attempt
+from datagen.config import ClusterConfig, FlowConfig
+from datagen.errors import BadInput
+from datagen.files import CACHE_VARIABLE
+
+LOST_NODES = 20  # times that a task may lose its node, which counts against no task
+LOOK_EVERY = 2.0  # seconds between two looks at the cluster's size
+
+
+@dataclass(frozen=True)
+class Try:
+    """A task in flight: which attempt it is, and how many cores it holds."""
+
+    task: Task
+    number: int = 1
+    lost: int = 0
+    cores: int = 1
+
+
+class Ray:
+    """Bounded number of Ray tasks in flight; the cluster may grow and shrink meanwhile."""
+
+    def __init__(self, cfg: ClusterConfig) -> None:
+        self.cfg = cfg
+        self._flight: dict[Any, Try] = {}
+        self._actors: list[Any] = []
+        self._seen = -LOOK_EVERY
+
+    def __enter__(self) -> Self:
+        # Without these Ray warns about a future default and asks about usage reports.
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        import ray
+        import ray.exceptions
+
+        self.ray, self.errors = ray, ray.exceptions
+        joins = self.cfg.address or os.environ.get("RAY_ADDRESS")
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+        if not joins:
+            options |= {"num_cpus": self.cfg.workers, "include_dashboard": False}
+        variables = dict(threads.VARIABLES)
+        if CACHE_VARIABLE in os.environ:
+            variables[CACHE_VARIABLE] = os.environ[CACHE_VARIABLE]
+        stop = signal.getsignal(signal.SIGTERM)
+        try:
+            ray.init(self.cfg.address, runtime_env={"env_vars": variables}, **options)
+        except ConnectionError as error:
+            raise BadInput(
+                f"no Ray cluster answers at {joins!r} ({error}); start one with `ray start --head`,"
+                f" or leave --address away for a local Ray"
+            ) from None
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, stop)  # Ray's own would end this process at once
+        # Ray's own retries are off: they would count a lost node against the task.
+        self._attempt = ray.remote(max_retries=0, max_calls=RECYCLE)(_in_worker)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for running in self._flight:
+            self.ray.cancel(running)  # raises KeyboardInterrupt there, so that files are removed
+        if self._flight:
+            self.ray.wait(list(self._flight), num_returns=len(self._flight), timeout=GRACE)
+        self.ray.shutdown()
+
+    @property
+    def workers(self) -> int:
+        """Tasks at a time: the cluster's cores at this moment, or fewer if so asked."""
+        self._look()
+        return min(self.cfg.workers or self._cores, self._cores)
+
+    def flow(self, cfg: FlowConfig) -> flow_pool.FlowPool | None:
+        """Return the flow actors of the cluster as it is now, None if tasks do their own flow."""
+        self._look()
+        for _ in range(len(self._actors), flow_pool.count(self.cfg, cfg, self._gpus)):
+            each = flow_pool.share(self.cfg, cfg, self._gpus)
+            self._actors.append(flow_pool.start(cfg, each))
+        return flow_pool.FlowPool(tuple(self._actors)) if self._actors else None
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
+        queue = map(Try, tasks)
+        again: deque[Try] = deque()
+        while True:
+            while len(self._flight) < self._room():
+                following = again.popleft() if again else next(queue, None)
+                if following is None:
+                    break
+                self._flight[self._submit(following)] = following
+            if not self._flight:
+                return
+            self.ray.wait(list(self._flight), num_returns=1, timeout=LOOK_EVERY)
+            running = list(self._flight)
+            done, _ = self.ray.wait(running, num_returns=len(running), timeout=0)
+            for one in done:
+                tried = self._flight.pop(one)
+                outcome, retry = self._judge(tried, one)
+                if retry is None:
+                    yield outcome
+                else:
+                    again.append(retry)
+
+    def _room(self) -> int:
+        """Return how many tasks to keep in flight.
+
+        A few more than there are cores: the next starts without waiting for this loop, and an
+        autoscaler adds nodes for what waits, a quarter of the cluster at a time.
+        """
+        if self.cfg.workers:
+            return self.cfg.workers
+        return self.workers + max(2, self.workers // 4)
+
+    def _look(self) -> None:
+        """Take note of the cluster's size, if the last look is a while ago."""
+        if time.monotonic() - self._seen < LOOK_EVERY:
+            return
+        self._seen = time.monotonic()
+        there = self.ray.cluster_resources()
+        self._cores = max(1, int(there.get("CPU", 1)))
+        self._gpus = there.get("GPU", 0.0)
+
+    def _submit(self, tried: Try) -> Any:
+        return self._attempt.options(num_cpus=tried.cores).remote(tried.task)
+
+    def _judge(self, tried: Try, reference: Any) -> tuple[Outcome, Try | None]:
+        """Return what came of a finished try, and the next one if it is worth one."""
+        following = replace(tried, number=tried.number + 1)
+        try:
+            outcome = self.ray.get(reference)
+        except (self.errors.NodeDiedError, self.errors.LocalRayletDiedError) as error:
+            following = replace(tried, lost=tried.lost + 1)
+            return _died(tried, error), following if following.lost < LOST_NODES else None
+        except (self.errors.RuntimeEnvSetupError, self.errors.TaskUnschedulableError) as error:
+            return replace(_died(tried, error), bad_machine=True), None
+        except (self.errors.OutOfMemoryError, self.errors.WorkerCrashedError) as error:
+            # Perhaps for want of memory: the next try holds more cores, so fewer run beside it.
+            following = replace(following, cores=min(2 * tried.cores, self._widest()))
+            outcome = _died(tried, error)
+        except self.errors.RayError as error:
+            outcome = _died(tried, error)
+        again = outcome.worth_retrying and tried.number < TRIES
+        return outcome, following if again else None
+
+    def _widest(self) -> int:
+        """Return the cores of the largest living node."""
+        nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+        return max([1, *(int(node.get("CPU", 0)) for node in nodes)])
+
+
+def _in_worker(task: Task) -> Outcome:
+    threads.pin()
+    return attempt(task)
+
+
+def _died(tried: Try, error: BaseException) -> Outcome:
+    last = str(error).strip().splitlines()[-1]
+    return Outcome(tried.task, reason=f"its worker died: {type(error).__name__}: {last}")
