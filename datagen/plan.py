@@ -18,8 +18,8 @@ import numpy as np
 
 from datagen import tasks
 from datagen.clips.pairing import Pairing
-from datagen.cluster.backends import RECYCLE, open_backend
-from datagen.cluster.outcome import Task
+from datagen.cluster.backends import open_backend
+from datagen.cluster.outcome import RECYCLE, Task
 from datagen.config import LaunchConfig
 from datagen.errors import BadInput, BadMachine
 from datagen.output import dataset
