@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 WHOLE_UPLOADS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"}
 """Protocols whose uploads appear complete or not at all."""
-NO_SPACE = os.strerror(errno.ENOSPC)
 CACHE_VARIABLE = "MOTION_HMR_CACHE"
 STALE = 3600.0  # seconds after which another machine's temporary file counts as left behind
 HOST = socket.gethostname().replace(".", "-")
@@ -94,8 +93,7 @@ def writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         again = "then run the same command to continue"
-        # HDF5 gives its own exceptions, which only quote the system's words
-        if error.errno in (errno.ENOSPC, errno.EDQUOT) or NO_SPACE in str(error):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise BadMachine(f"no space is left in {folder}: free or add some, {again}") from error
         if error.errno == errno.EROFS or (error.errno == errno.EACCES and not error.filename):
             raise BadMachine(f"{folder} cannot be written: make it writable, {again}") from error

@@ -181,6 +181,23 @@ def test_light_is_surreals_formula():
     assert np.mean([shade(up, sh) - shade(down, sh) for sh in lights]) > 0.5  # from above
 
 
+def test_renderers_of_a_process_do_not_disturb_each_other(renderer, scene, pictures):
+    clip, mesh = scene
+    shades = np.ones(clip.shape[:2], np.float32)
+    other = Renderer(K, 320, 240)
+    again = zip(
+        renderer.render(mesh, clip, shades, checks()),
+        other.render(mesh, clip[::-1], shades, checks()),
+        strict=True,
+    )
+    for t, (picture, turned) in enumerate(again):
+        np.testing.assert_array_equal(picture.rgb, pictures[t].rgb)
+        np.testing.assert_array_equal(turned.rgb, pictures[T - 1 - t].rgb)
+    other.close()
+    picture = next(renderer.render(mesh, clip, shades, checks()))
+    np.testing.assert_array_equal(picture.rgb, pictures[0].rgb)
+
+
 def test_stored_flow_is_exact_to_a_256th_pixel():
     flow = np.random.default_rng(0).uniform(-30, 30, (1000, 2)).astype(np.float32)
     assert np.abs(decode_flow(encode_flow(flow)).astype(float) - flow).max() <= 1 / 64

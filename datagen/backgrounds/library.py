@@ -7,7 +7,6 @@ the source, the options and the seed alone.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections import Counter, defaultdict
@@ -26,7 +25,8 @@ from datagen.backgrounds.sources import VideoSource
 from datagen.backgrounds.supervoxels import supervoxels
 from datagen.config import BackgroundsConfig
 from datagen.errors import BadInput
-from datagen.files import whole
+from datagen.files import sha256
+from datagen.hdf5 import new_file
 from datagen.seeds import generator
 
 # T frames, H W pixels, h w coarse pixels
@@ -116,33 +116,31 @@ def build_background(
     rejected: list[dict] = []
     seconds: defaultdict[str, float] = defaultdict(float)
     windows: list[dict] = []
-    with whole(path) as temporary:
-        with h5py.File(temporary, "w", libver="latest") as file:
-            file.attrs["version"] = VERSION
-            file.attrs["name"] = source.name
-            file.attrs["group"] = source.group
+    with new_file(path) as file:
+        file.attrs["version"] = VERSION
+        file.attrs["name"] = source.name
+        file.attrs["group"] = source.group
+        clock = time.perf_counter()
+        for start, pictures in _windows(source, cfg, frames, width, height, seed):
+            seconds["read"] += time.perf_counter() - clock
+            line = _analyse(
+                file, source.name, start, pictures, cfg, seed, len(windows), rejected, seconds
+            )
+            if line is not None:
+                windows.append(line)
             clock = time.perf_counter()
-            for start, pictures in _windows(source, cfg, frames, width, height, seed):
-                seconds["read"] += time.perf_counter() - clock
-                line = _analyse(
-                    file, source.name, start, pictures, cfg, seed, len(windows), rejected, seconds
-                )
-                if line is not None:
-                    windows.append(line)
-                clock = time.perf_counter()
         if not windows:
             counts = ", ".join(f"{reason} {n}" for reason, n in _reasons(rejected).items())
             raise BadInput(
                 f"{source.path or source.name} has no usable window ({counts}); leave it out"
             )
-        content = temporary.read_bytes()
     return {
         "kind": "background",
         "name": source.name,
         "group": source.group,
         "file": path.name,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "bytes": len(content),
+        "sha256": sha256(path),
+        "bytes": path.stat().st_size,
         "windows": windows,
         "rejected": _reasons(rejected),
         "rejected_windows": rejected,

@@ -125,6 +125,7 @@ class Renderer:
                 corners[row, :, 3] = shades[frame].take(mesh.corners)
             self._upload_vertices(corners)
             for frame in range(stop - start):
+                self._platform.make_current()  # another renderer may have drawn since the yield
                 yield self._draw(mesh, frame, vertices[start + frame])
         if self.backend == "osmesa":
             self._close()
@@ -159,7 +160,10 @@ class Renderer:
         gl.glPixelStorei(gl.GL_UNPACK_ALIGNMENT, 1)
 
     def _close(self) -> None:
-        self._platform.delete_context()
+        if self.backend == "egl":
+            _delete_egl_context(self._platform)
+        else:
+            self._platform.delete_context()
 
     def _make_program(self) -> None:
         from OpenGL.GL import shaders
@@ -309,6 +313,20 @@ def open_platform(width: int, height: int) -> tuple[str, Any]:
         f"no OpenGL without a display ({'; '.join(failures)}): "
         "install Mesa's EGL (apt install libegl1 libgl1-mesa-dri) or OSMesa (libosmesa6)"
     )
+
+
+def _delete_egl_context(platform: Any) -> None:
+    """Delete a context and nothing else.
+
+    pyrender's own delete_context ends the EGL display too, which all renderers of a process share.
+    """
+    from OpenGL import EGL
+
+    display, context = platform._egl_display, platform._egl_context
+    platform._egl_display = platform._egl_context = None
+    if context is not None:
+        EGL.eglMakeCurrent(display, EGL.EGL_NO_SURFACE, EGL.EGL_NO_SURFACE, EGL.EGL_NO_CONTEXT)
+        EGL.eglDestroyContext(display, context)
 
 
 def _start(name: str, width: int, height: int) -> Any:

@@ -28,7 +28,8 @@ import numpy as np
 
 from datagen.bodies.surface_flow import decode_flow, encode_flow
 from datagen.errors import BadInput
-from datagen.files import sha256, whole
+from datagen.files import sha256
+from datagen.hdf5 import new_file
 
 PIXEL_CHUNK = 1 << 14
 """Person pixels in one compressed chunk: about two frames."""
@@ -61,11 +62,8 @@ class Person:
 
 @contextmanager
 def library_file(path: Path, name: str, height: int, width: int) -> Iterator[h5py.File]:
-    """Open a new library file for writing; it appears under `path` when it is complete, or never.
-
-    Equal contents give equal bytes: the file format is fixed and no times are written.
-    """
-    with whole(path) as unfinished, h5py.File(unfinished, "w", libver=("v110", "v110")) as file:
+    """Open a new library file for writing; it appears under `path` when complete, or never."""
+    with new_file(path) as file:
         file.attrs["version"] = 1
         file.attrs["name"] = name
         file.attrs["size"] = (height, width)
