@@ -1,5 +1,6 @@
 """The renderer against the projected mesh, against ray casting, and against the texture itself."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -194,6 +195,10 @@ def test_renderers_of_a_process_do_not_disturb_each_other(renderer, scene, pictu
         np.testing.assert_array_equal(picture.rgb, pictures[t].rgb)
         np.testing.assert_array_equal(turned.rgb, pictures[T - 1 - t].rgb)
     other.close()
+    del other
+    gc.collect()
+    Renderer(K, 8, 8)  # never closed
+    gc.collect()
     picture = next(renderer.render(mesh, clip, shades, checks()))
     np.testing.assert_array_equal(picture.rgb, pictures[0].rgb)
 

@@ -160,10 +160,7 @@ class Renderer:
         gl.glPixelStorei(gl.GL_UNPACK_ALIGNMENT, 1)
 
     def _close(self) -> None:
-        if self.backend == "egl":
-            _delete_egl_context(self._platform)
-        else:
-            self._platform.delete_context()
+        self._platform.delete_context()
 
     def _make_program(self) -> None:
         from OpenGL.GL import shaders
@@ -315,20 +312,6 @@ def open_platform(width: int, height: int) -> tuple[str, Any]:
     )
 
 
-def _delete_egl_context(platform: Any) -> None:
-    """Delete a context and nothing else.
-
-    pyrender's own delete_context ends the EGL display too, which all renderers of a process share.
-    """
-    from OpenGL import EGL
-
-    display, context = platform._egl_display, platform._egl_context
-    platform._egl_display = platform._egl_context = None
-    if context is not None:
-        EGL.eglMakeCurrent(display, EGL.EGL_NO_SURFACE, EGL.EGL_NO_SURFACE, EGL.EGL_NO_CONTEXT)
-        EGL.eglDestroyContext(display, context)
-
-
 def _start(name: str, width: int, height: int) -> Any:
     """Return pyrender's platform of that name with a current context."""
     np.infty = np.inf  # type: ignore[attr-defined]  # pyrender 0.1.45 is older than numpy 2
@@ -340,8 +323,21 @@ def _start(name: str, width: int, height: int) -> Any:
     if name == "egl":
         from pyrender.platforms import egl
 
+        class EGLPlatform(egl.EGLPlatform):
+            """pyrender's, which on its end also ends the display that all renderers share."""
+
+            def delete_context(self) -> None:
+                display, context = self._egl_display, self._egl_context
+                self._egl_display = self._egl_context = None
+                if context is None:
+                    return
+                if egl.egl.eglGetCurrentContext().address == context.address:
+                    none = egl.egl.EGL_NO_SURFACE, egl.egl.EGL_NO_SURFACE, egl.egl.EGL_NO_CONTEXT
+                    egl.egl.eglMakeCurrent(display, *none)
+                egl.egl.eglDestroyContext(display, context)
+
         device = egl.get_device_by_index(int(os.environ.get("EGL_DEVICE_ID", "0")))
-        platform = egl.EGLPlatform(width, height, device=device)
+        platform = EGLPlatform(width, height, device=device)
     else:
         from pyrender.platforms.osmesa import OSMesaPlatform
 
