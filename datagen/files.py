@@ -143,6 +143,19 @@ def sizes(folder: Path) -> dict[str, int]:
     return found
 
 
+def files_below(folder: Path) -> list[Path]:
+    """Return all files below a folder of this machine, sorted; links to folders are followed."""
+    found, seen = [], set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:  # a link back up
+            folders.clear()
+            continue
+        seen.add(real)
+        found += [Path(parent, name) for name in names]
+    return sorted(path for path in found if path.is_file())
+
+
 def read_all(paths: Iterable[Path]) -> list[bytes]:
     """Return the files' contents in order; behind a URL they are read side by side."""
     paths = list(paths)

@@ -1,6 +1,7 @@
 """Where backgrounds come from: folders, Kinetics lists, splits."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 
@@ -106,3 +107,13 @@ def test_scenes_of_one_panorama_stay_together():
     groups = {source.group for source in find_videos(None)}
     assert len(groups) * 4 == len(find_videos(None))
     assert VideoSource("scene_night_02", None).group == VideoSource("scene_night_00", None).group
+
+
+def test_linked_folders_are_searched_and_circles_are_not_walked_twice(tmp_path: Path) -> None:
+    """Users link their data sets into place."""
+    (tmp_path / "disk" / "sub").mkdir(parents=True)
+    (tmp_path / "disk" / "sub" / "a.mp4").touch()
+    (tmp_path / "disk" / "sub" / "up").symlink_to(tmp_path / "disk")
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "kinetics").symlink_to(tmp_path / "disk")
+    assert [source.name for source in find_videos(tmp_path / "videos")] == ["kinetics__sub__a"]

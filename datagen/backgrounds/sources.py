@@ -16,6 +16,7 @@ from pathlib import Path
 
 from datagen.backgrounds import scenes, video
 from datagen.errors import BadInput
+from datagen.files import files_below
 
 KINETICS_CLIP = re.compile(r"([A-Za-z0-9_-]{11})_\d{6}_\d{6}")
 KINETICS_COLUMNS = ("youtube_id", "time_start", "time_end")
@@ -48,7 +49,7 @@ def find_videos(videos: Path | None, listed: Path | None = None) -> list[VideoSo
         return [VideoSource(name, None) for name in scenes.scene_names()]
     if not videos.is_dir():
         raise BadInput(f"--videos {videos} is not a folder; give a folder of video files")
-    files = sorted(p for p in videos.rglob("*") if p.suffix.lower() in video.SUFFIXES)
+    files = [path for path in files_below(videos) if path.suffix.lower() in video.SUFFIXES]
     if not files:
         known = " ".join(sorted(video.SUFFIXES))
         raise BadInput(f"--videos {videos} holds no video; these suffixes count: {known}")

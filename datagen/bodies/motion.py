@@ -22,6 +22,7 @@ from datagen.bodies.bvh import read_bvh
 from datagen.bodies.deepmimic import read_deepmimic
 from datagen.bodies.retarget import Take, ground, resample, retarget
 from datagen.errors import BadInput
+from datagen.files import files_below
 
 MONSTERS = re.compile(r"^(ung_)?(18|19)_|^(ung_)?143_21$")
 """SURREAL's sequences whose fitted bodies are broken (its README): never used."""
@@ -73,8 +74,8 @@ def find_motions(folder: Path | None) -> list[MotionSource]:
     if not folder.is_dir():
         raise BadInput(f"--motions {folder}: no such folder; give a folder of motion capture")
     found: list[tuple[str, str, Path, str | None]] = []  # wished name, subject, path, part
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and _is_motion(path):
+    for path in files_below(folder):
+        if _is_motion(path):
             found += _sources(path, folder)
     if not found:
         raise BadInput(

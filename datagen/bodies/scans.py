@@ -9,6 +9,7 @@ import numpy as np
 
 from datagen.bodies.model import Body
 from datagen.errors import BadInput
+from datagen.files import files_below
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 SMALLEST = 64
@@ -42,7 +43,7 @@ def _scans(folder: Path, gender: str) -> tuple[str, ...]:
         raise BadInput(f"--textures {folder} is no folder.")
     other = {"male": "female", "female": "male"}.get(gender)
     names = []
-    for path in folder.rglob("*"):
+    for path in files_below(folder):
         name = path.relative_to(folder).as_posix()
         marked = "female" if "female" in name.lower() else "male" if "male" in name.lower() else ""
         if path.suffix.lower() in SUFFIXES and not (other and marked == other):

@@ -29,6 +29,7 @@ from datagen.bodies import camera
 from datagen.bodies.model import Body
 from datagen.bodies.storage import library_file, manifest_line, write_clip
 from datagen.errors import BadInput
+from datagen.files import files_below
 from datagen.record import EVAL_JOINTS, SMPL_JOINTS, mirrored
 
 WIDTH, HEIGHT = 320, 240
@@ -96,7 +97,9 @@ def find_surreal(folder: Path) -> list[SurrealSource]:
         BadInput: the folder is missing or holds no `*_info.mat`.
     """
     groups: dict[str, list[Path]] = {}
-    for path in sorted(Path(folder).rglob("*_c[0-9][0-9][0-9][0-9]_info.mat")):
+    for path in files_below(folder):
+        if not re.search(r"_c\d{4}_info\.mat$", path.name):
+            continue
         stem = path.name.removesuffix("_info.mat")
         run = next((part for part in path.parts if re.fullmatch(r"run\d+", part)), "run")
         name = re.sub(r"[^A-Za-z0-9_-]", "_", f"{run}_{stem[:-6]}")

@@ -20,6 +20,7 @@ import numpy as np
 
 from datagen.config import Split
 from datagen.errors import BadInput
+from datagen.files import files_below
 from datagen.splits import in_split
 
 _PHOTOS = (
@@ -65,7 +66,7 @@ def load_textures(folder: Path | None = None, split: Split = "all") -> list[np.n
         chosen = in_split((path.stem for path in paths), split, "photos")
         paths = [path for path in paths if path.stem in chosen]
     else:
-        paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".jpg", ".png"))
+        paths = [p for p in files_below(folder) if p.suffix.lower() in (".jpg", ".png")]
     images = [cv2.imread(str(path), cv2.IMREAD_COLOR) for path in paths if path.is_file()]
     textures = [cv2.cvtColor(image, cv2.COLOR_BGR2RGB) for image in images if image is not None]
     if not textures:

@@ -10,7 +10,7 @@ from typing import Any
 
 from datagen import record
 from datagen.config import LaunchConfig
-from datagen.files import sha256
+from datagen.files import files_below, sha256
 
 NOT_BYTES = ("num_shards", "shards", "out", "library")
 """Options of the output stage that change no shard's bytes."""
@@ -70,5 +70,5 @@ def content(path: Path) -> str:
     """Return a file's SHA-256 or, of a folder, that of the names and sizes of what lies in it."""
     if path.is_file():
         return f"file {sha256(path)[:16]}"
-    files = sorted(p for p in path.rglob("*") if p.is_file())
-    return f"folder {digest([(str(p.relative_to(path)), p.stat().st_size) for p in files])}"
+    sizes = [(str(p.relative_to(path)), p.stat().st_size) for p in files_below(path)]
+    return f"folder {digest(sizes)}"
