@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import skimage.data
 import torch
 
 from datagen.config import FlowConfig
@@ -103,6 +104,17 @@ def save_public(path: Path, network: FlowNetS, **extras: object) -> Path:
     torch.save({"epoch": 3, "arch": "flownets", "state_dict": network.state_dict(),
                 "div_flow": 20.0, **extras}, path)  # fmt: skip
     return path
+
+
+def test_the_embedded_flownets_sees_where_a_photo_moves() -> None:
+    """Trained for minutes, it is a quarter off at most (benchmarks/flow.py says more)."""
+    estimator = load_estimator(FlowConfig(flow="flownets"))
+    photo = skimage.data.coffee()
+    for x, y in ((3.0, -1.5), (-6.0, 2.0)):
+        move = [np.float32([[1, 0, x * t - 70], [0, 1, y * t - 70]]) for t in range(2)]
+        frames = np.stack([cv2.warpAffine(photo, m, (224, 224)) for m in move])
+        inner = estimator(frames)[:, :, 8:-8, 8:-8].astype(float)
+        assert np.linalg.norm(np.median(inner, axis=(0, 2, 3)) - (x, y)) < np.hypot(x, y) / 4
 
 
 def test_flownets_from_a_file_equals_the_network_itself(tmp_path: Path) -> None:
