@@ -360,10 +360,6 @@ class FootageConfig:
     flow: FlowConfig = field(default_factory=FlowConfig)
     image_size: int = 224
     """Side of the square crop, pixels; as the training clips'."""
-    flag_absent: bool = True
-    """Flag frames that show none of the limbs' 12 keypoints (the person has left the picture) as
-    totally occluded, as the empty frames of real tracks are at test time. Our choice: the paper
-    says nothing of either."""
     person_diagonal: float = 150.0
     """Diagonal of the visible-joint box in the crop, pixels at 224; as the training clips'."""
     rgb: bool = True
@@ -378,9 +374,6 @@ class FootageConfig:
     Default: the body file's own, else SMPL's kinematic joints."""
     workers: int = 1
     """Inputs at a time; each takes a core and 200 MB."""
-    plan: bool = False
-    """Make nothing: measure a few samples of every stage and print what the run would cost, in
-    core-hours, GPU-hours, GB and time on these workers."""
     max_bad: float = 0.5
     """Fail when more than this share of the inputs is bad."""
 
