@@ -44,6 +44,11 @@ def run(
     except (BadInput, BadMachine) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError) as error:
+        if not error.filename:
+            raise
+        print(f"error: {error.filename}: {error.strerror}; name another path", file=sys.stderr)
+        return 2
     except KeyboardInterrupt as stopped:
         print("\nstopped; run the same command to continue", file=sys.stderr)
         return 128 + (signal.SIGTERM if isinstance(stopped, Terminated) else signal.SIGINT)

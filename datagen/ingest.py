@@ -21,6 +21,7 @@ import tyro
 from datagen import command
 from datagen.config import FootageConfig, require
 from datagen.errors import BadInput
+from datagen.footage.keypoints import LAYOUTS
 from datagen.output.layout import Layout
 
 
@@ -64,6 +65,14 @@ class VideoConfig:
             f"got {len(self.keypoints)}",
         )
         require(self.min_frames >= 1, f"--min-frames must be at least 1, got {self.min_frames}")
+        require(
+            self.threshold is None or self.threshold >= 0,
+            f"--threshold must not be negative, got {self.threshold}",
+        )
+        require(
+            self.layout is None or self.layout in LAYOUTS,
+            f"--layout must be one of {', '.join(LAYOUTS)}, got {self.layout}",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

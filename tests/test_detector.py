@@ -10,7 +10,7 @@ from footage_world import film, turn, walk
 from test_footage import records
 
 from datagen import ingest
-from datagen.errors import BadMachine
+from datagen.errors import BadInput, BadMachine
 from datagen.footage import detector
 from datagen.footage.keypoint_files import read_keypoints
 
@@ -96,3 +96,12 @@ def test_an_environment_that_cannot_be_made_is_named(tmp_path, monkeypatch):
     with pytest.raises(BadMachine, match="--detector-env"):
         detector.environment(tmp_path / "env")
     assert not (tmp_path / "env" / "whole").exists()
+    with pytest.raises(BadMachine, match="--detector-env"):  # what is half made is made again
+        detector.environment(tmp_path / "env")
+
+
+def test_a_folder_of_the_users_is_not_removed(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(BadInput, match="was not made here"):
+        detector.environment(tmp_path)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"

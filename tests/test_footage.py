@@ -297,7 +297,15 @@ class TestBadInput:
         np.save(tmp_path / "x.npy", np.zeros((3, 17, 3)))
         args = ("video", tmp_path / "text.mp4", "--keypoints", tmp_path / "x.npy")
         assert run(*args, "--out", tmp_path / "out") == 2
-        assert "1 of 1 inputs are bad" in capsys.readouterr().err
+        said = capsys.readouterr()
+        assert "1 of 1 inputs are bad" in said.err and "quarantine.jsonl" in said.err
+        assert "text.mp4 cannot be read as a video (Invalid data" in said.out
+
+    def test_a_file_in_the_place_of_the_folder(self, made, tmp_path, capsys):
+        (tmp_path / "taken").touch()
+        args = ("video", made / "walker.mp4", "--keypoints", made / "walker.npz")
+        assert run(*args, "--out", tmp_path / "taken") == 2
+        assert "taken: Not a directory; name another path" in capsys.readouterr().err
 
     def test_keypoints_of_another_picture_size(self, made, tmp_path):
         with np.load(made / "walker.npz") as file:
@@ -313,6 +321,9 @@ class TestBadInput:
             (["video", "WALKER", "--keypoints", "x.npy"], "x.npy does not exist"),
             (["video", "WALKER"], "--keypoints FILE or --detector"),
             (["video", "WALKER", "--keypoints", "a", "b"], "one file or folder for each"),
+            (["video", ".", "--keypoints", "x.npy"], ". is no file"),
+            (["video", "WALKER", "--keypoints", "a", "--layout", "coco"], "must be one of limbs, "),
+            (["video", "WALKER", "--keypoints", "a", "--threshold", "-1"], "not be negative"),
         ],
     )
     def test_refused_command_lines(self, made, tmp_path, capsys, args, said):

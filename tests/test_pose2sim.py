@@ -1,6 +1,7 @@
 """The Pose2Sim demo's formats, from a made-up demo whose cameras and joints are known."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -185,6 +186,14 @@ def test_a_damaged_calibration_is_refused(tmp_path, text):
         return
     with pytest.raises(BadInput, match="no calibration"):
         pose2sim.read_cameras(path)
+
+
+def test_keypoints_without_anybody_are_named(demo, tmp_path):
+    nobody = {"people": [{"pose_keypoints_2d": [0] * 75}]}
+    (tmp_path / "a_0.json").write_text(json.dumps(nobody))
+    source = replace(pose2sim.find_sources(demo)[0], keypoints=tmp_path)
+    with pytest.raises(BadInput, match="shows nobody"):
+        source.open()
 
 
 def test_a_damaged_trc_is_refused(demo, tmp_path):

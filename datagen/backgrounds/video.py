@@ -7,6 +7,7 @@ a variable frame rate gives them; the picture is turned as the file's rotation f
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +17,10 @@ import numpy as np
 
 from datagen.errors import BadInput
 
+# A damaged video is named in one sentence; OpenCV and FFmpeg would add lines that name no file.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet
+if "OPENCV_LOG_LEVEL" not in os.environ:
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
 SUFFIXES = frozenset(
     f".{s}" for s in (*"3gp avi flv m4v mkv mov mp4 mpeg mpg mts ogv ts webm wmv".split(),)
 )
@@ -71,8 +76,9 @@ class PyAVReader:
             self.container = av.open(str(path))
             self.frames = self.container.decode(self.container.streams.video[0])
         except (FFmpegError, IndexError) as error:
+            why = getattr(error, "strerror", None) or "it has no pictures"
             raise BadInput(
-                f"{path} cannot be read as a video ({error}); leave it out or convert it to MP4"
+                f"{path} cannot be read as a video ({why}); leave it out or convert it to MP4"
             ) from error
         self.damage = FFmpegError
 

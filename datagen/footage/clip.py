@@ -97,7 +97,7 @@ def named(paths: list[Path]) -> dict[str, Path]:
     out: dict[str, Path] = {}
     for path in paths:
         if not path.is_file():
-            raise BadInput(f"{path} does not exist")
+            raise BadInput(f"{path} {'is no file' if path.exists() else 'does not exist'}")
         name = (
             path.stem
             if stems.count(path.stem) == 1

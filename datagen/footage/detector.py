@@ -26,14 +26,23 @@ def environment(folder: Path) -> Path:
     """Return the Python of the detector's environment, which is made if it does not stand.
 
     Raises:
+        BadInput: the folder holds something else, which is left as it is.
         BadMachine: there is no Python of the versions needed, or pip cannot install the packages.
     """
     python = folder / "bin" / "python"
     if (folder / "whole").exists():
         return python
+    unfinished = folder / "unfinished"
+    if folder.exists() and not unfinished.exists():
+        raise BadInput(
+            f"--detector-env {folder} exists and was not made here; name a new folder, or, if it "
+            f"is an environment with {' and '.join(PACKAGES)}, put an empty file `whole` into it"
+        )
     base = find_python()
     print(f"Making the detector's environment in {folder} ({', '.join(PACKAGES)}; once, 600 MB)")
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)  # what a stopped run left of it
+    folder.mkdir(parents=True)
+    unfinished.touch()
     for step in (
         [base, "-m", "venv", str(folder)],
         [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *PACKAGES],
@@ -46,7 +55,7 @@ def environment(folder: Path) -> Path:
                 f"that, or make an environment with {' and '.join(PACKAGES)} yourself, put an "
                 "empty file `whole` into it and name it with --detector-env"
             )
-    (folder / "whole").touch()
+    unfinished.rename(folder / "whole")
     return python
 
 

@@ -81,7 +81,10 @@ class CameraSource:
         """
         camera = read_cameras(self.calibration)[self.index]
         joints = read_trc(self.trc)
-        detected = link(read_keypoints(self.keypoints))[0]
+        people = link(read_keypoints(self.keypoints))
+        if not people:
+            raise BadInput(f"{self.keypoints} shows nobody with three joints or more")
+        detected = people[0]
         if len(detected) != len(joints):
             raise BadInput(
                 f"{self.keypoints} is of {len(detected)} frames, {self.trc} of {len(joints)}"

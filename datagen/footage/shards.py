@@ -158,8 +158,8 @@ def ingest(
     _write_dataset(layout, content, list(lines.values()))
     if len(bad) > cfg.max_bad * max(len(tasks), 1):
         raise BadInput(
-            f"{len(bad)} of {len(tasks)} inputs are bad, more than --max-bad {cfg.max_bad}; "
-            f"the last: {bad[-1]}"
+            f"{len(bad)} of {len(tasks)} inputs are bad, more than --max-bad {cfg.max_bad}; each "
+            f"is named above and in {layout.manifests / 'quarantine.jsonl'}"
         )
     return list(lines.values())
 
