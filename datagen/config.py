@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -337,18 +337,21 @@ class LaunchConfig:
 
     def arguments(self) -> list[str]:
         """Return the command line that gives this configuration: what differs from the default."""
-        words: list[str] = []
-        for stage in fields(self):
-            options = getattr(self, stage.name)
-            for option in fields(options):
-                value, name = getattr(options, option.name), option.name.replace("_", "-")
-                if value == getattr(type(options)(), option.name):
-                    continue
-                if isinstance(value, bool):
-                    words.append(f"--{name}" if value else f"--no-{name}")
-                else:
-                    words += [f"--{name}", str(value)]
-        return words
+        return [word for stage in fields(self) for word in arguments(getattr(self, stage.name))]
+
+
+def arguments(options: Any) -> list[str]:
+    """Return the command line that gives a stage's options: what differs from the default."""
+    words: list[str] = []
+    for option in fields(options):
+        value, name = getattr(options, option.name), option.name.replace("_", "-")
+        if value == getattr(type(options)(), option.name):
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no-{name}")
+        else:
+            words += [f"--{name}", str(value)]
+    return words
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,8 @@
     python -m datagen.overlay --predictions predictions/ --shards shards/ --video clip.mp4
 
 The first makes the shards and the prediction itself, with datagen.ingest and trainer.predict, and
-leaves them beside the result. Without --video the crops that the shards hold are shown. One .mp4, a
+leaves them in a folder beside the result; give it the --image-size and --flow of the shards that the
+checkpoint was trained on. Without --video the crops that the shards hold are shown. One .mp4, a
 contact sheet .png and an animated mesh .glb (glTF 2.0) for each person.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from datagen import command
-from datagen.config import require
+from datagen.config import FlowConfig, arguments, require
 from datagen.errors import BadInput
 from datagen.files import whole
 
@@ -45,6 +46,9 @@ class OverlayConfig:
     keypoints: Path | None = None
     """With --checkpoint: the video's 2D keypoints, as datagen.ingest takes them.
     Default: MediaPipe finds them."""
+    image_size: int = 224
+    """With --checkpoint: side of the crop, pixels; as in the shards that it was trained on."""
+    flow: FlowConfig = field(default_factory=FlowConfig)
     body: Path | None = None
     """SMPL body model (file or folder; its neutral body is drawn).
     Default: the embedded open body, as it is for training."""
@@ -82,7 +86,7 @@ def overlay(cfg: OverlayConfig) -> int:
 
     predictions, shards = cfg.predictions, cfg.shards
     if cfg.checkpoint is not None and cfg.video is not None:
-        predictions, shards = predict(cfg.video, cfg.keypoints, cfg.checkpoint, cfg.out)
+        predictions, shards = predict(cfg.video, cfg.checkpoint, cfg)
     assert predictions is not None
     files = [predictions] if predictions.is_file() else sorted(predictions.glob("*.npz"))
     if not files:
@@ -95,10 +99,14 @@ def overlay(cfg: OverlayConfig) -> int:
     return 0
 
 
-def predict(video: Path, keypoints: Path | None, checkpoint: Path, out: Path) -> tuple[Path, Path]:
+def predict(video: Path, checkpoint: Path, cfg: OverlayConfig) -> tuple[Path, Path]:
     """Make the shards and the predictions of a video with the other doors; return their folders."""
-    predictions, shards = out / "predictions", out / "shards"
-    found = ["--keypoints", str(keypoints)] if keypoints else ["--detector", "mediapipe"]
+    if not checkpoint.is_file():
+        raise BadInput(f"--checkpoint {checkpoint} does not exist; give a last.pt or best.pt")
+    folder = cfg.out / video.stem  # one a video: another's predictions are not to be drawn over it
+    predictions, shards = folder / "predictions", folder / "shards"
+    found = ["--keypoints", str(cfg.keypoints)] if cfg.keypoints else ["--detector", "mediapipe"]
+    found += ["--image-size", str(cfg.image_size), *arguments(cfg.flow)]
     for line in (
         ["datagen.ingest", "video", str(video), *found, "--out", str(shards)],
         ["trainer.predict", "--checkpoint", str(checkpoint), "--shards", str(shards),

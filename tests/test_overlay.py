@@ -313,6 +313,7 @@ def test_the_door_shows_stored_crops(predicted, tmp_path, capsys):
         (["--predictions", "{said}", "--video", "{video}"], "predicted from no video"),
         (["--predictions", "{lifted}", "--shards", "{shards}"], "has joints but no body"),
         (["--predictions", "{broken}", "--shards", "{shards}"], "is no file of trainer.predict"),
+        (["--video", "{video}", "--checkpoint", "nowhere.pt"], "nowhere.pt does not exist"),
     ],
 )
 def test_what_cannot_be_shown_is_one_sentence(predicted, tmp_path, capsys, options, words):

@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,7 @@ from datagen.bodies.amass import read_amass
 from trainer.config import FitConfig, PredictConfig
 from trainer.fit import fit
 from trainer.predict import predict
+from trainer.restore import input_spec, load_model
 from trainer.shards import decode, open_dataset, read_shard
 from trainer.tracks import R_WORLD_CAMERA, into_world, tracks, translation
 from trainer.windows import Judged
@@ -69,6 +71,17 @@ def test_the_file_is_an_amass_take(toy, checkpoint, tmp_path):
     root = Rotation.from_rotvec(said["pose"][:, :3]).as_matrix()
     np.testing.assert_allclose(up[:, 1], -root[:, 1, 1], atol=1e-5)
     assert (up[:, 1] > 0.7).all()
+
+
+def test_flow_of_another_kind_than_was_learned_from_is_remarked_upon(toy, checkpoint, capsys):
+    dataset = open_dataset(toy)
+    _, spec, _ = load_model(checkpoint, torch.device("cpu"))
+    assert not spec.flow  # it sees keypoints alone
+    spec = replace(spec, inputs="flow+keypoints", flow=dataset.flow_name)
+    input_spec(spec, dataset, checkpoint)
+    assert not capsys.readouterr().out
+    input_spec(replace(spec, flow="raft_small"), dataset, checkpoint)
+    assert f"learned from raft_small at {SIZE} px" in capsys.readouterr().out
 
 
 def test_the_worlds_body_is_the_cameras_turned():

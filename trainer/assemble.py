@@ -43,6 +43,8 @@ def model_spec(cfg: FitConfig, settings: Settings, dataset: DataSet) -> ModelSpe
         keypoints=dataset.keypoints,
         evaluation_joints=dataset.evaluation_joints,
         evaluation_names=dataset.evaluation_names,
+        flow=dataset.flow_name if "flow" in cfg.inputs else "",
+        stored_size=dataset.image_size,
     )
 
 

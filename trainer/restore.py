@@ -31,12 +31,20 @@ def load_model(
 def input_spec(model: ModelSpec, dataset: DataSet, checkpoint: Path) -> InputSpec:
     """Return how a data set's records become a model's input; BadInput if their joints differ.
 
-    Measured truth may lack some of the evaluation joints.
+    Measured truth may lack some of the evaluation joints. Flow of another kind than the model
+    learned from is only remarked upon: it costs accuracy, and to see how much is a fair question.
     """
     known = set(dataset.evaluation_names) <= set(model.evaluation_names)
     if not known or dataset.keypoints != model.keypoints:
         raise BadInput(
             f"{dataset.folder} names other joints than {checkpoint} was trained on; "
             "make the data set again with this version of datagen."
+        )
+    learned = (model.flow, model.stored_size)
+    if model.flow and learned != (dataset.flow_name, dataset.image_size):
+        print(
+            f"note     {dataset.folder} holds {dataset.flow_name} flow at {dataset.image_size} px, "
+            f"{checkpoint} learned from {model.flow} at {model.stored_size} px: expect larger "
+            "errors, or make the data set again with that flow and --image-size"
         )
     return dataset.spec(model.inputs, model.image_size, lift=model.name == "lifter")

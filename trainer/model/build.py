@@ -29,6 +29,10 @@ class ModelSpec:
     keypoints: tuple[int, ...]
     evaluation_joints: tuple[int, ...]
     evaluation_names: tuple[str, ...]
+    flow: str = ""
+    """What estimated the flow it was trained on; empty if it sees none, or nobody knows."""
+    stored_size: int = 0
+    """Side of the crops of which that flow was estimated, pixels."""
 
     def plain(self) -> dict[str, Any]:
         """Return the fields as values that JSON and a checkpoint keep."""
