@@ -4,8 +4,8 @@
     python -m datagen.overlay --predictions predictions/ --shards shards/ --video clip.mp4
 
 The first makes the shards and the prediction itself, with datagen.ingest and trainer.predict, and
-leaves them in a folder beside the result; give it the --image-size and --flow of the shards that the
-checkpoint was trained on. Without --video the crops that the shards hold are shown. One .mp4, a
+leaves them in a folder beside the result; give it the --image-size and --flow of the shards that
+the checkpoint was trained on. Without --video the crops that the shards hold are shown. One .mp4, a
 contact sheet .png and an animated mesh .glb (glTF 2.0) for each person.
 """
 
