@@ -80,6 +80,15 @@ class BodiesConfig:
         )
         limit = self.motion_limit
         require(limit is None or limit > 0, f"--motion-limit must be at least 1, got {limit}")
+        require(
+            min(self.width, self.height) >= 16,
+            f"--width and --height must be at least 16, got {self.width} and {self.height}",
+        )
+        require(
+            self.depth_mean > 0 <= self.depth_std,
+            "--depth-mean must be positive and --depth-std not negative, "
+            f"got {self.depth_mean} and {self.depth_std}",
+        )
         require(self.stride > 0, f"--stride must be at least 1, got {self.stride}")
         require(
             self.max_clip_frames >= self.stride,
@@ -138,6 +147,13 @@ class BackgroundsConfig:
             f"got {self.segments_min} and {self.segments_max}",
         )
         require(self.slic_scale >= 1, f"--slic-scale must be at least 1, got {self.slic_scale}")
+        for name in ("slic_compactness", "slic_time_spacing", "max_shift"):
+            value = getattr(self, name)
+            require(value > 0, f"--{name.replace('_', '-')} must be positive, got {value}")
+        require(
+            0 <= self.min_inlier_ratio <= 1,
+            f"--min-inlier-ratio must lie in [0, 1], got {self.min_inlier_ratio}",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -301,7 +317,8 @@ class ClusterConfig:
     core-hours, GPU-hours, GB and time on these workers."""
     flow_gpus: float | None = None
     """GPUs of a flow actor, whole or a part (0.5: two share one), which all tasks send their clips
-    to. Default: 1 where the cluster has GPUs and --flow is a network, else there are no actors."""
+    to; on Ray only, the other backends estimate flow on the processor. Default: 1 where the cluster
+    has GPUs and --flow is a network, else there are no actors."""
     flow_actors: int | None = None
     """Flow actors. Default: as many as the GPUs allow. On --flow-gpus 0 they use the processor."""
     cache: Path | None = None
@@ -334,6 +351,14 @@ class LaunchConfig:
     flow: FlowConfig = field(default_factory=FlowConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
+
+    def __post_init__(self) -> None:
+        frames, longest = self.clips.clip_length + 1, self.bodies.max_clip_frames
+        require(
+            self.bodies.surreal is not None or frames <= longest,
+            f"--clip-length {self.clips.clip_length} needs people's clips of {frames} frames; "
+            f"give --max-clip-frames {frames} or more, got {longest}",
+        )
 
     def arguments(self) -> list[str]:
         """Return the command line that gives this configuration: what differs from the default."""

@@ -35,7 +35,7 @@ def launch(cfg: LaunchConfig, only: Collection[int] | None = None) -> int:
     cfg = absolute(cfg)
     layout = Layout(cfg.output.out, cfg.output.library)
     dataset.guard(layout, cfg)
-    cfg = _sized(cfg, layout)
+    cfg = sized(cfg, layout)
     wanted = cfg.output.wanted() if only is None else sorted(only)
     there = standing(layout)
     todo = [index for index in wanted if index not in there]
@@ -43,6 +43,7 @@ def launch(cfg: LaunchConfig, only: Collection[int] | None = None) -> int:
         if not card.current(layout, there):  # killed between its last shard and the card
             card.write(layout, there)
         print(f"All {len(wanted)} shards stand in {layout.shards}; nothing to do.")
+        print(_following(cfg, layout))
         return 0
     if cfg.cluster.cache:
         os.environ[CACHE_VARIABLE] = str(cfg.cluster.cache)
@@ -192,7 +193,7 @@ class Run:
         if self.absent:
             print(
                 f"  note    {len(self.absent)} clips of {cfg.backgrounds.videos_csv} are not "
-                f"there: {', '.join(self.absent[:3])}…"
+                f"there: {_few(self.absent, 3)}"
             )
 
     def prepare(self) -> None:
@@ -277,11 +278,11 @@ class Run:
             print(f"{bad} inputs could not be used: {self.quarantine.path} says which and why")
         if failed:
             print(
-                f"{len(failed)} shards failed ({', '.join(failed[:5])}…): "
+                f"{len(failed)} shards failed ({_few(failed, 5)}): "
                 f"{self.quarantine.path} says why; run the same command to try them again"
             )
         else:
-            print(f"Next: python -m trainer.fit --shards {self.layout.shards}")
+            print(_following(self.cfg, self.layout))
 
     def _shard_task(self, index: int, flow: Flow | None) -> tasks.ShardTask:
         choices = tuple(
@@ -350,7 +351,19 @@ class Run:
         dataset.write(self.layout, content)
 
 
-def _sized(cfg: LaunchConfig, layout: Layout) -> LaunchConfig:
+def _few(names: Sequence[str], number: int) -> str:
+    """Return the first names, and dots for the others."""
+    return ", ".join(names[:number]) + (", …" if len(names) > number else "")
+
+
+def _following(cfg: LaunchConfig, layout: Layout) -> str:
+    """Return the line that says what to do with finished shards."""
+    if cfg.output.split in ("val", "test"):
+        return f"Next: python -m trainer.evaluate --checkpoint FILE --shards {layout.shards}"
+    return f"Next: python -m trainer.fit --shards {layout.shards}"
+
+
+def sized(cfg: LaunchConfig, layout: Layout) -> LaunchConfig:
     """Return the configuration with a data set that holds --shards and what it held before."""
     if cfg.output.shards is None:
         return cfg

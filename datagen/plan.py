@@ -19,12 +19,14 @@ import numpy as np
 from datagen import tasks
 from datagen.clips.pairing import Pairing
 from datagen.cluster.backends import open_backend
+from datagen.cluster.flow_pool import FlowPool
 from datagen.cluster.outcome import RECYCLE, Task
 from datagen.config import LaunchConfig
 from datagen.errors import BadInput, BadMachine
+from datagen.flow.estimator import Flow
 from datagen.output import dataset
 from datagen.output.layout import Layout
-from datagen.pipeline import Library, Run, absolute, standing
+from datagen.pipeline import Library, Run, absolute, sized, standing
 
 Line = dict[str, Any]
 
@@ -46,6 +48,8 @@ class Sample:
     cfg: LaunchConfig
     submitted: float
     """Unix time; what passes until a worker begins is the start of its process."""
+    flow: Flow | None = None
+    """The run's flow actors; None if each worker does its own flow."""
 
     def __call__(self) -> Line:
         waited = max(0.0, time.time() - self.submitted)
@@ -79,6 +83,7 @@ class Sample:
                 folder / "people",
                 folder / "scenes",
                 folder / "shard-000000.tar",
+                self.flow,
             )
             return _timed(task)
 
@@ -134,7 +139,12 @@ class Plan:
     fixed: float
     """Seconds of the driver's own: imports, opening and closing the backend."""
     workers: int
-    gpu_seconds: float = 0.0
+    gpus: float = 0.0
+    """GPUs that flow actors hold while shards are made."""
+
+    @property
+    def gpu_seconds(self) -> float:
+        return self.gpus * self.stages["shards"].core_seconds / self.workers
 
     @property
     def core_seconds(self) -> float:
@@ -158,14 +168,16 @@ def plan(cfg: LaunchConfig) -> int:
     cfg = absolute(cfg)
     layout = Layout(cfg.output.out, cfg.output.library)
     dataset.guard(layout, cfg)
-    there = standing(layout)
-    todo = [index for index in range(cfg.output.num_shards) if index not in there]
+    cfg = sized(cfg, layout)
+    there, wanted = standing(layout), cfg.output.wanted()
+    todo = [index for index in wanted if index not in there]
     if not todo:
-        print(f"All {cfg.output.num_shards} shards stand in {layout.shards}; nothing to do.")
+        print(f"All {len(wanted)} shards stand in {layout.shards}; nothing to do.")
         return 0
     found = estimate(cfg, layout, todo)
-    for line in report(found, cfg, len(there)):
+    for line in report(found, cfg, len(wanted) - len(todo)):
         print(line)
+    print("Next: the same command without --plan")
     return 0
 
 
@@ -187,9 +199,9 @@ def estimate(cfg: LaunchConfig, layout: Layout, todo: Sequence[int]) -> Plan:
     with open_backend(cfg.cluster) as backend:
         opened = time.perf_counter() - began
         print(f"Measuring samples of every stage on {backend.workers} workers …", flush=True)
-        samples = list(
-            _samples(run, weights, sorted(scenes or run.scenes.sources), cfg, backend.workers, rng)
-        )
+        flow = backend.flow(cfg.flow)
+        some = sorted(scenes or run.scenes.sources)
+        samples = list(_samples(run, weights, some, backend.workers, rng, flow))
         outcomes = list(backend.run(samples))
         workers, began = backend.workers, time.perf_counter()
     closed = time.perf_counter() - began
@@ -211,6 +223,7 @@ def estimate(cfg: LaunchConfig, layout: Layout, todo: Sequence[int]) -> Plan:
         starts=_starts(lines, stages, workers, cfg.cluster.backend != "serial"),
         fixed=imports + opened + closed,
         workers=workers,
+        gpus=flow.gpus if isinstance(flow, FlowPool) else 0.0,
     )
 
 
@@ -249,9 +262,9 @@ def _samples(
     run: Run,
     weights: dict[str, float],
     scenes: list[str],
-    cfg: LaunchConfig,
     workers: int,
     rng: np.random.Generator,
+    flow: Flow | None,
 ) -> Iterator[Sample]:
     """Yield a sample for each worker: people of all lengths, any scenes, none twice if there are
     enough."""
@@ -267,8 +280,9 @@ def _samples(
             f"sample {k}",
             tuple(run.people.task(name) for name in dict.fromkeys(people[k::workers])),
             tuple(run.scenes.task(name) for name in dict.fromkeys(chosen[k::workers])),
-            cfg,
+            run.cfg,
             time.time(),
+            flow,
         )
 
 
@@ -317,10 +331,10 @@ def _starts(lines: list[Line], stages: dict[str, Stage], workers: int, processes
 
 
 def report(plan: Plan, cfg: LaunchConfig, standing: int) -> list[str]:
-    """Return the lines that tell a person what the plan says."""
+    """Return the lines that tell a person what the plan says; `standing` shards are there."""
     asked = cfg.output
     lines = [
-        f"{asked.num_shards} shards × {asked.clips_per_shard} clips of {cfg.clips.clip_length} "
+        f"{len(asked.wanted())} shards × {asked.clips_per_shard} clips of {cfg.clips.clip_length} "
         f"frames, {standing} of them stand; to make:",
         f"{'':<12}{'files':>8}{'core-hours':>14}{'GB':>10}",
     ]

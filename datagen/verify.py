@@ -56,7 +56,9 @@ def verify(cfg: VerifyConfig) -> int:
         beside, wrong = _beside(layout), inspect(layout, cfg)
     if not beside and not wrong:
         return 0
-    if not cfg.repair and layout.config.exists():
+    if not layout.config.exists():  # real footage, or shards that were published without it
+        print("Next: delete the bad files and run the command that made them again")
+    elif not cfg.repair:
         print(f"Next: python -m datagen.verify {cfg.shards} --repair")
     return 1
 

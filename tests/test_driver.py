@@ -106,9 +106,11 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
-def test_shards_named_are_made_and_no_others(instant: None, tmp_path: Path) -> None:
+def test_shards_named_are_made_and_no_others(instant: None, tmp_path: Path, capsys) -> None:
     assert run(tmp_path / "x", "--shards", "17,4-6") == 0
     assert made(tmp_path / "x") == [4, 5, 6, 17]
+    assert run(tmp_path / "x", "--shards", "5,17", "--plan") == 0
+    assert "All 2 shards stand" in capsys.readouterr().out
     assert dataset.read(Layout(tmp_path / "x"))["shards"] == 18
     assert run(tmp_path / "x", "--shards", "2") == 0
     assert dataset.read(Layout(tmp_path / "x"))["shards"] == 18

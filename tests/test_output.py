@@ -3,12 +3,19 @@
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from datagen.config import BackgroundsConfig, ClipsConfig, LaunchConfig, OutputConfig
+from datagen.config import (
+    BackgroundsConfig,
+    BodiesConfig,
+    ClipsConfig,
+    LaunchConfig,
+    OutputConfig,
+)
 from datagen.errors import BadInput
 from datagen.files import HOST, sweep, whole
 from datagen.output import dataset, fingerprint
@@ -88,6 +95,27 @@ def test_a_moved_folder_is_the_same_input_and_an_added_file_is_not(tmp_path: Pat
     assert of(tmp_path / "b") == first
     (tmp_path / "b" / "y.mp4").write_bytes(b"123")
     assert of(tmp_path / "b") != first
+
+
+def test_a_path_where_nothing_is_is_named(tmp_path: Path) -> None:
+    missing = LaunchConfig(backgrounds=BackgroundsConfig(videos=tmp_path / "nowhere"))
+    with pytest.raises(BadInput, match=r"--videos .*nowhere: no such"):
+        fingerprint.identity(missing)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (lambda: BodiesConfig(width=0), "--width"),
+        (lambda: BodiesConfig(depth_mean=0), "--depth-mean"),
+        (lambda: BackgroundsConfig(slic_compactness=0), "--slic-compactness"),
+        (lambda: BackgroundsConfig(min_inlier_ratio=2), "--min-inlier-ratio"),
+        (lambda: LaunchConfig(clips=ClipsConfig(clip_length=100)), "--max-clip-frames 101"),
+    ],
+)
+def test_impossible_options_are_refused(options: Callable[[], object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        options()
 
 
 def test_guard_names_the_options_that_differ(tmp_path: Path) -> None:

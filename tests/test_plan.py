@@ -1,10 +1,15 @@
 """--plan: its sums, what it counts as done, and that it leaves nothing behind."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from datagen import plan as room
+from datagen.cluster.backends import Serial
+from datagen.cluster.flow_pool import FlowPool
+from datagen.flow.dis import Dis
 from datagen.launch import main as launch
 from datagen.plan import Plan, Stage, duration
 
@@ -20,6 +25,8 @@ def test_time_is_shared_out_and_the_last_tasks_are_waited_for() -> None:
     assert one.wall == pytest.approx(5 + 6 + 140)
     two = Plan(stages, starts=6.0, fixed=5.0, workers=2)
     assert two.wall == pytest.approx(5 + 146 / 2 + 10 / 4 + 10 / 4)
+    gpus = Plan(stages, starts=0.0, fixed=0.0, workers=2, gpus=4.0)
+    assert gpus.gpu_seconds == pytest.approx(4 * 40 / 2)
     done = Plan({"people": Stage(0, 0.0, 0.0)}, starts=0.0, fixed=1.0, workers=2)
     assert done.wall == 1.0
 
@@ -53,6 +60,14 @@ def test_durations_are_as_people_say_them(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
+class OwnFlow(FlowPool):
+    """As a pool of flow actors, which hold GPUs."""
+
+    def __call__(self, frames: np.ndarray) -> Callable[[], np.ndarray]:
+        flow = Dis()(frames)
+        return lambda: flow
+
+
 def test_a_plan_measures_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -70,8 +85,12 @@ def test_a_plan_measures_and_leaves_nothing(
     assert launch([*OPTIONS, "--out", str(out), "--num-shards", "1"]) == 0
     assert launch([*OPTIONS, "--out", str(out), "--num-shards", "1", "--plan"]) == 0
     assert "nothing to do" in capsys.readouterr().out
-    assert launch([*OPTIONS, "--out", str(out), "--plan"]) == 0
+    pool = OwnFlow((), gpus=1e6)
+    monkeypatch.setattr(Serial, "flow", lambda *_: pool)
+    assert launch([*OPTIONS, "--out", str(out), "--shards", "0,1,4", "--plan"]) == 0
     text = capsys.readouterr().out
-    assert "1 of them stand" in text
+    assert "3 shards" in text and "1 of them stand" in text and "without --plan" in text
+    hours = next(line for line in text.splitlines() if line.startswith("GPU-hours"))
+    assert float(hours.split()[1]) > 0
     rows = {line.split()[0]: line.split() for line in text.splitlines() if line[:1].strip()}
     assert rows["scenes"][1:3] == ["0", "0.0000"] and rows["shards"][1] == "2"

@@ -35,6 +35,8 @@ class FlowPool:
     """Sends clips to actors; picklable, so that every task can hold it."""
 
     actors: tuple[Any, ...]
+    gpus: float = 0.0
+    """GPUs that they hold, all together."""
 
     def __call__(self, frames: np.ndarray) -> Callable[[], np.ndarray]:
         """Send a clip to one of the actors; return the call that waits for its flow."""

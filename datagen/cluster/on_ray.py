@@ -85,10 +85,11 @@ class Ray:
     def flow(self, cfg: FlowConfig) -> flow_pool.FlowPool | None:
         """Return the flow actors of the cluster as it is now, None if tasks do their own flow."""
         self._look()
+        each = flow_pool.share(self.cfg, cfg, self._gpus)
         for _ in range(len(self._actors), flow_pool.count(self.cfg, cfg, self._gpus)):
-            each = flow_pool.share(self.cfg, cfg, self._gpus)
             self._actors.append(flow_pool.start(cfg, each))
-        return flow_pool.FlowPool(tuple(self._actors)) if self._actors else None
+        actors = tuple(self._actors)
+        return flow_pool.FlowPool(actors, each * len(actors)) if actors else None
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         queue = map(Try, tasks)

@@ -10,6 +10,7 @@ from typing import Any
 
 from datagen import record
 from datagen.config import LaunchConfig
+from datagen.errors import BadInput
 from datagen.files import files_below, sha256
 
 NOT_BYTES = ("num_shards", "shards", "out", "library")
@@ -20,15 +21,13 @@ def identity(cfg: LaunchConfig) -> dict[str, Any]:
     """Return every option and input that decides the bytes of a shard, ready for JSON.
 
     Single files enter by their SHA-256, folders by the names and sizes of what lies in them, so a
-    moved folder is the same input and an added video is not.
+    moved folder is the same input and an added video is not. BadInput if one is not there.
     """
     stages: dict[str, Any] = {"record": record.VERSION}
     for stage in ("bodies", "backgrounds", "clips", "flow", "output"):
         options = asdict(getattr(cfg, stage))
         stages[stage] = {
-            name: content(value) if isinstance(value, Path) else value
-            for name, value in options.items()
-            if name not in NOT_BYTES
+            name: given(name, value) for name, value in options.items() if name not in NOT_BYTES
         }
     return stages
 
@@ -64,6 +63,16 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> l
         elif a != b:
             lines.append(f"{prefix}{key}: {a} → {b}")
     return lines
+
+
+def given(option: str, value: Any) -> Any:
+    """Return an option's value, of a path its content; BadInput if nothing is there."""
+    if not isinstance(value, Path):
+        return value
+    if not value.exists():
+        name = option.replace("_", "-")
+        raise BadInput(f"--{name} {value}: no such file or folder; mend the path")
+    return content(value)
 
 
 def content(path: Path) -> str:

@@ -37,8 +37,8 @@ def read(layout: Layout) -> LaunchConfig:
         if fingerprint.digest(fingerprint.identity(cfg)) == content["fingerprint"]:
             return cfg
         problem = "names inputs that have changed since"
-    except FileNotFoundError as error:
-        problem = "is missing" if str(layout.config) in str(error) else f"needs a file: {error}"
+    except FileNotFoundError:
+        problem = "is missing"
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         problem = f"cannot be used ({error})"
     raise BadInput(
