@@ -403,6 +403,23 @@ def test_footage_far_larger_than_the_crop_is_averaged():
     assert ours.std() == pytest.approx(theirs.std(), rel=0.2)
 
 
+@pytest.mark.parametrize("scale", [0.06, 0.107, 0.19])
+def test_a_spot_of_large_footage_keeps_its_place_width_and_light(scale):
+    """Against the closed form: a Gaussian spot, averaged over the width of a crop's pixel."""
+    x, y, sigma, size = 431.3, 650.8, 40.0, 128
+    rows, columns = np.mgrid[:1087, :1001]  # no multiples of a square
+    spot = 20 + 200 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 2 / sigma**2)
+    video = np.repeat(spot[None, ..., None], 3, 3).round().astype(np.uint8)
+    maps = np.array([[[scale, 0, 60.4 - scale * x], [0, scale, 70.9 - scale * y]]])
+    crop = crop_frames(video, maps, size)[0, ..., 0].astype(float) - 20
+    places = np.arange(size)
+    assert (crop.sum(0) * places).sum() / crop.sum() == pytest.approx(60.4, abs=0.05)
+    assert (crop.sum(1) * places).sum() / crop.sum() == pytest.approx(70.9, abs=0.05)
+    assert crop.sum() == pytest.approx(200 * 2 * np.pi * (sigma * scale) ** 2, rel=0.02)
+    variance = (crop.sum(0) * (places - 60.4) ** 2).sum() / crop.sum()
+    assert variance == pytest.approx((sigma * scale) ** 2 + 1 / 12, rel=0.05)
+
+
 def test_misfits_are_refused(person, background):
     with pytest.raises(BadInput, match="32 frames where --clip-length 16 needs 17"):
         compose(person, background, ClipsConfig(clip_length=16), generator(0))
