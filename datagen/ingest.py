@@ -194,7 +194,9 @@ def report(lines: list[dict[str, Any]], cfg: FootageConfig) -> int:
     if cfg.unlabelled:
         print(f"Next: python -m trainer.fit --shards shards --dann-shards {cfg.out}")
     else:
-        print(f"Next: python -m trainer.predict --checkpoint runs/x/best.pt --shards {cfg.out}")
+        known = any(line["statistics"]["valid"] for line in lines)
+        door = "trainer.evaluate" if known else "trainer.predict"
+        print(f"Next: python -m {door} --checkpoint runs/x/best.pt --shards {cfg.out}")
     return 0 if lines else 1
 
 

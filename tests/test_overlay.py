@@ -305,6 +305,18 @@ def test_the_door_shows_stored_crops(predicted, tmp_path, capsys):
     assert sheet is not None and sheet.shape == (3 * 226 - 2, 6 * 226 - 2, 3)
 
 
+def test_crops_of_other_shards_are_not_shown(predicted, tmp_path, capsys):
+    """Keys are the same in every data set; the crops' maps tell."""
+    shards, said = predicted
+    with np.load(said / "000000_0000.npz") as file:
+        arrays = dict(file)
+    arrays["crop"] = arrays["crop"] + np.float32(1)
+    np.savez(tmp_path / "other.npz", **arrays)
+    options = ["--predictions", str(tmp_path), "--shards", str(shards), "--out", str(tmp_path)]
+    assert overlay(options) == 2
+    assert "is not what other was predicted from" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -65,14 +66,20 @@ def of_video(motion: Motion, path: Path, tallest: int) -> Pictures:
 def of_records(motion: Motion, shards: Path) -> Pictures:
     """Return the crops stored in the records that a motion names, enlarged.
 
-    BadInput if the shards lack them.
+    BadInput if the shards lack them, or are others than the prediction was made of.
     """
     scale = CROP_SIDE / motion.image_size
     map_ = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]])
 
     def frames() -> Iterator[np.ndarray]:
-        for key, place in zip(motion.record.tolist(), motion.place.tolist(), strict=True):
-            strip = stored_crops(shards, key, motion.image_size)
+        told = zip(motion.record.tolist(), motion.place.tolist(), strict=True)
+        for t, (key, place) in enumerate(told):
+            strip, crops = stored_crops(shards, key, motion.image_size)
+            if not np.array_equal(crops[place], motion.crop[t]):
+                raise BadInput(
+                    f"record {key} of {shards} is not what {motion.name} was predicted from; "
+                    "give the shards that were predicted, or predict again from these"
+                )
             yield cv2.resize(strip[place], (CROP_SIDE, CROP_SIDE), interpolation=cv2.INTER_CUBIC)
 
     maps = np.tile(map_, (len(motion), 1, 1))
@@ -80,8 +87,8 @@ def of_records(motion: Motion, shards: Path) -> Pictures:
 
 
 @lru_cache(maxsize=2)
-def stored_crops(shards: Path, key: str, size: int) -> np.ndarray:
-    """Return the crops uint8 [T,S,S,3] RGB of a record."""
+def stored_crops(shards: Path, key: str, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the crops uint8 [T,S,S,3] RGB of a record, and their maps [T,2,3]."""
     path = Layout(shards).shard(int(key.partition("_")[0]))
     if not path.exists():
         raise BadInput(f"{path} is not there; point --shards at what the prediction was made of")
@@ -96,7 +103,11 @@ def stored_crops(shards: Path, key: str, size: int) -> np.ndarray:
     strip = cv2.imdecode(np.frombuffer(members["rgb.jpg"], np.uint8), cv2.IMREAD_COLOR)
     if strip is None:
         raise BadInput(f"{path}: the pictures of {key} are damaged; run datagen.verify")
-    return cv2.cvtColor(strip, cv2.COLOR_BGR2RGB).reshape(-1, size, size, 3)
+    with np.load(io.BytesIO(members["labels.npz"])) as labels:
+        maps = labels["crop"]
+    if strip.size != len(maps) * size * size * 3:
+        raise BadInput(f"{path}: the pictures of {key} are not of {size} px; predict again")
+    return cv2.cvtColor(strip, cv2.COLOR_BGR2RGB).reshape(-1, size, size, 3), maps
 
 
 @lru_cache(maxsize=1)
