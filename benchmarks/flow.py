@@ -30,6 +30,7 @@ import torch
 
 from datagen.bodies.library import build_person
 from datagen.bodies.motion import find_motions
+from datagen.clips.sheet import flow_to_colour
 from datagen.config import BodiesConfig, FlowConfig
 from datagen.flow.estimator import Estimator, load_estimator
 from datagen.flow.flo import read_flo
@@ -37,7 +38,6 @@ from datagen.flow.flownets import DIV_FLOW, FlowNetS, prepare
 from datagen.flow.network import EMBEDDED
 from datagen.flow.pairs import load_textures, make_pair
 from datagen.flow.people import People, person_pair
-from datagen.flow.wheel import paint_flow
 from datagen.seeds import generator
 from datagen.splits import in_split
 
@@ -333,7 +333,7 @@ def samples(tests: dict[str, list[Test]], clips: list[np.ndarray]) -> list[Sampl
 def first_rows(shown: list[Sample]) -> list[np.ndarray]:
     """Return the row of both frames laid over each other and the row of the true flow."""
     frames = [np.mean(pair, axis=0).astype(np.uint8) for pair, _ in shown]
-    known = [np.full_like(pair[0], 225) if flow is None else paint_flow(flow, FULL_COLOUR)
+    known = [np.full_like(pair[0], 225) if flow is None else _paint(flow)
              for pair, flow in shown]  # fmt: skip
     return [_row("both frames", frames), _row("true flow", known)]
 
@@ -341,7 +341,11 @@ def first_rows(shown: list[Sample]) -> list[np.ndarray]:
 def flow_row(estimator: Estimator, shown: list[Sample], label: str) -> np.ndarray:
     """Return an estimator's row of flow pictures."""
     fields = [enlarge(estimator(pair)[0], SIZE, SIZE) for pair, _ in shown]
-    return _row(label, [paint_flow(field, FULL_COLOUR) for field in fields])
+    return _row(label, [_paint(field) for field in fields])
+
+
+def _paint(flow: np.ndarray) -> np.ndarray:
+    return flow_to_colour(flow.transpose(2, 0, 1), FULL_COLOUR)
 
 
 def _row(label: str, pictures: list[np.ndarray]) -> np.ndarray:

@@ -1,6 +1,8 @@
 """Say what this machine can do, and the command that mends each lack.
 
-python -m datagen.doctor
+    python -m datagen.doctor
+
+The exit status is 0 if the pipeline can run here, else 1.
 """
 
 from __future__ import annotations

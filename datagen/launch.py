@@ -4,9 +4,12 @@
     ray job submit --working-dir . -- python -m datagen.launch --num-shards 5000 --out /data/shards
     ray submit cluster.yaml datagen/launch.py -- --num-shards 5000 --out /data/shards
 
-What it would cost: the same with --plan.
-In seconds, on a laptop: python -m datagen.launch --num-shards 1 --clips-per-shard 4 --out out/try
-The same command again continues a stopped run; nothing finished is made twice.
+In a minute, on a laptop:
+
+    python -m datagen.launch --num-shards 1 --clips-per-shard 4 --motion-limit 4 --out out/try
+
+With --plan it says what the run would cost, and makes nothing. The same command again continues a
+stopped run; nothing finished is made twice.
 """
 
 from __future__ import annotations

@@ -47,6 +47,9 @@ KEYPOINTS = EVAL_JOINTS[:12]
 """The limbs whose heatmaps are the network's input; regressed from the surface, as a 2D detector
 means them, not SMPL's kinematic joints."""
 
+OFF_FRAME, BEHIND, CLEAR = 0, 1, 2
+"""Visibility of a joint: outside the frame or the crop, behind the occluder, neither."""
+
 
 def mirrored(names: tuple[str, ...]) -> list[int]:
     """Return, for each joint, the index of its left-right counterpart (itself on the midline)."""

@@ -14,7 +14,7 @@ from datagen.errors import BadInput
 from datagen.flow import flownets, network
 from datagen.flow.checkpoint import read_checkpoint
 from datagen.flow.estimator import load_estimator
-from datagen.flow.flo import read_flo, write_flo
+from datagen.flow.flo import read_flo
 from datagen.flow.flownets import FlowNetS
 from trainer.inputs import InputSpec, full_flow
 
@@ -276,10 +276,10 @@ def test_networks_without_weights_say_where_to_get_them() -> None:
             FlowConfig(flow=flow)  # type: ignore[arg-type]
 
 
-def test_flo_files_round_trip_and_broken_ones_are_refused(tmp_path: Path) -> None:
+def test_flo_files_are_read_and_broken_ones_are_refused(tmp_path: Path) -> None:
     flow = np.random.default_rng(0).normal(size=(5, 7, 2)).astype(np.float32)
     path = tmp_path / "a.flo"
-    write_flo(path, flow)
+    path.write_bytes(b"PIEH" + np.array([7, 5], "<i4").tobytes() + flow.tobytes())
     assert np.array_equal(read_flo(path), flow)
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(BadInput, match="7x5"):

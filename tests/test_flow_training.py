@@ -23,6 +23,7 @@ from datagen.flow.train import (
     Pairs,
     Trainer,
     TrainFlowConfig,
+    main,
     multiscale_loss,
     start_as_pyramid,
     train,
@@ -201,6 +202,9 @@ def test_a_narrow_network_learns_a_few_pairs_by_heart() -> None:
     assert np.mean(errors[-10:]) < 0.5 * np.mean(errors[:10])
 
 
-def test_no_textures_is_said_plainly(tmp_path: Path) -> None:
+def test_no_textures_is_said_plainly(tmp_path: Path, capsys) -> None:
     with pytest.raises(BadInput, match="holds no readable"):
         load_textures(tmp_path)
+    options = ["--out", str(tmp_path / "run"), "--textures", str(tmp_path), "--people", "0"]
+    assert main([*options, "--width", "0.125", "--device", "cpu"]) == 2
+    assert capsys.readouterr().err.startswith("error: ")

@@ -9,13 +9,14 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
+from surface_flow import surface_flow
 from toy_person import checks, lump, silhouette, tumble
 
 from datagen.bodies.camera import intrinsics
 from datagen.bodies.light import draw_light, shade
 from datagen.bodies.mesh import Mesh, is_closed
 from datagen.bodies.render import Renderer, bounding_box
-from datagen.bodies.surface_flow import decode_flow, encode_flow, surface_flow
+from datagen.bodies.storage import decode_flow, encode_flow
 from datagen.config import BodiesConfig
 
 K = intrinsics(BodiesConfig())

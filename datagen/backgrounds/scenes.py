@@ -16,7 +16,7 @@ from importlib.resources import as_file, files
 import cv2
 import numpy as np
 
-from datagen.backgrounds.handheld import FRAME_RATE, Path, handheld_path
+from datagen.backgrounds.handheld import Path, handheld_path
 from datagen.errors import BadInput
 from datagen.seeds import generator
 
@@ -310,6 +310,3 @@ def open_scene(name: str) -> Scene:
     boxes.sort(key=lambda box: -np.hypot(*box[0].corners.mean(0)[[0, 2]]))
     quads = [box[0] for box in boxes] + [wall for box in boxes for wall in box[1:]]
     return Scene(name, panorama, quads, path, noise=float(rng.uniform(1.0, 3.0)))
-
-
-__all__ = ["FRAME_RATE", "SCENE_FRAMES", "Scene", "open_scene", "panorama_of", "scene_names"]

@@ -16,14 +16,11 @@ from datagen.clips.composite import Layers, composite
 from datagen.clips.place import inside, place, project
 from datagen.config import ClipsConfig
 from datagen.errors import BadInput
-from datagen.record import EVAL_JOINTS, KEYPOINTS, SMPL_JOINTS
+from datagen.record import BEHIND, CLEAR, EVAL_JOINTS, KEYPOINTS, OFF_FRAME, SMPL_JOINTS
 
 if TYPE_CHECKING:
     from datagen.backgrounds.library import Background
     from datagen.bodies.library import Person
-
-OFF_FRAME, BEHIND, CLEAR = 0, 1, 2
-"""Visibility of a joint: outside the frame or the crop, behind the occluder, neither."""
 
 _EVAL = slice(len(SMPL_JOINTS), len(SMPL_JOINTS) + len(EVAL_JOINTS))
 _LIMBS = slice(len(SMPL_JOINTS), len(SMPL_JOINTS) + len(KEYPOINTS))

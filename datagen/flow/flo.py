@@ -27,10 +27,3 @@ def read_flo(path: Path) -> np.ndarray:
             "fetch the file again."
         )
     return np.frombuffer(data, "<f4", 2 * width * height, 12).reshape(height, width, 2).copy()
-
-
-def write_flo(path: Path, flow: np.ndarray) -> None:
-    """Write flow [H,W,2] in pixels as a .flo file."""
-    height, width = flow.shape[:2]
-    head = _MAGIC + np.array([width, height], "<i4").tobytes()
-    path.write_bytes(head + np.ascontiguousarray(flow, "<f4").tobytes())

@@ -1,7 +1,7 @@
 """Train FlowNetS on pairs with exact flow.
 
     python -m datagen.flow.train --out runs/flow --width 0.25 --steps 40000
-    smoke: python -m datagen.flow.train --out /tmp/flow --width 0.125 --steps 4 --size 64
+    python -m datagen.flow.train --out /tmp/flow --width 0.125 --steps 4 --size 64    try it
 
 Stopped at any moment, the same command goes on from the last checkpoint; `--steps` may change in
 between. Writes flownets.pth (for --flow flownets --flow-weights), metrics.jsonl and curve.png.
@@ -12,6 +12,7 @@ between. Writes flownets.pth (for --flow flownets --flow-weights), metrics.jsonl
 from __future__ import annotations
 
 import json
+import sys
 import time
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -25,6 +26,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 from torch.utils.data import DataLoader, Dataset
 
+from datagen import command
 from datagen.config import require
 from datagen.errors import BadInput
 from datagen.flow import flownets
@@ -395,22 +397,21 @@ def plot(out: Path) -> None:
     pyplot.close(figure)
 
 
-def main() -> None:
-    """Parse, train, say what came of it."""
-    import tyro
+def main(args: list[str] | None = None) -> int:
+    """Train with command line `args` and return the exit status."""
+    return command.run(TrainFlowConfig, _train, __doc__, args)
 
-    cfg = tyro.cli(TrainFlowConfig, description=__doc__)
+
+def _train(cfg: TrainFlowConfig) -> int:
     cv2.setNumThreads(0)
-    try:
-        weights = train(cfg)
-    except BadInput as error:
-        raise SystemExit(f"error: {error}") from error
+    weights = train(cfg)
     print(
         f"Weights: {weights}\n"
-        f"Next: python benchmarks/flow.py --weights {weights}\n"
+        f"Next: python -m benchmarks.flow --weights {weights}\n"
         f"      python -m datagen.launch --flow flownets --flow-weights {weights}"
     )
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

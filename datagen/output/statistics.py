@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from datagen import record
+from datagen.record import BEHIND, CLEAR, OFF_FRAME
 
 if TYPE_CHECKING:
     from datagen.bodies.library import Person
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 Line = dict[str, Any]
 
-OFF_FRAME, BEHIND, CLEAR = 0, 1, 2  # a joint's visibility in the record
 YAW_BINS = 8  # of 45°; the first is centred on facing the camera, the third on facing right
 FLEXION_BINS = 6  # of 30°, from a straight limb to one folded on itself
 FLEXION = {

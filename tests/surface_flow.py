@@ -2,31 +2,12 @@
 
 `datagen.bodies.render` computes the same per pixel on the fly, by interpolating the next frame's
 3D position over the triangle that a pixel sees. Here it is done without OpenGL: ray, triangle,
-barycentric coordinates, projection. Slow, for tests, single frames and footage of other renderers.
+barycentric coordinates, projection.
 """
-
-from __future__ import annotations
 
 import numpy as np
 
 from datagen.bodies.camera import project
-
-FLOW_STEP = 1 / 128
-"""Resolution of stored flow, pixels: half of it, 0.004 px, is the largest error of storing."""
-
-
-def encode_flow(flow: np.ndarray) -> np.ndarray:
-    """Return flow in fixed point int16 of FLOW_STEP; saturates at ±256 px.
-
-    Float16 resolves 0.004-0.016 px between 4 and 32 px, so nothing is lost by it, and neighbouring
-    pixels differ by small integers, which compress three times better.
-    """
-    return np.clip(np.rint(flow / FLOW_STEP), -32768, 32767).astype(np.int16)
-
-
-def decode_flow(codes: np.ndarray) -> np.ndarray:
-    """Return float16 pixels of `encode_flow`'s int16."""
-    return (codes.astype(np.float32) * FLOW_STEP).astype(np.float16)
 
 
 def surface_flow(
