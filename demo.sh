@@ -14,6 +14,7 @@ run python -m datagen.launch --split test --num-shards 2 --clips-per-shard 8 \
     --out demo/test/shards "${few[@]}"
 run python -m datagen.verify demo/shards
 run python -m datagen.inspect demo/shards --out demo/pictures
+rm -rf demo/run  # of an earlier demo: a run is never overwritten
 # A network for two minutes of a laptop; the paper's own is the default where there is a GPU.
 run python -m trainer.fit --shards demo/shards --val-shards demo/test/shards --out demo/run \
     --device cpu --backbone small --image-size 64 --frames 8 --batch-size 16 --lstm-width 128 \

@@ -1,7 +1,9 @@
 """The reader: whole epochs, splits, resuming to the clip, damage, decoding no more than asked."""
 
+import io
 import itertools
 import json
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,6 +74,26 @@ def test_a_resumed_loader_goes_on_with_the_next_clip(toy, workers):
     if workers:
         with pytest.raises(BadInput, match="2 loader threads"):
             Loader(options, workers=3, position=position)
+
+
+@pytest.mark.parametrize("taken", [2, 6, 9])
+def test_a_clip_that_lacks_a_member_costs_itself_and_no_place(toy, tmp_path, taken):
+    folder = copy(toy, tmp_path / "data")
+    path = folder / "shard-000001.tar"
+    with tarfile.open(path) as tar:
+        members = [(info, tar.extractfile(info).read()) for info in tar]
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
+        for info, data in members:
+            if info.name != "000001_0002.flow.npy":
+                tar.addfile(info, io.BytesIO(data))
+    options = stream(folder)
+    straight = [d.keys[0] for d in itertools.islice(iter(Loader(options)), 24)]
+    everything = {f"{s:06d}_{i:04d}" for s in range(3) for i in range(5 if s < 2 else 3)}
+    assert set(straight[:12]) == set(straight[12:]) == everything - {"000001_0002"}
+    loader = Loader(options)
+    list(itertools.islice(iter(loader), taken))
+    again = Loader(options, position=loader.position())
+    assert [d.keys[0] for d in itertools.islice(iter(again), 24 - taken)] == straight[taken:]
 
 
 def test_a_random_part_of_a_longer_clip_is_taken(toy):

@@ -19,6 +19,7 @@ from trainer.errors import BadInput
 from trainer.evaluate import evaluate
 from trainer.fit import fit
 from trainer.predict import predict
+from trainer.run import Run
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -161,6 +162,38 @@ def test_other_options_or_other_data_are_not_resumed(toy, tmp_path):
         fit(config(other, folder, steps=2, resume=folder / "last.pt"))
 
 
+def test_what_was_chosen_for_one_machine_is_kept_on_another(toy, tmp_path, monkeypatch):
+    from trainer import machine
+
+    options = {"steps": 2, "lr": None, "backbone": None}
+    folder = fit(config(toy, tmp_path / "run", **options))
+    monkeypatch.setattr(machine, "LEARNING_RATES", {"resnet18": 1.0})
+    fit(config(toy, folder, resume=folder / "last.pt", **options))
+    assert json.loads((folder / "run.json").read_text())["settings"]["lr"] == 5e-4
+
+
+def test_a_run_is_not_overwritten_but_a_stillborn_one_is(toy, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "metrics.jsonl").write_text('{"step": 1, "loss": 9.0}\n{"step": 2, "lo')
+    fit(config(toy, folder, steps=2))
+    assert [step for step, _ in losses(folder)] == [1, 2]
+    assert losses(folder)[0][1] != 9.0
+    with pytest.raises(BadInput, match=r"holds a run already; pass --resume .*last\.pt"):
+        fit(config(toy, folder, steps=2))
+
+
+def test_a_training_that_blows_up_ends_with_a_sentence(toy, tmp_path):
+    with pytest.raises(BadInput, match=r"The loss is .* at step \d+; lower --lr"):
+        fit(config(toy, tmp_path / "run", lr=1e30, warmup=0, clip_grad=0, inputs="flow+keypoints"))
+
+
+def test_metrics_are_json_whatever_they_are(tmp_path):
+    Run(tmp_path).log({"step": 1, "grad_norm": float("inf"), "val_pa_mpjpe": float("nan")})
+    line = (tmp_path / "metrics.jsonl").read_text()
+    assert json.loads(line) == {"step": 1, "grad_norm": None, "val_pa_mpjpe": None}
+
+
 def test_a_checkpoint_is_data_and_never_half(tmp_path):
     path = tmp_path / "last.pt"
     save_checkpoint(path, {"step": 1, "weights": {"a": torch.ones(3)}})
@@ -202,6 +235,7 @@ while True:
     ("options", "words"),
     [
         (["--steps", "0"], "--steps must be at least 1, got 0"),
+        (["--clip-grad", "-1"], "--clip-grad must be at least 0, got -1.0"),
         (["--frames", "99"], "--frames 99 is more than the 6 frames"),
         (["--inputs", "rgb"], "holds no pictures"),
         (["--model", "lifter"], "--model lifter lifts keypoints alone"),

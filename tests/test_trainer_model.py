@@ -124,3 +124,19 @@ def test_the_memory_looks_both_ways():
     changed[:, 2] += 1
     difference = (model(image).joints - model(changed).joints).abs().amax((0, 2, 3))
     assert bool((difference > 0).all())
+
+
+def test_mixed_precision_ends_at_the_memory():
+    # torch's cuDNN LSTM under bf16 autocast is one of fp16, without the scaling that fp16 needs.
+    model = small()
+    seen = []
+    model.memory.register_forward_hook(
+        lambda _, inputs, outputs: seen.append(
+            (inputs[0].dtype, outputs[0].dtype, torch.is_autocast_enabled("cpu"))
+        )
+    )
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model.backbone(torch.randn(2, 15, 64, 64)).dtype == torch.bfloat16
+        prediction = model(torch.randn(1, 2, 15, 64, 64))
+    assert seen == [(torch.float32, torch.float32, False)]
+    assert prediction.joints.dtype == torch.float32

@@ -18,6 +18,14 @@ def require(ok: bool, rule: str) -> None:
         raise BadInput(rule)
 
 
+def at_least(config: object, least: int, *names: str) -> None:
+    """Raise BadInput if one of these fields is set and less."""
+    for name in names:
+        value = getattr(config, name)
+        option = f"--{name.replace('_', '-')}"
+        require(value is None or value >= least, f"{option} must be at least {least}, got {value}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
     """Train on a folder of shards. What is left unset is chosen for the machine, and said."""
@@ -125,15 +133,13 @@ class FitConfig:
     """Also write TensorBoard events (needs the tensorboard package)."""
 
     def __post_init__(self) -> None:
-        for name in ("frames", "steps", "batch_size", "accumulate", "log_every", "save_every",
-                     "val_every", "val_clips", "shuffle", "lstm_width"):  # fmt: skip
-            value = getattr(self, name)
-            option = f"--{name.replace('_', '-')}"
-            require(value is None or value >= 1, f"{option} must be at least 1, got {value}")
-        size = self.image_size
-        require(size is None or size >= 32, f"--image-size must be at least 32, got {size}")
+        at_least(self, 1, "frames", "steps", "batch_size", "accumulate", "log_every", "save_every",
+                 "val_every", "val_clips", "shuffle", "lstm_width", "threads")  # fmt: skip
+        at_least(self, 32, "image_size")
+        at_least(self, 0, "seed", "warmup", "workers", "lr_min", "weight_decay", "clip_grad",
+                 "weight_2d", "weight_3d", "weight_betas", "weight_pose", "keypoint_noise",
+                 "dann_weight")  # fmt: skip
         require(0 <= self.ema < 1, f"--ema must lie in [0, 1), got {self.ema}")
-        require(self.seed >= 0, f"--seed must not be negative, got {self.seed}")
         require(self.lr is None or self.lr > 0, f"--lr must be positive, got {self.lr}")
         require(
             0 <= self.keypoint_drop <= 1,
@@ -147,18 +153,20 @@ class FitConfig:
             self.model != "lifter" or self.dann_shards is None,
             "--dann-shards needs the features of --model motion-hmr",
         )
+        require(
+            self.model != "lifter" or self.weights is None,
+            "--weights are those of a CNN, which --model lifter has not",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
-    """Measure a checkpoint on a folder of shards."""
+class LookConfig:
+    """How a checkpoint looks at a folder of shards."""
 
     checkpoint: Path
     """A checkpoint of trainer.fit (last.pt or best.pt)."""
     shards: Path
     """Folder of shards with its dataset.json."""
-    out: Path | None = None
-    """Folder for evaluation.json and the pictures. Default: the checkpoint's."""
     frames: int | None = None
     """Window length. Default: as trained."""
     stride: int | None = None
@@ -168,52 +176,33 @@ class EvaluateConfig:
     """Windows at a time."""
     max_clips: int | None = None
     """Stop after this many clips. Default: all."""
-    pictures: int = 6
-    """Clips to draw: predicted beside true skeletons."""
     raw_weights: bool = False
     """Use the last weights instead of their average (EMA)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to run."""
     on_damage: Literal["skip", "stop"] = "skip"
-    """What a damaged shard does: it is named and skipped, or the evaluation stops."""
+    """What a damaged shard does: it is named and skipped, or the command stops."""
 
     def __post_init__(self) -> None:
-        for name in ("frames", "stride", "batch_size", "max_clips"):
-            value = getattr(self, name)
-            option = f"--{name.replace('_', '-')}"
-            require(value is None or value >= 1, f"{option} must be at least 1, got {value}")
+        at_least(self, 1, "frames", "stride", "batch_size", "max_clips")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig:
+class EvaluateConfig(LookConfig):
+    """Measure a checkpoint on a folder of shards."""
+
+    out: Path | None = None
+    """Folder for evaluation.json and the pictures. Default: the checkpoint's."""
+    pictures: int = 6
+    """Clips to draw: predicted beside true skeletons."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig(LookConfig):
     """Write what a checkpoint sees in a folder of shards: one .npz a clip or filmed track."""
 
-    checkpoint: Path
-    """A checkpoint of trainer.fit (last.pt or best.pt)."""
-    shards: Path
-    """Folder of shards with its dataset.json; labels other than the keypoints are not used."""
     out: Path = Path("predictions")
     """Folder of the predictions."""
-    frames: int | None = None
-    """Window length. Default: as trained."""
-    stride: int | None = None
-    """Frames between windows. Default: half a window."""
-    batch_size: int = 4
-    """Windows at a time."""
-    max_clips: int | None = None
-    """Stop after this many clips. Default: all."""
-    raw_weights: bool = False
-    """Use the last weights instead of their average (EMA)."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to run."""
-    on_damage: Literal["skip", "stop"] = "skip"
-    """What a damaged shard does: it is named and skipped, or the run stops."""
-
-    def __post_init__(self) -> None:
-        for name in ("frames", "stride", "batch_size", "max_clips"):
-            value = getattr(self, name)
-            option = f"--{name.replace('_', '-')}"
-            require(value is None or value >= 1, f"{option} must be at least 1, got {value}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,7 +237,7 @@ class TablesConfig:
 
     def __post_init__(self) -> None:
         require(bool(self.test), "--test NAME=FOLDER is needed: without clips to test on, no table")
-        require(self.seeds >= 1, f"--seeds must be at least 1, got {self.seeds}")
+        at_least(self, 1, "seeds")
         wrong = set(self.tables) - {1, 2, 3}
         require(not wrong, f"--tables may be 1, 2 and 3, got {sorted(wrong)}")
         require(

@@ -95,7 +95,7 @@ def walk(
     Damaged shards are yielded as errors once an epoch.
     """
     shards = stream.dataset.shards
-    members = members_of(stream.arrays)
+    members = members_of(stream.arrays)  # a record without them is damaged, skipped or not
     parts = -(-consumers // len(shards))
     drawn = epoch = empty = 0
     while empty < PATIENCE:
@@ -113,8 +113,13 @@ def walk(
                 for index, record in enumerate(read_shard(shards[shard])):
                     if index % parts != part:
                         continue
-                    if drawn >= skip:
-                        record.load(members)
+                    try:
+                        record.check(members)
+                        if drawn >= skip:
+                            record.load(members)
+                    except Damaged as error:
+                        yield error
+                        continue
                     held.append(record)
                     empty = 0
                     if len(held) >= stream.shuffle:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from trainer.config import FitConfig
 from trainer.data import wanted_arrays
 from trainer.errors import BadInput, run_door
 from trainer.loop import Trainer
-from trainer.machine import Settings, choose, find_device, start_ranks
+from trainer.machine import Settings, choose, find_device, set_precision, start_ranks
 from trainer.metrics import clip_pa_mpjpe, mean_over
 from trainer.model.body import read_body
 from trainer.model.motion_hmr import pick
@@ -40,21 +40,26 @@ def fit(cfg: FitConfig) -> Path:
     device = find_device(cfg.device, ranks.local)
     dataset = open_dataset(cfg.shards)
     settings = choose(cfg, dataset, device)
-    if device.type == "cuda":
-        torch.set_float32_matmul_precision("highest" if settings.precision == "fp32" else "high")
+    folder = cfg.out or (cfg.resume.parent if cfg.resume else Path("runs") / now())
     saved = load_checkpoint(cfg.resume) if cfg.resume else None
     if saved:
         refuse_other_run(saved, cfg, dataset)
+        settings = resumed_settings(settings, saved)
+    elif (folder / "last.pt").exists():
+        raise BadInput(
+            f"{folder} holds a run already; pass --resume {folder / 'last.pt'} to go on with it, "
+            "or another --out."
+        )
+    set_precision(settings.precision, device)
     body = read_body(dataset.body)
     trainer = make_trainer(cfg, settings, dataset, body, device, ranks)
     loaders = make_loaders(cfg, settings, dataset, device, ranks, saved)
-    folder = cfg.out or (cfg.resume.parent if cfg.resume else Path("runs") / now())
     run = Run(folder, write=ranks.first, tensorboard=cfg.tensorboard)
     best = math.inf
     if saved:
         trainer.restore(saved)
         best = saved["best"]
-        run.resume(trainer.step)
+    run.forget_after(trainer.step)
     run.describe(cfg, settings, dataset, device)
     if ranks.first:
         say_plan(cfg, settings, dataset, trainer, device, folder)
@@ -72,6 +77,7 @@ def fit(cfg: FitConfig) -> Path:
                 "model": model_spec(cfg, settings, dataset).plain(),
                 "body": {key: torch.as_tensor(value) for key, value in body.items()},
                 "config": plain(cfg),
+                "settings": asdict(settings),
                 "data": dataset.identity(),
             }
             save_checkpoint(folder / name, content)
@@ -86,7 +92,10 @@ def fit(cfg: FitConfig) -> Path:
         number = trainer.step + 1
         last = number == settings.steps
         report = number <= 10 or number % cfg.log_every == 0 or last
-        figures = trainer.advance(*sources, report=report)
+        try:
+            figures = trainer.advance(*sources, report=report)
+        except torch.linalg.LinAlgError:  # the alignment's, of joints that are no numbers any more
+            raise diverged("not a number", number, settings) from None
         bar.update()
         pace.add(figures.pop("seconds"), figures.pop("waited"))
         if report:
@@ -95,10 +104,7 @@ def fit(cfg: FitConfig) -> Path:
             loss, error = figures["loss"], figures["pa_mpjpe"]
             bar.set_postfix_str(f"loss {loss:.3g}, PA-MPJPE {error:.0f} mm", refresh=False)
             if not math.isfinite(loss):
-                raise BadInput(
-                    f"The loss is {loss} at step {number}; lower --lr (now {settings.lr:g}) "
-                    "or pass --precision fp32."
-                )
+                raise diverged(str(loss), number, settings)
         if cfg.val_shards and (number % cfg.val_every == 0 or last):
             error = validate(trainer, cfg, settings, device) if ranks.first else math.inf
             if ranks.world > 1:
@@ -118,6 +124,14 @@ def fit(cfg: FitConfig) -> Path:
     if ranks.world > 1:
         dist.destroy_process_group()
     return folder
+
+
+def diverged(loss: str, number: int, settings: Settings) -> BadInput:
+    """Return the error of a loss that is not finite."""
+    other = "" if settings.precision == "fp32" else " or pass --precision fp32"
+    return BadInput(
+        f"The loss is {loss} at step {number}; lower --lr (now {settings.lr:g}){other}."
+    )
 
 
 def now() -> str:
@@ -185,6 +199,14 @@ def refuse_other_run(saved: dict[str, Any], cfg: FitConfig, dataset: DataSet) ->
             )
 
 
+def resumed_settings(settings: Settings, saved: dict[str, Any]) -> Settings:
+    """Return the settings of the run to resume, whatever this machine would choose.
+
+    Only whether to compile is the machine's: it changes no result that a resume could keep.
+    """
+    return replace(settings, **{**saved.get("settings", {}), "compile": settings.compile})
+
+
 def validate(trainer: Trainer, cfg: FitConfig, settings: Settings, device: torch.device) -> float:
     """Return the mean PA-MPJPE of the validation clips, mm."""
     assert cfg.val_shards is not None
@@ -231,14 +253,16 @@ def say_plan(
 
 def finish(folder: Path, best: float, cfg: FitConfig) -> None:
     """Draw the loss curve and print where the results lie and what comes next."""
+    name = "best.pt" if math.isfinite(best) else "last.pt"
+    written = f"metrics.jsonl, {name}"
     try:
         from trainer.report import draw_curve
     except ImportError:
-        print("no loss.png: matplotlib is not installed")
+        written += " (no loss.png: matplotlib is not installed)"
     else:
         draw_curve(folder / "metrics.jsonl", folder / "loss.png")
-    name = "best.pt" if math.isfinite(best) else "last.pt"
-    print(f"done     {folder}: metrics.jsonl, loss.png, {name}")
+        written += ", loss.png"
+    print(f"done     {folder}: {written}")
     shards = cfg.val_shards or cfg.shards
     print(f"next     python -m trainer.evaluate --checkpoint {folder / name} --shards {shards}")
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sysconfig
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -12,9 +15,9 @@ from trainer.config import FitConfig
 from trainer.errors import BadInput
 from trainer.shards import DataSet
 
-GPU_BYTES_PER_PIXEL = 1000
-"""Training memory of ResNet-50 in bf16 per input pixel of a frame; about 1.6 GB a clip of 31
-frames at 224 px. An estimate that errs on the safe side."""
+GPU_BYTES_PER_PIXEL = {"bf16": 1000, "fp16": 1000, "tf32": 2000, "fp32": 2000}
+"""Training memory of ResNet-50 per input pixel of a frame; in bf16 1.6 GB a clip of 31 frames at
+224 px. Counted by autograd's saved tensors: 900 and 1760, and what is drawn and passing."""
 LEARNING_RATES = {"lifter": 1e-3, "resnet50": 1e-4, "small": 1e-3}
 """Peak learning rates; 5e-4 for the others."""
 
@@ -66,7 +69,7 @@ def start_ranks(device: str) -> Ranks:
     if world == 1:
         return Ranks()
     ranks = Ranks(int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0")), world)
-    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    cuda = find_device(device, ranks.local).type == "cuda"
     if not dist.is_initialized():
         dist.init_process_group("nccl" if cuda else "gloo")
     return ranks
@@ -79,6 +82,11 @@ def find_device(device: str, local: int = 0) -> torch.device:
     if device == "cuda":
         if not torch.cuda.is_available():
             raise BadInput("--device cuda was asked for, but torch sees no GPU; use --device cpu.")
+        if local >= torch.cuda.device_count():
+            raise BadInput(
+                f"torchrun started rank {local} on a machine of {torch.cuda.device_count()} GPUs; "
+                "lower --nproc-per-node."
+            )
         torch.cuda.set_device(local)
         return torch.device("cuda", local)
     return torch.device("cpu")
@@ -86,15 +94,39 @@ def find_device(device: str, local: int = 0) -> torch.device:
 
 def native_precision(device: torch.device) -> str:
     """Return bf16 where the hardware multiplies it natively, else fp32."""
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    if device.type == "cuda":  # before Ampere torch only emulates it, slowly
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
     return "bf16" if supported else "fp32"
+
+
+def set_precision(precision: str, device: torch.device) -> None:
+    """Set what a GPU's float32 convolutions and LSTMs multiply in, and let cuDNN try its kernels.
+
+    Matrix products stay float32: only the head and the losses have some, which are small and decide
+    to the millimetre.
+    """
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = precision != "fp32"
+        torch.backends.cudnn.benchmark = True  # every step has the same shapes
+
+
+def can_compile() -> bool:
+    """Return whether torch.compile finds what it builds its GPU kernels with.
+
+    Triton compiles a small C module with Python's headers; slim images lack one or the other.
+    """
+    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+    header = Path(sysconfig.get_path("include")) / "Python.h"
+    capable = torch.cuda.get_device_capability() >= (7, 0)
+    return bool(compiler) and header.exists() and capable
 
 
 def choose(cfg: FitConfig, dataset: DataSet, device: torch.device) -> Settings:
     """Return the settings of a run: the user's where given, else the machine's."""
     gpu = device.type == "cuda"
+    if cfg.sync_bn and not gpu:
+        raise BadInput("--sync-bn needs GPUs: torch synchronises no batch statistics on CPUs.")
     frames = cfg.frames or dataset.clip_length
     if frames > dataset.clip_length:
         raise BadInput(
@@ -106,12 +138,17 @@ def choose(cfg: FitConfig, dataset: DataSet, device: torch.device) -> Settings:
         backbone = "lifter"
     size = cfg.image_size or (224 if gpu else 112)
     size = min(size, dataset.image_size) if cfg.image_size is None else size
+    precision = cfg.precision or native_precision(device)
     batch = cfg.batch_size
     if batch is None:
         batch = 4
         if gpu:
             memory = torch.cuda.get_device_properties(device).total_memory - 4e9
-            batch = int(max(1, min(48, memory / (frames * size * size * GPU_BYTES_PER_PIXEL))))
+            clip = frames * size * size * GPU_BYTES_PER_PIXEL[precision]
+            batch = int(max(1, min(48, memory / clip)))
+    compiled = cfg.compile
+    if compiled is None:  # synchronised norms would cut the compiled CNN into shreds
+        compiled = gpu and not cfg.sync_bn and can_compile()
     steps = cfg.steps or (100_000 if gpu else 2000)
     workers = cfg.workers
     if workers is None:
@@ -126,7 +163,7 @@ def choose(cfg: FitConfig, dataset: DataSet, device: torch.device) -> Settings:
         batch_size=batch,
         lr=cfg.lr or LEARNING_RATES.get(backbone, 5e-4),
         warmup=cfg.warmup if cfg.warmup is not None else min(2000, max(1, steps // 20)),
-        precision=cfg.precision or native_precision(device),
-        compile=cfg.compile if cfg.compile is not None else gpu,
+        precision=precision,
+        compile=compiled,
         workers=workers,
     )

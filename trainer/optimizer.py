@@ -35,6 +35,9 @@ class Average:
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.module = copy.deepcopy(module).eval().requires_grad_(False)
+        for part in self.module.modules():
+            if isinstance(part, nn.RNNBase):
+                part.flatten_parameters()  # copied apart, which cuDNN would mend at every call
         self.decay = decay
 
     @torch.no_grad()

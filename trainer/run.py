@@ -77,7 +77,7 @@ class Run:
         (self.folder / "config.json").write_text(json.dumps(plain(cfg), indent=2) + "\n")
         (self.folder / "run.json").write_text(json.dumps(about, indent=2) + "\n")
 
-    def resume(self, step: int) -> None:
+    def forget_after(self, step: int) -> None:
         """Drop the lines of metrics.jsonl after a step: the run is about to make them again."""
         if not self.write or not self.metrics.exists():
             return
@@ -92,7 +92,10 @@ class Run:
         """Append a line to metrics.jsonl (and to TensorBoard's events)."""
         if not self.write:
             return
-        line = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in line.items()}
+        # JSON has no NaN (no frame to judge) and no infinity (an fp16 step that is left out).
+        line = {
+            k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in line.items()
+        }
         with open(self.metrics, "a") as file:
             file.write(json.dumps(line) + "\n")
         if self.events is not None:

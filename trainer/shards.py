@@ -149,11 +149,15 @@ class Record:
     file: FileIO | None = None
     """The shard while the iteration that found the record keeps it open."""
 
+    def check(self, wanted: frozenset[str]) -> None:
+        """Raise Damaged if the record lacks a wanted member; reads nothing."""
+        for name in sorted(wanted - self.places.keys()):
+            raise Damaged(f"{self.shard}: clip {self.key} has no {name}")
+
     def load(self, wanted: frozenset[str]) -> Record:
         """Read the wanted members that have not been read; Damaged if bytes are missing."""
+        self.check(wanted)
         for name in wanted - self.members.keys():
-            if name not in self.places:
-                raise Damaged(f"{self.shard}: clip {self.key} has no {name}")
             offset, size = self.places[name]
             if self.file is not None and not self.file.closed:
                 data = os.pread(self.file.fileno(), size, offset)

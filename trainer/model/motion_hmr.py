@@ -120,14 +120,12 @@ class MotionHMR(nn.Module):
     def head(self, features: Tensor) -> Prediction:
         """Return the prediction of clips from their frames' features [B, T, F]."""
         clips, frames = features.shape[:2]
-        # torch's CPU kernels train an LSTM in single precision only; it is a small part there.
-        kind = features.device.type
-        half = kind == "cuda" and torch.is_autocast_enabled(kind)
-        with torch.autocast(kind, enabled=half):
+        # Full precision costs next to nothing here. Under bf16 autocast cuDNN's LSTM would run in
+        # fp16, whose small gradients vanish unscaled (torch's AutocastRNN.cpp); the CPU's knows no
+        # other; and the head decides to the millimetre.
+        with torch.autocast(features.device.type, enabled=False):
             memory, _ = self.memory(features)
-        # The head decides to the millimetre: full precision, and it costs next to nothing.
-        with torch.autocast(kind, enabled=False):
-            state = self.regressor(memory.flatten(0, 1).float())
+            state = self.regressor(memory.flatten(0, 1))
             rotation, betas, camera = self.split(state)
             joints = self.body(rotation, betas)
             joints2d = camera[:, None, :1] * (joints[..., :2] + camera[:, None, 1:])
