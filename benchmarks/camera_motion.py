@@ -191,8 +191,9 @@ def plain(frames: np.ndarray) -> CameraMotion:
         ratio.append(share)
         shift.append(float(np.linalg.norm(apply(step, centre) - centre)))
     moved = np.asarray(totals, np.float32)
+    never = np.zeros(len(shift))  # it does not ask for rivals
     return CameraMotion(
-        moved, moved[:, :2], np.asarray(inliers), np.asarray(ratio), np.asarray(shift)
+        moved, moved[:, :2], np.asarray(inliers), np.asarray(ratio), np.asarray(shift), never
     )
 
 

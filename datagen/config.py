@@ -129,6 +129,9 @@ class BackgroundsConfig:
     """A frame pair with fewer RANSAC inliers than this rejects its window."""
     max_shift: float = 25.0
     """A frame pair that moves more pixels than this is a cut and rejects its window."""
+    max_contest: float = 0.5
+    """A window is rejected in which another motion than the background's is seen in more than this
+    share of the background's area, in half of the frame pairs."""
 
     def __post_init__(self) -> None:
         require(

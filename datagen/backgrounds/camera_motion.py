@@ -53,7 +53,8 @@ class CameraMotion:
     `homography` float32 [T,3,3] maps pixels of frame 0 to frame t, `motion` float32 [T,2,3] is the
     similarity nearest to it around the frame's centre; those of frame 0 are the identity.
     `inliers` and `inlier_ratio` [T-1] count, pair by pair, the tracks that follow the background;
-    `shift` [T-1] is the motion of the frame's centre in pixels.
+    `shift` [T-1] is the motion of the frame's centre in pixels; `contest` [T-1] is how much of the
+    frame the runner-up for the background is seen in, relative to the background.
     """
 
     homography: np.ndarray
@@ -61,6 +62,7 @@ class CameraMotion:
     inliers: np.ndarray
     inlier_ratio: np.ndarray
     shift: np.ndarray
+    contest: np.ndarray
 
 
 def corners(grey: np.ndarray) -> np.ndarray:
@@ -128,10 +130,11 @@ def _areas(start: np.ndarray, votes: np.ndarray, size: tuple[int, int]) -> np.nd
 
 def background_tracks(
     start: np.ndarray, end: np.ndarray, belief: np.ndarray, size: tuple[int, int]
-) -> np.ndarray:
-    """Return which tracks [N] follow the background, bool; none where no motion can be fitted.
+) -> tuple[np.ndarray, float]:
+    """Return which tracks [N] follow the background, bool, and how contested that is, 0 to 1.
 
-    belief: float [N], -1 foreground to 1 background, what earlier frames say of each track.
+    None do where no motion can be fitted. belief: float [N], -1 foreground to 1 background, what
+    earlier frames say of each track.
     """
     rivals: list[np.ndarray] = []
     unexplained = np.ones(len(start), bool)
@@ -144,9 +147,10 @@ def background_tracks(
             rivals.append(np.isin(np.arange(len(start)), rest[found]))
             unexplained[rest[found]] = False
     if not rivals:
-        return np.zeros(len(start), bool)
+        return np.zeros(len(start), bool), 0.0
     areas = _areas(start, np.asarray(rivals) * (1 + TRUST * belief), size)
-    return rivals[int(np.argmax(areas))]
+    *_, second, first = [0.0, *np.sort(areas)]
+    return rivals[int(np.argmax(areas))], float(second / max(first, 1e-9))
 
 
 def recall(start: np.ndarray, points: np.ndarray, belief: np.ndarray) -> np.ndarray:
@@ -195,11 +199,12 @@ class Pair:
 
     homography: np.ndarray | None
     inliers: int
+    contest: float
     points: np.ndarray
     belief: np.ndarray
 
 
-NOTHING = Pair(None, 0, np.zeros((0, 2)), np.zeros(0))
+NOTHING = Pair(None, 0, 0.0, np.zeros((0, 2)), np.zeros(0))
 
 
 def pair_motion(
@@ -218,19 +223,19 @@ def pair_motion(
     belief = recalled = recall(start, earlier.points, earlier.belief)
     if learning:
         belief = np.zeros(len(start))
-    inlier = background_tracks(start, end, belief, size)
+    inlier, contest = background_tracks(start, end, belief, size)
     homography, count = None, 0
     for _ in range(3):
         count = int(inlier.sum())
         if count < 6:
-            return Pair(None, count, end, belief)
+            return Pair(None, count, contest, end, belief)
         homography = fit(start[inlier], end[inlier], size)
         inlier = np.linalg.norm(apply(homography, start) - end, axis=1) < REFIT_ERROR
         if (inlier & (belief > FOREGROUND)).sum() > 0.5 * count:
             inlier &= belief > FOREGROUND
     memory = LEARNING_MEMORY if learning else MEMORY
     belief = memory * recalled + (1 - memory) * np.where(inlier, 1.0, -1.0)
-    return Pair(homography, int(inlier.sum()), end, belief)
+    return Pair(homography, int(inlier.sum()), contest, end, belief)
 
 
 def nearest_similarity(homography: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -258,7 +263,7 @@ def camera_motion(frames: np.ndarray) -> CameraMotion:
     size = (frames.shape[2], frames.shape[1])
     centre = (np.asarray([size], np.float64) - 1) / 2
     totals = [np.eye(3)]
-    inliers, ratio, shift = [], [], []
+    inliers, ratio, shift, contest = [], [], [], []
     tracks = [track(before, after) for before, after in pairwise(grey)]
     # Forth to learn what is background, back to apply it to the start too, forth to measure.
     pair = NOTHING
@@ -272,6 +277,7 @@ def camera_motion(frames: np.ndarray) -> CameraMotion:
         inliers.append(0 if pair.homography is None else pair.inliers)
         ratio.append(inliers[-1] / max(len(start), 1))
         shift.append(float(np.linalg.norm(apply(step, centre) - centre)))
+        contest.append(pair.contest)
         total = step @ totals[-1]
         totals.append(total / total[2, 2])
     return CameraMotion(
@@ -282,4 +288,5 @@ def camera_motion(frames: np.ndarray) -> CameraMotion:
         inliers=np.asarray(inliers, np.int32),
         inlier_ratio=np.asarray(ratio, np.float32),
         shift=np.asarray(shift, np.float32),
+        contest=np.asarray(contest, np.float32),
     )

@@ -61,13 +61,18 @@ def window_starts(total: int, frames: int, windows: int) -> list[int]:
 
 
 def distrust(motion: CameraMotion, cfg: BackgroundsConfig) -> str | None:
-    """Return why a window's camera motion is not trusted, `textureless`, `untracked` or `fast`."""
+    """Return why a window's camera motion is not trusted, or nothing.
+
+    `textureless`, `untracked`, `fast`, or `contested`: something else may be the background.
+    """
     if motion.inliers.min() < cfg.min_inliers:
         return "textureless"
     if motion.inlier_ratio.min() < cfg.min_inlier_ratio:
         return "untracked"
     if motion.shift.max() > cfg.max_shift:
         return "fast"
+    if np.median(motion.contest) > cfg.max_contest:
+        return "contested"
     return None
 
 
@@ -196,6 +201,7 @@ def _analyse(
         "inliers": int(motion.inliers.min()),
         "inlier_ratio": round(float(motion.inlier_ratio.min()), 3),
         "max_shift": round(float(motion.shift.max()), 2),
+        "contest": round(float(np.median(motion.contest)), 3),
         "drift": round(float(np.hypot(*_drift(motion.motion, pictures)[-1])), 2),
     }
     _write_window(file.create_group(f"window_{index:03d}"), pictures, motion, segments, entry)
