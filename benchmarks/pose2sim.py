@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from datagen.errors import BadInput, BadMachine
 from datagen.footage import pose2sim
 from datagen.footage.detector import detections
 from datagen.footage.keypoints import LAYOUTS
@@ -87,4 +89,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (BadInput, BadMachine) as error:
+        sys.exit(f"error: {error}")
