@@ -46,6 +46,8 @@ class VerifyConfig:
 def verify(cfg: VerifyConfig) -> int:
     """Print what is wrong with the data set; return 0 if nothing is (any more), else 1."""
     layout = Layout(absolute(cfg.shards))
+    if not (layout.dataset.exists() or layout.config.exists() or layout.found()):
+        dataset.read(layout)  # says that this is no folder of shards
     beside = _beside(layout)
     if beside and cfg.repair:
         from datagen.pipeline import publish

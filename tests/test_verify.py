@@ -247,3 +247,10 @@ def test_options_are_recorded_and_read_back(tmp_path: Path) -> None:
     layout.config.unlink()
     with pytest.raises(BadInput, match=r"config\.json is missing"):
         recorded.read(layout)
+
+
+@pytest.mark.parametrize("options", [[], ["--repair"]])
+def test_a_folder_without_shards_is_one_sentence(tmp_path: Path, options, capsys) -> None:
+    assert verify([str(tmp_path), *options]) == 2
+    said = capsys.readouterr()
+    assert not said.out and said.err.count("\n") == 1 and "not a folder of shards" in said.err
