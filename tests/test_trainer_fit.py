@@ -240,17 +240,17 @@ while True:
         (["--inputs", "rgb"], "holds no pictures"),
         (["--model", "lifter"], "--model lifter lifts keypoints alone"),
         (["--shards", "nowhere"], "nowhere is not a folder"),
+        (["--out", __file__], "test_trainer_fit.py: File exists; name another path"),
     ],
 )
 def test_bad_options_cost_one_sentence(toy, tmp_path, options, words):
     from trainer.errors import run_door
-    from trainer.fit import main
 
     argv = sys.argv
     sys.argv = ["fit", "--shards", str(toy), "--device", "cpu", "--out", str(tmp_path), *options]
     try:
         with pytest.raises(SystemExit) as stop:
-            run_door(FitConfig, main, "")
+            run_door(FitConfig, fit, "")
     finally:
         sys.argv = argv
     assert words in str(stop.value)

@@ -33,9 +33,10 @@ class FitConfig:
     shards: Path
     """Folder of shards with its dataset.json."""
     out: Path | None = None
-    """Run folder: config, metrics, checkpoints. Default: runs/<time>."""
+    """Run folder: config, metrics, checkpoints; never overwritten. Default: runs/<time>."""
     resume: Path | None = None
-    """Go on from this checkpoint exactly (its run's options must be given again)."""
+    """Go on from this checkpoint exactly (its run's options must be given again; what was chosen
+    for its machine is kept)."""
     val_shards: Path | None = None
     """Held-out shards for validation during training."""
     val_every: int = 1000
@@ -72,7 +73,8 @@ class FitConfig:
     optimizer: Literal["adamw", "adam"] = "adamw"
     """Optimiser; `adam` adds weight decay to the gradient instead."""
     lr: float | None = None
-    """Peak learning rate. Default: 1e-4 for resnet50, 5e-4 for the small ones."""
+    """Peak learning rate. Default: 1e-4 for resnet50, 5e-4 for resnet18 and -34, 1e-3 for
+    `small` and the lifter."""
     lr_min: float = 1e-6
     """Learning rate at the end of the cosine."""
     warmup: int | None = None
@@ -111,14 +113,14 @@ class FitConfig:
     precision: Precision | None = None
     """Default: bf16 where the hardware multiplies it natively, else fp32."""
     compile: bool | None = None
-    """Compile the CNN. Default: on a GPU."""
+    """Compile the CNN. Default: on a GPU, if a C compiler and Python's headers are there."""
     workers: int | None = None
     """Threads per rank that read and decode ahead; 0 reads in the training's own.
     Default: 1, up to 8 for pictures on a GPU."""
     threads: int | None = None
     """CPU threads. Default: torch's choice."""
     sync_bn: bool = False
-    """Batch statistics over all ranks."""
+    """Batch statistics over all ranks (on GPUs)."""
     shuffle: int = 256
     """Clips that each loader holds back to shuffle."""
     on_damage: Literal["skip", "stop"] = "skip"

@@ -20,9 +20,15 @@ class BadInput(Exception):
 
 def run_door(config: type[Config], main: Callable[[Config], object], description: str) -> None:
     """Parse the command line into config, run main, and print bad input without a traceback."""
+    module = sys.modules["__main__"].__spec__
     try:
-        main(tyro.cli(config, description=description))
+        prog = f"python -m {module.name}" if module else None
+        main(tyro.cli(config, prog=prog, description=description))
     except BadInput as error:
         sys.exit(f"error: {error}")
+    except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError) as error:
+        if not error.filename:
+            raise
+        sys.exit(f"error: {error.filename}: {error.strerror}; name another path")
     except KeyboardInterrupt:
         sys.exit(130)

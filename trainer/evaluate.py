@@ -1,4 +1,6 @@
-"""Measure a checkpoint.   python -m trainer.evaluate --checkpoint runs/x/last.pt --shards shards/
+"""Measure a checkpoint.
+
+    python -m trainer.evaluate --checkpoint runs/x/last.pt --shards shards/
 
 PA-MPJPE as the paper reports it: similarity-aligned error over 14 joints, frames with at least
 seven visible keypoints (all frames are input), the mean per person, then of the persons.
@@ -13,18 +15,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from trainer.config import EvaluateConfig
 from trainer.data import wanted_arrays
 from trainer.details import Details
 from trainer.errors import BadInput, run_door
-from trainer.machine import find_device, native_precision
 from trainer.metrics import Tally, hips_of, summarize, visible_frames
 from trainer.model.motion_hmr import pick
-from trainer.restore import input_spec, load_model
-from trainer.shards import META, DataSet, Record, open_dataset
-from trainer.windows import Judged, predict_clips
+from trainer.restore import look
+from trainer.shards import META, DataSet, Record
+from trainer.windows import Judged
 
 
 def person_of(record: Record) -> str:
@@ -39,42 +39,24 @@ def person_of(record: Record) -> str:
 
 def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
     """Return the results as written to evaluation.json; draw pictures of some clips."""
-    device = find_device(cfg.device)
-    dataset = open_dataset(cfg.shards)
-    model, spec, step = load_model(cfg.checkpoint, device, raw_weights=cfg.raw_weights)
-    frames = cfg.frames or spec.frames
-    stride = cfg.stride or max(1, frames // 2)
-    clips = predict_clips(
-        model,
-        dataset,
-        input_spec(spec, dataset, cfg.checkpoint),
-        wanted_arrays(spec.inputs),
-        frames=frames,
-        stride=stride,
-        batch_size=cfg.batch_size,
-        device=device,
-        precision=native_precision(device) if device.type == "cuda" else "fp32",
-        max_clips=cfg.max_clips,
-        on_damage=cfg.on_damage,
-    )
+    seen = look(cfg, wanted_arrays)
+    clips, dataset, spec = seen.clips, seen.dataset, seen.spec
     if spec.name == "lifter":
         clips = (narrowed(clip, spec.evaluation_names, dataset) for clip in clips)
     out = cfg.out or cfg.checkpoint.parent
     out.mkdir(parents=True, exist_ok=True)
     shown: list[Judged] = []
-    total = min(dataset.clips, cfg.max_clips or dataset.clips)
-    progress = tqdm(clips, total=total, unit="clip", mininterval=1.0)
     details = Details(dataset)
-    tallies = tally(progress, dataset, shown, cfg.pictures, details)
+    tallies = tally(clips, dataset, shown, cfg.pictures, details)
     if not tallies:
         raise BadInput(f"{cfg.shards} holds no readable clip; run datagen.verify on it.")
     results: dict[str, object] = {
         "checkpoint": str(cfg.checkpoint),
-        "step": step,
+        "step": seen.step,
         "shards": str(cfg.shards),
         "data": dataset.identity(),
         "inputs": spec.inputs,
-        "window": {"frames": frames, "stride": stride},
+        "window": {"frames": seen.frames, "stride": seen.stride},
         "unit": {"pa_mpjpe": "mm", "mpjpe": "mm", "acceleration": "mm/frame²"},
         **summarize(tallies),
     }
@@ -164,10 +146,5 @@ def draw(shown: list[Judged], dataset: DataSet, out: Path) -> None:
     print(f"picture  {out / 'skeletons.png'}")
 
 
-def main(cfg: EvaluateConfig) -> None:
-    """The door."""
-    evaluate(cfg)
-
-
 if __name__ == "__main__":
-    run_door(EvaluateConfig, main, __doc__ or "")
+    run_door(EvaluateConfig, evaluate, __doc__ or "")

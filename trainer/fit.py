@@ -1,7 +1,8 @@
-"""Train Motion HMR.   python -m trainer.fit --shards shards/
+"""Train Motion HMR.
 
-On a laptop:   python -m trainer.fit --shards shards/ --steps 30 --device cpu
-Several GPUs:  torchrun --nproc-per-node 8 -m trainer.fit --shards shards/
+python -m trainer.fit --shards shards/
+python -m trainer.fit --shards shards/ --steps 30 --device cpu       a look, on a laptop
+torchrun --nproc-per-node 8 -m trainer.fit --shards shards/          several GPUs
 """
 
 from __future__ import annotations
@@ -94,7 +95,8 @@ def fit(cfg: FitConfig) -> Path:
         report = number <= 10 or number % cfg.log_every == 0 or last
         try:
             figures = trainer.advance(*sources, report=report)
-        except torch.linalg.LinAlgError:  # the alignment's, of joints that are no numbers any more
+        # The alignment's, of joints that are no numbers any more.
+        except torch.linalg.LinAlgError:  # pyright: ignore[reportPrivateImportUsage]
             raise diverged("not a number", number, settings) from None
         bar.update()
         pace.add(figures.pop("seconds"), figures.pop("waited"))
@@ -267,10 +269,5 @@ def finish(folder: Path, best: float, cfg: FitConfig) -> None:
     print(f"next     python -m trainer.evaluate --checkpoint {folder / name} --shards {shards}")
 
 
-def main(cfg: FitConfig) -> None:
-    """The door."""
-    fit(cfg)
-
-
 if __name__ == "__main__":
-    run_door(FitConfig, main, __doc__ or "")
+    run_door(FitConfig, fit, __doc__ or "")

@@ -19,9 +19,6 @@ FLOW_UNIT = 20.0
 HEATMAP_SIGMA = 10.0
 """Standard deviation of a keypoint's heatmap, pixels at an input of 224 (paper, section 3.2)."""
 
-CHOICES = ("flow+keypoints", "keypoints", "flow", "rgb", "rgb+keypoints")
-"""The input rows of the paper's Table 1."""
-
 Batch = dict[str, Tensor]
 
 

@@ -1,6 +1,6 @@
 """Write a checkpoint's predictions.
 
-python -m trainer.predict --checkpoint runs/x/last.pt --shards shards/ --out predictions/
+    python -m trainer.predict --checkpoint runs/x/last.pt --shards shards/ --out predictions/
 
 One .npz a clip; the pieces of a filmed track are joined into one `<person>.npz` of the whole track.
 From Motion HMR, L frames, the first five as AMASS has them, which Blender's SMPL add-ons and
@@ -25,16 +25,12 @@ import os
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from trainer.config import PredictConfig
 from trainer.data import wanted_arrays
 from trainer.errors import run_door
-from trainer.machine import find_device, native_precision
-from trainer.restore import input_spec, load_model
-from trainer.shards import open_dataset
+from trainer.restore import look
 from trainer.tracks import tracks
-from trainer.windows import predict_clips
 
 GEOMETRY = frozenset({"crop", "camera", "source", "joints2d"})
 """What a prediction needs of a record to find the picture again."""
@@ -42,27 +38,10 @@ GEOMETRY = frozenset({"crop", "camera", "source", "joints2d"})
 
 def predict(cfg: PredictConfig) -> int:
     """Write a file a clip, or a track of footage; return how many."""
-    device = find_device(cfg.device)
-    dataset = open_dataset(cfg.shards)
-    model, spec, _ = load_model(cfg.checkpoint, device, raw_weights=cfg.raw_weights)
-    frames = cfg.frames or spec.frames
-    clips = predict_clips(
-        model,
-        dataset,
-        input_spec(spec, dataset, cfg.checkpoint),
-        wanted_arrays(spec.inputs, targets=False) | GEOMETRY,
-        frames=frames,
-        stride=cfg.stride or max(1, frames // 2),
-        batch_size=cfg.batch_size,
-        device=device,
-        precision=native_precision(device) if device.type == "cuda" else "fp32",
-        max_clips=cfg.max_clips,
-        on_damage=cfg.on_damage,
-    )
+    seen = look(cfg, lambda inputs: wanted_arrays(inputs, targets=False) | GEOMETRY)
     cfg.out.mkdir(parents=True, exist_ok=True)
-    total = min(dataset.clips, cfg.max_clips or dataset.clips)
     count = 0
-    for name, arrays in tracks(tqdm(clips, total=total, unit="clip", mininterval=1.0), dataset):
+    for name, arrays in tracks(seen.clips, seen.dataset):
         write(cfg.out / f"{name}.npz", arrays)
         count += 1
     print(f"written  {count} predictions to {cfg.out}")
@@ -78,10 +57,5 @@ def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     os.replace(temporary, path)
 
 
-def main(cfg: PredictConfig) -> None:
-    """The door."""
-    predict(cfg)
-
-
 if __name__ == "__main__":
-    run_door(PredictConfig, main, __doc__ or "")
+    run_door(PredictConfig, predict, __doc__ or "")

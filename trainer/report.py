@@ -1,6 +1,6 @@
 """Pictures of a run: its loss curve, and predicted beside true skeletons.
 
-The only module that needs matplotlib; the doors import it when they draw.
+Needs matplotlib; the doors import it when they draw.
 """
 
 from __future__ import annotations

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from trainer.checkpoint import load_checkpoint
+from trainer.config import LookConfig
 from trainer.errors import BadInput
 from trainer.inputs import InputSpec
+from trainer.machine import find_device, native_precision
 from trainer.model.build import ModelSpec, build_model
-from trainer.shards import DataSet
+from trainer.shards import DataSet, open_dataset
+from trainer.windows import Judged, predict_clips
 
 
 def load_model(
@@ -26,6 +32,46 @@ def load_model(
     )
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model.eval(), spec, int(content["step"])
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a checkpoint says of a data set: its clips, each judged as it is asked for."""
+
+    clips: Iterable[Judged]
+    dataset: DataSet
+    spec: ModelSpec
+    step: int
+    frames: int
+    stride: int
+
+
+def look(cfg: LookConfig, arrays: Callable[[str], frozenset[str]]) -> Look:
+    """Open a checkpoint and a data set; the clips come with a progress bar.
+
+    arrays: what to decode, of the model's inputs.
+    """
+    device = find_device(cfg.device)
+    dataset = open_dataset(cfg.shards)
+    model, spec, step = load_model(cfg.checkpoint, device, raw_weights=cfg.raw_weights)
+    frames = cfg.frames or spec.frames
+    stride = cfg.stride or max(1, frames // 2)
+    clips = predict_clips(
+        model,
+        dataset,
+        input_spec(spec, dataset, cfg.checkpoint),
+        arrays(spec.inputs),
+        frames=frames,
+        stride=stride,
+        batch_size=cfg.batch_size,
+        device=device,
+        precision=native_precision(device) if device.type == "cuda" else "fp32",
+        max_clips=cfg.max_clips,
+        on_damage=cfg.on_damage,
+    )
+    total = min(dataset.clips, cfg.max_clips or dataset.clips)
+    bar = tqdm(clips, total=total, unit="clip", mininterval=1.0)
+    return Look(bar, dataset, spec, step, frames, stride)
 
 
 def input_spec(model: ModelSpec, dataset: DataSet, checkpoint: Path) -> InputSpec:
