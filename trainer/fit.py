@@ -1,8 +1,8 @@
 """Train Motion HMR.
 
-python -m trainer.fit --shards shards/
-python -m trainer.fit --shards shards/ --steps 30 --device cpu       a look, on a laptop
-torchrun --nproc-per-node 8 -m trainer.fit --shards shards/          several GPUs
+    python -m trainer.fit --shards shards/
+    python -m trainer.fit --shards shards/ --steps 30 --device cpu       a look, on a laptop
+    torchrun --nproc-per-node 8 -m trainer.fit --shards shards/          several GPUs
 
 What is left unset is chosen for the machine, and said.
 """
