@@ -74,7 +74,7 @@ def test_official_weights_on_flying_chairs(
 ) -> None:
     folder = shared_data / "flow"
     network = Raft(flow == "raft_small")
-    state = torch.load(folder / file, weights_only=True)
+    state = torch.load(folder / file, map_location="cpu", weights_only=True)
     network.load_state_dict({key.removeprefix("module."): value for key, value in state.items()})
     network.eval()
     for name, limit in zip(("00001", "00002"), limits, strict=True):
