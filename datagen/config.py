@@ -312,7 +312,8 @@ class ClusterConfig:
     backend: Literal["ray", "processes", "serial"] = "ray"
     """`ray` runs on a local Ray or the cluster; the others need no Ray."""
     address: str | None = None
-    """Ray cluster to join (`auto`, ray://…). Default: RAY_ADDRESS if set, else a local Ray."""
+    """Ray cluster to join (`auto`, ray://…). Default: that of RAY_ADDRESS or of `ray start` on this
+    machine, else a local Ray."""
     workers: int | None = None
     """Tasks at a time. Default: every core that Ray (or the machine) has."""
     plan: bool = False

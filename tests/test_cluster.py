@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from datagen.cluster import on_ray
 from datagen.cluster.backends import open_backend
 from datagen.config import ClusterConfig
 from datagen.errors import BadInput
@@ -77,3 +79,17 @@ class Killer:
     def __call__(self) -> dict[str, Any]:
         os.kill(os.getpid(), signal.SIGKILL)
         return {}
+
+
+def test_a_ray_that_was_killed_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`ray start` notes its address; Ray itself tries to reach it for minutes."""
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    assert on_ray.standing() is None
+    record = tmp_path / "ray" / "ray_current_cluster"
+    record.parent.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        record.write_text(f"127.0.0.1:{server.getsockname()[1]}")
+        assert on_ray.standing() == record.read_text()
+    assert on_ray.standing() is None

@@ -1,14 +1,17 @@
-"""Tasks on a local Ray, or on the cluster that --address, RAY_ADDRESS or a submitted job names."""
+"""Tasks on a local Ray, or on the cluster that --address, a submitted job or `ray start` names."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Self
 
 from datagen.cluster import flow_pool, threads
@@ -31,6 +34,20 @@ class Try:
     cores: int = 1
 
 
+def standing() -> str | None:
+    """Return the address of the cluster that `ray start` has made of this machine, if it answers.
+
+    Ray would find it by itself, and wait for minutes for one that was killed.
+    """
+    record = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
+    with suppress(OSError, ValueError):
+        address = record.read_text().strip()
+        host, _, port = address.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=5):
+            return address
+    return None
+
+
 class Ray:
     """Bounded number of Ray tasks in flight; the cluster may grow and shrink meanwhile."""
 
@@ -48,7 +65,9 @@ class Ray:
         import ray.exceptions
 
         self.ray, self.errors = ray, ray.exceptions
-        joins = self.cfg.address or os.environ.get("RAY_ADDRESS")
+        joins = self.cfg.address
+        if joins in (None, "auto"):
+            joins = os.environ.get("RAY_ADDRESS") or standing() or joins
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
         if not joins:
             options |= {"num_cpus": self.cfg.workers, "include_dashboard": False}
@@ -57,7 +76,7 @@ class Ray:
             variables[CACHE_VARIABLE] = os.environ[CACHE_VARIABLE]
         stop = signal.getsignal(signal.SIGTERM)
         try:
-            ray.init(self.cfg.address, runtime_env={"env_vars": variables}, **options)
+            ray.init(joins or "local", runtime_env={"env_vars": variables}, **options)
         except ConnectionError as error:
             raise BadInput(
                 f"no Ray cluster answers at {joins!r} ({error}); start one with `ray start --head`,"
