@@ -331,10 +331,11 @@ def _start(name: str, width: int, height: int) -> Any:
                 self._egl_display = self._egl_context = None
                 if context is None:
                     return
-                if egl.egl.eglGetCurrentContext().address == context.address:
-                    none = egl.egl.EGL_NO_SURFACE, egl.egl.EGL_NO_SURFACE, egl.egl.EGL_NO_CONTEXT
-                    egl.egl.eglMakeCurrent(display, *none)
-                egl.egl.eglDestroyContext(display, context)
+                gl = cast(Any, egl.egl)  # its names are made at run time
+                if gl.eglGetCurrentContext().address == context.address:
+                    none = gl.EGL_NO_SURFACE, gl.EGL_NO_SURFACE, gl.EGL_NO_CONTEXT
+                    gl.eglMakeCurrent(display, *none)
+                gl.eglDestroyContext(display, context)
 
         device = egl.get_device_by_index(int(os.environ.get("EGL_DEVICE_ID", "0")))
         platform = EGLPlatform(width, height, device=device)

@@ -7,7 +7,7 @@ float32 [T,1,33,3] (x, y in pixels, visibility; 0 where nobody is found) and `wo
 
 import sys
 
-import mediapipe
+import mediapipe  # pyright: ignore[reportMissingImports]
 import numpy as np
 
 
