@@ -23,7 +23,7 @@ from trainer.model.motion_hmr import MotionHMR, Prediction, pick
 class Weights:
     """Weights of the loss terms (trainer/config.py says why)."""
 
-    reprojection: float = 60.0
+    reprojection: float = 10.0
     aligned: float = 600.0
     betas: float = 1e-3
     pose: float = 0.0
