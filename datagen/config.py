@@ -67,6 +67,11 @@ class BodiesConfig:
     """Mean distance of the first frame's pelvis, metres (SURREAL: camDist 8 minus 1)."""
     depth_std: float = 1.0
     """Its standard deviation, metres."""
+    camera_pitch: tuple[float, float] = (0.0, 0.0)
+    """Least and most degrees by which the camera looks down on the person, drawn uniformly.
+    SURREAL's camera is level; real ones are not."""
+    camera_roll: float = 0.0
+    """Standard deviation of the camera's tilt to a side, degrees. SURREAL's has none."""
 
     def __post_init__(self) -> None:
         require(
@@ -88,6 +93,16 @@ class BodiesConfig:
             self.depth_mean > 0 <= self.depth_std,
             "--depth-mean must be positive and --depth-std not negative, "
             f"got {self.depth_mean} and {self.depth_std}",
+        )
+        low, high = self.camera_pitch
+        require(
+            -80 <= low <= high <= 80 and 0 <= self.camera_roll <= 180,
+            "--camera-pitch must be two angles of at most 80 degrees, the smaller first, and "
+            f"--camera-roll must lie in [0, 180], got {low:g} {high:g} and {self.camera_roll:g}",
+        )
+        require(
+            self.surreal is None or (low, high, self.camera_roll) == (0, 0, 0),
+            "--surreal has pictures of a level camera; leave --camera-pitch and --camera-roll out",
         )
         require(self.stride > 0, f"--stride must be at least 1, got {self.stride}")
         require(
@@ -378,6 +393,8 @@ def arguments(options: Any) -> list[str]:
             continue
         if isinstance(value, bool):
             words.append(f"--{name}" if value else f"--no-{name}")
+        elif isinstance(value, tuple):
+            words += [f"--{name}", *map(str, value)]
         else:
             words += [f"--{name}", str(value)]
     return words

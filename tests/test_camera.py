@@ -7,9 +7,9 @@ from scipy.spatial.transform import Rotation
 
 from datagen.bodies.camera import (
     CLOSEST,
-    CLOSEST_START,
     View,
     clip_matrix,
+    closest_start,
     draw_view,
     into_camera,
     intrinsics,
@@ -66,13 +66,44 @@ def test_turning_the_pose_turns_the_body():
     np.testing.assert_allclose(project(seen_trans[0] + pelvis, K), [160, 120], atol=1e-4)
 
 
+def test_a_camera_that_looks_down_is_above_the_person():
+    depth, pitch = 5.0, np.radians(30)
+    world = np.random.default_rng(3).normal(0, 0.5, (50, 3))  # about the pelvis; y up, faces +z
+    place = depth * np.array([0, np.sin(pitch), np.cos(pitch)])
+    forward = -place / depth
+    right = np.cross(forward, [0, 1, 0]) / np.cos(pitch)
+    look_at = np.stack([right, np.cross(forward, right), forward])
+    theirs = cv2.projectPoints(
+        world, cv2.Rodrigues(look_at)[0], -look_at @ place, K.astype(float), None
+    )[0][:, 0]
+    seen = world @ View(0.0, depth, pitch).rotation.T + [0, 0, depth]
+    np.testing.assert_allclose(project(seen, K), theirs, atol=1e-3)
+
+
+def test_a_rolled_camera_turns_the_picture_clockwise():
+    up = View(0.3, 5.0, roll=np.radians(20)).rotation @ [0, 1, 0]
+    np.testing.assert_allclose(up, [np.sin(np.radians(20)), -np.cos(np.radians(20)), 0], atol=1e-9)
+
+
+def test_pitch_and_roll_are_drawn_as_asked():
+    still = np.zeros((100, 3))
+    cfg = BodiesConfig(camera_pitch=(-10, 30), camera_roll=8, focal=300, depth_mean=4)
+    views = [draw_view(cfg, still, np.random.default_rng(seed)) for seed in range(2000)]
+    pitches = np.degrees([view.pitch for view in views])
+    assert -10 <= pitches.min() < -8 and 28 < pitches.max() <= 30
+    assert abs(np.degrees([view.roll for view in views]).std() - 8) < 0.5
+    assert min(view.depth for view in views) >= CLOSEST
+    level = draw_view(CFG, still, np.random.default_rng(0))
+    assert (level.pitch, level.roll) == (0, 0)  # SURREAL's, by default
+
+
 def test_views_are_drawn_as_surreal_draws_them():
     still = np.zeros((100, 3))
     views = [draw_view(CFG, still, np.random.default_rng(seed)) for seed in range(2000)]
     depths = np.array([view.depth for view in views])
     yaws = np.array([view.yaw for view in views])
     assert abs(depths.mean() - 7) < 0.1 and abs(depths.std() - 1) < 0.1
-    assert depths.min() >= CLOSEST_START
+    assert depths.min() >= closest_start(CFG) == 3.5
     assert np.histogram(yaws, 4, (0, 2 * np.pi))[0].min() > 400
 
 

@@ -180,3 +180,10 @@ def test_disturbed_keypoints_leave_the_targets_alone():
     kept = (noisy["joints2d"][..., 2] == 1)[seen].float().mean()
     assert 0.3 < float(kept) < 0.7
     assert disturb_keypoints(batch, 0, 0, generator) is batch
+
+
+def test_half_of_the_noise_holds_for_the_clip():
+    batch = {"joints2d": torch.zeros(8, 400, 12, 3)}
+    noise = disturb_keypoints(batch, 3.0, 0, torch.Generator().manual_seed(0))["joints2d"][..., :2]
+    within, between = noise.var(dim=1).mean(), noise.mean(dim=1).var()
+    assert abs(float(within) - 4.5) < 0.3 and abs(float(between) - 4.5) < 1.0

@@ -99,7 +99,8 @@ class FitConfig:
     flip: bool = True
     """Mirror half of the clips."""
     keypoint_noise: float = 0.0
-    """Gaussian noise on input keypoints, stored-crop pixels (0: the paper's are exact)."""
+    """Gaussian noise on input keypoints, stored-crop pixels, half of its variance held for a clip
+    (0: the paper's are exact)."""
     keypoint_drop: float = 0.0
     """Chance that an input keypoint is dropped."""
 

@@ -196,13 +196,17 @@ def mirror_batch(batch: Batch, chosen: Tensor, spec: InputSpec) -> Batch:
 def disturb_keypoints(batch: Batch, noise: float, drop: float, generator: torch.Generator) -> Batch:
     """Return the batch with noisy (σ pixels) and dropped (probability) keypoint *inputs*.
 
-    The 2D targets of the loss are kept apart in `target2d` and stay exact.
+    Half of the noise's variance is drawn for every frame; the other half holds for the clip, as a
+    detector errs to one side of a joint for as long as it sees it alike. The 2D targets of the loss
+    are kept apart in `target2d` and stay exact.
     """
     if not (noise or drop):
         return batch
     clean = batch["joints2d"]
     shape = clean.shape
-    shift = torch.randn((*shape[:3], 2), generator=generator).to(clean.device) * noise
+    jumping = torch.randn((*shape[:3], 2), generator=generator)
+    held = torch.randn((shape[0], 1, shape[2], 2), generator=generator)
+    shift = (jumping + held).to(clean.device) * noise / 2**0.5
     keep = (torch.rand(shape[:3], generator=generator) >= drop).to(clean.device)
     joints = torch.cat((clean[..., :2] + shift, (clean[..., 2] * keep)[..., None]), dim=-1)
     return {**batch, "joints2d": joints, "target2d": clean}

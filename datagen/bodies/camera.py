@@ -17,8 +17,9 @@ from datagen.config import BodiesConfig
 NEAR, FAR = 0.1, 100.0
 """Depths that are drawn, metres (0.1 is SURREAL's clip_start)."""
 
-CLOSEST_START = 3.5
-"""Least depth of the first frame's pelvis, metres: a person of 2 m just fills the picture."""
+TALLEST = 1.4
+"""What the picture's height shows at the first frame's least depth, metres: hips up to raised
+hands, or a crouch. SURREAL's camera (focal length 2.5 heights) is then 3.5 m away."""
 
 CLOSEST = 2.0
 """The pelvis should not come nearer than this during a clip, metres."""
@@ -32,17 +33,26 @@ R_CAMERA_WORLD = np.diag([1.0, -1.0, -1.0])
 
 @dataclass(frozen=True)
 class View:
-    """How a clip is seen: the body's yaw about the world's up axis and its first depth."""
+    """How a clip is seen: the body's yaw about the world's up axis, its first depth, and how the
+    camera that circles it is held."""
 
     yaw: float
     """Radians, counter-clockwise as seen from above."""
     depth: float
     """Depth of the first frame's pelvis, metres."""
+    pitch: float = 0.0
+    """Radians by which the camera looks down on the first frame's pelvis."""
+    roll: float = 0.0
+    """Radians by which the picture is turned clockwise after that."""
 
     @property
     def rotation(self) -> np.ndarray:
         """Rotation [3,3] from the world's axes to the camera's, body yaw included."""
-        return R_CAMERA_WORLD @ Rotation.from_rotvec([0.0, self.yaw, 0.0]).as_matrix()
+        held = Rotation.from_rotvec([0.0, 0.0, self.roll]) * Rotation.from_rotvec(
+            [self.pitch, 0.0, 0.0]
+        )
+        turned = R_CAMERA_WORLD @ Rotation.from_rotvec([0.0, self.yaw, 0.0]).as_matrix()
+        return held.as_matrix() @ turned
 
 
 def intrinsics(cfg: BodiesConfig) -> np.ndarray:
@@ -54,15 +64,24 @@ def intrinsics(cfg: BodiesConfig) -> np.ndarray:
 def draw_view(cfg: BodiesConfig, trans: np.ndarray, rng: np.random.Generator) -> View:
     """Draw yaw uniformly and depth from N(depth_mean, depth_std), as SURREAL does (spec 3.1).
 
-    Unlike SURREAL's, a body that would run into the camera, or be out of the picture for more than
-    half of the clip, draws its yaw again: the composer would drop such clips.
+    SURREAL's camera is level; pitch is drawn uniformly from `camera_pitch` and roll from
+    N(0, camera_roll), both 0 by default. Unlike SURREAL's, a body that would run into the camera,
+    or be out of the picture for more than half of the clip, draws its yaw again: the composer
+    would drop such clips.
 
     Args:
         trans: the clip's translations [T,3], world, metres.
     """
-    depth = max(CLOSEST_START, rng.normal(cfg.depth_mean, cfg.depth_std))
-    views = [View(yaw, depth) for yaw in rng.uniform(0, 2 * np.pi, YAW_TRIES)]
+    depth = max(closest_start(cfg), rng.normal(cfg.depth_mean, cfg.depth_std))
+    yaws = rng.uniform(0, 2 * np.pi, YAW_TRIES)
+    pitch, roll = np.radians([rng.uniform(*cfg.camera_pitch), rng.normal(0, cfg.camera_roll)])
+    views = [View(yaw, depth, pitch, roll) for yaw in yaws]
     return max(views, key=lambda view: min(0.5, _share_in_view(cfg, view, trans)))
+
+
+def closest_start(cfg: BodiesConfig) -> float:
+    """Return the least depth of the first frame's pelvis, metres."""
+    return max(CLOSEST, TALLEST * cfg.focal / cfg.height)
 
 
 def _share_in_view(cfg: BodiesConfig, view: View, trans: np.ndarray) -> float:

@@ -117,6 +117,8 @@ def _add_clip(
         "gender": gender,
         "yaw": view.yaw,
         "depth": view.depth,
+        "pitch": view.pitch,
+        "roll": view.roll,
         "light": [round(float(value), 6) for value in lamp],
         "look": look,
         "backend": renderer.backend,
