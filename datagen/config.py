@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +12,8 @@ import tyro
 from datagen.files import place
 
 Split = Literal["train", "val", "test", "all"]
+BackendName = Literal["ray", "processes", "serial"]
+RAYS_OWN = ("address", "flow_gpus", "flow_actors")  # what the other backends have no use for
 _RANGE = re.compile(r"\s*\d{1,6}(-\d{1,6})?\s*")
 Folder = Annotated[
     Path,
@@ -30,6 +32,11 @@ def require(ok: bool, rule: str) -> None:
     """Raise ValueError(rule) unless ok: the one way configs refuse a value."""
     if not ok:
         raise ValueError(rule)
+
+
+def option(name: str) -> str:
+    """Return a field's name as it is written on the command line."""
+    return f"--{name.replace('_', '-')}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +174,7 @@ class BackgroundsConfig:
         require(self.slic_scale >= 1, f"--slic-scale must be at least 1, got {self.slic_scale}")
         for name in ("slic_compactness", "slic_time_spacing", "max_shift"):
             value = getattr(self, name)
-            require(value > 0, f"--{name.replace('_', '-')} must be positive, got {value}")
+            require(value > 0, f"{option(name)} must be positive, got {value}")
         require(
             0 <= self.min_inlier_ratio <= 1,
             f"--min-inlier-ratio must lie in [0, 1], got {self.min_inlier_ratio}",
@@ -219,7 +226,7 @@ class ClipsConfig:
         require(self.image_size >= 16, f"--image-size must be at least 16, got {self.image_size}")
         for name in ("drop_occluded_keypoints", "total_occlusion"):
             value = getattr(self, name)
-            require(0 <= value <= 1, f"--{name.replace('_', '-')} must lie in [0, 1], got {value}")
+            require(0 <= value <= 1, f"{option(name)} must lie in [0, 1], got {value}")
         require(
             self.total_occlusion_max >= 1,
             f"--total-occlusion-max must be at least 1, got {self.total_occlusion_max}",
@@ -228,12 +235,9 @@ class ClipsConfig:
             self.person_diagonal > 0,
             f"--person-diagonal must be positive, got {self.person_diagonal}",
         )
-        for name in ("translation", "translation_step", "scale", "scale_step"):
-            value = getattr(self, f"jitter_{name}")
-            require(
-                value >= 0,
-                f"--jitter-{name.replace('_', '-')} must not be negative, got {value}",
-            )
+        for name in (item.name for item in fields(self) if item.name.startswith("jitter")):
+            value = getattr(self, name)
+            require(value >= 0, f"{option(name)} must not be negative, got {value}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -324,7 +328,7 @@ class OutputConfig:
 class ClusterConfig:
     """Who does the work; none of this changes a byte of the result."""
 
-    backend: Literal["ray", "processes", "serial"] = "ray"
+    backend: BackendName = "ray"
     """`ray` runs on a local Ray or the cluster; the others need no Ray."""
     address: str | None = None
     """Ray cluster to join (`auto`, ray://…). Default: that of RAY_ADDRESS or of `ray start` on this
@@ -357,7 +361,16 @@ class ClusterConfig:
             f"--flow-gpus must be a whole number or lie in [0, 1), got {gpus}",
         )
         require(actors is None or actors >= 0, f"--flow-actors must be at least 0, got {actors}")
+        given = [option(name) for name in RAYS_OWN if getattr(self, name) is not None]
+        require(
+            self.backend == "ray" or not given,
+            f"--backend {self.backend} takes no {' or '.join(given)}: that is for --backend ray",
+        )
         require(0 <= self.max_bad <= 1, f"--max-bad must lie in [0, 1], got {self.max_bad}")
+
+    def on(self, backend: BackendName) -> ClusterConfig:
+        """Return the same for another backend: without what only Ray has, or this Ray's address."""
+        return replace(self, backend=backend, **dict.fromkeys(RAYS_OWN))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -378,6 +391,10 @@ class LaunchConfig:
             f"--clip-length {self.clips.clip_length} needs people's clips of {frames} frames; "
             f"give --max-clip-frames {frames} or more, got {longest}",
         )
+        require(
+            self.flow.flow != "dis" or not self.cluster.flow_gpus,
+            "--flow dis needs no GPU; name a network with --flow or leave --flow-gpus out",
+        )
 
     def arguments(self) -> list[str]:
         """Return the command line that gives this configuration: what differs from the default."""
@@ -387,16 +404,14 @@ class LaunchConfig:
 def arguments(options: Any) -> list[str]:
     """Return the command line that gives a stage's options: what differs from the default."""
     words: list[str] = []
-    for option in fields(options):
-        value, name = getattr(options, option.name), option.name.replace("_", "-")
-        if value == getattr(type(options)(), option.name):
+    for name in (item.name for item in fields(options)):
+        value = getattr(options, name)
+        if value == getattr(type(options)(), name):
             continue
         if isinstance(value, bool):
-            words.append(f"--{name}" if value else f"--no-{name}")
-        elif isinstance(value, tuple):
-            words += [f"--{name}", *map(str, value)]
+            words.append(option(name if value else f"no_{name}"))
         else:
-            words += [f"--{name}", str(value)]
+            words += [option(name), *map(str, value if isinstance(value, tuple) else (value,))]
     return words
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 WHOLE_UPLOADS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"}
 """Protocols whose uploads appear complete or not at all."""
 CACHE_VARIABLE = "MOTION_HMR_CACHE"
+AGAIN = "then run the same command to continue"
 STALE = 3600.0  # seconds after which another machine's temporary file counts as left behind
 HOST = socket.gethostname().replace(".", "-")
 
@@ -65,10 +66,7 @@ def whole(path: Path) -> Iterator[Path]:
     """
     name = f".{path.name}.{HOST}.{os.getpid()}.tmp"
     temporary = path.with_name(name) if is_local(path) else cache_folder() / name
-    with writing(temporary.parent):
-        temporary.parent.mkdir(parents=True, exist_ok=True)
-        if not os.access(temporary.parent, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    make_folder(temporary.parent)
     try:
         with writing(temporary.parent):
             yield temporary
@@ -83,6 +81,26 @@ def whole(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, as far as they are missing.
+
+    Raises BadMachine: a file is in the way, the disk is full, or the folder cannot be written.
+    """
+    try:
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            denied = not os.access(folder, os.W_OK)
+    except (FileExistsError, NotADirectoryError):
+        taken = next(place for place in (folder, *folder.parents) if place.exists())
+        raise BadMachine(
+            f"{folder} cannot be made: {taken} is no folder; name another path"
+        ) from None
+    except PermissionError:
+        denied = True
+    if denied:
+        raise BadMachine(_denied(folder))
+
+
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
     """Turn the failures that a folder is to blame for into one sentence that says what to do.
@@ -92,12 +110,15 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        again = "then run the same command to continue"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise BadMachine(f"no space is left in {folder}: free or add some, {again}") from error
-        if error.errno == errno.EROFS or (error.errno == errno.EACCES and not error.filename):
-            raise BadMachine(f"{folder} cannot be written: make it writable, {again}") from error
+            raise BadMachine(f"no space is left in {folder}: free or add some, {AGAIN}") from error
+        if error.errno == errno.EROFS:
+            raise BadMachine(_denied(folder)) from error
         raise
+
+
+def _denied(folder: Path) -> str:
+    return f"{folder} cannot be written: make it writable, {AGAIN}"
 
 
 def upload(source: Path, path: Path) -> None:
@@ -113,8 +134,7 @@ def upload(source: Path, path: Path) -> None:
         url.fs.mv(temporary.path, url.path)
     except (PermissionError, FileNotFoundError) as error:  # no right to write, or no such bucket
         raise BadMachine(
-            f"{url.parent} cannot be written ({error}): make it so, then run the same command "
-            "to continue"
+            f"{url.parent} cannot be written ({error}): make it so, {AGAIN}"
         ) from error
 
 

@@ -331,8 +331,7 @@ class Run:
         else:
             shard, again = str(self._needed_by[task.name]), output.out.with_name("again")
             output = dataclasses.replace(output, shards=shard, out=again, library=None)
-        cluster = dataclasses.replace(self.cfg.cluster, backend="serial", address=None)
-        alone = dataclasses.replace(self.cfg, output=output, cluster=cluster)
+        alone = dataclasses.replace(self.cfg, output=output, cluster=self.cfg.cluster.on("serial"))
         return shlex.join(["python", "-m", "datagen.launch", *alone.arguments()])
 
     def _stop_if_bad(self, what: str, bad: int, tried: int, total: int, reason: str) -> None:

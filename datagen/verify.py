@@ -13,13 +13,12 @@ import os
 import sys
 import time
 from dataclasses import dataclass
-from typing import Literal
 
 import tyro
 from tqdm import tqdm
 
 from datagen import command
-from datagen.config import Folder, LaunchConfig
+from datagen.config import BackendName, Folder, LaunchConfig
 from datagen.files import absolute
 from datagen.output import check, dataset, recorded
 from datagen.output.layout import Layout
@@ -37,7 +36,7 @@ class VerifyConfig:
     The machine that made the shards makes the same bytes."""
     library: Folder | None = None
     """The data set's library, if it lies elsewhere by now (for --repair)."""
-    backend: Literal["ray", "processes", "serial"] | None = None
+    backend: BackendName | None = None
     """Who repairs. Default: as the shards were made."""
     workers: int | None = None
     """Shards to check, or to make, at a time. Default: every core."""
@@ -126,7 +125,7 @@ def _options(layout: Layout, cfg: VerifyConfig) -> LaunchConfig:
     if cfg.library is not None:
         output = dataclasses.replace(output, library=absolute(cfg.library))
     if cfg.backend is not None:
-        cluster = dataclasses.replace(cluster, backend=cfg.backend, address=None)
+        cluster = cluster.on(cfg.backend)
     return dataclasses.replace(options, output=output, cluster=cluster)
 
 

@@ -1,6 +1,8 @@
 """The main job from end to end on embedded input: whole, resumable, the same for all workers."""
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -186,11 +188,46 @@ def test_a_body_of_another_layout_is_named(tmp_path: Path, capsys) -> None:
     assert not (tmp_path / "x").exists()
 
 
-def test_zero_shards_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--num-shards", "0"], "--num-shards must be at least 1, got 0"),
+        (["--flow-actors", "1"], "--backend serial takes no --flow-actors"),
+        (["--address", "auto", "--flow-gpus", "1"], "takes no --address or --flow-gpus"),
+        (["--backend", "ray", "--flow-gpus", "0.5"], "--flow dis needs no GPU"),
+    ],
+)
+def test_options_without_effect_or_sense_are_refused(
+    tmp_path: Path, options, words: str, capsys
+) -> None:
     with pytest.raises(SystemExit) as stopped:
-        run(tmp_path / "x", "--num-shards", "0")
+        run(tmp_path / "x", *options)
     assert stopped.value.code == 2
-    assert "--num-shards must be at least 1, got 0" in capsys.readouterr().err
+    assert words in " ".join(capsys.readouterr().err.replace("│", "").split())
+
+
+def test_a_library_that_cannot_be_made_is_not_the_motions_fault(tmp_path: Path, capsys) -> None:
+    (tmp_path / "taken").touch()
+    assert run(tmp_path / "x", "--library", str(tmp_path / "taken" / "library")) == 2
+    error = capsys.readouterr().err
+    assert str(tmp_path / "taken") in error and "name another path" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "x" / "manifests" / "quarantine.jsonl").exists()
+
+
+def test_a_library_that_may_not_be_written_is_not_the_motions_fault(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    def refused(folder: Path, **_: object) -> None:
+        if "library" in folder.parts:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        os.makedirs(folder, exist_ok=True)
+
+    monkeypatch.setattr(Path, "mkdir", refused)  # root may write everywhere
+    assert run(tmp_path / "x") == 2
+    error = capsys.readouterr().err
+    assert "cannot be written: make it writable" in error and error.count("error: ") == 1
+    assert not (tmp_path / "x" / "manifests" / "quarantine.jsonl").exists()
 
 
 def test_bad_videos_cost_themselves_only(tmp_path: Path, shared_data: Path) -> None:

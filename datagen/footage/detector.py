@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from datagen.errors import BadInput, BadMachine
-from datagen.files import whole
+from datagen.files import make_folder, whole
 from datagen.footage.video import frame_size, frame_times, read_frames
 
 PACKAGES = ("mediapipe==0.10.21", "numpy<2")
@@ -124,7 +124,7 @@ def detections(videos: dict[str, Path], folder: Path, env: Path) -> dict[str, Pa
     if not missing:
         return found
     python = environment(env.expanduser())
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for name in missing:
         print(f"Detecting the person of {videos[name]}", flush=True)
         try:

@@ -24,6 +24,7 @@ import numpy as np
 
 from datagen.clips.place import project
 from datagen.errors import BadInput, BadMachine
+from datagen.files import make_folder
 from datagen.footage.keypoint_files import read_keypoints
 from datagen.footage.shards import Footage
 from datagen.footage.track import Track, Truth
@@ -236,7 +237,7 @@ def fetch(cache: Path) -> Path:
         folder = cache / version
         if (folder / "whole").exists():
             continue
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         wanted = f"pose2sim=={version}"
         print(f"Fetching {wanted} ({WHEELS[version]}) into {folder}")
         done = subprocess.run(

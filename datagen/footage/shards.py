@@ -20,7 +20,7 @@ from datagen.cluster.backends import open_backend
 from datagen.cluster.outcome import Outcome
 from datagen.config import ClusterConfig, FootageConfig
 from datagen.errors import BadInput, BadMachine
-from datagen.files import sweep, whole
+from datagen.files import make_folder, sweep, whole
 from datagen.footage import cut
 from datagen.footage.track import Track
 from datagen.output import dataset, fingerprint, shard
@@ -142,7 +142,7 @@ def ingest(
     manifest = Manifest(layout.manifests / "shards.jsonl")
     content = {**describe(cfg, evaluation), "split": split}
     dataset.refuse_other(layout, content["config"])
-    layout.shards.mkdir(parents=True, exist_ok=True)
+    make_folder(layout.shards)
     sweep(layout.shards)
     _write_body(layout, cfg)
     lines = standing(layout, manifest)

@@ -9,7 +9,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from datagen.files import is_local, read_all, sizes, whole, writing
+from datagen.files import is_local, make_folder, read_all, sizes, whole, writing
 
 Line = dict[str, Any]
 
@@ -42,23 +42,22 @@ class Manifest:
             with whole(self._parts / name) as temporary:
                 temporary.write_bytes(text)
             return
-        with writing(self.path.parent):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.path, "a+b") as file:
-                end = file.seek(0, os.SEEK_END)
-                if end:
-                    file.seek(-1, os.SEEK_END)
-                    if file.read(1) != b"\n":
-                        file.seek(0)
-                        end = file.read().rfind(b"\n") + 1
-                        file.truncate(end)
-                try:
-                    file.write(text)
-                    file.flush()
-                    os.fsync(file.fileno())
-                except OSError:
-                    os.ftruncate(file.fileno(), end)
-                    raise
+        make_folder(self.path.parent)
+        with writing(self.path.parent), open(self.path, "a+b") as file:
+            end = file.seek(0, os.SEEK_END)
+            if end:
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    file.seek(0)
+                    end = file.read().rfind(b"\n") + 1
+                    file.truncate(end)
+            try:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                os.ftruncate(file.fileno(), end)
+                raise
 
     def join(self) -> None:
         """Move the parts into the file; a kill half-way leaves lines twice, which harms nothing."""
