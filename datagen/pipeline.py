@@ -47,24 +47,24 @@ def launch(cfg: LaunchConfig, only: Collection[int] | None = None) -> int:
         return 0
     if cfg.cluster.cache:
         os.environ[CACHE_VARIABLE] = str(cfg.cluster.cache)
-    run = Run(cfg, layout)
-    run.announce(len(todo))
+    driver = Driver(cfg, layout)
+    driver.announce(len(todo))
     try:
-        return _make(run, todo)
+        return _make(driver, todo)
     finally:
-        run.sweep()
+        driver.sweep()
 
 
-def _make(run: Run, todo: list[int]) -> int:
-    cfg = run.cfg
-    run.prepare()
+def _make(driver: Driver, todo: list[int]) -> int:
+    cfg = driver.cfg
+    driver.prepare()
     with (
         open_backend(cfg.cluster) as backend,
         Progress(len(todo), cfg.output.clips_per_shard, backend.workers) as progress,
     ):
-        run.libraries(todo, backend, progress)
-        failed = run.shards(todo, backend, progress)
-    run.conclude(failed)
+        driver.libraries(todo, backend, progress)
+        failed = driver.shards(todo, backend, progress)
+    driver.conclude(failed)
     return 1 if failed else 0
 
 
@@ -72,7 +72,7 @@ def publish(cfg: LaunchConfig) -> None:
     """Write all that lies beside the shards anew: body.npz, dataset.json and the card."""
     cfg = absolute(cfg)
     layout = Layout(cfg.output.out, cfg.output.library)
-    Run(cfg, layout).prepare()
+    Driver(cfg, layout).prepare()
     card.write(layout, standing(layout))
 
 
@@ -131,7 +131,7 @@ class Library:
         return self.folder / f"{name}.h5"
 
 
-class Run:
+class Driver:
     """One call of the launcher: the driver's state, none of which reaches a shard's bytes."""
 
     def __init__(self, cfg: LaunchConfig, layout: Layout) -> None:

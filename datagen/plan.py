@@ -26,7 +26,7 @@ from datagen.errors import BadInput, BadMachine
 from datagen.flow.estimator import Flow
 from datagen.output import dataset
 from datagen.output.layout import Layout
-from datagen.pipeline import Library, Run, absolute, sized, standing
+from datagen.pipeline import Driver, Library, absolute, sized, standing
 
 Line = dict[str, Any]
 
@@ -184,24 +184,24 @@ def plan(cfg: LaunchConfig) -> int:
 def estimate(cfg: LaunchConfig, layout: Layout, todo: Sequence[int]) -> Plan:
     """Measure a few samples and return what the shards `todo` would cost, with all they need."""
     imports = time.process_time()
-    run = Run(cfg, layout)
+    driver = Driver(cfg, layout)
     tasks.estimator(cfg.flow)
     people, scenes = set(), set()
     for shard in todo:
-        more = run.pairing.missing(
-            shard, cfg.output.clips_per_shard, run.people.known, run.scenes.known
+        more = driver.pairing.missing(
+            shard, cfg.output.clips_per_shard, driver.people.known, driver.scenes.known
         )
         people |= more[0]
         scenes |= more[1]
     rng = np.random.default_rng(0)
-    weights = _weights(run.people, sorted(people or run.people.sources), cfg, rng)
+    weights = _weights(driver.people, sorted(people or driver.people.sources), cfg, rng)
     began = time.perf_counter()
     with open_backend(cfg.cluster) as backend:
         opened = time.perf_counter() - began
         print(f"Measuring samples of every stage on {backend.workers} workers …", flush=True)
         flow = backend.flow(cfg.flow)
-        some = sorted(scenes or run.scenes.sources)
-        samples = list(_samples(run, weights, some, backend.workers, rng, flow))
+        some = sorted(scenes or driver.scenes.sources)
+        samples = list(_samples(driver, weights, some, backend.workers, rng, flow))
         outcomes = list(backend.run(samples))
         workers, began = backend.workers, time.perf_counter()
     closed = time.perf_counter() - began
@@ -259,7 +259,7 @@ def _weights(
 
 
 def _samples(
-    run: Run,
+    driver: Driver,
     weights: dict[str, float],
     scenes: list[str],
     workers: int,
@@ -278,9 +278,9 @@ def _samples(
         # every worker has short and long motions; its first, the shortest, is made twice
         yield Sample(
             f"sample {k}",
-            tuple(run.people.task(name) for name in dict.fromkeys(people[k::workers])),
-            tuple(run.scenes.task(name) for name in dict.fromkeys(chosen[k::workers])),
-            run.cfg,
+            tuple(driver.people.task(name) for name in dict.fromkeys(people[k::workers])),
+            tuple(driver.scenes.task(name) for name in dict.fromkeys(chosen[k::workers])),
+            driver.cfg,
             time.time(),
             flow,
         )

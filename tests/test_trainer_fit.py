@@ -19,7 +19,7 @@ from trainer.errors import BadInput
 from trainer.evaluate import evaluate
 from trainer.fit import fit
 from trainer.predict import predict
-from trainer.run import Run
+from trainer.run import RunWriter
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -189,7 +189,7 @@ def test_a_training_that_blows_up_ends_with_a_sentence(toy, tmp_path):
 
 
 def test_metrics_are_json_whatever_they_are(tmp_path):
-    Run(tmp_path).log({"step": 1, "grad_norm": float("inf"), "val_pa_mpjpe": float("nan")})
+    RunWriter(tmp_path).log({"step": 1, "grad_norm": float("inf"), "val_pa_mpjpe": float("nan")})
     line = (tmp_path / "metrics.jsonl").read_text()
     assert json.loads(line) == {"step": 1, "grad_norm": None, "val_pa_mpjpe": None}
 
@@ -199,9 +199,20 @@ def test_a_checkpoint_is_data_and_never_half(tmp_path):
     save_checkpoint(path, {"step": 1, "weights": {"a": torch.ones(3)}})
     assert load_checkpoint(path)["step"] == 1
     (tmp_path / "code.pt").write_bytes(b"cposix\nsystem\n(S'echo bad'\ntR.")
-    for name, words in (("code.pt", "is not a checkpoint"), ("none.pt", "does not exist")):
-        with pytest.raises(BadInput, match=words):
-            load_checkpoint(tmp_path / name)
+    (tmp_path / "text.pt").write_text("a note\n")
+    (tmp_path / "empty.pt").touch()
+    (tmp_path / "folder.pt").mkdir()
+    np.savez(tmp_path / "arrays.pt.npz", a=np.zeros(3))
+    torch.save(torch.nn.Linear(1, 1), tmp_path / "module.pt")
+    torch.save({"a": torch.ones(3)}, tmp_path / "other.pt")
+    others = [one for one in tmp_path.iterdir() if one != path]
+    assert len(others) == 7
+    for other in others:
+        with pytest.raises(BadInput, match=r"is not a checkpoint .*; pass a last\.pt") as error:
+            load_checkpoint(other)
+        assert "weights_only" not in str(error.value) and "\n" not in str(error.value)
+    with pytest.raises(BadInput, match="does not exist"):
+        load_checkpoint(tmp_path / "none.pt")
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(BadInput, match="is not a checkpoint"):
         load_checkpoint(path)
@@ -243,7 +254,7 @@ while True:
         (["--out", __file__], "test_trainer_fit.py: File exists; name another path"),
     ],
 )
-def test_bad_options_cost_one_sentence(toy, tmp_path, options, words):
+def test_bad_options_cost_one_sentence(toy, tmp_path, options, words, capsys):
     from trainer.errors import run_door
 
     argv = sys.argv
@@ -253,5 +264,6 @@ def test_bad_options_cost_one_sentence(toy, tmp_path, options, words):
             run_door(FitConfig, fit, "")
     finally:
         sys.argv = argv
-    assert words in str(stop.value)
-    assert str(stop.value).count("\n") == 0
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert words in error and error.startswith("error: ") and error.count("\n") == 1

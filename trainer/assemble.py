@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from trainer.checkpoint import read_tensors
 from trainer.config import FitConfig
 from trainer.data import Loader, Stream, collate, read_clips, wanted_arrays
 from trainer.errors import BadInput
@@ -163,14 +163,14 @@ def first_clips(dataset: DataSet, arrays: frozenset[str]) -> list[dict[str, np.n
 
 def load_backbone(backbone: ResNet, path: Path) -> None:
     """Load a torchvision state dict; its first layer only if the number of channels agrees."""
+    weights = read_tensors(path, "torchvision's weights of this --backbone")
     try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
         weights = {name: value for name, value in weights.items() if not name.startswith("fc.")}
         if weights["conv1.weight"].shape != backbone.conv1.weight.shape:
             weights["conv1.weight"] = backbone.conv1.weight.detach()
         backbone.load_state_dict(weights)
-    except (OSError, RuntimeError, KeyError, AttributeError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except (RuntimeError, KeyError, AttributeError, TypeError):
         raise BadInput(
-            f"--weights {path} is no torchvision state dict of this --backbone ({reason})."
+            f"--weights {path} does not fit the network; "
+            "pass torchvision's weights of this --backbone."
         ) from None

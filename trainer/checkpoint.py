@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +29,30 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Return a checkpoint's content on the CPU; BadInput if the file is none of ours."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise BadInput(
-            f"{path} does not exist; pass a last.pt or best.pt from a run's folder."
-        ) from None
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise BadInput(f"{path} is not a checkpoint of trainer.fit ({reason}).") from None
+    content = read_tensors(path, "a last.pt or best.pt from a run's folder")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise BadInput(f"{path} is not a checkpoint of trainer.fit in format {FORMAT}.")
+        raise BadInput(
+            f"{path} is not a checkpoint that this version of trainer.fit wrote; "
+            "pass a last.pt or best.pt from a run's folder."
+        )
     return content
+
+
+def read_tensors(path: Path, wanted: str) -> Any:
+    """Return what torch.save wrote, tensors and plain values, on the CPU.
+
+    Raises BadInput, which asks for `wanted`, if the file is not there, of another kind or damaged.
+    """
+    if not path.exists():
+        raise BadInput(f"{path} does not exist; pass {wanted}.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the pickle protocol of files that are none
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except PermissionError:
+        raise
+    # What is no pickle may raise anything, and torch's advice is to load it as code.
+    except Exception:
+        raise BadInput(
+            f"{path} is not a checkpoint of tensors alone, or is damaged; pass {wanted}."
+        ) from None

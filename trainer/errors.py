@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import tyro
 
@@ -19,16 +19,26 @@ class BadInput(Exception):
 
 
 def run_door(config: type[Config], main: Callable[[Config], object], description: str) -> None:
-    """Parse the command line into config, run main, and print bad input without a traceback."""
+    """Parse the command line into config, run main, and print bad input without a traceback.
+
+    Status 2 means that a file or value of the user's is at fault, as in datagen.
+    """
     module = sys.modules["__main__"].__spec__
     try:
         prog = f"python -m {module.name}" if module else None
         main(tyro.cli(config, prog=prog, description=description))
     except BadInput as error:
-        sys.exit(f"error: {error}")
+        refuse(str(error))
     except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError) as error:
         if not error.filename:
             raise
-        sys.exit(f"error: {error.filename}: {error.strerror}; name another path")
+        refuse(f"{error.filename}: {error.strerror}; name another path")
     except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
         sys.exit(130)
+
+
+def refuse(reason: str) -> NoReturn:
+    """End the program and say why."""
+    print(f"error: {reason}", file=sys.stderr)
+    sys.exit(2)

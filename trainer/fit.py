@@ -30,7 +30,7 @@ from trainer.machine import Settings, choose, find_device, set_precision, start_
 from trainer.metrics import clip_pa_mpjpe, mean_over
 from trainer.model.body import read_body
 from trainer.model.motion_hmr import pick
-from trainer.run import Run, plain
+from trainer.run import RunWriter, plain
 from trainer.shards import DataSet, open_dataset
 from trainer.windows import predict_clips
 
@@ -57,7 +57,7 @@ def fit(cfg: FitConfig) -> Path:
     body = read_body(dataset.body)
     trainer = make_trainer(cfg, settings, dataset, body, device, ranks)
     loaders = make_loaders(cfg, settings, dataset, device, ranks, saved)
-    run = Run(folder, write=ranks.first, tensorboard=cfg.tensorboard)
+    run = RunWriter(folder, write=ranks.first, tensorboard=cfg.tensorboard)
     best = math.inf
     if saved:
         trainer.restore(saved)

@@ -40,7 +40,7 @@ def revision() -> str:
     return answer.stdout.strip()
 
 
-class Run:
+class RunWriter:
     """Writes a run's folder; with write=False (ranks after the first) it writes nothing."""
 
     def __init__(self, folder: Path, *, write: bool = True, tensorboard: bool = False) -> None:

@@ -21,7 +21,7 @@ from trainer.errors import BadInput, run_door
 from trainer.paper import rows
 from trainer.paper.recipe import launch_command
 from trainer.paper.report import write_report
-from trainer.paper.runs import Run, Study, work
+from trainer.paper.runs import SeededRun, Study, work
 from trainer.shards import DataSet, open_dataset
 
 
@@ -46,7 +46,9 @@ def make_tables(cfg: TablesConfig) -> int:
         for training in row.trainings
     }
     every = [
-        Run(study, training, seed) for seed in range(cfg.seeds) for training in trainings.values()
+        SeededRun(study, training, seed)
+        for seed in range(cfg.seeds)
+        for training in trainings.values()
     ]
     possible = [run for run in every if not run.lack]
     todo = [run for run in possible if not run.finished]
@@ -102,7 +104,9 @@ def number(text: str) -> object:
     return int(text) if text.isdecimal() else text
 
 
-def say_plan(cfg: TablesConfig, study: Study, every: list[Run], todo: list[Run]) -> None:
+def say_plan(
+    cfg: TablesConfig, study: Study, every: list[SeededRun], todo: list[SeededRun]
+) -> None:
     """Print what will be run, what cannot be, and the commands that make the missing data."""
     print(f"{len(every)} networks in {cfg.out / 'runs'}, {len(todo)} of them to run")
     lacks: dict[str, list[str]] = {}

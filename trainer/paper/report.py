@@ -10,7 +10,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from trainer.paper.rows import Row, Table, Training
-from trainer.paper.runs import Run, Study
+from trainer.paper.runs import SeededRun, Study
 from trainer.run import revision
 
 MAIN = "3dpw"
@@ -124,22 +124,22 @@ def spread(values: list[float]) -> str:
     return f"{text} ± {stdev(values):.1f}" if len(values) > 1 else text
 
 
-def runs_of(study: Study, row: Row, seeds: int) -> list[Run]:
-    return [Run(study, training, seed) for training in row.trainings for seed in range(seeds)]
+def runs_of(study: Study, row: Row, seeds: int) -> list[SeededRun]:
+    return [SeededRun(study, training, seed) for training in row.trainings for seed in range(seeds)]
 
 
 def figures(study: Study, training: Training, test: str, seeds: int) -> list[float]:
     """Return the PA-MPJPE of each seed that is finished."""
     out = []
     for seed in range(seeds):
-        run = Run(study, training, seed)
+        run = SeededRun(study, training, seed)
         results = None if run.lack else run.evaluation(test)
         if results is not None:
             out.append(float(results["persons"]["pa_mpjpe"]))
     return out
 
 
-def minutes(run: Run) -> float:
+def minutes(run: SeededRun) -> float:
     """Return how long a training took, kills and resumes or not, by its own log."""
     seconds, last = 0.0, 0
     for line in logged(run):
@@ -149,7 +149,7 @@ def minutes(run: Run) -> float:
     return seconds / 60
 
 
-def logged(run: Run) -> list[dict[str, Any]]:
+def logged(run: SeededRun) -> list[dict[str, Any]]:
     """Return the lines of a run's metrics.jsonl; none if there is none yet."""
     try:
         return [
@@ -217,7 +217,7 @@ def draw(study: Study, table: Table, seeds: int, out: Path) -> bool:
     return True
 
 
-def validation(run: Run) -> list[tuple[int, float]]:
+def validation(run: SeededRun) -> list[tuple[int, float]]:
     """Return the (step, PA-MPJPE) that a run has measured on its validation clips."""
     return [
         (line["step"], line["val_pa_mpjpe"])

@@ -37,7 +37,7 @@ class Study:
 
 
 @dataclass(frozen=True)
-class Run:
+class SeededRun:
     """A training with a seed, and the folder that its options and data alone decide."""
 
     study: Study
@@ -125,13 +125,13 @@ class Run:
 class Outcome:
     """What came of a run in this call."""
 
-    run: Run
+    run: SeededRun
     seconds: float = 0.0
     failed: list[str] = field(default_factory=list)
     """Commands that ended in an error."""
 
 
-def work(runs: list[Run]) -> Iterator[Outcome]:
+def work(runs: list[SeededRun]) -> Iterator[Outcome]:
     """Do what is missing of each run, one process after the other, and yield what came of it."""
     for run in runs:
         outcome = Outcome(run)
@@ -142,7 +142,7 @@ def work(runs: list[Run]) -> Iterator[Outcome]:
         yield outcome
 
 
-def finish(run: Run, outcome: Outcome, lock: int) -> None:
+def finish(run: SeededRun, outcome: Outcome, lock: int) -> None:
     """Train what is not trained and evaluate what is not evaluated."""
     if not run.trained:
         if not (run.folder / "last.pt").exists():
