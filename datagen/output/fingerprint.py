@@ -66,9 +66,12 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> l
 
 
 def given(option: str, value: Any) -> Any:
-    """Return an option's value, of a path its content; BadInput if nothing is there."""
+    """Return an option's value as JSON reads it, of a path its content.
+
+    Raises BadInput if nothing is there.
+    """
     if not isinstance(value, Path):
-        return value
+        return list(value) if isinstance(value, tuple) else value
     if not value.exists():
         name = option.replace("_", "-")
         raise BadInput(f"--{name} {value}: no such file or folder; mend the path")

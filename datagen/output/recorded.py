@@ -67,5 +67,7 @@ def _known(hints: dict[str, Any], content: dict[str, Any]) -> list[tuple[str, An
 def _value(hint: Any, value: Any) -> Any:
     if dataclasses.is_dataclass(hint):
         return _filled(typing.cast(type, hint), value)
+    if typing.get_origin(hint) is tuple:
+        return tuple(value)  # JSON knows lists only
     takes_path = Path in (hint, *typing.get_args(hint))
     return place(value) if takes_path and value is not None else value
