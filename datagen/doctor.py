@@ -18,6 +18,7 @@ from pathlib import Path
 
 from datagen import command
 from datagen.errors import BadInput, BadMachine
+from datagen.words import count
 
 GB_A_WORKER = 1.5
 """Memory that a worker may need (benchmarks/pipeline.py states what it takes: less than 1)."""
@@ -150,7 +151,7 @@ def _memory(cfg: DoctorConfig) -> str:
         raise BadMachine(
             f"{free:.1f} GB of memory are left, a worker may need {GB_A_WORKER}; close programs"
         )
-    text = f"{free:.1f} GB left for {cores} cores"
+    text = f"{free:.1f} GB left for {count(cores or 1, 'core')}"
     if cores and fit < cores:
         return f"{text}: give --workers {fit} to datagen.launch ({GB_A_WORKER} GB each)"
     return text

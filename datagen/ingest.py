@@ -23,6 +23,7 @@ from datagen.config import FootageConfig, require
 from datagen.errors import BadInput
 from datagen.footage.keypoints import LAYOUTS
 from datagen.output.layout import Layout
+from datagen.words import count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,7 @@ class VideoConfig:
         )
         require(
             not self.keypoints or len(self.keypoints) == len(self.videos),
-            f"--keypoints must name one file or folder for each of the {len(self.videos)} videos, "
+            f"--keypoints must name a file or folder for each video: there are {len(self.videos)}, "
             f"got {len(self.keypoints)}",
         )
         require(self.min_frames >= 1, f"--min-frames must be at least 1, got {self.min_frames}")
@@ -184,13 +185,14 @@ def report(lines: list[dict[str, Any]], cfg: FootageConfig) -> int:
     for line in lines:
         counts = line["statistics"]
         print(
-            f"  {line['name']}  {line['source']}: {len(line['tracks'])} tracks, "
-            f"{counts['frames']} frames in {line['clips']} records, "
+            f"  {line['name']}  {line['source']}: {count(len(line['tracks']), 'track')}, "
+            f"{count(counts['frames'], 'frame')} in {count(line['clips'], 'record')}, "
             f"{100 * counts['seen_keypoints']:.0f} % of the keypoints seen"
         )
     clips = sum(line["clips"] for line in lines)
     size = sum(line["bytes"] for line in lines) / 1e6
-    print(f"{len(lines)} shards, {clips} records, {size:.1f} MB in {cfg.out}")
+    shards, records = count(len(lines), "shard"), count(clips, "record")
+    print(f"{shards}, {records}, {size:.1f} MB in {cfg.out}")
     if cfg.unlabelled:
         print(f"Next: python -m trainer.fit --shards shards --dann-shards {cfg.out}")
     else:

@@ -21,6 +21,7 @@ from datagen import command
 from datagen.config import require
 from datagen.errors import BadInput
 from datagen.files import whole
+from datagen.words import count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,13 +65,15 @@ def inspect(cfg: InspectConfig) -> int:
     html = page.page(summary, source.name, cfg.shards, [sheet], player)
     with whole(report) as temporary:
         temporary.write_text(html)
-    print(f"{report}: {summary.shards.shards} shards, {summary.shards.clips} clips")
+    made = summary.shards
+    print(f"{report}: {count(made.shards, 'shard')}, {count(made.clips, 'clip')}")
     if not alone:
         _save(cfg.out / "sources.png", sheet.image)
         for place, record in enumerate(records):
             clip = samples[place].clip if samples else None
             _save(cfg.out / f"clip-{record.key}.png", pictures.clip_sheet(record, clip))
-        print(f"{cfg.out}/sources.png and clip-*.png: {len(records)} clips, and each over time")
+        shown = count(len(records), "clip")
+        print(f"{cfg.out}/sources.png and clip-*.png: {shown}, and each over time")
     return 0
 
 

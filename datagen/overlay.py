@@ -25,6 +25,7 @@ from datagen import command
 from datagen.config import FlowConfig, arguments, require
 from datagen.errors import BadInput
 from datagen.files import whole
+from datagen.words import count
 
 if TYPE_CHECKING:
     from datagen.bodies.model import Body
@@ -162,7 +163,7 @@ def write(motion: Motion, body: Body, shards: Path | None, cfg: OverlayConfig) -
             growing.add(shown.both)
             if t in chosen:
                 kept[t] = shown
-    print(f"{path}: {len(motion)} frames, {growing.codec}")
+    print(f"{path}: {count(len(motion), 'frame')}, {growing.codec}")
     picture = contact_sheet(motion, under, kept)
     with whole(path.with_suffix(".png")) as temporary:
         ok, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))

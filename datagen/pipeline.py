@@ -21,6 +21,7 @@ from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
 from datagen.progress import Progress
 from datagen.splits import drawn, in_split
+from datagen.words import count
 
 if TYPE_CHECKING:
     from datagen.flow.estimator import Flow
@@ -42,7 +43,7 @@ def launch(cfg: LaunchConfig, only: Collection[int] | None = None) -> int:
     if not todo:
         if not card.current(layout, there):  # killed between its last shard and the card
             card.write(layout, there)
-        print(f"All {len(wanted)} shards stand in {layout.shards}; nothing to do.")
+        print(f"Nothing to do: {layout.shards} has the {count(len(wanted), 'shard')} asked for.")
         print(_following(cfg, layout))
         return 0
     if cfg.cluster.cache:
@@ -180,20 +181,20 @@ class Driver:
         cfg = self.cfg
         people = cfg.bodies.surreal or cfg.bodies.motions or "embedded"
         print(
-            f"Making {todo} of {len(cfg.output.wanted())} shards × "
-            f"{cfg.output.clips_per_shard} clips of {cfg.clips.clip_length} frames "
+            f"Making {todo:,} of {count(len(cfg.output.wanted()), 'shard')}, each of "
+            f"{count(cfg.output.clips_per_shard, 'clip')} of {cfg.clips.clip_length} frames, "
             f"in {self.layout.shards}\n"
-            f"  people  {len(self.people.sources)} motions ({people}), "
+            f"  people  {count(len(self.people.sources), 'motion')} ({people}), "
             f"{cfg.bodies.body or 'embedded open'} bodies\n"
-            f"  scenes  {len(self.scenes.sources)} videos "
+            f"  scenes  {count(len(self.scenes.sources), 'video')} "
             f"({cfg.backgrounds.videos or 'embedded'})\n"
             f"  flow    {cfg.flow.flow}, split {cfg.output.split}, seed {cfg.output.seed}, "
             f"on {cfg.cluster.backend}"
         )
         if self.absent:
             print(
-                f"  note    {len(self.absent)} clips of {cfg.backgrounds.videos_csv} are not "
-                f"there: {_few(self.absent, 3)}"
+                f"  note    {cfg.backgrounds.videos_csv} lists "
+                f"{count(len(self.absent), 'clip')} that are not there: {_few(self.absent, 3)}"
             )
 
     def prepare(self) -> None:
@@ -273,12 +274,14 @@ class Driver:
         bad = self.people.failures() + self.scenes.failures()
         size = sum(line["bytes"] for line in lines.values()) / 1e6
         clips = sum(line["clips"] for line in lines.values())
-        print(f"{len(lines)} shards, {clips} clips, {size:.1f} MB in {self.layout.shards}")
+        shards = count(len(lines), "shard")
+        print(f"{shards}, {count(clips, 'clip')}, {size:.1f} MB in {self.layout.shards}")
         if bad:
-            print(f"{bad} inputs could not be used: {self.quarantine.path} says which and why")
+            inputs = count(bad, "input")
+            print(f"{inputs} could not be used: {self.quarantine.path} says which and why")
         if failed:
             print(
-                f"{len(failed)} shards failed ({_few(failed, 5)}): "
+                f"{count(len(failed), 'shard')} failed ({_few(failed, 5)}): "
                 f"{self.quarantine.path} says why; run the same command to try them again"
             )
         else:
@@ -339,8 +342,8 @@ class Driver:
         # A few bad ones at the start of a large collection say nothing of the rest.
         if bad > share * max(tried, min(total, FEW)):
             raise BadInput(
-                f"{bad} of {tried} {what} are bad, more than --max-bad {share}; the last: "
-                f"{reason} ({self.quarantine.path} names all)"
+                f"{bad} of {tried} {what} could not be made, more than --max-bad {share}; "
+                f"the last: {reason} ({self.quarantine.path} names all)"
             )
 
     def _describe(self) -> None:

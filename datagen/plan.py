@@ -27,6 +27,7 @@ from datagen.flow.estimator import Flow
 from datagen.output import dataset
 from datagen.output.layout import Layout
 from datagen.pipeline import Driver, Library, absolute, sized, standing
+from datagen.words import count
 
 Line = dict[str, Any]
 
@@ -172,7 +173,7 @@ def plan(cfg: LaunchConfig) -> int:
     there, wanted = standing(layout), cfg.output.wanted()
     todo = [index for index in wanted if index not in there]
     if not todo:
-        print(f"All {len(wanted)} shards stand in {layout.shards}; nothing to do.")
+        print(f"Nothing to do: {layout.shards} has the {count(len(wanted), 'shard')} asked for.")
         return 0
     found = estimate(cfg, layout, todo)
     for line in report(found, cfg, len(wanted) - len(todo)):
@@ -198,7 +199,8 @@ def estimate(cfg: LaunchConfig, layout: Layout, todo: Sequence[int]) -> Plan:
     began = time.perf_counter()
     with open_backend(cfg.cluster) as backend:
         opened = time.perf_counter() - began
-        print(f"Measuring samples of every stage on {backend.workers} workers …", flush=True)
+        workers = count(backend.workers, "worker")
+        print(f"Measuring samples of every stage on {workers} …", flush=True)
         flow = backend.flow(cfg.flow)
         some = sorted(scenes or driver.scenes.sources)
         samples = list(_samples(driver, weights, some, backend.workers, rng, flow))
@@ -334,8 +336,8 @@ def report(plan: Plan, cfg: LaunchConfig, standing: int) -> list[str]:
     """Return the lines that tell a person what the plan says; `standing` shards are there."""
     asked = cfg.output
     lines = [
-        f"{len(asked.wanted())} shards × {asked.clips_per_shard} clips of {cfg.clips.clip_length} "
-        f"frames, {standing} of them stand; to make:",
+        f"{count(len(asked.wanted()), 'shard')}, each of {count(asked.clips_per_shard, 'clip')} of "
+        f"{cfg.clips.clip_length} frames; {standing} stand, to make:",
         f"{'':<12}{'files':>8}{'core-hours':>14}{'GB':>10}",
     ]
     for name, stage in plan.stages.items():
@@ -352,7 +354,7 @@ def report(plan: Plan, cfg: LaunchConfig, standing: int) -> list[str]:
         f"{'in all':<20}{_hours(plan.core_seconds)}{library + shards:>10.3f}",
         f"disk: shards {shards:.3f} GB, library {library:.3f} GB",
         f"GPU-hours: {plan.gpu_seconds / 3600:.2f}",
-        f"time on {plan.workers} workers: {duration(plan.wall)}",
+        f"time on {count(plan.workers, 'worker')}: {duration(plan.wall)}",
     ]
     return lines
 

@@ -34,8 +34,8 @@ def in_split(groups: Iterable[str], split: Split, what: str) -> set[str]:
     }
     if not parts[split]:
         raise BadInput(
-            f"--split {split} is empty: {len(ordered)} {what} cannot be split three ways; "
-            f"add more or use --split all"
+            f"--split {split} is empty: {len(ordered)} {what} are too few to split three ways; "
+            "add more or use --split all"
         )
     return set(parts[split])
 

@@ -23,6 +23,7 @@ from datagen.files import absolute
 from datagen.output import check, dataset, recorded
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
+from datagen.words import count
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,14 @@ def inspect(layout: Layout, cfg: VerifyConfig) -> list[int]:
     for index in wrong:
         print(f"error: {problems[index]}")
     if wrong:
-        print(f"{len(wrong)} of {len(numbers)} shards are damaged or missing in {layout.shards}")
+        all_shards = count(len(numbers), "shard")
+        print(f"Damaged or missing: {len(wrong)} of {all_shards} in {layout.shards}")
         return wrong
     size = sum(lines[index]["bytes"] for index in numbers) / 1e6
     clips = sum(lines[index]["clips"] for index in numbers)
     print(
-        f"{len(numbers)} shards, {clips} clips, {size:.1f} MB: all as the manifest says "
-        f"({size / spent:.0f} MB/s)"
+        f"{count(len(numbers), 'shard')}, {count(clips, 'clip')}, {size:.1f} MB: "
+        f"all as the manifest says ({size / spent:.0f} MB/s)"
     )
     return wrong
 

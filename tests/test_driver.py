@@ -95,7 +95,7 @@ def test_the_driver_takes_milliseconds_a_shard_and_the_second_run_seconds(
     began = time.process_time()
     assert run(tmp_path / "x", *options) == 0
     again = time.process_time() - began
-    assert "nothing to do" in capsys.readouterr().out
+    assert "Nothing to do" in capsys.readouterr().out
     with capsys.disabled():
         print(f"\n{spent / 5:.2f} ms a shard, {grown:.0f} MB more memory, again {again:.2f} s")
     assert spent / 5000 < 0.005
@@ -111,7 +111,7 @@ def test_shards_named_are_made_and_no_others(instant: None, tmp_path: Path, caps
     assert run(tmp_path / "x", "--shards", "17,4-6") == 0
     assert made(tmp_path / "x") == [4, 5, 6, 17]
     assert run(tmp_path / "x", "--shards", "5,17", "--plan") == 0
-    assert "All 2 shards stand" in capsys.readouterr().out
+    assert "has the 2 shards asked for" in capsys.readouterr().out
     assert dataset.read(Layout(tmp_path / "x"))["shards"] == 18
     assert run(tmp_path / "x", "--shards", "2") == 0
     assert dataset.read(Layout(tmp_path / "x"))["shards"] == 18
@@ -139,7 +139,7 @@ def test_a_broken_shard_costs_itself_and_names_the_command_that_breaks_it_again(
 ) -> None:
     BROKEN.add(3)
     assert run(tmp_path / "x", "--num-shards", "6") == 1
-    assert "1 shards failed" in capsys.readouterr().out
+    assert "1 shard failed" in capsys.readouterr().out
     assert made(tmp_path / "x") == [0, 1, 2, 4, 5]
     (line,) = Manifest(tmp_path / "x" / "manifests" / "quarantine.jsonl").lines()
     assert (line["kind"], line["name"], line["seed"]) == ("shard", "shard-000003.tar", 0)
@@ -157,7 +157,9 @@ def test_too_many_broken_shards_stop_the_run(instant: None, tmp_path: Path, caps
     BROKEN.update(range(100))
     assert run(tmp_path / "x", "--num-shards", "100", "--max-bad", "0.2") == 2
     error = capsys.readouterr().err
-    assert "5 of 5 shards are bad, more than --max-bad 0.2" in error and "is broken" in error
+    assert (
+        "5 of 5 shards could not be made, more than --max-bad 0.2" in error and "is broken" in error
+    )
 
 
 @pytest.fixture

@@ -298,7 +298,7 @@ class TestBadInput:
         args = ("video", tmp_path / "text.mp4", "--keypoints", tmp_path / "x.npy")
         assert run(*args, "--out", tmp_path / "out") == 2
         said = capsys.readouterr()
-        assert "1 of 1 inputs are bad" in said.err and "quarantine.jsonl" in said.err
+        assert "1 of 1 input could not be used" in said.err and "quarantine.jsonl" in said.err
         assert "text.mp4 cannot be read as a video (Invalid data" in said.out
 
     def test_a_file_in_the_place_of_the_folder(self, made, tmp_path, capsys):

@@ -56,7 +56,7 @@ def test_verify_passes_and_the_same_command_does_nothing(
     before = {path: path.stat().st_mtime_ns for path in made.rglob("*")}
     assert verify([str(made)]) == 0
     assert run(made) == 0
-    assert "nothing to do" in capsys.readouterr().out
+    assert "Nothing to do" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in made.rglob("*")} == before
 
 

@@ -87,5 +87,5 @@ def test_splits_share_no_group_and_cover_all() -> None:
     assert [len(part) for part in parts] == [32, 4, 4]
     assert set.union(*parts) == set(groups) == in_split(groups, "all", "videos")
     assert in_split(["one"], "train", "videos") == {"one"}
-    with pytest.raises(BadInput, match="--split test is empty: 2 videos"):
+    with pytest.raises(BadInput, match="--split test is empty: 2 videos are too few"):
         in_split(["a", "b"], "test", "videos")

@@ -60,7 +60,7 @@ def test_a_data_set_in_memory_is_made_continued_and_verified(
     assert hashes(memory) == hashes(tmp_path / "x")
     capsys.readouterr()
     assert run(memory) == 0
-    assert "nothing to do" in capsys.readouterr().out
+    assert "Nothing to do" in capsys.readouterr().out
     assert run(memory, "--no-occluders") == 2
     assert "clips.occluders" in capsys.readouterr().err
     assert not list(cache.rglob("*.tmp"))

@@ -23,6 +23,7 @@ import torch
 from trainer.errors import BadInput
 from trainer.inputs import Batch
 from trainer.shards import WHOLE, Damaged, DataSet, Record, decode, members_of, read_shard
+from trainer.words import count
 
 TARGETS = frozenset({"joints2d", "joints3d", "visibility"})
 """Labels that the losses and the metrics need."""
@@ -227,7 +228,7 @@ class Loader:
             assert isinstance(drawn, list) and isinstance(taken, int)
             if len(drawn) != self.consumers:
                 raise BadInput(
-                    f"The run to resume read its shards with {len(drawn)} loader threads, "
+                    f"The run to resume read its shards with {count(len(drawn), 'loader thread')}, "
                     f"not {self.consumers}; pass --workers {len(drawn)}."
                 )
             self.batches, self.drawn = taken, list(drawn)

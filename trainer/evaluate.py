@@ -25,6 +25,7 @@ from trainer.model.motion_hmr import pick
 from trainer.restore import look
 from trainer.shards import META, DataSet, Record
 from trainer.windows import Judged
+from trainer.words import count
 
 
 def person_of(record: Record) -> str:
@@ -131,7 +132,8 @@ def table(results: dict[str, object]) -> str:
         lines.append(row(name, values))
     persons = results["persons"]
     assert isinstance(persons, dict)
-    lines.append(f"PA-MPJPE {persons['pa_mpjpe']:.1f} mm over {len(per_person)} persons")
+    over = count(len(per_person), "person")
+    lines.append(f"PA-MPJPE {persons['pa_mpjpe']:.1f} mm over {over}")
     return "\n".join(lines)
 
 

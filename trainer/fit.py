@@ -33,6 +33,7 @@ from trainer.model.motion_hmr import pick
 from trainer.run import RunWriter, plain
 from trainer.shards import DataSet, open_dataset
 from trainer.windows import predict_clips
+from trainer.words import count
 
 
 def fit(cfg: FitConfig) -> Path:
@@ -247,7 +248,8 @@ def say_plan(
 ) -> None:
     """Print what the run will do."""
     weights = sum(p.numel() for p in trainer.model.parameters())
-    print(f"data     {dataset.folder}: {dataset.clips} clips in {len(dataset.shards)} shards")
+    clips, shards = count(dataset.clips, "clip"), count(len(dataset.shards), "shard")
+    print(f"data     {dataset.folder}: {clips} in {shards}")
     print(f"model    {cfg.model}, {cfg.inputs}, {weights:,} weights")
     print(f"machine  {settings.line(device)}")
     if cfg.flip and not trainer.flips:

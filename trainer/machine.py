@@ -14,6 +14,7 @@ import torch.distributed as dist
 from trainer.config import FitConfig
 from trainer.errors import BadInput
 from trainer.shards import DataSet
+from trainer.words import count
 
 GPU_BYTES_PER_PIXEL = {"bf16": 1000, "fp16": 1000, "tf32": 2000, "fp32": 2000}
 """Training memory of ResNet-50 per input pixel of a frame; in bf16 1.6 GB a clip of 31 frames at
@@ -56,10 +57,11 @@ class Settings:
         """Return the one line that says which."""
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
         return (
-            f"{name}, {torch.get_num_threads()} threads: {self.backbone} at {self.image_size} px, "
-            f"{self.frames} frames x {self.batch_size} clips, LSTM {self.lstm_width}, "
-            f"{self.precision}{', compiled' if self.compile else ''}, {self.steps} steps, "
-            f"lr {self.lr:g}, {self.workers} loader threads"
+            f"{name}, {count(torch.get_num_threads(), 'thread')}: "
+            f"{self.backbone} at {self.image_size} px, "
+            f"{self.frames} frames x {count(self.batch_size, 'clip')}, LSTM {self.lstm_width}, "
+            f"{self.precision}{', compiled' if self.compile else ''}, "
+            f"{count(self.steps, 'step')}, lr {self.lr:g}, {count(self.workers, 'loader thread')}"
         )
 
 
@@ -84,7 +86,8 @@ def find_device(device: str, local: int = 0) -> torch.device:
             raise BadInput("--device cuda was asked for, but torch sees no GPU; use --device cpu.")
         if local >= torch.cuda.device_count():
             raise BadInput(
-                f"torchrun started rank {local} on a machine of {torch.cuda.device_count()} GPUs; "
+                f"torchrun started rank {local} where torch sees "
+                f"{count(torch.cuda.device_count(), 'GPU')}; "
                 "lower --nproc-per-node."
             )
         torch.cuda.set_device(local)

@@ -31,6 +31,7 @@ from trainer.data import wanted_arrays
 from trainer.errors import run_door
 from trainer.restore import look
 from trainer.tracks import tracks
+from trainer.words import count
 
 GEOMETRY = frozenset({"crop", "camera", "source", "joints2d"})
 """What a prediction needs of a record to find the picture again."""
@@ -40,13 +41,13 @@ def predict(cfg: PredictConfig) -> int:
     """Write a file a clip, or a track of footage; return how many."""
     seen = look(cfg, lambda inputs: wanted_arrays(inputs, targets=False) | GEOMETRY)
     cfg.out.mkdir(parents=True, exist_ok=True)
-    count = 0
+    written = 0
     for name, arrays in tracks(seen.clips, seen.dataset):
         write(cfg.out / f"{name}.npz", arrays)
-        count += 1
-    print(f"written  {count} predictions to {cfg.out}")
+        written += 1
+    print(f"written  {count(written, 'prediction')} to {cfg.out}")
     print(f"next     python -m datagen.overlay --predictions {cfg.out} --shards {cfg.shards}")
-    return count
+    return written
 
 
 def write(path: Path, arrays: dict[str, np.ndarray]) -> None:

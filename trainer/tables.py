@@ -23,6 +23,7 @@ from trainer.paper.recipe import launch_command
 from trainer.paper.report import write_report
 from trainer.paper.runs import SeededRun, Study, work
 from trainer.shards import DataSet, open_dataset
+from trainer.words import count
 
 
 def make_tables(cfg: TablesConfig) -> int:
@@ -69,7 +70,7 @@ def make_tables(cfg: TablesConfig) -> int:
     path = write_report(study, tables, cfg.seeds)
     print(f"report   {path}")
     if failed:
-        print(f"{len(failed)} commands failed; run the same command to try them again")
+        print(f"{count(len(failed), 'command')} failed; run the same command to try them again")
     return len(failed)
 
 
@@ -108,7 +109,7 @@ def say_plan(
     cfg: TablesConfig, study: Study, every: list[SeededRun], todo: list[SeededRun]
 ) -> None:
     """Print what will be run, what cannot be, and the commands that make the missing data."""
-    print(f"{len(every)} networks in {cfg.out / 'runs'}, {len(todo)} of them to run")
+    print(f"{count(len(every), 'network')} in {cfg.out / 'runs'}, {len(todo)} to run")
     lacks: dict[str, list[str]] = {}
     for run in every:
         if run.lack:

@@ -15,6 +15,7 @@ from pathlib import Path
 from datagen.errors import BadInput, BadMachine
 from datagen.files import make_folder, whole
 from datagen.footage.video import frame_size, frame_times, read_frames
+from datagen.words import count
 
 PACKAGES = ("mediapipe==0.10.21", "numpy<2")
 PYTHONS = ("3.12", "3.11", "3.10", "3.9")
@@ -131,5 +132,5 @@ def detections(videos: dict[str, Path], folder: Path, env: Path) -> dict[str, Pa
             frames = detect(videos[name], python, found[name])
         except BadInput:
             continue
-        print(f"  {frames} frames → {found[name]}")
+        print(f"  {count(frames, 'frame')} → {found[name]}")
     return found

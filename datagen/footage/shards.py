@@ -27,6 +27,7 @@ from datagen.output import dataset, fingerprint, shard
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
 from datagen.tasks import estimator
+from datagen.words import count
 
 Line = dict[str, Any]
 
@@ -149,7 +150,7 @@ def ingest(
     _write_dataset(layout, content, list(lines.values()))
     tasks = _tasks(sources, lines, layout, cfg)
     print(
-        f"Cutting {len(tasks)} of {len(sources)} inputs into {layout.shards}\n"
+        f"Cutting {len(tasks)} of {count(len(sources), 'input')} into {layout.shards}\n"
         f"  crop    {cfg.image_size} px, flow {cfg.flow.flow}"
         + (f", clips of {cfg.unlabelled} frames" if cfg.unlabelled else ", whole tracks")
     )
@@ -158,8 +159,8 @@ def ingest(
     _write_dataset(layout, content, list(lines.values()))
     if len(bad) > cfg.max_bad * max(len(tasks), 1):
         raise BadInput(
-            f"{len(bad)} of {len(tasks)} inputs are bad, more than --max-bad {cfg.max_bad}; each "
-            f"is named above and in {layout.manifests / 'quarantine.jsonl'}"
+            f"{len(bad)} of {count(len(tasks), 'input')} could not be used, more than --max-bad "
+            f"{cfg.max_bad}; each is named above and in {layout.manifests / 'quarantine.jsonl'}"
         )
     return list(lines.values())
 

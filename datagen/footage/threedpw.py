@@ -25,6 +25,7 @@ from datagen.footage.keypoints import LAYOUTS, OPENPOSE, evaluation_points, with
 from datagen.footage.shards import Footage
 from datagen.footage.track import Track, Truth
 from datagen.output.fingerprint import content
+from datagen.words import count
 
 if TYPE_CHECKING:
     from datagen.bodies.model import Body
@@ -283,7 +284,8 @@ def find_sources(
             "unpack 3DPW's sequenceFiles.zip and imageFiles.zip there"
         )
     if len(files) != SPLITS[split]:
-        print(f"note: {folder} holds {len(files)} sequences, 3DPW's has {SPLITS[split]}")
+        found = count(len(files), "sequence")
+        print(f"note: {folder} holds {found}, 3DPW's has {SPLITS[split]}")
     return [
         SequenceSource(path.stem, path, root / "imageFiles" / path.stem, body, joint_regressor,
                        truth)

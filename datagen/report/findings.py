@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from datagen.report.summary import Summary
+from datagen.words import count
 
 
 class Finding(NamedTuple):
@@ -31,16 +32,16 @@ def _shards(summary: Summary) -> Iterator[Finding]:
     if made.shards < wanted and not real:
         yield Finding(
             "bad",
-            f"{made.shards:,} of {wanted:,} shards are finished; the same datagen.launch command "
-            "makes the rest.",
+            f"Finished: {made.shards:,} of {count(wanted, 'shard')}; the same datagen.launch "
+            "command makes the rest.",
         )
     else:
-        shards, clips = _count(made.shards, "shard"), _count(made.clips, "clip")
+        shards, clips = count(made.shards, "shard"), count(made.clips, "clip")
         yield Finding("good", f"Complete: {shards}, {clips}.")
     each = summary.dataset.get("clips_per_shard")
     if each and not real and made.clips != made.shards * each:
         missing = made.shards * each - made.clips
-        yield Finding("bad", f"The shards lack {missing:,} clips of {each} in each.")
+        yield Finding("bad", f"The shards lack {count(missing, 'clip')} of {each:,} in each.")
 
 
 def _balance(summary: Summary) -> Iterator[Finding]:
@@ -66,7 +67,7 @@ def _balance(summary: Summary) -> Iterator[Finding]:
             level = "good" if share > 0.06 else "note"
             yield Finding(level, f"All ten skin tones occur; the rarest, {name}, in {share:.0%}.")
     if 0 < clips < 200:
-        yield Finding("note", f"{clips} clips are too few to judge the balance of people.")
+        yield Finding("note", f"Too few clips to judge the balance of people: {clips}.")
     yaw = summary.shards.coverage.get("yaw")
     if yaw is not None and yaw.sum():
         share = yaw.min() / yaw.sum()
@@ -112,7 +113,7 @@ def _inputs(summary: Summary) -> Iterator[Finding]:
         share = bad / max(bad + used, 1)
         level = "bad" if share > 0.2 else "note"
         yield Finding(
-            level, f"{bad:,} inputs or shards are in quarantine ({share:.0%}): see below."
+            level, f"In quarantine: {bad:,} of the inputs or shards ({share:.0%}), see below."
         )
     elif used:
         yield Finding("good", "No input is in quarantine.")
@@ -126,7 +127,3 @@ def _inputs(summary: Summary) -> Iterator[Finding]:
     if shards >= 10 and 0 < scenes.windows < summary.shards.clips / 50:
         each = summary.shards.clips / scenes.windows
         yield Finding("note", f"Each background window serves {each:.0f} clips: more videos help.")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -11,6 +11,7 @@ import numpy as np
 from datagen.report import charts, pictures
 from datagen.report.findings import findings
 from datagen.report.summary import STATISTICS, Summary
+from datagen.words import count
 
 FLEXIONS = ("0°", "30°", "60°", "90°", "120°", "150°", "180°")
 FACTS = {
@@ -174,7 +175,7 @@ def balance(summary: Summary) -> str:
             cards.append(card(title, text, charts.columns(cover[name].tolist(), FLEXIONS)))
     hint = (
         "What a network sees rarely it learns badly. Genders and skin tones are drawn in equal "
-        f"shares; poses are those of the motions used ({people_.files:,} files)."
+        f"shares; poses are those of the motions used ({count(people_.files, 'file')})."
     )
     return section("Balance", hint, cards)
 
@@ -201,9 +202,10 @@ def people(summary: Summary) -> str:
         return ""
     share = who.frames_in_view / max(who.frames, 1)
     hint = (
-        f"{who.files:,} motion files of {len(who.subjects):,} subjects became {who.clips:,} people "
-        f"in {who.frames:,} frames ({charts.size(who.bytes)}). They are in the picture in "
-        f"{share:.0%} of the frames; clips start only where theirs is, half of the time at least."
+        f"{count(who.files, 'motion file')} of {count(len(who.subjects), 'subject')} became "
+        f"{who.clips:,} people in {count(who.frames, 'frame')} ({charts.size(who.bytes)}). They "
+        f"are in the picture in {share:.0%} of the frames; clips start only where theirs is, half "
+        "of the time at least."
     )
     cards = [
         card("Motions", "Frames by motion.", charts.bars(who.motions, limit=12)),
@@ -220,7 +222,8 @@ def scenes(summary: Summary) -> str:
     if not where.files:
         return ""
     hint = (
-        f"{where.windows:,} windows of {where.files:,} videos of {len(where.groups):,} groups "
+        f"{count(where.windows, 'window')} of {count(where.files, 'video')} of "
+        f"{count(len(where.groups), 'group')} "
         f"({charts.size(where.bytes)}); splits share no group."
     )
     cards = [
