@@ -305,7 +305,7 @@ class TestBadInput:
         (tmp_path / "taken").touch()
         args = ("video", made / "walker.mp4", "--keypoints", made / "walker.npz")
         assert run(*args, "--out", tmp_path / "taken") == 2
-        assert "taken is no folder; name another path" in capsys.readouterr().err
+        assert "taken: Not a directory; name another path" in capsys.readouterr().err
 
     def test_keypoints_of_another_picture_size(self, made, tmp_path):
         with np.load(made / "walker.npz") as file:
