@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import tyro
 
+from datagen import helptext
 from datagen.errors import BadInput, BadMachine
 
 
@@ -33,6 +34,8 @@ def run(
     stop = signal.signal(signal.SIGTERM, _terminate) if _in_main_thread() else None
     try:
         module = sys.modules["__main__"].__spec__
+        if {"-h", "--help"} & set(sys.argv[1:] if args is None else args):
+            helptext.fill(options)
         parsed = tyro.cli(
             options,
             prog=f"python -m {module.name}" if module else None,

@@ -8,6 +8,8 @@ from typing import NoReturn, TypeVar
 
 import tyro
 
+from trainer import helptext
+
 Config = TypeVar("Config")
 
 
@@ -25,6 +27,8 @@ def run_door(config: type[Config], main: Callable[[Config], object], description
     """
     module = sys.modules["__main__"].__spec__
     try:
+        if {"-h", "--help"} & set(sys.argv[1:]):
+            helptext.fill(config)
         prog = f"python -m {module.name}" if module else None
         main(tyro.cli(config, prog=prog, description=description))
     except BadInput as error:
