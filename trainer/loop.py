@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from trainer.config import FitConfig
 from trainer.data import Delivered
-from trainer.inputs import Batch, InputSpec, disturb_keypoints, draw_inputs, mirror_batch
+from trainer.inputs import Batch, InputSpec, disturb_keypoints, draw_inputs, mirror_batch, resize
 from trainer.machine import Ranks, Settings
 from trainer.metrics import clip_pa_mpjpe
 from trainer.model.domain import adversary_strength
@@ -88,6 +88,9 @@ class Trainer:
             name: value.to(self.device, non_blocking=True)
             for name, value in delivered.batch.items()
         }
+        if "rgb" in batch:  # before they are mirrored: most pixels go here
+            small = resize(batch["rgb"].flatten(0, 1), self.spec.image_size)
+            batch["rgb"] = small.unflatten(0, batch["rgb"].shape[:2])
         if self.flips:
             chosen = torch.rand(len(delivered.keys), generator=generator) < 0.5
             batch = mirror_batch(batch, chosen.to(self.device), self.spec)
