@@ -135,7 +135,9 @@ def warn_of_other_body(shards: Path, body: Body) -> None:
         with np.load(Layout(shards).body) as trained:
             joints = trained["J_regressor"] @ trained["v_template"]
     except (OSError, KeyError, ValueError) as error:
-        raise BadInput(f"{shards} has no readable body.npz ({error}); is it shards?") from None
+        raise BadInput(
+            f"{shards} has no readable body.npz ({error}); give the folder of the shards"
+        ) from None
     far = 100 * np.linalg.norm(joints - body.rest_joints(), axis=1).max()
     if far > 0.5:
         print(

@@ -197,7 +197,7 @@ class TestFiles:
         with pytest.raises(BadInput, match=r"no \.json"):
             read_keypoints(tmp_path)
         (tmp_path / "0.json").write_text('{"shapes": []}')
-        with pytest.raises(BadInput, match="no JSON of OpenPose"):
+        with pytest.raises(BadInput, match="not what OpenPose's --write_json writes"):
             read_keypoints(tmp_path)
         (tmp_path / "0.json").write_text('{"people": []}')
         with pytest.raises(BadInput, match="nobody"):

@@ -258,14 +258,14 @@ def read_background(path: Path, window: int) -> Background:
             "delete the file and run the same command again"
         ) from error
     parts = np.split(data["jpeg"], data["ends"][:-1])
-    frames = np.stack([_decode(part) for part in parts])
+    frames = np.stack([_decode(part, path) for part in parts])
     return Background(name, frames, data["homography"], data["motion"], data["segments"], meta)
 
 
-def _decode(coded: np.ndarray) -> np.ndarray:
+def _decode(coded: np.ndarray, path: Path) -> np.ndarray:
     picture = cv2.imdecode(coded, cv2.IMREAD_COLOR)
     if picture is None:
         raise BadInput(
-            "a frame of the background library is no JPEG; delete the file and run again"
+            f"{path} has a damaged picture; delete the file and run the same command again"
         )
     return np.asarray(picture[..., ::-1])

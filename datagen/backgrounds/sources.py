@@ -58,8 +58,8 @@ def find_videos(videos: Path | None, listed: Path | None = None) -> list[VideoSo
         files = [path for path in files if path.stem in wanted]
         if not files:
             raise BadInput(
-                f"--videos {videos} holds none of the {len(wanted)} clips that {listed} lists; "
-                f"their files are called like {min(wanted)}.mp4"
+                f"--videos {videos} holds nothing of what {listed} lists; "
+                f"its files are called like {min(wanted)}.mp4"
             )
     stems = ["__".join(p.relative_to(videos).with_suffix("").parts) for p in files]
     stems = [re.sub(r"[^A-Za-z0-9_-]", "-", stem) for stem in stems]

@@ -32,6 +32,7 @@ from datagen.hdf5 import new_file
 
 PIXEL_CHUNK = 1 << 14
 """Person pixels in one compressed chunk: about two frames."""
+AGAIN = "delete the file and run the same command again"
 FLOW_STEP = 1 / 128
 """Resolution of stored flow, pixels: half of it, 0.004 px, is the largest error of storing."""
 
@@ -127,13 +128,13 @@ def read_person(path: Path, clip: int, start: int, frames: int) -> Person:
     try:
         with h5py.File(path, "r") as file:
             if f"clip_{clip:04d}" not in file:
-                raise BadInput(f"{path} has no clip {clip}: rebuild the library")
+                raise BadInput(f"{path} has no clip {clip}: {AGAIN}")
             group: Any = file[f"clip_{clip:04d}"]
             total = len(group["pose"])
             if not 0 <= start <= start + frames <= total:
                 raise BadInput(
-                    f"{path} clip {clip} has {total} frames: "
-                    f"frames {start} to {start + frames} cannot be read"
+                    f"{path} clip {clip} has {total} frames, not {start} to {start + frames}: "
+                    f"{AGAIN}"
                 )
             attributes: Any = file.attrs
             height, width = (int(n) for n in attributes["size"])
@@ -159,9 +160,7 @@ def read_person(path: Path, clip: int, start: int, frames: int) -> Person:
                 meta=json.loads(group.attrs["meta"]),
             )
     except (OSError, KeyError) as error:
-        raise BadInput(
-            f"{path} is not a readable body library file ({error}): rebuild it"
-        ) from error
+        raise BadInput(f"{path} is not a readable body library file ({error}): {AGAIN}") from error
 
 
 def encode_flow(flow: np.ndarray) -> np.ndarray:

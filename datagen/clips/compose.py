@@ -170,11 +170,11 @@ def _check(person: Person, background: Background, cfg: ClipsConfig) -> None:
         if len(found) != frames:
             raise BadInput(
                 f"{name} has {len(found)} frames where --clip-length {cfg.clip_length} needs "
-                f"{frames}; rebuild the libraries with this clip length"
+                f"{frames}; give another --library, or none"
             )
     ours, theirs = person.mask.shape[1:], background.frames.shape[1:3]
     if ours != theirs:
         raise BadInput(
             f"{person.name} is {ours[1]}x{ours[0]} and {background.name} {theirs[1]}x{theirs[0]}; "
-            "rebuild one library with the other's --width and --height"
+            "give another --library, or none"
         )

@@ -16,6 +16,7 @@ import numpy as np
 
 from datagen.errors import BadInput
 from datagen.seeds import generator
+from datagen.words import count
 
 Line = dict[str, Any]
 Known = Callable[[str], Line | None]
@@ -106,7 +107,7 @@ class Pairing:
                 return index
         what, option = ("motion", "--motions") if purpose == "person" else ("video", "--videos")
         raise BadInput(
-            f"none of the {len(names)} {what}s is usable for clips of {self.frames} frames; "
+            f"{count(len(names), what)} given, none usable for clips of {self.frames} frames; "
             f"manifests/quarantine.jsonl says why; give other files with {option}"
         )
 

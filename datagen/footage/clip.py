@@ -65,7 +65,7 @@ class VideoSource:
             raise BadInput(
                 f"{self.path}: no person {'' if self.person == 'all' else f'({self.person}) '}is "
                 f"seen in {self.min_frames} frames (people found: {len(tracks)}, the longest for "
-                f"{longest} frames)"
+                f"{longest}); lower --threshold or --min-frames, or leave the video out"
             )
         meta = {
             "video": str(self.path),

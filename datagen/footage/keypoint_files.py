@@ -78,7 +78,9 @@ def _openpose(folder: Path) -> np.ndarray:
     """Return [T,P,K,3] of a folder of OpenPose's JSON files, in the order of their numbers."""
     files = sorted(folder.glob("*.json"), key=_number)
     if not files:
-        raise BadInput(f"--keypoints {folder} holds no .json files of OpenPose")
+        raise BadInput(
+            f"--keypoints {folder} holds no .json; give what OpenPose's --write_json wrote"
+        )
     people = []
     for file in files:
         content = _load(file)
@@ -87,8 +89,8 @@ def _openpose(folder: Path) -> np.ndarray:
                 [np.reshape(p["pose_keypoints_2d"], (-1, 3)).astype(float)
                  for p in content["people"] if p["pose_keypoints_2d"]]
             )  # fmt: skip
-        except (KeyError, TypeError, ValueError) as error:
-            raise BadInput(f"{file} is no JSON of OpenPose ({error!r})") from None
+        except (KeyError, TypeError, ValueError):
+            raise BadInput(f"{file} is not what OpenPose's --write_json writes") from None
     return _padded(people, folder)
 
 
@@ -102,9 +104,9 @@ def _padded(people: list[list[np.ndarray]], path: Path) -> np.ndarray:
     """Return [T,P,K,3] of a list of people a frame, zeros where there are fewer."""
     kinds = {person.shape for frame in people for person in frame}
     if len(kinds) > 1:
-        raise BadInput(f"{path} has people of different numbers of points")
+        raise BadInput(f"{path} has people of different numbers of points; give one layout")
     if not kinds:
-        raise BadInput(f"{path} shows nobody in any frame")
+        raise BadInput(f"{path} shows nobody in any frame; leave the video out")
     most = max(len(frame) for frame in people)
     out = np.zeros((len(people), most, *kinds.pop()))
     for t, frame in enumerate(people):
@@ -117,7 +119,7 @@ def _json(path: Path, frames: int | None) -> np.ndarray:
     if isinstance(content, dict) and "keypoints" in content:
         content = content["keypoints"]
     if not isinstance(content, list) or not content:
-        raise BadInput(f"{path} is neither an array of keypoints nor a list of COCO results")
+        raise BadInput(f"{path} holds neither an array of keypoints nor COCO results; see --help")
     if isinstance(content[0], dict):
         return _results(path, content, frames)
     try:
@@ -138,11 +140,13 @@ def _results(path: Path, content: list[Any], frames: int | None) -> np.ndarray:
              np.reshape(one["keypoints"], (-1, 3)).astype(float))
             for one in content
         ]  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{path} is no list of COCO results ({error!r})") from None
+    except (KeyError, TypeError, ValueError):
+        raise BadInput(
+            f"{path} is no list of COCO results; each needs image_id and keypoints"
+        ) from None
     numbers = [number for number, _ in found]
     if min(numbers) < 0:
-        raise BadInput(f"{path}: an image_id has no number in it")
+        raise BadInput(f"{path}: an image_id has no number in it; it must be the frame's")
     first = int(frames is not None and min(numbers) >= 1 and max(numbers) == frames)
     length = max(numbers) - first + 1
     if frames is not None and length <= frames:

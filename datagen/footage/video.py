@@ -64,7 +64,7 @@ def read_frames(path: Path, wanted: Iterable[int]) -> Generator[np.ndarray]:
         for number in wanted:
             while position < number:
                 if not reader.grab():
-                    raise BadInput(f"{path} ends at frame {position + 1}, before frame {number}")
+                    raise BadInput(f"{path} ends at frame {position + 1}, not {number}; convert it")
                 position += 1
             frame = reader.picture()
             if shape is not None and frame.shape != shape:

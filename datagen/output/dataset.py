@@ -58,7 +58,9 @@ def read(layout: Layout) -> dict[str, Any]:
             f"make one with python -m datagen.launch --out {layout.shards}"
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{layout.dataset} is damaged ({error}); restore it or make anew") from None
+        raise BadInput(
+            f"{layout.dataset} is damaged ({error}); run python -m datagen.verify --repair"
+        ) from None
 
 
 def guard(layout: Layout, cfg: LaunchConfig) -> None:

@@ -23,6 +23,7 @@ from datagen.output.shard import key
 Line = dict[str, Any]
 
 AHEAD = 1 << 20  # bytes read beyond what is asked for: about one clip
+MEND = "run python -m datagen.verify --repair"
 MISSING = (FileNotFoundError, NotADirectoryError)
 
 
@@ -71,11 +72,11 @@ class Source:
                 "make one with python -m datagen.launch, or give the folder with the tars in it"
             ) from None
         except (ValueError, UnicodeDecodeError) as error:
-            raise BadInput(f"{self.url}: dataset.json is damaged ({error})") from None
+            raise BadInput(f"{self.url}: dataset.json is damaged ({error}); {MEND}") from None
         except OSError as error:
             raise BadInput(f"{self.url} cannot be read ({error})") from None
         if not isinstance(content, dict):
-            raise BadInput(f"{self.url}: dataset.json is damaged (no object)")
+            raise BadInput(f"{self.url}: dataset.json is damaged (no object); {MEND}")
         return content
 
     def lines(self, name: str) -> Iterator[Line]:
@@ -162,5 +163,5 @@ class Source:
     def layout(self) -> Layout:
         """Where the local data set's library lies. BadInput for a remote one."""
         if not self.local:
-            raise BadInput(f"{self.url} is remote: only a local library is read")
+            raise BadInput(f"{self.url} is remote: give a copy of its library with --library")
         return Layout(Path(self.shards))
