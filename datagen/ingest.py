@@ -12,96 +12,17 @@ The result is a data set like any other: trainer.predict and trainer.evaluate re
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
 from datagen import command
-from datagen.config import FootageConfig, require
 from datagen.errors import BadInput
-from datagen.footage.keypoints import LAYOUTS
+from datagen.footage.options import FootageConfig, Pose2SimConfig, ThreeDPWConfig, VideoConfig
 from datagen.output.layout import Layout
 from datagen.words import count
-
-
-@dataclass(frozen=True, kw_only=True)
-class VideoConfig:
-    """Any videos, one person each (or every one, with --person all)."""
-
-    videos: tyro.conf.Positional[list[Path]]
-    """Video files."""
-    footage: FootageConfig = field(default_factory=FootageConfig)
-    keypoints: list[Path] = field(default_factory=list)
-    """Keypoints of each video, in the videos' order: a folder of OpenPose's JSON, a COCO-17 array
-    (.npy or .json, [T,17,3] or [T,P,17,3]) or COCO results (.json), or our own .npz. One entry a
-    frame of the video."""
-    layout: str | None = None
-    """What the keypoints are, where their number does not say it: limbs, evaluation, coco17,
-    openpose18, openpose25, openpose25b or mediapipe33."""
-    detector: Literal["none", "mediapipe"] = "none"
-    """Find the keypoints with MediaPipe's pose model, which finds one person."""
-    detector_env: Path = Path("~/.cache/motion-hmr/mediapipe")
-    """Python environment of the detector; made once, by venv and pip. MediaPipe needs an older
-    numpy than everything else here."""
-    threshold: float | None = None
-    """Confidence above which a keypoint is seen. Default: 0.1 for OpenPose (HMMR's), 0.3 for COCO,
-    0.5 for MediaPipe."""
-    person: Literal["largest", "all"] | int = "largest"
-    """Whom to follow where there are several: the largest (box times frames), all, or a rank by
-    size from 0."""
-    min_frames: int = 8
-    """A person seen in fewer frames is passed over."""
-
-    def __post_init__(self) -> None:
-        require(len(self.videos) > 0, "give at least one video")
-        require(
-            (self.detector == "none") != (not self.keypoints),
-            "give either --keypoints FILE or --detector mediapipe",
-        )
-        require(
-            not self.keypoints or len(self.keypoints) == len(self.videos),
-            f"--keypoints must name a file or folder for each video: there are {len(self.videos)}, "
-            f"got {len(self.keypoints)}",
-        )
-        require(self.min_frames >= 1, f"--min-frames must be at least 1, got {self.min_frames}")
-        require(
-            self.threshold is None or self.threshold >= 0,
-            f"--threshold must not be negative, got {self.threshold}",
-        )
-        require(
-            self.layout is None or self.layout in LAYOUTS,
-            f"--layout must be one of {', '.join(LAYOUTS)}, got {self.layout}",
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ThreeDPWConfig:
-    """A split of 3DPW (registration): its images, OpenPose's keypoints, SMPL's truth."""
-
-    root: Path
-    """Folder with 3DPW's sequenceFiles/ and imageFiles/."""
-    split: Literal["train", "validation", "test"] = "test"
-    """Which sequences."""
-    footage: FootageConfig = field(default_factory=FootageConfig)
-
-    def __post_init__(self) -> None:
-        require(
-            self.footage.body is not None or self.footage.unlabelled is not None,
-            "3DPW's truth is SMPL's pose: give --body (SMPL, male and female), "
-            "or --unlabelled 31 for clips without truth",
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pose2SimConfig:
-    """The Pose2Sim demo: four cameras, one real person, measured 3D joints; to evaluate on."""
-
-    root: Path | None = None
-    """Folder of the unpacked wheels pose2sim 0.9.8 and 0.4.0. Default: pip fetches them (52 MB)
-    into ~/.cache/motion-hmr/pose2sim."""
-    footage: FootageConfig = field(default_factory=FootageConfig)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,9 +24,10 @@ from datagen.cluster.outcome import RECYCLE, Task
 from datagen.config import LaunchConfig
 from datagen.errors import BadInput, BadMachine
 from datagen.flow.estimator import Flow
+from datagen.library import Library
 from datagen.output import dataset
 from datagen.output.layout import Layout
-from datagen.pipeline import Driver, Library, absolute, sized, standing
+from datagen.pipeline import Driver, absolute, sized, standing
 from datagen.words import count
 
 Line = dict[str, Any]

@@ -23,10 +23,10 @@ from tqdm import tqdm
 from trainer.assemble import input_spec, make_loaders, make_trainer, model_spec
 from trainer.checkpoint import load_checkpoint, save_checkpoint
 from trainer.config import FitConfig
-from trainer.data import wanted_arrays
+from trainer.data import Loader, wanted_arrays
 from trainer.errors import BadInput, run_door
 from trainer.loop import Trainer
-from trainer.machine import Settings, choose, find_device, set_precision, start_ranks
+from trainer.machine import Ranks, Settings, choose, find_device, set_precision, start_ranks
 from trainer.metrics import clip_pa_mpjpe, mean_over
 from trainer.model.body import read_body
 from trainer.model.motion_hmr import pick
@@ -69,10 +69,7 @@ def fit(cfg: FitConfig) -> Path:
         say_plan(cfg, settings, dataset, trainer, device, folder)
 
     def checkpoint(name: str) -> None:
-        positions: list[Any] = [[loader.position() for loader in loaders]]
-        if ranks.world > 1:
-            positions = [None] * ranks.world
-            dist.all_gather_object(positions, [loader.position() for loader in loaders])
+        positions = all_positions(loaders, ranks)
         if ranks.first:
             content = {
                 **trainer.state(),
@@ -111,11 +108,7 @@ def fit(cfg: FitConfig) -> Path:
             if not math.isfinite(loss):
                 raise diverged(str(loss), number, settings)
         if cfg.val_shards and (number % cfg.val_every == 0 or last):
-            error = validate(trainer, cfg, settings, device) if ranks.first else math.inf
-            if ranks.world > 1:
-                shared = [error]
-                dist.broadcast_object_list(shared)
-                error = shared[0]
+            error = held_out_error(trainer, cfg, settings, device, ranks)
             run.log({"step": number, "val_pa_mpjpe": error})
             if error < best:
                 best = error
@@ -129,6 +122,26 @@ def fit(cfg: FitConfig) -> Path:
     if ranks.world > 1:
         dist.destroy_process_group()
     return folder
+
+
+def all_positions(loaders: list[Loader], ranks: Ranks) -> list[Any]:
+    """Return where each rank's loaders stand in their shards."""
+    own = [loader.position() for loader in loaders]
+    if ranks.world == 1:
+        return [own]
+    positions: list[Any] = [None] * ranks.world
+    dist.all_gather_object(positions, own)
+    return positions
+
+
+def held_out_error(
+    trainer: Trainer, cfg: FitConfig, settings: Settings, device: torch.device, ranks: Ranks
+) -> float:
+    """Return the validation error, which the first rank measures and tells the others."""
+    error = [validate(trainer, cfg, settings, device) if ranks.first else math.inf]
+    if ranks.world > 1:
+        dist.broadcast_object_list(error)
+    return error[0]
 
 
 def diverged(loss: str, number: int, settings: Settings) -> BadInput:

@@ -18,10 +18,11 @@ from tqdm import tqdm
 from datagen import record
 from datagen.cluster.backends import open_backend
 from datagen.cluster.outcome import Outcome
-from datagen.config import ClusterConfig, FootageConfig
+from datagen.config import ClusterConfig
 from datagen.errors import BadInput, BadMachine
 from datagen.files import make_folder, sweep, whole
 from datagen.footage import cut
+from datagen.footage.options import FootageConfig
 from datagen.footage.track import Track
 from datagen.output import dataset, fingerprint, shard
 from datagen.output.layout import Layout

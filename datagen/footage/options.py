@@ -1,0 +1,130 @@
+"""Options of real footage: what every kind of it takes, and a dataclass a kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from datagen.config import FlowConfig, require
+from datagen.footage.keypoints import LAYOUTS
+
+
+@dataclass(frozen=True, kw_only=True)
+class FootageConfig:
+    """Real footage → shards, by the same crop and flow as the training clips."""
+
+    out: Path = Path("footage")
+    """Folder of the shards; the same command again continues it, more inputs are added."""
+    flow: FlowConfig = field(default_factory=FlowConfig)
+    image_size: int = 224
+    """Side of the square crop, pixels; as the training clips'."""
+    person_diagonal: float = 150.0
+    """Diagonal of the visible-joint box in the crop, pixels at 224; as the training clips'."""
+    rgb: bool = True
+    """Store the frames as one JPEG strip a record."""
+    unlabelled: int | None = None
+    """Cut clips of so many frames (31) for trainer.fit --dann-shards, instead of whole tracks."""
+    body: Path | None = None
+    """SMPL body model: an .npz or official .pkl, or a folder with male/female/neutral files.
+    Default: the embedded open bodies."""
+    joint_regressor: Path | None = None
+    """Evaluation joints of SMPL's surface: a .npy of H36M's or cocoplus's rows (17 or 19 x 6890).
+    Default: the body file's own, else SMPL's kinematic joints."""
+    workers: int = 1
+    """Inputs at a time; each takes a core and 200 MB."""
+    max_bad: float = 0.5
+    """Fail when more than this share of the inputs is bad."""
+
+    def __post_init__(self) -> None:
+        require(self.image_size >= 16, f"--image-size must be at least 16, got {self.image_size}")
+        require(
+            self.person_diagonal > 0,
+            f"--person-diagonal must be positive, got {self.person_diagonal}",
+        )
+        require(
+            self.unlabelled is None or self.unlabelled >= 2,
+            f"--unlabelled must be at least 2 frames, got {self.unlabelled}",
+        )
+        require(self.workers >= 1, f"--workers must be at least 1, got {self.workers}")
+        require(0 <= self.max_bad <= 1, f"--max-bad must lie in [0, 1], got {self.max_bad}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoConfig:
+    """Any videos, one person each (or every one, with --person all)."""
+
+    videos: tyro.conf.Positional[list[Path]]
+    """Video files."""
+    footage: FootageConfig = field(default_factory=FootageConfig)
+    keypoints: list[Path] = field(default_factory=list)
+    """Keypoints of each video, in the videos' order: a folder of OpenPose's JSON, a COCO-17 array
+    (.npy or .json, [T,17,3] or [T,P,17,3]) or COCO results (.json), or our own .npz. One entry a
+    frame of the video."""
+    layout: str | None = None
+    """What the keypoints are, where their number does not say it: limbs, evaluation, coco17,
+    openpose18, openpose25, openpose25b or mediapipe33."""
+    detector: Literal["none", "mediapipe"] = "none"
+    """Find the keypoints with MediaPipe's pose model, which finds one person."""
+    detector_env: Path = Path("~/.cache/motion-hmr/mediapipe")
+    """Python environment of the detector; made once, by venv and pip. MediaPipe needs an older
+    numpy than everything else here."""
+    threshold: float | None = None
+    """Confidence above which a keypoint is seen. Default: 0.1 for OpenPose (HMMR's), 0.3 for COCO,
+    0.5 for MediaPipe."""
+    person: Literal["largest", "all"] | int = "largest"
+    """Whom to follow where there are several: the largest (box times frames), all, or a rank by
+    size from 0."""
+    min_frames: int = 8
+    """A person seen in fewer frames is passed over."""
+
+    def __post_init__(self) -> None:
+        require(len(self.videos) > 0, "give at least one video")
+        require(
+            (self.detector == "none") != (not self.keypoints),
+            "give either --keypoints FILE or --detector mediapipe",
+        )
+        require(
+            not self.keypoints or len(self.keypoints) == len(self.videos),
+            f"--keypoints must name a file or folder for each video: there are {len(self.videos)}, "
+            f"got {len(self.keypoints)}",
+        )
+        require(self.min_frames >= 1, f"--min-frames must be at least 1, got {self.min_frames}")
+        require(
+            self.threshold is None or self.threshold >= 0,
+            f"--threshold must not be negative, got {self.threshold}",
+        )
+        require(
+            self.layout is None or self.layout in LAYOUTS,
+            f"--layout must be one of {', '.join(LAYOUTS)}, got {self.layout}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThreeDPWConfig:
+    """A split of 3DPW (registration): its images, OpenPose's keypoints, SMPL's truth."""
+
+    root: Path
+    """Folder with 3DPW's sequenceFiles/ and imageFiles/."""
+    split: Literal["train", "validation", "test"] = "test"
+    """Which sequences."""
+    footage: FootageConfig = field(default_factory=FootageConfig)
+
+    def __post_init__(self) -> None:
+        require(
+            self.footage.body is not None or self.footage.unlabelled is not None,
+            "3DPW's truth is SMPL's pose: give --body (SMPL, male and female), "
+            "or --unlabelled 31 for clips without truth",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pose2SimConfig:
+    """The Pose2Sim demo: four cameras, one real person, measured 3D joints; to evaluate on."""
+
+    root: Path | None = None
+    """Folder of the unpacked wheels pose2sim 0.9.8 and 0.4.0. Default: pip fetches them (52 MB)
+    into ~/.cache/motion-hmr/pose2sim."""
+    footage: FootageConfig = field(default_factory=FootageConfig)

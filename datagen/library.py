@@ -1,0 +1,60 @@
+"""A library of people or scenes, as the driver sees it: what it is made from, and what is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from datagen import tasks
+from datagen.cluster.outcome import Task
+from datagen.output.manifest import Manifest
+
+Line = dict[str, Any]
+FAILED: Line = {"kind": "failed"}
+
+
+class Library:
+    """One library (people or scenes): its sources by name, its tasks, what is known of each."""
+
+    def __init__(self, folder: Path, manifest: Manifest, sources: Iterable[Any], make: Callable):
+        self.folder = folder
+        self.manifest = manifest
+        self.sources = {source.name: source for source in sources}
+        self._make = make
+        paths = {name: source.path for name, source in self.sources.items()}
+        self._known: dict[str, Line] = tasks.finished(folder, paths)
+        self.reason = ""
+        """Why the last failure failed."""
+        self._listed = {line["name"] for line in manifest.lines()}
+
+    def known(self, name: str) -> Line | None:
+        """Return the manifest line of a finished or failed source, None if not tried yet."""
+        line = self._known.get(name)
+        if line is not None and line is not FAILED and name not in self._listed:
+            self._listed.add(name)  # of another run or data set
+            self.manifest.append(line)
+        return line
+
+    def learn(self, name: str, line: Line) -> None:
+        """Remember what came of a source; a finished one gets its line in the manifest."""
+        self._known[name] = line
+        self.known(name)
+
+    def task(self, name: str) -> Task:
+        """Return the task that makes the file of source `name`."""
+        return self._make(self.sources[name], self._path(name))
+
+    def longest_first(self, names: Iterable[str]) -> list[str]:
+        """Return the names in the order that leaves no long task for the end."""
+        sources = self.sources
+        return sorted(names, key=lambda name: (-tasks.effort(sources[name]), name))
+
+    def tried(self) -> int:
+        return len(self._known)
+
+    def failures(self) -> int:
+        return sum(line is FAILED for line in self._known.values())
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.h5"
