@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -56,10 +56,14 @@ class FootageConfig:
 class VideoConfig:
     """Any videos, one person each (or every one, with --person all)."""
 
-    videos: tyro.conf.Positional[list[Path]]
+    videos: Annotated[
+        tyro.conf.Positional[list[Path]], tyro.conf.arg(help_behavior_hint="(required)")
+    ]
     """Video files."""
     footage: FootageConfig = field(default_factory=FootageConfig)
-    keypoints: list[Path] = field(default_factory=list)
+    keypoints: Annotated[list[Path], tyro.conf.arg(help_behavior_hint="(this or --detector)")] = (
+        field(default_factory=list)
+    )
     """Keypoints of each video, in the videos' order: a folder of OpenPose's JSON, a COCO-17 array
     (.npy or .json, [T,17,3] or [T,P,17,3]) or COCO results (.json), or our own .npz. One entry a
     frame of the video."""
