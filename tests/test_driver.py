@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from datagen import tasks
-from datagen.config import ClusterConfig, LaunchConfig, OutputConfig
+from datagen.config import BodiesConfig, ClusterConfig, LaunchConfig, OutputConfig
 from datagen.errors import BadMachine
 from datagen.files import whole
 from datagen.launch import main as launch
@@ -127,11 +127,12 @@ def test_shards_that_are_no_numbers_are_refused(shards: str) -> None:
 
 def test_a_configuration_gives_the_command_line_that_gives_it() -> None:
     cfg = LaunchConfig(
+        bodies=BodiesConfig(camera_pitch=(0, 20)),
         output=OutputConfig(num_shards=3, rgb=False, shards="1-2", out=Path("/a b")),
         cluster=ClusterConfig(backend="serial", max_bad=0.25),
     )
-    words = "--num-shards 3 --shards 1-2 --out '/a b' --no-rgb --backend serial --max-bad 0.25"
-    assert shlex.join(cfg.arguments()) == words
+    words = "--camera-pitch 0 20 --num-shards 3 --shards 1-2 --out '/a b' --no-rgb"
+    assert shlex.join(cfg.arguments()) == f"{words} --backend serial --max-bad 0.25"
 
 
 def test_a_broken_shard_costs_itself_and_names_the_command_that_breaks_it_again(

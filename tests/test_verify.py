@@ -12,7 +12,7 @@ import pytest
 from datagen.config import BodiesConfig, ClipsConfig, ClusterConfig, LaunchConfig, OutputConfig
 from datagen.errors import BadInput
 from datagen.files import sha256
-from datagen.output import card, check, dataset, recorded, shard
+from datagen.output import card, check, dataset, fingerprint, recorded, shard
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
 from datagen.output.statistics import Statistics
@@ -230,7 +230,7 @@ def test_options_are_recorded_and_read_back(tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
     cfg = replace(
         CFG,
-        bodies=BodiesConfig(motion_limit=3),
+        bodies=BodiesConfig(motion_limit=3, camera_pitch=(0.0, 20.0)),
         backgrounds=replace(CFG.backgrounds, videos=tmp_path / "videos"),
         output=replace(CFG.output, out=tmp_path / "shards", split="test"),
         cluster=ClusterConfig(backend="serial", max_bad=0.25),
@@ -238,6 +238,8 @@ def test_options_are_recorded_and_read_back(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "shards")
     recorded.write(layout, cfg)
     assert asdict(recorded.read(layout)) == asdict(cfg)
+    known = fingerprint.identity(cfg)
+    assert json.loads(json.dumps(known)) == known  # as dataset.json gives it back
     (tmp_path / "videos" / "new.mp4").write_bytes(b"1")
     with pytest.raises(BadInput, match="changed since"):
         recorded.read(layout)
