@@ -73,7 +73,7 @@ def test_the_cnn_is_compiled_where_it_can_be(data, gpu, monkeypatch):
 
 
 def test_a_machine_that_lacks_what_is_asked_for_is_named(data, gpu, monkeypatch):
-    with pytest.raises(BadInput, match="rank 3 on a machine of 1 GPUs"):
+    with pytest.raises(BadInput, match="rank 3 where torch sees 1 GPU;"):
         find_device("cuda", 3)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setenv("WORLD_SIZE", "2")
