@@ -1,5 +1,6 @@
 """Estimators: the one call, FlowNetS's public layout, safe loading, plain refusals."""
 
+import copy
 import pickle
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 
 from datagen.config import FlowConfig
 from datagen.errors import BadInput
-from datagen.flow import flownets, network
+from datagen.flow import flownets, network, packed
 from datagen.flow.checkpoint import read_checkpoint
 from datagen.flow.estimator import load_estimator
 from datagen.flow.flo import read_flo
@@ -141,6 +142,31 @@ def test_bfloat16_flow_is_as_good(tmp_path: Path) -> None:
     ]
     scale = float(np.abs(flows[0]).max())
     assert np.abs(flows[0].astype(float) - flows[1]).max() < 0.05 * scale
+
+
+@pytest.mark.skipif(
+    not (network.best_dtype("cpu") == torch.bfloat16 and packed.available()),
+    reason="needs AVX512_BF16",
+)
+@pytest.mark.parametrize(("width", "size"), [(0.125, (97, 100)), (0.5, (64, 224))])
+def test_packed_layers_are_the_networks_own(width: float, size: tuple[int, int]) -> None:
+    """As near to float32 as bfloat16's plain layers at every level, and alone as in a batch."""
+    exact = narrow(width=width).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for layer in exact.modules():  # biases start as zeros, which would hide their loss
+        if isinstance(layer, torch.nn.Conv2d) and layer.bias is not None:
+            torch.nn.init.normal_(layer.bias, std=0.1)
+    plain, fast = (copy.deepcopy(exact).to(torch.bfloat16) for _ in range(2))
+    packed.pack(fast)
+    pairs = torch.randn(5, 6, *size).to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        wanted = exact.pyramid(pairs)
+        pairs = pairs.to(torch.bfloat16)
+        found = fast.pyramid(pairs)
+        for truth, ours, theirs in zip(wanted, found, plain.pyramid(pairs), strict=True):
+            assert ours.dtype == torch.bfloat16 and ours.shape == truth.shape
+            error, usual = (float((flow.float() - truth).norm()) for flow in (ours, theirs))
+            assert error < 1.5 * usual and usual < 0.02 * float(truth.norm())
+        assert all(torch.equal(fast(pairs[k : k + 1])[0], found[0][k]) for k in range(5))
 
 
 @pytest.mark.parametrize("dtype", ["auto", "float32", "bfloat16", "float16"])

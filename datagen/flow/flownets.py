@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 STRIDE = 4
+SLOPE = 0.1  # of every LeakyReLU
 DIV_FLOW = 20.0
 """The network speaks in units of 20 px."""
 MEAN = (0.411, 0.432, 0.45)
@@ -30,14 +31,14 @@ WIDTHS = tuple(eighths / 8 for eighths in range(1, 17))
 def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, (kernel - 1) // 2),
-        nn.LeakyReLU(0.1, inplace=True),
+        nn.LeakyReLU(SLOPE, inplace=True),
     )
 
 
 def _deconv(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
         nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False),
-        nn.LeakyReLU(0.1, inplace=True),
+        nn.LeakyReLU(SLOPE, inplace=True),
     )
 
 
@@ -134,7 +135,10 @@ def prepare(first: Tensor, second: Tensor, preparation: str) -> Tensor:
     """
     pairs = torch.cat((first, second), 1).to(torch.float32, memory_format=torch.channels_last)
     if preparation == "mean":
-        return pairs.div_(255).sub_(pairs.new_tensor(MEAN * 2).view(1, 6, 1, 1))
+        # whole rows of pixels: six numbers at a time take four times as long
+        means = pairs.new_tensor(MEAN * 2).repeat(pairs.shape[3])
+        pairs.div_(255).permute(0, 2, 3, 1).flatten(2).sub_(means)
+        return pairs
     # torch.var_mean over the permuted axes takes five times as long as all of this
     values = pairs.permute(0, 2, 3, 1).flatten(1)
     values -= values.mean(1, keepdim=True)

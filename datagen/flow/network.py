@@ -17,7 +17,7 @@ from torch.nn.functional import avg_pool2d, pad
 
 from datagen.config import FlowConfig
 from datagen.errors import BadInput
-from datagen.flow import flownets
+from datagen.flow import flownets, packed
 from datagen.flow.checkpoint import fill, read_checkpoint
 from datagen.flow.estimator import check_frames, pack
 from datagen.flow.raft import Raft
@@ -123,6 +123,9 @@ def _load(cfg: FlowConfig, path: Path, dtype: torch.dtype, device: str) -> Netwo
     if cfg.flow == "flownets":
         network = load_flownets(state, path)
         clip = FlowNetSClip(network, *_conventions(extras, path), dtype)
+        native = device == "cpu" and dtype == torch.bfloat16 and _cpu_has_bf16()
+        if native and packed.available():
+            packed.pack(clip.network)
         return Network(cfg.flow, flownets.STRIDE, clip, device)
     small = cfg.flow == "raft_small"
     raft = Raft(small, cfg.raft_iterations, dtype)
