@@ -128,7 +128,8 @@ class MotionHMR(nn.Module):
         """Return the prediction of clips from their frames' features [B, T, F]."""
         clips, frames = features.shape[:2]
         # Under bf16 autocast cuDNN's LSTM would run in fp16, whose small gradients vanish unscaled
-        # (torch's AutocastRNN.cpp); and the body decides to the millimetre.
+        # (torch's AutocastRNN.cpp), and a CPU's takes twice as long; the body decides to the
+        # millimetre.
         with torch.autocast(features.device.type, enabled=False):
             memory, _ = self.memory(features)
         state = self.regressor(memory.flatten(0, 1))
