@@ -1,18 +1,19 @@
 """What is drawn for the network: places, sizes, units, total occlusion, mirrors."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 from torch.nn import functional as F
 from trainer_fixtures import mirrored, toy_body, toy_clip
 
+from trainer.augment import disturb_keypoints, mirror_batch, turn_batch
 from trainer.data import collate
 from trainer.inputs import (
     FLOW_UNIT,
     InputSpec,
-    disturb_keypoints,
     draw_inputs,
-    mirror_batch,
     normalized,
 )
 from trainer.model.body import BodyJoints
@@ -163,6 +164,42 @@ def test_the_mirrored_pose_gives_the_mirrored_joints():
     turned = mirror_batch(batch, torch.tensor([True, True]), spec_)
     expected = joints(batch["pose"])[:, list(spec_.mirror)] * torch.tensor([-1.0, 1.0, 1.0])
     assert torch.allclose(joints(turned["pose"]), expected, atol=1e-5)
+
+
+def test_a_quarter_turn_is_the_picture_turned():
+    batch, spec_ = toy_batch()
+    plain = draw_inputs(batch, spec_)
+    turned = draw_inputs(turn_batch(batch, torch.full((2,), np.pi / 2), spec_), spec_)
+    expected = torch.rot90(plain, -1, (-2, -1)).clone()  # clockwise
+    u, v = expected[:, :, 0].clone(), expected[:, :, 1].clone()
+    expected[:, :, 0], expected[:, :, 1] = -v, u
+    assert torch.allclose(turned, expected, atol=1e-3)
+
+
+def test_a_turn_of_labels_is_opencvs_rotation_of_the_picture():
+    batch, spec_ = toy_batch()
+    angle = torch.tensor([0.4, -0.9])
+    turned = turn_batch(batch, angle, spec_)
+    centre = (spec_.stored_size - 1) / 2
+    for clip in range(2):  # OpenCV's degrees run the other way
+        degrees = -float(torch.rad2deg(angle[clip]))
+        matrix = cv2.getRotationMatrix2D((centre, centre), degrees, 1.0)
+        place = batch["joints2d"][clip, ..., :2].double().numpy() @ matrix[:, :2].T + matrix[:, 2]
+        assert np.allclose(turned["joints2d"][clip, ..., :2], place, atol=1e-3)
+        gone = ((place < -0.5) | (place >= spec_.stored_size - 0.5)).any(-1)
+        assert (turned["joints2d"][clip, ..., 2].numpy()[gone] == 0).all()
+        root, tilted = (
+            Rotation.from_rotvec(b["pose"][clip, :, :3].numpy()) for b in (batch, turned)
+        )
+        apart = Rotation.from_rotvec([0, 0, float(angle[clip])]) * root * tilted.inv()
+        assert apart.magnitude().max() < 1e-3
+    # The 3D joints turn as the picture does: x and y alike, depth not.
+    shape = batch["joints3d"]
+    cos, sin = angle.cos()[:, None, None], angle.sin()[:, None, None]
+    assert torch.allclose(
+        turned["joints3d"][..., 0], cos * shape[..., 0] - sin * shape[..., 1], atol=1e-5
+    )
+    assert torch.equal(turned["joints3d"][..., 2], shape[..., 2])
 
 
 def test_crop_units_turn_with_the_mirror():

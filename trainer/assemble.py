@@ -45,6 +45,7 @@ def model_spec(cfg: FitConfig, settings: Settings, dataset: DataSet) -> ModelSpe
         evaluation_names=dataset.evaluation_names,
         flow=dataset.flow_name if "flow" in cfg.inputs else "",
         stored_size=dataset.image_size,
+        residual=cfg.residual,
     )
 
 

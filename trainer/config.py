@@ -57,6 +57,9 @@ class FitConfig:
     """Frames of a training clip (a random part of a longer stored one). Default: as stored (31)."""
     lstm_width: int | None = None
     """LSTM units per direction. Default: 1024 on a GPU (HMR's 2048 features), 256 on a CPU."""
+    residual: bool = False
+    """Add the CNN's features to the LSTM's (as VIBE does; the paper does not say): small networks
+    learn faster. The LSTM's two directions must then be as wide as the CNN."""
     rotation: Literal["6d", "axis-angle"] = "6d"
     """How the regressor writes rotations; `axis-angle` is HMR's."""
     initial_pose: Literal["data", "rest"] = "data"
@@ -98,6 +101,9 @@ class FitConfig:
 
     flip: bool = True
     """Mirror half of the clips."""
+    turn: float = 0.0
+    """Standard deviation of each clip's in-plane rotation, degrees: cameras that tilt (0: SURREAL's
+    is level)."""
     keypoint_noise: float = 0.0
     """Gaussian noise on input keypoints, stored-crop pixels, half of its variance held for a clip
     (0: the paper's are exact)."""
@@ -141,7 +147,7 @@ class FitConfig:
         at_least(self, 32, "image_size")
         at_least(self, 0, "seed", "warmup", "workers", "lr_min", "weight_decay", "clip_grad",
                  "weight_2d", "weight_3d", "weight_betas", "weight_pose", "keypoint_noise",
-                 "dann_weight")  # fmt: skip
+                 "turn", "dann_weight")  # fmt: skip
         require(0 <= self.ema < 1, f"--ema must lie in [0, 1), got {self.ema}")
         require(self.lr is None or self.lr > 0, f"--lr must be positive, got {self.lr}")
         require(

@@ -7,6 +7,7 @@ resumed run is the straight one, to the bit on a CPU.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -17,9 +18,10 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from trainer.augment import disturb_keypoints, mirror_batch, turn_batch
 from trainer.config import FitConfig
 from trainer.data import Delivered
-from trainer.inputs import Batch, InputSpec, disturb_keypoints, draw_inputs, mirror_batch, resize
+from trainer.inputs import Batch, InputSpec, draw_inputs, resize
 from trainer.machine import Ranks, Settings
 from trainer.metrics import clip_pa_mpjpe
 from trainer.model.domain import adversary_strength
@@ -63,6 +65,7 @@ class Trainer:
         self.dtype = DTYPES.get(settings.precision, torch.float32)
         whole = "flow" not in spec.parts or spec.stored_size % spec.flow_stride == 0
         self.flips = cfg.flip and whole
+        self.turns = math.radians(cfg.turn) if whole else 0.0
         self.step = 0
 
     @property
@@ -94,6 +97,9 @@ class Trainer:
         if self.flips:
             chosen = torch.rand(len(delivered.keys), generator=generator) < 0.5
             batch = mirror_batch(batch, chosen.to(self.device), self.spec)
+        if self.turns:
+            angle = torch.randn(len(delivered.keys), generator=generator) * self.turns
+            batch = turn_batch(batch, angle.to(self.device), self.spec)
         return disturb_keypoints(batch, self.cfg.keypoint_noise, self.cfg.keypoint_drop, generator)
 
     def totals(self, batches: list[Batch]) -> Totals:

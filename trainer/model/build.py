@@ -33,6 +33,8 @@ class ModelSpec:
     """What estimated the flow it was trained on; empty if it sees none, or nobody knows."""
     stored_size: int = 0
     """Side of the crops of which that flow was estimated, pixels."""
+    residual: bool = False
+    """Whether the CNN's features are added to the LSTM's."""
 
     def plain(self) -> dict[str, Any]:
         """Return the fields as values that JSON and a checkpoint keep."""
@@ -68,6 +70,7 @@ def build_model(
         channels=spec.channels,
         backbone=spec.backbone,
         lstm_width=spec.lstm_width,
+        residual=spec.residual,
         rotation=spec.rotation,
         pose=pose,
         betas=betas,

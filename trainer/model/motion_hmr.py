@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer import rotations
+from trainer.errors import BadInput
 from trainer.model.body import BONES, BodyJoints
 from trainer.model.resnet import ResNet
 
@@ -105,6 +106,7 @@ class MotionHMR(nn.Module):
         channels: int,
         backbone: str = "resnet50",
         lstm_width: int = 1024,
+        residual: bool = False,
         rotation: str = "6d",
         pose: np.ndarray | None = None,
         betas: np.ndarray | None = None,
@@ -112,6 +114,12 @@ class MotionHMR(nn.Module):
         super().__init__()
         self.rotation = rotation
         self.backbone = ResNet(backbone, channels)
+        if residual and 2 * lstm_width != self.backbone.width:
+            raise BadInput(
+                f"--residual adds {backbone}'s {self.backbone.width} features to the LSTM's "
+                f"{2 * lstm_width}; pass --lstm-width {self.backbone.width // 2}."
+            )
+        self.residual = residual
         self.memory = nn.LSTM(self.backbone.width, lstm_width, batch_first=True, bidirectional=True)
         self.regressor = Regressor(2 * lstm_width, initial_state(rotation, pose, betas))
         self.body = BodyJoints(body)
@@ -132,6 +140,8 @@ class MotionHMR(nn.Module):
         # millimetre.
         with torch.autocast(features.device.type, enabled=False):
             memory, _ = self.memory(features)
+            if self.residual:
+                memory = memory + features
         state = self.regressor(memory.flatten(0, 1))
         with torch.autocast(features.device.type, enabled=False):
             rotation, betas, camera = self.split(state)
