@@ -87,8 +87,8 @@ def test_every_rows_options_are_options_of_fit(tmp_path):
         for row in table.rows:
             for training in row.trainings:
                 options = fit_options(training, SMALL, 3)
-                line = [w for name, value in options.items() for w in (f"--{name}", str(value))]
-                cfg = tyro.cli(FitConfig, args=["--shards", str(tmp_path), *line])
+                line = ["--shards", str(tmp_path), *rows.words(options)]
+                cfg = tyro.cli(FitConfig, args=line)
                 assert cfg.seed == 3 and cfg.frames == training.frames
     assert [clips_per_step(frames, 3) for frames in (8, 16, 31, 56)] == [6, 6, 3, 2]
 

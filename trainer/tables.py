@@ -101,8 +101,8 @@ def common_options(cfg: TablesConfig) -> rows.Options:
 
 
 def number(text: str) -> object:
-    """Return a whole number where the text is one, else the text."""
-    return int(text) if text.isdecimal() else text
+    """Return a whole number or a switch where the text is one, else the text."""
+    return {"True": True, "False": False}.get(text, int(text) if text.isdecimal() else text)
 
 
 def say_plan(

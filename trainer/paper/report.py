@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from trainer.paper.rows import Row, Table, Training
+from trainer.paper.rows import Row, Table, Training, words
 from trainer.paper.runs import SeededRun, Study
 from trainer.run import revision
 
@@ -65,7 +65,7 @@ def about(study: Study, seeds: int) -> str:
     lines.append("| training set | clips | frames a clip | shards | fingerprint |")
     lines.append("|---|---|---|---|---|")
     lines += [_describe(name, study, test=False) for name in study.data]
-    common = "".join(f" --{name} {value}" for name, value in study.common.items())
+    common = "".join(f" {word}" for word in words(study.common))
     many = "one seed" if seeds == 1 else f"{seeds} seeds, mean ± standard deviation"
     lines.append(
         f"\nSettings: `trainer.fit{common}`, "

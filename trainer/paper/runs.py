@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trainer.paper.rows import Options, Training, fit_options
+from trainer.paper.rows import Options, Training, fit_options, words
 from trainer.shards import DataSet
 
 DONE = "trained.json"
@@ -103,8 +103,7 @@ class SeededRun:
         if self.study.tests:
             first = next(iter(self.study.tests.values()))
             line += ["--val-shards", str(first.folder)]
-        for name, value in self.options.items():
-            line += [f"--{name}", str(value)]
+        line += words(self.options)
         if self.training.real and self.study.real:
             line += ["--dann-shards", str(self.study.real.folder)]
         if (self.folder / "last.pt").exists():
