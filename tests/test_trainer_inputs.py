@@ -217,6 +217,8 @@ def test_disturbed_keypoints_leave_the_targets_alone():
     kept = (noisy["joints2d"][..., 2] == 1)[seen].float().mean()
     assert 0.3 < float(kept) < 0.7
     assert disturb_keypoints(batch, 0, 0, generator) is batch
+    pictures = {"rgb": batch["rgb"]}  # DANN's real clips
+    assert disturb_keypoints(pictures, 2.0, 0.5, generator) is pictures
 
 
 def test_half_of_the_noise_holds_for_the_clip():

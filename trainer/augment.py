@@ -110,7 +110,7 @@ def disturb_keypoints(batch: Batch, noise: float, drop: float, generator: torch.
     detector errs to one side of a joint for as long as it sees it alike. The 2D targets of the loss
     are kept apart in `target2d` and stay exact.
     """
-    if not (noise or drop):
+    if not (noise or drop) or "joints2d" not in batch:
         return batch
     clean = batch["joints2d"]
     shape = clean.shape
