@@ -170,5 +170,5 @@ def test_a_bucket_holds_what_a_folder_holds_whoever_was_killed(bucket: str, tmp_
     assert hashes(bucket) == hashes(tmp_path / "x")
     assert verify([bucket]) == 0
     root = place("s3://motion/set")
-    assert set(sizes(root)) >= {"manifests", "library", "shards"}
+    assert {path.name for path in root.iterdir()} >= {"manifests", "library", "shards"}
     assert run("s3://nobody-made-this/x") == 2
