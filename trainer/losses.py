@@ -1,6 +1,6 @@
 """The paper's two losses, and the small terms that keep what they leave free.
 
-L = 60·L2d + 600·L3d + 1e-3·|β|²: reprojection error of the 3D pose, and
+L = 10·L2d + 600·L3d + 1e-3·|β|²: reprojection error of the 3D pose, and
 3D error after similarity alignment. Both are sums over the whole step divided by its whole count,
 so micro-batches and ranks add up to exactly the gradient of one large batch.
 Letters: N frames, J evaluation joints.
