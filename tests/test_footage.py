@@ -320,7 +320,7 @@ class TestBadInput:
             (["video", "absent.mp4", "--keypoints", "x.npy"], "absent.mp4 does not exist"),
             (["video", "WALKER", "--keypoints", "x.npy"], "x.npy does not exist"),
             (["video", "WALKER"], "--keypoints FILE or --detector"),
-            (["video", "WALKER", "--keypoints", "a", "b"], "--keypoints"),
+            (["video", "WALKER", "--keypoints", "a", "b"], "a file or folder for each video"),
             (["video", ".", "--keypoints", "x.npy"], ". is no file"),
             (["video", "WALKER", "--keypoints", "a", "--layout", "coco"], "must be one of limbs, "),
             (["video", "WALKER", "--keypoints", "a", "--threshold", "-1"], "not be negative"),
