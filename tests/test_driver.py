@@ -250,7 +250,8 @@ def stop_and_check(out: Path, backend: str, number: str, status: int) -> None:
     options = [*TINY, "--num-shards", "1000", "--workers", "1", "--out", str(out)]
     command = [sys.executable, "-m", "datagen.launch", *options, "--backend", backend]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while not list(out.rglob("*.h5")):
+    people = out / "manifests" / "bodies.jsonl"
+    while not people.exists():  # the line of a file comes after it
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     subprocess.run(["kill", f"-{number}", str(process.pid)], check=True)
@@ -259,5 +260,5 @@ def stop_and_check(out: Path, backend: str, number: str, status: int) -> None:
     assert error.rstrip().endswith("stopped; run the same command to continue")
     assert "Traceback" not in error
     assert not list(out.rglob("*.tmp"))
-    for line in map(json.loads, (out / "manifests" / "bodies.jsonl").read_text().splitlines()):
+    for line in map(json.loads, people.read_text().splitlines()):
         assert next(out.rglob(line["file"])).stat().st_size == line["bytes"]
