@@ -21,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from trainer.augment import disturb_keypoints, mirror_batch, turn_batch
 from trainer.config import FitConfig
 from trainer.data import Delivered
+from trainer.errors import BadInput
 from trainer.inputs import Batch, InputSpec, draw_inputs, resize
 from trainer.machine import Ranks, Settings
 from trainer.metrics import clip_pa_mpjpe
@@ -65,7 +66,12 @@ class Trainer:
         self.dtype = DTYPES.get(settings.precision, torch.float32)
         whole = "flow" not in spec.parts or spec.stored_size % spec.flow_stride == 0
         self.flips = cfg.flip and whole
-        self.turns = math.radians(cfg.turn) if whole else 0.0
+        if cfg.turn and not whole:
+            raise BadInput(
+                f"--turn needs crops of whole flow cells, got {spec.stored_size} px and cells of "
+                f"{spec.flow_stride}; leave it out, or make shards of another --image-size."
+            )
+        self.turns = math.radians(cfg.turn)
         self.step = 0
 
     @property
