@@ -30,7 +30,7 @@ from trainer.assemble import make_trainer
 from trainer.config import FitConfig
 from trainer.data import Delivered
 from trainer.inputs import draw_inputs
-from trainer.machine import Ranks, choose, find_device, set_precision
+from trainer.machine import Ranks, choose, find_device, keep_memory, set_precision
 from trainer.model.body import FIELDS
 from trainer.model.motion_hmr import MotionHMR
 from trainer.shards import DataSet
@@ -101,6 +101,7 @@ def measure(cfg: FitConfig, device: torch.device, rounds: int) -> dict[str, floa
     data = dataset()
     settings = choose(cfg, data, device)
     set_precision(settings.precision, device)
+    keep_memory(device)
     cfg = replace(cfg, initial_pose="rest")
     trainer = make_trainer(cfg, settings, data, noise_body(rng), device, Ranks())
     delivered = noise_batch(rng, settings.batch_size, settings.frames)

@@ -1,5 +1,8 @@
 """What is chosen for a machine: no GPU is needed to see what one would be given."""
 
+import platform
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -82,3 +85,25 @@ def test_a_machine_that_lacks_what_is_asked_for_is_named(data, gpu, monkeypatch)
         start_ranks("cuda")
     with pytest.raises(BadInput, match="--sync-bn needs GPUs"):
         choose(FitConfig(shards=data.folder, sync_bn=True), data, torch.device("cpu"))
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has the options")
+def test_kept_memory_is_not_cleared_again_by_the_kernel():
+    script = """
+import resource, torch
+from trainer.machine import keep_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.empty(1 << 24).fill_(1)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults()
+before = faults()
+keep_memory(torch.device("cpu"))
+faults()
+print(before, faults())
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    before, after = map(int, run.stdout.split())
+    assert before > 20 and after < before / 10  # 64 MB: 16,384 pages, or 32 huge ones

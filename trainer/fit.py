@@ -26,7 +26,15 @@ from trainer.config import FitConfig
 from trainer.data import Loader, wanted_arrays
 from trainer.errors import BadInput, run_door
 from trainer.loop import Trainer
-from trainer.machine import Ranks, Settings, choose, find_device, set_precision, start_ranks
+from trainer.machine import (
+    Ranks,
+    Settings,
+    choose,
+    find_device,
+    keep_memory,
+    set_precision,
+    start_ranks,
+)
 from trainer.metrics import clip_pa_mpjpe, mean_over
 from trainer.model.body import read_body
 from trainer.model.motion_hmr import pick
@@ -55,6 +63,7 @@ def fit(cfg: FitConfig) -> Path:
             "or another --out."
         )
     set_precision(settings.precision, device)
+    keep_memory(device)
     body = read_body(dataset.body)
     trainer = make_trainer(cfg, settings, dataset, body, device, ranks)
     loaders = make_loaders(cfg, settings, dataset, device, ranks, saved)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
 import shutil
 import sysconfig
 from dataclasses import dataclass
@@ -112,6 +114,20 @@ def set_precision(precision: str, device: torch.device) -> None:
     if device.type == "cuda":
         torch.backends.cudnn.allow_tf32 = precision != "fp32"
         torch.backends.cudnn.benchmark = True  # every step has the same shapes
+
+
+def keep_memory(device: torch.device) -> None:
+    """Let glibc keep what a CPU's step frees for the next one, instead of giving it back.
+
+    It maps each large tensor anew, and the kernel clears its pages one by one: more than half of a
+    step of ResNet-50 at 224 px. The price is a heap of a third more (7.8 GB, not 5.8).
+    """
+    if device.type != "cpu" or platform.libc_ver()[0] != "glibc":
+        return
+    trim_threshold, mmap_max = -1, -4  # malloc.h; their values here: never, and none
+    mallopt = ctypes.CDLL(None).mallopt
+    mallopt(trim_threshold, -1)
+    mallopt(mmap_max, 0)
 
 
 def can_compile() -> bool:

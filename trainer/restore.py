@@ -14,7 +14,7 @@ from trainer.checkpoint import load_checkpoint
 from trainer.config import LookConfig
 from trainer.errors import BadInput
 from trainer.inputs import InputSpec
-from trainer.machine import find_device, native_precision
+from trainer.machine import find_device, keep_memory, native_precision
 from trainer.model.build import ModelSpec, build_model
 from trainer.shards import DataSet, open_dataset
 from trainer.windows import Judged, predict_clips
@@ -52,6 +52,7 @@ def look(cfg: LookConfig, arrays: Callable[[str], frozenset[str]]) -> Look:
     arrays: what to decode, of the model's inputs.
     """
     device = find_device(cfg.device)
+    keep_memory(device)
     dataset = open_dataset(cfg.shards)
     model, spec, step = load_model(cfg.checkpoint, device, raw_weights=cfg.raw_weights)
     frames = cfg.frames or spec.frames
