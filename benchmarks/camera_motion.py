@@ -30,7 +30,7 @@ from datagen.backgrounds import scenes
 from datagen.backgrounds.camera_motion import CameraMotion, apply, camera_motion
 from datagen.backgrounds.handheld import Path, tremor
 from datagen.backgrounds.library import distrust
-from datagen.config import BackgroundsConfig
+from datagen.backgrounds.options import BackgroundsConfig
 from datagen.seeds import generator
 
 # T frames, H W pixels

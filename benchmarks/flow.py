@@ -30,12 +30,13 @@ import torch
 
 from datagen.bodies.library import build_person
 from datagen.bodies.motion import find_motions
+from datagen.bodies.options import BodiesConfig
 from datagen.clips.sheet import flow_to_colour
-from datagen.config import BodiesConfig, FlowConfig
 from datagen.flow.estimator import Estimator, load_estimator
 from datagen.flow.flo import read_flo
 from datagen.flow.flownets import DIV_FLOW, FlowNetS, prepare
 from datagen.flow.network import EMBEDDED
+from datagen.flow.options import FlowConfig
 from datagen.flow.pairs import load_textures, make_pair
 from datagen.flow.people import People, person_pair
 from datagen.seeds import generator

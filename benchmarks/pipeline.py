@@ -40,7 +40,9 @@ from datagen.bodies.library import read_person
 from datagen.bodies.motion import find_motions, load_motion
 from datagen.clips.pairing import Choice, Pairing
 from datagen.cluster.backends import open_backend
-from datagen.config import ClusterConfig, FlowConfig, LaunchConfig
+from datagen.cluster.options import ClusterConfig
+from datagen.config import LaunchConfig
+from datagen.flow.options import FlowConfig
 from datagen.output import shard
 from datagen.seeds import generator
 

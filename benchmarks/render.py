@@ -27,8 +27,8 @@ from datagen.bodies.camera import FAR, NEAR, View, into_camera, intrinsics
 from datagen.bodies.mesh import Mesh
 from datagen.bodies.model import load_bodies
 from datagen.bodies.motion import find_motions, load_motion
+from datagen.bodies.options import BodiesConfig
 from datagen.bodies.render import Renderer
-from datagen.config import BodiesConfig
 
 CFG = BodiesConfig()
 K = intrinsics(CFG)

@@ -26,10 +26,11 @@ import cv2
 import numpy as np
 import tyro
 
-from datagen.config import LaunchConfig, OutputConfig
+from datagen.config import LaunchConfig
 from datagen.files import sha256
 from datagen.output import check, dataset, shard
 from datagen.output.layout import Layout
+from datagen.output.options import OutputConfig
 
 T, S = LaunchConfig().clips.clip_length, LaunchConfig().clips.image_size
 

@@ -72,8 +72,8 @@ PACKAGES = {"cv2": "opencv-python-headless", "OpenGL": "PyOpenGL", "skimage": "s
 
 def _opengl(cfg: DoctorConfig) -> str:
     from datagen.bodies.camera import intrinsics
+    from datagen.bodies.options import BodiesConfig
     from datagen.bodies.render import Renderer
-    from datagen.config import BodiesConfig
 
     bodies = BodiesConfig()
     renderer = Renderer(intrinsics(bodies), bodies.width, bodies.height)

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 import tyro
 
 from datagen import command
-from datagen.config import require
 from datagen.errors import BadInput
 from datagen.files import whole
+from datagen.options import require
 from datagen.words import count
 
 if TYPE_CHECKING:

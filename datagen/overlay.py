@@ -22,9 +22,10 @@ import numpy as np
 from tqdm import tqdm
 
 from datagen import command
-from datagen.config import FlowConfig, arguments, require
 from datagen.errors import BadInput
 from datagen.files import whole
+from datagen.flow.options import FlowConfig
+from datagen.options import arguments, require
 from datagen.words import count
 
 if TYPE_CHECKING:

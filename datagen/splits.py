@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import Literal
 
-from datagen.config import Split
 from datagen.errors import BadInput
 
+Split = Literal["train", "val", "test", "all"]
 HELD_OUT = 0.1  # share of the groups in val, and again in test
 
 

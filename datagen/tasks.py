@@ -16,9 +16,12 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datagen.backgrounds.options import BackgroundsConfig
+from datagen.bodies.options import BodiesConfig
 from datagen.clips.pairing import Choice
-from datagen.config import BackgroundsConfig, BodiesConfig, FlowConfig, LaunchConfig
+from datagen.config import LaunchConfig
 from datagen.files import cached, is_local, read_all, sizes, whole, write_json
+from datagen.flow.options import FlowConfig
 from datagen.seeds import generator
 
 if TYPE_CHECKING:

@@ -18,8 +18,10 @@ import tyro
 from tqdm import tqdm
 
 from datagen import command
-from datagen.config import BackendName, Folder, LaunchConfig
+from datagen.cluster.options import BackendName
+from datagen.config import LaunchConfig
 from datagen.files import absolute
+from datagen.options import Folder
 from datagen.output import check, dataset, recorded
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest

@@ -12,8 +12,8 @@ from datagen.backgrounds.library import (
     read_background,
     window_starts,
 )
+from datagen.backgrounds.options import BackgroundsConfig
 from datagen.backgrounds.sources import VideoSource, find_videos
-from datagen.config import BackgroundsConfig
 from datagen.errors import BadInput
 
 SIZE = {"frames": 9, "width": 320, "height": 240, "seed": 0}

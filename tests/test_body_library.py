@@ -19,8 +19,8 @@ from datagen.bodies.camera import project
 from datagen.bodies.library import build_person, clip_starts, read_person
 from datagen.bodies.model import load_bodies
 from datagen.bodies.motion import find_motions
+from datagen.bodies.options import BodiesConfig
 from datagen.bodies.storage import write_clip
-from datagen.config import BodiesConfig
 from datagen.errors import BadInput
 from datagen.record import JOINTS, SMPL_PARENTS
 

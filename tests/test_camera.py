@@ -15,7 +15,7 @@ from datagen.bodies.camera import (
     intrinsics,
     project,
 )
-from datagen.config import BodiesConfig
+from datagen.bodies.options import BodiesConfig
 
 CFG = BodiesConfig()
 K = intrinsics(CFG)

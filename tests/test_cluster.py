@@ -12,7 +12,7 @@ import pytest
 
 from datagen.cluster import on_ray
 from datagen.cluster.backends import open_backend
-from datagen.config import ClusterConfig
+from datagen.cluster.options import ClusterConfig
 from datagen.errors import BadInput
 
 BACKENDS = ("serial", "processes", "ray")

@@ -11,7 +11,7 @@ from datagen.clips import compose as room
 from datagen.clips.compose import compose
 from datagen.clips.composite import Layers, composite, crop_frames, shrink_kernel
 from datagen.clips.crop import inverse, transform
-from datagen.config import ClipsConfig
+from datagen.clips.options import ClipsConfig
 from datagen.errors import BadInput
 from datagen.seeds import generator
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datagen.clips import crop
-from datagen.config import ClipsConfig
+from datagen.clips.options import ClipsConfig
 
 
 def track(frames=40, size=(60, 120), speed=(1.0, 0.5)):

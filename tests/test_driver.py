@@ -16,13 +16,16 @@ from typing import Any
 import pytest
 
 from datagen import tasks
-from datagen.config import BodiesConfig, ClusterConfig, LaunchConfig, OutputConfig
+from datagen.bodies.options import BodiesConfig
+from datagen.cluster.options import ClusterConfig
+from datagen.config import LaunchConfig
 from datagen.errors import BadMachine
 from datagen.files import whole
 from datagen.launch import main as launch
 from datagen.output import dataset
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
+from datagen.output.options import OutputConfig
 
 Line = dict[str, Any]
 

@@ -10,13 +10,13 @@ import pytest
 import skimage.data
 import torch
 
-from datagen.config import FlowConfig
 from datagen.errors import BadInput
 from datagen.flow import flownets, network, packed
 from datagen.flow.checkpoint import read_checkpoint
 from datagen.flow.estimator import load_estimator
 from datagen.flow.flo import read_flo
 from datagen.flow.flownets import FlowNetS
+from datagen.flow.options import FlowConfig
 from trainer.inputs import InputSpec, full_flow
 
 

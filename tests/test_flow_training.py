@@ -12,10 +12,11 @@ from torch.nn.functional import interpolate
 
 from datagen.bodies.library import build_person
 from datagen.bodies.motion import find_motions
-from datagen.config import BodiesConfig, FlowConfig
+from datagen.bodies.options import BodiesConfig
 from datagen.errors import BadInput
 from datagen.flow.estimator import load_estimator
 from datagen.flow.flownets import FlowNetS
+from datagen.flow.options import FlowConfig
 from datagen.flow.pairs import Layer, film, load_textures, make_pair, paint
 from datagen.flow.people import People, person_pair
 from datagen.flow.train import (

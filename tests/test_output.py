@@ -9,18 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from datagen.config import (
-    BackgroundsConfig,
-    BodiesConfig,
-    ClipsConfig,
-    LaunchConfig,
-    OutputConfig,
-)
+from datagen.backgrounds.options import BackgroundsConfig
+from datagen.bodies.options import BodiesConfig
+from datagen.clips.options import ClipsConfig
+from datagen.config import LaunchConfig
 from datagen.errors import BadInput
 from datagen.files import HOST, sweep, whole
 from datagen.output import dataset, fingerprint
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
+from datagen.output.options import OutputConfig
 
 
 def test_whole_leaves_nothing_behind_when_the_writer_fails(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from datagen.bodies import embedded, motion
 from datagen.bodies.camera import View, into_camera, intrinsics, project
 from datagen.bodies.mesh import Mesh
 from datagen.bodies.model import Body, load_bodies
+from datagen.bodies.options import BodiesConfig
 from datagen.bodies.render import Renderer
 from datagen.clips import crop
 from datagen.clips.composite import crop_frames
-from datagen.config import BodiesConfig
 from datagen.footage.video import read_frames
 from datagen.overlay import main as overlay
 from datagen.replay import film as films

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from datagen.config import FlowConfig
 from datagen.errors import BadInput
 from datagen.flow.estimator import load_estimator
 from datagen.flow.flo import read_flo
+from datagen.flow.options import FlowConfig
 from datagen.flow.raft import Raft, convex_upsample, correlate, look_up
 
 

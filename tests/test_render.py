@@ -15,9 +15,9 @@ from toy_person import checks, lump, silhouette, tumble
 from datagen.bodies.camera import intrinsics
 from datagen.bodies.light import draw_light, shade
 from datagen.bodies.mesh import Mesh, is_closed
+from datagen.bodies.options import BodiesConfig
 from datagen.bodies.render import Renderer, bounding_box
 from datagen.bodies.storage import decode_flow, encode_flow
-from datagen.config import BodiesConfig
 
 K = intrinsics(BodiesConfig())
 T = 12

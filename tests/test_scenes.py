@@ -7,8 +7,8 @@ import pytest
 from benchmarks.camera_motion import DISTURBANCES, MOTIONS, case, cases
 from datagen.backgrounds.camera_motion import apply, camera_motion
 from datagen.backgrounds.library import distrust
+from datagen.backgrounds.options import BackgroundsConfig
 from datagen.backgrounds.scenes import open_scene, panorama_of, scene_names
-from datagen.config import BackgroundsConfig
 
 PLACES = np.float64([[160, 120], [130, 130], [190, 130]])  # where people stand
 SIZE = (320, 240)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from datagen.backgrounds.options import BackgroundsConfig
 from datagen.backgrounds.sources import VideoSource, absent, find_videos, kinetics_clips
-from datagen.config import BackgroundsConfig
 from datagen.errors import BadInput
 from datagen.splits import in_split
 

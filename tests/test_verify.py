@@ -9,12 +9,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from datagen.config import BodiesConfig, ClipsConfig, ClusterConfig, LaunchConfig, OutputConfig
+from datagen.bodies.options import BodiesConfig
+from datagen.clips.options import ClipsConfig
+from datagen.cluster.options import ClusterConfig
+from datagen.config import LaunchConfig
 from datagen.errors import BadInput
 from datagen.files import sha256
 from datagen.output import card, check, dataset, fingerprint, recorded, shard
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
+from datagen.output.options import OutputConfig
 from datagen.output.statistics import Statistics
 from datagen.verify import main as verify
 

@@ -21,9 +21,9 @@ import numpy as np
 from datagen.backgrounds import scenes, video
 from datagen.backgrounds.camera_motion import CameraMotion, camera_motion
 from datagen.backgrounds.cuts import spoiled
+from datagen.backgrounds.options import BackgroundsConfig
 from datagen.backgrounds.sources import VideoSource
 from datagen.backgrounds.supervoxels import supervoxels
-from datagen.config import BackgroundsConfig
 from datagen.errors import BadInput
 from datagen.files import sha256
 from datagen.hdf5 import new_file

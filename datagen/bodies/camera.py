@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from datagen.config import BodiesConfig
+from datagen.bodies.options import BodiesConfig
 
 NEAR, FAR = 0.1, 100.0
 """Depths that are drawn, metres (0.1 is SURREAL's clip_start)."""

@@ -20,9 +20,9 @@ from datagen.bodies.looks import dress, vertex_colours
 from datagen.bodies.mesh import Mesh
 from datagen.bodies.model import Body, load_bodies
 from datagen.bodies.motion import Motion, MotionSource, load_motion
+from datagen.bodies.options import BodiesConfig
 from datagen.bodies.render import Renderer
 from datagen.bodies.storage import Person, library_file, manifest_line, read_person, write_clip
-from datagen.config import BodiesConfig
 from datagen.errors import BadInput
 from datagen.seeds import generator
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from datagen.clips import crop, occluder
 from datagen.clips.composite import Layers, composite
+from datagen.clips.options import ClipsConfig
 from datagen.clips.place import inside, place, project
-from datagen.config import ClipsConfig
 from datagen.errors import BadInput
 from datagen.record import BEHIND, CLEAR, EVAL_JOINTS, KEYPOINTS, OFF_FRAME, SMPL_JOINTS
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, median_filter
 
-from datagen.config import ClipsConfig
+from datagen.clips.options import ClipsConfig
 
 MEDIAN_FRAMES = 11  # HMMR src/util/smooth_bbox.py
 GAUSSIAN_FRAMES = 3.0  # the same, as HMMR uses it for 3DPW

@@ -17,9 +17,10 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol, Self
 
 from datagen.cluster import threads
+from datagen.cluster.options import ClusterConfig
 from datagen.cluster.outcome import GRACE, RECYCLE, TRIES, Outcome, Task, attempt
-from datagen.config import ClusterConfig, FlowConfig
 from datagen.flow.estimator import Flow
+from datagen.flow.options import FlowConfig
 
 
 class Backend(Protocol):

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from datagen.config import ClusterConfig, FlowConfig
+from datagen.cluster.options import ClusterConfig
+from datagen.flow.options import FlowConfig
 
 RESENDS = 3  # times that Ray sends a clip again to an actor that died and was restarted
 PATIENCE = 300.0  # seconds for one clip; an actor whose node is gone may never come back

@@ -14,8 +14,8 @@ from typing import Protocol
 
 import numpy as np
 
-from datagen.config import FlowConfig
 from datagen.errors import BadInput
+from datagen.flow.options import FlowConfig
 
 Flow = Callable[[np.ndarray], Callable[[], np.ndarray]]
 """Takes a clip's frames at once and returns the call that gives their flow: what other processes

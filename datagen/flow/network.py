@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pad
 
-from datagen.config import FlowConfig
 from datagen.errors import BadInput
 from datagen.flow import flownets, packed
 from datagen.flow.checkpoint import fill, read_checkpoint
 from datagen.flow.estimator import check_frames, pack
+from datagen.flow.options import FlowConfig
 from datagen.flow.raft import Raft
 
 RAFT_STRIDE = 4

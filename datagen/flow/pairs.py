@@ -18,10 +18,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from datagen.config import Split
 from datagen.errors import BadInput
 from datagen.files import files_below
-from datagen.splits import in_split
+from datagen.splits import Split, in_split
 
 _PHOTOS = (
     "astronaut.png", "brick.png", "chelsea.png", "coffee.png", "grass.png", "gravel.png",

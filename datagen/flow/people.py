@@ -12,7 +12,7 @@ import numpy as np
 
 from datagen.bodies.library import build_person, read_person
 from datagen.bodies.motion import find_motions
-from datagen.config import BodiesConfig, Split
+from datagen.bodies.options import BodiesConfig
 from datagen.flow.pairs import (
     Layer,
     background_motion,
@@ -25,7 +25,7 @@ from datagen.flow.pairs import (
     paint_over,
     rigid,
 )
-from datagen.splits import in_split
+from datagen.splits import Split, in_split
 
 PERSON_DIAGONAL = 0.67
 """Diagonal of the person's mask, as a share of the picture's side (150 of 224 px, HMR's rule)."""

@@ -27,7 +27,6 @@ from torch.nn.functional import adaptive_avg_pool2d
 from torch.utils.data import DataLoader, Dataset
 
 from datagen import command
-from datagen.config import require
 from datagen.errors import BadInput
 from datagen.flow import flownets
 from datagen.flow.dis import Dis
@@ -35,6 +34,7 @@ from datagen.flow.flownets import DIV_FLOW, FlowNetS
 from datagen.flow.network import best_dtype
 from datagen.flow.pairs import load_textures, make_pair
 from datagen.flow.people import People, person_pair, render_people
+from datagen.options import require
 from datagen.seeds import generator
 
 LEVEL_WEIGHTS = (1.0, 0.35, 0.2, 0.15, 0.1)

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from datagen.config import FlowConfig, require
+from datagen.flow.options import FlowConfig
 from datagen.footage.keypoints import LAYOUTS
+from datagen.options import require
 
 
 @dataclass(frozen=True, kw_only=True)

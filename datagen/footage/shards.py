@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from datagen import record
 from datagen.cluster.backends import open_backend
+from datagen.cluster.options import ClusterConfig
 from datagen.cluster.outcome import Outcome
-from datagen.config import ClusterConfig
 from datagen.errors import BadInput, BadMachine
 from datagen.files import make_folder, sweep, whole
 from datagen.footage import cut

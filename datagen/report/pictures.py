@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from datagen.clips import sheet
-from datagen.config import ClipsConfig
+from datagen.clips.options import ClipsConfig
 from datagen.errors import BadInput
 from datagen.output import fingerprint
 from datagen.record import JOINTS, KEYPOINTS, SMPL_PARENTS

@@ -1,0 +1,69 @@
+"""Options of stage 2, scenes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from datagen.options import option, require
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackgroundsConfig:
+    """Stage 2: scenes seen by a moving camera."""
+
+    videos: Path | None = None
+    """Folder of real videos (Kinetics), searched recursively.
+    Default: embedded open scenes seen by a virtual hand-held camera."""
+    videos_csv: Path | None = None
+    """Kinetics list (youtube_id, time_start, time_end; further columns are ignored): only its
+    clips below --videos are used, files called <youtube_id>_<start>_<end> with six digits a time.
+    --split divides them by their YouTube video; the list's own `split` is that of its file."""
+    video_limit: int | None = None
+    """Use this many of the videos at most, drawn by their names: for a quick look."""
+    windows_per_video: int = 4
+    """Windows taken from each video at most, evenly spread."""
+    segments_min: int = 20
+    """Fewest supervoxels asked of SLIC per window (the number is drawn between min and max)."""
+    segments_max: int = 60
+    """Most supervoxels asked of SLIC per window."""
+    slic_scale: int = 4
+    """SLIC runs at 1/scale of the frame's width and height."""
+    slic_compactness: float = 10.0
+    """SLIC's weight of space against colour."""
+    slic_time_spacing: float = 0.25
+    """Length of one frame step in SLIC's space; < 1 makes segments last through the window."""
+    min_inlier_ratio: float = 0.3
+    """A frame pair whose RANSAC inlier share is below this rejects its window."""
+    min_inliers: int = 20
+    """A frame pair with fewer RANSAC inliers than this rejects its window."""
+    max_shift: float = 25.0
+    """A frame pair that moves more pixels than this is a cut and rejects its window."""
+    max_contest: float = 0.5
+    """A window is rejected in which another motion than the background's is seen in more than this
+    share of the background's area, in half of the frame pairs."""
+
+    def __post_init__(self) -> None:
+        require(
+            self.videos_csv is None or self.videos is not None,
+            "--videos-csv lists clips below a folder; give that folder with --videos",
+        )
+        limit = self.video_limit
+        require(limit is None or limit > 0, f"--video-limit must be at least 1, got {limit}")
+        require(
+            self.windows_per_video > 0,
+            f"--windows-per-video must be at least 1, got {self.windows_per_video}",
+        )
+        require(
+            1 < self.segments_min <= self.segments_max <= 255,
+            "--segments-min and --segments-max must satisfy 2 <= min <= max <= 255, "
+            f"got {self.segments_min} and {self.segments_max}",
+        )
+        require(self.slic_scale >= 1, f"--slic-scale must be at least 1, got {self.slic_scale}")
+        for name in ("slic_compactness", "slic_time_spacing", "max_shift"):
+            value = getattr(self, name)
+            require(value > 0, f"{option(name)} must be positive, got {value}")
+        require(
+            0 <= self.min_inlier_ratio <= 1,
+            f"--min-inlier-ratio must lie in [0, 1], got {self.min_inlier_ratio}",
+        )

@@ -1,0 +1,89 @@
+"""Options of stage 1, people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from datagen.options import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class BodiesConfig:
+    """Stage 1: people."""
+
+    body: Path | None = None
+    """SMPL body model: an .npz or official .pkl, or a folder with male/female/neutral files.
+    Default: the embedded open bodies (CC0 MakeHuman, SMPL's layout)."""
+    joint_regressor: Path | None = None
+    """Evaluation joints of SMPL's surface: a .npy of H36M's or cocoplus's rows (17 or 19 x 6890).
+    Default: the body file's own, else SMPL's kinematic joints."""
+    textures: Path | None = None
+    """Folder of SURREAL's texture scans, for bodies with SMPL's UVs.
+    Default: procedural clothes on skin of every tone."""
+    motions: Path | None = None
+    """Folder of motion capture, searched recursively (AMASS .npz, .bvh, .asf/.amc, DeepMimic .txt).
+    Default: the embedded open motions."""
+    surreal: Path | None = None
+    """Folder of the real SURREAL (its .mp4, _info.mat, _segm.mat, searched recursively): its
+    people instead of rendered ones. Give SMPL's own --body, whose joints its labels are."""
+    motion_limit: int | None = None
+    """Use this many of the motions at most, drawn by their names: for a quick look."""
+    stride: int = 50
+    """Frames between the starts of a sequence's clips (SURREAL's first run: 50)."""
+    max_clip_frames: int = 100
+    """Longest person clip, frames at 30 fps (SURREAL: 100)."""
+    width: int = 320
+    """Rendered frame width, pixels."""
+    height: int = 240
+    """Rendered frame height, pixels."""
+    focal: float = 600.0
+    """Focal length, pixels (SURREAL: 60 mm on a 32 mm sensor at 320 px)."""
+    depth_mean: float = 7.0
+    """Mean distance of the first frame's pelvis, metres (SURREAL: camDist 8 minus 1)."""
+    depth_std: float = 1.0
+    """Its standard deviation, metres."""
+    camera_pitch: tuple[float, float] = (0.0, 0.0)
+    """Least and most degrees by which the camera looks down on the person, drawn uniformly.
+    SURREAL's camera is level; real ones are not."""
+    camera_roll: float = 0.0
+    """Standard deviation of the camera's tilt to a side, degrees. SURREAL's has none."""
+
+    def __post_init__(self) -> None:
+        require(
+            self.surreal is None or (self.width, self.height, self.focal) == (320, 240, 600),
+            "--surreal has pictures of 320x240 and focal length 600; leave --width, --height and "
+            f"--focal at that, got {self.width}, {self.height} and {self.focal}",
+        )
+        require(
+            self.surreal is None or self.motions is None,
+            "--surreal and --motions exclude each other; give one of them",
+        )
+        limit = self.motion_limit
+        require(limit is None or limit > 0, f"--motion-limit must be at least 1, got {limit}")
+        require(
+            min(self.width, self.height) >= 16,
+            f"--width and --height must be at least 16, got {self.width} and {self.height}",
+        )
+        require(
+            self.depth_mean > 0 <= self.depth_std,
+            "--depth-mean must be positive and --depth-std not negative, "
+            f"got {self.depth_mean} and {self.depth_std}",
+        )
+        low, high = self.camera_pitch
+        require(
+            -80 <= low <= high <= 80 and 0 <= self.camera_roll <= 180,
+            "--camera-pitch must be two angles of at most 80 degrees, the smaller first, and "
+            f"--camera-roll must lie in [0, 180], got {low:g} {high:g} and {self.camera_roll:g}",
+        )
+        require(
+            self.surreal is None or (low, high, self.camera_roll) == (0, 0, 0),
+            "--surreal has pictures of a level camera; leave --camera-pitch and --camera-roll out",
+        )
+        require(self.stride > 0, f"--stride must be at least 1, got {self.stride}")
+        require(
+            self.max_clip_frames >= self.stride,
+            f"--max-clip-frames must be at least --stride ({self.stride}), "
+            f"got {self.max_clip_frames}",
+        )
+        require(self.focal > 0, f"--focal must be positive, got {self.focal}")

@@ -1,0 +1,45 @@
+"""Options of stage 4, optical flow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from datagen.options import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowConfig:
+    """Stage 4: optical flow, frozen."""
+
+    flow: Literal["dis", "flownets", "raft_small", "raft_large"] = "dis"
+    """Estimator. `flownets` is the paper's; `raft_small` and `raft_large` are slower and better
+    and need --flow-weights; `dis` is OpenCV's."""
+    flow_weights: Path | None = None
+    """Checkpoint. flownets: flownets_EPE1.951.pth of ClementPinard/FlowNetPytorch or the output
+    of `python -m datagen.flow.train` (its width is read from the file), by default the embedded
+    narrow one; raft: raft-small.pth, raft-sintel.pth or raft-things.pth of princeton-vl/RAFT."""
+    flow_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Precision of the networks. `auto` is bfloat16 where the processor or GPU computes it
+    natively, else float32: as good on every test of ours, and up to twice as fast."""
+    raft_iterations: int = 12
+    """Refinement steps of RAFT."""
+
+    def __post_init__(self) -> None:
+        sources = {
+            "raft_small": "raft-small.pth of princeton-vl/RAFT",
+            "raft_large": "raft-sintel.pth or raft-things.pth of princeton-vl/RAFT",
+        }
+        require(
+            self.flow not in sources or self.flow_weights is not None,
+            f"--flow {self.flow} needs --flow-weights FILE ({sources.get(self.flow)})",
+        )
+        require(
+            self.flow != "dis" or self.flow_weights is None,
+            "--flow dis has no weights; name the network with --flow or leave --flow-weights out",
+        )
+        require(
+            self.raft_iterations >= 1,
+            f"--raft-iterations must be at least 1, got {self.raft_iterations}",
+        )

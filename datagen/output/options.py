@@ -1,0 +1,60 @@
+"""Options of stage 5, tar shards."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from datagen.options import Folder, require
+from datagen.splits import Split
+
+_RANGE = re.compile(r"\s*\d{1,6}(-\d{1,6})?\s*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputConfig:
+    """Stage 5: tar shards."""
+
+    num_shards: int = 8
+    """Shards in the data set. Asking for more later adds the missing ones."""
+    shards: str | None = None
+    """Make exactly these of them, such as 17,40-59. Default: all."""
+    clips_per_shard: int = 64
+    """Clips in each shard."""
+    out: Folder = Path("shards")
+    """Folder of the shards, or its URL (s3://bucket/data; needs `pip install s3fs`, gs: gcsfs).
+    If it is called `shards`, manifests/ and library/ lie beside it,
+    otherwise inside it."""
+    library: Folder | None = None
+    """Folder of people and scenes to take from and add to, such as another data set's `library`:
+    what only the later stages of two data sets tell apart is then made once for both.
+    Default: `library`, beside or inside --out."""
+    rgb: bool = True
+    """Store the frames as one JPEG strip a clip; flow and keypoint training do not need them."""
+    split: Split = "train"
+    """Which people and videos to use: splits share neither a subject nor a video."""
+    seed: int = 0
+    """Seed of everything drawn; 0 is a seed like any other."""
+
+    def __post_init__(self) -> None:
+        require(self.num_shards >= 1, f"--num-shards must be at least 1, got {self.num_shards}")
+        require(
+            1 <= self.clips_per_shard <= 10_000,
+            f"--clips-per-shard must lie in [1, 10000], got {self.clips_per_shard}",
+        )
+        require(self.seed >= 0, f"--seed must not be negative, got {self.seed}")
+        require(
+            self.shards is None or all(map(_RANGE.fullmatch, self.shards.split(","))),
+            f"--shards must be numbers and ranges such as 17,40-59, got {self.shards!r}",
+        )
+        require(bool(self.wanted()), f"--shards names no shard, got {self.shards!r}")
+
+    def wanted(self) -> list[int]:
+        """Return the numbers of the shards to make, sorted."""
+        if self.shards is None:
+            return list(range(self.num_shards))
+        ends = (part.partition("-")[::2] for part in self.shards.split(","))
+        return sorted(
+            {i for first, last in ends for i in range(int(first), int(last or first) + 1)}
+        )
