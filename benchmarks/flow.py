@@ -37,8 +37,9 @@ from datagen.flow.flo import read_flo
 from datagen.flow.flownets import DIV_FLOW, FlowNetS, prepare
 from datagen.flow.network import EMBEDDED
 from datagen.flow.options import FlowConfig
-from datagen.flow.pairs import load_textures, make_pair
-from datagen.flow.people import People, person_pair
+from datagen.flow.training.pairs import make_pair
+from datagen.flow.training.people import People, person_pair
+from datagen.flow.training.textures import load_textures
 from datagen.seeds import generator
 from datagen.splits import in_split
 

@@ -17,19 +17,15 @@ from datagen.errors import BadInput
 from datagen.flow.estimator import load_estimator
 from datagen.flow.flownets import FlowNetS
 from datagen.flow.options import FlowConfig
-from datagen.flow.pairs import Layer, film, load_textures, make_pair, paint
-from datagen.flow.people import People, person_pair
-from datagen.flow.train import (
-    LEVEL_WEIGHTS,
-    Pairs,
-    Trainer,
-    TrainFlowConfig,
-    main,
-    multiscale_loss,
-    start_as_pyramid,
-    train,
-    turn,
-)
+from datagen.flow.train import main, train
+from datagen.flow.training.examples import Pairs, turn
+from datagen.flow.training.layers import Layer, paint
+from datagen.flow.training.learner import Trainer, start_as_pyramid
+from datagen.flow.training.loss import LEVEL_WEIGHTS, multiscale_loss
+from datagen.flow.training.options import TrainFlowConfig
+from datagen.flow.training.pairs import film, make_pair
+from datagen.flow.training.people import People, person_pair
+from datagen.flow.training.textures import load_textures
 
 SMALL = TrainFlowConfig(
     width=0.125, steps=4, batch_size=2, size=64, crop=48, checkpoint_every=2, repeats=2,

@@ -9,7 +9,7 @@ import datagen.helptext
 import trainer.helptext
 from datagen.config import LaunchConfig
 from datagen.doctor import DoctorConfig
-from datagen.flow.train import TrainFlowConfig
+from datagen.flow.training.options import TrainFlowConfig
 from datagen.ingest import IngestConfig
 from datagen.inspect import InspectConfig
 from datagen.launch import main as launch

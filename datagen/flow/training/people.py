@@ -13,18 +13,11 @@ import numpy as np
 from datagen.bodies.library import build_person, read_person
 from datagen.bodies.motion import find_motions
 from datagen.bodies.options import BodiesConfig
-from datagen.flow.pairs import (
-    Layer,
-    background_motion,
-    blob,
-    cut,
-    draw_outline,
-    film,
-    move,
-    paint,
-    paint_over,
-    rigid,
-)
+from datagen.flow.training.layers import Layer, paint, paint_over
+from datagen.flow.training.pairs import background_motion, film
+from datagen.flow.training.plane import move, rigid
+from datagen.flow.training.shapes import blob, draw_outline
+from datagen.flow.training.textures import cut
 from datagen.splits import Split, in_split
 
 PERSON_DIAGONAL = 0.67

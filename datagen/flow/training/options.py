@@ -1,0 +1,65 @@
+"""Options of the training of FlowNetS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from datagen.flow import flownets
+from datagen.options import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainFlowConfig:
+    """Train FlowNetS on pairs with exact flow."""
+
+    out: Path = Path("runs/flow")
+    """Folder of the run."""
+    width: float = 0.25
+    """Channels relative to the paper's network, a multiple of 1/8."""
+    steps: int = 40_000
+    """Optimiser steps in all, earlier runs into the same folder counted in."""
+    batch_size: int = 8
+    """Pairs a step (FlowNet's)."""
+    size: int = 224
+    """Side of the training images, pixels."""
+    lr: float = 1e-3
+    """AdamW's step size for --width 0.25, about the largest that holds; take 1e-4 for width 1
+    (FlowNet's). It rises over the first 300 steps and falls to zero over the last quarter of
+    --steps."""
+    weight_decay: float = 0.01
+    """AdamW's decay of weights, none of biases."""
+    people: float = 0.5
+    """Share of pairs that show a rendered person; the others show moving shapes."""
+    crop: int = 0
+    """Side of the part of each image that is learned from, drawn afresh at every repeat; 0 takes
+    all of it."""
+    textures: Path | None = None
+    """Folder of photos. Default: the embedded scenes and scikit-image's photos."""
+    seed: int = 0
+    """Seed of the pairs and of the first weights."""
+    device: str = "cuda" if torch.cuda.is_available() else "cpu"
+    """Where the network is trained."""
+    repeats: int = 16
+    """Times that a drawn scene is met, mirrored and recoloured afresh; 1 where workers abound."""
+    workers: int = 0
+    """Processes that make pairs; 0 makes them between the steps."""
+    checkpoint_every: int = 250
+    """Steps between checkpoints and validations."""
+
+    def __post_init__(self) -> None:
+        require(
+            self.width in flownets.WIDTHS,
+            f"--width must be a multiple of 0.125 up to 2, got {self.width}",
+        )
+        for name in ("steps", "batch_size", "repeats", "checkpoint_every"):
+            value = getattr(self, name)
+            require(value >= 1, f"--{name.replace('_', '-')} must be at least 1, got {value}")
+        require(self.size >= 32, f"--size must be at least 32, got {self.size}")
+        require(
+            self.crop == 0 or 32 <= self.crop <= self.size,
+            f"--crop must be 0 or lie in [32, --size], got {self.crop}",
+        )
+        require(0 <= self.people <= 1, f"--people must lie in [0, 1], got {self.people}")

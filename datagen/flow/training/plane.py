@@ -1,0 +1,36 @@
+"""Projective maps of the picture's plane, 3x3."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def rigid(shift: np.ndarray, degrees: float, log_scale: float, centre: np.ndarray) -> np.ndarray:
+    """Return the 3x3 map that turns and scales about `centre`, then shifts by `shift` px."""
+    angle = np.deg2rad(degrees)
+    c, s = np.exp(log_scale) * np.array([np.cos(angle), np.sin(angle)])
+    motion = about(np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]]), centre)
+    motion[:2, 2] += shift
+    return motion
+
+
+def about(matrix: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Return the 3x3 map `matrix` with its origin moved to `centre`."""
+    there = np.eye(3)
+    there[:2, 2] = centre
+    return there @ matrix @ np.linalg.inv(there)
+
+
+def move(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Return points [...,2] after the projective map 3x3."""
+    if np.array_equal(matrix[2], (0, 0, 1)):
+        return points @ matrix[:2, :2].T + matrix[:2, 2]
+    homogeneous = points @ matrix[:, :2].T + matrix[:, 2]
+    return homogeneous[..., :2] / homogeneous[..., 2:]
+
+
+def draw_shift(median: float, spread: float, most: float, rng: np.random.Generator) -> np.ndarray:
+    """Draw a translation whose length is log-normal, cut at `most` px."""
+    length = min(most, median * np.exp(spread * rng.normal()))
+    angle = rng.uniform(0, 2 * np.pi)
+    return length * np.array([np.cos(angle), np.sin(angle)])
