@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from datagen.clips import crop
 from datagen.clips.options import ClipsConfig
+from datagen.errors import BadInput
+from datagen.footage.track import Track, labels
 
 
 def track(frames=40, size=(60, 120), speed=(1.0, 0.5)):
@@ -147,3 +149,15 @@ def test_any_track_with_a_box_has_finite_crops(frames, joints, seed, missing, sp
         return
     assert np.isfinite(maps).all() and (maps[:, 0, 0] > 0).all()
     assert (maps[:, 0, 0] == maps[:, 1, 1]).all() and not maps[:, [0, 1], [1, 0]].any()
+
+
+def test_what_cannot_be_cropped_says_why():
+    few = track(20)
+    few[:, 1:, 2] = 0
+    small = track(20, size=(1, 1))
+    for joints in (few, small):
+        with pytest.raises(ValueError, match="none of the 20 frames shows two joints 4 px"):
+            crop.crop_maps(joints, 224)
+    person = Track("clip_0", "clip_0", np.arange(5, 25), few)
+    with pytest.raises(BadInput, match="clip_0: none of its frames, 5 to 24, shows"):
+        labels(person, 224, 150)

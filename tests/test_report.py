@@ -69,6 +69,18 @@ def test_a_histogram_agrees_with_numpy():
     assert np.array_equal(histogram.counts, inside)
 
 
+@pytest.mark.parametrize("shards", [1, 2, 3, 6])
+def test_the_median_of_few_shards_is_numpys(shards):
+    rng = np.random.default_rng(shards)
+    for values in (rng.uniform(0, 100, shards), rng.choice([0.0, 0.31, 90.0], shards)):
+        histogram = Histogram(np.array([0, 1, 2, 4, 8, 16, 32, 64]))
+        for value in values:
+            histogram.add(value, 16)
+        for share in (0, 0.25, 0.5, 0.9, 1):
+            expected = np.quantile(np.repeat(values, 16), share)
+            assert histogram.quantile(share) == pytest.approx(expected)
+
+
 def test_moments_agree_with_numpy():
     rows = np.random.default_rng(0).normal(1, 3, (50, 10))
     moments = Moments()

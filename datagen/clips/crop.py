@@ -65,7 +65,10 @@ def fill(boxes: np.ndarray) -> np.ndarray:
     """Return [T,3] boxes with missing (NaN) frames interpolated, held constant at the ends."""
     known = np.flatnonzero(np.isfinite(boxes).all(axis=1))
     if not len(known):
-        raise ValueError(f"none of the {len(boxes)} frames has two visible joints to crop around")
+        raise ValueError(
+            f"none of the {len(boxes)} frames shows two joints {MIN_DIAGONAL:g} px apart to crop "
+            "around; give frames in which the person is seen"
+        )
     frames = np.arange(len(boxes))
     return np.stack([np.interp(frames, known, column[known]) for column in boxes.T], axis=1)
 

@@ -71,14 +71,18 @@ def labels(track: Track, size: int, diagonal: float) -> dict[str, np.ndarray]:
         diagonal: of the person's box in the crop, pixels at 224.
 
     Raises:
-        BadInput: the person is not detected in any frame.
+        BadInput: no frame shows enough of the person to crop around.
     """
     points = np.asarray(track.points, np.float64)
     length, joints = len(points), len(JOINTS)
     try:
         maps = crop.crop_maps(points, size, diagonal=diagonal)
     except ValueError:
-        raise BadInput(f"{track.name} is not detected in any frame") from None
+        raise BadInput(
+            f"{track.name}: none of its frames, {track.source[0]} to {track.source[-1]}, shows two "
+            f"joints {crop.MIN_DIAGONAL:g} px apart to crop around; give better keypoints, or "
+            "leave this person out"
+        ) from None
     maps = maps.astype(np.float32).astype(np.float64)  # pixels move by what is recorded
     # Detections for the joints that a detector finds, the truth's projections for all others.
     source = np.zeros((length, joints, 3))

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+EXACT = 1000
+"""Different values up to which a histogram remembers them."""
+
 
 @dataclass
 class Histogram:
@@ -18,6 +21,8 @@ class Histogram:
     weight: float = 0.0
     low: float = float("inf")
     high: float = float("-inf")
+    values: dict[float, float] = field(default_factory=dict)
+    """Each value's weight while there are few; bins as wide as theirs would place them badly."""
 
     def __post_init__(self) -> None:
         self.counts = np.zeros(len(self.edges) - 1)
@@ -29,15 +34,26 @@ class Histogram:
         self.total += value * weight
         self.weight += weight
         self.low, self.high = min(self.low, value), max(self.high, value)
+        if len(self.values) <= EXACT:  # one too many ends it
+            self.values[value] = self.values.get(value, 0.0) + weight
 
     @property
     def mean(self) -> float:
         return self.total / self.weight if self.weight else float("nan")
 
     def quantile(self, share: float) -> float:
-        """Return the value below which `share` of the weight lies, linear within its bin."""
+        """Return the value below which `share` of the weight lies; NaN if there is none.
+
+        Of at most EXACT values it is numpy's (weights as repetitions), else linear within a bin.
+        """
         if not self.weight:
             return float("nan")
+        if len(self.values) <= EXACT:
+            place = share * (self.weight - 1)
+            ranked = sorted(self.values)
+            ends = np.cumsum([self.values[value] for value in ranked])
+            lower, upper = np.searchsorted(ends, [np.floor(place), np.ceil(place)], side="right")
+            return float(np.interp(place % 1, [0, 1], [ranked[lower], ranked[upper]]))
         cumulative = np.concatenate([[0.0], np.cumsum(self.counts)])
         value = float(np.interp(share * self.weight, cumulative, np.asarray(self.edges)))
         return min(max(value, self.low), self.high)
