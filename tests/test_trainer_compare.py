@@ -55,7 +55,12 @@ def write(folder: Path, scale: float = 1.0) -> Run:
     ]
     (folder / CLIPS).write_text("".join(json.dumps(clip) + "\n" for clip in clips))
     (folder / "evaluation.json").write_text(
-        json.dumps({"persons": {"pa_mpjpe": 61.0, "mpjpe": 70.0, "acceleration": 5.0}})
+        json.dumps(
+            {
+                "shards": "test",
+                "persons": {"pa_mpjpe": 61.0, "mpjpe": 70.0, "acceleration": 5.0},
+            }
+        )
     )
     return Run(str(folder))
 
@@ -71,11 +76,32 @@ def runs(tmp_path_factory) -> list[Run]:
 def test_runs_are_found_and_overviewed(runs, tmp_path):
     assert [run.name for run in runs] == ["a", "b"]
     table = compare.overview(runs)
-    assert table.rows[0][:2] == ["a", "flow"] and table.rows[0][4:] == [3, 80.0, 61.0, 70.0, 5.0]
+    assert table.rows[0][:2] == ["a", "flow"] and table.rows[0][4:] == [
+        3,
+        80.0,
+        "test",
+        61.0,
+        70.0,
+        5.0,
+    ]
     assert "80.0" in str(table) and "<td>80.0</td>" in table._repr_html_()
     assert find_runs(runs[0].folder)[0].name == "a"
     with pytest.raises(BadInput, match=r"trainer\.fit"):
         find_runs(str(tmp_path))
+
+
+def test_runs_are_compared_on_one_data_set(tmp_path):
+    for name, sets in {"a": "xy", "b": "y", "c": "", "d": "z"}.items():
+        run = tmp_path / name
+        run.mkdir()
+        (run / "metrics.jsonl").write_text("")
+        for index, known in enumerate(sets):
+            place = run / "evaluation" / f"{index}"
+            place.mkdir(parents=True)
+            told = {"data": {"fingerprint": known}, "shards": known}
+            (place / "evaluation.json").write_text(json.dumps(told))
+    told = [run.evaluation for run in find_runs(str(tmp_path))]
+    assert [one and one["shards"] for one in told] == ["y", "y", None, None]
 
 
 def test_errors_by_joint_are_means_of_counted_frames(runs):

@@ -26,8 +26,9 @@ def measured(tmp_path_factory):
     )
     results = evaluate(EvaluateConfig(checkpoint=run / "last.pt", shards=toy, device="cpu"))
     torch.set_num_threads(before)
-    lines = [json.loads(line) for line in (run / "clips.jsonl").read_text().splitlines()]
-    with np.load(run / "frames.npz") as frames:
+    (judged,) = (run / "evaluation").iterdir()
+    lines = [json.loads(line) for line in (judged / "clips.jsonl").read_text().splitlines()]
+    with np.load(judged / "frames.npz") as frames:
         return results, lines, dict(frames)
 
 

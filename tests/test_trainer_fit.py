@@ -20,6 +20,7 @@ from trainer.evaluate import evaluate
 from trainer.fit import fit
 from trainer.predict import predict
 from trainer.run import RunWriter
+from trainer.runs import find_runs
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -70,9 +71,11 @@ def test_a_run_leaves_its_folder_and_can_be_measured_and_used(toy, tmp_path, cap
     results = evaluate(EvaluateConfig(checkpoint=folder / "best.pt", shards=toy, device="cpu"))
     assert set(results["per_person"]) == {"toy0", "toy1"}
     assert 0 < results["persons"]["pa_mpjpe"] < 1000
-    assert "PA-MPJPE" in capsys.readouterr().out
-    assert (folder / "skeletons.png").stat().st_size > 10_000
-    json.loads((folder / "evaluation.json").read_text())
+    (judged,) = (folder / "evaluation").iterdir()
+    said = capsys.readouterr().out
+    assert "mm/frame²" in said and str(judged / "evaluation.json") in said
+    assert (judged / "skeletons.png").stat().st_size > 10_000
+    json.loads((judged / "evaluation.json").read_text())
 
     said = tmp_path / "said"
     options = PredictConfig(checkpoint=folder / "last.pt", shards=toy, out=said, device="cpu")
@@ -92,6 +95,22 @@ def test_a_run_leaves_its_folder_and_can_be_measured_and_used(toy, tmp_path, cap
             "betas": (10,),
         }.items()
     )
+
+
+def test_each_data_set_has_its_own_evaluation(toy, tmp_path):
+    folder = fit(config(toy, tmp_path / "runs/one", steps=1, inputs="keypoints"))
+    other = write_shards(tmp_path / "other/shards", shards=1, clips=2, frames=6, size=32)
+    options = {"checkpoint": folder / "last.pt", "device": "cpu", "pictures": 0}
+    for shards in (toy, other, other):  # the same set again replaces its own results
+        evaluate(EvaluateConfig(shards=shards, **options))
+    places = sorted(path.parent.name for path in folder.glob("evaluation/*/evaluation.json"))
+    assert [name.rpartition("-")[0] for name in places] == sorted(["other", toy.name])
+    for shards, clips in ((toy, 8), (other, 2)):
+        (run,) = find_runs(str(tmp_path / "runs"), str(shards))
+        assert run.evaluation and run.evaluation["shards"] == str(shards)
+        assert len(run.clips) == clips
+    with pytest.raises(BadInput, match=r"dataset\.json"):
+        find_runs(str(tmp_path / "runs"), str(tmp_path))
 
 
 def test_windows_are_rejoined_to_whole_clips(toy, tmp_path):

@@ -2,6 +2,7 @@
 
 Reads run folders (trainer.fit) and what trainer.evaluate left in them or elsewhere: metrics.jsonl,
 config.json, evaluation.json, clips.jsonl, frames.npz. Folders may be URLs that fsspec reads.
+Errors are of one data set, the one that `find_runs` was asked for.
 
 Letters: N frames, E evaluation joints, R runs, G groups.
 """
@@ -35,11 +36,12 @@ def overview(runs: Iterable[Run]) -> Table:
         rows.append(
             [run.name, told.get("inputs"), told.get("model"), told.get("backbone") or "default",
              max((line["step"] for line in run.metrics), default=0), best,
+             (run.evaluation or {}).get("shards"),
              *(persons.get(name) for name in ("pa_mpjpe", "mpjpe", "acceleration"))]
         )  # fmt: skip
     head = (
         "run", "inputs", "model", "backbone", "steps", "best held-out PA-MPJPE, mm",
-        "evaluated PA-MPJPE, mm", "MPJPE, mm", "acceleration error, mm/frame²",
+        "evaluated on", "PA-MPJPE, mm", "MPJPE, mm", "acceleration error, mm/frame²",
     )  # fmt: skip
     return Table(head, rows)
 
@@ -70,7 +72,10 @@ def judged(runs: Iterable[Run]) -> list[Run]:
     """Return the runs that were evaluated frame by frame. BadInput if none was."""
     found = [run for run in runs if run.frames is not None and run.clips]
     if not found:
-        raise BadInput("no run has frames.npz and clips.jsonl; run trainer.evaluate on them.")
+        raise BadInput(
+            "no run was evaluated on this data set (frames.npz, clips.jsonl); run trainer.evaluate "
+            "on it, or name another one to find_runs."
+        )
     return found
 
 

@@ -201,7 +201,8 @@ class EvaluateConfig(LookConfig):
     """Measure a checkpoint on a folder of shards."""
 
     out: Path | None = None
-    """Folder for evaluation.json and the pictures. Default: the checkpoint's."""
+    """Folder for evaluation.json and the pictures. Default: one for this data set in the
+    checkpoint's folder, evaluation/<data set>/."""
     pictures: int = 6
     """Clips to draw: predicted beside true skeletons."""
 

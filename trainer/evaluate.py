@@ -4,12 +4,13 @@
 
 PA-MPJPE as the paper reports it: similarity-aligned error over 14 joints, frames with at least
 seven visible keypoints (all frames are input), the mean per person, then of the persons.
-Each clip's and frame's errors go to clips.jsonl and frames.npz (`trainer.details`) for a closer
-look: notebooks/compare_runs.ipynb.
+Results go to evaluation.json in a folder of the run's, one for each data set, with each clip's and
+frame's errors (clips.jsonl and frames.npz, `trainer.details`) for notebooks/compare_runs.ipynb.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -44,7 +45,7 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
     clips, dataset, spec = seen.clips, seen.dataset, seen.spec
     if spec.name == "lifter":
         clips = (narrowed(clip, spec.evaluation_names, dataset) for clip in clips)
-    out = cfg.out or cfg.checkpoint.parent
+    out = cfg.out or place(cfg.checkpoint, dataset)
     out.mkdir(parents=True, exist_ok=True)
     shown: list[Judged] = []
     details = Details(dataset)
@@ -70,6 +71,14 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
     if shown:
         draw(shown, dataset, out)
     return results
+
+
+def place(checkpoint: Path, dataset: DataSet) -> Path:
+    """Return the folder for the results on a data set: RUN/evaluation/<its name>-<its hash>."""
+    folder = dataset.folder.resolve()
+    name = folder.parent.name if folder.name == "shards" else folder.name
+    known = hashlib.sha256(json.dumps(dataset.identity()).encode()).hexdigest()[:8]
+    return checkpoint.parent / "evaluation" / f"{name}-{known}"
 
 
 def narrowed(clip: Judged, names: tuple[str, ...], dataset: DataSet) -> Judged:
@@ -112,7 +121,10 @@ def tally(
 
 def table(results: dict[str, object]) -> str:
     """Return the results as a table of text."""
-    lines = [f"{'':24} {'PA-MPJPE':>9} {'MPJPE':>9} {'accel':>9} {'frames':>8}"]
+    lines = [
+        f"{'':24} {'PA-MPJPE':>9} {'MPJPE':>9} {'accel.':>9} {'frames':>8}",
+        f"{'':24} {'mm':>9} {'mm':>9} {'mm/frame²':>9}",
+    ]
 
     def row(name: str, values: dict[str, float]) -> str:
         numbers = " ".join(f"{values[k]:9.1f}" for k in ("pa_mpjpe", "mpjpe", "acceleration"))

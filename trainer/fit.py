@@ -281,7 +281,8 @@ def say_plan(
 
 def finish(folder: Path, best: float, cfg: FitConfig) -> None:
     """Draw the loss curve and print where the results lie and what comes next."""
-    name = "best.pt" if math.isfinite(best) else "last.pt"
+    # A run resumed into another folder may know of a best.pt that stayed in the old one.
+    name = "best.pt" if math.isfinite(best) and (folder / "best.pt").exists() else "last.pt"
     written = f"metrics.jsonl, {name}"
     try:
         from trainer.report import draw_curve

@@ -1,6 +1,7 @@
 """The run folder: what was asked, on which data, by which code, and how it went.
 
 runs/<time>/  config.json  run.json  metrics.jsonl  last.pt  best.pt  loss.png
+              evaluation/<data set>/  what trainer.evaluate says
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +14,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from trainer.details import CLIPS, FRAMES
 from trainer.errors import BadInput
+from trainer.shards import identity
 
 
 class Run:
@@ -55,21 +57,47 @@ class Run:
         return f"{self.name} ({inputs})" if inputs else self.name
 
 
-def find_runs(folder: str) -> list[Run]:
+def find_runs(folder: str, shards: str | None = None) -> list[Run]:
     """Return the runs below a folder or URL (or the one that it is), by name.
 
-    Raises BadInput if there is none.
+    shards: data set whose evaluations to look at; default: the one that most runs were evaluated
+    on, as errors on different data cannot be compared. A run not evaluated on it has none.
+
+    Raises BadInput if there is no run, or no data set in `shards`.
     """
     files, root = fsspec.url_to_fs(str(folder))
-    found = []
-    for path in sorted(files.find(root, maxdepth=3)) if files.exists(root) else []:
-        if path.endswith("/metrics.jsonl"):
-            place = path.rsplit("/", 1)[0]
-            local = isinstance(files, LocalFileSystem)
-            found.append(Run(place if local else files.unstrip_protocol(place)))
-    if not found:
+    paths = sorted(files.find(root, maxdepth=5)) if files.exists(root) else []
+
+    def holding(name: str) -> list[str]:
+        places = [path.rsplit("/", 1)[0] for path in paths if path.endswith(f"/{name}")]
+        local = isinstance(files, LocalFileSystem)
+        return places if local else [files.unstrip_protocol(place) for place in places]
+
+    runs, judged = holding("metrics.jsonl"), holding("evaluation.json")
+    if not runs:
         raise BadInput(f"{folder} holds no run (metrics.jsonl); train one with trainer.fit.")
-    return found
+    data = {place: (_json(f"{place}/evaluation.json") or {}).get("data") for place in judged}
+    found = {
+        run: {_key(data[place]): place for place in judged if f"{place}/".startswith(f"{run}/")}
+        for run in runs
+    }
+    often = Counter(known for places in found.values() for known in places).most_common(1)
+    wanted = _key(_identity(shards)) if shards else often[0][0] if often else ""
+    return [Run(run, found[run].get(wanted, f"{run}/evaluation")) for run in runs]
+
+
+def _key(data: object) -> str:
+    return json.dumps(data, sort_keys=True)
+
+
+def _identity(shards: str) -> dict[str, object]:
+    """Return a data set's identity, as trainer.evaluate noted it. BadInput if there is none."""
+    told = _json(f"{str(shards).rstrip('/')}/dataset.json")
+    if told is None:
+        raise BadInput(f"{shards} has no dataset.json; give what the runs were evaluated on.")
+    files, root = fsspec.url_to_fs(str(shards))
+    names = sorted(path.rsplit("/", 1)[-1] for path in files.glob(f"{root}/shard-*.tar"))
+    return identity(str(told["fingerprint"]), names)
 
 
 def judgements(run: Run) -> dict[str, np.ndarray]:

@@ -16,7 +16,7 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from io import FileIO
@@ -85,12 +85,16 @@ class DataSet:
 
     def identity(self) -> dict[str, object]:
         """Return what a run must remember of its data to know it again."""
-        names = "\n".join(shard.name for shard in self.shards)
-        return {
-            "fingerprint": self.fingerprint,
-            "shards": len(self.shards),
-            "names": hashlib.sha256(names.encode()).hexdigest(),
-        }
+        return identity(self.fingerprint, [shard.name for shard in self.shards])
+
+
+def identity(fingerprint: str, names: Sequence[str]) -> dict[str, object]:
+    """Return what tells data sets apart: dataset.json's fingerprint and the shards by name."""
+    return {
+        "fingerprint": fingerprint,
+        "shards": len(names),
+        "names": hashlib.sha256("\n".join(names).encode()).hexdigest(),
+    }
 
 
 def open_dataset(folder: Path) -> DataSet:
