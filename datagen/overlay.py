@@ -4,18 +4,18 @@
     python -m datagen.overlay --predictions predictions/ --shards shards/ --video clip.mp4
 
 The first makes the shards and the prediction itself, with datagen.ingest and trainer.predict, and
-leaves them in a folder beside the result; give it the --image-size and --flow of the shards that
-the checkpoint was trained on. Without --video the crops that the shards hold are shown. One .mp4, a
-contact sheet .png and an animated mesh .glb (glTF 2.0) for each person.
+leaves them in a folder beside the result, with the crops and the flow that the checkpoint was
+trained on. Without --video the crops that the shards hold are shown. One .mp4, a contact sheet .png
+and an animated mesh .glb (glTF 2.0) for each person.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
@@ -26,6 +26,7 @@ from datagen.errors import BadInput
 from datagen.files import whole
 from datagen.flow.options import FlowConfig
 from datagen.options import arguments, require
+from datagen.replay.learned import learned_from
 from datagen.words import count
 
 if TYPE_CHECKING:
@@ -48,9 +49,18 @@ class OverlayConfig:
     keypoints: Path | None = None
     """With --checkpoint: the video's 2D keypoints, as datagen.ingest takes them.
     Default: MediaPipe finds them."""
-    image_size: int = 224
-    """With --checkpoint: side of the crop, pixels; as in the shards that it was trained on."""
-    flow: FlowConfig = field(default_factory=FlowConfig)
+    image_size: int | None = None
+    """With --checkpoint: side of the crop, pixels. Default: as in the shards that it was trained
+    on."""
+    flow: Literal["dis", "flownets", "raft_small", "raft_large"] | None = None
+    """With --checkpoint: estimator of the flow. Default: that of the shards that it was trained
+    on."""
+    flow_weights: Path | None = None
+    """With --checkpoint: the estimator's weights, the same as for those shards."""
+    flow_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """With --checkpoint: precision of the estimator."""
+    raft_iterations: int = 12
+    """With --checkpoint: refinement steps of RAFT."""
     body: Path | None = None
     """SMPL body model (file or folder; its neutral body is drawn).
     Default: the embedded open body, as it is for training."""
@@ -108,7 +118,8 @@ def predict(video: Path, checkpoint: Path, cfg: OverlayConfig) -> tuple[Path, Pa
     folder = cfg.out / video.stem  # one a video: another's predictions are not to be drawn over it
     predictions, shards = folder / "predictions", folder / "shards"
     found = ["--keypoints", str(cfg.keypoints)] if cfg.keypoints else ["--detector", "mediapipe"]
-    found += ["--image-size", str(cfg.image_size), *arguments(cfg.flow)]
+    size, flow = crops_and_flow(checkpoint, cfg)
+    found += ["--image-size", str(size), *arguments(flow)]
     for line in (
         ["datagen.ingest", "video", str(video), *found, "--out", str(shards)],
         ["trainer.predict", "--checkpoint", str(checkpoint), "--shards", str(shards),
@@ -118,6 +129,31 @@ def predict(video: Path, checkpoint: Path, cfg: OverlayConfig) -> tuple[Path, Pa
         if subprocess.run([sys.executable, "-m", *line]).returncode:
             raise BadInput(f"{line[0]} failed, see above; nothing to show of {video}")
     return predictions, shards
+
+
+def crops_and_flow(checkpoint: Path, cfg: OverlayConfig) -> tuple[int, FlowConfig]:
+    """Return the side of the crops, px, and the flow for a checkpoint: what it learned from.
+
+    Raises BadInput if the options say otherwise. A network that sees no flow takes any.
+    """
+    known = learned_from(checkpoint)
+    said = {"--flow": (cfg.flow, known.flow), "--image-size": (cfg.image_size, known.image_size)}
+    for option, (given, learned) in said.items():
+        if known.flow and learned and given not in (None, learned):
+            raise BadInput(
+                f"{option} {given} contradicts {checkpoint}, which learned from {known.flow} flow "
+                f"of {known.image_size} px crops; leave {option} out"
+            )
+    try:
+        flow = FlowConfig(
+            flow=cfg.flow or known.flow or "dis",  # pyright: ignore[reportArgumentType]
+            flow_weights=cfg.flow_weights,
+            flow_dtype=cfg.flow_dtype,
+            raft_iterations=cfg.raft_iterations,
+        )
+    except ValueError as error:
+        raise BadInput(str(error)) from None
+    return cfg.image_size or known.image_size or 224, flow
 
 
 def load_body(path: Path | None) -> Body:

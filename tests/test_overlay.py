@@ -2,11 +2,13 @@
 
 import json
 import struct
+import subprocess
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from scipy.spatial.transform import Rotation
 from trainer_fixtures import write_shards
 
@@ -318,6 +320,40 @@ def test_crops_of_other_shards_are_not_shown(predicted, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    ("learned", "options", "expected"),
+    [
+        (("dis", 112), [], "--image-size 112"),
+        (("flownets", 224), [], "--image-size 224 --flow flownets"),
+        (("flownets", 112), ["--flow", "flownets", "--image-size", "112"],
+         "--image-size 112 --flow flownets"),
+        (("", 112), ["--image-size", "64"], "--image-size 64"),  # it sees no flow
+        (("", 0), [], "--image-size 224"),
+        (("flownets", 224), ["--flow", "dis"], "--flow dis contradicts"),
+        (("dis", 224), ["--image-size", "112"], "--image-size 112 contradicts"),
+        (("raft_small", 224), [], "--flow raft_small needs --flow-weights"),
+    ],
+)  # fmt: skip
+def test_a_video_is_read_as_the_checkpoint_learned(
+    tmp_path, capsys, monkeypatch, learned, options, expected
+):
+    called = []
+
+    def run(line):
+        called.append(" ".join(line))
+        return subprocess.CompletedProcess(line, 1)
+
+    monkeypatch.setattr("datagen.overlay.subprocess.run", run)
+    checkpoint, video = tmp_path / "last.pt", tmp_path / "v.mp4"
+    torch.save({"model": {"flow": learned[0], "stored_size": learned[1]}}, checkpoint)
+    options = ["--checkpoint", str(checkpoint), "--video", str(video), *options]
+    assert overlay([*options, "--out", str(tmp_path / "out")]) == 2
+    if called:
+        assert f" {expected} --out " in called[0]
+    else:
+        assert expected in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("options", "words"),
     [
         (["--predictions", "nowhere", "--shards", "{shards}"], "holds no .npz"),
@@ -326,6 +362,7 @@ def test_crops_of_other_shards_are_not_shown(predicted, tmp_path, capsys):
         (["--predictions", "{lifted}", "--shards", "{shards}"], "has joints but no body"),
         (["--predictions", "{broken}", "--shards", "{shards}"], "is no file of trainer.predict"),
         (["--video", "{video}", "--checkpoint", "nowhere.pt"], "nowhere.pt does not exist"),
+        (["--video", "{video}", "--checkpoint", "{broken}"], "is no checkpoint of trainer.fit"),
     ],
 )
 def test_what_cannot_be_shown_is_one_sentence(predicted, tmp_path, capsys, options, words):

@@ -1,0 +1,33 @@
+"""What a checkpoint of trainer.fit learned from. The trainer is not imported: only its file is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from datagen.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The shards that a network was trained on."""
+
+    flow: str
+    """What estimated their flow; empty if the network sees none, or nobody knows."""
+    image_size: int
+    """Side of their crops, pixels; 0 if nobody knows."""
+
+
+def learned_from(checkpoint: Path) -> Learned:
+    """Return what a checkpoint learned from. BadInput if it is none of trainer.fit's."""
+    import torch  # takes a second, and is needed for this alone
+
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        model = content["model"]
+        return Learned(str(model.get("flow", "")), int(model.get("stored_size", 0)))
+    # What is no pickle may raise anything, and torch's advice is to load it as code.
+    except Exception:
+        raise BadInput(
+            f"{checkpoint} is no checkpoint of trainer.fit; give a last.pt or best.pt of a run"
+        ) from None
