@@ -1,0 +1,131 @@
+"""Joints as non-negative sums of vertices: SMPL's 24 and the evaluation's 14.
+
+V vertices, N sampled people, P posed samples, K joints.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import nnls
+from scipy.spatial.transform import Rotation
+
+from datagen.assets.build.rest import skin
+from datagen.assets.build.rig import Rig, right
+from datagen.record import EVAL_JOINTS, SMPL_JOINTS, SMPL_PARENTS, mirrored
+
+DEEP = ("pelvis", "spine1", "spine2", "spine3", "neck", "left_hip")
+"""Joints far from the surface."""
+SMPL_MIRROR = mirrored(SMPL_JOINTS)
+EVAL_MIRROR = mirrored(EVAL_JOINTS)
+
+
+def fit_joint_regressor(people: np.ndarray, joints: np.ndarray, rig: Rig) -> np.ndarray:
+    """Fit SMPL's J_regressor [24,V]: kinematic joints from the rest surface."""
+    mean, centres = people.mean(0), joints.mean(0)
+    rows = np.zeros((24, people.shape[1]))
+    for k in range(24):
+        if k > SMPL_MIRROR[k]:
+            continue  # the twin's mirror image
+        near = np.argsort(np.linalg.norm(mean - centres[k], axis=1))
+        # Wide for the spine: its joints lie deep, and need surface on all sides.
+        candidates = near[:4000:12] if SMPL_JOINTS[k] in DEEP else near[:1200:5]
+        rows[k] = fit_row(people[::4], joints[::4, k], candidates, spread=0.3)
+        rows[SMPL_MIRROR[k]] = rows[k][rig.twin]
+    rows = symmetric(rows, SMPL_MIRROR, rig.twin)
+    error = np.linalg.norm(np.einsum("kv,nvi->nki", rows, people) - joints, axis=-1)
+    print("  kinematic joints, mean error mm:", (error.mean(0) * 1e3).round(1))
+    return rows
+
+
+def fit_eval_regressor(people: np.ndarray, joints: np.ndarray, rig: Rig) -> np.ndarray:
+    """Fit the evaluation regressor [14,V] on posed surfaces, as a detector would see them."""
+    rng = np.random.default_rng(3)
+    chosen = rng.choice(len(people), 150, replace=False)
+    rest, bones = people[chosen], joints[chosen]
+    places, rides = evaluation_targets(rest, bones)
+    turn = random_turns(rng, len(rest))
+    posed, posed_bones = skin(rest, bones, turn, rig.weights)
+    targets = posed_bones[:, rides] + np.einsum(
+        "nkij,nkj->nki", turn[:, rides], places - bones[:, rides]
+    )
+    mean, centres = rest.mean(0), places.mean(0)
+    rows = np.zeros((14, people.shape[1]))
+    for k in range(14):
+        if k > EVAL_MIRROR[k]:
+            continue
+        near = np.argsort(np.linalg.norm(mean - centres[k], axis=1))
+        count, step = (60, 2) if EVAL_JOINTS[k] == "lsp_head_top" else (900, 5)
+        rows[k] = fit_row(posed, targets[:, k], near[:count:step], spread=0.3)
+        rows[EVAL_MIRROR[k]] = rows[k][rig.twin]
+    rows = symmetric(rows, EVAL_MIRROR, rig.twin)
+    error = np.linalg.norm(np.einsum("kv,nvi->nki", rows, posed) - targets, axis=-1)
+    print("  evaluation joints, mean error mm:", (error.mean(0) * 1e3).round(1))
+    return rows
+
+
+def evaluation_targets(people: np.ndarray, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Place the 14 evaluation joints in the rest pose: positions [N,14,3] and the joint each rides.
+
+    As annotators of LSP and COCO click them: limb joints at their centre, the neck at its base,
+    a third of the way down to the collar bones, the head at the crown.
+    """
+    places = np.zeros((len(people), 14, 3))
+    rides = np.zeros(14, int)
+    crown = np.argsort(-people.mean(0)[:, 1])[:30]
+    for i, name in enumerate(EVAL_JOINTS):
+        name = name.removeprefix("lsp_")
+        if name == "neck":
+            rides[i] = SMPL_JOINTS.index("spine3")
+            collar = SMPL_JOINTS.index("left_collar"), SMPL_JOINTS.index("right_collar")
+            base = joints[:, collar].mean(1)
+            places[:, i] = (joints[:, SMPL_JOINTS.index("neck")] * 2 + base) / 3
+        elif name == "head_top":
+            rides[i] = SMPL_JOINTS.index("head")
+            places[:, i] = people[:, crown].mean(1)
+        else:
+            rides[i] = SMPL_JOINTS.index(name)
+            places[:, i] = joints[:, rides[i]]
+    return places, rides
+
+
+def random_turns(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Draw world rotations [N,24,3,3] of moderate everyday poses."""
+    size = np.full(24, 0.15)
+    for name in ("left_hip", "left_shoulder"):
+        size[[SMPL_JOINTS.index(name), SMPL_JOINTS.index(right(name))]] = 0.45
+    size[0] = 0.0
+    local = Rotation.from_rotvec((rng.normal(size=(count, 24, 3)) * size[:, None]).reshape(-1, 3))
+    local = local.as_matrix().reshape(count, 24, 3, 3)
+    bends = {"left_knee": (1, 0, 0), "left_elbow": (0, -1, 0)}
+    for name, axis in bends.items():
+        for joint, flip in ((name, 1), (right(name), -1 if "elbow" in name else 1)):
+            angle = rng.uniform(0, 1.9, (count, 1)) * flip
+            bend = Rotation.from_rotvec(angle * np.array(axis, float)).as_matrix()
+            local[:, SMPL_JOINTS.index(joint)] = bend
+    turn = local.copy()
+    for i, parent in enumerate(SMPL_PARENTS[1:], start=1):
+        turn[:, i] = turn[:, parent] @ local[:, i]
+    return turn
+
+
+def fit_row(
+    samples: np.ndarray, targets: np.ndarray, candidates: np.ndarray, spread: float
+) -> np.ndarray:
+    """Fit non-negative weights [V] with sum 1: targets [P,3] from samples [P,V,3].
+
+    `spread` is a ridge that shares the weight among vertices, so that no joint hangs on three.
+    """
+    count = len(candidates)
+    rows = samples[:, candidates].transpose(0, 2, 1).reshape(-1, count)
+    system = np.concatenate([rows, 100 * np.ones((1, count)), spread * np.eye(count)])
+    answer = np.concatenate([targets.reshape(-1), [100.0], np.zeros(count)])
+    weight, _ = nnls(system, answer, maxiter=50 * count)
+    weight[weight < 1e-4 * weight.max()] = 0
+    row = np.zeros(samples.shape[1])
+    row[candidates] = weight / weight.sum()
+    return row
+
+
+def symmetric(rows: np.ndarray, mirror: list[int], twin: np.ndarray) -> np.ndarray:
+    """Average regressor rows [K,V] with their mirror image."""
+    return (rows + rows[mirror][:, twin]) / 2
