@@ -207,6 +207,14 @@ def test_a_training_that_blows_up_ends_with_a_sentence(toy, tmp_path):
         fit(config(toy, tmp_path / "run", lr=1e30, warmup=0, clip_grad=0, inputs="flow+keypoints"))
 
 
+def test_a_run_that_cannot_mirror_says_so(tmp_path, capsys):
+    cut = write_shards(tmp_path / "cut", shards=1, clips=2, frames=6, size=34)
+    for inputs, off in (("flow+keypoints", True), ("keypoints", False)):
+        fit(config(cut, tmp_path / inputs, steps=1, image_size=34, inputs=inputs))
+        words = "flip     off: crops of 34 px do not hold whole flow cells of 4 px"
+        assert (words in capsys.readouterr().out) == off
+
+
 def test_metrics_are_json_whatever_they_are(tmp_path):
     RunWriter(tmp_path).log({"step": 1, "grad_norm": float("inf"), "val_pa_mpjpe": float("nan")})
     line = (tmp_path / "metrics.jsonl").read_text()

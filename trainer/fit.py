@@ -275,7 +275,10 @@ def say_plan(
     print(f"model    {cfg.model}, {cfg.inputs}, {weights:,} weights")
     print(f"machine  {settings.line(device)}")
     if cfg.flip and not trainer.flips:
-        print("flip     off: the crop is no multiple of the flow's stride")
+        print(
+            f"flip     off: crops of {dataset.image_size} px do not hold whole flow cells of "
+            f"{dataset.flow_stride} px, and cut ones cannot be mirrored"
+        )
     print(f"run      {folder}" + (f", from step {trainer.step}" if trainer.step else ""))
 
 
