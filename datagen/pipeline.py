@@ -65,7 +65,7 @@ def _make(driver: Driver, todo: list[int]) -> int:
     ):
         driver.libraries(todo, backend, progress)
         failed = driver.shards(todo, backend, progress)
-    driver.conclude(failed)
+    driver.conclude(failed, len(todo) - len(failed))
     return 1 if failed else 0
 
 
@@ -220,8 +220,8 @@ class Driver:
                 self._stop_if_bad("shards", len(failed), tried, FEW, outcome.reason)
         return failed
 
-    def conclude(self, failed: list[str]) -> None:
-        """Bring dataset.json up to date and print where things lie."""
+    def conclude(self, failed: list[str], made: int) -> None:
+        """Bring dataset.json up to date and print what stands, of it `made` now, and where."""
         self._describe()
         lines = standing(self.layout)
         card.write(self.layout, lines)
@@ -229,7 +229,8 @@ class Driver:
         size = sum(line["bytes"] for line in lines.values()) / 1e6
         clips = sum(line["clips"] for line in lines.values())
         shards = count(len(lines), "shard")
-        print(f"{shards}, {count(clips, 'clip')}, {size:.1f} MB in {self.layout.shards}")
+        now = f" ({count(made, 'shard')} made now)" if made < len(lines) else ""
+        print(f"{shards}, {count(clips, 'clip')}, {size:.1f} MB in {self.layout.shards}{now}")
         if bad:
             inputs = count(bad, "input")
             print(f"{inputs} could not be used: {self.quarantine.path} says which and why")

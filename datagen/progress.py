@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from datagen.cluster.outcome import Outcome
+from datagen.words import count
 
 Result = TypeVar("Result", bound=Outcome)
 
@@ -29,7 +30,7 @@ class Progress:
         self.clips, self.workers = clips, workers
         self.wanted = {"people": 0, "scenes": 0, "shards": shards}
         self.done = dict.fromkeys(self.wanted, 0)
-        self.failed = 0
+        self.failed = dict.fromkeys(self.wanted, 0)
         self._spent = dict.fromkeys(self.wanted, 0.0)
         self._began = time.perf_counter()
         terminal = sys.stderr.isatty()
@@ -60,7 +61,7 @@ class Progress:
             now = time.perf_counter()
             self._spent[stage] += now - last
             self.done[stage] += 1
-            self.failed += outcome.line is None
+            self.failed[stage] += outcome.line is None
             self._show()
             yield outcome
             last = now
@@ -83,11 +84,12 @@ class Progress:
         shown = [text for text, name in zip(parts, self.wanted, strict=True) if self.wanted[name]]
         self._bar.set_description_str(", ".join(shown), refresh=False)
         notes: list[Any] = []
-        if self._spent["shards"]:
-            rate = self.done["shards"] * self.clips / self._spent["shards"]
-            notes.append(f"{rate:.1f} clips/s")
+        # Of this run alone: what stood before, what failed and the libraries' time do not count.
+        if made := (self.done["shards"] - self.failed["shards"]) * self.clips:
+            rate = made / max(self._spent["shards"], 1e-9)
+            notes.append(f"{count(made, 'clip')} made now at {rate:.1f} clips/s")
         notes.append(f"{_clock(spent)} spent" + ("" if final else f", {_clock(left)} left"))
-        notes.append(f"{self.failed} failed")
+        notes.append(f"{sum(self.failed.values())} failed")
         self._bar.set_postfix_str(", ".join(notes), refresh=False)
         self._bar.total = max(spent + left, 1e-9)
         self._bar.update(spent - self._bar.n)

@@ -118,6 +118,8 @@ def test_shards_named_are_made_and_no_others(instant: None, tmp_path: Path, caps
     assert dataset.read(Layout(tmp_path / "x"))["shards"] == 18
     assert run(tmp_path / "x", "--shards", "2") == 0
     assert dataset.read(Layout(tmp_path / "x"))["shards"] == 18
+    assert "5 shards, 320 clips" in (said := capsys.readouterr()).out
+    assert "(1 shard made now)" in said.out and "64 clips made now at" in said.err
     assert run(tmp_path / "x", "--num-shards", "20") == 0
     assert made(tmp_path / "x") == list(range(20))
 

@@ -48,6 +48,13 @@ def test_the_bar_names_all_it_counts(seconds: list[float], capsys) -> None:
         list(progress.follow(outcomes(3), "people", 3))
         list(progress.follow(shards(), "shards"))
     last = capsys.readouterr().err.replace("\n", "\r").strip("\r").rsplit("\r", 1)[-1]
-    for text in ("people 3/3", "shards 2/2", "100%", "2.0 clips/s", "00:08 spent", "1 failed"):
+    for text in (
+        "people 3/3",
+        "shards 2/2",
+        "100%",
+        "8 clips made now at 1.0 clips/s",
+        "00:08 spent",
+        "1 failed",
+    ):
         assert text in last
     assert "scenes" not in last and "left" not in last
