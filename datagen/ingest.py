@@ -110,6 +110,13 @@ def report(lines: list[dict[str, Any]], cfg: FootageConfig) -> int:
             f"{count(counts['frames'], 'frame')} in {count(line['clips'], 'record')}, "
             f"{100 * counts['seen_keypoints']:.0f} % of the keypoints seen"
         )
+        left_out = dict(line.get("dropped", {}))
+        if "rest" in counts:
+            left_out[f"too few for another clip of {cfg.unlabelled}"] = counts["rest"]
+        if left_out:
+            frames = f" of {count(line['video_frames'], 'frame')}" if "video_frames" in line else ""
+            reasons = ", ".join(f"{number:,} {reason}" for reason, number in left_out.items())
+            print(f"    left out{frames}: {reasons}")
     clips = sum(line["clips"] for line in lines)
     size = sum(line["bytes"] for line in lines) / 1e6
     shards, records = count(len(lines), "shard"), count(clips, "record")

@@ -131,6 +131,20 @@ class TestRecord:
         assert (tmp_path / "again" / "shard-000000.tar").read_bytes() == shard.read_bytes()
 
 
+def test_what_becomes_of_each_frame_is_said(tmp_path, capsys):
+    """A 60 fps film: a person for 90 frames; then nobody; then somebody else, for a moment."""
+    person, other = walk(200, speed=0.3), walk(200, start=250, speed=0)
+    person[:20, :, 2] = person[110:, :, 2] = 0
+    other[:150, :, 2] = other[162:, :, 2] = 0
+    video, keypoints = filmed(tmp_path, "walk", [person, other], fps=60)
+    args = ["video", video, "--keypoints", keypoints, "--unlabelled", "31", "--out"]
+    assert run(*args, tmp_path / "out") == 0
+    assert (
+        "left out of 200 frames: 100 thinned to about 30 a second, 49 with nobody detected, "
+        "6 outside the chosen person's track, 14 too few for another clip of 31\n"
+    ) in capsys.readouterr().out
+
+
 class TestPieces:
     @pytest.mark.parametrize("length", [1, 31, 224, 225, 500, 1000])
     def test_own_parts_tile_the_track(self, length):

@@ -80,12 +80,30 @@ class VideoSource:
             part = slice(seen[0], seen[-1] + 1)
             name = self.name if single else f"{self.name}_{rank}"
             out.append(Track(name, name, used[part].astype(np.int32), points[part], meta=meta))
+        kept = np.unique(np.concatenate([track.source for track in out]))
+        left_out = dropped(used, len(times), shown[used][..., 2].any((1, 2)), kept)
         line = {"video": str(self.path), "people": len(tracks), "fps": meta["fps"]}
+        line |= {"video_frames": len(times), "dropped": left_out}
         return Footage(out, self._frames(out), line)
 
     def _frames(self, tracks: list[Track]) -> Iterator[tuple[int, np.ndarray]]:
         wanted = np.unique(np.concatenate([track.source for track in tracks])).tolist()
         return zip(wanted, read_frames(self.path, wanted), strict=True)
+
+
+def dropped(used: np.ndarray, frames: int, shown: np.ndarray, kept: np.ndarray) -> dict[str, int]:
+    """Return how many of a video's frames are no record's, by reason.
+
+    used: numbers of the frames left by thinning; shown: which of these show anybody; kept: numbers
+    of those that a chosen track has.
+    """
+    outside = ~np.isin(used, kept)
+    counts = {
+        "thinned to about 30 a second": frames - len(used),
+        "with nobody detected": int((outside & ~shown).sum()),
+        "outside the chosen person's track": int((outside & shown).sum()),
+    }
+    return {reason: count for reason, count in counts.items() if count}
 
 
 def named(paths: list[Path]) -> dict[str, Path]:

@@ -81,6 +81,8 @@ class FootageTask:
                 f"{self.name} has no person for {self.cfg.unlabelled} frames in a row; "
                 "ask for shorter clips with --unlabelled"
             )
+        if rest := sum(len(track) for track in footage.tracks) - counts["frames"]:
+            counts["rest"] = rest
         counts["seen_keypoints"] = round(counts["seen_keypoints"] / max(counts["frames"], 1), 4)
         return {
             "kind": "shard",
