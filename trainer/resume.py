@@ -1,0 +1,59 @@
+"""A run that goes on from a checkpoint: with its own data, options and settings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from trainer.checkpoint import load_checkpoint
+from trainer.config import FitConfig
+from trainer.errors import BadInput
+from trainer.machine import Settings
+from trainer.run import plain
+from trainer.shards import DataSet
+
+
+def saved_run(cfg: FitConfig, dataset: DataSet, folder: Path) -> dict[str, Any] | None:
+    """Return the checkpoint that --resume names, None for a new run.
+
+    Raises BadInput if it belongs to other data or other options, or if the folder of a new run
+    holds one already.
+    """
+    if cfg.resume:
+        saved = load_checkpoint(cfg.resume)
+        refuse_other_run(saved, cfg, dataset)
+        return saved
+    if (folder / "last.pt").exists():
+        raise BadInput(
+            f"{folder} holds a run already; pass --resume {folder / 'last.pt'} to go on with it, "
+            "or another --out."
+        )
+    return None
+
+
+def refuse_other_run(saved: dict[str, Any], cfg: FitConfig, dataset: DataSet) -> None:
+    """Raise BadInput if a checkpoint belongs to other data or other options than are given."""
+    if saved["data"] != dataset.identity():
+        raise BadInput(
+            f"{cfg.resume} was trained on other shards than {cfg.shards} holds; "
+            "resume with the data it was made on."
+        )
+    free = {"resume", "out", "val_shards", "val_every", "val_clips", "log_every", "save_every",
+            "device", "tensorboard", "threads", "shards", "on_damage"}  # fmt: skip
+    now = plain(cfg)
+    for name, value in saved["config"].items():
+        if name not in free and now.get(name) != value:
+            option = f"--{name.replace('_', '-')}"
+            raise BadInput(
+                f"{cfg.resume} was trained with {option} {value}, not {now.get(name)}; "
+                "give a resumed run its own options."
+            )
+
+
+def resumed_settings(settings: Settings, saved: dict[str, Any]) -> Settings:
+    """Return the settings of the run to resume, whatever this machine would choose.
+
+    Only whether to compile is the machine's: it changes no result that a resume could keep.
+    """
+    return replace(settings, **{**saved.get("settings", {}), "compile": settings.compile})

@@ -1,0 +1,54 @@
+"""The error of the network in training on clips that it does not learn from."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.distributed as dist
+
+from trainer.assemble import input_spec
+from trainer.config import FitConfig
+from trainer.data import wanted_arrays
+from trainer.loop import Trainer
+from trainer.machine import Ranks, Settings
+from trainer.metrics import clip_pa_mpjpe, mean_over
+from trainer.model.motion_hmr import pick
+from trainer.shards import open_dataset
+from trainer.windows import predict_clips
+
+
+def held_out_error(
+    trainer: Trainer, cfg: FitConfig, settings: Settings, device: torch.device, ranks: Ranks
+) -> float:
+    """Return the validation error, which the first rank measures and tells the others."""
+    error = [validate(trainer, cfg, settings, device) if ranks.first else math.inf]
+    if ranks.world > 1:
+        dist.broadcast_object_list(error)
+    return error[0]
+
+
+def validate(trainer: Trainer, cfg: FitConfig, settings: Settings, device: torch.device) -> float:
+    """Return the mean PA-MPJPE of the validation clips, mm."""
+    assert cfg.val_shards is not None
+    dataset = open_dataset(cfg.val_shards)
+    model = trainer.judged.eval()
+    joints = dataset.evaluation_joints
+    errors = []
+    for clip in predict_clips(
+        model,
+        dataset,
+        input_spec(cfg, settings, dataset),
+        wanted_arrays(cfg.inputs),
+        frames=settings.frames,
+        stride=max(1, settings.frames // 2),
+        batch_size=settings.batch_size,
+        device=device,
+        precision=settings.precision,
+        max_clips=cfg.val_clips,
+    ):
+        truth = pick(torch.from_numpy(clip.arrays["joints3d"].copy()), joints)
+        valid = torch.from_numpy(clip.arrays["valid"].astype(bool))
+        errors.append(clip_pa_mpjpe(pick(clip.prediction["joints"], joints), truth, valid))
+    values = torch.tensor(errors)
+    return mean_over(values, ~values.isnan())
