@@ -1,1 +1,8 @@
 """Turn people and real videos into shards of labelled clips."""
+
+import sys
+
+if sys.argv[:1] == ["-m"]:  # so it reads while `python -m datagen.…` looks for the door
+    from datagen import missing
+
+    missing.watch()

@@ -1,0 +1,63 @@
+"""Outside the environment a door says how to get into it; a bug still shows where it is."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import datagen.missing
+import trainer.missing
+
+ROOT = Path(__file__).resolve().parents[1]
+DOORS = [
+    f"{package}.{name}"
+    for package, names in {
+        "datagen": "launch verify inspect ingest overlay doctor flow.train",
+        "trainer": "fit evaluate predict tables",
+    }.items()
+    for name in names.split()
+]
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_door_names_the_environment(door):
+    # -S: without site-packages, as a system's Python that nothing was installed into.
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", door], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and "`make setup`" in done.stderr
+    assert "source .venv/bin/activate" in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("missing", [datagen.missing, trainer.missing])
+def test_a_bugs_import_error_is_left_alone(missing):
+    assert "torch" in missing.sentence(ModuleNotFoundError("no", name="torch"))
+    for error in (
+        ModuleNotFoundError("no", name="datagen.nowhere"),
+        ModuleNotFoundError("no", name="torch.nowhere"),
+        ModuleNotFoundError("no", name="somebody_elses"),
+        ImportError("cannot import name", name="torch"),
+        KeyError("torch"),
+    ):
+        assert missing.sentence(error) == ""
+
+
+def test_a_bug_shows_its_traceback(tmp_path):
+    package = tmp_path / "trainer"
+    package.mkdir()
+    for name in ("__init__.py", "missing.py"):
+        (package / name).write_text((ROOT / "trainer" / name).read_text())
+    (package / "door.py").write_text("import trainer.nowhere\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "trainer.door"], cwd=tmp_path, capture_output=True, text=True,
+        env={"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr and "No module named 'trainer.nowhere'" in done.stderr
+
+
+def test_a_program_that_imports_us_keeps_its_own_hook():
+    code = "import sys, datagen, trainer; assert sys.excepthook is sys.__excepthook__"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
