@@ -21,7 +21,7 @@ from trainer.errors import BadInput, run_door
 from trainer.paper import rows
 from trainer.paper.recipe import launch_command
 from trainer.paper.report import write_report
-from trainer.paper.runs import SeededRun, Study, work
+from trainer.paper.runs import Outcome, SeededRun, Study, work
 from trainer.shards import DataSet, open_dataset
 from trainer.words import count
 
@@ -40,31 +40,16 @@ def make_tables(cfg: TablesConfig) -> int:
     )
     weights = cfg.dann_weights or (rows.DANN_WEIGHTS[2:4] if cfg.small else rows.DANN_WEIGHTS)
     tables = [table for table in rows.tables(weights) if table.number in cfg.tables]
-    trainings = {
-        training.name: training
-        for table in tables
-        for row in table.rows
-        for training in row.trainings
-    }
-    every = [
-        SeededRun(study, training, seed)
-        for seed in range(cfg.seeds)
-        for training in trainings.values()
-    ]
-    possible = [run for run in every if not run.lack]
-    todo = [run for run in possible if not run.finished]
+    every = wanted_runs(study, tables, cfg.seeds)
+    todo = [run for run in every if not run.lack and not run.finished]
     say_plan(cfg, study, every, todo)
     if cfg.plan:
         return 0
-    failed: list[str] = []
     cfg.out.mkdir(parents=True, exist_ok=True)
+    failed: list[str] = []
     progress = tqdm(work(todo), total=len(todo), unit="network", disable=not todo)
     for outcome in progress:
-        name = outcome.run.folder.name
-        minutes = outcome.seconds / 60
-        progress.write(f"{name}: {minutes:.1f} min{', FAILED' if outcome.failed else ''}")
-        for line in outcome.failed:
-            progress.write(f"  see {outcome.run.folder / 'log.txt'}: python -m {line}")
+        progress.write(told(outcome))
         failed += outcome.failed
         write_report(study, tables, cfg.seeds)
     path = write_report(study, tables, cfg.seeds)
@@ -72,6 +57,28 @@ def make_tables(cfg: TablesConfig) -> int:
     if failed:
         print(f"{count(len(failed), 'command')} failed; run the same command to try them again")
     return len(failed)
+
+
+def wanted_runs(study: Study, tables: list[rows.Table], seeds: int) -> list[SeededRun]:
+    """Return the networks that the tables need, each once a seed."""
+    trainings = {
+        training.name: training
+        for table in tables
+        for row in table.rows
+        for training in row.trainings
+    }
+    return [
+        SeededRun(study, training, seed) for seed in range(seeds) for training in trainings.values()
+    ]
+
+
+def told(outcome: Outcome) -> str:
+    """Return what is to say of a network that was run."""
+    folder = outcome.run.folder
+    failure = ", FAILED" if outcome.failed else ""
+    lines = [f"{folder.name}: {outcome.seconds / 60:.1f} min{failure}"]
+    lines += [f"  see {folder / 'log.txt'}: python -m {line}" for line in outcome.failed]
+    return "\n".join(lines)
 
 
 def named(pairs: tuple[str, ...], option: str, known: tuple[str, ...] | None) -> dict[str, DataSet]:

@@ -76,11 +76,8 @@ def compose(
     # Independent streams: switching one thing off changes none of the other draws.
     cut_rng, drop_rng, crop_rng, total_rng = rng.spawn(4)
     count, height, width = person.mask.shape
-    motion, scene, segments = background.homography, background.frames, background.segments
-    if cfg.background == "static":
-        scene, segments = (np.broadcast_to(a[:1], a.shape) for a in (scene, segments))
-    if cfg.background == "static" or not cfg.track_camera:
-        motion = np.broadcast_to(np.eye(3), motion.shape)
+    length = count - 1
+    scene, segments, motion = _scene(background, cfg)
 
     source = project(person.joints3d, person.camera)
     offsets, moved = place(source[:, 0], motion, width, height)
@@ -89,9 +86,7 @@ def compose(
 
     label, hidden, cut = None, 0.0, None
     if cfg.occluders:
-        grid = occluder.label_grid(person.mask, offsets, segments.shape[1:])
-        label, hidden = occluder.choose(segments, grid, cfg.occluder_sampling, cut_rng)
-        cut = np.stack([occluder.outline(cells == label, width, height) for cells in segments])
+        label, hidden, cut = _cut(person.mask, offsets, segments, cfg, cut_rng)
 
     in_frame = inside(source, width, height) & inside(placed, width, height)
     visibility = np.where(in_frame, CLEAR, OFF_FRAME).astype(np.uint8)
@@ -111,7 +106,6 @@ def compose(
     visibility[~in_crop] = OFF_FRAME
     joints2d = np.nan_to_num(np.concatenate([joints2d, (seen & in_crop)[..., None]], axis=2))
 
-    length = count - 1
     total = np.zeros(length, np.uint8)
     if cfg.occluders:
         total = occluder.total_occlusion(
@@ -142,6 +136,31 @@ def compose(
             "totally_occluded": int(total.sum()),
         },
     )
+
+
+def _scene(background: Background, cfg: ClipsConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the scene's frames, segments and camera motion, as far as they are wanted."""
+    scene, segments, motion = background.frames, background.segments, background.homography
+    if cfg.background == "static":
+        scene, segments = (np.broadcast_to(a[:1], a.shape) for a in (scene, segments))
+    if cfg.background == "static" or not cfg.track_camera:
+        motion = np.broadcast_to(np.eye(3), motion.shape)
+    return scene, segments, motion
+
+
+def _cut(
+    mask: np.ndarray,
+    offsets: np.ndarray,
+    segments: np.ndarray,
+    cfg: ClipsConfig,
+    rng: np.random.Generator,
+) -> tuple[int, float, np.ndarray]:
+    """Draw the superpixel: its label, the share of the person it hides, its outline [T,H,W]."""
+    _, height, width = mask.shape
+    grid = occluder.label_grid(mask, offsets, segments.shape[1:])
+    label, hidden = occluder.choose(segments, grid, cfg.occluder_sampling, rng)
+    cut = np.stack([occluder.outline(cells == label, width, height) for cells in segments])
+    return label, hidden, cut
 
 
 def _crop(
