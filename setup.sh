@@ -25,6 +25,17 @@ install() { # install PACKAGE… from the system's archive, or say what to run
     echo "error: $python is older than Python 3.11; run: make setup PYTHON=python3.11" >&2
     exit 1
 }
+cat <<'EOF'
+This makes an environment in .venv, in four stages:
+  1 the environment itself   2 some 100 Python packages   3 PyOpenGL   4 the system's OpenGL library
+It fetches about 0.7 GB and fills 2.1 GB of disk where pip finds PyTorch for the CPU (see README),
+about 4 and 8 GB with CUDA, and takes some minutes. Stopped, the same command goes on.
+EOF
+stage() { printf '[%d s] %s\n' "$SECONDS" "$*"; }
+large() { awk '/Downloading .*[0-9][0-9][0-9.]* MB|Downloading .* GB|^Installing/ {
+    if (length($0) > 96) $0 = substr($0, 1, 95) "…"; print "  " $0; fflush()}'; }
+
+stage "1/4 environment"
 if [ ! -x .venv/bin/pip ]; then
     "$python" -m venv .venv 2>/dev/null || { # Debian's python3 comes without venv
         rm -rf .venv
@@ -32,15 +43,18 @@ if [ ! -x .venv/bin/pip ]; then
         "$python" -m venv .venv
     }
 fi
-echo "Installing the Python packages of constraints.txt into .venv (minutes)"
-.venv/bin/pip install -q --disable-pip-version-check --use-pep517 \
-    -c constraints.txt -e '.[dev]'
+stage "2/4 packages of constraints.txt; only those of 10 MB or more are named"
+.venv/bin/pip install --disable-pip-version-check --use-pep517 --progress-bar off \
+    -c constraints.txt -e '.[dev]' | large
+stage "3/4 PyOpenGL"
 # pyrender pins PyOpenGL 3.1.0, whose OSMesa backend cannot start; pip has no override for that.
 .venv/bin/pip install -q --disable-pip-version-check --no-deps --use-pep517 \
     'PyOpenGL==3.1.10'
 
+stage "4/4 the system's OpenGL library"
 opengl='import ctypes.util, sys; sys.exit(not all(map(ctypes.util.find_library, ("EGL", "GL"))))'
 mesa() { compgen -G '/usr/share/glvnd/egl_vendor.d/*.json' >/dev/null; }
 if ! /usr/bin/env "$python" -c "$opengl" || ! mesa; then
     install libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri
 fi
+stage "done; next: make demo, or source .venv/bin/activate"
