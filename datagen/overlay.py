@@ -15,7 +15,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import cv2
 import numpy as np
@@ -32,6 +32,9 @@ from datagen.words import count
 if TYPE_CHECKING:
     from datagen.bodies.model import Body
     from datagen.replay.motion import Motion
+
+
+FLOWS = Literal["dis", "flownets", "raft_small", "raft_large"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +55,7 @@ class OverlayConfig:
     image_size: int | None = None
     """With --checkpoint: side of the crop, pixels. Default: as in the shards that it was trained
     on."""
-    flow: Literal["dis", "flownets", "raft_small", "raft_large"] | None = None
+    flow: FLOWS | None = None
     """With --checkpoint: estimator of the flow. Default: that of the shards that it was trained
     on."""
     flow_weights: Path | None = None
@@ -114,7 +117,11 @@ def overlay(cfg: OverlayConfig) -> int:
 def predict(video: Path, checkpoint: Path, cfg: OverlayConfig) -> tuple[Path, Path]:
     """Make the shards and the predictions of a video with the other doors; return their folders."""
     if not checkpoint.is_file():
-        raise BadInput(f"--checkpoint {checkpoint} does not exist; give a last.pt or best.pt")
+        what = "is a folder" if checkpoint.exists() else "does not exist"
+        raise BadInput(f"--checkpoint {checkpoint} {what}; give a run's last.pt or best.pt")
+    if not video.is_file():
+        what = "is a folder" if video.exists() else "does not exist"
+        raise BadInput(f"--video {video} {what}; give a video file")
     folder = cfg.out / video.stem  # one a video: another's predictions are not to be drawn over it
     predictions, shards = folder / "predictions", folder / "shards"
     found = ["--keypoints", str(cfg.keypoints)] if cfg.keypoints else ["--detector", "mediapipe"]
@@ -137,6 +144,11 @@ def crops_and_flow(checkpoint: Path, cfg: OverlayConfig) -> tuple[int, FlowConfi
     Raises BadInput if the options say otherwise. A network that sees no flow takes any.
     """
     known = learned_from(checkpoint)
+    if known.flow and known.flow not in get_args(FLOWS):
+        raise BadInput(
+            f"{checkpoint} learned from {known.flow} flow, which datagen does not make; make the "
+            "predictions with trainer.predict and give them with --predictions and --shards"
+        )
     said = {"--flow": (cfg.flow, known.flow), "--image-size": (cfg.image_size, known.image_size)}
     for option, (given, learned) in said.items():
         if known.flow and learned and given not in (None, learned):

@@ -298,7 +298,7 @@ class TestBadInput:
         args = ("video", *videos, "--keypoints", *keypoints, "--out", tmp_path / "out")
         assert run(*args, "--max-bad", 1) == 0
         said = capsys.readouterr().out
-        for part in ("text.mp4 cannot be read", "cut.mp4 cannot be read", "no person",
+        for part in ("text.mp4 cannot be read", "cut.mp4 cannot be read", "shows nobody",
                      "60 frames, the video of 61"):  # fmt: skip
             assert part in said, part
         lines = (tmp_path / "out/manifests/quarantine.jsonl").read_text().splitlines()
@@ -312,7 +312,12 @@ class TestBadInput:
         args = ("video", tmp_path / "text.mp4", "--keypoints", tmp_path / "x.npy")
         assert run(*args, "--out", tmp_path / "out") == 2
         said = capsys.readouterr()
-        assert "1 of 1 input could not be used" in said.err and "quarantine.jsonl" in said.err
+        assert "text.mp4 cannot be read as a video (Invalid data" in said.err
+        (tmp_path / "more.mp4").write_text("no video either")
+        args = ("video", *tmp_path.glob("*.mp4"), "--keypoints", *[tmp_path / "x.npy"] * 2)
+        assert run(*args, "--out", tmp_path / "both") == 2
+        said = capsys.readouterr()
+        assert "2 of 2 inputs could not be used" in said.err and "quarantine.jsonl" in said.err
         assert "text.mp4 cannot be read as a video (Invalid data" in said.out
 
     def test_a_file_in_the_place_of_the_folder(self, made, tmp_path, capsys):
@@ -335,7 +340,7 @@ class TestBadInput:
             (["video", "WALKER", "--keypoints", "x.npy"], "x.npy does not exist"),
             (["video", "WALKER"], "--keypoints FILE or --detector"),
             (["video", "WALKER", "--keypoints", "a", "b"], "a file or folder for each video"),
-            (["video", ".", "--keypoints", "x.npy"], ". is no file"),
+            (["video", ".", "--keypoints", "x.npy"], ". is a folder; give video files"),
             (["video", "WALKER", "--keypoints", "a", "--layout", "coco"], "must be one of limbs, "),
             (["video", "WALKER", "--keypoints", "a", "--threshold", "-1"], "not be negative"),
         ],

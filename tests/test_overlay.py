@@ -331,6 +331,7 @@ def test_crops_of_other_shards_are_not_shown(predicted, tmp_path, capsys):
         (("flownets", 224), ["--flow", "dis"], "--flow dis contradicts"),
         (("dis", 224), ["--image-size", "112"], "--image-size 112 contradicts"),
         (("raft_small", 224), [], "--flow raft_small needs --flow-weights"),
+        (("farneback", 224), [], "farneback flow, which datagen does not make"),
     ],
 )  # fmt: skip
 def test_a_video_is_read_as_the_checkpoint_learned(
@@ -345,6 +346,7 @@ def test_a_video_is_read_as_the_checkpoint_learned(
     monkeypatch.setattr("datagen.overlay.subprocess.run", run)
     checkpoint, video = tmp_path / "last.pt", tmp_path / "v.mp4"
     torch.save({"model": {"flow": learned[0], "stored_size": learned[1]}}, checkpoint)
+    video.touch()
     options = ["--checkpoint", str(checkpoint), "--video", str(video), *options]
     assert overlay([*options, "--out", str(tmp_path / "out")]) == 2
     if called:
@@ -362,6 +364,8 @@ def test_a_video_is_read_as_the_checkpoint_learned(
         (["--predictions", "{lifted}", "--shards", "{shards}"], "has joints but no body"),
         (["--predictions", "{broken}", "--shards", "{shards}"], "is no file of trainer.predict"),
         (["--video", "{video}", "--checkpoint", "nowhere.pt"], "nowhere.pt does not exist"),
+        (["--video", "nowhere.mp4", "--checkpoint", "{broken}"], "nowhere.mp4 does not exist"),
+        (["--video", "{video}", "--checkpoint", "."], ". is a folder"),
         (["--video", "{video}", "--checkpoint", "{broken}"], "is no checkpoint of trainer.fit"),
     ],
 )

@@ -45,6 +45,8 @@ def read_tensors(path: Path, wanted: str) -> Any:
     """
     if not path.exists():
         raise BadInput(f"{path} does not exist; pass {wanted}.")
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder; pass {wanted}.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the pickle protocol of files that are none

@@ -61,6 +61,11 @@ class VideoSource:
         tracks = link(shown[used])
         chosen = choose(tracks, self.person, self.min_frames)
         if not chosen:
+            if not tracks:
+                raise BadInput(
+                    f"{self.path}: {self.keypoints} shows nobody in any frame; lower --threshold, "
+                    "give other keypoints, or leave the video out"
+                )
             longest = max((int(t[..., 2].any(1).sum()) for t in tracks), default=0)
             raise BadInput(
                 f"{self.path}: no person {'' if self.person == 'all' else f'({self.person}) '}is "
@@ -81,7 +86,9 @@ class VideoSource:
             name = self.name if single else f"{self.name}_{rank}"
             out.append(Track(name, name, used[part].astype(np.int32), points[part], meta=meta))
         kept = np.unique(np.concatenate([track.source for track in out]))
-        left_out = dropped(used, len(times), shown[used][..., 2].any((1, 2)), kept)
+        left_out = dropped(
+            used, len(times), np.asarray((shown[used][..., 2] > 0).any((1, 2))), kept
+        )
         line = {"video": str(self.path), "people": len(tracks), "fps": meta["fps"]}
         line |= {"video_frames": len(times), "dropped": left_out}
         return Footage(out, self._frames(out), line)
@@ -115,7 +122,8 @@ def named(paths: list[Path]) -> dict[str, Path]:
     out: dict[str, Path] = {}
     for path in paths:
         if not path.is_file():
-            raise BadInput(f"{path} {'is no file' if path.exists() else 'does not exist'}")
+            what = "is a folder" if path.exists() else "does not exist"
+            raise BadInput(f"{path} {what}; give video files")
         name = (
             path.stem
             if stems.count(path.stem) == 1

@@ -161,6 +161,8 @@ def ingest(
     lines = standing(layout, manifest)
     _write_dataset(layout, content, list(lines.values()))
     if len(bad) > cfg.max_bad * max(len(tasks), 1):
+        if len(tasks) == 1:
+            raise BadInput(bad[0])
         raise BadInput(
             f"{len(bad)} of {count(len(tasks), 'input')} could not be used, more than --max-bad "
             f"{cfg.max_bad}; each is named above and in {layout.manifests / 'quarantine.jsonl'}"
@@ -245,7 +247,8 @@ def _run(
             if outcome.bad_machine:
                 raise BadMachine(outcome.reason)
             bad.append(outcome.reason)
-            tqdm.write(f"skipped: {outcome.reason}")
+            if len(tasks) > 1:  # a lone one's reason is the command's error
+                tqdm.write(f"skipped: {outcome.reason}")
             quarantine.append(_reason(outcome))
     return bad
 
