@@ -11,7 +11,7 @@ from typing import TypeVar
 import tyro
 
 from datagen import helptext
-from datagen.errors import BadInput, BadMachine
+from datagen.errors import BadInput, BadMachine, BadOption
 
 
 class Terminated(KeyboardInterrupt):
@@ -44,7 +44,7 @@ def run(
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
         )
         return call(parsed)
-    except (BadInput, BadMachine) as error:
+    except (BadInput, BadOption, BadMachine) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError) as error:

@@ -15,3 +15,10 @@ class BadMachine(RuntimeError):
     The message is one sentence that ends with the command that mends it. No input is at fault, so
     the run stops instead of putting them all into the quarantine.
     """
+
+
+class BadOption(Exception):
+    """Options are out of range or contradict each other; the message is the rule and the value.
+
+    Not a ValueError: tyro would catch that while it builds the options and frame it.
+    """

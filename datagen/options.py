@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from datagen.errors import BadOption
 from datagen.files import place
 
 Folder = Annotated[
@@ -24,9 +25,9 @@ Folder = Annotated[
 
 
 def require(ok: bool, rule: str) -> None:
-    """Raise ValueError(rule) unless ok: the one way configs refuse a value."""
+    """Raise BadOption(rule) unless ok: the one way configs refuse a value."""
     if not ok:
-        raise ValueError(rule)
+        raise BadOption(rule)
 
 
 def option(name: str) -> str:

@@ -19,7 +19,7 @@ from datagen import tasks
 from datagen.bodies.options import BodiesConfig
 from datagen.cluster.options import ClusterConfig
 from datagen.config import LaunchConfig
-from datagen.errors import BadMachine
+from datagen.errors import BadMachine, BadOption
 from datagen.files import whole
 from datagen.launch import main as launch
 from datagen.output import dataset
@@ -126,7 +126,7 @@ def test_shards_named_are_made_and_no_others(instant: None, tmp_path: Path, caps
 
 @pytest.mark.parametrize("shards", ["", "x", "3-", "5-4", "-1", "1,,2"])
 def test_shards_that_are_no_numbers_are_refused(shards: str) -> None:
-    with pytest.raises(ValueError, match="--shards"):
+    with pytest.raises(BadOption, match="--shards"):
         OutputConfig(shards=shards)
 
 

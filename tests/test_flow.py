@@ -10,7 +10,7 @@ import pytest
 import skimage.data
 import torch
 
-from datagen.errors import BadInput
+from datagen.errors import BadInput, BadOption
 from datagen.flow import flownets, network, packed
 from datagen.flow.checkpoint import read_checkpoint
 from datagen.flow.estimator import load_estimator
@@ -298,7 +298,7 @@ def test_bad_checkpoints_are_refused_in_one_sentence(tmp_path: Path) -> None:
 
 def test_networks_without_weights_say_where_to_get_them() -> None:
     for flow in ("raft_small", "raft_large"):
-        with pytest.raises(ValueError, match=r"--flow-weights FILE .*\.pth of"):
+        with pytest.raises(BadOption, match=r"--flow-weights FILE .*\.pth of"):
             FlowConfig(flow=flow)  # type: ignore[arg-type]
 
 

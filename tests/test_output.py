@@ -13,7 +13,7 @@ from datagen.backgrounds.options import BackgroundsConfig
 from datagen.bodies.options import BodiesConfig
 from datagen.clips.options import ClipsConfig
 from datagen.config import LaunchConfig
-from datagen.errors import BadInput
+from datagen.errors import BadInput, BadOption
 from datagen.files import HOST, sweep, whole
 from datagen.output import dataset, fingerprint
 from datagen.output.layout import Layout
@@ -112,7 +112,7 @@ def test_a_path_where_nothing_is_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_impossible_options_are_refused(options: Callable[[], object], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(BadOption, match=words):
         options()
 
 

@@ -362,7 +362,7 @@ def test_a_video_is_read_as_the_checkpoint_learned(
         (["--predictions", "{said}", "--shards", "nowhere"], "body.npz"),
         (["--predictions", "{said}", "--video", "{video}"], "predicted from no video"),
         (["--predictions", "{lifted}", "--shards", "{shards}"], "has joints but no body"),
-        (["--predictions", "{broken}", "--shards", "{shards}"], "is no file of trainer.predict"),
+        (["--predictions", "{broken}", "--shards", "{shards}"], "no whole file of trainer.predict"),
         (["--video", "{video}", "--checkpoint", "nowhere.pt"], "nowhere.pt does not exist"),
         (["--video", "nowhere.mp4", "--checkpoint", "{broken}"], "nowhere.mp4 does not exist"),
         (["--video", "{video}", "--checkpoint", "."], ". is a folder"),

@@ -7,7 +7,7 @@ import pytest
 
 from datagen.backgrounds.options import BackgroundsConfig
 from datagen.backgrounds.sources import VideoSource, absent, find_videos, kinetics_clips
-from datagen.errors import BadInput
+from datagen.errors import BadInput, BadOption
 from datagen.splits import in_split
 
 HEADER = "label,youtube_id,time_start,time_end,split\n"
@@ -76,7 +76,7 @@ def test_bad_lists_are_refused(content, rule, kinetics, tmp_path):
 
 
 def test_a_list_needs_a_folder(tmp_path):
-    with pytest.raises(ValueError, match="--videos-csv"):
+    with pytest.raises(BadOption, match="--videos-csv"):
         BackgroundsConfig(videos_csv=tmp_path / "train.csv")
     with pytest.raises(BadInput, match="line 1"):
         kinetics_clips(tmp_path / "absent.csv")

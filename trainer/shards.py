@@ -101,14 +101,16 @@ def open_dataset(folder: Path) -> DataSet:
     """Return the data set in a folder; BadInput if there is none or it lacks what is needed."""
     if not folder.is_dir():
         raise BadInput(
-            f"{folder} is not a folder; point --shards at a folder made by datagen.launch."
+            f"{folder} is not a folder; point --shards at one that datagen.launch or "
+            "datagen.ingest made."
         )
     path = folder / "dataset.json"
     try:
         told = json.loads(path.read_text())
     except OSError:
         raise BadInput(
-            f"{folder} has no dataset.json; point --shards at a folder made by datagen.launch."
+            f"{folder} has no dataset.json; point --shards at a folder that datagen.launch or "
+            "datagen.ingest made."
         ) from None
     except ValueError as error:
         raise BadInput(f"{path} is not valid JSON ({error}); make the data set again.") from None

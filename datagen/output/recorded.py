@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from datagen.config import LaunchConfig
-from datagen.errors import BadInput
+from datagen.errors import BadInput, BadOption
 from datagen.files import place, write_json
 from datagen.output import fingerprint
 from datagen.output.layout import Layout
@@ -39,7 +39,7 @@ def read(layout: Layout) -> LaunchConfig:
         problem = "names inputs that have changed since"
     except FileNotFoundError:
         problem = "is missing"
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (BadOption, ValueError, TypeError, KeyError, AttributeError) as error:
         problem = f"cannot be used ({error})"
     raise BadInput(
         f"{layout.config} {problem}, so the shards cannot be made again from it; delete the bad "

@@ -78,8 +78,13 @@ def read_motion(path: Path) -> Motion:
                     "predict with a checkpoint of --model motion-hmr"
                 )
             arrays = {name: file[name] for name in SHAPES}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise BadInput(f"{path} is no file of trainer.predict ({error}); predict again") from None
+    except BadInput:
+        raise
+    # numpy takes text for a pickle and advises to load it as code; what it says helps nobody.
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        raise BadInput(
+            f"{path} is no whole file of trainer.predict; give one of its .npz, or predict again"
+        ) from None
     sizes: dict[str, int] = {}
     for name, axes in SHAPES.items():
         wanted = axes.split()
