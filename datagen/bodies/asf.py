@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from datagen.bodies import quaternion as quat
-from datagen.bodies.retarget import Take, missing
-from datagen.bodies.skeletons import find_roles
+from datagen.bodies.retarget import Take
+from datagen.bodies.skeletons import require_roles
 from datagen.errors import BadInput
 
 RATE = 120.0
@@ -56,13 +56,7 @@ def read_amc(path: Path) -> Take:
         rest = _rest(bones)
     except (ValueError, IndexError, KeyError, OverflowError) as why:
         raise BadInput(f"{skeleton}: not readable as ASF ({why}); copy it again") from why
-    roles = find_roles([bone.name for bone in bones])
-    lacking = missing(roles)
-    if lacking:
-        raise BadInput(
-            f"{skeleton}: unknown skeleton, found no bone for {', '.join(lacking)}; "
-            "rename its bones to CMU's names"
-        )
+    roles = require_roles(skeleton, [bone.name for bone in bones], "bone", "CMU's")
     try:
         values = _parse_frames(_lines(path), bones)
     except (ValueError, IndexError, OverflowError) as why:

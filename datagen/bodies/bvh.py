@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from datagen.bodies import quaternion as quat
-from datagen.bodies.retarget import Take, missing
-from datagen.bodies.skeletons import find_roles
+from datagen.bodies.retarget import Take
+from datagen.bodies.skeletons import require_roles
 from datagen.errors import BadInput
 
 _MAX_JOINTS = 1000
@@ -34,13 +34,8 @@ def read_bvh(path: Path) -> Take:
         rest, rotations, positions = _pose(joints, values)
     except (ValueError, IndexError, OverflowError) as why:
         raise BadInput(f"{path}: not readable as BVH ({why}); export it again") from why
-    roles = find_roles([joint.name for joint in joints])
-    lacking = missing(roles)
-    if lacking:
-        raise BadInput(
-            f"{path}: unknown skeleton, found no joint for {', '.join(lacking)}; "
-            "rename its joints to CMU's, Mixamo's, Poser's or SMPL's names"
-        )
+    known = "CMU's, Mixamo's, Poser's or SMPL's"
+    roles = require_roles(path, [joint.name for joint in joints], "joint", known)
     first = _first_frame(rotations[:, sorted(roles.values())])
     return Take(
         rest=rest,

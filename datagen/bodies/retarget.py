@@ -19,7 +19,7 @@ import numpy as np
 
 from datagen.bodies import quaternion as quat
 from datagen.bodies.mend import bridge
-from datagen.record import SMPL_JOINTS, SMPL_PARENTS
+from datagen.record import SMPL_PARENTS
 
 RATE = 30.0  # frames per second of every motion in the library
 
@@ -28,9 +28,6 @@ _NEXT = {1: 4, 2: 5, 4: 7, 5: 8, 16: 18, 17: 19, 18: 20, 19: 21}
 
 _SPINE = (0, 3, 6, 9, 12, 15)
 """Pelvis to head; spine joints that a source lacks share the bend of their neighbours."""
-
-ESSENTIAL = (0, 1, 2, 4, 5, 7, 8, 9, 16, 17, 18, 19, 20, 21)
-"""SMPL joints without which a source is no human skeleton that we can use."""
 
 SOLE = 0.025  # metres from SMPL's foot joint (ball of the foot) down to the ground, standing
 
@@ -185,11 +182,6 @@ def resample(
     turned = quat.slerp(rotations[after - 1], rotations[after], share[:, None])
     moved = pelvis[after - 1] + share[:, None] * (pelvis[after] - pelvis[after - 1])
     return turned, moved
-
-
-def missing(roles: dict[int, int]) -> list[str]:
-    """Return the names of the essential joints that `roles` lacks."""
-    return [SMPL_JOINTS[joint] for joint in ESSENTIAL if joint not in roles]
 
 
 def _nearest_axis(vector: np.ndarray) -> np.ndarray:

@@ -6,7 +6,13 @@ bone to one exporter and the shoulder to another), so a file is matched to one f
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from datagen.errors import BadInput
 from datagen.record import SMPL_JOINTS
+
+ESSENTIAL = (0, 1, 2, 4, 5, 7, 8, 9, 16, 17, 18, 19, 20, 21)
+"""SMPL joints without which a source is no human skeleton that we can use."""
 
 # Each family: SMPL joint → accepted names in order of preference; `#` stands for the side.
 _MOTIONBUILDER = {  # CMU as exported by MotionBuilder; Mixamo, LAFAN1 and Rokoko speak alike
@@ -76,6 +82,21 @@ _SMPL = {name.replace("left", "#"): (name.replace("left", "#"),) for name in SMP
 _SMPL = {name: names for name, names in _SMPL.items() if "right" not in name}
 
 _FAMILIES = (_MOTIONBUILDER, _MAX, _POSER, _ACCLAIM, _SMPL)
+
+
+def require_roles(path: Path, names: list[str], part: str, known: str) -> dict[int, int]:
+    """Return SMPL joint → index into `names`, what `path` calls its `part`s (joints, bones).
+
+    Raises BadInput, which advises `known` names, if an essential joint is not among them.
+    """
+    roles = find_roles(names)
+    lacking = [SMPL_JOINTS[joint] for joint in ESSENTIAL if joint not in roles]
+    if lacking:
+        raise BadInput(
+            f"{path}: unknown skeleton, found no {part} for {', '.join(lacking)}; "
+            f"rename its {part}s to {known} names"
+        )
+    return roles
 
 
 def find_roles(names: list[str]) -> dict[int, int]:

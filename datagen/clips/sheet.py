@@ -55,8 +55,7 @@ def clip_sheet(
     Returns:
         uint8 image of 3 or 4 rows of S×S cells, two white pixels between them.
     """
-    length = len(joints2d)
-    shown = np.unique(np.linspace(0, length - 1, columns).round().astype(int))
+    shown = evenly(len(joints2d), columns)
     largest = flow_scale(flow[shown]) if flow is not None else 1.0
     rows: list[list[np.ndarray]] = []
     for t in shown:
@@ -174,6 +173,11 @@ def outline(
     """Return image [H,W,3] with the border of mask [H,W] drawn on it."""
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     return cv2.drawContours(image.copy(), contours, -1, colour, 1)
+
+
+def evenly(length: int, count: int) -> list[int]:
+    """Return up to `count` of `length` places, spread evenly, the ends among them."""
+    return np.linspace(0, length - 1, min(count, length)).round().astype(int).tolist()
 
 
 def dim(image: np.ndarray) -> np.ndarray:

@@ -66,7 +66,7 @@ def show(
 
 def columns_of(length: int, columns: int = 8) -> set[int]:
     """Return the frames that a contact sheet shows, spread evenly."""
-    return set(np.linspace(0, length - 1, min(columns, length)).round().astype(int).tolist())
+    return set(sheet.evenly(length, columns))
 
 
 def contact_sheet(motion: Motion, pictures: Pictures, frames: dict[int, Shown]) -> np.ndarray:

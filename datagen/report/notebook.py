@@ -48,14 +48,14 @@ def sources(source: Source, records: list[Record], library: Path | None = None) 
     try:
         some = [pictures.recompose(source, record, library) for record in records]
     except BadInput as error:
-        return Part(f'<p class="nothing">{escape(str(error))}</p>')
+        return _nothing(str(error))
     return Picture(pictures.sources_sheet(some))
 
 
 def overlays(record: Record, columns: int = 8) -> Picture:
     """Show flow (upper row) and heatmaps (lower row) over the pictures of one clip."""
     shown = pictures.pictures_of(record)
-    places = np.unique(np.linspace(0, len(shown) - 1, columns).round().astype(int))
+    places = sheet.evenly(len(shown), columns)
     fastest = sheet.flow_scale(record.flow[places])
     rows: list[list[np.ndarray]] = [[], []]
     for t in places:
@@ -93,11 +93,11 @@ def people(source: Source, count: int = 24, library: Path | None = None) -> Pict
     try:
         folder, _ = pictures.library_folders(source, library)
     except BadInput as error:
-        return Part(f'<p class="nothing">{escape(str(error))}</p>')
+        return _nothing(str(error))
     cells = []
     lines = [line for line in source.latest("bodies", "name") if (folder / line["file"]).exists()]
     places = [(line, clip) for line in lines for clip in range(len(line["clips"]))]
-    for index in np.linspace(0, len(places) - 1, min(count, len(places))).round().astype(int):
+    for index in sheet.evenly(len(places), count):
         line, clip = places[index]
         told = line["clips"][clip]
         person = read_person(folder / line["file"], clip, told["frames"] // 2, 1)
@@ -117,12 +117,12 @@ def scenes(source: Source, count: int = 8, library: Path | None = None) -> Pictu
     try:
         _, folder = pictures.library_folders(source, library)
     except BadInput as error:
-        return Part(f'<p class="nothing">{escape(str(error))}</p>')
+        return _nothing(str(error))
     cells = []
     lines = [
         line for line in source.latest("backgrounds", "name") if (folder / line["file"]).exists()
     ]
-    for index in np.linspace(0, len(lines) - 1, min(count, len(lines))).round().astype(int):
+    for index in sheet.evenly(len(lines), count):
         scene = read_background(folder / lines[index]["file"], 0)
         picture = _with_segments(scene.frames[0], scene.segments[0])
         height, width = picture.shape[:2]
@@ -153,8 +153,12 @@ def rejected(source: Source, limit: int = 20) -> Part:
         where = where or ", ".join(f"{why} {count}" for why, count in line["rejected"].items())
         rows.append((line["name"], len(line["windows"]), where))
     if not rows:
-        return Part('<p class="nothing">No window of the videos used was rejected.</p>')
+        return _nothing("No window of the videos used was rejected.")
     return Part(charts.table(("video", "windows used", "rejected"), rows, (1,)))
+
+
+def _nothing(why: str) -> Part:
+    return Part(f'<p class="nothing">{escape(why)}</p>')
 
 
 def _with_segments(frame: np.ndarray, segments: np.ndarray) -> np.ndarray:

@@ -59,7 +59,7 @@ def chosen(source: Source, shards: list[int], count: int) -> Iterator[Record]:
     """Yield about `count` clips: the first of shards that are spread evenly over those given."""
     if not shards:
         raise BadInput(f"{source.url} holds no shards yet; run python -m datagen.launch first")
-    places = np.linspace(0, len(shards) - 1, min(count, len(shards))).round().astype(int)
+    places = sheet.evenly(len(shards), count)
     each = math.ceil(count / len(places))
     left = count
     for place in places:

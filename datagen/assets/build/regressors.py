@@ -21,17 +21,10 @@ EVAL_MIRROR = mirrored(EVAL_JOINTS)
 
 def fit_joint_regressor(people: np.ndarray, joints: np.ndarray, rig: Rig) -> np.ndarray:
     """Fit SMPL's J_regressor [24,V]: kinematic joints from the rest surface."""
-    mean, centres = people.mean(0), joints.mean(0)
-    rows = np.zeros((24, people.shape[1]))
-    for k in range(24):
-        if k > SMPL_MIRROR[k]:
-            continue  # the twin's mirror image
-        near = np.argsort(np.linalg.norm(mean - centres[k], axis=1))
-        # Wide for the spine: its joints lie deep, and need surface on all sides.
-        candidates = near[:4000:12] if SMPL_JOINTS[k] in DEEP else near[:1200:5]
-        rows[k] = fit_row(people[::4], joints[::4, k], candidates, spread=0.3)
-        rows[SMPL_MIRROR[k]] = rows[k][rig.twin]
-    rows = symmetric(rows, SMPL_MIRROR, rig.twin)
+    # Wide for the spine: its joints lie deep, and need surface on all sides.
+    reach = [slice(0, 4000, 12) if joint in DEEP else slice(0, 1200, 5) for joint in SMPL_JOINTS]
+    near = nearest(people, joints, reach)
+    rows = fit_rows(people[::4], joints[::4], near, SMPL_MIRROR, rig.twin)
     error = np.linalg.norm(np.einsum("kv,nvi->nki", rows, people) - joints, axis=-1)
     print("  kinematic joints, mean error mm:", (error.mean(0) * 1e3).round(1))
     return rows
@@ -48,16 +41,11 @@ def fit_eval_regressor(people: np.ndarray, joints: np.ndarray, rig: Rig) -> np.n
     targets = posed_bones[:, rides] + np.einsum(
         "nkij,nkj->nki", turn[:, rides], places - bones[:, rides]
     )
-    mean, centres = rest.mean(0), places.mean(0)
-    rows = np.zeros((14, people.shape[1]))
-    for k in range(14):
-        if k > EVAL_MIRROR[k]:
-            continue
-        near = np.argsort(np.linalg.norm(mean - centres[k], axis=1))
-        count, step = (60, 2) if EVAL_JOINTS[k] == "lsp_head_top" else (900, 5)
-        rows[k] = fit_row(posed, targets[:, k], near[:count:step], spread=0.3)
-        rows[EVAL_MIRROR[k]] = rows[k][rig.twin]
-    rows = symmetric(rows, EVAL_MIRROR, rig.twin)
+    reach = [
+        slice(0, 60, 2) if joint == "lsp_head_top" else slice(0, 900, 5) for joint in EVAL_JOINTS
+    ]
+    near = nearest(rest, places, reach)
+    rows = fit_rows(posed, targets, near, EVAL_MIRROR, rig.twin)
     error = np.linalg.norm(np.einsum("kv,nvi->nki", rows, posed) - targets, axis=-1)
     print("  evaluation joints, mean error mm:", (error.mean(0) * 1e3).round(1))
     return rows
@@ -108,6 +96,31 @@ def random_turns(rng: np.random.Generator, count: int) -> np.ndarray:
     return turn
 
 
+def nearest(people: np.ndarray, joints: np.ndarray, reach: list[slice]) -> list[np.ndarray]:
+    """Return for each of joints [N,K,3] the vertices to fit it from: the `reach` of the nearest."""
+    mean, centres = people.mean(0), joints.mean(0)
+    return [
+        np.argsort(np.linalg.norm(mean - centre, axis=1))[some]
+        for centre, some in zip(centres, reach, strict=True)
+    ]
+
+
+def fit_rows(
+    samples: np.ndarray,
+    targets: np.ndarray,
+    candidates: list[np.ndarray],
+    mirror: list[int],
+    twin: np.ndarray,
+) -> np.ndarray:
+    """Fit a symmetric regressor [K,V]: targets [P,K,3] from samples [P,V,3]."""
+    rows = np.zeros((len(candidates), samples.shape[1]))
+    for k, other in enumerate(mirror):
+        if k <= other:  # else it is the twin's mirror image
+            rows[k] = fit_row(samples, targets[:, k], candidates[k], spread=0.3)
+            rows[other] = rows[k][twin]
+    return (rows + rows[mirror][:, twin]) / 2
+
+
 def fit_row(
     samples: np.ndarray, targets: np.ndarray, candidates: np.ndarray, spread: float
 ) -> np.ndarray:
@@ -124,8 +137,3 @@ def fit_row(
     row = np.zeros(samples.shape[1])
     row[candidates] = weight / weight.sum()
     return row
-
-
-def symmetric(rows: np.ndarray, mirror: list[int], twin: np.ndarray) -> np.ndarray:
-    """Average regressor rows [K,V] with their mirror image."""
-    return (rows + rows[mirror][:, twin]) / 2
