@@ -66,7 +66,7 @@ class VideoSource:
                     f"{self.path}: {self.keypoints} shows nobody in any frame; lower --threshold, "
                     "give other keypoints, or leave the video out"
                 )
-            longest = max((int(t[..., 2].any(1).sum()) for t in tracks), default=0)
+            longest = max(int(t[..., 2].any(1).sum()) for t in tracks)
             raise BadInput(
                 f"{self.path}: no person {'' if self.person == 'all' else f'({self.person}) '}is "
                 f"seen in {self.min_frames} frames (people found: {len(tracks)}, the longest for "
@@ -86,11 +86,14 @@ class VideoSource:
             name = self.name if single else f"{self.name}_{rank}"
             out.append(Track(name, name, used[part].astype(np.int32), points[part], meta=meta))
         kept = np.unique(np.concatenate([track.source for track in out]))
-        left_out = dropped(
-            used, len(times), np.asarray((shown[used][..., 2] > 0).any((1, 2))), kept
-        )
-        line = {"video": str(self.path), "people": len(tracks), "fps": meta["fps"]}
-        line |= {"video_frames": len(times), "dropped": left_out}
+        anybody = np.asarray((shown[used][..., 2] > 0).any((1, 2)))
+        line = {
+            "video": str(self.path),
+            "people": len(tracks),
+            "fps": meta["fps"],
+            "video_frames": len(times),
+            "dropped": dropped(used, len(times), anybody, kept),
+        }
         return Footage(out, self._frames(out), line)
 
     def _frames(self, tracks: list[Track]) -> Iterator[tuple[int, np.ndarray]]:

@@ -43,10 +43,10 @@ def of_video(motion: Motion, path: Path, tallest: int) -> Pictures:
     first = next(read_frames(path, [0]))
     height, width = first.shape[:2]
     if motion.size != (width, height):
-        made = f"{motion.size[0]}x{motion.size[1]}" if motion.size[0] else "no video"
+        made = f"a video of {motion.size[0]}x{motion.size[1]}" if motion.size[0] else "no video"
         raise BadInput(
-            f"{path} is {width}x{height}, but {motion.name} was predicted from {made}; "
-            "give the video that was ingested, or leave --video out to see the stored crops"
+            f"{motion.name} was predicted from {made}, {path} is one of {width}x{height}; give the "
+            "video that was ingested, or leave --video out and give --shards to see their crops"
         )
     size = even(width * min(1, tallest / height)), even(min(height, tallest))
     scale = np.array([size[0] / width, size[1] / height])
