@@ -105,7 +105,8 @@ def overlay(cfg: OverlayConfig) -> int:
     assert predictions is not None
     files = [predictions] if predictions.is_file() else sorted(predictions.glob("*.npz"))
     if not files:
-        raise BadInput(f"{predictions} holds no .npz; make them with python -m trainer.predict")
+        what = "holds no .npz" if predictions.exists() else "does not exist"
+        raise BadInput(f"{predictions} {what}; make predictions with python -m trainer.predict")
     body = load_body(cfg.body)
     if shards is not None:
         warn_of_other_body(shards, body)
@@ -141,7 +142,7 @@ def predict(video: Path, checkpoint: Path, cfg: OverlayConfig) -> tuple[Path, Pa
 def crops_and_flow(checkpoint: Path, cfg: OverlayConfig) -> tuple[int, FlowConfig]:
     """Return the side of the crops, px, and the flow for a checkpoint: what it learned from.
 
-    Raises BadInput if the options say otherwise. A network that sees no flow takes any.
+    Raises BadInput or BadOption if the options say otherwise; without flow any will do.
     """
     known = learned_from(checkpoint)
     if known.flow and known.flow not in get_args(FLOWS):
@@ -156,15 +157,12 @@ def crops_and_flow(checkpoint: Path, cfg: OverlayConfig) -> tuple[int, FlowConfi
                 f"{option} {given} contradicts {checkpoint}, which learned from {known.flow} flow "
                 f"of {known.image_size} px crops; leave {option} out"
             )
-    try:
-        flow = FlowConfig(
-            flow=cfg.flow or known.flow or "dis",  # pyright: ignore[reportArgumentType]
-            flow_weights=cfg.flow_weights,
-            flow_dtype=cfg.flow_dtype,
-            raft_iterations=cfg.raft_iterations,
-        )
-    except ValueError as error:
-        raise BadInput(str(error)) from None
+    flow = FlowConfig(
+        flow=cfg.flow or known.flow or "dis",  # pyright: ignore[reportArgumentType]
+        flow_weights=cfg.flow_weights,
+        flow_dtype=cfg.flow_dtype,
+        raft_iterations=cfg.raft_iterations,
+    )
     return cfg.image_size or known.image_size or 224, flow
 
 
@@ -183,9 +181,11 @@ def warn_of_other_body(shards: Path, body: Body) -> None:
     try:
         with np.load(Layout(shards).body) as trained:
             joints = trained["J_regressor"] @ trained["v_template"]
+    except FileNotFoundError:
+        raise BadInput(f"--shards {shards} holds no body.npz, so it is no data set") from None
     except (OSError, KeyError, ValueError) as error:
         raise BadInput(
-            f"{shards} has no readable body.npz ({error}); give the folder of the shards"
+            f"{shards} has no readable body.npz ({error}); make the data set again"
         ) from None
     far = 100 * np.linalg.norm(joints - body.rest_joints(), axis=1).max()
     if far > 0.5:

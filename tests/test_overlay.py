@@ -358,8 +358,8 @@ def test_a_video_is_read_as_the_checkpoint_learned(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--predictions", "nowhere", "--shards", "{shards}"], "holds no .npz"),
-        (["--predictions", "{said}", "--shards", "nowhere"], "body.npz"),
+        (["--predictions", "nowhere", "--shards", "{shards}"], "nowhere does not exist"),
+        (["--predictions", "{said}", "--shards", "nowhere"], "holds no body.npz"),
         (["--predictions", "{said}", "--video", "{video}"], "predicted from no video"),
         (["--predictions", "{lifted}", "--shards", "{shards}"], "has joints but no body"),
         (["--predictions", "{broken}", "--shards", "{shards}"], "no whole file of trainer.predict"),
