@@ -26,9 +26,10 @@ import numpy as np
 from datagen.backgrounds.library import build_background, read_background
 from datagen.backgrounds.options import BackgroundsConfig
 from datagen.backgrounds.sources import find_videos
-from datagen.bodies.library import build_person, read_person
+from datagen.bodies.library import build_person
 from datagen.bodies.motion import find_motions
 from datagen.bodies.options import BodiesConfig
+from datagen.bodies.storage import read_person
 from datagen.clips import compose as room
 from datagen.clips.composite import Layers, composite
 from datagen.clips.options import ClipsConfig

@@ -36,8 +36,8 @@ import tyro
 from datagen import tasks
 from datagen.backgrounds.library import read_background
 from datagen.backgrounds.sources import find_videos
-from datagen.bodies.library import read_person
 from datagen.bodies.motion import find_motions, load_motion
+from datagen.bodies.storage import read_person
 from datagen.clips.pairing import Choice, Pairing
 from datagen.cluster.backends import open_backend
 from datagen.cluster.options import ClusterConfig

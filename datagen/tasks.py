@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from datagen.backgrounds.sources import VideoSource
-    from datagen.bodies.library import Person
     from datagen.bodies.motion import MotionSource
+    from datagen.bodies.storage import Person
     from datagen.bodies.surreal import SurrealSource
     from datagen.clips.compose import Clip
     from datagen.flow.estimator import Estimator, Flow
@@ -160,7 +160,7 @@ class ShardTask:
 
     def _compose(self, index: int, choice: Choice, seconds: Seconds) -> _Composed:
         from datagen.backgrounds.library import read_background
-        from datagen.bodies.library import read_person
+        from datagen.bodies.storage import read_person
         from datagen.clips.compose import compose
 
         with clock(seconds, "people"):

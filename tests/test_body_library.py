@@ -16,11 +16,11 @@ from toy_person import silhouette
 
 from datagen.bodies import library
 from datagen.bodies.camera import project
-from datagen.bodies.library import build_person, clip_starts, read_person
+from datagen.bodies.library import build_person, clip_starts
 from datagen.bodies.model import load_bodies
 from datagen.bodies.motion import find_motions
 from datagen.bodies.options import BodiesConfig
-from datagen.bodies.storage import write_clip
+from datagen.bodies.storage import read_person, write_clip
 from datagen.errors import BadInput
 from datagen.record import JOINTS, SMPL_PARENTS
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from datagen.bodies import clothes
-from datagen.bodies.atlas import ARM, HEAD, LEG, TORSO, atlas
-from datagen.bodies.looks import dress, paint, vertex_colours
+from datagen.bodies.atlas import ARM, HEAD, LEG, TORSO, atlas, vertex_colours
+from datagen.bodies.looks import dress, paint
 from datagen.bodies.model import load_bodies
 from datagen.errors import BadInput
 from datagen.seeds import generator

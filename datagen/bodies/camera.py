@@ -62,7 +62,7 @@ def intrinsics(cfg: BodiesConfig) -> np.ndarray:
 
 
 def draw_view(cfg: BodiesConfig, trans: np.ndarray, rng: np.random.Generator) -> View:
-    """Draw yaw uniformly and depth from N(depth_mean, depth_std), as SURREAL does (spec 3.1).
+    """Draw yaw uniformly and depth from N(depth_mean, depth_std), as SURREAL does (main_part1.py).
 
     SURREAL's camera is level; pitch is drawn uniformly from `camera_pitch` and roll from
     N(0, camera_roll), both 0 by default. Unlike SURREAL's, a body that would run into the camera,

@@ -1,6 +1,6 @@
 """The body library's maker: a motion sequence becomes clips of people, drawn and labelled.
 
-Every clip has its own person, as in SURREAL (spec section 3): gender, shape, look, light, yaw and
+Every clip has its own person, as in SURREAL: gender, shape, look, light, yaw and
 distance are drawn once and hold for the clip. `datagen.bodies.storage` says how it is stored.
 """
 
@@ -16,24 +16,23 @@ import h5py
 import numpy as np
 
 from datagen.bodies import camera, light
-from datagen.bodies.looks import dress, vertex_colours
+from datagen.bodies.atlas import vertex_colours
+from datagen.bodies.looks import dress
 from datagen.bodies.mesh import Mesh
 from datagen.bodies.model import Body, load_bodies
 from datagen.bodies.motion import Motion, MotionSource, load_motion
 from datagen.bodies.options import BodiesConfig
 from datagen.bodies.render import Renderer
-from datagen.bodies.storage import Person, library_file, manifest_line, read_person, write_clip
+from datagen.bodies.storage import library_file, manifest_line, write_clip
 from datagen.errors import BadInput
 from datagen.seeds import generator
-
-__all__ = ["Person", "build_person", "clip_starts", "read_person"]
 
 BETA_LIMIT = 3.0
 """Shapes beyond three standard deviations are drawn back to the limit."""
 
 
 def clip_starts(frames: float, stride: int, longest: int) -> list[int]:
-    """Return the first frame of each of a sequence's clips, by SURREAL's rule (spec 3.1).
+    """Return the first frame of each of a sequence's clips, by SURREAL's rule (generate_job_list).
 
     Clip i covers frames [i·stride, i·stride + longest), as far as there are any.
     """

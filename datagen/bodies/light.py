@@ -1,6 +1,6 @@
 """SURREAL's light: nine spherical-harmonics coefficients, no shadows, applied per vertex.
 
-The formula is that of SURREAL's `sh.osl` (Ramamoorthi & Hanrahan's irradiance, spec section 3.1);
+The formula is that of SURREAL's `sh.osl` (Ramamoorthi & Hanrahan's irradiance);
 Blender evaluates it in linear light and encodes the result as sRGB, and so does the renderer.
 """
 

@@ -13,14 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from datagen.bodies import clothes
-from datagen.bodies.atlas import ARM, Atlas, atlas, vertex_colours
+from datagen.bodies.atlas import ARM, Atlas, atlas
 from datagen.bodies.canvas import Canvas
 from datagen.bodies.clothes import Neckline, below, draw_colour
 from datagen.bodies.model import Body
 from datagen.bodies.scans import draw_scan
 from datagen.bodies.skin import draw_hair_colour, paint_face, paint_hair, paint_skin
-
-__all__ = ["dress", "paint", "vertex_colours"]
 
 FEMININE = {"female": 0.9, "male": 0.0, "neutral": 0.45}
 """Chance of women's fashion by the body's gender."""
@@ -55,7 +53,7 @@ def dress(
 
     textures: folder of SURREAL's texture scans to draw from instead (they need SMPL's own UVs).
     Returns a texture uint8 [H,W,3] RGB for the body's UVs (one texel a vertex if it has none: see
-    vertex_colours) and what was drawn: skin_tone 1 (lightest) to 10, hair and garments, or
+    atlas.vertex_colours) and what was drawn: skin_tone 1 (lightest) to 10, hair and garments, or
     the texture's name.
 
     Raises:

@@ -1,8 +1,8 @@
 """How people are stored: one HDF5 file a motion sequence, a group a clip, only the person's pixels.
 
 Pixels are kept in raster order as differences from their left neighbour (what PNG does), flow in
-fixed point: a 320x240 frame with its flow takes 12 kB, all of SURREAL (67,529 clips, 6.5 million
-frames) 78 GB. Layout of a group `clip_0003`:
+fixed point: a 320x240 frame with its flow takes some 11 kB, all of SURREAL (67,529 clips, 6.5
+million frames) 73 GB. Layout of a group `clip_0003`:
 
     mask          uint8 [T, H·W/8]   bits of the mask, gzip, one chunk a frame
     rgb           uint8 [P, 3]       pixels of all frames one after the other, differences mod 256

@@ -2,7 +2,7 @@
 
 SURREAL's files: `<seq>_c%04d.mp4` (pictures), `_info.mat` (labels), `_segm.mat` (body parts).
 
-The mirror trap (spec 3.2): SURREAL's camera has determinant -1, so a picture shows the mirror image
+The mirror trap: SURREAL's camera has determinant -1, so a picture shows the mirror image
 of the body that its labels describe. What the picture shows is a body too, with left and right
 exchanged: joints are renamed, and the pose is mirrored, R -> S·R·S with S = diag(-1, 1, 1). After
 that the labels are those of a right-handed OpenCV camera, like everything else here.

@@ -20,7 +20,7 @@ from datagen.record import BEHIND, CLEAR, EVAL_JOINTS, KEYPOINTS, OFF_FRAME, SMP
 
 if TYPE_CHECKING:
     from datagen.backgrounds.library import Background
-    from datagen.bodies.library import Person
+    from datagen.bodies.storage import Person
 
 _EVAL = slice(len(SMPL_JOINTS), len(SMPL_JOINTS) + len(EVAL_JOINTS))
 _LIMBS = slice(len(SMPL_JOINTS), len(SMPL_JOINTS) + len(KEYPOINTS))

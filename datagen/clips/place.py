@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-MIN_IN_VIEW = 0.5  # share of frames; spec section 2, "Keep person in frame"
+MIN_IN_VIEW = 0.5  # share of frames
 
 
 def project(points: np.ndarray, camera: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 The same object serves shard making and real footage, so that the network never sees two kinds of
 flow. What is stored is each estimator's own coarse grid; the trainer enlarges it bilinearly
-(align_corners=False), which is how FlowNetS itself ends (spec 9.1).
+(align_corners=False), which is how FlowNetS itself ends.
 """
 
 # T+1 frames give T fields, S side of the crop, h = w = ceil(S / stride)

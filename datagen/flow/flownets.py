@@ -1,7 +1,7 @@
 """FlowNetS: the paper's optical flow network, at any width.
 
 Layers and parameter names are those of ClementPinard/FlowNetPytorch (without batch norm), so its
-public checkpoint flownets_EPE1.951.pth loads strictly (spec 9.1). At width 1 the network has
+public checkpoint flownets_EPE1.951.pth loads strictly. At width 1 the network has
 38,675,536 parameters in 33 tensors; at width w every hidden layer has w times the channels, which
 divides the arithmetic by nearly w².
 """
@@ -95,7 +95,7 @@ class FlowNetS(nn.Module):
         """Return the flow at strides 4, 8, 16, 32, 64, each [B,2,h,w] in units of 20 px.
 
         Args:
-            pairs: [B,6,H,W], both images of a pair, RGB / 255 minus MEAN.
+            pairs: [B,6,H,W], both images of a pair, as `prepare` gives them.
         """
         c2 = self.conv2(self.conv1(pairs))
         c3 = self.conv3_1(self.conv3(c2))

@@ -18,7 +18,7 @@ from datagen import record
 from datagen.record import BEHIND, CLEAR, OFF_FRAME
 
 if TYPE_CHECKING:
-    from datagen.bodies.library import Person
+    from datagen.bodies.storage import Person
     from datagen.clips.compose import Clip
 
 Line = dict[str, Any]

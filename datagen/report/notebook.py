@@ -88,7 +88,7 @@ def totally_occluded(source: Source, count: int, tries: int = 64) -> list[Record
 
 def people(source: Source, count: int = 24, library: Path | None = None) -> Picture | Part:
     """Show people of the library, each cut out of the middle of a clip."""
-    from datagen.bodies.library import read_person
+    from datagen.bodies.storage import read_person
 
     try:
         folder, _ = pictures.library_folders(source, library)

@@ -29,7 +29,7 @@ from datagen.report.source import Record, Source
 
 if TYPE_CHECKING:
     from datagen.backgrounds.library import Background
-    from datagen.bodies.library import Person
+    from datagen.bodies.storage import Person
     from datagen.clips.compose import Clip
 
 # T frames, S side of the stored crop, C side of a picture
@@ -74,7 +74,7 @@ def recompose(source: Source, record: Record, library: Path | None = None) -> Sa
     Raises BadInput if the clip was not made from a library, or the library is gone.
     """
     from datagen.backgrounds.library import read_background
-    from datagen.bodies.library import read_person
+    from datagen.bodies.storage import read_person
     from datagen.clips.compose import compose
     from datagen.seeds import generator
 

