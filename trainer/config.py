@@ -236,7 +236,7 @@ class TablesConfig:
     """Weights of the domain loss, a training each. Default: 0.003 to 0.3, of which --small takes
     two."""
     small: bool = False
-    """A small network, trained for minutes: the whole report in two hours of two CPU cores.
+    """A small network: all rows of the tables train in 40 minutes on two CPU cores.
     Default: the trainer's own settings, the paper's network on a GPU."""
     options: tuple[str, ...] = ()
     """More options of trainer.fit for all rows, as steps=100 batch-size=8."""

@@ -1,4 +1,4 @@
-"""The motions that ship with the package (datagen/assets/motions, made by build/motions.py).
+"""The motions that ship with the package, in assets/motions (assets/build/motions.py made them).
 
 One .npz holds, for each motion, int16 quaternions and float32 pelvis paths on a reference body;
 every motion also exists mirrored, left for right, made when it is read.
