@@ -21,7 +21,8 @@ from datagen.output.check import read
 from datagen.output.layout import Layout
 from datagen.record import JOINTS, KEYPOINTS
 from trainer.data import read_clips, wanted_arrays
-from trainer.shards import Damaged, open_dataset
+from trainer.records import Damaged
+from trainer.shards import open_dataset
 
 LIMBS = [JOINTS.index(name) for name in KEYPOINTS]
 

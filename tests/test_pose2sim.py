@@ -18,7 +18,8 @@ from datagen.record import JOINTS, KEYPOINTS
 from trainer.data import read_clips, wanted_arrays
 from trainer.evaluate import tally
 from trainer.metrics import summarize
-from trainer.shards import META, open_dataset
+from trainer.records import META
+from trainer.shards import open_dataset
 from trainer.windows import Judged
 
 LIMBS = [JOINTS.index(name) for name in KEYPOINTS]

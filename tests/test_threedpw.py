@@ -25,7 +25,8 @@ from datagen.record import EVAL_JOINTS, JOINTS
 from trainer.data import read_clips, wanted_arrays
 from trainer.evaluate import tally
 from trainer.metrics import summarize
-from trainer.shards import META, DataSet, open_dataset
+from trainer.records import META
+from trainer.shards import DataSet, open_dataset
 from trainer.windows import Judged
 
 FRAMES = 40

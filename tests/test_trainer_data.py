@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from trainer_fixtures import write_shards
 
-import trainer.shards
+import trainer.records
 from trainer.data import Loader, Stream, batches, read_clips, wanted_arrays
 from trainer.errors import BadInput
-from trainer.shards import Damaged, open_dataset
+from trainer.records import Damaged
+from trainer.shards import open_dataset
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,7 @@ def test_a_random_part_of_a_longer_clip_is_taken(toy):
 
 
 def test_pictures_are_decoded_only_when_asked_for(toy, monkeypatch):
-    monkeypatch.setattr(trainer.shards, "_strip", lambda *_: pytest.fail("a JPEG was decoded"))
+    monkeypatch.setattr(trainer.records, "_strip", lambda *_: pytest.fail("a JPEG was decoded"))
     delivered = next(iter(Loader(stream(toy))))
     assert set(delivered.batch) == {
         "flow", "joints2d", "joints3d", "visibility", "occluded", "valid",

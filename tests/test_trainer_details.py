@@ -11,7 +11,7 @@ from trainer.config import EvaluateConfig, FitConfig
 from trainer.details import shown_by
 from trainer.evaluate import evaluate
 from trainer.fit import fit
-from trainer.shards import Record
+from trainer.records import Record
 
 
 @pytest.fixture(scope="module")

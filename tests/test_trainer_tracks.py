@@ -18,8 +18,9 @@ from datagen.bodies.amass import read_amass
 from trainer.config import FitConfig, PredictConfig
 from trainer.fit import fit
 from trainer.predict import predict
+from trainer.records import decode, read_shard
 from trainer.restore import input_spec, load_model
-from trainer.shards import decode, open_dataset, read_shard
+from trainer.shards import open_dataset
 from trainer.tracks import R_WORLD_CAMERA, into_world, tracks, translation
 from trainer.windows import Judged
 

@@ -22,7 +22,8 @@ from trainer.model.lifter import Lifter, Statistics
 from trainer.model.motion_hmr import MotionHMR, pick
 from trainer.model.resnet import ResNet
 from trainer.objective import LifterObjective, MotionObjective, Objective, Weights, about_hips
-from trainer.shards import Damaged, DataSet, open_dataset
+from trainer.records import Damaged
+from trainer.shards import DataSet, open_dataset
 
 MEAN_CLIPS = 256
 """Clips whose mean pose and shape are the regressor's starting point."""

@@ -22,7 +22,8 @@ import torch
 
 from trainer.errors import BadInput
 from trainer.inputs import Batch
-from trainer.shards import WHOLE, Damaged, DataSet, Record, decode, members_of, read_shard
+from trainer.records import WHOLE, Damaged, Record, decode, members_of, read_shard
+from trainer.shards import DataSet
 from trainer.words import count
 
 TARGETS = frozenset({"joints2d", "joints3d", "visibility"})

@@ -25,7 +25,8 @@ import numpy as np
 from torch import Tensor
 
 from trainer.metrics import acceleration_error, aligned, hips_of, mpjpe
-from trainer.shards import META, DataSet, Record
+from trainer.records import META, Record
+from trainer.shards import DataSet
 from trainer.windows import Judged
 
 CLIPS, FRAMES = "clips.jsonl", "frames.npz"

@@ -23,8 +23,9 @@ from trainer.details import Details
 from trainer.errors import BadInput, run_door
 from trainer.metrics import Tally, hips_of, summarize, visible_frames
 from trainer.model.motion_hmr import pick
+from trainer.records import META, Record
 from trainer.restore import look
-from trainer.shards import META, DataSet, Record
+from trainer.shards import DataSet
 from trainer.windows import Judged
 from trainer.words import count
 

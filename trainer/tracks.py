@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from trainer import rotations
-from trainer.shards import META, DataSet
+from trainer.records import META
+from trainer.shards import DataSet
 from trainer.windows import Judged
 
 R_WORLD_CAMERA = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])

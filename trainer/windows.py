@@ -19,7 +19,8 @@ from trainer.data import collate, cut, read_clips
 from trainer.errors import BadInput
 from trainer.inputs import InputSpec, draw_inputs
 from trainer.model.motion_hmr import Prediction
-from trainer.shards import META, Damaged, DataSet, Record
+from trainer.records import META, Damaged, Record
+from trainer.shards import DataSet
 
 
 def windows(length: int, frames: int, stride: int) -> list[tuple[int, int, int]]:
