@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from datagen import cost, sample
 from datagen import plan as room
 from datagen.cluster.backends import Serial
 from datagen.cluster.flow_pool import FlowPool
+from datagen.cost import Plan, Stage, duration
 from datagen.flow.dis import Dis
 from datagen.launch import main as launch
-from datagen.plan import Plan, Stage, duration
 
 OPTIONS = (
     "--num-shards 3 --clips-per-shard 2 --clip-length 4 --image-size 64 --motion-limit 2 "
@@ -35,8 +36,8 @@ def test_every_16_tasks_a_new_process_is_paid_for() -> None:
     cold = {"people": 2.0, "shards": 1.0}
     lines = [{"waited": 3.0, "cold": cold}, {"waited": 5.0, "cold": cold}]
     stages = {"people": Stage(33, 1.0, 1.0), "shards": Stage(1, 1.0, 1.0)}
-    assert room._starts(lines, stages, 2, True) == pytest.approx(3 * 4.0 + 3 * 2.0 + 1 * 1.0)
-    assert room._starts(lines, stages, 2, False) == pytest.approx(2.0 + 1.0)
+    assert cost.starts_cost(lines, stages, 2, True) == pytest.approx(3 * 4.0 + 3 * 2.0 + 1 * 1.0)
+    assert cost.starts_cost(lines, stages, 2, False) == pytest.approx(2.0 + 1.0)
 
 
 def test_people_are_weighed_and_shards_counted_by_clips() -> None:
@@ -44,11 +45,11 @@ def test_people_are_weighed_and_shards_counted_by_clips() -> None:
         return {"wall": wall, "bytes": size, "seconds": {"render": wall / 2}}
 
     lines = [{"people": {"a": person(2.0, 20), "b": person(4.0, 40)}}]
-    stage = room._library(lines, "people", 5, 300.0, {"a": 10.0, "b": 20.0})
+    stage = cost.library_cost(lines, "people", 5, 300.0, {"a": 10.0, "b": 20.0})
     assert (stage.core_seconds, stage.bytes) == pytest.approx((60.0, 600.0))
     assert stage.parts == pytest.approx({"render": 30.0})
     shard = {"clips": 4, "bytes": 400, "seconds": {"flow": 1.0, "total": 2.0}}
-    stage = room._shards([{"shard": shard}, {"shard": shard}], 3, 24)
+    stage = cost.shards_cost([{"shard": shard}, {"shard": shard}], 3, 24)
     assert (stage.core_seconds, stage.bytes, stage.parts) == (12.0, 2400.0, {"flow": 6.0})
 
 
@@ -71,8 +72,9 @@ class OwnFlow(FlowPool):
 def test_a_plan_measures_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("PEOPLE", "SCENES", "CLIPS"):
-        monkeypatch.setattr(room, name, 2)
+    monkeypatch.setattr(room, "PEOPLE", 2)
+    monkeypatch.setattr(room, "SCENES", 2)
+    monkeypatch.setattr(sample, "CLIPS", 2)
     out = tmp_path / "x"
     assert launch([*OPTIONS, "--out", str(out), "--plan"]) == 0
     text = capsys.readouterr().out
