@@ -9,7 +9,7 @@ import numpy as np
 
 from datagen.cluster.outcome import RECYCLE
 from datagen.config import LaunchConfig
-from datagen.sample import Line
+from datagen.record import Line
 from datagen.words import count
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from datagen import tasks
 from datagen.cluster.outcome import Task
 from datagen.output.manifest import Manifest
+from datagen.record import Line
 
-Line = dict[str, Any]
 FAILED: Line = {"kind": "failed"}
 
 

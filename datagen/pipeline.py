@@ -21,13 +21,13 @@ from datagen.output import card, dataset, fingerprint, recorded
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
 from datagen.progress import Progress
+from datagen.record import Line
 from datagen.splits import drawn, in_split
 from datagen.words import count
 
 if TYPE_CHECKING:
     from datagen.flow.estimator import Flow
 
-Line = dict[str, Any]
 FEW = 20  # sources tried before --max-bad is a share of those tried
 
 

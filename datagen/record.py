@@ -20,6 +20,8 @@ tile the track. So whoever joins predictions takes those of `keep`, in the order
 
 from __future__ import annotations
 
+from typing import Any
+
 VERSION = 1
 
 SMPL_JOINTS = (
@@ -46,6 +48,9 @@ JOINTS = SMPL_JOINTS + EVAL_JOINTS
 KEYPOINTS = EVAL_JOINTS[:12]
 """The limbs whose heatmaps are the network's input; regressed from the surface, as a 2D detector
 means them, not SMPL's kinematic joints."""
+
+Line = dict[str, Any]
+"""A line of a manifest."""
 
 OFF_FRAME, BEHIND, CLEAR = 0, 1, 2
 """Visibility of a joint: outside the frame or the crop, behind the occluder, neither."""

@@ -15,8 +15,8 @@ from datagen.cluster.outcome import Task
 from datagen.config import LaunchConfig
 from datagen.errors import BadInput
 from datagen.flow.estimator import Flow
+from datagen.record import Line
 
-Line = dict[str, Any]
 CLIPS = 16
 """Clips of a sample's shard."""
 

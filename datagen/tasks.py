@@ -22,6 +22,7 @@ from datagen.clips.pairing import Choice
 from datagen.config import LaunchConfig
 from datagen.files import cached, is_local, read_all, sizes, whole, write_json
 from datagen.flow.options import FlowConfig
+from datagen.record import Line
 from datagen.seeds import generator
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from datagen.clips.compose import Clip
     from datagen.flow.estimator import Estimator, Flow
 
-Line = dict[str, Any]
 Seconds = defaultdict[str, float]
 
 

@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -26,8 +25,7 @@ from datagen.output import dataset
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
 from datagen.output.options import OutputConfig
-
-Line = dict[str, Any]
+from datagen.record import Line
 
 
 def instant_body(task: tasks.BodyTask) -> Line:

@@ -10,15 +10,14 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from datagen.errors import BadInput
+from datagen.record import Line
 from datagen.seeds import generator
 from datagen.words import count
 
-Line = dict[str, Any]
 Known = Callable[[str], Line | None]
 """Name → its manifest line, or None if it has not been tried yet."""
 

@@ -27,10 +27,9 @@ from datagen.footage.track import Track
 from datagen.output import dataset, fingerprint, shard
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
+from datagen.record import Line
 from datagen.tasks import estimator
 from datagen.words import count
-
-Line = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,14 +9,13 @@ import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from datagen.output import shard
 from datagen.output.layout import Layout
+from datagen.record import Line
 
-Line = dict[str, Any]
 Records = dict[str, dict[str, bytes]]
 """Members by key and name ("flow.npy"), in the tar's order."""
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from datagen.files import is_local, make_folder, read_all, sizes, whole, writing
-
-Line = dict[str, Any]
+from datagen.record import Line
 
 
 class Manifest:

@@ -10,18 +10,17 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from datagen import record
-from datagen.record import BEHIND, CLEAR, OFF_FRAME
+from datagen.record import BEHIND, CLEAR, OFF_FRAME, Line
 
 if TYPE_CHECKING:
     from datagen.bodies.storage import Person
     from datagen.clips.compose import Clip
 
-Line = dict[str, Any]
 
 YAW_BINS = 8  # of 45°; the first is centred on facing the camera, the third on facing right
 FLEXION_BINS = 6  # of 30°, from a straight limb to one folded on itself

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import cv2
 import fsspec
@@ -19,8 +18,7 @@ import numpy as np
 from datagen.errors import BadInput
 from datagen.output.layout import Layout, shard_name
 from datagen.output.shard import key
-
-Line = dict[str, Any]
+from datagen.record import Line
 
 AHEAD = 1 << 20  # bytes read beyond what is asked for: about one clip
 MEND = "run python -m datagen.verify --repair"

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from datagen.record import Line
 from datagen.report.source import Source
 from datagen.report.tally import Histogram, Moments
-
-Line = dict[str, Any]
 
 STATISTICS = {
     "flow.mean": np.linspace(0, 20, 401),
