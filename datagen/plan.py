@@ -17,12 +17,14 @@ from datagen.cluster.backends import open_backend
 from datagen.cluster.flow_pool import FlowPool
 from datagen.config import LaunchConfig
 from datagen.cost import Plan, library_cost, report, shards_cost, starts_cost
+from datagen.driver import Driver
 from datagen.errors import BadInput, BadMachine
 from datagen.flow.estimator import Flow
 from datagen.library import Library
 from datagen.output import dataset
 from datagen.output.layout import Layout
-from datagen.pipeline import Driver, absolute, sized, standing
+from datagen.output.manifest import standing
+from datagen.pipeline import absolute, sized
 from datagen.sample import Sample
 from datagen.words import count
 

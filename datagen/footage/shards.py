@@ -26,7 +26,7 @@ from datagen.footage.options import FootageConfig
 from datagen.footage.track import Track
 from datagen.output import dataset, fingerprint, shard
 from datagen.output.layout import Layout
-from datagen.output.manifest import Manifest
+from datagen.output.manifest import Manifest, standing
 from datagen.record import Line
 from datagen.tasks import estimator
 from datagen.words import count
@@ -148,7 +148,7 @@ def ingest(
     make_folder(layout.shards)
     sweep(layout.shards)
     _write_body(layout, cfg)
-    lines = standing(layout, manifest)
+    lines = standing(layout)
     _write_dataset(layout, content, list(lines.values()))
     tasks = _tasks(sources, lines, layout, cfg)
     print(
@@ -157,7 +157,7 @@ def ingest(
         + (f", clips of {cfg.unlabelled} frames" if cfg.unlabelled else ", whole tracks")
     )
     bad = _run(tasks, cfg, layout, manifest)
-    lines = standing(layout, manifest)
+    lines = standing(layout)
     _write_dataset(layout, content, list(lines.values()))
     if len(bad) > cfg.max_bad * max(len(tasks), 1):
         if len(tasks) == 1:
@@ -194,13 +194,6 @@ def describe(cfg: FootageConfig, evaluation: Sequence[str]) -> Line:
 
 NOT_BYTES = ("out", "workers", "max_bad")
 """Options that change no shard's bytes."""
-
-
-def standing(layout: Layout, manifest: Manifest) -> dict[int, Line]:
-    """Return the manifest lines of the shards whose files exist at their recorded size."""
-    found = layout.found()
-    lines = manifest.latest("shard")
-    return {index: line for index, line in lines.items() if found.get(index) == line["bytes"]}
 
 
 def _tasks(

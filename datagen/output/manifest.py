@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from datagen.files import is_local, make_folder, read_all, sizes, whole, writing
+from datagen.output.layout import Layout
 from datagen.record import Line
 
 
@@ -87,3 +88,12 @@ def _parse(text: bytes) -> Line | None:
     except ValueError:
         return None
     return line if isinstance(line, dict) else None
+
+
+def standing(layout: Layout) -> dict[int, Line]:
+    """Return the manifest lines of the shards whose files exist at their recorded size."""
+    lines = Manifest(layout.manifests / "shards.jsonl").latest("shard")
+    found = layout.found()
+    return {
+        index: line for index, line in lines.items() if found.get(index, -1) == line.get("bytes")
+    }
