@@ -1,6 +1,7 @@
-"""Where tests find the data that lies beside the project, if it does."""
+"""What tests share: the data that lies beside the project, a small data set, a quiet torch."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,14 @@ def small_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert launch([*options.split(), "--out", str(out)]) == 0
     return out
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: the same sums everywhere."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 import tyro
 from trainer_fixtures import write_shards
 
@@ -19,15 +18,9 @@ from trainer.paper import rows, runs
 from trainer.paper.rows import DANN_WEIGHTS, SMALL, clips_per_step, fit_options
 from trainer.tables import make_tables, named
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FEW = tuple("steps=2 batch-size=2 image-size=32 lstm-width=16 backbone=small val-every=1".split())
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
