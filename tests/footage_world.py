@@ -6,13 +6,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from datagen.footage.keypoint_files import write_keypoints
-
 LIMBS = np.array(
     [(-9, 50), (-9, 25), (-8, 0), (8, 0), (9, 25), (9, 50),
      (-24, 0), (-20, -16), (-12, -32), (12, -32), (20, -16), (24, 0)], float,
 )  # fmt: skip
 """The 12 limbs of a person, pixels about the pelvis, in record.KEYPOINTS' order."""
+
+
+def write_keypoints(path: Path, points: np.ndarray, layout: str) -> None:
+    """Write points [T,P,K,3] as the project's own .npz."""
+    np.savez_compressed(path, keypoints=points.astype(np.float32), layout=np.array(layout))
 
 
 def walk(frames: int, start: float = 60, speed: float = 2.0) -> np.ndarray:

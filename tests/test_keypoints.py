@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from footage_world import write_keypoints
 
 from datagen.errors import BadInput
-from datagen.footage.keypoint_files import read_keypoints, write_keypoints
+from datagen.footage.keypoint_files import read_keypoints
 from datagen.footage.keypoints import HEAD, LAYOUTS, NECK, evaluation_points, guess_layout, within
 from datagen.footage.tracks import choose, link
 from datagen.record import EVAL_JOINTS

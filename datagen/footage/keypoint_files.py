@@ -194,11 +194,3 @@ def _load(path: Path) -> Any:
         raise BadInput(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} is no JSON ({error})") from None
-
-
-def write_keypoints(path: Path, points: np.ndarray, layout: str) -> None:
-    """Write points [T,P,K,3] as our own .npz."""
-    from datagen.files import whole
-
-    with whole(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, keypoints=points.astype(np.float32), layout=np.array(layout))

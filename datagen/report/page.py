@@ -45,6 +45,7 @@ class Figure:
     heads: Sequence[str] = ()
 
     def html(self) -> str:
+        """Return the figure as HTML."""
         heads = "".join(f"<span>{escape(head)}</span>" for head in self.heads)
         row = f'<div class="heads" style="--n:{len(self.heads)}">{heads}</div>' if heads else ""
         url = pictures.data_url(self.image)

@@ -51,6 +51,7 @@ class Shards:
     people: Counter[str] = field(default_factory=Counter)
 
     def add(self, line: Line) -> None:
+        """Count a shard's line."""
         clips = int(line["clips"])
         self.numbers.append(int(line["shard"]))
         self.shards += 1
@@ -109,6 +110,7 @@ class People:
     """Of the first two shape coefficients: about size and weight."""
 
     def add(self, line: Line) -> None:
+        """Count the line of a file of people."""
         self.files += 1
         self.bytes += line["bytes"]
         self.frames += line["frames"]
@@ -144,6 +146,7 @@ class Scenes:
     """Windows by the reason of their rejection, in files of which others were used."""
 
     def add(self, line: Line) -> None:
+        """Count the line of a file of scenes."""
         self.files += 1
         self.bytes += line["bytes"]
         self.windows += len(line["windows"])
@@ -164,6 +167,7 @@ class Quarantine:
     """The first of them."""
 
     def add(self, line: Line) -> None:
+        """Count the line of something that could not be used."""
         self.count += 1
         self.reasons[_kind_of(line["reason"], line["name"])] += 1
         if len(self.lines) < KEPT:

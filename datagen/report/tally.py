@@ -68,6 +68,7 @@ class Moments:
     squares: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def add(self, row: Sequence[float]) -> None:
+        """Count a row."""
         values = np.asarray(row, float)
         if not self.count:
             self.sums, self.squares = np.zeros_like(values), np.zeros_like(values)

@@ -97,6 +97,7 @@ def write(path: Path, picture: np.ndarray) -> None:
 
 
 def main() -> None:
+    """Write every panorama and texture."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--panoramas", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[1] / "scenes")
