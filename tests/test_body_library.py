@@ -268,3 +268,15 @@ def test_size_per_frame(built):
     _, _, line = built
     assert line["bytes"] / line["frames"] < 60_000
     assert math.isfinite(sum(line["seconds"].values()))
+
+
+def test_a_drawn_posture_is_in_labels_and_picture_alike(built, tmp_path):
+    source = built[0]
+    path, cfg = tmp_path / "bent.h5", replace(CFG, pose_noise=15.0)
+    bent = build_person(source, cfg, 3, path)
+    assert min(overlaps(path, bent, load_bodies(None), 2, np.random.default_rng(0))) > 0.98
+    with h5py.File(path) as ours, h5py.File(built[1]) as plain:
+        for clip in plain:
+            pose, posture = plain[clip]["pose"][:], ours[clip]["pose"][:]
+            np.testing.assert_array_equal(posture[:, :3], pose[:, :3])
+            assert np.abs(posture - pose).max() > 0.02

@@ -229,7 +229,9 @@ def test_a_checkpoint_is_data_and_never_half(tmp_path):
     others = [one for one in tmp_path.iterdir() if one != path]
     assert len(others) == 7
     for other in others:
-        with pytest.raises(BadInput, match=r"is (not a checkpoint .*|a folder); pass a last\.pt") as error:
+        with pytest.raises(
+            BadInput, match=r"is (not a checkpoint .*|a folder); pass a last\.pt"
+        ) as error:
             load_checkpoint(other)
         assert "weights_only" not in str(error.value) and "\n" not in str(error.value)
     with pytest.raises(BadInput, match="does not exist"):

@@ -15,7 +15,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from datagen.bodies import camera, light
+from datagen.bodies import camera, light, posture
 from datagen.bodies.atlas import vertex_colours
 from datagen.bodies.looks import dress
 from datagen.bodies.mesh import Mesh
@@ -83,9 +83,8 @@ def _add_clip(
     betas = np.clip(rng("shape").standard_normal(10), -BETA_LIMIT, BETA_LIMIT).astype(np.float32)
     view = camera.draw_view(cfg, motion.trans[start:stop], rng("view"))
     pelvis = body.rest_joints(betas)[0]
-    pose, trans = camera.into_camera(
-        view, motion.pose[start:stop], motion.trans[start:stop], pelvis
-    )
+    pose = posture.vary(motion.pose[start:stop], cfg.pose_noise, rng("posture"))
+    pose, trans = camera.into_camera(view, pose, motion.trans[start:stop], pelvis)
     vertices, joints = body.forward(pose, betas, trans)
     if not np.isfinite(vertices).all():
         raise BadInput(f"{motion.name} makes the {gender} body infinite: check the body's file")

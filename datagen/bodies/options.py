@@ -48,6 +48,9 @@ class BodiesConfig:
     SURREAL's camera is level; real ones are not."""
     camera_roll: float = 0.0
     """Standard deviation of the camera's tilt to a side, degrees. SURREAL's has none."""
+    pose_noise: float = 0.0
+    """Degrees (RMS) by which a clip's hips, knees, spine, shoulders and elbows are turned about
+    each axis for its whole length: postures that the motions lack. SURREAL has none of it."""
 
     def __post_init__(self) -> None:
         require(
@@ -79,6 +82,14 @@ class BodiesConfig:
         require(
             self.surreal is None or (low, high, self.camera_roll) == (0, 0, 0),
             "--surreal has pictures of a level camera; leave --camera-pitch and --camera-roll out",
+        )
+        require(
+            0 <= self.pose_noise <= 60,
+            f"--pose-noise must lie in [0, 60] degrees, got {self.pose_noise:g}",
+        )
+        require(
+            self.surreal is None or self.pose_noise == 0,
+            "--surreal has people as they moved; leave --pose-noise out",
         )
         require(self.stride > 0, f"--stride must be at least 1, got {self.stride}")
         require(
