@@ -1,9 +1,11 @@
 """The three backends give the same outcomes, whatever happens to a worker."""
 
+import atexit
 import os
 import signal
 import socket
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,3 +95,28 @@ def test_a_ray_that_was_killed_is_not_waited_for(
         record.write_text(f"127.0.0.1:{server.getsockname()[1]}")
         assert on_ray.standing() == record.read_text()
     assert on_ray.standing() is None
+
+
+@dataclass(frozen=True)
+class SlowToLeave:
+    """Leaves its worker with a second of work at its exit."""
+
+    name: str = "slow"
+
+    def __call__(self) -> dict[str, Any]:
+        atexit.register(time.sleep, 1.0)
+        return {}
+
+
+def test_workers_that_are_leaving_when_a_run_is_stopped_say_nothing(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with (
+        pytest.raises(BadInput),
+        open_backend(ClusterConfig(backend="processes", workers=1)) as opened,
+    ):
+        list(opened.run([SlowToLeave()]))
+        opened.pool.shutdown(wait=False)
+        time.sleep(0.3)  # the worker is in its exit now
+        raise BadInput("the run is stopped")
+    assert capfd.readouterr().err == ""

@@ -129,7 +129,7 @@ class Processes:
 
     def _submit(self, task: Task) -> Future[Outcome]:
         try:
-            return self.pool.submit(attempt, task)
+            return self.pool.submit(_run, task)
         except BrokenProcessPool as error:
             future: Future[Outcome] = Future()
             future.set_exception(error)
@@ -160,10 +160,18 @@ class Processes:
 
 
 def _start() -> None:
-    """Prepare a worker: Ctrl-C is the driver's business, SIGTERM ends the task that runs."""
+    """Prepare a worker: Ctrl-C is the driver's business."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _leave)
     threads.pin()
+
+
+def _run(task: Task) -> Outcome:
+    """Run a task; SIGTERM ends it tidily. A worker without one, or leaving already, just dies."""
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        return attempt(task)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _leave(*_: object) -> None:
