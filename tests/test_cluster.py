@@ -116,7 +116,7 @@ def test_workers_that_are_leaving_when_a_run_is_stopped_say_nothing(
         open_backend(ClusterConfig(backend="processes", workers=1)) as opened,
     ):
         list(opened.run([SlowToLeave()]))
-        opened.pool.shutdown(wait=False)  # pyright: ignore[reportAttributeAccessIssue]
+        opened.pool.shutdown(wait=False)
         time.sleep(0.3)  # the worker is in its exit now
         raise BadInput("the run is stopped")
     assert capfd.readouterr().err == ""

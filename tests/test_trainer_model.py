@@ -8,9 +8,7 @@ import torch
 from trainer_fixtures import toy_body
 
 from trainer import rotations
-from trainer.inputs import InputSpec, draw_inputs, normalized
-from trainer.model.build import ModelSpec, build_model
-from trainer.model.motion_hmr import MotionHMR, centres
+from trainer.model.motion_hmr import MotionHMR
 from trainer.model.resnet import ResNet
 
 
@@ -91,11 +89,9 @@ def test_refinement_starts_from_a_person_upright_before_the_camera(rotation):
     )
 
 
-@pytest.mark.parametrize(
-    ("rotation", "heatmaps"), [("6d", None), ("axis-angle", None), ("6d", slice(2, 14))]
-)
-def test_every_weight_gets_a_gradient(rotation, heatmaps):
-    model = small(rotation, heatmaps=heatmaps)
+@pytest.mark.parametrize("rotation", ["6d", "axis-angle"])
+def test_every_weight_gets_a_gradient(rotation):
+    model = small(rotation)
     prediction = model(torch.randn(2, 3, 15, 64, 64))
     assert prediction.joints.shape == (2, 3, 38, 3)
     assert prediction.joints2d.shape == (2, 3, 38, 2)
@@ -112,46 +108,6 @@ def test_refinement_is_hmrs_of_feature_and_state_together():
         hidden = torch.relu(regressor.fc1(torch.cat((feature, state), 1)))
         state = state + regressor.fc3(torch.relu(regressor.fc2(hidden)))
     assert torch.allclose(regressor(feature), state, atol=1e-5)
-
-
-def with_centres(inputs: str) -> tuple[InputSpec, MotionHMR]:
-    """Return how inputs of 32 px are drawn from crops of 128, and a small network for them."""
-    keypoints = tuple(range(24, 36))
-    drawn = InputSpec(inputs, 32, 128, 4, keypoints, ())
-    spec = ModelSpec(
-        "motion-hmr", inputs, drawn.channels, 32, 31, "small", 32, "6d", keypoints,
-        tuple(range(24, 38)), (), heatmap_centres=True,
-    )  # fmt: skip
-    model = build_model(ModelSpec.of(spec.plain()), toy_body(np.random.default_rng(0)))
-    assert isinstance(model, MotionHMR)
-    return drawn, model
-
-
-@pytest.mark.parametrize("inputs", ["flow+keypoints", "keypoints", "rgb+keypoints"])
-def test_a_heatmaps_centre_is_its_keypoint(inputs):
-    spec, model = with_centres(inputs)
-    joints2d = torch.full((1, 2, 38, 3), 1.0)
-    joints2d[..., :2] = 30 + 67 * torch.rand(1, 2, 38, 2)
-    joints2d[0, 0, 29, 2] = 0  # unseen
-    batch = {
-        "joints2d": joints2d,
-        "occluded": torch.tensor([[0, 1]], dtype=torch.uint8),
-        "flow": torch.randn(1, 2, 2, 32, 32),
-        "rgb": torch.randint(0, 255, (1, 2, 3, 128, 128), dtype=torch.uint8),
-    }
-    image = draw_inputs(batch, spec)[0]
-    found = centres(image[:, model.heatmaps])
-    truth = normalized(joints2d[0, 0, 24:36, :2], 128)
-    seen = torch.arange(12) != 5
-    assert torch.allclose(found[0, seen, :2], truth[seen], atol=2e-3)
-    assert torch.allclose(found[0, seen, 2], torch.ones(11), atol=2e-2)
-    assert not found[0, 5].any() and not found[1].any()  # unseen; totally occluded
-
-    model.eval()
-    before = model(image[None]).joints
-    with torch.no_grad():
-        model.places[2].bias += 1.0
-    assert not torch.allclose(model(image[None]).joints, before), "the memory is handed them"
 
 
 def test_weak_perspective():

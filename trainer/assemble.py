@@ -47,7 +47,6 @@ def model_spec(cfg: FitConfig, settings: Settings, dataset: DataSet) -> ModelSpe
         flow=dataset.flow_name if "flow" in cfg.inputs else "",
         stored_size=dataset.image_size,
         residual=cfg.residual,
-        heatmap_centres=cfg.heatmap_centres,
     )
 
 

@@ -60,9 +60,6 @@ class FitConfig:
     residual: bool = False
     """Add the CNN's features to the LSTM's (as VIBE does; the paper does not say): small networks
     learn faster. The LSTM's two directions must then be as wide as the CNN."""
-    heatmap_centres: bool = False
-    """Hand the LSTM the centre of every heatmap beside the CNN's features, whose last average
-    blurs places (the paper does not): small networks learn faster, and postures they never saw."""
     rotation: Literal["6d", "axis-angle"] = "6d"
     """How the regressor writes rotations; `axis-angle` is HMR's."""
     initial_pose: Literal["data", "rest"] = "data"
@@ -156,10 +153,6 @@ class FitConfig:
         require(
             0 <= self.keypoint_drop <= 1,
             f"--keypoint-drop must lie in [0, 1], got {self.keypoint_drop}",
-        )
-        require(
-            not self.heatmap_centres or ("keypoints" in self.inputs and self.model == "motion-hmr"),
-            "--heatmap-centres needs heatmaps: keypoints among --inputs of --model motion-hmr",
         )
         require(
             self.model != "lifter" or self.inputs == "keypoints",

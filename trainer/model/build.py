@@ -35,8 +35,6 @@ class ModelSpec:
     """Side of the crops of which that flow was estimated, pixels."""
     residual: bool = False
     """Whether the CNN's features are added to the LSTM's."""
-    heatmap_centres: bool = False
-    """Whether the LSTM is handed the heatmaps' centres beside the CNN's features."""
 
     def plain(self) -> dict[str, Any]:
         """Return the fields as values that JSON and a checkpoint keep."""
@@ -67,15 +65,12 @@ def build_model(
     if spec.name == "lifter":
         blank = Statistics.blank(len(spec.keypoints), len(spec.evaluation_joints))
         return Lifter(statistics or blank)
-    after = spec.channels - 1  # the occlusion flag is last, before it the heatmaps
-    heatmaps = slice(after - len(spec.keypoints), after) if spec.heatmap_centres else None
     return MotionHMR(
         {name: np.asarray(value) for name, value in body.items()},
         channels=spec.channels,
         backbone=spec.backbone,
         lstm_width=spec.lstm_width,
         residual=spec.residual,
-        heatmaps=heatmaps,
         rotation=spec.rotation,
         pose=pose,
         betas=betas,

@@ -16,7 +16,6 @@ from torch.nn import functional as F
 
 from trainer import rotations
 from trainer.errors import BadInput
-from trainer.inputs import HEATMAP_SIGMA
 from trainer.model.body import BONES, BodyJoints
 from trainer.model.resnet import ResNet
 
@@ -92,20 +91,6 @@ class Regressor(nn.Module):
         return F.relu(x)
 
 
-def centres(heatmaps: Tensor) -> Tensor:
-    """Return x, y (in [-1, 1], 0 if empty) and mass of heatmaps [N, K, I, I]: float32 [N, K, 3].
-
-    Mass is 1 for a whole Gaussian of the input's width and falls as the border cuts it.
-    """
-    size = heatmaps.shape[-1]
-    place = (2 * torch.arange(size, device=heatmaps.device, dtype=torch.float32) + 1) / size - 1
-    columns, rows = heatmaps.sum(-2, dtype=torch.float32), heatmaps.sum(-1, dtype=torch.float32)
-    mass = rows.sum(-1)
-    moments = torch.stack((columns @ place, rows @ place), -1)
-    whole = 2 * math.pi * (HEATMAP_SIGMA * size / 224) ** 2
-    return torch.cat((moments / mass.clamp_min(1e-3)[..., None], mass[..., None] / whole), -1)
-
-
 def pick(joints: Tensor, chosen: tuple[int, ...] | list[int]) -> Tensor:
     """Return the chosen joints of [..., J, D]; those of a lifter, which has no others, as is."""
     return joints if joints.shape[-2] == len(chosen) else joints[..., list(chosen), :]
@@ -122,7 +107,6 @@ class MotionHMR(nn.Module):
         backbone: str = "resnet50",
         lstm_width: int = 1024,
         residual: bool = False,
-        heatmaps: slice | None = None,
         rotation: str = "6d",
         pose: np.ndarray | None = None,
         betas: np.ndarray | None = None,
@@ -136,14 +120,6 @@ class MotionHMR(nn.Module):
                 f"{2 * lstm_width}; pass --lstm-width {self.backbone.width // 2}."
             )
         self.residual = residual
-        self.heatmaps = heatmaps
-        """Channels whose centres are handed to the memory beside what the CNN sees; or None."""
-        if heatmaps is not None:
-            self.places = nn.Sequential(
-                nn.Linear(3 * (heatmaps.stop - heatmaps.start), self.backbone.width),
-                nn.ReLU(),
-                nn.Linear(self.backbone.width, self.backbone.width),
-            )
         self.memory = nn.LSTM(self.backbone.width, lstm_width, batch_first=True, bidirectional=True)
         self.regressor = Regressor(2 * lstm_width, initial_state(rotation, pose, betas))
         self.body = BodyJoints(body)
@@ -152,13 +128,9 @@ class MotionHMR(nn.Module):
         return self.head(self.features(image))
 
     def features(self, image: Tensor) -> Tensor:
-        """Return the features [B, T, F] of every frame: the CNN's, and of the heatmaps' centres."""
+        """Return the CNN's features [B, T, F] of every frame."""
         flat = image.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        features = self.backbone(flat).float()
-        if self.heatmaps is not None:
-            with torch.autocast(image.device.type, enabled=False):
-                features = features + self.places(centres(flat[:, self.heatmaps]).flatten(1))
-        return features.unflatten(0, image.shape[:2])
+        return self.backbone(flat).float().unflatten(0, image.shape[:2])
 
     def head(self, features: Tensor) -> Prediction:
         """Return the prediction of clips from their frames' features [B, T, F]."""
