@@ -23,4 +23,4 @@ run python -m trainer.evaluate --checkpoint demo/run/last.pt --shards demo/test/
     --device cpu
 
 printf '\nLook at:\n'
-ls demo/pictures/sources.png demo/pictures/clip-*.png demo/run/*.png demo/run/evaluation/*/*.png
+ls demo/pictures/report.html demo/pictures/sources.png demo/pictures/clip-*.png demo/run/*.png demo/run/evaluation/*/*.png

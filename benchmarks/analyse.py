@@ -117,7 +117,7 @@ def main() -> None:
         f"full size {np.mean(full_life):.0%}"
     )
     result = {
-        "name": "background window",
+        "name": "Analysing a background window (against SLIC at full size)",
         "ours": round(ours, 4),
         "baseline": round(baseline, 4),
         "ratio": round(baseline / ours, 2),

@@ -122,7 +122,7 @@ def main() -> None:
     print(f"mean difference            {np.mean(differences):6.2f} of 255 grey levels")
     print(f"gradient energy kept       {np.mean(ratios):6.2f} times the straightforward way's")
     result = {
-        "name": "compose",
+        "name": "Composing a clip (against whole frames, then the crop)",
         "ours": round(ours, 1),
         "baseline": round(baseline, 1),
         "ratio": round(baseline / ours, 2),

@@ -106,7 +106,7 @@ def main(options: Options) -> None:
     print(
         json.dumps(
             {
-                "name": "pipeline (FlowNetS, libraries warm)",
+                "name": "The pipeline with FlowNetS (against keeping no library)",
                 "ours": round(full["ours"], 3),
                 "baseline": round(full["baseline"], 4),
                 "ratio": round(full["ratio"], 2),

@@ -86,7 +86,7 @@ def main(options: Options) -> None:
     print(
         json.dumps(
             {
-                "name": "render",
+                "name": "Rendering (against pyrender from trimesh)",
                 "ours": round(fps, 1),
                 "baseline": round(usual_fps, 1),
                 "ratio": round(fps / usual_fps, 2),

@@ -80,7 +80,7 @@ def main(options: Options) -> None:
         print(
             json.dumps(
                 {
-                    "name": "verify",
+                    "name": "Verifying shards (against one after the other)",
                     "ours": round(speeds["ours"]),
                     "baseline": round(speeds["straightforward"]),
                     "ratio": round(speeds["ours"] / speeds["straightforward"], 2),
