@@ -65,10 +65,11 @@ def _pose2sim(cfg: Pose2SimConfig) -> int:
     from datagen.footage.shards import ingest as make
     from datagen.record import KEYPOINTS
 
-    if cfg.root is not None and not cfg.root.is_dir():
-        raise BadInput(f"--root {cfg.root} is not a folder")
-    root = cfg.root or pose2sim.fetch(Path("~/.cache/motion-hmr/pose2sim").expanduser())
-    sources = pose2sim.find_sources(root.expanduser())
+    root = cfg.root and cfg.root.expanduser()
+    if root is not None and not root.is_dir():
+        raise BadInput(f"--root {root} is not a folder")
+    root = root or pose2sim.fetch(Path("~/.cache/motion-hmr/pose2sim").expanduser())
+    sources = pose2sim.find_sources(root)
     return report(make(sources, cfg.footage, evaluation=KEYPOINTS), cfg.footage)
 
 
@@ -122,7 +123,8 @@ def report(lines: list[dict[str, Any]], cfg: FootageConfig) -> int:
     shards, records = count(len(lines), "shard"), count(clips, "record")
     print(f"{shards}, {records}, {size:.1f} MB in {cfg.out}")
     if cfg.unlabelled:
-        print(f"Next: python -m trainer.fit --shards shards --dann-shards {cfg.out}")
+        inputs = "--inputs rgb " if cfg.rgb else ""  # pictures are what differs in the real world
+        print(f"Next: python -m trainer.fit --shards shards {inputs}--dann-shards {cfg.out}")
     else:
         known = any(line["statistics"]["valid"] for line in lines)
         door = "trainer.evaluate" if known else "trainer.predict"
