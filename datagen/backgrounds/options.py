@@ -63,7 +63,7 @@ class BackgroundsConfig:
         for name in ("slic_compactness", "slic_time_spacing", "max_shift"):
             value = getattr(self, name)
             require(value > 0, f"{option(name)} must be positive, got {value}")
-        require(
-            0 <= self.min_inlier_ratio <= 1,
-            f"--min-inlier-ratio must lie in [0, 1], got {self.min_inlier_ratio}",
-        )
+        for name in ("min_inlier_ratio", "max_contest"):
+            value = getattr(self, name)
+            require(0 <= value <= 1, f"{option(name)} must lie in [0, 1], got {value}")
+        require(self.min_inliers >= 0, f"--min-inliers must be at least 0, got {self.min_inliers}")
