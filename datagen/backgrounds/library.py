@@ -1,8 +1,10 @@
 """The background library: videos and embedded scenes become analysed windows, one HDF5 file each.
 
 A file holds a group a window: `jpeg` (the frames' JPEG bytes, one after the other), `ends` (where
-each ends), `motion`, `segments` (gzip) and the quality figures as attributes. The bytes depend on
-the source, the options and the seed alone.
+each ends), `motion`, `homography` and `segments` (gzip) are what a clip is composed from. Beside
+them lie the quality figures of each frame pair (`inliers`, `inlier_ratio`, `shift`), for whoever
+looks into the file; the window's worst are in the JSON of its attribute `meta`. The bytes depend
+on the source, the options and the seed alone.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from datagen.seeds import generator
 
 VERSION = 1
 ARRAYS = ("jpeg", "ends", "motion", "homography", "segments")
+"""What `read_background` reads of a window."""
 JPEG_QUALITY = 95  # 40 dB and more on video, a seventh of the raw bytes
 
 
