@@ -19,7 +19,10 @@ from pathlib import Path
 
 if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
     # Run as a file: its folder must not shadow the standard library (inspect.py lies there).
-    del sys.path[0]
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from datagen import missing
+
+    missing.watch()
 
 import datagen.command as command
 from datagen.config import LaunchConfig
