@@ -76,14 +76,15 @@ class Driver:
         """Print what is about to be done."""
         cfg = self.cfg
         people = cfg.bodies.surreal or cfg.bodies.motions or "embedded"
+        videos = cfg.backgrounds.videos
         print(
             f"Making {todo:,} of {count(len(cfg.output.wanted()), 'shard')}, each of "
             f"{count(cfg.output.clips_per_shard, 'clip')} of {cfg.clips.clip_length} frames, "
             f"in {self.layout.shards}\n"
             f"  people  {count(len(self.people.sources), 'motion')} ({people}), "
             f"{cfg.bodies.body or 'embedded open'} bodies\n"
-            f"  scenes  {count(len(self.scenes.sources), 'video')} "
-            f"({cfg.backgrounds.videos or 'embedded'})\n"
+            f"  scenes  {count(len(self.scenes.sources), 'video' if videos else 'scene')} "
+            f"({videos or 'embedded'})\n"
             f"  flow    {cfg.flow.flow}, split {cfg.output.split}, seed {cfg.output.seed}, "
             f"on {cfg.cluster.backend}"
         )

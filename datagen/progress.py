@@ -92,9 +92,10 @@ class Progress:
         notes.append(f"{sum(self.failed.values())} failed")
         self._bar.set_postfix_str(", ".join(notes), refresh=False)
         self._bar.total = max(spent + left, 1e-9)
-        self._bar.update(spent - self._bar.n)
         if final:
-            self._bar.refresh()
+            self._bar.n = spent  # close() shows it; a log would have the line twice
+        else:
+            self._bar.update(spent - self._bar.n)
 
 
 def _clock(seconds: float) -> str:

@@ -47,7 +47,9 @@ def test_the_bar_names_all_it_counts(seconds: list[float], capsys) -> None:
     with Progress(shards=2, clips=8, workers=1) as progress:
         list(progress.follow(outcomes(3), "people", 3))
         list(progress.follow(shards(), "shards"))
-    last = capsys.readouterr().err.replace("\n", "\r").strip("\r").rsplit("\r", 1)[-1]
+    lines = capsys.readouterr().err.replace("\n", "\r").strip("\r").split("\r")
+    last = lines[-1]
+    assert lines.count(last) == 1
     for text in (
         "people 3/3",
         "shards 2/2",
