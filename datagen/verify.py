@@ -48,7 +48,10 @@ class VerifyConfig:
 def verify(cfg: VerifyConfig) -> int:
     """Print what is wrong with the data set; return 0 if nothing is (any more), else 1."""
     layout = Layout(absolute(cfg.shards))
-    if not (layout.dataset.exists() or layout.config.exists() or layout.found()):
+    if not layout.dataset.exists() and (
+        (layout.shards / "shards" / "dataset.json").exists()
+        or not (layout.config.exists() or layout.found())
+    ):
         dataset.read(layout)  # says that this is no folder of shards
     beside = _beside(layout)
     if beside and cfg.repair:
@@ -56,12 +59,19 @@ def verify(cfg: VerifyConfig) -> int:
 
         publish(_options(layout, cfg))
         beside = _beside(layout)
+    if not layout.dataset.exists():
+        return _following(layout, cfg)
     wrong = inspect(layout, cfg)
     if wrong and cfg.repair:
         mend(layout, wrong, cfg)
         beside, wrong = _beside(layout), inspect(layout, cfg)
     if not beside and not wrong:
         return 0
+    return _following(layout, cfg)
+
+
+def _following(layout: Layout, cfg: VerifyConfig) -> int:
+    """Print what mends the data set; return 1."""
     if not layout.config.exists():  # real footage, or shards that were published without it
         print("Next: delete the bad files and run the command that made them again")
     elif not cfg.repair:

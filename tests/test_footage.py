@@ -372,7 +372,7 @@ class TestBadInput:
     def test_other_options_are_refused(self, made, tmp_path, capsys):
         args = ("video", made / "walker.mp4", "--keypoints", made / "walker.npz")
         assert run(*args, "--out", made / "out", "--image-size", 112) == 2
-        assert "image_size: 224 → 112" in capsys.readouterr().err
+        assert "--image-size 224 → --image-size 112" in capsys.readouterr().err
 
     def test_names(self, made, tmp_path):
         (tmp_path / "b").mkdir()

@@ -83,7 +83,7 @@ def test_another_configuration_is_refused_by_name(
     before = hashes(copy)
     assert run(copy, "--no-occluders") == 2
     error = capsys.readouterr().err
-    assert "clips.occluders: True → False" in error and "--out" in error
+    assert "--occluders → --no-occluders" in error and "--out" in error
     assert hashes(copy) == before
 
 

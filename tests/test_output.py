@@ -108,6 +108,8 @@ def test_a_path_where_nothing_is_is_named(tmp_path: Path) -> None:
         (lambda: BodiesConfig(depth_mean=0), "--depth-mean"),
         (lambda: BackgroundsConfig(slic_compactness=0), "--slic-compactness"),
         (lambda: BackgroundsConfig(min_inlier_ratio=2), "--min-inlier-ratio"),
+        (lambda: BackgroundsConfig(max_contest=-0.1), "--max-contest"),
+        (lambda: BackgroundsConfig(min_inliers=-1), "--min-inliers"),
         (lambda: LaunchConfig(clips=ClipsConfig(clip_length=100)), "--max-clip-frames 101"),
     ],
 )
@@ -124,8 +126,10 @@ def test_guard_names_the_options_that_differ(tmp_path: Path) -> None:
     dataset.guard(layout, replace(cfg, clips=ClipsConfig(occluders=False)))  # no shard yet
     layout.shard(0).touch()
     dataset.guard(layout, replace(cfg, output=replace(cfg.output, num_shards=5)))
-    with pytest.raises(BadInput, match=r"clips\.occluders: True → False"):
+    with pytest.raises(BadInput, match="--occluders → --no-occluders"):
         dataset.guard(layout, replace(cfg, clips=ClipsConfig(occluders=False)))
+    with pytest.raises(BadInput, match="no --video-limit → --video-limit 24"):
+        dataset.guard(layout, replace(cfg, backgrounds=BackgroundsConfig(video_limit=24)))
 
 
 def test_guard_refuses_shards_of_unknown_origin(tmp_path: Path) -> None:
@@ -136,6 +140,10 @@ def test_guard_refuses_shards_of_unknown_origin(tmp_path: Path) -> None:
 
 def test_dataset_json_is_named_when_missing_or_damaged(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"holds no dataset\.json"):
+        dataset.read(Layout(tmp_path))
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / "dataset.json").write_text("{}")
+    with pytest.raises(BadInput, match=r"did you mean .*/shards\?"):
         dataset.read(Layout(tmp_path))
     (tmp_path / "dataset.json").write_text('{"half')
     with pytest.raises(BadInput, match="damaged"):

@@ -168,6 +168,23 @@ def test_a_damaged_manifest_is_survived(made: Layout) -> None:
     assert wrong(made) == [1, 2]
 
 
+def test_what_is_missing_is_said_once(made: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    made.dataset.unlink()
+    assert verify([str(made.shards)]) == 1
+    said = capsys.readouterr()
+    assert said.out.count("dataset.json is missing") == 1 and not said.err
+    assert "Next: " in said.out
+
+
+def test_the_folder_of_a_data_set_leads_to_its_shards(
+    made: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made.manifests.joinpath("config.json").write_text("{}")
+    assert verify([str(made.root)]) == 2
+    said = capsys.readouterr()
+    assert not said.out and f"did you mean {made.shards}?" in said.err
+
+
 @pytest.mark.parametrize("name", ["README.md", "body.npz", "dataset.json"])
 def test_files_beside_the_shards_are_checked(made: Layout, name: str) -> None:
     path = made.shards / name

@@ -53,6 +53,11 @@ def read(layout: Layout) -> dict[str, Any]:
     try:
         return json.loads(layout.dataset.read_text())
     except FileNotFoundError:
+        inner = Layout(layout.shards / "shards")
+        if inner.dataset.exists():
+            raise BadInput(
+                f"{layout.shards} holds no dataset.json; did you mean {inner.shards}?"
+            ) from None
         raise BadInput(
             f"{layout.shards} holds no dataset.json: it is not a folder of shards; "
             f"make one with python -m datagen.launch --out {layout.shards}"

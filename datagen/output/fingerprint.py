@@ -12,9 +12,13 @@ from datagen import record
 from datagen.config import LaunchConfig
 from datagen.errors import BadInput
 from datagen.files import files_below, sha256
+from datagen.options import option
 
 NOT_BYTES = ("num_shards", "shards", "out", "library")
 """Options of the output stage that change no shard's bytes."""
+
+NO_OPTIONS = ("record", "evaluation")
+"""Entries of an identity that are no option's."""
 
 
 def identity(cfg: LaunchConfig) -> dict[str, Any]:
@@ -53,16 +57,27 @@ def library_folders(identity: dict[str, Any]) -> tuple[str, str]:
     return f"bodies-{digest(people)[:8]}", f"backgrounds-{digest(scenes)[:8]}"
 
 
-def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """Return a line "stage.option: old → new" for each leaf in which the two differ."""
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Return a line "--option old → --option new" for each option in which the two differ."""
     lines: list[str] = []
     for key in sorted(old.keys() | new.keys()):
         a, b = old.get(key), new.get(key)
         if isinstance(a, dict) and isinstance(b, dict):
-            lines += differences(a, b, f"{prefix}{key}.")
+            lines += differences(a, b)
         elif a != b:
-            lines.append(f"{prefix}{key}: {a} → {b}")
+            lines.append(f"{_typed(key, a)} → {_typed(key, b)}")
     return lines
+
+
+def _typed(name: str, value: Any) -> str:
+    """Return an entry of an identity as its option is typed."""
+    if name in NO_OPTIONS:
+        return f"{name} {value}"
+    if isinstance(value, bool):
+        return option(name if value else f"no_{name}")
+    if value is None:
+        return f"no {option(name)}"
+    return " ".join([option(name), *map(str, value if isinstance(value, list) else [value])])
 
 
 def given(option: str, value: Any) -> Any:
