@@ -31,7 +31,7 @@ import torch
 from datagen.bodies.library import build_person
 from datagen.bodies.motion import find_motions
 from datagen.bodies.options import BodiesConfig
-from datagen.clips.sheet import flow_to_colour
+from datagen.clips.sheet import flow_to_colour, titled
 from datagen.flow.estimator import Estimator, load_estimator
 from datagen.flow.flo import read_flo
 from datagen.flow.flownets import DIV_FLOW, FlowNetS, prepare
@@ -46,6 +46,7 @@ from datagen.splits import in_split
 SIZE, FRAMES = 224, 32
 RAFT_FRAMES = 5  # of the clip that RAFT is timed on: on a CPU it takes minutes for 32
 FULL_COLOUR = 8.0  # px, in the pictures
+HEAD = 130  # px, width of the rows' names in the pictures
 
 Test = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 """frames uint8 [2,S,S,3], flow float32 [S,S,2] px, mask bool [S,S] of the person or None."""
@@ -304,7 +305,12 @@ def measure(args: argparse.Namespace, data: Path, weights: list[Path], folder: P
         if args.pictures and one.sees and one.dtype != "bfloat16":
             rows.append(flow_row(estimator, shown, one.label))
     if args.pictures:
+        names = ["usual pair", *(["real video"] if len(shown) > 2 else []), "fast pair"]
         sheet = np.vstack([*first_rows(shown), *rows])
+        heads = titled(sheet[:, HEAD:], names)
+        sheet = np.vstack([np.full((len(heads) - len(sheet), sheet.shape[1], 3), 255, np.uint8),
+                           sheet])  # fmt: skip
+        sheet[:, HEAD:] = heads
         cv2.imwrite(str(args.pictures), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
     ours = times["FlowNetS, width 1 (speed)", "bfloat16"]
     public = pair_by_pair(frames, args.device)
@@ -352,7 +358,7 @@ def _paint(flow: np.ndarray) -> np.ndarray:
 
 def _row(label: str, pictures: list[np.ndarray]) -> np.ndarray:
     """Return pictures side by side, their label at the left."""
-    head = np.full((SIZE, 130, 3), 255, np.uint8)
+    head = np.full((SIZE, HEAD, 3), 255, np.uint8)
     for line, words in enumerate(label.split(", ")):
         cv2.putText(head, words, (6, 105 + 22 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1,
                     cv2.LINE_AA)  # fmt: skip

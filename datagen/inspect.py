@@ -50,6 +50,7 @@ class InspectConfig:
 
 def inspect(cfg: InspectConfig) -> int:
     """Write the report and print where it lies."""
+    from datagen.clips.sheet import titled
     from datagen.report import page, pictures
     from datagen.report.source import Source
     from datagen.report.summary import summarize
@@ -68,7 +69,7 @@ def inspect(cfg: InspectConfig) -> int:
     made = summary.shards
     print(f"{report}: {count(made.shards, 'shard')}, {count(made.clips, 'clip')}")
     if not alone:
-        _save(cfg.out / "sources.png", sheet.image)
+        _save(cfg.out / "sources.png", titled(sheet.image, sheet.heads))  # the page has its own
         for place, record in enumerate(records):
             clip = samples[place].clip if samples else None
             _save(cfg.out / f"clip-{record.key}.png", pictures.clip_sheet(record, clip))

@@ -96,10 +96,13 @@ def test_clip_sheet_shows_what_it_is_given():
         occluder=np.zeros((10, 64, 64), np.uint8),
         columns=3,
     )
+    named, whole = whole, whole[:, sheet.TITLE :]
     assert whole.shape == (4 * 66 - 2, 3 * 66 - 2, 3) and whole.dtype == np.uint8
+    for row in range(4):  # each name beside its row
+        assert named[row * 66 : row * 66 + 64, : sheet.TITLE].min() < 128
     assert tuple(whole[0, 66]) == sheet.TOTAL  # frame 4 of 0, 4, 8
     assert tuple(whole[0, 0]) != sheet.TOTAL
-    assert sheet.clip_sheet(frames, joints).shape == (3 * 66 - 2, 8 * 66 - 2, 3)
+    assert sheet.clip_sheet(frames, joints).shape == (3 * 66 - 2, sheet.TITLE + 8 * 66 - 2, 3)
     assert np.array_equal(frames, before)
 
 

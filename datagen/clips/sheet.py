@@ -15,6 +15,7 @@ from datagen.record import EVAL_JOINTS, KEYPOINTS, SMPL_JOINTS
 
 LEFT, RIGHT, MIDDLE = (255, 140, 0), (30, 144, 255), (240, 240, 240)
 OCCLUDER, TOTAL = (255, 0, 255), (220, 30, 30)
+TITLE = 24  # px, height of the row that names a sheet's columns
 
 _FIRST = len(SMPL_JOINTS)
 _LIMBS = ("ankle-knee", "knee-hip", "wrist-elbow", "elbow-shoulder", "hip-shoulder")
@@ -53,7 +54,7 @@ def clip_sheet(
         columns: frames to show.
 
     Returns:
-        uint8 image of 3 or 4 rows of S×S cells, two white pixels between them.
+        uint8 image of 3 or 4 rows of S×S cells, two white pixels between them, named at the left.
     """
     shown = evenly(len(joints2d), columns)
     largest = flow_scale(flow[shown]) if flow is not None else 1.0
@@ -72,7 +73,9 @@ def clip_sheet(
         if hidden:
             cells = [frame(cell, TOTAL) for cell in cells]
         rows.append(cells)
-    return grid([cell for line in zip(*rows, strict=True) for cell in line], len(shown))
+    whole = grid([cell for line in zip(*rows, strict=True) for cell in line], len(shown))
+    names = ["picture", "labels", *(["flow"] if flow is not None else []), "heatmaps"]
+    return np.rot90(titled(np.rot90(whole, -1), names[::-1]))  # read upwards
 
 
 def skeleton(image: np.ndarray, joints2d: np.ndarray) -> np.ndarray:
@@ -213,6 +216,19 @@ def grid(images: Sequence[np.ndarray], columns: int, gap: int = 2) -> np.ndarray
         y, x = row * (height + gap), column * (width + gap)
         sheet[y : y + height, x : x + width] = image
     return sheet
+
+
+def titled(image: np.ndarray, titles: Sequence[str]) -> np.ndarray:
+    """Return a sheet with a white row above it that names its equally wide columns."""
+    head = np.full((TITLE, image.shape[1], 3), 255, np.uint8)
+    cell = image.shape[1] / len(titles)
+    for index, title in enumerate(titles):
+        (width, height), _ = cv2.getTextSize(title, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
+        scale = 0.5 * min(1.0, (cell - 4) / width)
+        left = round(index * cell + (cell - 2 * scale * width) / 2)
+        place = (left, (TITLE + height) // 2)
+        cv2.putText(head, title, place, cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.concatenate([head, image])
 
 
 def _fixed(point: Sequence[float]) -> tuple[int, int]:
