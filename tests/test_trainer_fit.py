@@ -15,7 +15,7 @@ from trainer_fixtures import write_shards
 
 from trainer.checkpoint import load_checkpoint, save_checkpoint
 from trainer.config import EvaluateConfig, FitConfig, PredictConfig
-from trainer.errors import BadInput
+from trainer.errors import BadInput, Stopped
 from trainer.evaluate import evaluate
 from trainer.fit import fit
 from trainer.predict import predict
@@ -185,15 +185,85 @@ def test_what_was_chosen_for_one_machine_is_kept_on_another(toy, tmp_path, monke
     assert json.loads((folder / "run.json").read_text())["settings"]["lr"] == 5e-4
 
 
-def test_a_run_is_not_overwritten_but_a_stillborn_one_is(toy, tmp_path):
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / "metrics.jsonl").write_text('{"step": 1, "loss": 9.0}\n{"step": 2, "lo')
-    fit(config(toy, folder, steps=2))
-    assert [step for step, _ in losses(folder)] == [1, 2]
-    assert losses(folder)[0][1] != 9.0
+def test_a_run_is_not_overwritten(toy, tmp_path):
+    stillborn = tmp_path / "stillborn"
+    stillborn.mkdir()
+    (stillborn / "log.txt").write_text("a note\n")
+    folder = fit(config(toy, stillborn, steps=2))
     with pytest.raises(BadInput, match=r"holds a run already; pass --resume .*last\.pt"):
         fit(config(toy, folder, steps=2))
+    other = fit(config(toy, tmp_path / "other", steps=2))
+    with pytest.raises(BadInput, match=r"holds a run already"):  # another run's checkpoint
+        fit(config(toy, folder, steps=2, resume=other / "last.pt"))
+    (folder / "last.pt").unlink()
+    with pytest.raises(BadInput, match=r"without a last\.pt .*; remove the folder"):
+        fit(config(toy, folder, steps=2))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_goes_on_as_the_straight_one(toy, tmp_path, monkeypatch, number):
+    options = {"log_every": 1, "save_every": 100, "val_shards": toy, "val_every": 3}
+    straight = fit(config(toy, tmp_path / "straight", **options))
+    log = RunWriter.log
+
+    def interrupted(self, line):
+        log(self, line)
+        if line["step"] == 4:
+            os.kill(os.getpid(), number)
+
+    folder, handler = tmp_path / "run", signal.getsignal(number)
+    with monkeypatch.context() as patch, pytest.raises(Stopped) as stop:
+        patch.setattr(RunWriter, "log", interrupted)
+        fit(config(toy, folder, **options))
+    words = f"stopped at step 4; go on with `--resume {folder / 'last.pt'}` and the same options"
+    assert str(stop.value) == words and stop.value.status == 128 + number
+    assert signal.getsignal(number) == handler
+    fit(config(toy, folder, resume=folder / "last.pt", **options))
+    same_runs(folder, straight)
+
+
+def test_a_validation_that_fails_costs_no_step(toy, tmp_path, monkeypatch):
+    import trainer.fit as door
+
+    options = {"log_every": 1, "save_every": 3, "val_shards": toy, "val_every": 3}
+    straight = fit(config(toy, tmp_path / "straight", **options))
+
+    def fail(*_):
+        raise OSError("the disk is gone")
+
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="disk"):
+        patch.setattr(door, "held_out_error", fail)
+        fit(config(toy, folder, **options))
+    assert load_checkpoint(folder / "last.pt")["step"] == 3
+    fit(config(toy, folder, resume=folder / "last.pt", **options))
+    same_runs(folder, straight)
+
+
+def same_runs(ours: Path, theirs: Path) -> None:
+    """Assert that two runs logged the same and ended with the same weights, to the bit."""
+    told = [
+        [
+            (line["step"], line.get("loss"), line.get("val_pa_mpjpe"))
+            for line in map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+        ]
+        for run in (ours, theirs)
+    ]
+    assert told[0] == told[1]
+    a, b = (load_checkpoint(run / "last.pt") for run in (ours, theirs))
+    assert a["best"] == b["best"]
+    for part in ("weights", "average"):
+        for name, value in b[part].items():
+            assert torch.equal(a[part][name], value), name
+
+
+def test_wrong_validation_shards_are_refused_before_training(toy, tmp_path):
+    with pytest.raises(BadInput, match=r"nowhere is not a folder; point --val-shards"):
+        fit(config(toy, tmp_path / "run", val_shards=Path("nowhere")))
+    pictures = write_shards(tmp_path / "rgb", shards=1, clips=2, frames=6, size=32, rgb=True)
+    with pytest.raises(BadInput, match=r"--val-shards: .* holds no pictures"):
+        fit(config(pictures, tmp_path / "run", inputs="rgb", val_shards=toy))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_training_that_blows_up_ends_with_a_sentence(toy, tmp_path):

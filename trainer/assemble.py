@@ -97,7 +97,7 @@ def make_loaders(
     labelled = wanted_arrays(cfg.inputs, parameters=cfg.weight_pose > 0)
     read = [(dataset, labelled)]
     if cfg.dann_shards:
-        real = open_dataset(cfg.dann_shards)
+        real = open_dataset(cfg.dann_shards, "--dann-shards")
         if (real.image_size, real.flow_stride, real.joints) != (
             dataset.image_size, dataset.flow_stride, dataset.joints
         ):  # fmt: skip

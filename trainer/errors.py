@@ -20,6 +20,14 @@ class BadInput(Exception):
     """
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal ended the program in good order; the message says how to go on."""
+
+    def __init__(self, reason: str, number: int) -> None:
+        super().__init__(reason)
+        self.status = 128 + number
+
+
 def run_door(config: type[Config], main: Callable[[Config], object], description: str) -> None:
     """Parse the command line into config, run main, and print bad input without a traceback.
 
@@ -37,6 +45,9 @@ def run_door(config: type[Config], main: Callable[[Config], object], description
         if not error.filename:
             raise
         refuse(f"{error.filename}: {error.strerror}; name another path")
+    except Stopped as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(stop.status)
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         sys.exit(130)

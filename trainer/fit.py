@@ -24,7 +24,8 @@ from trainer.assemble import make_loaders, make_trainer, model_spec
 from trainer.checkpoint import save_checkpoint
 from trainer.config import FitConfig
 from trainer.data import Loader
-from trainer.errors import BadInput, run_door
+from trainer.errors import BadInput, Stopped, run_door
+from trainer.interrupt import Interrupt
 from trainer.loop import Trainer
 from trainer.machine import (
     Ranks,
@@ -40,7 +41,7 @@ from trainer.pace import Pace
 from trainer.resume import resumed_settings, saved_run
 from trainer.run import RunWriter, plain
 from trainer.shards import DataSet, open_dataset
-from trainer.validation import held_out_error
+from trainer.validation import held_out_error, open_held_out
 from trainer.words import count
 
 
@@ -56,6 +57,7 @@ def fit(cfg: FitConfig) -> Path:
     saved = saved_run(cfg, dataset, folder)
     if saved:
         settings = resumed_settings(settings, saved)
+    held = open_held_out(cfg, settings, dataset, ranks)
     set_precision(settings.precision, device)
     keep_memory(device)
     body = read_body(dataset.body)
@@ -80,11 +82,23 @@ def fit(cfg: FitConfig) -> Path:
         "data": dataset.identity(),
     }
 
-    def checkpoint(name: str) -> None:
+    def checkpoint(name: str, *, judged: bool = True) -> None:
         positions = all_positions(loaders, ranks)
         if ranks.first:
-            state = {**trainer.state(), "loaders": positions, "best": best}
+            state = {**trainer.state(), "loaders": positions, "best": best, "judged": judged}
             save_checkpoint(folder / name, {**state, **fixed})
+
+    def judge(held: DataSet) -> None:
+        nonlocal best
+        error = held_out_error(trainer, cfg, settings, held, device, ranks)
+        run.log({"step": trainer.step, "val_pa_mpjpe": error})
+        if error < best:
+            best = error
+            checkpoint("best.pt")
+
+    if held and saved and not saved.get("judged", True):  # it was stopped while it validated
+        judge(held)
+        checkpoint("last.pt")
 
     sources = [iter(loader) for loader in loaders]
     pace = Pace(settings.batch_size * cfg.accumulate * ranks.world)
@@ -92,32 +106,42 @@ def fit(cfg: FitConfig) -> Path:
         total=settings.steps, initial=trainer.step, disable=not ranks.first, unit="step",
         mininterval=1.0, file=sys.stderr,
     )  # fmt: skip
-    while trainer.step < settings.steps:
-        number = trainer.step + 1
-        last = number == settings.steps
-        report = number <= 10 or number % cfg.log_every == 0 or last
-        try:
-            figures = trainer.advance(*sources, report=report)
-        # The alignment's, of joints that are no numbers any more.
-        except torch.linalg.LinAlgError:  # pyright: ignore[reportPrivateImportUsage]
-            raise diverged("not a number", number, settings) from None
-        bar.update()
-        pace.add(figures.pop("seconds"), figures.pop("waited"))
-        if report:
-            figures.update(pace.take())
-            run.log({"step": number, **figures})
-            loss, error = figures["loss"], figures["pa_mpjpe"]
-            bar.set_postfix_str(f"loss {loss:.3g}, PA-MPJPE {error:.0f} mm", refresh=False)
-            if not math.isfinite(loss):
-                raise diverged(str(loss), number, settings)
-        if cfg.val_shards and (number % cfg.val_every == 0 or last):
-            error = held_out_error(trainer, cfg, settings, device, ranks)
-            run.log({"step": number, "val_pa_mpjpe": error})
-            if error < best:
-                best = error
-                checkpoint("best.pt")
-        if number % cfg.save_every == 0 or last:
-            checkpoint("last.pt")
+    with Interrupt(on=ranks.world == 1) as interrupt:
+        while trainer.step < settings.steps:
+            number = trainer.step + 1
+            last = number == settings.steps
+            report = number <= 10 or number % cfg.log_every == 0 or last
+            try:
+                figures = trainer.advance(*sources, report=report)
+            # The alignment's, of joints that are no numbers any more.
+            except torch.linalg.LinAlgError:  # pyright: ignore[reportPrivateImportUsage]
+                raise diverged("not a number", number, settings) from None
+            bar.update()
+            pace.add(figures.pop("seconds"), figures.pop("waited"))
+            if report:
+                figures.update(pace.take())
+                run.log({"step": number, **figures})
+                loss, error = figures["loss"], figures["pa_mpjpe"]
+                bar.set_postfix_str(f"loss {loss:.3g}, PA-MPJPE {error:.0f} mm", refresh=False)
+                if not math.isfinite(loss):
+                    raise diverged(str(loss), number, settings)
+            judging = held is not None and (number % cfg.val_every == 0 or last)
+            saving = number % cfg.save_every == 0 or last
+            if saving:
+                checkpoint("last.pt", judged=not judging)
+            if held and judging:
+                judge(held)
+                if saving:
+                    checkpoint("last.pt")  # which knows the best
+            if interrupt.number is not None and not last:
+                if not saving:
+                    checkpoint("last.pt")
+                bar.close()
+                raise Stopped(
+                    f"stopped at step {number}; go on with `--resume {folder / 'last.pt'}` "
+                    "and the same options",
+                    interrupt.number,
+                )
     bar.close()
     if ranks.first:
         print(f"pace     {pace.line(settings.workers)}")

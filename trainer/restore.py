@@ -76,22 +76,36 @@ def look(cfg: LookConfig, arrays: Callable[[str], frozenset[str]]) -> Look:
 
 
 def input_spec(model: ModelSpec, dataset: DataSet, checkpoint: Path) -> InputSpec:
-    """Return how a data set's records become a model's input; BadInput if their joints differ.
+    """Return how a data set's records become a model's input; BadInput if their joints differ."""
+    refuse_other_joints(model, dataset, dataset.folder, checkpoint)
+    remark_on_flow(model, dataset, f"{checkpoint} learned from")
+    return dataset.spec(model.inputs, model.image_size, lift=model.name == "lifter")
 
-    Measured truth may lack some of the evaluation joints. Flow of another kind than the model
-    learned from is only remarked upon: it costs accuracy, and to see how much is a fair question.
+
+def refuse_other_joints(
+    model: ModelSpec, dataset: DataSet, named: str | Path, learned: str | Path
+) -> None:
+    """Raise BadInput if a data set's joints are not the model's.
+
+    Measured truth may lack some of the evaluation joints.
     """
     known = set(dataset.evaluation_names) <= set(model.evaluation_names)
     if not known or dataset.keypoints != model.keypoints:
         raise BadInput(
-            f"{dataset.folder} names other joints than {checkpoint} was trained on; "
+            f"{named} names other joints than {learned}; "
             "make the data set again with this version of datagen."
         )
-    learned = (model.flow, model.stored_size)
-    if model.flow and learned != (dataset.flow_name, dataset.image_size):
+
+
+def remark_on_flow(model: ModelSpec, dataset: DataSet, learns: str) -> None:
+    """Print a note if a data set's flow is of another kind than the model learns from.
+
+    Only a note: it costs accuracy, and to see how much is a fair question.
+    """
+    known = (model.flow, model.stored_size)
+    if model.flow and known != (dataset.flow_name, dataset.image_size):
         print(
             f"note     {dataset.folder} holds {dataset.flow_name} flow at {dataset.image_size} px, "
-            f"{checkpoint} learned from {model.flow} at {model.stored_size} px: expect larger "
+            f"{learns} {model.flow} at {model.stored_size} px: expect larger "
             "errors, or make the data set again with that flow and --image-size"
         )
-    return dataset.spec(model.inputs, model.image_size, lift=model.name == "lifter")

@@ -17,19 +17,31 @@ from trainer.shards import DataSet
 def saved_run(cfg: FitConfig, dataset: DataSet, folder: Path) -> dict[str, Any] | None:
     """Return the checkpoint that --resume names, None for a new run.
 
-    Raises BadInput if it belongs to other data or other options, or if the folder of a new run
-    holds one already.
+    Raises BadInput if it belongs to other data or other options, or if the folder holds another
+    run already.
     """
-    if cfg.resume:
-        saved = load_checkpoint(cfg.resume)
-        refuse_other_run(saved, cfg, dataset)
-        return saved
-    if (folder / "last.pt").exists():
+    if not cfg.resume or cfg.resume.resolve().parent != folder.resolve():
+        refuse_taken(folder)
+    if not cfg.resume:
+        return None
+    saved = load_checkpoint(cfg.resume)
+    refuse_other_run(saved, cfg, dataset)
+    return saved
+
+
+def refuse_taken(folder: Path) -> None:
+    """Raise BadInput if a folder holds a run, begun or done: two would be mixed in it."""
+    for name in ("last.pt", "best.pt"):
+        if (folder / name).exists():
+            raise BadInput(
+                f"{folder} holds a run already; pass --resume {folder / name} to go on with it, "
+                "or another --out."
+            )
+    if (folder / "metrics.jsonl").exists() or any(folder.glob("*.pt")):
         raise BadInput(
-            f"{folder} holds a run already; pass --resume {folder / 'last.pt'} to go on with it, "
-            "or another --out."
+            f"{folder} holds a run already, without a last.pt to go on from; "
+            "remove the folder to begin again, or pass another --out."
         )
-    return None
 
 
 def refuse_other_run(saved: dict[str, Any], cfg: FitConfig, dataset: DataSet) -> None:
@@ -45,9 +57,12 @@ def refuse_other_run(saved: dict[str, Any], cfg: FitConfig, dataset: DataSet) ->
     for name, value in saved["config"].items():
         if name not in free and now.get(name) != value:
             option = f"--{name.replace('_', '-')}"
+            why = ""
+            if name == "steps":
+                why = " (no run can be lengthened: its learning rate follows its length)"
             raise BadInput(
                 f"{cfg.resume} was trained with {option} {value}, not {now.get(name)}; "
-                "give a resumed run its own options."
+                f"give a resumed run its own options{why}."
             )
 
 

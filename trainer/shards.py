@@ -70,11 +70,14 @@ def identity(fingerprint: str, names: Sequence[str]) -> dict[str, object]:
     }
 
 
-def open_dataset(folder: Path) -> DataSet:
-    """Return the data set in a folder; BadInput if there is none or it lacks what is needed."""
+def open_dataset(folder: Path, option: str = "--shards") -> DataSet:
+    """Return the data set in a folder; BadInput if there is none or it lacks what is needed.
+
+    option: what the user named the folder by.
+    """
     if not folder.is_dir():
         raise BadInput(
-            f"{folder} is not a folder; point --shards at one that datagen.launch or "
+            f"{folder} is not a folder; point {option} at one that datagen.launch or "
             "datagen.ingest made."
         )
     path = folder / "dataset.json"
@@ -82,7 +85,7 @@ def open_dataset(folder: Path) -> DataSet:
         told = json.loads(path.read_text())
     except OSError:
         raise BadInput(
-            f"{folder} has no dataset.json; point --shards at a folder that datagen.launch or "
+            f"{folder} has no dataset.json; point {option} at a folder that datagen.launch or "
             "datagen.ingest made."
         ) from None
     except ValueError as error:
@@ -91,7 +94,7 @@ def open_dataset(folder: Path) -> DataSet:
         raise BadInput(f"{path} has version {told.get('version')!r}; this trainer reads version 1.")
     shards = tuple(sorted(folder.glob("shard-*.tar")))
     if not shards:
-        raise BadInput(f"{folder} holds no shard-*.tar; finish the run that makes them.")
+        raise BadInput(f"{folder} ({option}) holds no shard-*.tar; finish the run that makes them.")
     try:
         return DataSet(
             folder=folder,

@@ -34,7 +34,7 @@ def make_tables(cfg: TablesConfig) -> int:
         out=cfg.out,
         data=data,
         tests=tests,
-        real=open_dataset(cfg.real) if cfg.real else None,
+        real=open_dataset(cfg.real, "--real") if cfg.real else None,
         common=common_options(cfg),
         device=cfg.device,
     )
@@ -92,7 +92,7 @@ def named(pairs: tuple[str, ...], option: str, known: tuple[str, ...] | None) ->
             raise BadInput(f"{option} {name} is none of {', '.join(known)}.")
         if name in out:
             raise BadInput(f"{option} {name} is given twice.")
-        out[name] = open_dataset(Path(folder).expanduser())
+        out[name] = open_dataset(Path(folder).expanduser(), f"{option} {name}")
     return out
 
 

@@ -7,31 +7,60 @@ import math
 import torch
 import torch.distributed as dist
 
-from trainer.assemble import input_spec
+from trainer.assemble import input_spec, model_spec
 from trainer.config import FitConfig
 from trainer.data import wanted_arrays
+from trainer.errors import BadInput
 from trainer.loop import Trainer
 from trainer.machine import Ranks, Settings
 from trainer.metrics import clip_pa_mpjpe, mean_over
 from trainer.model.motion_hmr import pick
-from trainer.shards import open_dataset
+from trainer.restore import refuse_other_joints, remark_on_flow
+from trainer.shards import DataSet, open_dataset
 from trainer.windows import predict_clips
 
 
+def open_held_out(
+    cfg: FitConfig, settings: Settings, dataset: DataSet, ranks: Ranks
+) -> DataSet | None:
+    """Return the validation data set if there is one, or raise BadInput, before a step is lost."""
+    if cfg.val_shards is None:
+        return None
+    held = open_dataset(cfg.val_shards, "--val-shards")
+    try:
+        input_spec(cfg, settings, held)
+    except BadInput as error:
+        raise BadInput(f"--val-shards: {error}") from None
+    model = model_spec(cfg, settings, dataset)
+    refuse_other_joints(model, held, f"--val-shards {held.folder}", cfg.shards)
+    if ranks.first:
+        remark_on_flow(model, held, "this run learns from")
+    return held
+
+
 def held_out_error(
-    trainer: Trainer, cfg: FitConfig, settings: Settings, device: torch.device, ranks: Ranks
+    trainer: Trainer,
+    cfg: FitConfig,
+    settings: Settings,
+    dataset: DataSet,
+    device: torch.device,
+    ranks: Ranks,
 ) -> float:
     """Return the validation error, which the first rank measures and tells the others."""
-    error = [validate(trainer, cfg, settings, device) if ranks.first else math.inf]
+    error = [validate(trainer, cfg, settings, dataset, device) if ranks.first else math.inf]
     if ranks.world > 1:
         dist.broadcast_object_list(error)
     return error[0]
 
 
-def validate(trainer: Trainer, cfg: FitConfig, settings: Settings, device: torch.device) -> float:
+def validate(
+    trainer: Trainer,
+    cfg: FitConfig,
+    settings: Settings,
+    dataset: DataSet,
+    device: torch.device,
+) -> float:
     """Return the mean PA-MPJPE of the validation clips, mm."""
-    assert cfg.val_shards is not None
-    dataset = open_dataset(cfg.val_shards)
     model = trainer.judged.eval()
     joints = dataset.evaluation_joints
     errors = []
