@@ -9,7 +9,7 @@ from trainer_fixtures import write_shards
 
 from trainer.config import EvaluateConfig, FitConfig
 from trainer.details import shown_by
-from trainer.evaluate import evaluate
+from trainer.evaluate import evaluate, person_of
 from trainer.fit import fit
 from trainer.records import Record
 
@@ -75,4 +75,9 @@ def test_a_clips_content_is_told_as_far_as_meta_does():
     people = {"motion": "walk", "gender": "female", "look": {"skin_tone": 4}}
     meta = json.dumps({"person": "walk", "background": "street", "people": people}).encode()
     assert told(meta) == {"motion": "walk", "gender": "female", "skin_tone": 4, "scene": "street"}
+    record = Record(None, "000000_0000")  # type: ignore[arg-type]
+    for name, who in (("walk", None), ("walk_mirrored", "07")):
+        said = {"person": name, "people": {"subject": who}}
+        record.members["meta.json"] = json.dumps(said).encode()
+        assert person_of(record) == (who or name)
     assert told(b'{"person": "toy0"}') == told(b"[]") == told(b"not json") == {}

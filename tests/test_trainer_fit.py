@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,6 +67,7 @@ def test_a_run_leaves_its_folder_and_can_be_measured_and_used(toy, tmp_path, cap
     assert set(results["per_person"]) == {"toy0", "toy1"}
     assert 0 < results["persons"]["pa_mpjpe"] < 1000
     (judged,) = (folder / "evaluation").iterdir()
+    assert judged.name.endswith("-best")
     said = capsys.readouterr().out
     assert "mm/frame²" in said and str(judged / "evaluation.json") in said
     assert (judged / "skeletons.png").stat().st_size > 10_000
@@ -97,12 +99,15 @@ def test_each_data_set_has_its_own_evaluation(toy, tmp_path):
     options = {"checkpoint": folder / "last.pt", "device": "cpu", "pictures": 0}
     for shards in (toy, other, other):  # the same set again replaces its own results
         evaluate(EvaluateConfig(shards=shards, **options))
+    shutil.copy(folder / "last.pt", folder / "best.pt")
     places = sorted(path.parent.name for path in folder.glob("evaluation/*/evaluation.json"))
+    best = folder / "best.pt"
+    evaluate(EvaluateConfig(checkpoint=best, shards=toy, device="cpu", pictures=0))
     assert [name.rpartition("-")[0] for name in places] == sorted(["other", toy.name])
     for shards, clips in ((toy, 8), (other, 2)):
         (run,) = find_runs(str(tmp_path / "runs"), str(shards))
         assert run.evaluation and run.evaluation["shards"] == str(shards)
-        assert len(run.clips) == clips
+        assert len(run.clips) == clips and run.evaluation["checkpoint"].endswith("last.pt")
     with pytest.raises(BadInput, match=r"dataset\.json"):
         find_runs(str(tmp_path / "runs"), str(tmp_path))
 

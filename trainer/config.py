@@ -202,7 +202,7 @@ class EvaluateConfig(LookConfig):
 
     out: Path | None = None
     """Folder for evaluation.json and the pictures. Default: one for this data set in the
-    checkpoint's folder, evaluation/<data set>/."""
+    checkpoint's folder, evaluation/<data set>/, with `-best` added for best.pt."""
     pictures: int = 6
     """Clips to draw: predicted beside true skeletons."""
 

@@ -19,7 +19,7 @@ import torch
 
 from trainer.config import EvaluateConfig
 from trainer.data import wanted_arrays
-from trainer.details import Details
+from trainer.details import Details, shown_by
 from trainer.errors import BadInput, run_door
 from trainer.metrics import Tally, hips_of, summarize, visible_frames
 from trainer.model.motion_hmr import pick
@@ -31,7 +31,13 @@ from trainer.words import count
 
 
 def person_of(record: Record) -> str:
-    """Return the name of the person in a clip, from its meta.json; the clip's key if unnamed."""
+    """Return the name of the person in a clip, from its meta.json; the clip's key if unnamed.
+
+    A rendered clip's `person` is its motion, mirrored or not; who moved is its people's subject.
+    """
+    subject = shown_by(record).get("subject")
+    if subject:
+        return str(subject)
     try:
         meta = json.loads(record.members[META])
         person = meta["person"]
@@ -75,11 +81,15 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
 
 
 def place(checkpoint: Path, dataset: DataSet) -> Path:
-    """Return the folder for the results on a data set: RUN/evaluation/<its name>-<its hash>."""
+    """Return the folder for the results on a data set: RUN/evaluation/<its name>-<its hash>.
+
+    Of another checkpoint than last.pt, its name is added: best.pt must not replace last.pt's.
+    """
     folder = dataset.folder.resolve()
     name = folder.parent.name if folder.name == "shards" else folder.name
     known = hashlib.sha256(json.dumps(dataset.identity()).encode()).hexdigest()[:8]
-    return checkpoint.parent / "evaluation" / f"{name}-{known}"
+    which = "" if checkpoint.stem == "last" else f"-{checkpoint.stem}"
+    return checkpoint.parent / "evaluation" / f"{name}-{known}{which}"
 
 
 def narrowed(clip: Judged, names: tuple[str, ...], dataset: DataSet) -> Judged:

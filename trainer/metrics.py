@@ -100,7 +100,8 @@ def summarize(tallies: dict[str, Tally]) -> dict[str, object]:
     """Return the results: per person, the mean of persons (the paper's number), all frames' mean.
 
     `persons` counts only frames with ≥ 7 visible keypoints and averages persons; `frames` averages
-    those frames directly; `every_frame` also counts the frames below the rule.
+    those frames directly; `every_frame` also counts the frames below the rule, but for
+    acceleration, which takes three counted frames in a row everywhere.
     """
     rows = {name: tally.row() for name, tally in sorted(tallies.items())}
     whole = Tally()

@@ -13,6 +13,7 @@ datagen.launch --motions read:
     camera [L,3]       s, tx, ty of x = s·(X + t) in crop units ([-1, 1] across the crop)
     joints [L,J,3]     metres about the body's origin, camera axes
     joints2d [L,J,2]   their reprojection, crop pixels; keypoints [L,K,3] what the network was given
+    K [L,3,3]          the record's camera, source pixels; zeros where it has none
     crop [L,2,3]       source pixels → crop pixels; source [L] number of the frame in its video
     record, place [L]  where each frame lies in the shards; occluded [L]; image_size, size, names
 

@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from trainer.losses import similarity
 from trainer.metrics import pa_mpjpe
 from trainer.model.motion_hmr import pick
+from trainer.records import Damaged, decode, members_of
 from trainer.shards import DataSet
 from trainer.skeleton import LEFT, RIGHT, draw_skeleton
 from trainer.windows import Judged
@@ -98,13 +99,26 @@ def _middle(clip: Judged) -> int:
 def _crop(
     axes: Axes, clip: Judged, dataset: DataSet, frame: int, names: list[str], joints: list[int]
 ) -> None:
-    """Draw the true 2D joints and the reprojected ones over the crop (its picture if decoded)."""
+    """Draw the true 2D joints and the reprojected ones over the crop (its picture if there)."""
     size = dataset.image_size
-    if "rgb" in clip.arrays:
-        axes.imshow(clip.arrays["rgb"][frame].transpose(1, 2, 0))
+    picture = _picture(clip, dataset, frame)
+    if picture is not None:
+        axes.imshow(picture)
     draw_skeleton(axes, clip.arrays["joints2d"][frame, joints, :2], names, true=True)
     if "joints2d" in clip.prediction:
         units = clip.prediction["joints2d"][frame, joints].numpy()
         draw_skeleton(axes, ((units + 1) * size - 1) / 2, names)
     axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), aspect="equal")
     axes.set_title(f"{clip.record.key} frame {frame}, in the crop", fontsize=8)
+
+
+def _picture(clip: Judged, dataset: DataSet, frame: int) -> np.ndarray | None:
+    """Return a frame's crop uint8 [S,S,3], None if the shards hold none or it is damaged."""
+    arrays = clip.arrays
+    if "rgb" not in arrays:  # a network that sees no colour: only the drawn clips are decoded
+        wanted = frozenset({"rgb", "occluded"})
+        try:
+            arrays = decode(clip.record.load(members_of(wanted)), wanted, dataset)
+        except Damaged:
+            return None
+    return arrays["rgb"][frame].transpose(1, 2, 0)

@@ -61,7 +61,8 @@ def find_runs(folder: str, shards: str | None = None) -> list[Run]:
     """Return the runs below a folder or URL (or the one that it is), by name.
 
     shards: data set whose evaluations to look at; default: the one that most runs were evaluated
-    on, as errors on different data cannot be compared. A run not evaluated on it has none.
+    on, as errors on different data cannot be compared. A run not evaluated on it has none; of
+    several evaluations, last.pt's is taken.
 
     Raises BadInput if there is no run, or no data set in `shards`.
     """
@@ -76,9 +77,14 @@ def find_runs(folder: str, shards: str | None = None) -> list[Run]:
     runs, judged = holding("metrics.jsonl"), holding("evaluation.json")
     if not runs:
         raise BadInput(f"{folder} holds no run (metrics.jsonl); train one with trainer.fit.")
-    data = {place: (_json(f"{place}/evaluation.json") or {}).get("data") for place in judged}
+    told = {place: _json(f"{place}/evaluation.json") or {} for place in judged}
+    judged.sort(key=lambda place: str(told[place].get("checkpoint")).endswith("last.pt"))
     found = {
-        run: {_key(data[place]): place for place in judged if f"{place}/".startswith(f"{run}/")}
+        run: {
+            _key(told[place].get("data")): place
+            for place in judged
+            if f"{place}/".startswith(f"{run}/")
+        }
         for run in runs
     }
     often = Counter(known for places in found.values() for known in places).most_common(1)
