@@ -206,7 +206,8 @@ class Driver:
         if outcome.line is None:
             library.reason = outcome.reason
             self._quarantine("input", outcome)
-        library.learn(outcome.task.name, outcome.line or FAILED)
+        failed = {"kind": FAILED, "reason": outcome.reason}
+        library.learn(outcome.task.name, outcome.line or failed)
 
     def _quarantine(self, kind: str, outcome: Outcome) -> None:
         self.quarantine.append(

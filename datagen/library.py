@@ -11,7 +11,8 @@ from datagen.cluster.outcome import Task
 from datagen.output.manifest import Manifest
 from datagen.record import Line
 
-FAILED: Line = {"kind": "failed"}
+FAILED = "failed"
+"""Kind of the line of a source that cannot be used; it says the `reason`."""
 
 
 class Library:
@@ -31,7 +32,7 @@ class Library:
     def known(self, name: str) -> Line | None:
         """Return the manifest line of a finished or failed source, None if not tried yet."""
         line = self._known.get(name)
-        if line is not None and line is not FAILED and name not in self._listed:
+        if line is not None and line.get("kind") != FAILED and name not in self._listed:
             self._listed.add(name)  # of another run or data set
             self.manifest.append(line)
         return line
@@ -54,7 +55,7 @@ class Library:
         return len(self._known)
 
     def failures(self) -> int:
-        return sum(line is FAILED for line in self._known.values())
+        return sum(line.get("kind") == FAILED for line in self._known.values())
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.h5"

@@ -77,7 +77,9 @@ def test_a_stretch_shows_its_person_half_of_the_time() -> None:
 def test_nothing_usable_is_said_with_the_option_that_mends_it() -> None:
     people = {name: body(10) for name in PEOPLE}
     scenes = {name: scene(1) for name in SCENES}
-    with pytest.raises(BadInput, match=r"7 motions given, none .* 32 frames.*--motions"):
+    with pytest.raises(
+        BadInput, match=r"7 motions given, none .* 32 frames.*motion\d: has 10 frames.*--motions"
+    ):
         resolve(PAIRING, 0, 1, people, scenes)
 
 

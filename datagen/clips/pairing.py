@@ -100,14 +100,16 @@ class Pairing:
         self, names: tuple[str, ...], shard: int, clip: int, purpose: str, known: Known
     ) -> int:
         """Return the index of the first drawn name that is usable or not yet tried."""
+        last = ""
         for index in self._drawn(len(names), shard, clip, purpose):
             line = known(names[index])
             if line is None or self._usable(names[index], line):
                 return index
+            last = f"{names[index]}: {self._fault(line)}"
         what, option = ("motion", "--motions") if purpose == "person" else ("video", "--videos")
         raise BadInput(
             f"{count(len(names), what)} given, none usable for clips of {self.frames} frames; "
-            f"manifests/quarantine.jsonl says why; give other files with {option}"
+            f"the last, {last}; give other files with {option}"
         )
 
     def _drawn(self, number: int, shard: int, clip: int, purpose: str) -> Iterator[int]:
@@ -120,6 +122,14 @@ class Pairing:
         if line.get("kind") == "body":
             return any(map(len, self._in_view(name, line)))
         return line.get("kind") == "background" and bool(line["windows"])
+
+    def _fault(self, line: Line) -> str:
+        """Return why a line is not usable."""
+        if line.get("kind") == "body":
+            longest = max((clip["frames"] for clip in line["clips"]), default=0)
+            short = longest < self.frames
+            return f"has {longest} frames" if short else "its person is out of the picture"
+        return line.get("reason", "has no window")
 
     def _in_view(self, name: str, person: Line) -> list[np.ndarray]:
         kept = self._starts.get(name)
