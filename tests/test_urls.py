@@ -62,7 +62,7 @@ def test_a_data_set_in_memory_is_made_continued_and_verified(
     assert run(memory) == 0
     assert "Nothing to do" in capsys.readouterr().out
     assert run(memory, "--no-occluders") == 2
-    assert "clips.occluders" in capsys.readouterr().err
+    assert "--occluders" in capsys.readouterr().err
     assert not list(cache.rglob("*.tmp"))
     assert not sizes(layout.manifests / "shards.jsonl.parts")
 
