@@ -151,9 +151,9 @@ def test_a_resumed_run_is_the_straight_one_to_the_bit(toy, tmp_path, more):
 
 def stop_after(part: Path, killed: Path, toy: Path, options: dict) -> None:
     """Run the same config in another process and kill it once its checkpoint of step 3 is there."""
-    import trainer.fit as door
+    import trainer.training as loop
 
-    original = door.save_checkpoint
+    original = loop.save_checkpoint
 
     class Stop(Exception):
         pass
@@ -162,12 +162,12 @@ def stop_after(part: Path, killed: Path, toy: Path, options: dict) -> None:
         original(path, content)
         raise Stop
 
-    door.save_checkpoint = save_and_die
+    loop.save_checkpoint = save_and_die
     try:
         with pytest.raises(Stop):
             fit(config(toy, killed, **options))
     finally:
-        door.save_checkpoint = original
+        loop.save_checkpoint = original
     assert load_checkpoint(killed / "last.pt")["step"] == 3
 
 
@@ -228,7 +228,7 @@ def test_an_interrupted_run_goes_on_as_the_straight_one(toy, tmp_path, monkeypat
 
 
 def test_a_validation_that_fails_costs_no_step(toy, tmp_path, monkeypatch):
-    import trainer.fit as door
+    import trainer.training as loop
 
     options = {"log_every": 1, "save_every": 3, "val_shards": toy, "val_every": 3}
     straight = fit(config(toy, tmp_path / "straight", **options))
@@ -238,7 +238,7 @@ def test_a_validation_that_fails_costs_no_step(toy, tmp_path, monkeypatch):
 
     folder = tmp_path / "run"
     with monkeypatch.context() as patch, pytest.raises(OSError, match="disk"):
-        patch.setattr(door, "held_out_error", fail)
+        patch.setattr(loop, "held_out_error", fail)
         fit(config(toy, folder, **options))
     assert load_checkpoint(folder / "last.pt")["step"] == 3
     fit(config(toy, folder, resume=folder / "last.pt", **options))

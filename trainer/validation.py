@@ -43,11 +43,10 @@ def held_out_error(
     cfg: FitConfig,
     settings: Settings,
     dataset: DataSet,
-    device: torch.device,
     ranks: Ranks,
 ) -> float:
     """Return the validation error, which the first rank measures and tells the others."""
-    error = [validate(trainer, cfg, settings, dataset, device) if ranks.first else math.inf]
+    error = [validate(trainer, cfg, settings, dataset) if ranks.first else math.inf]
     if ranks.world > 1:
         dist.broadcast_object_list(error)
     return error[0]
@@ -58,7 +57,6 @@ def validate(
     cfg: FitConfig,
     settings: Settings,
     dataset: DataSet,
-    device: torch.device,
 ) -> float:
     """Return the mean PA-MPJPE of the validation clips, mm."""
     model = trainer.judged.eval()
@@ -72,7 +70,7 @@ def validate(
         frames=settings.frames,
         stride=max(1, settings.frames // 2),
         batch_size=settings.batch_size,
-        device=device,
+        device=trainer.device,
         precision=settings.precision,
         max_clips=cfg.val_clips,
     ):
