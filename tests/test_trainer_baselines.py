@@ -41,6 +41,20 @@ def test_every_row_of_the_table_trains(toy, tmp_path, inputs):
     assert np.isfinite(first_line(folder)["loss"])
 
 
+def test_feedback_trains_resumes_and_is_evaluated(toy, tmp_path):
+    options = {"inputs": "flow+keypoints", "feedback": True, "log_every": 1}
+    folder = fit(config(toy, tmp_path / "run", **options))
+    assert "regressor.of_errors.weight" in torch.load(folder / "last.pt")["weights"]
+    fit(config(toy, folder, resume=folder / "last.pt", **options))  # nothing left to do
+    with pytest.raises(BadInput, match="--feedback"):
+        fit(config(toy, folder, resume=folder / "last.pt", **{**options, "feedback": False}))
+    results = evaluate(EvaluateConfig(checkpoint=folder / "last.pt", shards=toy, device="cpu"))
+    assert np.isfinite(results["persons"]["pa_mpjpe"])
+    for other in ({"inputs": "flow"}, {"model": "lifter", "inputs": "keypoints"}):
+        with pytest.raises(BadInput, match="--feedback needs keypoints among the --inputs"):
+            fit(config(toy, tmp_path / "no", feedback=True, **other))
+
+
 def test_dann_trains_against_unlabelled_clips_and_resumes(toy, tmp_path):
     real = write_shards(tmp_path / "real", shards=1, clips=4, frames=5, size=32, rgb=True, seed=7)
     options = {"inputs": "rgb", "dann_shards": real, "save_every": 1, "log_every": 1}

@@ -8,7 +8,8 @@ import torch
 from trainer_fixtures import toy_body
 
 from trainer import rotations
-from trainer.model.motion_hmr import MotionHMR
+from trainer.inputs import InputSpec, draw_inputs, normalized
+from trainer.model.motion_hmr import ERROR_SCALE, MotionHMR, heatmap_centres
 from trainer.model.resnet import ResNet
 
 
@@ -54,6 +55,9 @@ def test_resnet_computes_what_torchvision_computes():
     assert torch.allclose(ours(image), theirs(image), atol=1e-5)
 
 
+LIMBS = tuple(range(24, 36))
+
+
 def small(rotation: str = "6d", **more) -> MotionHMR:
     body = toy_body(np.random.default_rng(0))
     return MotionHMR(
@@ -89,9 +93,10 @@ def test_refinement_starts_from_a_person_upright_before_the_camera(rotation):
     )
 
 
+@pytest.mark.parametrize("feedback", [(), LIMBS])
 @pytest.mark.parametrize("rotation", ["6d", "axis-angle"])
-def test_every_weight_gets_a_gradient(rotation):
-    model = small(rotation)
+def test_every_weight_gets_a_gradient(rotation, feedback):
+    model = small(rotation, feedback=feedback)
     prediction = model(torch.randn(2, 3, 15, 64, 64))
     assert prediction.joints.shape == (2, 3, 38, 3)
     assert prediction.joints2d.shape == (2, 3, 38, 2)
@@ -108,6 +113,56 @@ def test_refinement_is_hmrs_of_feature_and_state_together():
         hidden = torch.relu(regressor.fc1(torch.cat((feature, state), 1)))
         state = state + regressor.fc3(torch.relu(regressor.fc2(hidden)))
     assert torch.allclose(regressor(feature), state, atol=1e-5)
+
+
+def test_heatmaps_say_where_their_keypoints_are():
+    """Of every place in the crop but its last pixels, where the edge cuts the heat."""
+    rng = np.random.default_rng(3)
+    joints = torch.from_numpy(rng.uniform(8, 120, (2, 3, 12, 2))).float()
+    seen = torch.from_numpy(rng.random((2, 3, 12, 1)) < 0.7).float()
+    batch = {
+        "joints2d": torch.cat((joints, seen), -1),
+        "occluded": torch.zeros(2, 3, dtype=torch.uint8),
+    }
+    batch["occluded"][0, 1] = 1
+    image = draw_inputs(batch, InputSpec("keypoints", 32, 128, 4, tuple(range(12)), ()))
+    found = heatmap_centres(image[:, :, :12])
+    expected = torch.cat((normalized(joints, 128) * seen, seen), -1)
+    expected[0, 1] = 0
+    assert torch.equal(found[..., 2], expected[..., 2])
+    assert float((found - expected).abs().max()) < 0.01  # 0.6 of the crop's 128 pixels
+
+
+def test_with_feedback_refinement_also_hears_what_its_reprojection_misses():
+    model = small(feedback=LIMBS).eval()
+    regressor = model.regressor
+    feature, keypoints = torch.randn(5, 64), torch.rand(5, 12, 3).round(decimals=1)
+    keypoints[..., 2] = keypoints[..., 2].round()
+    state = regressor.start.expand(5, -1)
+    weights = torch.cat((regressor.fc1.weight, regressor.of_errors.weight), 1)
+    for _ in range(3):
+        rotation, betas, camera = model.split(state)
+        joints = model.body(rotation, betas)[:, 24:36]
+        off = keypoints[..., :2] - camera[:, None, :1] * (joints[..., :2] + camera[:, None, 1:])
+        off = ERROR_SCALE * off * keypoints[..., 2:]
+        known = torch.cat((feature, state, off.flatten(1), keypoints[..., 2]), 1)
+        hidden = torch.relu(known @ weights.T + regressor.fc1.bias)
+        state = state + regressor.fc3(torch.relu(regressor.fc2(hidden)))
+    told = regressor(feature, lambda state: model.errors(state, keypoints))
+    assert torch.allclose(told, state, atol=1e-5)
+
+
+def test_feedback_is_of_the_image_s_own_keypoints():
+    model = small(feedback=LIMBS).eval()
+    image = torch.zeros(1, 2, 15, 64, 64)
+    image[0, 0, 2 + 4, 20, 50] = 1  # the fifth keypoint, after the flow's two channels
+    keypoints = model.keypoints(image)
+    assert keypoints.shape == (1, 2, 12, 3) and float(keypoints[..., 2].sum()) == 1
+    assert torch.allclose(keypoints[0, 0, 4], torch.tensor([101 / 64 - 1, 41 / 64 - 1, 1.0]))
+    exact = model.pose(model.regressor.start[None])[1][:, 24:36]
+    missed = model.errors(model.regressor.start[None], torch.cat((exact, exact[..., :1] ** 0), -1))
+    assert float(missed[:, :24].abs().max()) == 0 and float(missed[:, 24:].min()) == 1
+    assert small().keypoints(image) is None
 
 
 def test_weak_perspective():

@@ -47,6 +47,7 @@ def model_spec(cfg: FitConfig, settings: Settings, dataset: DataSet) -> ModelSpe
         flow=dataset.flow_name if "flow" in cfg.inputs else "",
         stored_size=dataset.image_size,
         residual=cfg.residual,
+        feedback=cfg.feedback,
     )
 
 

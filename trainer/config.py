@@ -60,6 +60,9 @@ class FitConfig:
     residual: bool = False
     """Add the CNN's features to the LSTM's (as VIBE does; the paper does not say): small networks
     learn faster. The LSTM's two directions must then be as wide as the CNN."""
+    feedback: bool = False
+    """Tell the regressor, each time it refines a pose, how far the joints' reprojection lies from
+    the keypoints (as PyMAF feeds its projected mesh back; the paper does not)."""
     rotation: Literal["6d", "axis-angle"] = "6d"
     """How the regressor writes rotations; `axis-angle` is HMR's."""
     initial_pose: Literal["data", "rest"] = "data"
@@ -157,6 +160,10 @@ class FitConfig:
         require(
             self.model != "lifter" or self.inputs == "keypoints",
             f"--model lifter lifts keypoints alone; pass --inputs keypoints, not {self.inputs}",
+        )
+        require(
+            not self.feedback or (self.model != "lifter" and "keypoints" in self.inputs),
+            "--feedback needs keypoints among the --inputs of --model motion-hmr",
         )
         require(
             self.model != "lifter" or self.dann_shards is None,

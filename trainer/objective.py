@@ -86,7 +86,7 @@ class MotionObjective(nn.Module):
         else:
             # One pass over both worlds: batch statistics then are the mixture's, and tell neither.
             features = self.model.features(torch.cat((image, real.image)))
-        prediction = self.model.head(features[:clips])
+        prediction = self.model.head(features[:clips], self.model.keypoints(image))
         with torch.autocast(image.device.type, enabled=False):
             losses = self.losses(prediction, batch, totals)
             if real is not None and self.discriminator is not None:

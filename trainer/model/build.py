@@ -35,6 +35,8 @@ class ModelSpec:
     """Side of the crops of which that flow was estimated, pixels."""
     residual: bool = False
     """Whether the CNN's features are added to the LSTM's."""
+    feedback: bool = False
+    """Whether the regressor is told its reprojection's error at the keypoints."""
 
     def plain(self) -> dict[str, Any]:
         """Return the fields as values that JSON and a checkpoint keep."""
@@ -71,6 +73,7 @@ def build_model(
         backbone=spec.backbone,
         lstm_width=spec.lstm_width,
         residual=spec.residual,
+        feedback=spec.keypoints if spec.feedback else (),
         rotation=spec.rotation,
         pose=pose,
         betas=betas,

@@ -7,6 +7,8 @@ reimplementations and is named in trainer/config.py. Letters: B clips, T frames,
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -55,14 +57,18 @@ def initial_state(rotation: str, pose: np.ndarray | None, betas: np.ndarray | No
 
 
 class Regressor(nn.Module):
-    """HMR's iterative error feedback: [feature, Θ] → ΔΘ, three times with shared weights."""
+    """HMR's iterative error feedback: [feature, Θ] → ΔΘ, three times with shared weights.
+
+    With `errors` numbers of what a present Θ gets wrong, it is [feature, Θ, errors of Θ] → ΔΘ.
+    """
 
     start: Tensor
 
-    def __init__(self, features: int, start: Tensor) -> None:
+    def __init__(self, features: int, start: Tensor, errors: int = 0) -> None:
         super().__init__()
         self.register_buffer("start", start)
         self.fc1 = nn.Linear(features + len(start), 1024)
+        self.of_errors = nn.Linear(errors, 1024, bias=False) if errors else None
         self.fc2 = nn.Linear(1024, 1024)
         self.fc3 = nn.Linear(1024, len(start))
         # HMR's variance scaling 0.01 (FAN_AVG, uniform): the first guesses are the mean person.
@@ -70,14 +76,21 @@ class Regressor(nn.Module):
         nn.init.uniform_(self.fc3.weight, -bound, bound)
         nn.init.zeros_(self.fc3.bias)
 
-    def forward(self, feature: Tensor) -> Tensor:
-        """Return Θ [N, ...], float32; the hidden layers multiply in autocast's precision."""
+    def forward(self, feature: Tensor, errors: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Return Θ [N, ...], float32; the hidden layers multiply in autocast's precision.
+
+        errors(Θ) says what Θ [N or 1, ...] gets wrong, [N, errors].
+        """
         state = self.start[None]
         # fc1 of [feature, state], the feature's part of it once for all iterations.
         of_feature, of_state = self.fc1.weight.split((feature.shape[1], len(self.start)), dim=1)
         seen = F.linear(feature, of_feature, self.fc1.bias)
         for _ in range(ITERATIONS):
-            x = self.hidden(seen + F.linear(state, of_state))
+            x = seen + F.linear(state, of_state)
+            if self.of_errors is not None:
+                assert errors is not None
+                x = x + self.of_errors(errors(state))
+            x = self.hidden(x)
             x = self.hidden(self.fc2(x))
             with torch.autocast(feature.device.type, enabled=False):
                 state = state + self.fc3(x.float())
@@ -89,6 +102,25 @@ class Regressor(nn.Module):
             # Dropout(0.5); nn.Dropout draws five times as long on a CPU that is not Intel's.
             x = x * torch.rand_like(x, dtype=torch.float32).lt_(0.5).mul_(2).to(x.dtype)
         return F.relu(x)
+
+
+ERROR_SCALE = 5.0
+"""Brings the reprojection's error, tenths of a crop unit, to the size of the other features."""
+
+
+def heatmap_centres(heatmaps: Tensor) -> Tensor:
+    """Return keypoints [..., K, 3] (x, y in crop units, seen) of their heatmaps [..., K, I, I].
+
+    A heatmap that stays below 0.1 shows none. The heat is squared, as it loses less beyond an edge.
+    """
+    heat = heatmaps.float() ** 2
+    size = heat.shape[-1]
+    along = (2 * torch.arange(size, device=heat.device, dtype=heat.dtype) + 1) / size - 1
+    mass = heat.sum((-2, -1))
+    seen = (heat.amax((-2, -1)) > 0.01).to(heat.dtype)
+    share = seen / mass.clamp_min(1e-6)
+    x, y = (heat.sum(-2) * along).sum(-1), (heat.sum(-1) * along).sum(-1)
+    return torch.stack((x * share, y * share, seen), -1)
 
 
 def pick(joints: Tensor, chosen: tuple[int, ...] | list[int]) -> Tensor:
@@ -107,6 +139,7 @@ class MotionHMR(nn.Module):
         backbone: str = "resnet50",
         lstm_width: int = 1024,
         residual: bool = False,
+        feedback: tuple[int, ...] = (),
         rotation: str = "6d",
         pose: np.ndarray | None = None,
         betas: np.ndarray | None = None,
@@ -121,19 +154,31 @@ class MotionHMR(nn.Module):
             )
         self.residual = residual
         self.memory = nn.LSTM(self.backbone.width, lstm_width, batch_first=True, bidirectional=True)
-        self.regressor = Regressor(2 * lstm_width, initial_state(rotation, pose, betas))
+        start = initial_state(rotation, pose, betas)
+        self.regressor = Regressor(2 * lstm_width, start, 3 * len(feedback))
+        self.feedback = feedback
         self.body = BodyJoints(body)
 
     def forward(self, image: Tensor) -> Prediction:
-        return self.head(self.features(image))
+        return self.head(self.features(image), self.keypoints(image))
 
     def features(self, image: Tensor) -> Tensor:
         """Return the CNN's features [B, T, F] of every frame."""
         flat = image.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         return self.backbone(flat).float().unflatten(0, image.shape[:2])
 
-    def head(self, features: Tensor) -> Prediction:
-        """Return the prediction of clips from their frames' features [B, T, F]."""
+    def keypoints(self, image: Tensor) -> Tensor | None:
+        """Return the keypoints [B, T, K, 3] (crop units, seen) of an image, None if unwanted."""
+        if not self.feedback:
+            return None
+        end = image.shape[2] - 1  # the last channel is the total-occlusion flag
+        return heatmap_centres(image[:, :, end - len(self.feedback) : end])
+
+    def head(self, features: Tensor, keypoints: Tensor | None = None) -> Prediction:
+        """Return the prediction of clips from their frames' features [B, T, F].
+
+        keypoints [B, T, K, 3] as `keypoints` returns them.
+        """
         clips, frames = features.shape[:2]
         # Under bf16 autocast cuDNN's LSTM would run in fp16, whose small gradients vanish unscaled
         # (torch's AutocastRNN.cpp), and a CPU's takes twice as long; the body decides to the
@@ -142,22 +187,29 @@ class MotionHMR(nn.Module):
             memory, _ = self.memory(features)
             if self.residual:
                 memory = memory + features
-        state = self.regressor(memory.flatten(0, 1))
-        with torch.autocast(features.device.type, enabled=False):
+        errors = None
+        if keypoints is not None:
+            errors = partial(self.errors, keypoints=keypoints.flatten(0, 1))
+        state = self.regressor(memory.flatten(0, 1), errors)
+        return Prediction(*(part.unflatten(0, (clips, frames)) for part in self.pose(state)))
+
+    def errors(self, state: Tensor, keypoints: Tensor) -> Tensor:
+        """Return by how much states [N or 1, Θ] miss keypoints [N, K, 3], and which are seen.
+
+        [N, 3K]: keypoint − reprojection in crop units, scaled, 0 where unseen; then 1 where seen.
+        """
+        _, joints2d, *_ = self.pose(state)
+        place, seen = keypoints.split((2, 1), dim=-1)
+        off = ERROR_SCALE * (place - pick(joints2d, self.feedback)) * seen
+        return torch.cat((off.flatten(1), seen.flatten(1)), 1)
+
+    def pose(self, state: Tensor) -> tuple[Tensor, ...]:
+        """Return the fields of a Prediction [N, ...], float32, of states [N, Θ]."""
+        with torch.autocast(state.device.type, enabled=False):
             rotation, betas, camera = self.split(state)
             joints = self.body(rotation, betas)
             joints2d = camera[:, None, :1] * (joints[..., :2] + camera[:, None, 1:])
-
-        def clip(x: Tensor) -> Tensor:
-            return x.unflatten(0, (clips, frames))
-
-        return Prediction(
-            joints=clip(joints),
-            joints2d=clip(joints2d),
-            rotations=clip(rotation),
-            betas=clip(betas),
-            camera=clip(camera),
-        )
+        return joints, joints2d, rotation, betas, camera
 
     def split(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return bone rotations [N, 24, 3, 3], betas [N, 10], camera [N, 3] of states [N, Θ]."""
