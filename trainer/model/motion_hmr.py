@@ -196,12 +196,13 @@ class MotionHMR(nn.Module):
     def errors(self, state: Tensor, keypoints: Tensor) -> Tensor:
         """Return by how much states [N or 1, Θ] miss keypoints [N, K, 3], and which are seen.
 
-        [N, 3K]: keypoint − reprojection in crop units, scaled, 0 where unseen; then 1 where seen.
+        [N, 3K]: of each keypoint its offset from the reprojection, crop units · ERROR_SCALE, and a
+        1; three zeros of an unseen one.
         """
         _, joints2d, *_ = self.pose(state)
         place, seen = keypoints.split((2, 1), dim=-1)
         off = ERROR_SCALE * (place - pick(joints2d, self.feedback)) * seen
-        return torch.cat((off.flatten(1), seen.flatten(1)), 1)
+        return torch.cat((off, seen), -1).flatten(1)
 
     def pose(self, state: Tensor) -> tuple[Tensor, ...]:
         """Return the fields of a Prediction [N, ...], float32, of states [N, Θ]."""
