@@ -27,6 +27,10 @@ def test_projects_as_opencv_does():
     np.testing.assert_allclose(project(points, K), theirs, atol=1e-4)
 
 
+def test_behind_the_camera_is_nowhere():
+    assert np.isnan(project(np.array([[0, 0, -1.0], [1, 1, 0]]), K)).all()
+
+
 def test_rendering_matrix_agrees_with_projection():
     points = np.random.default_rng(1).normal([0, 0, 7], 1, (500, 3))
     clip = np.c_[points, np.ones(500)] @ clip_matrix(K, 320, 240).T.astype(float)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from datagen.clips.place import camera_offsets, inside, place, project
+from datagen.clips.place import camera_offsets, inside, place
 
 CAMERA = np.array([[600, 0, 160], [0, 600, 120], [0, 0, 1]], np.float32)
 
@@ -13,16 +13,6 @@ def similarity(angle=0.0, scale=1.0, shift=(0.0, 0.0), about=(160, 120)):
     matrix = cv2.getRotationMatrix2D(about, angle, scale)
     matrix[:, 2] += shift
     return np.vstack([matrix, [0, 0, 1]])
-
-
-def test_projection_is_opencvs():
-    points = np.random.default_rng(0).normal((0, 0, 7), 1, (50, 3))
-    theirs, _ = cv2.projectPoints(points, np.zeros(3), np.zeros(3), CAMERA.astype(float), None)
-    assert np.allclose(project(points, CAMERA), theirs[:, 0], atol=1e-5)
-
-
-def test_behind_the_camera_is_nowhere():
-    assert np.isnan(project(np.array([[0, 0, -1.0], [1, 1, 0]]), CAMERA)).all()
 
 
 def test_pan_moves_the_person_by_the_pan():

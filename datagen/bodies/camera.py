@@ -131,9 +131,13 @@ def into_camera(
 
 
 def project(points: np.ndarray, camera: np.ndarray) -> np.ndarray:
-    """Project camera-frame points [...,3] to pixels [...,2] by K [3,3]; no distortion."""
-    seen = points @ camera.T
-    return seen[..., :2] / seen[..., 2:]
+    """Return pixels [...,2] of camera-frame points [...,3] under K [3,3]; NaN behind the camera."""
+    points = np.asarray(points, np.float64)
+    depth = points[..., 2:]
+    image = points @ np.asarray(camera, np.float64).T
+    return np.divide(
+        image[..., :2], depth, out=np.full(image[..., :2].shape, np.nan), where=depth > 0
+    )
 
 
 def clip_matrix(camera: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from datagen.bodies.camera import project
 from datagen.clips import crop, occluder
 from datagen.clips.composite import Layers, composite
 from datagen.clips.options import ClipsConfig
-from datagen.clips.place import inside, place, project
+from datagen.clips.place import inside, place
 from datagen.errors import BadInput
 from datagen.record import BEHIND, CLEAR, EVAL_JOINTS, KEYPOINTS, OFF_FRAME, SMPL_JOINTS
 

@@ -14,16 +14,6 @@ import numpy as np
 MIN_IN_VIEW = 0.5  # share of frames
 
 
-def project(points: np.ndarray, camera: np.ndarray) -> np.ndarray:
-    """Return pixels [...,2] of camera-frame points [...,3] under K [3,3]; NaN behind the camera."""
-    points = np.asarray(points, np.float64)
-    depth = points[..., 2:]
-    image = points @ np.asarray(camera, np.float64).T
-    return np.divide(
-        image[..., :2], depth, out=np.full(image[..., :2].shape, np.nan), where=depth > 0
-    )
-
-
 def camera_offsets(motion: np.ndarray, place: np.ndarray) -> np.ndarray:
     """Return H_{0→t}(c) − c, [T,2] pixels, for motion [T,3,3] and the person's place c [2]."""
     moved = motion[:, :, :2] @ place + motion[:, :, 2]

@@ -22,7 +22,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from datagen.clips.place import project
+from datagen.bodies.camera import project
 from datagen.errors import BadInput, BadMachine
 from datagen.files import make_folder
 from datagen.footage.keypoint_files import read_keypoints

@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from datagen.bodies.camera import project
 from datagen.bodies.unpickle import read_lists
-from datagen.clips.place import project
 from datagen.errors import BadInput
 from datagen.footage.keypoints import LAYOUTS, OPENPOSE, evaluation_points, within
 from datagen.footage.shards import Footage
