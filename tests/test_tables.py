@@ -1,6 +1,8 @@
 """The paper's tables: the rows, what is run and what stands, and the report."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -186,12 +188,44 @@ def test_a_trainer_that_outlives_its_parent_is_waited_for(tmp_path):
     orphan.wait()
 
 
+SLOW = """
+import signal, time
+def save(*_):
+    time.sleep(1)  # a step of a large network: longer than subprocess.run would wait
+    print("saved", flush=True)
+    raise SystemExit
+signal.signal(signal.SIGINT, save)
+print("running", flush=True)
+time.sleep(60)
+"""
+
+
+def test_after_control_c_a_training_ends_its_step(tmp_path):
+    (tmp_path / "slow_training.py").write_text(SLOW)
+    code = f"""
+import os, sys
+from pathlib import Path
+from trainer.paper.runs import call
+call(["slow_training"], Path({str(tmp_path / "run")!r}), os.open(os.devnull, os.O_RDONLY))
+"""
+    path = os.pathsep.join((str(tmp_path), *sys.path))
+    tables = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": path}, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    log = tmp_path / "run" / "log.txt"
+    for _ in range(300):
+        if log.exists() and "running" in log.read_text():
+            break
+        time.sleep(0.1)
+    os.killpg(tables.pid, signal.SIGINT)  # as a terminal does
+    assert tables.wait(30) != 0
+    assert log.read_text().split()[-2:] == ["running", "saved"]
+
+
 @pytest.mark.slow
 def test_killed_in_the_middle_it_goes_on_from_the_checkpoint(data, tmp_path):
     """Real processes, kill -9 of the whole group, the same command again."""
-    import os
-    import signal
-
     line = [sys.executable, "-m", "trainer.tables", "--data", f"full={data['full']}"]
     line += ["--test", f"held-out={data['test']}", "--out", str(tmp_path), "--tables", "2"]
     line += ["--device", "cpu", "--options", *FEW, "steps=60", "save-every=5", "log-every=1"]

@@ -20,6 +20,8 @@ from trainer.shards import DataSet
 
 DONE = "trained.json"
 """Written into a run's folder when its training has ended; holds the command."""
+PATIENCE = 60.0
+"""Seconds after Ctrl-C until a process that still runs is told again."""
 
 
 @dataclass(frozen=True)
@@ -178,4 +180,14 @@ def call(line: list[str], folder: Path, lock: int) -> int:
         log.write(f"$ python -m {' '.join(line)}\n")
         log.flush()
         command = [sys.executable, "-m", *line]
-        return subprocess.run(command, stdout=log, stderr=log, pass_fds=(lock,)).returncode
+        process = subprocess.Popen(command, stdout=log, stderr=log, pass_fds=(lock,))
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            # Ctrl-C reached the training too: it ends its step and saves it.
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.terminate()  # it was sent to us alone
+                process.wait()
+            raise
