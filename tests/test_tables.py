@@ -17,7 +17,9 @@ from trainer.errors import BadInput
 from trainer.evaluate import evaluate
 from trainer.fit import fit
 from trainer.paper import rows, runs
+from trainer.paper.recipe import launch_command
 from trainer.paper.rows import DANN_WEIGHTS, SMALL, clips_per_step, fit_options
+from trainer.shards import open_dataset
 from trainer.tables import make_tables, named
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -122,6 +124,16 @@ def test_what_stands_is_not_run_again(data, tmp_path, calls, capsys):
     assert make_tables(config(data, tmp_path, options=(*FEW, "ema=0.5"), data=cfg.data[:1])) == 0
     assert [line[0] for line in calls] == ["trainer.fit", "trainer.evaluate"]
     assert len(list((tmp_path / "runs").glob("*[!k]"))) == 3  # besides the locks
+
+
+def test_the_command_for_missing_data_is_one_that_datagen_takes(data):
+    told = json.loads((data["full"] / "dataset.json").read_text())
+    bodies = {"camera_pitch": [-10.0, 30.0], "motions": "folder 1", "stride": 6, "surreal": None}
+    config = {"bodies": bodies, "output": {"rgb": False}}
+    (data["full"] / "dataset.json").write_text(json.dumps({**told, "config": config}))
+    said = launch_command("static", open_dataset(data["full"]))
+    (data["full"] / "dataset.json").write_text(json.dumps(told))
+    assert " --camera-pitch -10.0 30.0 --motions … --stride 6 --no-rgb " in said
 
 
 def test_a_failed_row_costs_itself_only(data, tmp_path, monkeypatch, capsys):

@@ -61,6 +61,9 @@ def test_dann_trains_against_unlabelled_clips_and_resumes(toy, tmp_path):
     folder = fit(config(toy, tmp_path / "run", **options))
     assert 0.3 < first_line(folder)["domain"] < 1.5  # near ln 2 at first
     fit(config(toy, folder, resume=folder / "last.pt", **options))  # nothing left to do
+    write_shards(real, shards=1, clips=3, frames=5, size=32, rgb=True, seed=8)
+    with pytest.raises(BadInput, match="trained on other real shards"):
+        fit(config(toy, folder, resume=folder / "last.pt", **options))
     small = write_shards(tmp_path / "small", shards=1, clips=4, frames=5, size=48, rgb=True)
     with pytest.raises(BadInput, match="differ in image size"):
         fit(config(toy, tmp_path / "run2", inputs="rgb", dann_shards=small))
@@ -90,6 +93,18 @@ def test_the_lifter_lifts(toy, tmp_path):
     with np.load(said / "000000_0000.npz") as clip:
         assert clip["joints"].shape == (5, 14, 3)
         assert "pose" not in clip and "poses" not in clip
+
+
+def test_a_lifter_is_validated_on_fewer_joints(toy, tmp_path):
+    held = write_shards(tmp_path / "held", shards=1, clips=2, frames=5, size=32)
+    told = json.loads((held / "dataset.json").read_text())
+    told["evaluation_joints"] = told["evaluation_joints"][:12]  # measured truth has no head
+    (held / "dataset.json").write_text(json.dumps(told))
+    options = {"model": "lifter", "inputs": "keypoints", "val_shards": held}
+    folder = fit(config(toy, tmp_path / "run", **options))
+    results = evaluate(EvaluateConfig(checkpoint=folder / "last.pt", shards=held, device="cpu"))
+    last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last["val_pa_mpjpe"] == pytest.approx(results["every_frame"]["pa_mpjpe"], rel=1e-4)
 
 
 def test_the_lifters_weights_are_bounded():

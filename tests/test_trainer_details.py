@@ -8,10 +8,13 @@ import torch
 from trainer_fixtures import write_shards
 
 from trainer.config import EvaluateConfig, FitConfig
-from trainer.details import shown_by
+from trainer.details import Details, shown_by
 from trainer.evaluate import evaluate, person_of
 from trainer.fit import fit
+from trainer.metrics import hips_of
 from trainer.records import Record
+from trainer.shards import open_dataset
+from trainer.windows import Judged
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +58,26 @@ def test_clips_are_the_means_of_their_frames(measured):
         hidden = frames["visibility"][frames["clip"] == index] != 2
         assert line["hidden"] == pytest.approx(hidden.mean(), abs=1e-4)
         assert 0 < line["speed"] < 10
+
+
+def test_speed_is_of_known_frames_at_the_clips_own_rate(tmp_path):
+    dataset = open_dataset(write_shards(tmp_path, shards=1, clips=1, frames=5, size=32))
+    hips = hips_of(dataset.evaluation_names)
+    truth = torch.randn(14, 3).repeat(5, 1, 1)
+    moving = [k for k in range(14) if k not in hips]
+    truth[:, moving, 0] += 0.1 * torch.arange(5)[:, None]
+    truth[3:] = 0  # unknown
+    record = Record(None, "000000_0000")  # type: ignore[arg-type]
+    record.members["meta.json"] = b'{"fps": 10}'
+    arrays = {
+        "occluded": np.zeros(5), "valid": np.array([1, 1, 1, 0, 0]),
+        "visibility": np.array([[2] * 38] * 3 + [[0] * 38] * 2),
+    }  # fmt: skip
+    details = Details(dataset)
+    known = torch.tensor([True] * 3 + [False] * 2)
+    details.add(Judged(record, arrays), "toy", truth + 0.01, truth, known)
+    (line,) = details.lines
+    assert line["speed"] == pytest.approx(0.1 * 10 * 12 / 14, rel=1e-3) and line["hidden"] == 0
 
 
 def test_said_joints_are_aligned_to_the_true_ones(measured):

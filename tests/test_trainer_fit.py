@@ -19,6 +19,7 @@ from trainer.config import EvaluateConfig, FitConfig, PredictConfig
 from trainer.errors import BadInput, Stopped
 from trainer.evaluate import evaluate
 from trainer.fit import fit
+from trainer.interrupt import Interrupt
 from trainer.predict import predict
 from trainer.run import RunWriter
 from trainer.runs import find_runs
@@ -120,6 +121,8 @@ def test_windows_are_rejoined_to_whole_clips(toy, tmp_path):
     )
     assert results["window"] == {"frames": 4, "stride": 1}
     assert results["every_frame"]["frames"] == 8 * 6
+    with pytest.raises(BadInput, match="--stride 5 would leave frames out between windows of 4"):
+        evaluate(EvaluateConfig(checkpoint=checkpoint, shards=toy, device="cpu", stride=5))
 
 
 @pytest.mark.slow
@@ -178,6 +181,14 @@ def test_other_options_or_other_data_are_not_resumed(toy, tmp_path):
     other = write_shards(tmp_path / "other", shards=1, clips=2, frames=6, size=32, seed=5)
     with pytest.raises(BadInput, match="other shards"):
         fit(config(other, folder, steps=2, resume=folder / "last.pt"))
+    saved = load_checkpoint(folder / "last.pt")
+    save_checkpoint(folder / "last.pt", {**saved, "loaders": saved["loaders"] * 2})
+    with pytest.raises(BadInput, match="trained on 2 ranks, not 1"):
+        fit(config(toy, folder, steps=2, resume=folder / "last.pt"))
+    del saved["config"]["feedback"]  # as of a version that did not know it
+    save_checkpoint(folder / "last.pt", saved)
+    with pytest.raises(BadInput, match="trained with --feedback False, not True"):
+        fit(config(toy, folder, steps=2, feedback=True, resume=folder / "last.pt"))
 
 
 def test_what_was_chosen_for_one_machine_is_kept_on_another(toy, tmp_path, monkeypatch):
@@ -225,6 +236,34 @@ def test_an_interrupted_run_goes_on_as_the_straight_one(toy, tmp_path, monkeypat
     assert signal.getsignal(number) == handler
     fit(config(toy, folder, resume=folder / "last.pt", **options))
     same_runs(folder, straight)
+
+
+def test_a_second_signal_of_another_kind_is_noted_too():
+    former = signal.getsignal(signal.SIGTERM)
+    with Interrupt(on=True) as interrupt:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interrupt.number == signal.SIGINT
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupt.number == signal.SIGTERM
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGTERM) == former
+
+
+def test_the_best_of_other_clips_is_no_best(toy, tmp_path):
+    options = {"steps": 4, "save_every": 2, "val_every": 2}
+    stopped = fit(config(toy, tmp_path / "run", val_shards=toy, **options))
+    saved = load_checkpoint(stopped / "last.pt")
+    save_checkpoint(stopped / "last.pt", {**saved, "best": 1.0, "judged": False})
+    fit(config(toy, stopped, resume=stopped / "last.pt", val_shards=toy, **options))
+    assert load_checkpoint(stopped / "last.pt")["best"] == 1.0
+    fit(config(toy, stopped, resume=stopped / "last.pt", **options))  # keeps it in mind
+    assert load_checkpoint(stopped / "last.pt")["best"] == 1.0
+    saved = load_checkpoint(stopped / "last.pt")
+    save_checkpoint(stopped / "last.pt", {**saved, "judged": False})
+    options["val_clips"] = 3
+    fit(config(toy, stopped, resume=stopped / "last.pt", val_shards=toy, **options))
+    assert load_checkpoint(stopped / "last.pt")["best"] > 1.0
 
 
 def test_a_validation_that_fails_costs_no_step(toy, tmp_path, monkeypatch):

@@ -38,7 +38,7 @@ def gradients(trainer, batch):
     losses["loss"].backward()
     return torch.cat([p.grad.flatten() for p in trainer.objective.parameters()])
 
-batch = next(iter(make_loaders(cfg, settings, data, cpu, ranks, None)[0])).batch
+batch = next(iter(make_loaders(cfg, settings, data, None, cpu, ranks, None)[0])).batch
 batch["visibility"][0, :, 24 + ranks.rank :] = 0  # ranks count different numbers of joints
 batch["valid"][1, : 1 + ranks.rank] = 0
 together = gradients(trainer, batch)

@@ -23,7 +23,7 @@ from trainer.model.motion_hmr import MotionHMR, pick
 from trainer.model.resnet import ResNet
 from trainer.objective import LifterObjective, MotionObjective, Objective, Weights, about_hips
 from trainer.records import Damaged
-from trainer.shards import DataSet, open_dataset
+from trainer.shards import DataSet
 
 MEAN_CLIPS = 256
 """Clips whose mean pose and shape are the regressor's starting point."""
@@ -90,6 +90,7 @@ def make_loaders(
     cfg: FitConfig,
     settings: Settings,
     dataset: DataSet,
+    real: DataSet | None,
     device: torch.device,
     ranks: Ranks,
     saved: dict[str, Any] | None,
@@ -97,8 +98,7 @@ def make_loaders(
     """Return the loader of the training clips and, for DANN, that of the real ones."""
     labelled = wanted_arrays(cfg.inputs, parameters=cfg.weight_pose > 0)
     read = [(dataset, labelled)]
-    if cfg.dann_shards:
-        real = open_dataset(cfg.dann_shards, "--dann-shards")
+    if real:
         if (real.image_size, real.flow_stride, real.joints) != (
             dataset.image_size, dataset.flow_stride, dataset.joints
         ):  # fmt: skip

@@ -69,9 +69,10 @@ class Details:
         three = part["counted"][2:] & part["counted"][1:-1] & part["counted"][:-2]
         if len(true) > 2:
             line["acceleration"] = _mean(acceleration_error(predicted, truth, hips).numpy()[three])
-        line["hidden"] = _mean(part["visibility"] != 2)
-        step = np.linalg.norm(np.diff(true - middle, axis=0), axis=-1)
-        line["speed"] = _mean(step * self.dataset.fps)  # m/s of the joints about the hips
+        line["hidden"] = _mean(part["visibility"][known] != 2)
+        step = np.linalg.norm(np.diff(true - middle, axis=0), axis=-1)[known[1:] & known[:-1]]
+        rate = float(meta_of(clip.record).get("fps", self.dataset.fps))
+        line["speed"] = _mean(step * rate)  # m/s of the joints about the hips
         self.lines.append(line)
 
     def write(self, folder: Path) -> tuple[Path, Path]:
@@ -93,14 +94,18 @@ class Details:
         return clips, frames
 
 
-def shown_by(record: Record) -> dict[str, Any]:
-    """Return what a clip's meta.json says of its content, as far as it does."""
+def meta_of(record: Record) -> dict[str, Any]:
+    """Return a clip's meta.json, empty if it has none that can be read."""
     try:
         meta = json.loads(record.members[META])
     except (KeyError, ValueError):
         return {}
-    if not isinstance(meta, dict):
-        return {}
+    return meta if isinstance(meta, dict) else {}
+
+
+def shown_by(record: Record) -> dict[str, Any]:
+    """Return what a clip's meta.json says of its content, as far as it does."""
+    meta = meta_of(record)
     people = meta.get("people")
     people = people if isinstance(people, dict) else {}
     look = people.get("look")

@@ -26,7 +26,7 @@ from trainer.model.motion_hmr import pick
 from trainer.records import META, Record
 from trainer.restore import look
 from trainer.shards import DataSet
-from trainer.windows import Judged
+from trainer.windows import Judged, narrowed
 from trainer.words import count
 
 
@@ -90,13 +90,6 @@ def place(checkpoint: Path, dataset: DataSet) -> Path:
     known = hashlib.sha256(json.dumps(dataset.identity()).encode()).hexdigest()[:8]
     which = "" if checkpoint.stem == "last" else f"-{checkpoint.stem}"
     return checkpoint.parent / "evaluation" / f"{name}-{known}{which}"
-
-
-def narrowed(clip: Judged, names: tuple[str, ...], dataset: DataSet) -> Judged:
-    """Return the clip with a lifter's joints, which are called `names`, cut to the data set's."""
-    chosen = [names.index(name) for name in dataset.evaluation_names]
-    clip.prediction["joints"] = clip.prediction["joints"][:, chosen]
-    return clip
 
 
 def tally(

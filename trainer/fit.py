@@ -43,12 +43,14 @@ def fit(cfg: FitConfig) -> Path:
     ranks = start_ranks(cfg.device)
     device = find_device(cfg.device, ranks.local)
     dataset = open_dataset(cfg.shards)
+    real = open_dataset(cfg.dann_shards, "--dann-shards") if cfg.dann_shards else None
     settings = choose(cfg, dataset, device)
     folder = cfg.out or (cfg.resume.parent if cfg.resume else Path("runs") / now())
-    saved = saved_run(cfg, dataset, folder)
+    saved = saved_run(cfg, dataset, real, ranks, folder)
     if saved:
         settings = resumed_settings(settings, saved)
-    held = open_held_out(cfg, settings, dataset, ranks)
+    model = model_spec(cfg, settings, dataset)
+    held = open_held_out(cfg, settings, model, ranks)
     set_precision(settings.precision, device)
     keep_memory(device)
     body = read_body(dataset.body)
@@ -57,15 +59,18 @@ def fit(cfg: FitConfig) -> Path:
         settings=settings,
         ranks=ranks,
         trainer=make_trainer(cfg, settings, dataset, body, device, ranks),
-        loaders=make_loaders(cfg, settings, dataset, device, ranks, saved),
+        loaders=make_loaders(cfg, settings, dataset, real, device, ranks, saved),
+        model=model,
         held=held,
         writer=RunWriter(folder, write=ranks.first, tensorboard=cfg.tensorboard),
         described={
-            "model": model_spec(cfg, settings, dataset).plain(),
+            "model": model.plain(),
             "body": {key: torch.as_tensor(value) for key, value in body.items()},
             "config": plain(cfg),
             "settings": asdict(settings),
             "data": dataset.identity(),
+            "real": real and real.identity(),
+            "held": held and {**held.identity(), "clips": cfg.val_clips},
         },
     )
     if saved:

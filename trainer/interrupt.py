@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Interrupt:
-    """As a context, notes the first of these signals in `number`; a second one acts as usual.
+    """As a context, notes the first of each signal in `number`; a second one acts as usual.
 
     Only the main thread may set handlers; off (several ranks: they would stop at different steps
     and wait for each other) it leaves the signals alone. An ignored signal stays ignored (nohup).
@@ -33,7 +33,7 @@ class Interrupt:
 
     def note(self, number: int, frame: FrameType | None) -> None:
         self.number = number
-        self.restore()
+        signal.signal(number, self.former.pop(number))
 
     def restore(self) -> None:
         for number, former in self.former.items():

@@ -57,6 +57,11 @@ def look(cfg: LookConfig, arrays: Callable[[str], frozenset[str]]) -> Look:
     model, spec, step = load_model(cfg.checkpoint, device, raw_weights=cfg.raw_weights)
     frames = cfg.frames or spec.frames
     stride = cfg.stride or max(1, frames // 2)
+    if stride > frames:
+        raise BadInput(
+            f"--stride {stride} would leave frames out between windows of {frames}; "
+            f"it must be {frames} at most."
+        )
     clips = predict_clips(
         model,
         dataset,

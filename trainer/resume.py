@@ -9,12 +9,15 @@ from typing import Any
 from trainer.checkpoint import load_checkpoint
 from trainer.config import FitConfig
 from trainer.errors import BadInput
-from trainer.machine import Settings
+from trainer.machine import Ranks, Settings
 from trainer.run import plain
 from trainer.shards import DataSet
+from trainer.words import count
 
 
-def saved_run(cfg: FitConfig, dataset: DataSet, folder: Path) -> dict[str, Any] | None:
+def saved_run(
+    cfg: FitConfig, dataset: DataSet, real: DataSet | None, ranks: Ranks, folder: Path
+) -> dict[str, Any] | None:
     """Return the checkpoint that --resume names, None for a new run.
 
     Raises BadInput if it belongs to other data or other options, or if the folder holds another
@@ -25,7 +28,7 @@ def saved_run(cfg: FitConfig, dataset: DataSet, folder: Path) -> dict[str, Any] 
     if not cfg.resume:
         return None
     saved = load_checkpoint(cfg.resume)
-    refuse_other_run(saved, cfg, dataset)
+    refuse_other_run(saved, cfg, dataset, real, ranks)
     return saved
 
 
@@ -44,17 +47,30 @@ def refuse_taken(folder: Path) -> None:
         )
 
 
-def refuse_other_run(saved: dict[str, Any], cfg: FitConfig, dataset: DataSet) -> None:
+def refuse_other_run(
+    saved: dict[str, Any], cfg: FitConfig, dataset: DataSet, real: DataSet | None, ranks: Ranks
+) -> None:
     """Raise BadInput if a checkpoint belongs to other data or other options than are given."""
     if saved["data"] != dataset.identity():
         raise BadInput(
             f"{cfg.resume} was trained on other shards than {cfg.shards} holds; "
             "resume with the data it was made on."
         )
+    if real and saved.get("real", real.identity()) != real.identity():
+        raise BadInput(
+            f"{cfg.resume} was trained on other real shards than {cfg.dann_shards} holds; "
+            "resume with those it was made on."
+        )
+    if len(saved["loaders"]) != ranks.world:
+        raise BadInput(
+            f"{cfg.resume} was trained on {count(len(saved['loaders']), 'rank')}, not "
+            f"{ranks.world}; start torchrun with as many."
+        )
     free = {"resume", "out", "val_shards", "val_every", "val_clips", "log_every", "save_every",
             "device", "tensorboard", "threads", "shards", "on_damage"}  # fmt: skip
     now = plain(cfg)
-    for name, value in saved["config"].items():
+    then = {**plain(FitConfig(shards=cfg.shards)), **saved["config"]}  # what it did not know yet
+    for name, value in then.items():
         if name not in free and now.get(name) != value:
             option = f"--{name.replace('_', '-')}"
             why = ""

@@ -19,6 +19,7 @@ from trainer.errors import BadInput, Stopped
 from trainer.interrupt import Interrupt
 from trainer.loop import Trainer
 from trainer.machine import Ranks, Settings
+from trainer.model.build import ModelSpec
 from trainer.pace import Pace
 from trainer.run import RunWriter
 from trainer.shards import DataSet
@@ -37,6 +38,7 @@ class Training:
     ranks: Ranks
     trainer: Trainer
     loaders: list[Loader]
+    model: ModelSpec
     held: DataSet | None
     """What it is validated on."""
     writer: RunWriter
@@ -49,7 +51,10 @@ class Training:
     def restore(self, saved: dict[str, Any]) -> None:
         """Take up the run that a checkpoint was saved of."""
         self.trainer.restore(saved)
-        self.best = saved["best"]
+        if self.held is None:
+            self.described["held"] = saved.get("held")
+        if self.described["held"] == saved.get("held"):  # errors on other clips do not compare
+            self.best = saved["best"]
         self.judged = saved.get("judged", True)
 
     def go(self) -> Pace:
@@ -113,7 +118,9 @@ class Training:
         """Validate, and keep the weights if none were better."""
         if self.held is None:
             return
-        error = held_out_error(self.trainer, self.cfg, self.settings, self.held, self.ranks)
+        error = held_out_error(
+            self.trainer, self.cfg, self.settings, self.model, self.held, self.ranks
+        )
         self.writer.log({"step": self.trainer.step, "val_pa_mpjpe": error})
         self.judged = True
         if error < self.best:

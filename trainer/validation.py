@@ -7,21 +7,22 @@ import math
 import torch
 import torch.distributed as dist
 
-from trainer.assemble import input_spec, model_spec
+from trainer.assemble import input_spec
 from trainer.config import FitConfig
 from trainer.data import wanted_arrays
 from trainer.errors import BadInput
 from trainer.loop import Trainer
 from trainer.machine import Ranks, Settings
 from trainer.metrics import clip_pa_mpjpe, mean_over
+from trainer.model.build import ModelSpec
 from trainer.model.motion_hmr import pick
 from trainer.restore import refuse_other_joints, remark_on_flow
 from trainer.shards import DataSet, open_dataset
-from trainer.windows import predict_clips
+from trainer.windows import narrowed, predict_clips
 
 
 def open_held_out(
-    cfg: FitConfig, settings: Settings, dataset: DataSet, ranks: Ranks
+    cfg: FitConfig, settings: Settings, model: ModelSpec, ranks: Ranks
 ) -> DataSet | None:
     """Return the validation data set if there is one, or raise BadInput, before a step is lost."""
     if cfg.val_shards is None:
@@ -31,7 +32,6 @@ def open_held_out(
         input_spec(cfg, settings, held)
     except BadInput as error:
         raise BadInput(f"--val-shards: {error}") from None
-    model = model_spec(cfg, settings, dataset)
     refuse_other_joints(model, held, f"--val-shards {held.folder}", cfg.shards)
     if ranks.first:
         remark_on_flow(model, held, "this run learns from")
@@ -42,11 +42,12 @@ def held_out_error(
     trainer: Trainer,
     cfg: FitConfig,
     settings: Settings,
+    model: ModelSpec,
     dataset: DataSet,
     ranks: Ranks,
 ) -> float:
     """Return the validation error, which the first rank measures and tells the others."""
-    error = [validate(trainer, cfg, settings, dataset) if ranks.first else math.inf]
+    error = [validate(trainer, cfg, settings, model, dataset) if ranks.first else math.inf]
     if ranks.world > 1:
         dist.broadcast_object_list(error)
     return error[0]
@@ -56,14 +57,14 @@ def validate(
     trainer: Trainer,
     cfg: FitConfig,
     settings: Settings,
+    model: ModelSpec,
     dataset: DataSet,
 ) -> float:
     """Return the mean PA-MPJPE of the validation clips, mm."""
-    model = trainer.judged.eval()
     joints = dataset.evaluation_joints
     errors = []
     for clip in predict_clips(
-        model,
+        trainer.judged.eval(),
         dataset,
         input_spec(cfg, settings, dataset),
         wanted_arrays(cfg.inputs),
@@ -74,6 +75,8 @@ def validate(
         precision=settings.precision,
         max_clips=cfg.val_clips,
     ):
+        if model.name == "lifter":
+            clip = narrowed(clip, model.evaluation_names, dataset)
         truth = pick(torch.from_numpy(clip.arrays["joints3d"].copy()), joints)
         valid = torch.from_numpy(clip.arrays["valid"].astype(bool))
         errors.append(clip_pa_mpjpe(pick(clip.prediction["joints"], joints), truth, valid))

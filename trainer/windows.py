@@ -44,6 +44,13 @@ class Judged:
     waiting: int = 0
 
 
+def narrowed(clip: Judged, names: tuple[str, ...], dataset: DataSet) -> Judged:
+    """Return the clip with a lifter's joints, which are called `names`, cut to the data set's."""
+    chosen = [names.index(name) for name in dataset.evaluation_names]
+    clip.prediction["joints"] = clip.prediction["joints"][:, chosen]
+    return clip
+
+
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 """What the mixed precisions multiply in."""
 FIELDS = ("joints", "joints2d", "rotations", "betas", "camera")

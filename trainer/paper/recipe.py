@@ -41,4 +41,6 @@ def option(name: str, value: Any) -> list[str]:
         return [f"--{flag} …"]
     if isinstance(value, bool):
         return [f"--{'' if value else 'no-'}{flag}"]
+    if isinstance(value, list):
+        return [f"--{flag}", *map(str, value)]
     return [f"--{flag} {value}"]
