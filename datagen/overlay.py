@@ -26,7 +26,7 @@ from datagen.errors import BadInput
 from datagen.files import whole
 from datagen.flow.options import FlowConfig
 from datagen.options import arguments, require
-from datagen.replay.learned import learned_from
+from datagen.replay.learned import learned_from, rest_joints
 from datagen.words import count
 
 if TYPE_CHECKING:
@@ -108,8 +108,10 @@ def overlay(cfg: OverlayConfig) -> int:
         what = "holds no .npz" if predictions.exists() else "does not exist"
         raise BadInput(f"{predictions} {what}; make predictions with python -m trainer.predict")
     body = load_body(cfg.body)
-    if shards is not None:
-        warn_of_other_body(shards, body)
+    if cfg.checkpoint is not None:
+        warn_of_other_body(learned_from(cfg.checkpoint).rest, cfg.checkpoint, body)
+    elif shards is not None:
+        warn_of_other_body(rest_of(shards), shards, body)
     for path in files[: cfg.people]:
         write(read_motion(path), body, shards, cfg)
     return 0
@@ -174,24 +176,28 @@ def load_body(path: Path | None) -> Body:
     return bodies.get("neutral") or next(iter(bodies.values()))
 
 
-def warn_of_other_body(shards: Path, body: Body) -> None:
-    """Say so if the network was trained on another body than the one that is drawn."""
+def rest_of(shards: Path) -> np.ndarray:
+    """Return the rest joints [24,3] of the body of some shards."""
     from datagen.output.layout import Layout
 
     try:
-        with np.load(Layout(shards).body) as trained:
-            joints = trained["J_regressor"] @ trained["v_template"]
+        with np.load(Layout(shards).body) as body:
+            return rest_joints(body)
     except FileNotFoundError:
         raise BadInput(f"--shards {shards} holds no body.npz, so it is no data set") from None
     except (OSError, KeyError, ValueError) as error:
         raise BadInput(
             f"{shards} has no readable body.npz ({error}); make the data set again"
         ) from None
+
+
+def warn_of_other_body(joints: np.ndarray, of: Path, body: Body) -> None:
+    """Say so if the body that is drawn is not the one of a network or shards, by its joints."""
     far = 100 * np.linalg.norm(joints - body.rest_joints(), axis=1).max()
     if far > 0.5:
         print(
             f"note: the joints of the body drawn lie up to {far:.1f} cm from those of the body in "
-            f"{shards}; give the latter with --body"
+            f"{of}; give the latter with --body"
         )
 
 

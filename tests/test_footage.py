@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -235,6 +236,27 @@ class TestVideo:
         assert fps == pytest.approx(30, rel=0.01)
         assert used.tolist() == [*range(0, 60, 2), *range(60, 90)]
 
+    @pytest.mark.parametrize(
+        ("name", "codec", "rate"),
+        [("a.avi", "mpeg4", 60), ("b.mpg", "mpeg1video", 50), ("c.avi", "mpeg4", 25)],
+    )
+    def test_repeated_time_stamps(self, tmp_path, name, codec, rate):
+        """AVI and MPEG stamp B-frames twice; the other stamps still say how fast it is."""
+        path = tmp_path / name
+        with av.open(str(path), "w") as file:
+            stream = file.add_stream(codec, rate=rate)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            stream.codec_context.max_b_frames = 2
+            for k in range(60):
+                picture = np.full((48, 64, 3), 4 * k, np.uint8)
+                for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
+                    file.mux(packet)
+            for packet in stream.encode():
+                file.mux(packet)
+        times = frame_times(path)
+        assert len(times) == 60 and (np.diff(times) > 0).all()
+        assert thin(times)[1] == pytest.approx(rate if rate < 50 else rate / 2, rel=0.02)
+
     def test_rotation_flags_are_obeyed(self, tmp_path):
         path = film(tmp_path / "phone.mp4", [walk(3)])
         upright = next(read_frames(path, [0]))
@@ -306,6 +328,10 @@ class TestBadInput:
         assert [json.loads(line)["name"] for line in lines] == ["text", "cut", "nobody", "longer"]
         assert not any(json.loads(line)["traceback"] for line in lines)
         assert len(records(tmp_path / "out")) == 1 and verify.main([str(tmp_path / "out")]) == 0
+        # Once more, with only the bad ones left to do, and after a kill before a line was written.
+        (tmp_path / "out/shard-000004.tar").write_bytes(b"of nobody")
+        assert run(*args, "--max-bad", 0.8) == 0
+        assert len(list((tmp_path / "out").glob("*.tar"))) == 1
 
     def test_all_bad_is_an_error(self, tmp_path, capsys):
         (tmp_path / "text.mp4").write_text("no video")
@@ -344,6 +370,7 @@ class TestBadInput:
             (["video", ".", "--keypoints", "x.npy"], ". is a folder; give video files"),
             (["video", "WALKER", "--keypoints", "a", "--layout", "coco"], "must be one of limbs, "),
             (["video", "WALKER", "--keypoints", "a", "--threshold", "-1"], "not be negative"),
+            (["video", "WALKER", "--keypoints", "a", "--min-frames", "1"], "at least 2, got 1"),
         ],
     )
     def test_refused_command_lines(self, made, tmp_path, capsys, args, said):

@@ -22,8 +22,10 @@ from datagen.clips import crop
 from datagen.clips.composite import crop_frames
 from datagen.footage.video import read_frames
 from datagen.overlay import main as overlay
+from datagen.overlay import warn_of_other_body
 from datagen.replay import film as films
 from datagen.replay import gltf, pictures
+from datagen.replay.learned import learned_from
 from datagen.replay.motion import Motion, read_motion
 from datagen.replay.paint import painter, turned
 from datagen.replay.show import show
@@ -345,7 +347,9 @@ def test_a_video_is_read_as_the_checkpoint_learned(
 
     monkeypatch.setattr("datagen.overlay.subprocess.run", run)
     checkpoint, video = tmp_path / "last.pt", tmp_path / "v.mp4"
-    torch.save({"model": {"flow": learned[0], "stored_size": learned[1]}}, checkpoint)
+    model = {"flow": learned[0], "stored_size": learned[1]}
+    body = {"J_regressor": torch.zeros(24, 5), "v_template": torch.zeros(5, 3)}
+    torch.save({"model": model, "body": body}, checkpoint)
     video.touch()
     options = ["--checkpoint", str(checkpoint), "--video", str(video), *options]
     assert overlay([*options, "--out", str(tmp_path / "out")]) == 2
@@ -353,6 +357,22 @@ def test_a_video_is_read_as_the_checkpoint_learned(
         assert f" {expected} --out " in called[0]
     else:
         assert expected in capsys.readouterr().err
+
+
+def test_another_body_than_the_checkpoints_is_remarked_upon(body, tmp_path, capsys):
+    """Whatever body the shards have: a video's are made with the embedded one."""
+    rest = body.rest_joints()
+    far = {"J_regressor": torch.eye(24), "v_template": torch.tensor(rest) + torch.tensor([0, 0.02, 0])}
+    near = {**far, "v_template": torch.tensor(rest)}
+    checkpoint = tmp_path / "last.pt"
+    for trained, said in (
+        (near, ""),
+        (far, f"up to 2.0 cm from those of the body in {checkpoint}"),
+    ):
+        torch.save({"model": {}, "body": trained}, checkpoint)
+        warn_of_other_body(learned_from(checkpoint).rest, checkpoint, body)
+        out = capsys.readouterr().out
+        assert said in out and bool(said) == bool(out)
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,10 @@ class Reader(Protocol):
         """Return when the frame is shown, seconds; 0 where the file does not say."""
         ...
 
+    def rate(self) -> float:
+        """Return the frames a second that the file declares; 0 where it does not."""
+        ...
+
     def release(self) -> None: ...
 
 
@@ -60,6 +64,9 @@ class OpenCVReader:
 
     def time(self) -> float:
         return self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+
+    def rate(self) -> float:
+        return self.capture.get(cv2.CAP_PROP_FPS)
 
     def release(self) -> None:
         self.capture.release()
@@ -96,6 +103,9 @@ class PyAVReader:
 
     def time(self) -> float:
         return (self.frame.time if self.frame is not None else None) or 0.0
+
+    def rate(self) -> float:
+        return float(self.container.streams.video[0].average_rate or 0)
 
     def release(self) -> None:
         self.container.close()

@@ -62,7 +62,7 @@ LAYOUTS = {
         ),
         Layout(
             "mediapipe33", 33, (28, 26, 24, 23, 25, 27, 16, 14, 12, 11, 13, 15),
-            face=(0, 2, 5, 7, 8), threshold=0.5,
+            face=(0, 2, 5, 7, 8), threshold=0.2,
         ),
     )
 }  # fmt: skip
@@ -147,10 +147,5 @@ def _middle(points: np.ndarray, pair: list[int]) -> np.ndarray:
 
 
 def within(people: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Return people [...,14,3] without the points off the picture, as detectors sometimes have.
-
-    The crown may lie beyond the edge: it is only there to size the crop.
-    """
-    keep = inside(people[..., :2], width, height)
-    keep[..., HEAD] = True
-    return people * keep[..., None]
+    """Return people [...,14,3] without the points off the picture, as detectors sometimes have."""
+    return people * inside(people[..., :2], width, height)[..., None]

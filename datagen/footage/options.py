@@ -78,7 +78,7 @@ class VideoConfig:
     numpy than everything else here."""
     threshold: float | None = None
     """Confidence above which a keypoint is seen. Default: 0.1 for OpenPose (HMMR's), 0.3 for COCO,
-    0.5 for MediaPipe."""
+    0.2 for MediaPipe, which doubts what the person's own body hides and training shows."""
     person: Literal["largest", "all"] | int = "largest"
     """Whom to follow where there are several: the largest (box times frames), all, or a rank by
     size from 0."""
@@ -96,7 +96,7 @@ class VideoConfig:
             f"--keypoints must name a file or folder for each video: there are {len(self.videos)}, "
             f"got {len(self.keypoints)}",
         )
-        require(self.min_frames >= 1, f"--min-frames must be at least 1, got {self.min_frames}")
+        require(self.min_frames >= 2, f"--min-frames must be at least 2, got {self.min_frames}")
         require(
             self.threshold is None or self.threshold >= 0,
             f"--threshold must not be negative, got {self.threshold}",

@@ -149,6 +149,8 @@ def ingest(
     sweep(layout.shards)
     _write_body(layout, cfg)
     lines = standing(layout)
+    for index in layout.found().keys() - lines.keys():  # killed before its line was written
+        layout.shard(index).unlink()
     _write_dataset(layout, content, list(lines.values()))
     tasks = _tasks(sources, lines, layout, cfg)
     print(
@@ -159,11 +161,11 @@ def ingest(
     bad = _run(tasks, cfg, layout, manifest)
     lines = standing(layout)
     _write_dataset(layout, content, list(lines.values()))
-    if len(bad) > cfg.max_bad * max(len(tasks), 1):
-        if len(tasks) == 1:
+    if len(bad) > cfg.max_bad * max(len(sources), 1):
+        if len(sources) == 1:
             raise BadInput(bad[0])
         raise BadInput(
-            f"{len(bad)} of {count(len(tasks), 'input')} could not be used, more than --max-bad "
+            f"{len(bad)} of {count(len(sources), 'input')} could not be used, more than --max-bad "
             f"{cfg.max_bad}; each is named above and in {layout.manifests / 'quarantine.jsonl'}"
         )
     return list(lines.values())

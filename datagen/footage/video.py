@@ -17,7 +17,9 @@ RATE = 30.0
 def frame_times(path: Path) -> np.ndarray:
     """Return the time of every frame that decodes, float64 [N] seconds, by decoding them all.
 
-    Containers' own counts and rates are often wrong, and phones' frames are unevenly spaced.
+    Containers' own counts and rates are often wrong, and phones' frames are unevenly spaced. AVI
+    and MPEG repeat some stamps, or have none: a frame that is not later than the one before it
+    follows at the median spacing, or all at the container's rate.
 
     Raises:
         BadInput: no frame decodes.
@@ -26,11 +28,16 @@ def frame_times(path: Path) -> np.ndarray:
     times = []
     while reader.grab():
         times.append(reader.time())
+    rate = reader.rate() or RATE
     reader.release()
-    seconds = np.array(times)
-    if not (np.diff(seconds) > 0).all():
-        return np.arange(len(times)) / RATE  # a format without time stamps
-    return seconds
+    steps = np.diff(times)
+    later = steps > 0
+    if later.all():
+        return np.array(times)
+    if later.mean() < 0.5:
+        return np.arange(len(times)) / rate
+    steps[~later] = np.median(steps[later])
+    return np.cumsum([times[0], *steps])
 
 
 def thin(times: np.ndarray) -> tuple[np.ndarray, float]:
