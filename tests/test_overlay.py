@@ -362,7 +362,10 @@ def test_a_video_is_read_as_the_checkpoint_learned(
 def test_another_body_than_the_checkpoints_is_remarked_upon(body, tmp_path, capsys):
     """Whatever body the shards have: a video's are made with the embedded one."""
     rest = body.rest_joints()
-    far = {"J_regressor": torch.eye(24), "v_template": torch.tensor(rest) + torch.tensor([0, 0.02, 0])}
+    far = {
+        "J_regressor": torch.eye(24),
+        "v_template": torch.tensor(rest) + torch.tensor([0, 0.02, 0]),
+    }
     near = {**far, "v_template": torch.tensor(rest)}
     checkpoint = tmp_path / "last.pt"
     for trained, said in (
