@@ -130,6 +130,8 @@ def predict(video: Path, checkpoint: Path, cfg: OverlayConfig) -> tuple[Path, Pa
     found = ["--keypoints", str(cfg.keypoints)] if cfg.keypoints else ["--detector", "mediapipe"]
     size, flow = crops_and_flow(checkpoint, cfg)
     found += ["--image-size", str(size), *arguments(flow)]
+    if diagonal := learned_from(checkpoint).person_diagonal:
+        found += ["--person-diagonal", f"{diagonal:g}"]
     for line in (
         ["datagen.ingest", "video", str(video), *found, "--out", str(shards)],
         ["trainer.predict", "--checkpoint", str(checkpoint), "--shards", str(shards),

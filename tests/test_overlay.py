@@ -347,14 +347,14 @@ def test_a_video_is_read_as_the_checkpoint_learned(
 
     monkeypatch.setattr("datagen.overlay.subprocess.run", run)
     checkpoint, video = tmp_path / "last.pt", tmp_path / "v.mp4"
-    model = {"flow": learned[0], "stored_size": learned[1]}
+    model = {"flow": learned[0], "stored_size": learned[1], "person_diagonal": 180.0}
     body = {"J_regressor": torch.zeros(24, 5), "v_template": torch.zeros(5, 3)}
     torch.save({"model": model, "body": body}, checkpoint)
     video.touch()
     options = ["--checkpoint", str(checkpoint), "--video", str(video), *options]
     assert overlay([*options, "--out", str(tmp_path / "out")]) == 2
     if called:
-        assert f" {expected} --out " in called[0]
+        assert f" {expected} --person-diagonal 180 --out " in called[0]
     else:
         assert expected in capsys.readouterr().err
 

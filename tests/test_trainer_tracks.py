@@ -83,6 +83,11 @@ def test_flow_of_another_kind_than_was_learned_from_is_remarked_upon(toy, checkp
     assert not capsys.readouterr().out
     input_spec(replace(spec, flow="raft_small"), dataset, checkpoint)
     assert f"learned from raft_small at {SIZE} px" in capsys.readouterr().out
+    larger = replace(dataset, person_diagonal=200.0)
+    input_spec(spec, larger, checkpoint)
+    assert not capsys.readouterr().out  # nobody knows how large those were that it saw
+    input_spec(replace(spec, person_diagonal=150.0), larger, checkpoint)
+    assert "shows people of 200 px" in (said := capsys.readouterr().out) and "150 px" in said
 
 
 def test_the_worlds_body_is_the_cameras_turned():

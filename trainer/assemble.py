@@ -46,6 +46,7 @@ def model_spec(cfg: FitConfig, settings: Settings, dataset: DataSet) -> ModelSpe
         evaluation_names=dataset.evaluation_names,
         flow=dataset.flow_name if "flow" in cfg.inputs else "",
         stored_size=dataset.image_size,
+        person_diagonal=dataset.person_diagonal,
         residual=cfg.residual,
         feedback=cfg.feedback,
     )

@@ -83,7 +83,7 @@ def look(cfg: LookConfig, arrays: Callable[[str], frozenset[str]]) -> Look:
 def input_spec(model: ModelSpec, dataset: DataSet, checkpoint: Path) -> InputSpec:
     """Return how a data set's records become a model's input; BadInput if their joints differ."""
     refuse_other_joints(model, dataset, dataset.folder, checkpoint)
-    remark_on_flow(model, dataset, f"{checkpoint} learned from")
+    remark_on_difference(model, dataset, f"{checkpoint} learned from")
     return dataset.spec(model.inputs, model.image_size, lift=model.name == "lifter")
 
 
@@ -102,8 +102,8 @@ def refuse_other_joints(
         )
 
 
-def remark_on_flow(model: ModelSpec, dataset: DataSet, learns: str) -> None:
-    """Print a note if a data set's flow is of another kind than the model learns from.
+def remark_on_difference(model: ModelSpec, dataset: DataSet, learns: str) -> None:
+    """Print a note if a data set's flow or crops are of another kind than the model learns from.
 
     Only a note: it costs accuracy, and to see how much is a fair question.
     """
@@ -113,4 +113,10 @@ def remark_on_flow(model: ModelSpec, dataset: DataSet, learns: str) -> None:
             f"note     {dataset.folder} holds {dataset.flow_name} flow at {dataset.image_size} px, "
             f"{learns} {model.flow} at {model.stored_size} px: expect larger "
             "errors, or make the data set again with that flow and --image-size"
+        )
+    sizes = (model.person_diagonal, dataset.person_diagonal)
+    if all(sizes) and sizes[0] != sizes[1]:
+        print(
+            f"note     {dataset.folder} shows people of {sizes[1]:g} px, {learns} such of "
+            f"{sizes[0]:g} px (--person-diagonal): expect larger errors"
         )

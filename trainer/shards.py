@@ -33,6 +33,8 @@ class DataSet:
     clips_per_shard: int
     fingerprint: str
     split: str = ""
+    person_diagonal: float = 0.0
+    """The people's size in a crop of 224 px; 0 in data sets that do not say."""
 
     def spec(self, inputs: str, image_size: int, *, lift: bool = False) -> InputSpec:
         """Return how this data set's records become the network's input."""
@@ -114,6 +116,7 @@ def open_dataset(folder: Path, option: str = "--shards") -> DataSet:
             clips_per_shard=int(told["clips_per_shard"]),
             fingerprint=str(told["fingerprint"]),
             split=str(told.get("split", "")),
+            person_diagonal=float(told.get("person_diagonal", 0)),
         )
     except (KeyError, TypeError) as error:
         raise BadInput(f"{path} lacks {error}; make the data set again.") from None

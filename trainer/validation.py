@@ -16,7 +16,7 @@ from trainer.machine import Ranks, Settings
 from trainer.metrics import clip_pa_mpjpe, mean_over
 from trainer.model.build import ModelSpec
 from trainer.model.motion_hmr import pick
-from trainer.restore import refuse_other_joints, remark_on_flow
+from trainer.restore import refuse_other_joints, remark_on_difference
 from trainer.shards import DataSet, open_dataset
 from trainer.windows import narrowed, predict_clips
 
@@ -34,7 +34,7 @@ def open_held_out(
         raise BadInput(f"--val-shards: {error}") from None
     refuse_other_joints(model, held, f"--val-shards {held.folder}", cfg.shards)
     if ranks.first:
-        remark_on_flow(model, held, "this run learns from")
+        remark_on_difference(model, held, "this run learns from")
     return held
 
 

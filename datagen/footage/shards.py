@@ -185,7 +185,7 @@ def describe(cfg: FootageConfig, evaluation: Sequence[str]) -> Line:
     estimate = estimator(cfg.flow)  # refuses bad weights before anything is written
     identity = {"record": record.VERSION, "footage": options, "flow": flow, "evaluation": names}
     return {
-        **dataset.contract(identity, estimate.name, estimate.stride),
+        **dataset.contract(identity, estimate.name, estimate.stride, cfg.person_diagonal),
         "evaluation_joints": [record.JOINTS.index(name) for name in names],
         "clip_length": cfg.unlabelled or cut.PIECE + 2 * cut.CONTEXT,
         "image_size": cfg.image_size,

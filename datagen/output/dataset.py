@@ -18,7 +18,7 @@ FPS = 30
 def describe(cfg: LaunchConfig, flow_name: str, flow_stride: int, clips: int) -> dict[str, Any]:
     """Return the content of dataset.json for a data set that holds `clips` clips so far."""
     return {
-        **contract(fingerprint.identity(cfg), flow_name, flow_stride),
+        **contract(fingerprint.identity(cfg), flow_name, flow_stride, cfg.clips.person_diagonal),
         "clip_length": cfg.clips.clip_length,
         "image_size": cfg.clips.image_size,
         "rgb": cfg.output.rgb,
@@ -29,13 +29,16 @@ def describe(cfg: LaunchConfig, flow_name: str, flow_stride: int, clips: int) ->
     }
 
 
-def contract(identity: dict[str, Any], flow_name: str, flow_stride: int) -> dict[str, Any]:
+def contract(
+    identity: dict[str, Any], flow_name: str, flow_stride: int, person_diagonal: float
+) -> dict[str, Any]:
     """Return what dataset.json says of every data set: what was asked, and what its fields are."""
     return {
         "version": record.VERSION,
         "fingerprint": fingerprint.digest(identity),
         "config": identity,
         "fps": FPS,
+        "person_diagonal": person_diagonal,
         "joints": record.JOINTS,
         "keypoints": [record.JOINTS.index(name) for name in record.KEYPOINTS],
         "evaluation_joints": [record.JOINTS.index(name) for name in record.EVAL_JOINTS],

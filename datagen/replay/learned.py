@@ -19,6 +19,8 @@ class Learned:
     """What estimated their flow; empty if the network sees none, or nobody knows."""
     image_size: int
     """Side of their crops, pixels; 0 if nobody knows."""
+    person_diagonal: float
+    """The people's size in a crop of 224 px; 0 if nobody knows."""
     rest: np.ndarray
     """Its body's joints at rest, float [24,3] metres."""
 
@@ -31,7 +33,12 @@ def learned_from(checkpoint: Path) -> Learned:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
         model = content["model"]
         rest = rest_joints({name: part.numpy() for name, part in content["body"].items()})
-        return Learned(str(model.get("flow", "")), int(model.get("stored_size", 0)), rest)
+        return Learned(
+            str(model.get("flow", "")),
+            int(model.get("stored_size", 0)),
+            float(model.get("person_diagonal", 0)),
+            rest,
+        )
     # What is no pickle may raise anything, and torch's advice is to load it as code.
     except Exception:
         raise BadInput(

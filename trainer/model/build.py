@@ -33,6 +33,8 @@ class ModelSpec:
     """What estimated the flow it was trained on; empty if it sees none, or nobody knows."""
     stored_size: int = 0
     """Side of the crops of which that flow was estimated, pixels."""
+    person_diagonal: float = 0.0
+    """The people's size in those crops, pixels at 224; 0 if nobody knows."""
     residual: bool = False
     """Whether the CNN's features are added to the LSTM's."""
     feedback: bool = False
