@@ -180,6 +180,7 @@ class TestFiles:
             ("x.json", "{}", "neither"),
             ("x.json", "[[1],[2,3]]", "no array"),
             ("x.json", '[{"keypoints": [1, 2]}]', "COCO results"),
+            ("x.json", '[{"image_id": 1, "keypoints": []}]', "shows nobody"),
             ("x.json", '[{"image_id": 99999999, "keypoints": [1, 2, 3]}]', "no frame's number"),
             ("x.npy", "text", "cannot be read"),
             ("x.npz", "PK", "cannot be read"),

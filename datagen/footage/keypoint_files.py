@@ -138,12 +138,14 @@ def _results(path: Path, content: list[Any], frames: int | None) -> np.ndarray:
         found = [
             (_number(Path(str(one["image_id"])))[0],
              np.reshape(one["keypoints"], (-1, 3)).astype(float))
-            for one in content
+            for one in content if one["keypoints"]
         ]  # fmt: skip
     except (KeyError, TypeError, ValueError):
         raise BadInput(
             f"{path} is no list of COCO results; each needs image_id and keypoints"
         ) from None
+    if not found:
+        raise BadInput(f"{path} shows nobody in any frame; leave the video out")
     numbers = [number for number, _ in found]
     if min(numbers) < 0:
         raise BadInput(f"{path}: an image_id has no number in it; it must be the frame's")
