@@ -9,6 +9,7 @@ What is left unset is chosen for the machine, and said.
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from dataclasses import asdict
@@ -84,6 +85,9 @@ def fit(cfg: FitConfig) -> Path:
         print(f"pace     {pace.line(settings.workers)}")
         finish(folder, training.best, cfg)
     if ranks.world > 1:
+        # What DDP holds of the group goes first: freed as Python ends, it may abort a finished rank.
+        del training
+        gc.collect()
         dist.destroy_process_group()
     return folder
 
