@@ -85,7 +85,7 @@ def fit(cfg: FitConfig) -> Path:
         print(f"pace     {pace.line(settings.workers)}")
         finish(folder, training.best, cfg)
     if ranks.world > 1:
-        # What DDP holds of the group goes first: freed as Python ends, it may abort a finished rank.
+        # What DDP holds of the group goes first: freed as Python ends, it may abort a done rank.
         del training
         gc.collect()
         dist.destroy_process_group()
