@@ -78,7 +78,6 @@ class Training:
                 self.advance(sources, pace, bar)
                 if interrupt.number is not None and self.trainer.step < steps:
                     self.save()
-                    bar.close()
                     raise Stopped(
                         f"stopped at step {self.trainer.step}; go on with "
                         f"`--resume {self.folder / 'last.pt'}` and the same options",
