@@ -119,7 +119,7 @@ def test_windows_are_rejoined_to_whole_clips(toy, tmp_path):
     results = evaluate(
         EvaluateConfig(checkpoint=checkpoint, shards=toy, device="cpu", stride=1, pictures=0)
     )
-    assert results["window"] == {"frames": 4, "stride": 1}
+    assert results["window"] == {"frames": 4, "stride": 1, "mirror": False}
     assert results["every_frame"]["frames"] == 8 * 6
     with pytest.raises(BadInput, match="--stride 5 would leave frames out between windows of 4"):
         evaluate(EvaluateConfig(checkpoint=checkpoint, shards=toy, device="cpu", stride=5))

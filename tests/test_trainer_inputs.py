@@ -17,6 +17,8 @@ from trainer.inputs import (
     normalized,
 )
 from trainer.model.body import BodyJoints
+from trainer.model.motion_hmr import MotionHMR
+from trainer.rotations import nearest
 
 NAMES = [f"lsp_{n}" for n in ("right_hip", "left_hip")]
 FULL = tuple(range(24, 36))
@@ -164,6 +166,47 @@ def test_the_mirrored_pose_gives_the_mirrored_joints():
     turned = mirror_batch(batch, torch.tensor([True, True]), spec_)
     expected = joints(batch["pose"])[:, list(spec_.mirror)] * torch.tensor([-1.0, 1.0, 1.0])
     assert torch.allclose(joints(turned["pose"]), expected, atol=1e-5)
+
+
+def symmetric_model() -> MotionHMR:
+    """Return a network with random weights over a body that is its own mirror image."""
+    from trainer_fixtures import REST
+
+    torch.manual_seed(0)
+    body = toy_body(np.random.default_rng(0), per_joint=1)
+    body["v_template"][:24] = REST
+    body["shapedirs"][:] = 0
+    body["posedirs"][:] = 0
+    return MotionHMR(body, channels=15, backbone="small", lstm_width=16).eval()
+
+
+def test_both_ways_a_mirrored_clip_is_said_to_be_the_mirror_image():
+    batch, spec_ = toy_batch()
+    model = symmetric_model()
+    torch.nn.init.normal_(model.regressor.fc3.weight, std=0.02)  # away from the mean person
+    turned = mirror_batch(batch, torch.tensor([True, True]), spec_)
+    with torch.no_grad():
+        plain, mirrored = (model(draw_inputs(x, spec_)) for x in (batch, turned))
+        there, back = model.between(plain, mirrored), model.between(mirrored, plain)
+    sides = torch.tensor([-1.0, 1.0, 1.0])
+    order = list(spec_.mirror)
+    assert there.joints2d is not None and back.joints2d is not None
+    images = there.joints[:, :, order] * sides
+    assert torch.allclose(back.joints, images, atol=1e-5)
+    assert torch.allclose(back.joints2d, there.joints2d[:, :, order] * sides[:2], atol=1e-5)
+    assert not torch.allclose(mirrored.joints, plain.joints[:, :, order] * sides, atol=1e-2)
+    # What both agree on stays: the mean of a prediction and its own image is the prediction.
+    agreed = model.between(there, back)
+    for name in ("joints", "joints2d", "rotations", "betas", "camera"):
+        assert torch.allclose(getattr(agreed, name), getattr(there, name), atol=1e-5)
+
+
+def test_the_nearest_rotation_to_a_sum_is_scipys_mean():
+    turns = Rotation.from_rotvec(np.random.default_rng(0).normal(size=(40, 3)))
+    pairs = [turns[[i, i + 1]] for i in range(0, 40, 2)]
+    sums = torch.from_numpy(np.stack([pair.as_matrix().sum(0) for pair in pairs]))
+    expected = np.stack([pair.mean().as_matrix() for pair in pairs])
+    assert np.allclose(nearest(sums).numpy(), expected, atol=1e-9)
 
 
 def test_a_quarter_turn_is_the_picture_turned():

@@ -11,16 +11,13 @@ from torch.nn import functional as F
 
 from trainer import rotations
 from trainer.inputs import Batch, InputSpec
+from trainer.model.body import SMPL_MIRROR
 
 
 def mirror_pose(pose: Tensor) -> Tensor:
     """Return SMPL poses [..., 72] (axis-angle) of the people seen in a mirror, x → −x."""
     swapped = pose.unflatten(-1, (24, 3))[..., SMPL_MIRROR, :]
     return (swapped * pose.new_tensor([1.0, -1.0, -1.0])).flatten(-2)
-
-
-SMPL_MIRROR = [0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22]
-"""Left-right counterpart of each of SMPL's 24 joints."""
 
 
 def mirror_batch(batch: Batch, chosen: Tensor, spec: InputSpec) -> Batch:

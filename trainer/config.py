@@ -194,6 +194,9 @@ class LookConfig:
     """Stop after this many clips. Default: all."""
     raw_weights: bool = False
     """Use the last weights instead of their average (EMA)."""
+    mirror: bool = False
+    """Let Motion HMR see each window also in a mirror and take the mean, in twice the time (as
+    VideoPose3D does; the paper does not)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to run."""
     on_damage: Literal["skip", "stop"] = "skip"

@@ -65,7 +65,7 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
         "shards": str(cfg.shards),
         "data": dataset.identity(),
         "inputs": spec.inputs,
-        "window": {"frames": seen.frames, "stride": seen.stride},
+        "window": {"frames": seen.frames, "stride": seen.stride, "mirror": cfg.mirror},
         "unit": {"pa_mpjpe": "mm", "mpjpe": "mm", "acceleration": "mm/frame²"},
         **summarize(tallies),
     }

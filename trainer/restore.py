@@ -62,10 +62,15 @@ def look(cfg: LookConfig, arrays: Callable[[str], frozenset[str]]) -> Look:
             f"--stride {stride} would leave frames out between windows of {frames}; "
             f"it must be {frames} at most."
         )
+    inputs = input_spec(spec, dataset, cfg.checkpoint)
+    if cfg.mirror and spec.name == "lifter":
+        raise BadInput("--mirror takes the mean of rotations, and a lifter says none.")
+    if cfg.mirror and "flow" in inputs.parts and inputs.stored_size % inputs.flow_stride:
+        raise BadInput(f"--mirror needs crops of whole flow cells, {dataset.folder} has others.")
     clips = predict_clips(
         model,
         dataset,
-        input_spec(spec, dataset, cfg.checkpoint),
+        inputs,
         arrays(spec.inputs),
         frames=frames,
         stride=stride,
@@ -74,6 +79,7 @@ def look(cfg: LookConfig, arrays: Callable[[str], frozenset[str]]) -> Look:
         precision=native_precision(device) if device.type == "cuda" else "fp32",
         max_clips=cfg.max_clips,
         on_damage=cfg.on_damage,
+        mirror=cfg.mirror,
     )
     total = min(dataset.clips, cfg.max_clips or dataset.clips)
     bar = tqdm(clips, total=total, unit="clip", mininterval=1.0)

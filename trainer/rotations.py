@@ -84,3 +84,14 @@ def axis_angle_from_matrix(matrix: Tensor) -> Tensor:
     angle = 2 * torch.atan2(length, quaternion[..., :1])
     scale = torch.where(length < 1e-6, torch.full_like(length, 2.0), angle / length.clamp_min(1e-6))
     return quaternion[..., 1:] * scale
+
+
+def nearest(matrix: Tensor) -> Tensor:
+    """Return the rotations nearest to matrices [..., 3, 3]: the mean's, for a sum of rotations.
+
+    Moakher, Means and averaging in the group of rotations (2002).
+    """
+    u, _, vh = torch.linalg.svd(matrix)
+    side = torch.ones_like(u[..., 0])
+    side[..., 2] = torch.linalg.det(u @ vh)
+    return (u * side[..., None, :]) @ vh

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainer.augment import mirror_batch
 from trainer.data import collate, cut, read_clips
 from trainer.errors import BadInput
 from trainer.inputs import InputSpec, draw_inputs
-from trainer.model.motion_hmr import Prediction
+from trainer.model.motion_hmr import MotionHMR, Prediction
 from trainer.records import META, Damaged, Record
 from trainer.shards import DataSet
 
@@ -69,8 +70,12 @@ def predict_clips(
     precision: str = "fp32",
     max_clips: int | None = None,
     on_damage: str = "skip",
+    mirror: bool = False,
 ) -> Iterator[Judged]:
-    """Yield every clip of a data set with its prediction, in order; the model must be in eval."""
+    """Yield every clip of a data set with its prediction, in order; the model must be in eval.
+
+    mirror: Motion HMR sees each window twice, once in a mirror, and the mean counts.
+    """
     pending: list[tuple[Judged, int, int, int]] = []
     clips: list[Judged] = []
     run = autocast(device, precision)
@@ -81,10 +86,14 @@ def predict_clips(
         length = min(frames, len(pending[0][0].arrays["occluded"]))
         batch = collate([cut(clip.arrays, start, length) for clip, start, _, _ in pending])
         batch = {name: value.to(device) for name, value in batch.items()}
+        dtype = DTYPES.get(precision, torch.float32)
         with torch.inference_mode(), run():
-            prediction: Prediction = model(
-                draw_inputs(batch, spec, DTYPES.get(precision, torch.float32))
-            )
+            prediction: Prediction = model(draw_inputs(batch, spec, dtype))
+            if mirror:
+                assert isinstance(model, MotionHMR)
+                everyone = torch.ones(len(pending), dtype=torch.bool, device=device)
+                turned = model(draw_inputs(mirror_batch(batch, everyone, spec), spec, dtype))
+                prediction = model.between(prediction, turned)
         for i, (clip, start, first, end) in enumerate(pending):
             for name in FIELDS:
                 values = getattr(prediction, name)

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from trainer import rotations
 from trainer.errors import BadInput
-from trainer.model.body import BONES, BodyJoints
+from trainer.model.body import BONES, SMPL_MIRROR, BodyJoints
 from trainer.model.resnet import ResNet
 
 ITERATIONS = 3
@@ -207,10 +207,29 @@ class MotionHMR(nn.Module):
     def pose(self, state: Tensor) -> tuple[Tensor, ...]:
         """Return the fields of a Prediction [N, ...], float32, of states [N, Θ]."""
         with torch.autocast(state.device.type, enabled=False):
-            rotation, betas, camera = self.split(state)
-            joints = self.body(rotation, betas)
-            joints2d = camera[:, None, :1] * (joints[..., :2] + camera[:, None, 1:])
+            return self.posed(*self.split(state))
+
+    def posed(self, rotation: Tensor, betas: Tensor, camera: Tensor) -> tuple[Tensor, ...]:
+        """Return the fields of a Prediction [N, ...] of what `split` returns."""
+        joints = self.body(rotation, betas)
+        joints2d = camera[:, None, :1] * (joints[..., :2] + camera[:, None, 1:])
         return joints, joints2d, rotation, betas, camera
+
+    def between(self, plain: Prediction, mirrored: Prediction) -> Prediction:
+        """Return the mean of what is said of clips and of the same clips in a mirror, x → −x.
+
+        Rotations: the nearest to the mean matrix (its polar factor); betas, camera: the mean.
+        """
+        assert plain.rotations is not None and mirrored.rotations is not None
+        assert plain.betas is not None and mirrored.betas is not None
+        assert plain.camera is not None and mirrored.camera is not None
+        flip = plain.betas.new_tensor([-1.0, 1.0, 1.0])
+        back = mirrored.rotations[:, :, SMPL_MIRROR] * flip[:, None] * flip
+        rotation = rotations.nearest(plain.rotations + back)
+        betas = (plain.betas + mirrored.betas) / 2
+        camera = (plain.camera + mirrored.camera * flip[[1, 0, 1]]) / 2
+        fields = self.posed(*(part.flatten(0, 1) for part in (rotation, betas, camera)))
+        return Prediction(*(part.unflatten(0, betas.shape[:2]) for part in fields))
 
     def split(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return bone rotations [N, 24, 3, 3], betas [N, 10], camera [N, 3] of states [N, Θ]."""
