@@ -88,6 +88,8 @@ def test_the_lifter_lifts(toy, tmp_path):
     checkpoint = folder / "last.pt"
     results = evaluate(EvaluateConfig(checkpoint=checkpoint, shards=toy, device="cpu", pictures=1))
     assert results["persons"]["pa_mpjpe"] < 300
+    with pytest.raises(BadInput, match="--mirror takes the mean of rotations"):
+        evaluate(EvaluateConfig(checkpoint=checkpoint, shards=toy, device="cpu", mirror=True))
     said = tmp_path / "said"
     predict(PredictConfig(checkpoint=checkpoint, shards=toy, out=said, device="cpu"))
     with np.load(said / "000000_0000.npz") as clip:

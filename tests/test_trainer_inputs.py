@@ -203,7 +203,7 @@ def test_both_ways_a_mirrored_clip_is_said_to_be_the_mirror_image():
 
 def test_the_nearest_rotation_to_a_sum_is_scipys_mean():
     turns = Rotation.from_rotvec(np.random.default_rng(0).normal(size=(40, 3)))
-    pairs = [turns[[i, i + 1]] for i in range(0, 40, 2)]
+    pairs = [turns[i : i + 2] for i in range(0, 40, 2)]
     sums = torch.from_numpy(np.stack([pair.as_matrix().sum(0) for pair in pairs]))
     expected = np.stack([pair.mean().as_matrix() for pair in pairs])
     assert np.allclose(nearest(sums).numpy(), expected, atol=1e-9)
