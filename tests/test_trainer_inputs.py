@@ -8,7 +8,13 @@ from scipy.spatial.transform import Rotation
 from torch.nn import functional as F
 from trainer_fixtures import mirrored, toy_body, toy_clip
 
-from trainer.augment import disturb_keypoints, mirror_batch, turn_batch
+from trainer.augment import (
+    SLIDES,
+    disturb_keypoints,
+    mirror_batch,
+    slide_keypoints,
+    turn_batch,
+)
 from trainer.data import collate
 from trainer.inputs import (
     FLOW_UNIT,
@@ -269,3 +275,58 @@ def test_half_of_the_noise_holds_for_the_clip():
     noise = disturb_keypoints(batch, 3.0, 0, torch.Generator().manual_seed(0))["joints2d"][..., :2]
     within, between = noise.var(dim=1).mean(), noise.mean(dim=1).var()
     assert abs(float(within) - 4.5) < 0.3 and abs(float(between) - 4.5) < 1.0
+
+
+PARTS = ("ankle", "knee", "hip", "wrist", "elbow", "shoulder")
+LIMBS = tuple(f"lsp_{side}_{part}" for part in PARTS for side in ("left", "right"))
+PLAIN = InputSpec("keypoints", 32, 128, 4, tuple(range(12)), (), LIMBS)
+
+
+def people(clips: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Return limbs in space [B, 5, 12, 3] and a batch of what a distant camera sees of them."""
+    limbs = torch.randn(clips, 5, 12, 3, generator=torch.Generator().manual_seed(3))
+    seen = torch.ones(clips, 5, 12, 1)
+    return limbs, {"joints2d": torch.cat((20 * limbs[..., :2] + 64, seen), -1)}
+
+
+def test_a_slid_keypoint_is_the_picture_of_a_joint_elsewhere_on_the_limb():
+    limbs, batch = people(1)
+    slid = slide_keypoints(batch, 0.1, PLAIN, torch.Generator().manual_seed(0))
+    share = 0.1 * torch.randn((len(SLIDES), 1, 1, 1), generator=torch.Generator().manual_seed(0))
+    assert SLIDES[0] == ("ankle", "knee")
+    for side in (0, 1):  # both ankles alike, in every frame
+        ankle = limbs[..., side, :] + share[0] * (limbs[..., 2 + side, :] - limbs[..., side, :])
+        torch.testing.assert_close(
+            slid["joints2d"][:, :, side, :2], 20 * ankle[0, :, :2][None] + 64, atol=1e-3, rtol=0
+        )
+    assert torch.equal(slid["target2d"], batch["joints2d"])
+    both = disturb_keypoints(slid, 2.0, 0.5, torch.Generator())
+    assert torch.equal(both["target2d"], batch["joints2d"])
+    assert slide_keypoints(batch, 0, PLAIN, torch.Generator()) is batch
+
+
+def test_keypoints_slide_as_far_as_asked_and_only_along_what_is_seen():
+    _, batch = people(4000)
+    batch["joints2d"][:, 2, PARTS.index("knee") * 2 :, 2] = 0  # above the left ankle, all unseen
+    moved = slide_keypoints(batch, 0.1, PLAIN, torch.Generator().manual_seed(0))["joints2d"]
+    move = (moved - batch["joints2d"])[..., :2]
+    ankle, knee = 0, PARTS.index("knee") * 2
+    shin = (batch["joints2d"][:, :, knee] - batch["joints2d"][:, :, ankle])[..., :2]
+    shares = move[:, :, ankle].norm(dim=-1) / shin.norm(dim=-1)
+    assert abs(float(shares[:, 0].square().mean().sqrt()) - 0.1) < 0.005
+    assert float((shares[:, 0] - shares[:, 1]).abs().max()) < 1e-4
+    assert float(move[:, 2].abs().max()) == 0
+    assert torch.equal(moved[..., 2], batch["joints2d"][..., 2])
+
+
+def test_the_slide_of_a_mirrored_clip_is_the_mirrored_slide():
+    mirror = tuple(i ^ 1 for i in range(12))
+    spec = InputSpec("keypoints", 32, 128, 4, tuple(range(12)), mirror, LIMBS)
+    _, batch = people(3)
+    everyone = torch.ones(3, dtype=torch.bool)
+
+    def slide(x):
+        return slide_keypoints(x, 0.1, spec, torch.Generator().manual_seed(1))
+
+    there = slide(mirror_batch(batch, everyone, spec))["joints2d"]
+    torch.testing.assert_close(there, mirror_batch(slide(batch), everyone, spec)["joints2d"])

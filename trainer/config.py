@@ -112,6 +112,9 @@ class FitConfig:
     (0: the paper's are exact)."""
     keypoint_drop: float = 0.0
     """Chance that an input keypoint is dropped."""
+    keypoint_slide: float = 0.0
+    """How far input keypoints slide along the limbs in a clip, shares of their length (standard
+    deviation): detectors define joints otherwise than the body does (0: the paper's agree)."""
 
     dann_shards: Path | None = None
     """Unlabelled shards of real clips: train domain-adversarially against them (RGB + DANN)."""
@@ -150,7 +153,7 @@ class FitConfig:
         at_least(self, 32, "image_size")
         at_least(self, 0, "seed", "warmup", "workers", "lr_min", "weight_decay", "clip_grad",
                  "weight_2d", "weight_3d", "weight_betas", "weight_pose", "keypoint_noise",
-                 "turn", "dann_weight")  # fmt: skip
+                 "keypoint_slide", "turn", "dann_weight")  # fmt: skip
         require(0 <= self.ema < 1, f"--ema must lie in [0, 1), got {self.ema}")
         require(self.lr is None or self.lr > 0, f"--lr must be positive, got {self.lr}")
         require(

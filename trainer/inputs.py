@@ -36,6 +36,8 @@ class InputSpec:
     """Indices of the heatmap keypoints among the record's joints."""
     mirror: tuple[int, ...]
     """Left-right counterpart of each of the record's joints."""
+    names: tuple[str, ...] = ()
+    """Names of the record's joints."""
     lift: bool = False
     """Whether the network wants the keypoints' coordinates instead of pictures of them."""
 

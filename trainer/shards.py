@@ -50,6 +50,7 @@ class DataSet:
             flow_stride=self.flow_stride,
             keypoints=self.keypoints,
             mirror=self.mirror,
+            names=self.joints,
             lift=lift,
         )
 
