@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,10 @@ def test_windows_are_rejoined_to_whole_clips(toy, tmp_path):
     )
     assert results["window"] == {"frames": 4, "stride": 1, "mirror": False}
     assert results["every_frame"]["frames"] == 8 * 6
+    look = EvaluateConfig(checkpoint=checkpoint, shards=toy, device="cpu", stride=1, pictures=0)
+    both = evaluate(replace(look, mirror=True))
+    assert both["window"]["mirror"] and both["every_frame"]["frames"] == 8 * 6
+    assert both["every_frame"]["pa_mpjpe"] != results["every_frame"]["pa_mpjpe"]
     with pytest.raises(BadInput, match="--stride 5 would leave frames out between windows of 4"):
         evaluate(EvaluateConfig(checkpoint=checkpoint, shards=toy, device="cpu", stride=5))
 

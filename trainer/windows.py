@@ -87,13 +87,16 @@ def predict_clips(
         batch = collate([cut(clip.arrays, start, length) for clip, start, _, _ in pending])
         batch = {name: value.to(device) for name, value in batch.items()}
         dtype = DTYPES.get(precision, torch.float32)
-        with torch.inference_mode(), run():
-            prediction: Prediction = model(draw_inputs(batch, spec, dtype))
+        with torch.inference_mode():
+            with run():
+                prediction: Prediction = model(draw_inputs(batch, spec, dtype))
             if mirror:
                 assert isinstance(model, MotionHMR)
                 everyone = torch.ones(len(pending), dtype=torch.bool, device=device)
-                turned = model(draw_inputs(mirror_batch(batch, everyone, spec), spec, dtype))
-                prediction = model.between(prediction, turned)
+                turned = mirror_batch(batch, everyone, spec)
+                with run():
+                    image = model(draw_inputs(turned, spec, dtype))
+                prediction = model.between(prediction, image)  # as precise as the body
         for i, (clip, start, first, end) in enumerate(pending):
             for name in FIELDS:
                 values = getattr(prediction, name)
