@@ -117,12 +117,10 @@ def test_each_data_set_has_its_own_evaluation(toy, tmp_path):
 def test_windows_are_rejoined_to_whole_clips(toy, tmp_path):
     folder = fit(config(toy, tmp_path / "run", steps=1, frames=4))
     checkpoint = folder / "last.pt"
-    results = evaluate(
-        EvaluateConfig(checkpoint=checkpoint, shards=toy, device="cpu", stride=1, pictures=0)
-    )
+    look = EvaluateConfig(checkpoint=checkpoint, shards=toy, device="cpu", stride=1, pictures=0)
+    results = evaluate(look)
     assert results["window"] == {"frames": 4, "stride": 1, "mirror": False}
     assert results["every_frame"]["frames"] == 8 * 6
-    look = EvaluateConfig(checkpoint=checkpoint, shards=toy, device="cpu", stride=1, pictures=0)
     both = evaluate(replace(look, mirror=True))
     assert both["window"]["mirror"] and both["every_frame"]["frames"] == 8 * 6
     assert both["every_frame"]["pa_mpjpe"] != results["every_frame"]["pa_mpjpe"]
