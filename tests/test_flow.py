@@ -240,7 +240,7 @@ def test_a_cell_is_the_mean_of_its_own_pixels_at_any_size() -> None:
 def test_the_trainer_enlarges_flow_as_flownets_itself_ends(size: int) -> None:
     spec = InputSpec("flow", size, size, flow_stride=4, keypoints=(), mirror=())
     flow = torch.randn(2, 2, -(-size // 4), -(-size // 4))
-    ours = 20 * full_flow(flow, spec).permute(0, 3, 1, 2)
+    ours = 20 * size / 224 * full_flow(flow, spec).permute(0, 3, 1, 2)
     assert torch.allclose(ours, flownets.upsample(flow, (size, size)), atol=1e-5)
 
 

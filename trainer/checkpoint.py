@@ -11,7 +11,8 @@ import torch
 
 from trainer.errors import BadInput
 
-FORMAT = 1
+FORMAT = 2
+"""What a model's input means is part of it: 1 counted flow in the input's own pixels."""
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:

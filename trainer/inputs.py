@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+PAPER_SIZE = 224
+"""Side of the paper's input: what is given in its pixels shrinks with the picture."""
 FLOW_UNIT = 20.0
-"""Pixels that one unit of the flow input stands for; FlowNet's own training scale."""
+"""What one unit of the flow input stands for, pixels at 224; FlowNet's own training scale."""
 HEATMAP_SIGMA = 10.0
-"""Standard deviation of a keypoint's heatmap, pixels at an input of 224 (paper, section 3.2)."""
+"""Standard deviation of a keypoint's heatmap, pixels at 224 (paper, section 3.2)."""
 
 Batch = dict[str, Tensor]
 
@@ -85,12 +87,13 @@ def draw_inputs(batch: Batch, spec: InputSpec, dtype: torch.dtype = torch.float3
 
 
 def full_flow(flow: Tensor, spec: InputSpec) -> Tensor:
-    """Return flow [N, I, I, 2] in units of 20 input pixels from stored flow [N, 2, h, w].
+    """Return flow [N, I, I, 2] in units of 20 pixels at 224 from stored flow [N, 2, h, w].
 
     The estimator's own last step, a bilinear upsampling by its stride, then a resize to the input
-    size if that differs from the stored crop, displacements shrinking with the picture.
+    size if that differs from the stored crop. What moves alike looks alike at every size: counted
+    in a small input's own pixels, flow would drown beside the heatmaps, whose peak is always 1.
     """
-    scale = spec.image_size / spec.stored_size / FLOW_UNIT
+    scale = PAPER_SIZE / spec.stored_size / FLOW_UNIT
     map_ = _flow_map(flow.shape[-1], spec.flow_stride, spec.stored_size, spec.image_size)
     map_ = map_.to(flow.device, non_blocking=True)
     return torch.einsum("ih,nchw,jw->nijc", map_ * scale, flow.float(), map_)
@@ -138,7 +141,7 @@ def heatmaps(joints2d: Tensor, spec: InputSpec, shown: Tensor) -> Tensor:
     in frames that are not shown (bool [N]).
     """
     ratio = spec.image_size / spec.stored_size
-    sigma = HEATMAP_SIGMA * spec.image_size / 224
+    sigma = HEATMAP_SIGMA * spec.image_size / PAPER_SIZE
     grid = torch.arange(spec.image_size, device=joints2d.device, dtype=torch.float32)
     centres = (joints2d[..., :2].float() + 0.5) * ratio - 0.5
     fall = torch.exp(-((grid[:, None, None] - centres[:, None]) ** 2) / (2 * sigma**2))
