@@ -128,6 +128,26 @@ def test_windows_are_rejoined_to_whole_clips(toy, tmp_path):
         evaluate(EvaluateConfig(checkpoint=checkpoint, shards=toy, device="cpu", stride=5))
 
 
+def test_poor_keypoints_are_shown_to_the_model_and_judged_by_the_true_ones(toy, tmp_path):
+    folder = fit(config(toy, tmp_path / "run", steps=1, inputs="keypoints"))
+    look = EvaluateConfig(checkpoint=folder / "last.pt", shards=toy, device="cpu", pictures=0)
+    exact = evaluate(look)
+    noisy, again = (evaluate(replace(look, keypoint_noise=3.0)) for _ in range(2))
+    assert noisy == again and noisy["keypoints"] == {"noise": 3.0, "drop": 0.0}
+    blind = evaluate(replace(look, keypoint_drop=1.0))
+    for poor in (noisy, blind):  # the same frames count
+        assert poor["persons"]["pa_mpjpe"] != exact["persons"]["pa_mpjpe"]
+        assert poor["frames"]["frames"] == exact["frames"]["frames"] > 0
+    away = evaluate(replace(look, keypoint_noise=1e7))  # no heatmap reaches into its picture
+    assert away["every_frame"] == blind["every_frame"]
+    places = [path.name.partition("-noise")[2] for path in (folder / "evaluation").iterdir()]
+    assert sorted(places) == ["", "0-drop1", "1e+07-drop0", "3-drop0"]
+    (run,) = find_runs(str(tmp_path))
+    assert run.evaluation == exact
+    with pytest.raises(BadInput, match=r"--keypoint-drop must lie in \[0, 1\], got 2"):
+        replace(look, keypoint_drop=2.0)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("inputs", ["keypoints", "flow+keypoints"])
 def test_one_shard_is_learned_to_below_15_mm(tmp_path, inputs):

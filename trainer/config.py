@@ -26,6 +26,13 @@ def at_least(config: object, least: int, *names: str) -> None:
         require(value is None or value >= least, f"{option} must be at least {least}, got {value}")
 
 
+def disturbs(config: FitConfig | EvaluateConfig) -> None:
+    """Raise BadInput unless a config's keypoint noise and chance of a drop are ones."""
+    at_least(config, 0, "keypoint_noise")
+    drop = config.keypoint_drop
+    require(0 <= drop <= 1, f"--keypoint-drop must lie in [0, 1], got {drop}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
     """Train on a folder of shards. What is left unset is chosen for the machine, and said."""
@@ -152,14 +159,11 @@ class FitConfig:
                  "val_every", "val_clips", "shuffle", "lstm_width", "threads")  # fmt: skip
         at_least(self, 32, "image_size")
         at_least(self, 0, "seed", "warmup", "workers", "lr_min", "weight_decay", "clip_grad",
-                 "weight_2d", "weight_3d", "weight_betas", "weight_pose", "keypoint_noise",
-                 "keypoint_slide", "turn", "dann_weight")  # fmt: skip
+                 "weight_2d", "weight_3d", "weight_betas", "weight_pose", "keypoint_slide",
+                 "turn", "dann_weight")  # fmt: skip
         require(0 <= self.ema < 1, f"--ema must lie in [0, 1), got {self.ema}")
         require(self.lr is None or self.lr > 0, f"--lr must be positive, got {self.lr}")
-        require(
-            0 <= self.keypoint_drop <= 1,
-            f"--keypoint-drop must lie in [0, 1], got {self.keypoint_drop}",
-        )
+        disturbs(self)
         require(
             self.model != "lifter" or self.inputs == "keypoints",
             f"--model lifter lifts keypoints alone; pass --inputs keypoints, not {self.inputs}",
@@ -218,6 +222,15 @@ class EvaluateConfig(LookConfig):
     checkpoint's folder, evaluation/<data set>/, with `-best` added for best.pt."""
     pictures: int = 6
     """Clips to draw: predicted beside true skeletons."""
+    keypoint_noise: float = 0.0
+    """Noise on input keypoints as trainer.fit's, stored-crop pixels: those of synthetic clips are
+    exact, a detector's are not."""
+    keypoint_drop: float = 0.0
+    """Chance that an input keypoint is dropped."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        disturbs(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,11 +48,13 @@ def person_of(record: Record) -> str:
 
 def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
     """Return the results as written to evaluation.json; draw pictures of some clips."""
-    seen = look(cfg, wanted_arrays)
+    noise, drop = cfg.keypoint_noise, cfg.keypoint_drop
+    seen = look(cfg, wanted_arrays, noise=noise, drop=drop)
     clips, dataset, spec = seen.clips, seen.dataset, seen.spec
     if spec.name == "lifter":
         clips = (narrowed(clip, spec.evaluation_names, dataset) for clip in clips)
-    out = cfg.out or place(cfg.checkpoint, dataset)
+    poor = f"-noise{noise:g}-drop{drop:g}" if noise or drop else ""
+    out = cfg.out or place(cfg.checkpoint, dataset, poor)
     out.mkdir(parents=True, exist_ok=True)
     shown: list[Judged] = []
     details = Details(dataset)
@@ -66,6 +68,7 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
         "data": dataset.identity(),
         "inputs": spec.inputs,
         "window": {"frames": seen.frames, "stride": seen.stride, "mirror": cfg.mirror},
+        "keypoints": {"noise": noise, "drop": drop},
         "unit": {"pa_mpjpe": "mm", "mpjpe": "mm", "acceleration": "mm/frame²"},
         **summarize(tallies),
     }
@@ -80,16 +83,17 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
     return results
 
 
-def place(checkpoint: Path, dataset: DataSet) -> Path:
+def place(checkpoint: Path, dataset: DataSet, poor: str = "") -> Path:
     """Return the folder for the results on a data set: RUN/evaluation/<its name>-<its hash>.
 
-    Of another checkpoint than last.pt, its name is added: best.pt must not replace last.pt's.
+    Of another checkpoint than last.pt, its name is added: best.pt must not replace last.pt's; nor
+    a look at poor keypoints one at exact ones.
     """
     folder = dataset.folder.resolve()
     name = folder.parent.name if folder.name == "shards" else folder.name
     known = hashlib.sha256(json.dumps(dataset.identity()).encode()).hexdigest()[:8]
     which = "" if checkpoint.stem == "last" else f"-{checkpoint.stem}"
-    return checkpoint.parent / "evaluation" / f"{name}-{known}{which}"
+    return checkpoint.parent / "evaluation" / f"{name}-{known}{which}{poor}"
 
 
 def tally(

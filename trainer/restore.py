@@ -46,10 +46,16 @@ class Look:
     stride: int
 
 
-def look(cfg: LookConfig, arrays: Callable[[str], frozenset[str]]) -> Look:
+def look(
+    cfg: LookConfig,
+    arrays: Callable[[str], frozenset[str]],
+    *,
+    noise: float = 0.0,
+    drop: float = 0.0,
+) -> Look:
     """Open a checkpoint and a data set; the clips come with a progress bar.
 
-    arrays: what to decode, of the model's inputs.
+    arrays: what to decode, of the model's inputs. noise, drop: as `windows.disturbed`.
     """
     device = find_device(cfg.device)
     keep_memory(device)
@@ -80,6 +86,8 @@ def look(cfg: LookConfig, arrays: Callable[[str], frozenset[str]]) -> Look:
         max_clips=cfg.max_clips,
         on_damage=cfg.on_damage,
         mirror=cfg.mirror,
+        noise=noise,
+        drop=drop,
     )
     total = min(dataset.clips, cfg.max_clips or dataset.clips)
     bar = tqdm(clips, total=total, unit="clip", mininterval=1.0)

@@ -62,7 +62,7 @@ def find_runs(folder: str, shards: str | None = None) -> list[Run]:
 
     shards: data set whose evaluations to look at; default: the one that most runs were evaluated
     on, as errors on different data cannot be compared. A run not evaluated on it has none; of
-    several evaluations, last.pt's is taken.
+    several evaluations, last.pt's is taken, and one with the keypoints as they are.
 
     Raises BadInput if there is no run, or no data set in `shards`.
     """
@@ -78,7 +78,12 @@ def find_runs(folder: str, shards: str | None = None) -> list[Run]:
     if not runs:
         raise BadInput(f"{folder} holds no run (metrics.jsonl); train one with trainer.fit.")
     told = {place: _json(f"{place}/evaluation.json") or {} for place in judged}
-    judged.sort(key=lambda place: str(told[place].get("checkpoint")).endswith("last.pt"))
+
+    def first_choice(place: str) -> tuple[bool, bool]:
+        poor = any(told[place].get("keypoints", {}).values())
+        return not poor, str(told[place].get("checkpoint")).endswith("last.pt")
+
+    judged.sort(key=first_choice)
     found = {
         run: {
             _key(told[place].get("data")): place

@@ -7,6 +7,7 @@ the one whose centre is nearest. Letters: T frames of a window, L frames of a cl
 from __future__ import annotations
 
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainer.augment import mirror_batch
+from trainer.augment import disturb_keypoints, mirror_batch
 from trainer.data import collate, cut, read_clips
 from trainer.errors import BadInput
 from trainer.inputs import InputSpec, draw_inputs
@@ -52,6 +53,17 @@ def narrowed(clip: Judged, names: tuple[str, ...], dataset: DataSet) -> Judged:
     return clip
 
 
+def disturbed(clip: Judged, noise: float, drop: float) -> dict[str, np.ndarray]:
+    """Return a clip's arrays with a poor detector's keypoints, the same whenever it is asked.
+
+    As `augment.disturb_keypoints`, over the whole clip, seeded by its key.
+    """
+    draws = torch.Generator().manual_seed(zlib.crc32(clip.record.key.encode()))
+    batch = {"joints2d": torch.tensor(clip.arrays["joints2d"])[None]}
+    joints = disturb_keypoints(batch, noise, drop, draws)["joints2d"]
+    return {**clip.arrays, "joints2d": joints[0].numpy()}
+
+
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 """What the mixed precisions multiply in."""
 FIELDS = ("joints", "joints2d", "rotations", "betas", "camera")
@@ -71,20 +83,22 @@ def predict_clips(
     max_clips: int | None = None,
     on_damage: str = "skip",
     mirror: bool = False,
+    noise: float = 0.0,
+    drop: float = 0.0,
 ) -> Iterator[Judged]:
     """Yield every clip of a data set with its prediction, in order; the model must be in eval.
 
     mirror: Motion HMR sees each window twice, once in a mirror, and the mean counts.
+    noise, drop: what `disturbed` does to the keypoints that the model sees.
     """
-    pending: list[tuple[Judged, int, int, int]] = []
+    pending: list[tuple[Judged, dict[str, np.ndarray], int, int, int]] = []
     clips: list[Judged] = []
     run = autocast(device, precision)
 
     def flush() -> None:
         if not pending:
             return
-        length = min(frames, len(pending[0][0].arrays["occluded"]))
-        batch = collate([cut(clip.arrays, start, length) for clip, start, _, _ in pending])
+        batch = collate([window for _, window, *_ in pending])
         batch = {name: value.to(device) for name, value in batch.items()}
         dtype = DTYPES.get(precision, torch.float32)
         with torch.inference_mode():
@@ -97,7 +111,7 @@ def predict_clips(
                 with run():
                     image = model(draw_inputs(turned, spec, dtype))
                 prediction = model.between(prediction, image)  # as precise as the body
-        for i, (clip, start, first, end) in enumerate(pending):
+        for i, (clip, _, start, first, end) in enumerate(pending):
             for name in FIELDS:
                 values = getattr(prediction, name)
                 if values is None:
@@ -118,12 +132,13 @@ def predict_clips(
             continue
         clip = Judged(*item)
         clips.append(clip)
+        shown = disturbed(clip, noise, drop) if noise or drop else clip.arrays
         length = len(clip.arrays["occluded"])
         for start, first, end in windows(length, frames, stride):
-            shape = min(frames, length)
-            if pending and min(frames, len(pending[0][0].arrays["occluded"])) != shape:
+            window = cut(shown, start, min(frames, length))
+            if pending and len(pending[0][1]["occluded"]) != len(window["occluded"]):
                 flush()
-            pending.append((clip, start, first, end))
+            pending.append((clip, window, start, first, end))
             clip.waiting += 1
             if len(pending) == batch_size:
                 flush()
