@@ -101,6 +101,18 @@ def test_a_whole_data_set_passes(made: Layout) -> None:
     assert verify([str(made.shards)]) == 0
 
 
+def test_a_slip_of_pythons_own_parser_condemns_no_shard(made: Layout, monkeypatch) -> None:
+    load, slips = np.load, iter((True, False, True))
+
+    def slipping(*args, **options):
+        if next(slips, False):
+            raise SystemError("AST constructor recursion depth mismatch (before=42, after=39)")
+        return load(*args, **options)
+
+    monkeypatch.setattr(np, "load", slipping)
+    assert wrong(made) == [] and next(slips, None) is None
+
+
 def test_500_edits_truncations_and_swaps_are_all_found(made: Layout) -> None:
     rng = np.random.default_rng(0)
     whole = [made.shard(index).read_bytes() for index in range(SHARDS)]

@@ -19,6 +19,10 @@ from datagen.record import Line
 Records = dict[str, dict[str, bytes]]
 """Members by key and name ("flow.npy"), in the tar's order."""
 
+PATIENCE = 3
+"""More tries of a shard if CPython 3.11's parser, which numpy asks to read an array's header, trips
+over threads (SystemError, python/cpython#106905)."""
+
 NOT_FINITE = 0x7C00  # exponent of a float16 that is infinite or no number
 
 
@@ -70,6 +74,11 @@ def problems(
             return index, f"{path.name} is missing"
         if not {"bytes", "sha256", "clips"} <= lines.get(index, {}).keys():
             return index, f"{path.name} has no line in the manifest"
+        for _ in range(PATIENCE):
+            try:
+                return index, _shard_problem(path, index, dataset, lines[index])
+            except SystemError:  # Python's fault, not the shard's
+                continue
         return index, _shard_problem(path, index, dataset, lines[index])
 
     # Threads do: reading and hashing, most of the work, leave Python's lock to the others.
