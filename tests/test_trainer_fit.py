@@ -146,6 +146,9 @@ def test_poor_keypoints_are_shown_to_the_model_and_judged_by_the_true_ones(toy, 
     assert run.evaluation == exact
     with pytest.raises(BadInput, match=r"--keypoint-drop must lie in \[0, 1\], got 2"):
         replace(look, keypoint_drop=2.0)
+    flow = fit(config(toy, tmp_path / "flow", steps=1, inputs="flow")) / "last.pt"
+    with pytest.raises(BadInput, match="sees flow alone, so --keypoint-noise"):
+        evaluate(replace(look, checkpoint=flow, keypoint_noise=3.0))
 
 
 @pytest.mark.slow

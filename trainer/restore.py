@@ -73,6 +73,11 @@ def look(
         raise BadInput("--mirror takes the mean of rotations, and a lifter says none.")
     if cfg.mirror and "flow" in inputs.parts and inputs.stored_size % inputs.flow_stride:
         raise BadInput(f"--mirror needs crops of whole flow cells, {dataset.folder} has others.")
+    if (noise or drop) and "keypoints" not in inputs.parts:
+        raise BadInput(
+            f"{cfg.checkpoint} sees {spec.inputs} alone, so --keypoint-noise and --keypoint-drop "
+            "would change nothing; leave them out."
+        )
     clips = predict_clips(
         model,
         dataset,
