@@ -2,18 +2,20 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from trainer_fixtures import write_shards
 
 ROOT = Path(__file__).parents[1]
 
 GRADIENTS = """
-import sys, os
+import gc, sys
 from pathlib import Path
-import numpy as np, torch
+import torch
 import torch.distributed as dist
 torch.set_num_threads(1)
 from trainer.assemble import make_loaders, make_trainer, model_spec
@@ -51,7 +53,18 @@ error = float((together - expected).abs().max() / expected.abs().max())
 assert error < 1e-5, error
 assert torch.stack([b["joints3d"][0, 0, 0, 0] for b in both]).unique().numel() == ranks.world
 print("equal", flush=True)
+del trainer, alone
+gc.collect()
 dist.destroy_process_group()
+"""
+
+FIT = """
+import runpy, sys
+from pathlib import Path
+sys.argv = ["trainer.fit", *sys.argv[1:]]
+runpy.run_module("trainer.fit", run_name="__main__")
+names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+assert names and not any("gloo" in name for name in names), names
 """
 
 
@@ -79,12 +92,25 @@ def launch(command: list[str], port: int, world: int = 2) -> list[str]:
     return outputs
 
 
-def free_port() -> int:
-    import socket
+def options(toy: Path, out: Path, steps: int) -> list[str]:
+    """Return trainer.fit's options for a network as small as it gets."""
+    return [
+        "--shards", str(toy), "--out", str(out), "--device", "cpu", "--steps", str(steps),
+        "--batch-size", "2", "--image-size", "32", "--backbone", "small", "--lstm-width", "8",
+        "--precision", "fp32", "--workers", "0", "--inputs", "keypoints",
+    ]  # fmt: skip
 
+
+def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are named by Linux only")
+def test_no_thread_of_the_group_lives_on_to_abort_a_rank_that_is_done(tmp_path):
+    toy = write_shards(tmp_path / "toy", shards=2, clips=2, frames=4, size=32)
+    launch([sys.executable, "-c", FIT, *options(toy, tmp_path / "run", steps=1)], free_port())
 
 
 def test_two_ranks_give_the_gradient_of_the_joined_batch(tmp_path):
@@ -97,15 +123,11 @@ def test_uneven_shards_do_not_leave_a_rank_waiting(tmp_path):
     toy = write_shards(tmp_path / "toy", shards=3, clips=4, frames=4, size=32, short=3)
     out = tmp_path / "run"
     command = [
-        sys.executable, "-m", "trainer.fit", "--shards", str(toy), "--out", str(out),
-        "--device", "cpu", "--steps", "9", "--batch-size", "2", "--image-size", "32",
-        "--backbone", "small", "--lstm-width", "8", "--precision", "fp32", "--workers", "0",
-        "--inputs", "keypoints", "--val-shards", str(toy), "--val-clips", "2",
-        "--save-every", "4",
+        sys.executable, "-m", "trainer.fit", *options(toy, out, steps=9),
+        "--val-shards", str(toy), "--val-clips", "2", "--save-every", "4",
     ]  # fmt: skip
     launch(command, free_port())
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "loss" in line] == list(range(1, 10))
     assert lines[-1]["val_pa_mpjpe"] > 0
-    command[command.index("--steps") + 1] = "9"
     launch([*command, "--resume", str(out / "last.pt")], free_port())

@@ -75,6 +75,10 @@ def start_ranks(device: str) -> Ranks:
     ranks = Ranks(int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0")), world)
     cuda = find_device(device, ranks.local).type == "cuda"
     if not dist.is_initialized():
+        # Imported once there is a group, as DDP does, this holds it in its functions' defaults
+        # past destroy_process_group; gloo's threads then live on and may abort a rank as it ends.
+        import torch.distributed.nn.functional  # noqa: F401
+
         dist.init_process_group("nccl" if cuda else "gloo")
     return ranks
 
