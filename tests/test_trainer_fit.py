@@ -133,19 +133,22 @@ def test_poor_keypoints_are_shown_to_the_model_and_judged_by_the_true_ones(toy, 
     look = EvaluateConfig(checkpoint=folder / "last.pt", shards=toy, device="cpu", pictures=0)
     exact = evaluate(look)
     noisy, again = (evaluate(replace(look, keypoint_noise=3.0)) for _ in range(2))
-    assert noisy == again and noisy["keypoints"] == {"noise": 3.0, "drop": 0.0}
+    assert noisy == again and noisy["keypoints"] == {"noise": 3.0, "drop": 0.0, "gaps": 0.0}
     blind = evaluate(replace(look, keypoint_drop=1.0))
-    for poor in (noisy, blind):  # the same frames count
+    gaping = evaluate(replace(look, keypoint_gaps=1.0))
+    for poor in (noisy, blind, gaping):  # the same frames count
         assert poor["persons"]["pa_mpjpe"] != exact["persons"]["pa_mpjpe"]
         assert poor["frames"]["frames"] == exact["frames"]["frames"] > 0
     away = evaluate(replace(look, keypoint_noise=1e7))  # no heatmap reaches into its picture
     assert away["every_frame"] == blind["every_frame"]
-    places = [path.name.partition("-noise")[2] for path in (folder / "evaluation").iterdir()]
-    assert sorted(places) == ["", "0-drop1", "1e+07-drop0", "3-drop0"]
+    places = [path.name.split("-", 2)[2:] for path in (folder / "evaluation").iterdir()]
+    assert sorted(places) == [[], ["drop1"], ["gaps1"], ["noise1e+07"], ["noise3"]]
     (run,) = find_runs(str(tmp_path))
     assert run.evaluation == exact
     with pytest.raises(BadInput, match=r"--keypoint-drop must lie in \[0, 1\], got 2"):
         replace(look, keypoint_drop=2.0)
+    with pytest.raises(BadInput, match=r"--keypoint-gaps must lie in \[0, 1\], got -1"):
+        replace(look, keypoint_gaps=-1)
     flow = fit(config(toy, tmp_path / "flow", steps=1, inputs="flow")) / "last.pt"
     with pytest.raises(BadInput, match="sees flow alone, so --keypoint-noise"):
         evaluate(replace(look, checkpoint=flow, keypoint_noise=3.0))

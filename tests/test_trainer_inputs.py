@@ -9,12 +9,11 @@ from torch.nn import functional as F
 from trainer_fixtures import mirrored, toy_body, toy_clip
 
 from trainer.augment import (
-    SLIDES,
     disturb_keypoints,
     mirror_batch,
-    slide_keypoints,
     turn_batch,
 )
+from trainer.config import KeypointErrors
 from trainer.data import collate
 from trainer.inputs import (
     FLOW_UNIT,
@@ -257,76 +256,53 @@ def test_crop_units_turn_with_the_mirror():
     assert float(normalized(x, 64)[1]) == 0
 
 
+PARTS = ("ankle", "knee", "hip", "wrist", "elbow", "shoulder")
+PLAIN = InputSpec(
+    "keypoints", 32, 128, 4, tuple(range(12)), (),
+    tuple(f"lsp_{side}_{part}" for part in PARTS for side in ("left", "right")),
+)  # fmt: skip
+
+
+def disturbed(batch, *errors: float, seed: int = 0):
+    draws = torch.Generator().manual_seed(seed)
+    return disturb_keypoints(batch, KeypointErrors(*errors), PLAIN, draws)
+
+
 def test_disturbed_keypoints_leave_the_targets_alone():
     batch, _ = toy_batch()
-    generator = torch.Generator().manual_seed(0)
-    noisy = disturb_keypoints(batch, 2.0, 0.5, generator)
-    assert torch.equal(noisy["target2d"], batch["joints2d"])
+    for errors in ((2.0, 0.5), (2.0, 0.5, 0.5)):
+        noisy = disturbed(batch, *errors)
+        assert torch.equal(noisy["target2d"], batch["joints2d"])
     seen = batch["joints2d"][..., 2] == 1
-    kept = (noisy["joints2d"][..., 2] == 1)[seen].float().mean()
+    kept = (disturbed(batch, 2.0, 0.5)["joints2d"][..., 2] == 1)[seen].float().mean()
     assert 0.3 < float(kept) < 0.7
-    assert disturb_keypoints(batch, 0, 0, generator) is batch
+    assert disturbed(batch) is batch
     pictures = {"rgb": batch["rgb"]}  # DANN's real clips
-    assert disturb_keypoints(pictures, 2.0, 0.5, generator) is pictures
+    assert disturbed(pictures, 2.0, 0.5) is pictures
 
 
 def test_half_of_the_noise_holds_for_the_clip():
     batch = {"joints2d": torch.zeros(8, 400, 12, 3)}
-    noise = disturb_keypoints(batch, 3.0, 0, torch.Generator().manual_seed(0))["joints2d"][..., :2]
+    noise = disturbed(batch, 3.0)["joints2d"][..., :2]
     within, between = noise.var(dim=1).mean(), noise.mean(dim=1).var()
     assert abs(float(within) - 4.5) < 0.3 and abs(float(between) - 4.5) < 1.0
 
 
-PARTS = ("ankle", "knee", "hip", "wrist", "elbow", "shoulder")
-LIMBS = tuple(f"lsp_{side}_{part}" for part in PARTS for side in ("left", "right"))
-PLAIN = InputSpec("keypoints", 32, 128, 4, tuple(range(12)), (), LIMBS)
-
-
-def people(clips: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Return limbs in space [B, 5, 12, 3] and a batch of what a distant camera sees of them."""
-    limbs = torch.randn(clips, 5, 12, 3, generator=torch.Generator().manual_seed(3))
-    seen = torch.ones(clips, 5, 12, 1)
-    return limbs, {"joints2d": torch.cat((20 * limbs[..., :2] + 64, seen), -1)}
-
-
-def test_a_slid_keypoint_is_the_picture_of_a_joint_elsewhere_on_the_limb():
-    limbs, batch = people(1)
-    slid = slide_keypoints(batch, 0.1, PLAIN, torch.Generator().manual_seed(0))
-    share = 0.1 * torch.randn((len(SLIDES), 1, 1, 1), generator=torch.Generator().manual_seed(0))
-    assert SLIDES[0] == ("ankle", "knee")
-    for side in (0, 1):  # both ankles alike, in every frame
-        ankle = limbs[..., side, :] + share[0] * (limbs[..., 2 + side, :] - limbs[..., side, :])
-        torch.testing.assert_close(
-            slid["joints2d"][:, :, side, :2], 20 * ankle[0, :, :2][None] + 64, atol=1e-3, rtol=0
-        )
-    assert torch.equal(slid["target2d"], batch["joints2d"])
-    both = disturb_keypoints(slid, 2.0, 0.5, torch.Generator())
-    assert torch.equal(both["target2d"], batch["joints2d"])
-    assert slide_keypoints(batch, 0, PLAIN, torch.Generator()) is batch
-
-
-def test_keypoints_slide_as_far_as_asked_and_only_along_what_is_seen():
-    _, batch = people(4000)
-    batch["joints2d"][:, 2, PARTS.index("knee") * 2 :, 2] = 0  # above the left ankle, all unseen
-    moved = slide_keypoints(batch, 0.1, PLAIN, torch.Generator().manual_seed(0))["joints2d"]
-    move = (moved - batch["joints2d"])[..., :2]
-    ankle, knee = 0, PARTS.index("knee") * 2
-    shin = (batch["joints2d"][:, :, knee] - batch["joints2d"][:, :, ankle])[..., :2]
-    shares = move[:, :, ankle].norm(dim=-1) / shin.norm(dim=-1)
-    assert abs(float(shares[:, 0].square().mean().sqrt()) - 0.1) < 0.005
-    assert float((shares[:, 0] - shares[:, 1]).abs().max()) < 1e-4
-    assert float(move[:, 2].abs().max()) == 0
-    assert torch.equal(moved[..., 2], batch["joints2d"][..., 2])
-
-
-def test_the_slide_of_a_mirrored_clip_is_the_mirrored_slide():
-    mirror = tuple(i ^ 1 for i in range(12))
-    spec = InputSpec("keypoints", 32, 128, 4, tuple(range(12)), mirror, LIMBS)
-    _, batch = people(3)
-    everyone = torch.ones(3, dtype=torch.bool)
-
-    def slide(x):
-        return slide_keypoints(x, 0.1, spec, torch.Generator().manual_seed(1))
-
-    there = slide(mirror_batch(batch, everyone, spec))["joints2d"]
-    torch.testing.assert_close(there, mirror_batch(slide(batch), everyone, spec)["joints2d"])
+def test_limbs_are_lost_whole_and_for_a_stretch():
+    frames, chance = 31, 0.3
+    batch = {"joints2d": torch.ones(4000, frames, 12, 3)}
+    out = disturbed(batch, 0.0, 0.0, chance)["joints2d"]
+    assert torch.equal(out[..., :2], batch["joints2d"][..., :2])
+    gone = out[..., 2].unflatten(-1, (6, 2)) == 0  # by part and side
+    for end, joint in ((PARTS.index("ankle"), 1), (PARTS.index("wrist"), 4)):
+        assert torch.equal(gone[:, :, end], gone[:, :, joint])
+        for side in (0, 1):
+            lost = gone[:, :, end, side].float()
+            starts = (lost.diff(dim=1, prepend=torch.zeros(4000, 1)) > 0).sum(1)
+            assert int(starts.max()) == 1
+            # One in 31 gaps begins and ends between the same two frames.
+            assert abs(float(starts.float().mean()) - chance * (1 - 1 / frames)) < 0.02
+            assert abs(float(lost.mean()) - chance / 3) < 0.01
+    assert not gone[:, :, [PARTS.index("hip"), PARTS.index("shoulder")]].any()
+    apart = gone[:, :, 0, 0].any(1) & ~gone[:, :, 0, 1].any(1)
+    assert abs(float(apart.float().mean()) - chance * (1 - chance)) < 0.03

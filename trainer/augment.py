@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainer import rotations
+from trainer.config import KeypointErrors
 from trainer.inputs import Batch, InputSpec
 from trainer.model.body import SMPL_MIRROR
 
@@ -100,55 +101,45 @@ def turn_batch(batch: Batch, angle: Tensor, spec: InputSpec) -> Batch:
     return out
 
 
-SLIDES = (
-    ("ankle", "knee"), ("knee", "hip"), ("hip", "shoulder"), ("hip", "hip"),
-    ("wrist", "elbow"), ("elbow", "shoulder"), ("shoulder", "hip"), ("shoulder", "shoulder"),
-)  # fmt: skip
-"""The lines that a keypoint slides along: to another of its side, or its own of the other side."""
+LIMBS = tuple(
+    (f"{side}_{joint}", f"{side}_{end}")
+    for side in ("left", "right")
+    for joint, end in (("elbow", "wrist"), ("knee", "ankle"))
+)
+"""The keypoints that a detector loses together."""
 
 
-def slide_keypoints(
-    batch: Batch, spread: float, spec: InputSpec, generator: torch.Generator
+def disturb_keypoints(
+    batch: Batch, errors: KeypointErrors, spec: InputSpec, generator: torch.Generator
 ) -> Batch:
-    """Return the batch with keypoint *inputs* as a detector that defines joints otherwise has them.
-
-    Detectors learn where annotators click, which is 3 to 5 cm from hips and knees that markers tell
-    (Needham et al., Scientific Reports 2021); limbs then look too short, and a network that takes
-    its body's for granted bends them. Each kind of keypoint slides along SLIDES by a share of their
-    length, drawn for a clip from N(0, spread²), alike on both sides; under weak perspective that is
-    what a joint elsewhere in the body looks like. Where either end is unseen it stays. The 2D
-    targets of the loss are kept apart in `target2d`.
-    """
-    if not spread or "joints2d" not in batch:
-        return batch
-    clean = batch["joints2d"]
-    slid = clean.clone()
-    place, seen = clean.split((2, 1), dim=-1)
-    index = {spec.names[i].removeprefix("lsp_"): i for i in spec.keypoints}
-    shares = spread * torch.randn((len(SLIDES), len(clean), 1, 1), generator=generator)
-    for (part, end), share in zip(SLIDES, shares.to(clean.device), strict=True):
-        for side, other in (("left", "right"), ("right", "left")):
-            a = index[f"{side}_{part}"]
-            b = index[f"{other if end == part else side}_{end}"]
-            both = seen[:, :, a] * seen[:, :, b]
-            slid[:, :, a, :2] += share * both * (place[:, :, b] - place[:, :, a])
-    return {**batch, "joints2d": slid, "target2d": clean}
-
-
-def disturb_keypoints(batch: Batch, noise: float, drop: float, generator: torch.Generator) -> Batch:
-    """Return the batch with noisy (σ pixels) and dropped (probability) keypoint *inputs*.
+    """Return the batch with keypoint *inputs* as a poor detector has them.
 
     Half of the noise's variance is drawn for every frame; the other half holds for the clip, as a
-    detector errs to one side of a joint for as long as it sees it alike. The 2D targets of the loss
-    are kept apart in `target2d` and stay exact.
+    detector errs to one side of a joint for as long as it sees it alike. A gap lies between two
+    frames drawn uniformly, a third of the clip in the mean: limbs that the body hides are lost
+    until they come out, and unlike a keypoint dropped once are not told by the frames beside. The
+    2D targets of the loss are kept apart in `target2d` and stay exact.
     """
-    if not (noise or drop) or "joints2d" not in batch:
+    if not errors or "joints2d" not in batch:
         return batch
     clean = batch["joints2d"]
     shape = clean.shape
+
+    def uniform(*size: int) -> Tensor:
+        return torch.rand(size, generator=generator)
+
     jumping = torch.randn((*shape[:3], 2), generator=generator)
     held = torch.randn((shape[0], 1, shape[2], 2), generator=generator)
-    shift = (jumping + held).to(clean.device) * noise / 2**0.5
-    keep = (torch.rand(shape[:3], generator=generator) >= drop).to(clean.device)
-    joints = torch.cat((clean[..., :2] + shift, (clean[..., 2] * keep)[..., None]), dim=-1)
-    return {**batch, "joints2d": joints, "target2d": batch.get("target2d", clean)}
+    shift = (jumping + held) * errors.noise / 2**0.5
+    keep = uniform(*shape[:3]) >= errors.drop
+    if errors.gaps:
+        frame = torch.arange(shape[1])[:, None] + 0.5
+        ends = uniform(2, shape[0], 1, len(LIMBS)) * shape[1]
+        lost = uniform(shape[0], 1, len(LIMBS)) < errors.gaps
+        lost = lost & (ends.amin(0) <= frame) & (frame < ends.amax(0))
+        index = {spec.names[i].removeprefix("lsp_"): i for i in spec.keypoints}
+        for i, limb in enumerate(LIMBS):
+            keep[:, :, [index[name] for name in limb]] &= ~lost[:, :, i, None]
+    place = clean[..., :2] + shift.to(clean.device)
+    seen = clean[..., 2:] * keep.to(clean.device)[..., None]
+    return {**batch, "joints2d": torch.cat((place, seen), dim=-1), "target2d": clean}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from trainer.errors import BadInput
 
@@ -26,11 +26,29 @@ def at_least(config: object, least: int, *names: str) -> None:
         require(value is None or value >= least, f"{option} must be at least {least}, got {value}")
 
 
-def disturbs(config: FitConfig | EvaluateConfig) -> None:
-    """Raise BadInput unless a config's keypoint noise and chance of a drop are ones."""
+class KeypointErrors(NamedTuple):
+    """What a poor detector does to keypoints; false if it does nothing."""
+
+    noise: float = 0.0
+    drop: float = 0.0
+    gaps: float = 0.0
+
+    def __bool__(self) -> bool:
+        return any(self)
+
+
+EXACT = KeypointErrors()
+"""Synthetic clips' keypoints as they are."""
+
+
+def keypoint_errors(config: FitConfig | EvaluateConfig) -> KeypointErrors:
+    """Return a config's keypoint errors; BadInput for what cannot be one."""
     at_least(config, 0, "keypoint_noise")
-    drop = config.keypoint_drop
-    require(0 <= drop <= 1, f"--keypoint-drop must lie in [0, 1], got {drop}")
+    for name in ("keypoint_drop", "keypoint_gaps"):
+        chance = getattr(config, name)
+        option = f"--{name.replace('_', '-')}"
+        require(0 <= chance <= 1, f"{option} must lie in [0, 1], got {chance}")
+    return KeypointErrors(config.keypoint_noise, config.keypoint_drop, config.keypoint_gaps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +137,9 @@ class FitConfig:
     (0: the paper's are exact)."""
     keypoint_drop: float = 0.0
     """Chance that an input keypoint is dropped."""
-    keypoint_slide: float = 0.0
-    """How far input keypoints slide along the limbs in a clip, shares of their length (standard
-    deviation): detectors define joints otherwise than the body does (0: the paper's agree)."""
+    keypoint_gaps: float = 0.0
+    """Chance that a limb's input keypoints (elbow and wrist, knee and ankle) are lost for a stretch
+    of a clip, as detectors lose what the body hides."""
 
     dann_shards: Path | None = None
     """Unlabelled shards of real clips: train domain-adversarially against them (RGB + DANN)."""
@@ -159,11 +177,11 @@ class FitConfig:
                  "val_every", "val_clips", "shuffle", "lstm_width", "threads")  # fmt: skip
         at_least(self, 32, "image_size")
         at_least(self, 0, "seed", "warmup", "workers", "lr_min", "weight_decay", "clip_grad",
-                 "weight_2d", "weight_3d", "weight_betas", "weight_pose", "keypoint_slide",
+                 "weight_2d", "weight_3d", "weight_betas", "weight_pose",
                  "turn", "dann_weight")  # fmt: skip
         require(0 <= self.ema < 1, f"--ema must lie in [0, 1), got {self.ema}")
         require(self.lr is None or self.lr > 0, f"--lr must be positive, got {self.lr}")
-        disturbs(self)
+        keypoint_errors(self)
         require(
             self.model != "lifter" or self.inputs == "keypoints",
             f"--model lifter lifts keypoints alone; pass --inputs keypoints, not {self.inputs}",
@@ -227,10 +245,12 @@ class EvaluateConfig(LookConfig):
     exact, a detector's are not."""
     keypoint_drop: float = 0.0
     """Chance that an input keypoint is dropped."""
+    keypoint_gaps: float = 0.0
+    """Chance that a limb's input keypoints are lost for a stretch of a clip."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        disturbs(self)
+        keypoint_errors(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from trainer.config import EvaluateConfig
+from trainer.config import EvaluateConfig, keypoint_errors
 from trainer.data import wanted_arrays
 from trainer.details import Details, shown_by
 from trainer.errors import BadInput, run_door
@@ -48,12 +48,12 @@ def person_of(record: Record) -> str:
 
 def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
     """Return the results as written to evaluation.json; draw pictures of some clips."""
-    noise, drop = cfg.keypoint_noise, cfg.keypoint_drop
-    seen = look(cfg, wanted_arrays, noise=noise, drop=drop)
+    errors = keypoint_errors(cfg)
+    seen = look(cfg, wanted_arrays, errors)
     clips, dataset, spec = seen.clips, seen.dataset, seen.spec
     if spec.name == "lifter":
         clips = (narrowed(clip, spec.evaluation_names, dataset) for clip in clips)
-    poor = f"-noise{noise:g}-drop{drop:g}" if noise or drop else ""
+    poor = "".join(f"-{name}{value:g}" for name, value in errors._asdict().items() if value)
     out = cfg.out or place(cfg.checkpoint, dataset, poor)
     out.mkdir(parents=True, exist_ok=True)
     shown: list[Judged] = []
@@ -68,7 +68,7 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
         "data": dataset.identity(),
         "inputs": spec.inputs,
         "window": {"frames": seen.frames, "stride": seen.stride, "mirror": cfg.mirror},
-        "keypoints": {"noise": noise, "drop": drop},
+        "keypoints": errors._asdict(),
         "unit": {"pa_mpjpe": "mm", "mpjpe": "mm", "acceleration": "mm/frame²"},
         **summarize(tallies),
     }

@@ -18,8 +18,8 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from trainer.augment import disturb_keypoints, mirror_batch, slide_keypoints, turn_batch
-from trainer.config import FitConfig
+from trainer.augment import disturb_keypoints, mirror_batch, turn_batch
+from trainer.config import FitConfig, keypoint_errors
 from trainer.data import Delivered
 from trainer.errors import BadInput
 from trainer.inputs import Batch, InputSpec, draw_inputs, resize
@@ -106,8 +106,7 @@ class Trainer:
         if self.turns:
             angle = torch.randn(len(delivered.keys), generator=generator) * self.turns
             batch = turn_batch(batch, angle.to(self.device), self.spec)
-        batch = slide_keypoints(batch, self.cfg.keypoint_slide, self.spec, generator)
-        return disturb_keypoints(batch, self.cfg.keypoint_noise, self.cfg.keypoint_drop, generator)
+        return disturb_keypoints(batch, keypoint_errors(self.cfg), self.spec, generator)
 
     def totals(self, batches: list[Batch]) -> Totals:
         """Return the step's counts over micro-batches and ranks, divided by the ranks.

@@ -11,7 +11,7 @@ from torch import nn
 from tqdm import tqdm
 
 from trainer.checkpoint import load_checkpoint
-from trainer.config import LookConfig
+from trainer.config import EXACT, KeypointErrors, LookConfig
 from trainer.errors import BadInput
 from trainer.inputs import InputSpec
 from trainer.machine import find_device, keep_memory, native_precision
@@ -49,13 +49,11 @@ class Look:
 def look(
     cfg: LookConfig,
     arrays: Callable[[str], frozenset[str]],
-    *,
-    noise: float = 0.0,
-    drop: float = 0.0,
+    errors: KeypointErrors = EXACT,
 ) -> Look:
     """Open a checkpoint and a data set; the clips come with a progress bar.
 
-    arrays: what to decode, of the model's inputs. noise, drop: as `windows.disturbed`.
+    arrays: what to decode, of the model's inputs. errors: as `windows.disturbed`.
     """
     device = find_device(cfg.device)
     keep_memory(device)
@@ -73,9 +71,9 @@ def look(
         raise BadInput("--mirror takes the mean of rotations, and a lifter says none.")
     if cfg.mirror and "flow" in inputs.parts and inputs.stored_size % inputs.flow_stride:
         raise BadInput(f"--mirror needs crops of whole flow cells, {dataset.folder} has others.")
-    if (noise or drop) and "keypoints" not in inputs.parts:
+    if errors and "keypoints" not in inputs.parts:
         raise BadInput(
-            f"{cfg.checkpoint} sees {spec.inputs} alone, so --keypoint-noise and --keypoint-drop "
+            f"{cfg.checkpoint} sees {spec.inputs} alone, so --keypoint-noise, -drop and -gaps "
             "would change nothing; leave them out."
         )
     clips = predict_clips(
@@ -91,8 +89,7 @@ def look(
         max_clips=cfg.max_clips,
         on_damage=cfg.on_damage,
         mirror=cfg.mirror,
-        noise=noise,
-        drop=drop,
+        errors=errors,
     )
     total = min(dataset.clips, cfg.max_clips or dataset.clips)
     bar = tqdm(clips, total=total, unit="clip", mininterval=1.0)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.augment import disturb_keypoints, mirror_batch
+from trainer.config import EXACT, KeypointErrors
 from trainer.data import collate, cut, read_clips
 from trainer.errors import BadInput
 from trainer.inputs import InputSpec, draw_inputs
@@ -53,14 +54,14 @@ def narrowed(clip: Judged, names: tuple[str, ...], dataset: DataSet) -> Judged:
     return clip
 
 
-def disturbed(clip: Judged, noise: float, drop: float) -> dict[str, np.ndarray]:
+def disturbed(clip: Judged, errors: KeypointErrors, spec: InputSpec) -> dict[str, np.ndarray]:
     """Return a clip's arrays with a poor detector's keypoints, the same whenever it is asked.
 
     As `augment.disturb_keypoints`, over the whole clip, seeded by its key.
     """
     draws = torch.Generator().manual_seed(zlib.crc32(clip.record.key.encode()))
     batch = {"joints2d": torch.tensor(clip.arrays["joints2d"])[None]}
-    joints = disturb_keypoints(batch, noise, drop, draws)["joints2d"]
+    joints = disturb_keypoints(batch, errors, spec, draws)["joints2d"]
     return {**clip.arrays, "joints2d": joints[0].numpy()}
 
 
@@ -83,13 +84,12 @@ def predict_clips(
     max_clips: int | None = None,
     on_damage: str = "skip",
     mirror: bool = False,
-    noise: float = 0.0,
-    drop: float = 0.0,
+    errors: KeypointErrors = EXACT,
 ) -> Iterator[Judged]:
     """Yield every clip of a data set with its prediction, in order; the model must be in eval.
 
     mirror: Motion HMR sees each window twice, once in a mirror, and the mean counts.
-    noise, drop: what `disturbed` does to the keypoints that the model sees.
+    errors: what `disturbed` does to the keypoints that the model sees.
     """
     pending: list[tuple[Judged, dict[str, np.ndarray], int, int, int]] = []
     clips: list[Judged] = []
@@ -132,7 +132,7 @@ def predict_clips(
             continue
         clip = Judged(*item)
         clips.append(clip)
-        shown = disturbed(clip, noise, drop) if noise or drop else clip.arrays
+        shown = disturbed(clip, errors, spec) if errors else clip.arrays
         length = len(clip.arrays["occluded"])
         for start, first, end in windows(length, frames, stride):
             window = cut(shown, start, min(frames, length))
