@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from datagen import command
 from datagen.errors import BadInput
-from datagen.files import whole
+from datagen.files import sha256, whole
 from datagen.flow.options import FlowConfig
 from datagen.options import arguments, require
 from datagen.replay.learned import learned_from, rest_joints
@@ -59,7 +59,7 @@ class OverlayConfig:
     """With --checkpoint: estimator of the flow. Default: that of the shards that it was trained
     on."""
     flow_weights: Path | None = None
-    """With --checkpoint: the estimator's weights, the same as for those shards."""
+    """With --checkpoint: the estimator's weights, the same as for those shards (refused if not)."""
     flow_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """With --checkpoint: precision of the estimator."""
     raft_iterations: int = 12
@@ -149,20 +149,27 @@ def crops_and_flow(checkpoint: Path, cfg: OverlayConfig) -> tuple[int, FlowConfi
     Raises BadInput or BadOption if the options say otherwise; without flow any will do.
     """
     known = learned_from(checkpoint)
-    if known.flow and known.flow not in get_args(FLOWS):
+    estimator, _, weights = known.flow.partition("-")
+    if estimator and estimator not in get_args(FLOWS):
         raise BadInput(
             f"{checkpoint} learned from {known.flow} flow, which datagen does not make; make the "
             "predictions with trainer.predict and give them with --predictions and --shards"
         )
-    said = {"--flow": (cfg.flow, known.flow), "--image-size": (cfg.image_size, known.image_size)}
+    said = {"--flow": (cfg.flow, estimator), "--image-size": (cfg.image_size, known.image_size)}
     for option, (given, learned) in said.items():
         if known.flow and learned and given not in (None, learned):
             raise BadInput(
                 f"{option} {given} contradicts {checkpoint}, which learned from {known.flow} flow "
                 f"of {known.image_size} px crops; leave {option} out"
             )
+    given = sha256(cfg.flow_weights)[:8] if cfg.flow_weights and cfg.flow_weights.is_file() else ""
+    if known.flow and given != weights:
+        said = f"of weights whose SHA-256 begins with {weights}; give them with"
+        if not weights:
+            said = "without weights of one's own; leave out"
+        raise BadInput(f"{checkpoint} learned from {estimator} flow {said} --flow-weights")
     flow = FlowConfig(
-        flow=cfg.flow or known.flow or "dis",  # pyright: ignore[reportArgumentType]
+        flow=cfg.flow or estimator or "dis",  # pyright: ignore[reportArgumentType]
         flow_weights=cfg.flow_weights,
         flow_dtype=cfg.flow_dtype,
         raft_iterations=cfg.raft_iterations,

@@ -1,5 +1,6 @@
 """Predictions over their pictures: on the right pixel, in the right colours, as a valid mesh."""
 
+import hashlib
 import json
 import struct
 import subprocess
@@ -321,6 +322,9 @@ def test_crops_of_other_shards_are_not_shown(predicted, tmp_path, capsys):
     assert "is not what other was predicted from" in capsys.readouterr().err
 
 
+KNOWN = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
+
+
 @pytest.mark.parametrize(
     ("learned", "options", "expected"),
     [
@@ -332,7 +336,12 @@ def test_crops_of_other_shards_are_not_shown(predicted, tmp_path, capsys):
         (("", 0), [], "--image-size 224"),
         (("flownets", 224), ["--flow", "dis"], "--flow dis contradicts"),
         (("dis", 224), ["--image-size", "112"], "--image-size 112 contradicts"),
-        (("raft_small", 224), [], "--flow raft_small needs --flow-weights"),
+        (("raft_small-0a1b2c3d", 224), [], "begins with 0a1b2c3d; give them with --flow-weights"),
+        (("raft_small-0a1b2c3d", 224), ["--flow-weights", __file__],
+         "begins with 0a1b2c3d; give them with --flow-weights"),
+        ((f"raft_small-{KNOWN}", 224), ["--flow-weights", __file__],
+         f"--image-size 224 --flow raft_small --flow-weights {__file__}"),
+        (("flownets", 224), ["--flow-weights", __file__], "leave out --flow-weights"),
         (("farneback", 224), [], "farneback flow, which datagen does not make"),
     ],
 )  # fmt: skip

@@ -54,7 +54,7 @@ def test_any_size_gives_a_field_of_stride_four(tmp_path: Path, size: int) -> Non
     cfg = FlowConfig(flow="raft_small", flow_weights=tmp_path / "small.pth", raft_iterations=1)
     estimator = load_estimator(cfg)
     flow = estimator(np.zeros((2, size, size, 3), np.uint8))
-    assert (estimator.name, estimator.stride) == ("raft_small", 4)
+    assert estimator.name.startswith("raft_small-") and estimator.stride == 4
     assert flow.shape == (1, 2, -(-size // 4), -(-size // 4))
 
 

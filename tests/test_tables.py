@@ -20,7 +20,7 @@ from trainer.paper import rows, runs
 from trainer.paper.recipe import launch_command
 from trainer.paper.rows import DANN_WEIGHTS, SMALL, clips_per_step, fit_options
 from trainer.shards import open_dataset
-from trainer.tables import make_tables, named
+from trainer.tables import common_options, make_tables, named
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -87,6 +87,14 @@ def test_every_rows_options_are_options_of_fit(tmp_path):
                 line = ["--shards", str(tmp_path), *rows.words(options)]
                 cfg = tyro.cli(FitConfig, args=line)
                 assert cfg.seed == 3 and cfg.frames == training.frames
+                blind = training.options["inputs"] in ("rgb", "flow")
+                common = {**SMALL, "keypoint-noise": 2.0, "feedback": True}
+                cfg = tyro.cli(
+                    FitConfig,
+                    args=line[:2] + rows.words(fit_options(training, common, 3)),
+                )
+                assert cfg.keypoint_noise == (0 if blind else 2)
+                assert cfg.feedback == (not blind and cfg.model != "lifter")
     assert [clips_per_step(frames, 3) for frames in (8, 16, 31, 56)] == [6, 6, 3, 2]
 
 
@@ -188,6 +196,20 @@ def test_the_order_is_judged_against_the_spread_of_seeds(tmp_path, monkeypatch):
 def test_a_wrong_pair_is_one_sentence(pair, words):
     with pytest.raises(BadInput, match=words):
         named((pair,), "--data", tuple(rows.VARIANTS))
+
+
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [
+        ("steps", "takes NAME=VALUE"),
+        ("frames=16", "what tells the rows apart"),
+        ("batch-size=many", "must be a whole number of clips, got many"),
+    ],
+)
+def test_a_wrong_option_for_all_rows_is_one_sentence(pair, words):
+    cfg = TablesConfig(test=("held-out=x",), options=(pair,))
+    with pytest.raises(BadInput, match=words):
+        common_options(cfg)
 
 
 def test_a_trainer_that_outlives_its_parent_is_waited_for(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from trainer_fixtures import write_shards
 
+from trainer.assemble import load_backbone
 from trainer.config import EvaluateConfig, FitConfig, PredictConfig
 from trainer.errors import BadInput
 from trainer.evaluate import evaluate
@@ -60,13 +61,20 @@ def test_dann_trains_against_unlabelled_clips_and_resumes(toy, tmp_path):
     options = {"inputs": "rgb", "dann_shards": real, "save_every": 1, "log_every": 1}
     folder = fit(config(toy, tmp_path / "run", **options))
     assert 0.3 < first_line(folder)["domain"] < 1.5  # near ln 2 at first
-    fit(config(toy, folder, resume=folder / "last.pt", **options))  # nothing left to do
+    moved = real.rename(tmp_path / "moved")
+    fit(config(toy, folder, resume=folder / "last.pt", **{**options, "dann_shards": moved}))
     write_shards(real, shards=1, clips=3, frames=5, size=32, rgb=True, seed=8)
     with pytest.raises(BadInput, match="trained on other real shards"):
         fit(config(toy, folder, resume=folder / "last.pt", **options))
     small = write_shards(tmp_path / "small", shards=1, clips=4, frames=5, size=48, rgb=True)
     with pytest.raises(BadInput, match="differ in image size"):
         fit(config(toy, tmp_path / "run2", inputs="rgb", dann_shards=small))
+    short = write_shards(tmp_path / "short", shards=1, clips=4, frames=3, size=32, rgb=True)
+    with pytest.raises(BadInput, match="have 3 frames, fewer than the 5 of a training clip"):
+        fit(config(toy, tmp_path / "run3", inputs="rgb", dann_shards=short))
+    blind = write_shards(tmp_path / "blind", shards=1, clips=4, frames=5, size=32)
+    with pytest.raises(BadInput, match="blind holds no pictures"):
+        fit(config(toy, tmp_path / "run4", inputs="rgb", dann_shards=blind))
 
 
 def test_the_gradient_comes_back_reversed():
@@ -126,6 +134,14 @@ def test_imagenet_weights_load_by_torchvisions_names(toy, tmp_path):
     weights = {**theirs.state_dict(), "fc.weight": torch.zeros(1000, 256)}
     torch.save(weights, tmp_path / "resnet.pth")
     fit(config(toy, tmp_path / "run", steps=1, inputs="rgb", weights=tmp_path / "resnet.pth"))
+    for inputs, channels in (("rgb+keypoints", 16), ("flow", 3)):
+        mine = ResNet("small", channels)
+        fresh = mine.conv1.weight.detach().clone()
+        load_backbone(mine, tmp_path / "resnet.pth", inputs)
+        assert torch.equal(mine.layer1[0].conv1.weight, theirs.layer1[0].conv1.weight)
+        colour = 3 if inputs.startswith("rgb") else 0
+        assert torch.equal(mine.conv1.weight[:, :colour], theirs.conv1.weight[:, :colour])
+        assert torch.equal(mine.conv1.weight[:, colour:], fresh[:, colour:])
     (tmp_path / "other.pth").write_bytes(b"no weights")
     with pytest.raises(BadInput, match=r"other\.pth is not .* pass torchvision's weights"):
         fit(config(toy, tmp_path / "other", weights=tmp_path / "other.pth"))

@@ -131,6 +131,19 @@ def test_errors_by_hidden_joints_speed_and_motion(runs):
     assert np.allclose(motion.error[0], [82, 42])
 
 
+def test_speeds_are_of_the_clips_own_rate_and_of_neighbours_alone(tmp_path):
+    run = write(tmp_path / "gap")
+    frames = dict(np.load(tmp_path / "gap" / FRAMES))
+    kept = ~((frames["clip"] == 1) & (frames["frame"] >= 2) & (frames["frame"] < 8))
+    per_frame = {name for name, value in frames.items() if len(value) == 20}
+    cut = {name: value[kept] if name in per_frame else value for name, value in frames.items()}
+    np.savez(tmp_path / "gap" / FRAMES, **cut)
+    clips = [{**clip, "fps": 60} for clip in run.clips]
+    (tmp_path / "gap" / CLIPS).write_text("".join(json.dumps(clip) + "\n" for clip in clips))
+    speed = compare.speeds(Run(str(tmp_path / "gap")))
+    assert np.allclose(speed, [0] * 10 + [1.2] * 4, atol=0.02)  # at 60 frames a second, twice 0.6
+
+
 def test_poses_are_clustered_whichever_way_they_face(runs):
     frames = runs[0].frames
     turned = frames["truth"].astype(float)[..., [2, 1, 0]] * [-1, 1, 1]  # a quarter turn

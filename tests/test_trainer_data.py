@@ -176,6 +176,12 @@ def test_a_folder_of_nothing_but_damage_ends_with_a_sentence(toy, tmp_path, caps
         next(iter(Loader(stream(folder))))
 
 
+def test_clips_that_are_whole_but_of_no_use_end_with_a_sentence(toy):
+    data = iter(Loader(replace(stream(toy), frames=99)))
+    with pytest.raises(BadInput, match=r"could be used in 20 epochs.* frames, fewer than 99"):
+        next(data)
+
+
 def test_bad_folders_are_refused_in_one_sentence(toy, tmp_path):
     with pytest.raises(BadInput, match=r"is not a folder; point --shards at"):
         open_dataset(tmp_path / "nowhere")

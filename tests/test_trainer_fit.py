@@ -102,10 +102,17 @@ def test_each_data_set_has_its_own_evaluation(toy, tmp_path):
     for shards in (toy, other, other):  # the same set again replaces its own results
         evaluate(EvaluateConfig(shards=shards, **options))
     shutil.copy(folder / "last.pt", folder / "best.pt")
+    one = EvaluateConfig(shards=toy, **options)
+    for changes in ({"max_clips": 1}, {"mirror": True}, {"raw_weights": True}, {"stride": 1}):
+        evaluate(replace(one, **changes))  # another look, which replaces nothing
+    looks = {path.name.split("-", 2)[2] for path in folder.glob("evaluation/*-*-*")}
+    assert looks == {"clips1", "mirror", "raw", "stride1"}
+    for path in folder.glob("evaluation/*-stride1"):
+        shutil.rmtree(path)  # as good as the plain one, which of them is compared is open
     places = sorted(path.parent.name for path in folder.glob("evaluation/*/evaluation.json"))
     best = folder / "best.pt"
     evaluate(EvaluateConfig(checkpoint=best, shards=toy, device="cpu", pictures=0))
-    assert [name.rpartition("-")[0] for name in places] == sorted(["other", toy.name])
+    assert sorted({name.split("-")[0] for name in places}) == sorted(["other", toy.name])
     for shards, clips in ((toy, 8), (other, 2)):
         (run,) = find_runs(str(tmp_path / "runs"), str(shards))
         assert run.evaluation and run.evaluation["shards"] == str(shards)
@@ -205,7 +212,7 @@ def stop_after(part: Path, killed: Path, toy: Path, options: dict) -> None:
 
 def test_other_options_or_other_data_are_not_resumed(toy, tmp_path):
     folder = fit(config(toy, tmp_path / "run", steps=2))
-    with pytest.raises(BadInput, match=r"trained with --batch-size 2, not 4"):
+    with pytest.raises(BadInput, match=r"trained with --batch-size 2, not --batch-size 4"):
         fit(config(toy, folder, steps=2, batch_size=4, resume=folder / "last.pt"))
     other = write_shards(tmp_path / "other", shards=1, clips=2, frames=6, size=32, seed=5)
     with pytest.raises(BadInput, match="other shards"):
@@ -216,8 +223,17 @@ def test_other_options_or_other_data_are_not_resumed(toy, tmp_path):
         fit(config(toy, folder, steps=2, resume=folder / "last.pt"))
     del saved["config"]["feedback"]  # as of a version that did not know it
     save_checkpoint(folder / "last.pt", saved)
-    with pytest.raises(BadInput, match="trained with --feedback False, not True"):
+    with pytest.raises(BadInput, match="trained with --no-feedback, not --feedback"):
         fit(config(toy, folder, steps=2, feedback=True, resume=folder / "last.pt"))
+    with pytest.raises(BadInput, match="trained with --precision fp32, not no --precision"):
+        fit(config(toy, folder, steps=2, precision=None, resume=folder / "last.pt"))
+    saved["config"]["wings"] = 0.0  # an option of former versions, which was off
+    save_checkpoint(folder / "last.pt", saved)
+    fit(config(toy, folder, steps=2, resume=folder / "last.pt"))
+    saved["config"]["wings"] = 0.5
+    save_checkpoint(folder / "last.pt", saved)
+    with pytest.raises(BadInput, match=r"--wings 0\.5, which this version no longer has"):
+        fit(config(toy, folder, steps=2, resume=folder / "last.pt"))
 
 
 def test_what_was_chosen_for_one_machine_is_kept_on_another(toy, tmp_path, monkeypatch):
@@ -415,6 +431,8 @@ while True:
         (["--clip-grad", "-1"], "--clip-grad must be at least 0, got -1.0"),
         (["--frames", "99"], "--frames 99 is more than the 6 frames"),
         (["--inputs", "rgb"], "holds no pictures"),
+        (["--inputs", "flow", "--keypoint-drop", "0.1"], "change nothing for --inputs flow"),
+        (["--lr", "1e-7"], "--lr-min 1e-06 must be at most --lr"),
         (["--model", "lifter"], "--model lifter lifts keypoints alone"),
         (["--shards", "nowhere"], "nowhere is not a folder"),
         (["--out", __file__], "test_trainer_fit.py: File exists; name another path"),

@@ -58,6 +58,8 @@ def test_a_gpu_gets_the_papers_network_and_what_its_memory_holds(data, gpu):
     # ResNet-50 keeps 45 MB a frame for its backward pass in bf16, 88 MB in float32.
     assert half.batch_size == 12 and half.batch_size * 31 * 45e6 < 20e9
     assert full.batch_size == 6 and full.batch_size * 31 * 88e6 < 20e9
+    adversary = chosen(data, inputs="rgb", dann_shards=data.folder)  # as many real frames again
+    assert adversary.batch_size == 6
 
 
 def test_emulated_bf16_is_not_chosen(data, gpu):

@@ -81,8 +81,8 @@ def test_flow_of_another_kind_than_was_learned_from_is_remarked_upon(toy, checkp
     spec = replace(spec, inputs="flow+keypoints", flow=dataset.flow_name)
     input_spec(spec, dataset, checkpoint)
     assert not capsys.readouterr().out
-    input_spec(replace(spec, flow="raft_small"), dataset, checkpoint)
-    assert f"learned from raft_small at {SIZE} px" in capsys.readouterr().out
+    input_spec(replace(spec, flow="raft_small-0a1b2c3d"), dataset, checkpoint)
+    assert f"learned from raft_small-0a1b2c3d at {SIZE} px" in capsys.readouterr().out
     larger = replace(dataset, person_diagonal=200.0)
     input_spec(spec, larger, checkpoint)
     assert not capsys.readouterr().out  # nobody knows how large those were that it saw

@@ -80,7 +80,7 @@ def make_trainer(
         model = build_model(spec, body, pose=pose, betas=betas)
         assert isinstance(model, MotionHMR)
         if cfg.weights:
-            load_backbone(model.backbone, cfg.weights)
+            load_backbone(model.backbone, cfg.weights, cfg.inputs)
         domain = cfg.dann_weight if cfg.dann_shards else 0.0
         weights = Weights(cfg.weight_2d, cfg.weight_3d, cfg.weight_betas, cfg.weight_pose, domain)
         objective = MotionObjective(model, weights, joints, dataset.image_size)
@@ -106,6 +106,13 @@ def make_loaders(
             raise BadInput(
                 f"{cfg.dann_shards} and {cfg.shards} differ in image size, flow or joints; "
                 "make both with the same options."
+            )
+        real.spec(cfg.inputs, settings.image_size)  # refused here if it lacks the pictures
+        if real.clip_length < settings.frames:
+            raise BadInput(
+                f"The clips of {cfg.dann_shards} have {real.clip_length} frames, fewer than the "
+                f"{settings.frames} of a training clip; pass --frames {real.clip_length}, or make "
+                f"them with --unlabelled {settings.frames}."
             )
         read.append((real, wanted_arrays(cfg.inputs, targets=False)))
     positions = saved["loaders"][ranks.rank] if saved else [None] * len(read)
@@ -165,13 +172,18 @@ def first_clips(dataset: DataSet, arrays: frozenset[str]) -> list[dict[str, np.n
     return list(islice(read, MEAN_CLIPS))
 
 
-def load_backbone(backbone: ResNet, path: Path) -> None:
-    """Load a torchvision state dict; its first layer only if the number of channels agrees."""
+def load_backbone(backbone: ResNet, path: Path, inputs: str) -> None:
+    """Load a torchvision state dict; of its first layer what looks at colour, if any is seen.
+
+    That layer's other channels, flow's and the heatmaps', keep their fresh weights.
+    """
     weights = read_tensors(path, "torchvision's weights of this --backbone")
     try:
         weights = {name: value for name, value in weights.items() if not name.startswith("fc.")}
-        if weights["conv1.weight"].shape != backbone.conv1.weight.shape:
-            weights["conv1.weight"] = backbone.conv1.weight.detach()
+        first = backbone.conv1.weight.detach().clone()
+        if inputs.startswith("rgb"):  # draw_inputs puts the picture's channels in front
+            first[:, :3] = weights["conv1.weight"]
+        weights["conv1.weight"] = first
         backbone.load_state_dict(weights)
     except (RuntimeError, KeyError, AttributeError, TypeError):
         raise BadInput(

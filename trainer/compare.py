@@ -123,13 +123,13 @@ def by_hidden(runs: Sequence[Run]) -> Groups:
     return _grouped("joints not clear", labels, runs, place)
 
 
-def by_speed(runs: Sequence[Run], fps: float = 30) -> Groups:
+def by_speed(runs: Sequence[Run]) -> Groups:
     """Return the mean error of frames by how fast the joints move about the hips."""
     labels = [
         f"{low:g} to {high:g} m/s" if np.isfinite(high) else f"over {low:g} m/s"
         for low, high in pairwise(SPEEDS)
     ]
-    return _grouped("speed", labels, runs, lambda run: np.digitize(speeds(run, fps), SPEEDS) - 1)
+    return _grouped("speed", labels, runs, lambda run: np.digitize(speeds(run), SPEEDS) - 1)
 
 
 def by_motion(runs: Sequence[Run], limit: int = 20) -> Groups:
@@ -188,14 +188,16 @@ def clip_table(clips: Iterable[dict[str, Any]]) -> Table:
     return Table(names, [[clip.get(name) for name in names] for clip in clips])
 
 
-def speeds(run: Run, fps: float = 30) -> np.ndarray:
+def speeds(run: Run) -> np.ndarray:
     """Return each frame's mean speed of the true joints about the hips, m/s [N]."""
     frames = judgements(run)
     truth = frames["truth"].astype(np.float32)
-    step = np.linalg.norm(np.diff(truth, axis=0), axis=-1).mean(-1) * fps
-    same = frames["clip"][1:] == frames["clip"][:-1]
-    step = np.where(same, step, np.nan)
-    # A frame's speed is its step to the next; a clip's last frame takes the one before.
+    rate = np.array([clip.get("fps", 30) for clip in run.clips])[frames["clip"][1:]]
+    step = np.linalg.norm(np.diff(truth, axis=0), axis=-1).mean(-1) * rate
+    # Frames without truth are left out: what follows one is no neighbour of what precedes it.
+    beside = (np.diff(frames["clip"]) == 0) & (np.diff(frames["frame"]) == 1)
+    step = np.where(beside, step, np.nan)
+    # A frame's speed is its step to the next; the last before a gap takes the one before.
     speed = np.append(step, np.nan)
     last = np.isnan(speed)
     before = np.roll(speed, 1)

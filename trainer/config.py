@@ -93,12 +93,14 @@ class FitConfig:
     initial_pose: Literal["data", "rest"] = "data"
     """Where refinement starts: the mean pose and shape of the first clips, or the rest pose."""
     weights: Path | None = None
-    """Start the CNN from a torchvision state dict (ImageNet); its first layer only if it fits."""
+    """Start the CNN from a torchvision state dict (ImageNet); of its first layer
+    what looks at colour (with RGB among the inputs; flow and heatmaps begin afresh)."""
 
     steps: int | None = None
     """Optimiser steps. Default: 100000 on a GPU, 2000 on a CPU."""
     batch_size: int | None = None
-    """Clips per step and rank. Default: what the GPU's memory holds (at most 48), 4 on a CPU."""
+    """Clips per step and rank. Default: what the GPU's memory holds (at most 48), 4 on a CPU. The
+    paper's: 3 a GPU of 31 frames, 6 of 8 or 16, 2 of 56."""
     accumulate: int = 1
     """Batches whose gradients are summed into one step."""
     optimizer: Literal["adamw", "adam"] = "adamw"
@@ -115,7 +117,8 @@ class FitConfig:
     clip_grad: float = 1.0
     """Largest gradient norm; 0 does not clip."""
     ema: float = 0.999
-    """Decay of the averaged weights that are validated and evaluated; 0 keeps none."""
+    """Decay of the averaged weights that are validated and evaluated (the paper says nothing of
+    any); 0 keeps none."""
 
     weight_2d: float = 10.0
     """Weight of the reprojection error. At HMR's 60 a small network stays for a thousand steps
@@ -181,7 +184,14 @@ class FitConfig:
                  "turn", "dann_weight")  # fmt: skip
         require(0 <= self.ema < 1, f"--ema must lie in [0, 1), got {self.ema}")
         require(self.lr is None or self.lr > 0, f"--lr must be positive, got {self.lr}")
-        keypoint_errors(self)
+        require(
+            self.lr is None or self.lr_min <= self.lr,
+            f"--lr-min {self.lr_min:g} must be at most --lr, got {self.lr}",
+        )
+        require(
+            not keypoint_errors(self) or "keypoints" in self.inputs,
+            f"--keypoint-noise, -drop and -gaps change nothing for --inputs {self.inputs}",
+        )
         require(
             self.model != "lifter" or self.inputs == "keypoints",
             f"--model lifter lifts keypoints alone; pass --inputs keypoints, not {self.inputs}",
@@ -282,10 +292,11 @@ class TablesConfig:
     """Weights of the domain loss, a training each. Default: 0.003 to 0.3, of which --small takes
     two."""
     small: bool = False
-    """A small network: all rows of the tables train in 40 minutes on two CPU cores.
+    """A small network: all rows of the tables train in some 70 minutes on two CPU cores.
     Default: the trainer's own settings, the paper's network on a GPU."""
     options: tuple[str, ...] = ()
-    """More options of trainer.fit for all rows, as steps=100 batch-size=8."""
+    """More options of trainer.fit for all rows, as steps=100 batch-size=8; those of keypoints go to
+    the rows that see some. What a row is (inputs, model, frames) and its seed stay its own."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train and evaluate."""
     plan: bool = False

@@ -3,7 +3,8 @@
 Every consumer (a thread of a rank) walks its own endless stream of epochs. An epoch is a
 permutation of the shards dealt to the consumers, so no clip is seen twice in it; consumers with
 fewer clips simply start their next epoch sooner, so uneven shards never leave a rank waiting.
-Everything drawn depends on (seed, epoch, clip) alone. Letters: B clips, T frames.
+The order depends on (seed, epoch, consumer of how many), the cut of a clip on (seed, epoch, clip)
+alone. Letters: B clips, T frames.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ TARGETS = frozenset({"joints2d", "joints3d", "visibility"})
 AHEAD = 4
 """Batches that each thread makes ahead."""
 PATIENCE = 20
-"""Epochs without one readable clip after which a consumer gives up."""
+"""Epochs without one usable clip after which a consumer gives up."""
 
 
 class NothingLeft(Damaged):
@@ -168,13 +169,24 @@ def batches(stream: Stream, consumer: int, consumers: int, skip: int) -> Iterato
     keys: list[str] = []
     damaged: list[str] = []
     drawn = skip
+    fruitful: int | None = None
     for item in walk(stream, consumers, consumer, skip):
         try:
             if isinstance(item, Damaged):
                 raise item
             record, epoch = item
             drawn += 1
-            samples.append(sample(stream, record, epoch))
+            fruitful = epoch if fruitful is None else fruitful
+            try:
+                samples.append(sample(stream, record, epoch))
+            except Damaged as error:  # whole in its tar, and yet of no use
+                if epoch - fruitful >= PATIENCE:
+                    raise NothingLeft(
+                        f"{stream.dataset.folder}: no clip could be used in {PATIENCE} epochs, "
+                        f"the last because: {error}"
+                    ) from None
+                raise
+            fruitful = epoch
         except Damaged as error:
             damaged.append(str(error))
             if stream.on_damage == "stop" or isinstance(error, NothingLeft):

@@ -72,6 +72,7 @@ class Details:
         line["hidden"] = _mean(part["visibility"][known] != 2)
         step = np.linalg.norm(np.diff(true - middle, axis=0), axis=-1)[known[1:] & known[:-1]]
         rate = float(meta_of(clip.record).get("fps", self.dataset.fps))
+        line["fps"] = rate
         line["speed"] = _mean(step * rate)  # m/s of the joints about the hips
         self.lines.append(line)
 

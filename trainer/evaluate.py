@@ -53,8 +53,7 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
     clips, dataset, spec = seen.clips, seen.dataset, seen.spec
     if spec.name == "lifter":
         clips = (narrowed(clip, spec.evaluation_names, dataset) for clip in clips)
-    poor = "".join(f"-{name}{value:g}" for name, value in errors._asdict().items() if value)
-    out = cfg.out or place(cfg.checkpoint, dataset, poor)
+    out = cfg.out or place(cfg, dataset)
     out.mkdir(parents=True, exist_ok=True)
     shown: list[Judged] = []
     details = Details(dataset)
@@ -69,6 +68,8 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
         "inputs": spec.inputs,
         "window": {"frames": seen.frames, "stride": seen.stride, "mirror": cfg.mirror},
         "keypoints": errors._asdict(),
+        "raw_weights": cfg.raw_weights,
+        "max_clips": cfg.max_clips,
         "unit": {"pa_mpjpe": "mm", "mpjpe": "mm", "acceleration": "mm/frame²"},
         **summarize(tallies),
     }
@@ -83,17 +84,27 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
     return results
 
 
-def place(checkpoint: Path, dataset: DataSet, poor: str = "") -> Path:
+def place(cfg: EvaluateConfig, dataset: DataSet) -> Path:
     """Return the folder for the results on a data set: RUN/evaluation/<its name>-<its hash>.
 
-    Of another checkpoint than last.pt, its name is added: best.pt must not replace last.pt's; nor
-    a look at poor keypoints one at exact ones.
+    Of another checkpoint than last.pt, its name is added, and every option by which the results
+    may differ: no look may replace another's.
     """
+    checkpoint = cfg.checkpoint
+    asked = {
+        "raw": cfg.raw_weights, "mirror": cfg.mirror, "frames": cfg.frames, "stride": cfg.stride,
+        "clips": cfg.max_clips, **keypoint_errors(cfg)._asdict(),
+    }  # fmt: skip
+    options = "".join(
+        f"-{name}" if value is True else f"-{name}{value:g}"
+        for name, value in asked.items()
+        if value
+    )
     folder = dataset.folder.resolve()
     name = folder.parent.name if folder.name == "shards" else folder.name
     known = hashlib.sha256(json.dumps(dataset.identity()).encode()).hexdigest()[:8]
     which = "" if checkpoint.stem == "last" else f"-{checkpoint.stem}"
-    return checkpoint.parent / "evaluation" / f"{name}-{known}{which}{poor}"
+    return checkpoint.parent / "evaluation" / f"{name}-{known}{which}{options}"
 
 
 def tally(

@@ -59,7 +59,8 @@ def draw_inputs(batch: Batch, spec: InputSpec, dtype: torch.dtype = torch.float3
     """Return the network's input [B, T, C, I, I], its channels last in memory.
 
     Channels: flow (u, v) or RGB, then keypoint heatmaps, then the total-occlusion flag. In a
-    totally occluded frame the flag is 1 and all other channels are 0 (paper, section 3.1).
+    totally occluded frame the flag is 1 and all other channels are 0 (paper, section 3.1). A
+    lifter's input is `keypoint_vectors` [B, T, 2K].
     """
     if spec.lift:
         return keypoint_vectors(batch, spec)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from types import TracebackType
 
-PACKAGES = frozenset(("docstring_parser", "fsspec", "matplotlib", "numpy", "torch", "tqdm", "tyro"))
+PACKAGES = frozenset(
+    ("docstring_parser", "fsspec", "matplotlib", "numpy", "PIL", "torch", "tqdm", "tyro")
+)
 """What the trainer needs of pyproject.toml, as it is imported."""
 
 

@@ -23,11 +23,11 @@ from trainer.model.motion_hmr import MotionHMR, Prediction, pick
 class Weights:
     """Weights of the loss terms (trainer/config.py says why)."""
 
-    reprojection: float = 10.0
-    aligned: float = 600.0
-    betas: float = 1e-3
-    pose: float = 0.0
-    domain: float = 0.0
+    reprojection: float
+    aligned: float
+    betas: float
+    pose: float
+    domain: float
 
 
 class Totals(NamedTuple):

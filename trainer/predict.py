@@ -2,7 +2,7 @@
 
     python -m trainer.predict --checkpoint runs/x/last.pt --shards shards/ --out predictions/
 
-One .npz a clip; the pieces of a filmed track are joined into one `<person>.npz` of the whole track.
+One .npz a clip; the pieces of a filmed track are joined into one `<track>.npz`.
 From Motion HMR, L frames, the first five as AMASS has them, which Blender's SMPL add-ons and
 datagen.launch --motions read:
 
@@ -17,7 +17,7 @@ datagen.launch --motions read:
     crop [L,2,3]       source pixels → crop pixels; source [L] number of the frame in its video
     record, place [L]  where each frame lies in the shards; occluded [L]; image_size, size, names
 
-A lifter has joints alone and none of the body's arrays.
+A lifter has none of the body's arrays; its joints are the evaluation joints, about the hips.
 """
 
 from __future__ import annotations

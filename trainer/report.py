@@ -38,7 +38,7 @@ def draw_curve(metrics: Path, out: Path) -> None:
     if validation:
         x = [line["step"] for line in validation]
         y = [line["val_pa_mpjpe"] for line in validation]
-        right.plot(x, y, "o-", color=LEFT, label="held out (averaged weights)")
+        right.plot(x, y, "o-", color=LEFT, label="held out")
     right.set(xlabel="step", ylabel="PA-MPJPE, mm", ylim=(0, None))
     right.legend(frameon=False)
     for axes in (left, right):
@@ -51,8 +51,8 @@ def draw_curve(metrics: Path, out: Path) -> None:
 def draw_skeletons(clips: list[Judged], dataset: DataSet, out: Path) -> None:
     """Draw a row a clip: the reprojection in the crop, the front view, the view from the side.
 
-    The middle frame that counts; true joints in grey, predicted ones in colour (left red, right
-    blue), the prediction aligned to the truth by a similarity as PA-MPJPE does.
+    The usable frame nearest to the middle; true joints in grey, predicted ones in colour (left
+    red, right blue), the prediction aligned to the truth by a similarity as PA-MPJPE does.
     """
     names = [dataset.joints[i] for i in dataset.evaluation_joints]
     joints = list(dataset.evaluation_joints)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -22,8 +23,8 @@ from trainer.windows import Judged, predict_clips
 
 def load_model(
     path: Path, device: torch.device, *, raw_weights: bool = False
-) -> tuple[nn.Module, ModelSpec, int]:
-    """Return (model in eval mode, its spec, its step) of a checkpoint; averaged weights if any."""
+) -> tuple[nn.Module, ModelSpec, dict[str, Any]]:
+    """Return (model in eval mode, its spec, its checkpoint); averaged weights if there are any."""
     content = load_checkpoint(path)
     spec = ModelSpec.of(content["model"])
     model = build_model(spec, content["body"])
@@ -31,7 +32,7 @@ def load_model(
         content["weights" if raw_weights or not content["average"] else "average"]
     )
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model.eval(), spec, int(content["step"])
+    return model.eval(), spec, content
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def look(
     device = find_device(cfg.device)
     keep_memory(device)
     dataset = open_dataset(cfg.shards)
-    model, spec, step = load_model(cfg.checkpoint, device, raw_weights=cfg.raw_weights)
+    model, spec, saved = load_model(cfg.checkpoint, device, raw_weights=cfg.raw_weights)
     frames = cfg.frames or spec.frames
     stride = cfg.stride or max(1, frames // 2)
     if stride > frames:
@@ -85,7 +86,7 @@ def look(
         stride=stride,
         batch_size=cfg.batch_size,
         device=device,
-        precision=native_precision(device) if device.type == "cuda" else "fp32",
+        precision=precision_of(saved, device),
         max_clips=cfg.max_clips,
         on_damage=cfg.on_damage,
         mirror=cfg.mirror,
@@ -93,7 +94,15 @@ def look(
     )
     total = min(dataset.clips, cfg.max_clips or dataset.clips)
     bar = tqdm(clips, total=total, unit="clip", mininterval=1.0)
-    return Look(bar, dataset, spec, step, frames, stride)
+    return Look(bar, dataset, spec, int(saved["step"]), frames, stride)
+
+
+def precision_of(saved: dict[str, Any], device: torch.device) -> str:
+    """Return what a checkpoint is evaluated in: fp32, on a GPU as it was trained if that can be."""
+    if device.type != "cuda":
+        return "fp32"
+    trained = str(saved["settings"]["precision"])
+    return native_precision(device) if trained == "bf16" else trained
 
 
 def input_spec(model: ModelSpec, dataset: DataSet, checkpoint: Path) -> InputSpec:

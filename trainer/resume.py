@@ -70,16 +70,31 @@ def refuse_other_run(
             "device", "tensorboard", "threads", "shards", "on_damage"}  # fmt: skip
     now = plain(cfg)
     then = {**plain(FitConfig(shards=cfg.shards)), **saved["config"]}  # what it did not know yet
+    if now["dann_shards"] and then["dann_shards"]:  # the same, or refused above
+        free.add("dann_shards")
     for name, value in then.items():
-        if name not in free and now.get(name) != value:
-            option = f"--{name.replace('_', '-')}"
+        if name not in now:  # an option of former versions: it must have been off
+            if value:
+                raise BadInput(
+                    f"{cfg.resume} was trained with {option(name, value)}, which this version no "
+                    "longer has; go on with the version in its run.json."
+                )
+        elif name not in free and now[name] != value:
             why = ""
             if name == "steps":
                 why = " (no run can be lengthened: its learning rate follows its length)"
             raise BadInput(
-                f"{cfg.resume} was trained with {option} {value}, not {now.get(name)}; "
-                f"give a resumed run its own options{why}."
+                f"{cfg.resume} was trained with {option(name, value)}, not "
+                f"{option(name, now[name])}; give a resumed run its own options{why}."
             )
+
+
+def option(name: str, value: object) -> str:
+    """Return an option of trainer.fit as one types it."""
+    word = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{word}" if value else f"--no-{word}"
+    return f"no --{word}" if value is None else f"--{word} {value}"
 
 
 def resumed_settings(settings: Settings, saved: dict[str, Any]) -> Settings:

@@ -62,7 +62,7 @@ def find_runs(folder: str, shards: str | None = None) -> list[Run]:
 
     shards: data set whose evaluations to look at; default: the one that most runs were evaluated
     on, as errors on different data cannot be compared. A run not evaluated on it has none; of
-    several evaluations, last.pt's is taken, and one with the keypoints as they are.
+    several evaluations, last.pt's is taken, and one of all clips as they are.
 
     Raises BadInput if there is no run, or no data set in `shards`.
     """
@@ -80,8 +80,11 @@ def find_runs(folder: str, shards: str | None = None) -> list[Run]:
     told = {place: _json(f"{place}/evaluation.json") or {} for place in judged}
 
     def first_choice(place: str) -> tuple[bool, bool]:
-        poor = any(told[place].get("keypoints", {}).values())
-        return not poor, str(told[place].get("checkpoint")).endswith("last.pt")
+        said = told[place]
+        mirror = said.get("window", {}).get("mirror")
+        odd = any([*said.get("keypoints", {}).values(), said.get("max_clips"), mirror])
+        plain = not odd and not said.get("raw_weights")
+        return plain, str(said.get("checkpoint")).endswith("last.pt")
 
     judged.sort(key=first_choice)
     found = {

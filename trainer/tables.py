@@ -103,7 +103,13 @@ def common_options(cfg: TablesConfig) -> rows.Options:
         name, equals, value = pair.partition("=")
         if not equals or not value or name.startswith("-"):
             raise BadInput(f"--options takes NAME=VALUE of trainer.fit's options, got {pair!r}.")
-        options[name.replace("_", "-")] = number(value)
+        name = name.replace("_", "-")
+        if name in rows.OWN:
+            raise BadInput(f"--options {name} is what tells the rows apart; leave it out.")
+        options[name] = number(value)
+    batch = options.get("batch-size", 1)
+    if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
+        raise BadInput(f"--options batch-size must be a whole number of clips, got {batch}.")
     return options
 
 

@@ -102,7 +102,7 @@ def whole(frames: Arrays, meta: dict[str, Any], dataset: DataSet) -> Arrays:
         "image_size": np.array(dataset.image_size),
         "size": size,
         "mocap_framerate": np.array(float(meta.get("fps", dataset.fps))),
-        "names": np.array(dataset.joints),
+        "names": np.array(dataset.joints if "pose" in frames else dataset.evaluation_names),
     }
     if "pose" not in frames:
         return out

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pad
 
 from datagen.errors import BadInput
+from datagen.files import sha256
 from datagen.flow import flownets, packed
 from datagen.flow.checkpoint import fill, read_checkpoint
 from datagen.flow.estimator import check_frames, pack
@@ -120,17 +121,20 @@ def load_network(cfg: FlowConfig, device: str) -> Network:
 
 def _load(cfg: FlowConfig, path: Path, dtype: torch.dtype, device: str) -> Network:
     state, extras = read_checkpoint(path)
+    # Shards name the weights that are not ours: a network must not look through others than it
+    # learned from.
+    name = cfg.flow if cfg.flow_weights is None else f"{cfg.flow}-{sha256(path)[:8]}"
     if cfg.flow == "flownets":
         network = load_flownets(state, path)
         clip = FlowNetSClip(network, *_conventions(extras, path), dtype)
         native = device == "cpu" and dtype == torch.bfloat16 and _cpu_has_bf16()
         if native and packed.available():
             packed.pack(clip.network)
-        return Network(cfg.flow, flownets.STRIDE, clip, device)
+        return Network(name, flownets.STRIDE, clip, device)
     small = cfg.flow == "raft_small"
     raft = Raft(small, cfg.raft_iterations, dtype)
     fill(raft, state, path, "RAFT small" if small else "RAFT large")
-    return Network(cfg.flow, RAFT_STRIDE, RaftClip(raft, RAFT_STRIDE), device)
+    return Network(name, RAFT_STRIDE, RaftClip(raft, RAFT_STRIDE), device)
 
 
 def _conventions(extras: dict[str, Any], path: Path) -> tuple[float, str]:

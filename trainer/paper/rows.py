@@ -181,9 +181,22 @@ def clips_per_step(frames: int, usual: int) -> int:
     return max(1, round(usual * {8: 2.0, 16: 2.0, 56: 2 / 3}.get(frames, 1.0)))
 
 
+OWN = frozenset({"inputs", "model", "frames", "seed", "dann-weight"})
+"""Options that make a row what it is, and are not for all."""
+
+
+def suits(name: str, training: Training) -> bool:
+    """Return whether an option for all rows says anything to this one."""
+    if name == "feedback" and training.options.get("model") == "lifter":
+        return False
+    of_keypoints = name == "feedback" or name.startswith("keypoint-")
+    return not of_keypoints or "keypoints" in str(training.options["inputs"])
+
+
 def fit_options(training: Training, common: Options, seed: int) -> Options:
     """Return the options of trainer.fit for a training: the common ones, changed by its own."""
-    options: Options = {**common, "frames": training.frames, "seed": seed, **training.options}
+    shared = {name: value for name, value in common.items() if suits(name, training)}
+    options: Options = {**shared, "frames": training.frames, "seed": seed, **training.options}
     if "batch-size" in common and training.frames != FRAMES:
         usual = common["batch-size"]
         assert isinstance(usual, int)
