@@ -168,13 +168,8 @@ def choose(cfg: FitConfig, dataset: DataSet, device: torch.device) -> Settings:
         if gpu:
             memory = torch.cuda.get_device_properties(device).total_memory - 4e9
             # Of DANN's steps the CNN sees as many real frames as drawn ones.
-            clip = (
-                (2 if cfg.dann_shards else 1)
-                * frames
-                * size
-                * size
-                * GPU_BYTES_PER_PIXEL[precision]
-            )
+            seen = frames * (2 if cfg.dann_shards else 1)
+            clip = seen * size * size * GPU_BYTES_PER_PIXEL[precision]
             batch = int(max(1, min(48, memory / clip)))
     compiled = cfg.compile
     if compiled is None:  # synchronised norms would cut the compiled CNN into shreds
