@@ -35,8 +35,8 @@ def joints_of(motion):
     return forward(local(motion), motion.trans + REST[0], REST)
 
 
-def write_amass(path, poses, trans, rate=30.0):
-    np.savez(path, poses=poses, trans=trans, mocap_framerate=rate, betas=np.zeros(16))
+def write_amass(path, poses, trans, rate=30.0, **more):
+    np.savez(path, poses=poses, trans=trans, mocap_framerate=rate, betas=np.zeros(16), **more)
 
 
 def deepmimic_frame(**columns):
@@ -285,6 +285,7 @@ class TestFinding:
     def test_names_are_unique_and_subjects_are_known(self, tmp_path):
         still = np.zeros((4, 156))
         for name in ("CMU/07/07_01_poses.npz", "KIT/3/jump 02_poses.npz", "own/kick_a.npz",
+                     "HDM05/bk/HDM_bk_01-01_01_120_poses.npz",
                      "own/kick_b.npz", "CMU/07/shape.npz"):  # fmt: skip
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             write_amass(tmp_path / name, still, still[:, :3])
@@ -294,11 +295,25 @@ class TestFinding:
         found = {source.name: source.subject for source in find_motions(tmp_path)}
         assert found == {
             "CMU-07-07_01_poses": "07",
+            "HDM05-bk-HDM_bk_01-01_01_120_poses": "bk",
             "KIT-3-jump_02_poses": "3",
             "own-kick_a-bvh": "kick",
             "own-kick_a-npz": "kick",
             "own-kick_b": "kick",
         }
+
+    def test_an_amass_take_of_smplx_is_one_and_surreals_file_is_many(self, tmp_path):
+        still = np.zeros((4, 156), np.float32)
+        (tmp_path / "s1").mkdir()
+        write_amass(
+            tmp_path / "s1" / "walk_stageii.npz", still, still[:, :3],
+            pose_body=still[:, 3:66], pose_hand=still[:, 66:],
+        )  # fmt: skip
+        many = {f"{kind}_{name}": still[:, :3] for name in ("01_02", "18_05") for kind in
+                ("pose", "trans")}  # fmt: skip
+        np.savez(tmp_path / "smpl_data.npz", **many)
+        found = [(source.name, source.part) for source in find_motions(tmp_path)]
+        assert found == [("01_02", "01_02"), ("s1-walk_stageii", None)]  # 18_05 is broken
 
     def test_missing_and_empty_folders_are_refused(self, tmp_path):
         with pytest.raises(BadInput, match="no such folder"):

@@ -62,6 +62,19 @@ def test_gaps_in_the_labels_are_never_drawn():
     assert draws == {0, 50, 100, 150}
 
 
+def test_a_segment_of_nearly_all_is_no_occluder():
+    segments = np.zeros((4, 60, 80), np.uint8)
+    segments[:, :20, :20] = 1
+    everywhere = np.ones(segments.shape, bool)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        label, hidden = occluder.choose(segments, everywhere, "mixed", rng)
+        assert label == 1 and hidden == pytest.approx(400 / 4800)
+    alone = np.zeros_like(segments)
+    rng = np.random.default_rng(0)
+    assert occluder.choose(alone, everywhere, "mixed", rng) == (-1, 0.0)
+
+
 def test_outline_keeps_place_and_size():
     cells = np.zeros((60, 80), bool)
     cells[10:20, 30:50] = True

@@ -1,5 +1,7 @@
 """SURREAL's reader, on its one real annotation (beside the repository) and on a made-up clip."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -138,6 +140,13 @@ def clip_folder(tmp_path):
 def test_clips_become_a_library_file(clip_folder, tmp_path):
     (source,) = find_surreal(clip_folder)
     assert (source.name, source.subject, len(source.clips)) == ("run0_01_01", "01", 2)
+    place = source.clips[0].parent
+    again = Path(str(place).replace("train", "val"))
+    assert again != place
+    again.mkdir(parents=True)
+    for other in (again / "01_01_c0001_info.mat", place / "18_05_c0001_info.mat"):
+        other.touch()  # repeated in another split; broken, says SURREAL's README
+    assert find_surreal(clip_folder) == [source]
     path = tmp_path / "library" / "run0_01_01.h5"
     line = build_surreal(source, load_bodies(None), path)
     assert line["kind"] == "body" and [clip["frames"] for clip in line["clips"]] == [3]

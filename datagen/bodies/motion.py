@@ -157,7 +157,10 @@ def _sources(path: Path, folder: Path) -> list[tuple[str, str, Path, str | None]
     relative = path.relative_to(folder).with_suffix("")
     name = "-".join(relative.parts)
     if path.suffix.lower() == ".npz":
-        parts = [m.removeprefix("pose_") for m in members(path) if m.startswith("pose_")]
+        held = set(members(path))
+        parts = [m.removeprefix("pose_") for m in held if m.startswith("pose_")]
+        # SURREAL's smpl_data.npz has a trans_ for each; AMASS's pose_body, pose_hand are one take's
+        parts = [part for part in parts if f"trans_{part}" in held]
         if parts:
             kept = (part for part in sorted(parts) if not MONSTERS.match(part))
             return [(part, _subject(Path(part), ""), path, part) for part in kept]
@@ -165,13 +168,14 @@ def _sources(path: Path, folder: Path) -> list[tuple[str, str, Path, str | None]
 
 
 def _subject(path: Path, folder: str) -> str:
-    """Return who performs: CMU's NN of NN_MM, AMASS's folder of takes, else the take itself."""
+    """Return who performs: AMASS's folder of takes, CMU's NN of NN_MM, else the take itself."""
     name = path.name if path.suffix not in (".npz", ".bvh", ".amc", ".txt") else path.stem
+    # First, as HDM05's takes end in numbers too, which are no subjects; CMU's folder is its NN.
+    if folder and name.endswith(("_poses", "_stageii")):
+        return folder
     numbered = _TAKE_NUMBER.search(name)
     if numbered:
         return numbered[1]
-    if folder and name.endswith(("_poses", "_stageii")):
-        return folder
     return _PIECE.sub("", name)
 
 

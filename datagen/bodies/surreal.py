@@ -27,6 +27,7 @@ from scipy.spatial.transform import Rotation
 
 from datagen.bodies import camera
 from datagen.bodies.model import Body
+from datagen.bodies.motion import MONSTERS
 from datagen.bodies.storage import library_file, manifest_line, write_clip
 from datagen.errors import BadInput
 from datagen.files import files_below
@@ -91,7 +92,7 @@ class SurrealLabels:
 
 
 def find_surreal(folder: Path) -> list[SurrealSource]:
-    """Return the sequences below a folder of SURREAL's, sorted by name.
+    """Return the sequences below a folder of SURREAL's, sorted by name, but for MONSTERS.
 
     Raises:
         BadInput: the folder is missing or holds no `*_info.mat`.
@@ -102,8 +103,12 @@ def find_surreal(folder: Path) -> list[SurrealSource]:
             continue
         stem = path.name.removesuffix("_info.mat")
         run = next((part for part in path.parts if re.fullmatch(r"run\d+", part)), "run")
+        if MONSTERS.match(stem):
+            continue
         name = re.sub(r"[^A-Za-z0-9_-]", "_", f"{run}_{stem[:-6]}")
-        groups.setdefault(name, []).append(path.with_name(stem))
+        clips = groups.setdefault(name, [])
+        if stem not in (clip.name for clip in clips):  # SURREAL's val repeats some of its test
+            clips.append(path.with_name(stem))
     if not groups:
         raise BadInput(f"{folder} holds no SURREAL clips: give the folder above its *_info.mat")
     return [

@@ -42,6 +42,11 @@ def label_grid(mask: np.ndarray, offsets: np.ndarray, shape: tuple[int, int]) ->
     return grid > 0
 
 
+LARGEST = 0.4
+"""Of the volume. On fine texture SLIC may make one segment of nearly all; it would hide everybody,
+and what covers the scene stands before nothing in it."""
+
+
 def choose(
     segments: np.ndarray,
     person: np.ndarray,
@@ -57,15 +62,19 @@ def choose(
         rng: draws.
 
     Returns:
-        its label; the share of the person that it hides, over the whole clip.
+        its label, -1 if all are too large; the share of the person that it hides, over the clip.
     """
     sizes = np.bincount(segments.ravel(), minlength=256)
     hidden = np.bincount(segments[person], minlength=256)
+    sizes[sizes > LARGEST * segments.size] = 0
+    hidden = np.where(sizes, hidden, 0)
     restrict, draw = rng.random(2)  # always two draws, so that the options share the rest
     touching = sampling == "touching" or (sampling == "mixed" and restrict < 0.5)
     labels = np.flatnonzero(hidden if touching and hidden.any() else sizes)
+    if not labels.size:
+        return -1, 0.0
     label = int(labels[int(draw * len(labels))])
-    return label, float(hidden[label] / max(hidden.sum(), 1))
+    return label, float(hidden[label] / max(person.sum(), 1))
 
 
 def outline(cells: np.ndarray, width: int, height: int) -> np.ndarray:

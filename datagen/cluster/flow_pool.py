@@ -13,7 +13,9 @@ from datagen.cluster.options import ClusterConfig
 from datagen.flow.options import FlowConfig
 
 RESENDS = 3  # times that Ray sends a clip again to an actor that died and was restarted
-PATIENCE = 300.0  # seconds for one clip; an actor whose node is gone may never come back
+PATIENCE = 300.0
+"""Seconds until a clip that waits is sent to another actor: one whose node is gone may never come
+back. The wait in an actor's queue counts, so a fleet needs an actor for each 20 workers or so."""
 
 
 class FlowActor:
@@ -45,7 +47,7 @@ class FlowPool:
         import ray.exceptions
 
         content = ray.put(frames)
-        order = random.sample(self.actors, len(self.actors))  # any gives the same flow
+        order = random.sample(self.actors, len(self.actors))  # any will do
         sent = order[0].estimate.remote(content)
 
         def wait() -> np.ndarray:

@@ -14,7 +14,8 @@ RAYS_OWN = ("address", "flow_gpus", "flow_actors")  # what the other backends ha
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterConfig:
-    """Who does the work; none of this changes a byte of the result."""
+    """Who does the work; none of this changes a byte of the result, but for --flow networks, whose
+    last digits are those of the processor or GPU that they run on."""
 
     backend: BackendName = "ray"
     """`ray` runs on a local Ray or the cluster; the others need no Ray."""
