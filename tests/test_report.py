@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -269,6 +270,17 @@ def test_the_film_and_the_skeleton_are_the_clips(small_set):
     assert abs(joints[:, 0].mean(axis=0)).max() < 1e-3
 
 
+def test_a_long_piece_is_played_as_far_as_a_jpeg_holds(small_set):
+    record = next(pictures.chosen(Source(str(small_set)), [0], 1))
+    assert "of 6 frames" not in pictures.player(record)
+    labels = {name: np.repeat(value, 32, 0) for name, value in record.labels.items()}
+    long = replace(record, labels=labels, flow=np.repeat(record.flow, 32, 0), frames=None)
+    html = pictures.player(long)
+    assert "The first 186 of 192 frames." in checked(html)
+    data = json.loads(re.findall(r'application/json">(.*?)</script>', html)[0])
+    assert len(data["joints"]) == 186
+
+
 def test_the_door_writes_one_page_or_a_folder(small_set, tmp_path, capsys):
     assert inspect([str(small_set), "--clips", "2", "--out", str(tmp_path / "one.html")]) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["one.html"]
@@ -281,6 +293,8 @@ def test_the_door_writes_one_page_or_a_folder(small_set, tmp_path, capsys):
     assert sheet is not None and sheet.shape[1] == 7 * 162 - 2
     assert inspect([str(tmp_path), "--out", str(tmp_path / "x.html")]) == 2
     assert "dataset.json" in capsys.readouterr().err
+    assert inspect([str(small_set), "--clips", "401"]) == 2
+    assert "--clips must lie in [1, 400], got 401" in capsys.readouterr().err
 
 
 def test_without_its_library_the_clips_are_shown_from_their_records(small_set, tmp_path, capsys):
