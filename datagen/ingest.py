@@ -56,7 +56,7 @@ def _threedpw(cfg: ThreeDPWConfig) -> int:
     lines = make(sources, options, split=cfg.split)
     print(f"Frames of {sum(len(line['tracks']) for line in lines)} people that count, by rule:")
     for text, name in threedpw.RULES.items():
-        print(f"  {sum(line['rules'][name] for line in lines):7d}  {text}")
+        print(f"  {sum(line['rules'][name] for line in lines if 'rules' in line):7d}  {text}")
     return report(lines, options)
 
 
