@@ -323,6 +323,13 @@ def test_a_remote_data_set_is_read_by_ranges(small_set, tmp_path, capsys):
         memory.rm("/far", recursive=True)
 
 
+def test_a_url_that_nothing_reads_is_one_sentence(capsys):
+    assert inspect(["foo://bucket/shards"]) == 2
+    error = capsys.readouterr().err
+    assert "foo://bucket/shards cannot be opened: Protocol not known" in error
+    assert error.count("\n") == 1
+
+
 def test_a_damaged_shard_is_named(small_set, tmp_path, capsys):
     copy = tmp_path / "shards"
     shutil.copytree(small_set, copy)
