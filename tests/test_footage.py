@@ -158,6 +158,13 @@ class TestPieces:
             assert part.first - part.begin in (part.first, cut.CONTEXT)
             assert part.end - part.last in (length - part.last, cut.CONTEXT)
 
+    @pytest.mark.parametrize("size", [16, 224, 227, 228, 300, 682])
+    def test_a_strip_of_pictures_ends_before_jpeg_does(self, size):
+        most = cut.longest(size, rgb=True)
+        assert most >= 32 and (most == cut.PIECE) == (size <= 227)
+        assert max(part.end - part.begin for part in cut.spans(1000, most)) * size <= 65_500
+        assert cut.longest(size, rgb=False) == cut.PIECE
+
     def test_a_long_track_in_pieces_is_the_whole_one(self, monkeypatch):
         """Cut small and joined by `keep`, labels, pictures and flow equal those of one piece."""
         points = np.zeros((90, 14, 3), np.float32)
@@ -371,6 +378,8 @@ class TestBadInput:
             (["video", "WALKER", "--keypoints", "a", "--layout", "coco"], "must be one of limbs, "),
             (["video", "WALKER", "--keypoints", "a", "--threshold", "-1"], "not be negative"),
             (["video", "WALKER", "--keypoints", "a", "--min-frames", "1"], "at least 2, got 1"),
+            (["video", "WALKER", "--keypoints", "a", "--image-size", "683"], "at most 682 for 96"),
+            (["video", "WALKER", "--keypoints", "a", "--unlabelled", "300"], "at most 218 for 300"),
         ],
     )
     def test_refused_command_lines(self, made, tmp_path, capsys, args, said):
