@@ -226,7 +226,10 @@ class TestPieces:
 
 class TestVideo:
     def test_frames_are_thinned_to_thirty_at_most(self):
-        for rate, step in ((24, 1), (25, 1), (30, 1), (29.97, 1), (50, 2), (60, 2), (120, 4)):
+        for rate, step in (
+            (24, 1), (25, 1), (29.97, 1), (30, 1), (40, 2), (44, 2), (50, 2), (59.94, 2), (60, 2),
+            (120, 4),
+        ):  # fmt: skip
             used, fps = thin(np.round(np.arange(241) / rate, 3))
             assert used.tolist() == list(range(0, 241, step)), rate
             assert fps == pytest.approx(rate / step, rel=0.02)
@@ -242,6 +245,8 @@ class TestVideo:
         used, fps = thin(times)
         assert fps == pytest.approx(30, rel=0.01)
         assert used.tolist() == [*range(0, 60, 2), *range(60, 90)]
+        rare = np.cumsum([1 / 30] * 60 + [1 / 60] * 30)  # where the slow half is the longer one
+        assert thin(rare)[0].tolist() == [*range(60), *range(61, 90, 2)]
 
     @pytest.mark.parametrize(
         ("name", "codec", "rate"),
