@@ -134,6 +134,25 @@ def test_people_scenes_and_quarantine_are_summed(tmp_path):
     assert summary.quarantine.count == 3 and len(summary.quarantine.reasons) == 1
 
 
+def test_what_was_mended_later_is_not_in_quarantine(tmp_path):
+    bad = [{"kind": "footage", "name": name, "reason": "broken"} for name in ("a", "b")]
+    bad += [{"kind": "shard", "name": shard_line(i)["name"], "reason": "broken"} for i in (1, 2)]
+    made = [{**shard_line(0), "source": "a"}, shard_line(1)]
+    left = summarize(write(tmp_path, shards=made, quarantine=bad)).quarantine
+    assert [line["name"] for line in left.lines] == ["b", "shard-000002.tar"]
+
+
+def test_footage_is_told_by_its_own_frames(tmp_path):
+    made = [{**shard_line(i), "statistics": {"frames": 900}} for i in range(3)]
+    bad = [{"kind": "footage", "name": "b", "reason": "broken"}]
+    summary = summarize(write(tmp_path, shards=made, quarantine=bad))
+    summary.dataset.update(real=True, clip_length=288)
+    html = page.header(summary, "name")
+    assert "Real footage: clips of at most 288 frames" in html
+    assert "<b>90 s</b><span>of video" in html
+    assert "In quarantine: 1 of the inputs or shards (25%), see below." in html
+
+
 def levels(summary: Summary) -> dict[str, str]:
     return {finding.text: finding.level for finding in findings(summary)}
 
@@ -141,6 +160,9 @@ def levels(summary: Summary) -> dict[str, str]:
 def test_findings_tell_good_from_worrying(tmp_path):
     good = summarize(write(tmp_path / "a", shards=[shard_line(0, 8), shard_line(1, 8)]))
     assert "bad" not in levels(good).values()
+    good.shards.coverage["yaw"] = np.array([99, 1])
+    title = "Direction people face"
+    assert any(title in text for text in levels(good)) and f"<h3>{title}" in page.balance(good)
     assert levels(good)["Complete: 2 shards, 16 clips."] == "good"
 
     short = summarize(write(tmp_path / "b", shards=[shard_line(0, 8, flow=0.05)]))
