@@ -37,9 +37,12 @@ large() { awk '/Downloading .*[0-9][0-9][0-9.]* MB|Downloading .* GB|^Installing
 
 stage "1/4 environment"
 if [ ! -x .venv/bin/pip ]; then
-    "$python" -m venv .venv 2>/dev/null || { # Debian's python3 comes without venv
+    "$python" -m venv .venv 2>/dev/null || { # Debian's pythons come without venv
         rm -rf .venv
-        install python3-venv
+        venv=python3-venv # of the release's own python3
+        [ "$python" = python3 ] || venv=$("$python" -c \
+            'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
+        install "$venv"
         "$python" -m venv .venv
     }
 fi

@@ -39,7 +39,11 @@ def windows(folder: Path | None, count: int) -> list[np.ndarray]:
             found.append(scenes.open_scene(source.name).render(70, FRAMES, WIDTH, HEIGHT))
             continue
         path = Path(source.path)
-        starts = window_starts(video.count_frames(path), FRAMES, 1)
+        frames = video.count_frames(path)
+        if frames < FRAMES:
+            print(f"skipped: {path} has {frames} frames, a window {FRAMES}")
+            continue
+        starts = window_starts(frames, FRAMES, 1)
         found += video.read_stretches(path, [(s, FRAMES) for s in starts], WIDTH, HEIGHT, [0.5])
     return found
 
@@ -76,6 +80,8 @@ def main() -> None:
     stages = {"cuts": 0.0, "motion": 0.0, "segments": 0.0, "full-size SLIC": 0.0}
     recall, ours_colour, full_colour, ours_life, full_life = [], [], [], [], []
     clips = windows(options.videos, options.windows)
+    if not clips:
+        parser.error(f"--videos {options.videos} holds no video of {FRAMES} frames")
     camera_motion(clips[0][:3])  # the first call loads code
     for frames in clips:
         times = [time.process_time()]

@@ -50,7 +50,7 @@ def held_mean(truth: Tensor) -> float:
 
 def detector(videos: dict[str, Path], truth: Tensor, env: Path) -> dict[str, float]:
     """Return the error of MediaPipe's world landmarks by camera, mm."""
-    files = detections(videos, (CACHE / "keypoints").expanduser(), env)
+    files, _ = detections(videos, (CACHE / "keypoints").expanduser(), env)
     limbs = list(LAYOUTS["mediapipe33"].limbs)
     errors = {}
     for name, file in files.items():

@@ -135,7 +135,8 @@ def _gpu(cfg: DoctorConfig) -> str:
     if torch.version.cuda is None:
         raise BadMachine(
             f"torch {torch.__version__} is built without CUDA, but there is {smi.stdout.strip()}; "
-            "run: pip uninstall -y torch torchvision, then make setup without PyTorch's CPU index"
+            "run: pip uninstall -y torch torchvision, then make -B setup without PyTorch's CPU "
+            "index"
         )
     raise BadMachine(
         f"torch {torch.__version__} wants CUDA {torch.version.cuda}, which the driver is too old "
@@ -164,10 +165,21 @@ def _memory_left() -> int:
         line = Path("/proc/meminfo").read_text().split("MemAvailable:")[1]
         left = int(line.split()[0]) * 1024
     with contextlib.suppress(OSError, ValueError):  # "max" without a limit
-        group = Path("/sys/fs/cgroup")
-        limit = int((group / "memory.max").read_text())
-        left = min(left, limit - int((group / "memory.current").read_text()))
+        left = min(left, group_left(Path("/sys/fs/cgroup")))
     return left
+
+
+def group_left(group: Path) -> int:
+    """Return the bytes left to a control group (version 2), its page cache counted as left.
+
+    Raises OSError or ValueError where it has no limit.
+    """
+    limit = int((group / "memory.max").read_text())
+    used = int((group / "memory.current").read_text())
+    with contextlib.suppress(OSError, KeyError):
+        lines = (group / "memory.stat").read_text().splitlines()
+        used -= int(dict(line.split() for line in lines)["inactive_file"])
+    return limit - used
 
 
 def _disk(cfg: DoctorConfig) -> str:

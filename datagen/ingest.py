@@ -56,7 +56,7 @@ def _threedpw(cfg: ThreeDPWConfig) -> int:
     lines = make(sources, options, split=cfg.split)
     print(f"Frames of {sum(len(line['tracks']) for line in lines)} people that count, by rule:")
     for text, name in threedpw.RULES.items():
-        print(f"  {sum(line['rules'][name] for line in lines):7d}  {text}")
+        print(f"  {sum(line['rules'][name] for line in lines if 'rules' in line):7d}  {text}")
     return report(lines, options)
 
 
@@ -78,11 +78,13 @@ def _video(cfg: VideoConfig) -> int:
     from datagen.footage.shards import ingest as make
 
     videos = named([path.expanduser() for path in cfg.videos])
+    reasons: dict[str, str] = {}
     if cfg.detector == "mediapipe":
         from datagen.footage.detector import detections
 
         folder = Layout(cfg.footage.out.expanduser()).root / "keypoints"
-        files = list(detections(videos, folder, cfg.detector_env).values())
+        found, reasons = detections(videos, folder, cfg.detector_env)
+        files = list(found.values())
     else:
         files = [path.expanduser() for path in cfg.keypoints]
         if missing := [str(file) for file in files if not file.exists()]:
@@ -96,6 +98,7 @@ def _video(cfg: VideoConfig) -> int:
             threshold=cfg.threshold,
             person=cfg.person,
             min_frames=cfg.min_frames,
+            undetected=reasons.get(name, ""),
         )
         for (name, path), file in zip(videos.items(), files, strict=True)
     ]

@@ -42,10 +42,10 @@ class InspectConfig:
     out: Path = Path("report")
     """Folder for report.html and the pictures; a name that ends in .html is the page alone."""
     clips: int = 12
-    """Clips to draw, spread over the shards."""
+    """Clips to draw, spread over the shards; at most 400, a JPEG's height."""
 
     def __post_init__(self) -> None:
-        require(self.clips >= 1, f"--clips must be at least 1, got {self.clips}")
+        require(1 <= self.clips <= 400, f"--clips must lie in [1, 400], got {self.clips}")
 
 
 def inspect(cfg: InspectConfig) -> int:

@@ -11,6 +11,7 @@ and an animated mesh .glb (glTF 2.0) for each person.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from datagen import command
 from datagen.errors import BadInput
 from datagen.files import sha256, whole
 from datagen.flow.options import FlowConfig
-from datagen.options import arguments, require
+from datagen.options import arguments, option, require
 from datagen.replay.learned import learned_from, rest_joints
 from datagen.words import count
 
@@ -89,6 +90,13 @@ class OverlayConfig:
                 "--checkpoint makes its own predictions; leave --predictions and --shards out",
             )
         else:
+            for name in ("keypoints", "image_size", "flow", "flow_weights", "flow_dtype",
+                         "raft_iterations"):  # fmt: skip
+                require(
+                    getattr(self, name) == getattr(type(self), name),
+                    f"{option(name)} is for the shards that --checkpoint makes; give that too, or "
+                    "leave it out",
+                )
             require(
                 self.predictions is not None and (self.shards or self.video) is not None,
                 "give --predictions and --shards (and --video), or --video and --checkpoint",
@@ -107,6 +115,8 @@ def overlay(cfg: OverlayConfig) -> int:
     if not files:
         what = "holds no .npz" if predictions.exists() else "does not exist"
         raise BadInput(f"{predictions} {what}; make predictions with python -m trainer.predict")
+    if cfg.video is not None:
+        files = of_this(cfg.video, files)
     body = load_body(cfg.body)
     if cfg.checkpoint is not None:
         warn_of_other_body(learned_from(cfg.checkpoint).rest, cfg.checkpoint, body)
@@ -115,6 +125,20 @@ def overlay(cfg: OverlayConfig) -> int:
     for path in files[: cfg.people]:
         write(read_motion(path), body, shards, cfg)
     return 0
+
+
+def of_this(video: Path, files: list[Path]) -> list[Path]:
+    """Return a video's predictions, which bear its name; all where none does, as it was renamed.
+
+    datagen.ingest names a track by its video's stem, with the folder's before it and the person's
+    rank behind it where these are needed to tell two apart.
+    """
+    stems = (video.stem, f"{video.resolve().parent.name}_{video.stem}")
+    mine = [file for file in files if file.stem in stems]
+    mine = mine or [file for file in files if re.sub(r"_\d+$", "", file.stem) in stems]
+    if mine and len(mine) < len(files):
+        print(f"left out: {count(len(files) - len(mine), 'prediction')} of other videos")
+    return mine or files
 
 
 def predict(video: Path, checkpoint: Path, cfg: OverlayConfig) -> tuple[Path, Path]:
@@ -156,11 +180,11 @@ def crops_and_flow(checkpoint: Path, cfg: OverlayConfig) -> tuple[int, FlowConfi
             "predictions with trainer.predict and give them with --predictions and --shards"
         )
     said = {"--flow": (cfg.flow, estimator), "--image-size": (cfg.image_size, known.image_size)}
-    for option, (given, learned) in said.items():
+    for name, (given, learned) in said.items():
         if known.flow and learned and given not in (None, learned):
             raise BadInput(
-                f"{option} {given} contradicts {checkpoint}, which learned from {known.flow} flow "
-                f"of {known.image_size} px crops; leave {option} out"
+                f"{name} {given} contradicts {checkpoint}, which learned from {known.flow} flow "
+                f"of {known.image_size} px crops; leave {name} out"
             )
     given = sha256(cfg.flow_weights)[:8] if cfg.flow_weights and cfg.flow_weights.is_file() else ""
     if known.flow and given != weights:

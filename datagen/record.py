@@ -49,6 +49,9 @@ KEYPOINTS = EVAL_JOINTS[:12]
 """The limbs whose heatmaps are the network's input; regressed from the surface, as a 2D detector
 means them, not SMPL's kinematic joints."""
 
+STRIP_ROWS = 65_500
+"""Most rows of a strip of pictures: libjpeg encodes no more."""
+
 Line = dict[str, Any]
 """A line of a manifest."""
 

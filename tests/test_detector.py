@@ -71,6 +71,19 @@ def test_the_command_detects_once(env, tmp_path, capsys):
     assert ingest.main([*args[:2], *args[3:]]) == 0  # nothing is left to be detected
 
 
+def test_a_video_that_breaks_off_is_named_with_its_reason(env, tmp_path, monkeypatch, capsys):
+    """Its frames can be counted, but not all be read."""
+    video = film(tmp_path / "a.mp4", [walk(12)])
+
+    def broken(path, wanted):
+        raise BadInput(f"{path} changes its picture size at frame 7; convert it")
+
+    monkeypatch.setattr(detector, "read_frames", broken)
+    args = ["video", str(video), "--detector", "mediapipe", "--detector-env", str(env)]
+    assert ingest.main([*args, "--out", str(tmp_path / "out")]) == 2
+    assert "a.mp4 changes its picture size at frame 7" in capsys.readouterr().err
+
+
 def test_a_detector_that_dies_is_named_with_its_last_words(env, tmp_path):
     video = film(tmp_path / "a.mp4", [walk(12)])
     (env / "bin" / "python").write_text('#!/bin/sh\necho "numpy is too new" >&2\nexit 1\n')

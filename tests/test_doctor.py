@@ -65,7 +65,7 @@ def test_a_body_that_is_not_there_is_named(capsys, monkeypatch, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("listed", "cuda", "words"),
     [
-        ("GPU 0: NVIDIA H100", None, "built without CUDA"),
+        ("GPU 0: NVIDIA H100", None, "built without CUDA.*then make -B setup"),
         ("GPU 0: NVIDIA H100", "13.0", "driver is too old"),
         (None, None, "nvidia-smi fails: NVML: no driver"),
     ],
@@ -92,6 +92,17 @@ def test_little_memory_means_fewer_workers(monkeypatch) -> None:
     monkeypatch.setattr(room, "_memory_left", lambda: 1e9)
     with pytest.raises(BadMachine, match="close programs"):
         room._memory(room.DoctorConfig())
+
+
+def test_a_containers_page_cache_counts_as_left(tmp_path: Path) -> None:
+    (tmp_path / "memory.max").write_text("8000\n")
+    (tmp_path / "memory.current").write_text("5000\n")
+    assert room.group_left(tmp_path) == 3000
+    (tmp_path / "memory.stat").write_text("anon 1000\nfile 4000\ninactive_file 3500\n")
+    assert room.group_left(tmp_path) == 6500
+    (tmp_path / "memory.max").write_text("max\n")
+    with pytest.raises(ValueError, match="max"):
+        room.group_left(tmp_path)
 
 
 def test_a_full_disk_is_bad(quick, monkeypatch, capsys) -> None:

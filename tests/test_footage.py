@@ -158,6 +158,13 @@ class TestPieces:
             assert part.first - part.begin in (part.first, cut.CONTEXT)
             assert part.end - part.last in (length - part.last, cut.CONTEXT)
 
+    @pytest.mark.parametrize("size", [16, 224, 227, 228, 300, 682])
+    def test_a_strip_of_pictures_ends_before_jpeg_does(self, size):
+        most = cut.longest(size, rgb=True)
+        assert most >= 32 and (most == cut.PIECE) == (size <= 227)
+        assert max(part.end - part.begin for part in cut.spans(1000, most)) * size <= 65_500
+        assert cut.longest(size, rgb=False) == cut.PIECE
+
     def test_a_long_track_in_pieces_is_the_whole_one(self, monkeypatch):
         """Cut small and joined by `keep`, labels, pictures and flow equal those of one piece."""
         points = np.zeros((90, 14, 3), np.float32)
@@ -219,7 +226,10 @@ class TestPieces:
 
 class TestVideo:
     def test_frames_are_thinned_to_thirty_at_most(self):
-        for rate, step in ((24, 1), (25, 1), (30, 1), (29.97, 1), (50, 2), (60, 2), (120, 4)):
+        for rate, step in (
+            (24, 1), (25, 1), (29.97, 1), (30, 1), (40, 2), (44, 2), (50, 2), (59.94, 2), (60, 2),
+            (120, 4),
+        ):  # fmt: skip
             used, fps = thin(np.round(np.arange(241) / rate, 3))
             assert used.tolist() == list(range(0, 241, step)), rate
             assert fps == pytest.approx(rate / step, rel=0.02)
@@ -235,6 +245,8 @@ class TestVideo:
         used, fps = thin(times)
         assert fps == pytest.approx(30, rel=0.01)
         assert used.tolist() == [*range(0, 60, 2), *range(60, 90)]
+        rare = np.cumsum([1 / 30] * 60 + [1 / 60] * 30)  # where the slow half is the longer one
+        assert thin(rare)[0].tolist() == [*range(60), *range(61, 90, 2)]
 
     @pytest.mark.parametrize(
         ("name", "codec", "rate"),
@@ -371,6 +383,8 @@ class TestBadInput:
             (["video", "WALKER", "--keypoints", "a", "--layout", "coco"], "must be one of limbs, "),
             (["video", "WALKER", "--keypoints", "a", "--threshold", "-1"], "not be negative"),
             (["video", "WALKER", "--keypoints", "a", "--min-frames", "1"], "at least 2, got 1"),
+            (["video", "WALKER", "--keypoints", "a", "--image-size", "683"], "at most 682 for 96"),
+            (["video", "WALKER", "--keypoints", "a", "--unlabelled", "300"], "at most 218 for 300"),
         ],
     )
     def test_refused_command_lines(self, made, tmp_path, capsys, args, said):

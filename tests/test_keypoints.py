@@ -145,7 +145,7 @@ class TestFiles:
         assert read[2, -1, 9].tolist() == [*PERSON["left_shoulder"], 1]
 
     @pytest.mark.parametrize("first", [0, 1])
-    def test_coco_results_leave_out_empty_frames(self, tmp_path, first):
+    def test_coco_results_leave_out_empty_frames(self, tmp_path, capsys, first):
         path = tmp_path / "results.json"
         numbers = [0, 2, 2, 4]
         path.write_text(
@@ -156,6 +156,9 @@ class TestFiles:
         )  # fmt: skip
         people = read_keypoints(path, 5)
         assert people[..., 2].any(-1).sum(1).tolist() == [1, 0, 2, 0, 1]
+        assert not capsys.readouterr().out
+        read_keypoints(path, 7)  # frames 1 to 5 of 7, by either counting
+        assert ("taken as counted from 0" in capsys.readouterr().out) == (first == 1)
 
     @pytest.mark.parametrize(
         ("content", "said"),
@@ -179,6 +182,7 @@ class TestFiles:
             ("x.json", "{", "no JSON"),
             ("x.json", "{}", "neither"),
             ("x.json", "[[1],[2,3]]", "no array"),
+            ("x.json", "[[1, 2], [2, 3]]", r"shape \[2, 2\]"),
             ("x.json", '[{"keypoints": [1, 2]}]', "COCO results"),
             ("x.json", '[{"image_id": 1, "keypoints": []}]', "shows nobody"),
             ("x.json", '[{"image_id": 99999999, "keypoints": [1, 2, 3]}]', "no frame's number"),
@@ -241,6 +245,10 @@ class TestTracks:
         assert list(choose(tracks, "all", 8)) == [0, 1]
         assert list(choose(tracks, "all", 55)) == [0]
         assert list(choose(tracks, 1, 8)) == [1] and choose(tracks, 2, 8) == {}
+        passer = 40 * tracks[0]  # for a moment, but close by
+        passer[5:] = 0
+        assert list(choose([passer, *tracks], "largest", 8)) == [1]
+        assert choose([passer, *tracks], "largest", 100) == {} == choose([passer], 0, 8)
 
     def test_nobody(self):
         assert link(np.zeros((5, 2, 14, 3), np.float32)) == []

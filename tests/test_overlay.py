@@ -23,7 +23,7 @@ from datagen.clips import crop
 from datagen.clips.composite import crop_frames
 from datagen.footage.video import read_frames
 from datagen.overlay import main as overlay
-from datagen.overlay import warn_of_other_body
+from datagen.overlay import of_this, warn_of_other_body
 from datagen.replay import film as films
 from datagen.replay import gltf, pictures
 from datagen.replay.learned import learned_from
@@ -322,6 +322,22 @@ def test_crops_of_other_shards_are_not_shown(predicted, tmp_path, capsys):
     assert "is not what other was predicted from" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("names", "mine"),
+    [
+        (["a", "b"], ["a"]),
+        (["a", "a_1"], ["a"]),  # the other is a video of that name
+        (["a_0", "a_1", "ab", "b_0"], ["a_0", "a_1"]),
+        (["here_a", "there_a"], ["here_a"]),
+        (["c", "d"], ["c", "d"]),  # it was renamed
+    ],
+)
+def test_predictions_of_other_videos_are_left_out(names, mine, capsys):
+    files = [Path(f"{name}.npz") for name in names]
+    assert [file.stem for file in of_this(Path("here/a.mp4"), files)] == mine
+    assert ("of other videos" in capsys.readouterr().out) == (len(mine) < len(names))
+
+
 KNOWN = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
 
 
@@ -395,6 +411,14 @@ def test_another_body_than_the_checkpoints_is_remarked_upon(body, tmp_path, caps
         (["--predictions", "{said}", "--video", "{video}"], "predicted from no video"),
         (["--predictions", "{lifted}", "--shards", "{shards}"], "has joints but no body"),
         (["--predictions", "{broken}", "--shards", "{shards}"], "no whole file of trainer.predict"),
+        (
+            ["--predictions", "{said}", "--shards", "{shards}", "--image-size", "112"],
+            "--image-size is for the shards that --checkpoint makes",
+        ),
+        (
+            ["--predictions", "{said}", "--shards", "{shards}", "--flow", "dis"],
+            "--flow is for the shards that --checkpoint makes",
+        ),
         (["--video", "{video}", "--checkpoint", "nowhere.pt"], "nowhere.pt does not exist"),
         (["--video", "nowhere.mp4", "--checkpoint", "{broken}"], "nowhere.mp4 does not exist"),
         (["--video", "{video}", "--checkpoint", "."], ". is a folder"),

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -133,6 +134,25 @@ def test_people_scenes_and_quarantine_are_summed(tmp_path):
     assert summary.quarantine.count == 3 and len(summary.quarantine.reasons) == 1
 
 
+def test_what_was_mended_later_is_not_in_quarantine(tmp_path):
+    bad = [{"kind": "footage", "name": name, "reason": "broken"} for name in ("a", "b")]
+    bad += [{"kind": "shard", "name": shard_line(i)["name"], "reason": "broken"} for i in (1, 2)]
+    made = [{**shard_line(0), "source": "a"}, shard_line(1)]
+    left = summarize(write(tmp_path, shards=made, quarantine=bad)).quarantine
+    assert [line["name"] for line in left.lines] == ["b", "shard-000002.tar"]
+
+
+def test_footage_is_told_by_its_own_frames(tmp_path):
+    made = [{**shard_line(i), "statistics": {"frames": 900}} for i in range(3)]
+    bad = [{"kind": "footage", "name": "b", "reason": "broken"}]
+    summary = summarize(write(tmp_path, shards=made, quarantine=bad))
+    summary.dataset.update(real=True, clip_length=288)
+    html = page.header(summary, "name")
+    assert "Real footage: clips of at most 288 frames" in html
+    assert "<b>90 s</b><span>of video" in html
+    assert "In quarantine: 1 of the inputs or shards (25%), see below." in html
+
+
 def levels(summary: Summary) -> dict[str, str]:
     return {finding.text: finding.level for finding in findings(summary)}
 
@@ -140,6 +160,9 @@ def levels(summary: Summary) -> dict[str, str]:
 def test_findings_tell_good_from_worrying(tmp_path):
     good = summarize(write(tmp_path / "a", shards=[shard_line(0, 8), shard_line(1, 8)]))
     assert "bad" not in levels(good).values()
+    good.shards.coverage["yaw"] = np.array([99, 1])
+    title = "Direction people face"
+    assert any(title in text for text in levels(good)) and f"<h3>{title}" in page.balance(good)
     assert levels(good)["Complete: 2 shards, 16 clips."] == "good"
 
     short = summarize(write(tmp_path / "b", shards=[shard_line(0, 8, flow=0.05)]))
@@ -269,6 +292,17 @@ def test_the_film_and_the_skeleton_are_the_clips(small_set):
     assert abs(joints[:, 0].mean(axis=0)).max() < 1e-3
 
 
+def test_a_long_piece_is_played_as_far_as_a_jpeg_holds(small_set):
+    record = next(pictures.chosen(Source(str(small_set)), [0], 1))
+    assert "of 6 frames" not in pictures.player(record)
+    labels = {name: np.repeat(value, 32, 0) for name, value in record.labels.items()}
+    long = replace(record, labels=labels, flow=np.repeat(record.flow, 32, 0), frames=None)
+    html = pictures.player(long)
+    assert "The first 186 of 192 frames." in checked(html)
+    data = json.loads(re.findall(r'application/json">(.*?)</script>', html)[0])
+    assert len(data["joints"]) == 186
+
+
 def test_the_door_writes_one_page_or_a_folder(small_set, tmp_path, capsys):
     assert inspect([str(small_set), "--clips", "2", "--out", str(tmp_path / "one.html")]) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["one.html"]
@@ -281,6 +315,8 @@ def test_the_door_writes_one_page_or_a_folder(small_set, tmp_path, capsys):
     assert sheet is not None and sheet.shape[1] == 7 * 162 - 2
     assert inspect([str(tmp_path), "--out", str(tmp_path / "x.html")]) == 2
     assert "dataset.json" in capsys.readouterr().err
+    assert inspect([str(small_set), "--clips", "401"]) == 2
+    assert "--clips must lie in [1, 400], got 401" in capsys.readouterr().err
 
 
 def test_without_its_library_the_clips_are_shown_from_their_records(small_set, tmp_path, capsys):
@@ -307,6 +343,13 @@ def test_a_remote_data_set_is_read_by_ranges(small_set, tmp_path, capsys):
         checked((tmp_path / "far.html").read_text())
     finally:
         memory.rm("/far", recursive=True)
+
+
+def test_a_url_that_nothing_reads_is_one_sentence(capsys):
+    assert inspect(["foo://bucket/shards"]) == 2
+    error = capsys.readouterr().err
+    assert "foo://bucket/shards cannot be opened: Protocol not known" in error
+    assert error.count("\n") == 1
 
 
 def test_a_damaged_shard_is_named(small_set, tmp_path, capsys):

@@ -20,7 +20,8 @@ from datagen import ingest, verify
 from datagen.bodies.model import load_bodies
 from datagen.bodies.motion import find_motions
 from datagen.errors import BadInput
-from datagen.footage import threedpw
+from datagen.footage import shards, threedpw
+from datagen.footage.options import FootageConfig
 from datagen.record import EVAL_JOINTS, JOINTS
 from trainer.data import read_clips, wanted_arrays
 from trainer.evaluate import tally
@@ -155,6 +156,21 @@ class TestRecord:
         assert here == every - 3 - 4
         # 7 of 13 are left without arms; off the picture they are fewer
         assert counted is not None and 0 < counted <= here
+
+    def test_splits_do_not_mix(self, made, body):
+        cfg = FootageConfig(out=made, body=body)
+        with pytest.raises(BadInput, match="--split test → --split train"):
+            shards.ingest([], cfg, split="train")
+
+    def test_lines_without_counts_are_passed_over(self, world, body, made, tmp_path, capsys):
+        shutil.copytree(made, tmp_path / "out")
+        path = tmp_path / "out" / "manifests" / "shards.jsonl"
+        first, *rest = [json.loads(line) for line in path.read_text().splitlines()]
+        counted = sum(line["rules"]["counted"] for line in rest)
+        del first["rules"]
+        path.write_text("".join(json.dumps(line) + "\n" for line in (first, *rest)))
+        assert run(world[0], body, tmp_path / "out") == 0
+        assert f"  {counted:7d}  {list(threedpw.RULES)[-1]}\n" in capsys.readouterr().out
 
     def test_what_the_evaluator_counts_is_what_was_said(self, made):
         dataset = open_dataset(made)

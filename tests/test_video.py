@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.analyse import windows
 from datagen.backgrounds import video
 from datagen.errors import BadInput
 
@@ -158,3 +159,10 @@ def test_sound_alone_is_no_video(tmp_path):
         container.mux(stream.encode())
     with pytest.raises(BadInput, match="cannot be read as a video"):
         video.open_video(path)
+
+
+def test_the_benchmark_of_windows_passes_over_a_short_video(tmp_path, capsys):
+    write(tmp_path / "long.mp4", np.repeat(pictures(), 5, 0), "mpeg4")
+    write(tmp_path / "short.mp4", pictures(), "mpeg4")
+    assert [len(window) for window in windows(tmp_path, 2)] == [32]
+    assert "short.mp4 has 8 frames" in capsys.readouterr().out

@@ -30,6 +30,8 @@ class VideoSource:
     threshold: float | None = None
     person: str | int = "largest"
     min_frames: int = 8
+    undetected: str = ""
+    """Why the detector could not look at it, if so."""
 
     def identity(self) -> dict[str, Any]:
         """Return what decides its records."""
@@ -48,6 +50,8 @@ class VideoSource:
         Raises:
             BadInput: the video does not decode, the keypoints are not its own, nobody is in it.
         """
+        if self.undetected:
+            raise BadInput(self.undetected)
         times = frame_times(self.path)
         width, height = frame_size(self.path)
         people = read_keypoints(self.keypoints, len(times), self.threshold, self.layout)

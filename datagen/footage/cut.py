@@ -2,7 +2,7 @@
 
 A track of any length is cut into pieces of at most PIECE frames of its own, each with CONTEXT more
 of its neighbours' on either side. So memory is constant, a shard's picture strip stays below
-JPEG's 65,535 rows, and every window that a bi-directional model lays around a frame finds the same
+JPEG's last row, and every window that a bi-directional model lays around a frame finds the same
 surroundings as in the whole track. A neighbour's frames are marked invalid: each frame of a track
 counts once, and whoever joins pieces takes those of `keep` from each.
 """
@@ -18,9 +18,10 @@ import numpy as np
 
 from datagen.clips.composite import crop_frames
 from datagen.footage.track import Track, labels
+from datagen.record import STRIP_ROWS
 
 PIECE = 224
-"""Most frames of its own in a piece: 7.5 s, 4 MB of flow."""
+"""Most frames of its own in a piece: 7.5 s, 4 MB of flow at 224 px."""
 CONTEXT = 32
 """Frames of each neighbour: more than half of the longest window (56 frames)."""
 
@@ -47,9 +48,18 @@ class Piece:
     """meta.json."""
 
 
-def spans(length: int) -> list[Span]:
-    """Return the pieces of a track, as even as can be; the own parts tile it."""
-    count = max(1, -(-length // PIECE))
+def longest(size: int, *, rgb: bool) -> int:
+    """Return the most frames of its own in a piece of S px crops: fewer where a strip of large
+    pictures would end before."""
+    return min(PIECE, STRIP_ROWS // size - 2 * CONTEXT) if rgb else PIECE
+
+
+def spans(length: int, most: int | None = None) -> list[Span]:
+    """Return the pieces of a track, as even as can be; the own parts tile it.
+
+    most: frames of its own in a piece. Default: PIECE.
+    """
+    count = max(1, -(-length // (most or PIECE)))
     edges = np.linspace(0, length, count + 1).round().astype(int).tolist()
     return [
         Span(max(0, first - CONTEXT), min(length, last + CONTEXT), first, last)

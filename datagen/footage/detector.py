@@ -114,23 +114,27 @@ def detect(video: Path, python: Path, out: Path) -> int:
     return frames
 
 
-def detections(videos: dict[str, Path], folder: Path, env: Path) -> dict[str, Path]:
-    """Return the keypoint file of every video that decodes, detecting what is missing.
+def detections(
+    videos: dict[str, Path], folder: Path, env: Path
+) -> tuple[dict[str, Path], dict[str, str]]:
+    """Return the keypoint file of every video, detecting what is missing, and why some have none.
 
     Files lie in `folder` as <name>-<bytes of the video>.npz, so the same video is not looked at
     twice. A video that does not decode is left to the ingestion, which names it.
     """
+    reasons: dict[str, str] = {}
     found = {name: folder / f"{name}-{path.stat().st_size}.npz" for name, path in videos.items()}
     missing = [name for name, file in found.items() if not file.exists()]
     if not missing:
-        return found
+        return found, reasons
     python = environment(env.expanduser())
     make_folder(folder)
     for name in missing:
         print(f"Detecting the person of {videos[name]}", flush=True)
         try:
             frames = detect(videos[name], python, found[name])
-        except BadInput:
+        except BadInput as error:
+            reasons[name] = str(error)
             continue
         print(f"  {count(frames, 'frame')} → {found[name]}")
-    return found
+    return found, reasons

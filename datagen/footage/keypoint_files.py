@@ -123,9 +123,10 @@ def _json(path: Path, frames: int | None) -> np.ndarray:
     if isinstance(content[0], dict):
         return _results(path, content, frames)
     try:
-        return _shaped(np.asarray(content, float), path)
+        points = np.asarray(content, float)
     except (ValueError, TypeError):
         raise BadInput(f"{path} is no array of numbers [T,17,3] or [T,P,17,3]") from None
+    return _shaped(points, path)
 
 
 def _results(path: Path, content: list[Any], frames: int | None) -> np.ndarray:
@@ -150,6 +151,11 @@ def _results(path: Path, content: list[Any], frames: int | None) -> np.ndarray:
     if min(numbers) < 0:
         raise BadInput(f"{path}: an image_id has no number in it; it must be the frame's")
     first = int(frames is not None and min(numbers) >= 1 and max(numbers) == frames)
+    if frames is not None and min(numbers) >= 1 and max(numbers) < frames:
+        print(
+            f"note: {path} has frames {min(numbers)} to {max(numbers)} of {frames}, taken as "
+            "counted from 0; if they are counted from 1, subtract 1 from each image_id"
+        )
     length = max(numbers) - first + 1
     if frames is not None and length <= frames:
         length = frames  # frames without anyone have no results

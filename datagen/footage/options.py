@@ -11,6 +11,10 @@ import tyro
 from datagen.flow.options import FlowConfig
 from datagen.footage.keypoints import LAYOUTS
 from datagen.options import require
+from datagen.record import STRIP_ROWS
+
+LEAST = 96
+"""Frames of a piece that every crop leaves room for: its neighbours' 64, and 32 of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +52,12 @@ class FootageConfig:
         require(
             self.unlabelled is None or self.unlabelled >= 2,
             f"--unlabelled must be at least 2 frames, got {self.unlabelled}",
+        )
+        frames = self.unlabelled or LEAST
+        require(
+            not self.rgb or frames * self.image_size <= STRIP_ROWS,
+            f"--image-size must be at most {STRIP_ROWS // frames} for {frames} frames in one JPEG, "
+            f"got {self.image_size}; or leave the pictures out with --no-rgb",
         )
         require(self.workers >= 1, f"--workers must be at least 1, got {self.workers}")
         require(0 <= self.max_bad <= 1, f"--max-bad must lie in [0, 1], got {self.max_bad}")

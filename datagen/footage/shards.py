@@ -99,12 +99,12 @@ class FootageTask:
     def _records(self, footage: Footage, counts: dict[str, Any]) -> Iterator[dict[str, Any]]:
         cfg = self.cfg
         estimate = estimator(cfg.flow)
-        cutters = []
+        cutters, most = [], cut.longest(cfg.image_size, rgb=cfg.rgb)
         for track in footage.tracks:
             parts = (
                 cut.clips_of(len(track), cfg.unlabelled)
                 if cfg.unlabelled
-                else cut.spans(len(track))
+                else cut.spans(len(track), most)
             )
             cutters.append(cut.Cutter(track, cfg.image_size, cfg.person_diagonal, parts))
         for number, piece in enumerate(cut.cut(footage.frames, cutters)):
@@ -143,7 +143,7 @@ def ingest(
     cfg = replace(cfg, out=cfg.out.expanduser().resolve())
     layout = Layout(cfg.out)
     manifest = Manifest(layout.manifests / "shards.jsonl")
-    content = {**describe(cfg, evaluation), "split": split}
+    content = {**describe(cfg, evaluation, split), "split": split}
     dataset.refuse_other(layout, content["config"])
     make_folder(layout.shards)
     sweep(layout.shards)
@@ -171,7 +171,7 @@ def ingest(
     return list(lines.values())
 
 
-def describe(cfg: FootageConfig, evaluation: Sequence[str]) -> Line:
+def describe(cfg: FootageConfig, evaluation: Sequence[str], split: str = "") -> Line:
     """Return dataset.json without its counts."""
     options = {name: value for name, value in asdict(cfg).items() if name not in NOT_BYTES}
     flow = {
@@ -184,10 +184,13 @@ def describe(cfg: FootageConfig, evaluation: Sequence[str]) -> Line:
     names = list(evaluation)
     estimate = estimator(cfg.flow)  # refuses bad weights before anything is written
     identity = {"record": record.VERSION, "footage": options, "flow": flow, "evaluation": names}
+    if split:  # two splits in one folder would be evaluated as one
+        identity["split"] = split
+    longest = cut.longest(cfg.image_size, rgb=cfg.rgb) + 2 * cut.CONTEXT
     return {
         **dataset.contract(identity, estimate.name, estimate.stride, cfg.person_diagonal),
         "evaluation_joints": [record.JOINTS.index(name) for name in names],
-        "clip_length": cfg.unlabelled or cut.PIECE + 2 * cut.CONTEXT,
+        "clip_length": cfg.unlabelled or longest,
         "image_size": cfg.image_size,
         "rgb": cfg.rgb,
         "real": True,

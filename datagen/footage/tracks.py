@@ -77,12 +77,14 @@ def _diagonal(person: np.ndarray) -> float:
 def choose(tracks: list[np.ndarray], which: str | int, fewest: int) -> dict[int, np.ndarray]:
     """Return the chosen tracks by rank (0 the largest), those of at least `fewest` seen frames.
 
-    `which`: "largest", "all", or a rank.
+    `which`: "largest" of these, "all" of them, or a rank among all tracks.
     """
     long = {
         rank: track for rank, track in enumerate(tracks) if (track[..., 2].any(1)).sum() >= fewest
     }
     if which == "all":
         return long
-    rank = 0 if which == "largest" else int(which)
+    if which == "largest":
+        return dict(list(long.items())[:1])
+    rank = int(which)
     return {rank: long[rank]} if rank in long else {}

@@ -46,16 +46,18 @@ def thin(times: np.ndarray) -> tuple[np.ndarray, float]:
     Every n-th frame, n such that the rate is nearest to 30: 60 → 30, 50 → 25. Slower video keeps
     its frames: to repeat some would show them without motion, which no training clip does, while a
     24 fps person merely moves as a brisker one at 30. Of unevenly spaced frames each is taken that
-    comes an n-fold median spacing after the last (less half a spacing, for jitter), so that fast
-    stretches are thinned alone.
+    comes an n-fold median spacing after the last (less half a spacing, for jitter) and three
+    quarters of the network's own spacing at least, so that fast stretches are thinned alone.
     """
     if len(times) < 2:
         return np.arange(len(times)), RATE
     spacing = float(np.median(np.diff(times)))
-    step = max(1, round(1 / (spacing * RATE)))
+    few = max(1, int(1 / (spacing * RATE)))
+    step = min(few + 1, few, key=lambda n: round(abs(1 / (n * spacing) - RATE), 6))
+    least = max((step - 0.5) * spacing, 0.75 / RATE - 1e-9)
     used = [0]
     for number, time in enumerate(times):
-        if number and time - times[used[-1]] >= (step - 0.5) * spacing:
+        if number and time - times[used[-1]] >= least:
             used.append(number)
     return np.array(used), (len(used) - 1) / (times[used[-1]] - times[0])
 

@@ -33,7 +33,7 @@ class Film:
 
         encoder, self.codec = next(pair for pair in CODECS if pair[0] in av.codecs_available)
         self._container = container
-        rate = Fraction(fps).limit_denominator(1001)  # 29.97 is 30000/1001
+        rate = Fraction(fps).limit_denominator(1001)  # 29.97 is 2997/100
         self._stream = container.add_stream(encoder, rate=rate, options=OPTIONS.get(encoder))
         self._stream.pix_fmt = "yuv420p"  # what browsers play
         self._begun = False

@@ -38,7 +38,7 @@ class Pictures:
 def of_video(motion: Motion, path: Path, tallest: int) -> Pictures:
     """Return the video's frames that a motion names, at most `tallest` pixels high.
 
-    BadInput if it is another video than the one that the prediction was made of.
+    BadInput if its pictures are of another size than those that the prediction was made of.
     """
     first = next(read_frames(path, [0]))
     height, width = first.shape[:2]

@@ -73,7 +73,9 @@ def _balance(summary: Summary) -> Iterator[Finding]:
         share = yaw.min() / yaw.sum()
         if share < 0.02:
             level = "bad" if clips >= 200 else "note"
-            yield Finding(level, "Some facing direction is hardly seen: see “Pose” below.")
+            yield Finding(
+                level, "Some facing direction is hardly seen: see “Direction people face” below."
+            )
         elif share > 0.06:
             yield Finding("good", "People face every direction about equally often.")
 
@@ -110,7 +112,8 @@ def _pictures(summary: Summary) -> Iterator[Finding]:
 def _inputs(summary: Summary) -> Iterator[Finding]:
     bad, used = summary.quarantine.count, summary.people.files + summary.scenes.files
     if bad:
-        share = bad / max(bad + used, 1)
+        real = summary.dataset.get("real")  # a shard a source
+        share = bad / (bad + (summary.shards.shards if real else used))
         level = "bad" if share > 0.2 else "note"
         yield Finding(
             level, f"In quarantine: {bad:,} of the inputs or shards ({share:.0%}), see below."

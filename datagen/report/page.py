@@ -88,19 +88,19 @@ def document(body: str, title: str, *, part: bool = False) -> str:
 def header(summary: Summary, name: str) -> str:
     """Return the title, the figures one asks for first, and the findings."""
     told, made = summary.dataset, summary.shards
-    frames = made.clips * told.get("clip_length", 0)
-    hours = frames / told.get("fps", 30)
+    length, real = told.get("clip_length", 0), bool(told.get("real"))
+    seconds = (made.frames if real else made.clips * length) / told.get("fps", 30)
     size, flow = told.get("image_size"), told.get("flow", {})
-    kind = "Real footage: clips" if told.get("real") else "Clips"
+    kind = "Real footage: clips of at most" if real else "Clips of"
     lead = (
-        f"{kind} of {told.get('clip_length')} frames, {size}×{size} px, "
+        f"{kind} {length} frames, {size}×{size} px, "
         f"flow by {flow.get('name')} at 1/{flow.get('stride')} of the side"
         + (f", split “{told['split']}”." if told.get("split") else ".")
     )
     cells = [
         (charts.number(made.clips), "clips"),
         (charts.number(made.shards), "shards"),
-        (charts.duration(hours), "of video"),
+        (charts.duration(seconds), "of video"),
         (charts.size(made.bytes), "on disk"),
     ]
     if summary.people.files:

@@ -24,7 +24,7 @@ from datagen.clips import sheet
 from datagen.clips.options import ClipsConfig
 from datagen.errors import BadInput
 from datagen.output import fingerprint
-from datagen.record import JOINTS, KEYPOINTS, SMPL_PARENTS
+from datagen.record import JOINTS, KEYPOINTS, SMPL_PARENTS, STRIP_ROWS
 from datagen.report.source import Record, Source
 
 if TYPE_CHECKING:
@@ -177,10 +177,13 @@ def _scale(record: Record) -> float:
 
 
 def film(record: Record, side: int = FILM) -> np.ndarray:
-    """Return a clip as a strip [T·2C, 2C, 3]: each frame its four PANELS, two by two."""
+    """Return a clip as a strip [T·2C, 2C, 3]: each frame its four PANELS, two by two.
+
+    Of a piece of footage it shows the first frames, as many as a JPEG holds.
+    """
     frames = [
         sheet.grid([_fit(panel, side) for panel in _panels(record, t, None)], 2, gap=0)
-        for t in range(len(record.labels["occluded"]))
+        for t in range(min(len(record.labels["occluded"]), STRIP_ROWS // (2 * side)))
     ]
     return np.concatenate(frames)
 
@@ -193,6 +196,8 @@ def player(record: Record, side: int = FILM, fps: float = 30) -> str:
     joints = np.nan_to_num(record.labels["joints3d"][:, : len(SMPL_PARENTS)].astype(float))
     known = bool(np.ptp(joints))  # footage may have no truth in 3D
     joints = joints - joints[:, :1].mean(axis=0)  # the walk stays, the place before the camera not
+    strip = film(record, side)
+    played, frames = len(strip) // (2 * side), len(joints)
     extent = 2.2 * float(np.quantile(np.linalg.norm(joints, axis=-1), 0.99))
     data = {
         "width": 2 * side,
@@ -200,7 +205,7 @@ def player(record: Record, side: int = FILM, fps: float = 30) -> str:
         "fps": fps,
         "extent": round(max(extent, 1.0), 3),
         "floor": round(float(np.quantile(joints[..., 1], 0.995)), 3),
-        "joints": np.round(joints, 3).tolist(),
+        "joints": np.round(joints[:played], 3).tolist(),
         "bones": _bones(),
     }
     body = (
@@ -213,8 +218,9 @@ def player(record: Record, side: int = FILM, fps: float = 30) -> str:
         f"{body if known else ''}</div>"
         '<div class="controls"><button type="button">Play</button>'
         '<input type="range" min="0" value="0" aria-label="frame"><output></output></div>'
-        f'<img hidden alt="" src="{data_url(film(record, side))}">'
+        f'<img hidden alt="" src="{data_url(strip)}">'
         f'<script type="application/json">{json.dumps(data)}</script></div>'
+        + (f'<p class="hint">The first {played} of {frames} frames.</p>' if played < frames else "")
     )
 
 

@@ -43,8 +43,12 @@ class Source:
     """Reads a data set's manifests line by line and single clips of its tars by ranges of bytes."""
 
     def __init__(self, url: str) -> None:
+        """Raises BadInput for a URL whose protocol is unknown or lacks its package."""
         self.url = url
-        self.files, self.shards = fsspec.url_to_fs(url)
+        try:
+            self.files, self.shards = fsspec.url_to_fs(url)
+        except (ImportError, ValueError) as error:  # unknown, or without its package
+            raise BadInput(f"{url} cannot be opened: {error}") from None
         self.shards = self.shards.rstrip("/")
         beside = posixpath.basename(self.shards) == "shards"
         self.root = posixpath.dirname(self.shards) if beside else self.shards

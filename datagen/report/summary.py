@@ -32,6 +32,7 @@ WINDOWS = {
     "inlier_ratio": np.linspace(0, 1, 201),
 }
 """Figures of a background window, and the edges of their histograms."""
+PARTS = ("shards", "bodies", "backgrounds")
 KEPT = 200  # lines of the quarantine that are kept to be shown
 VERSION_OF_MOTION = re.compile(r"(_mirrored|_\d+|_[a-z]|_slow|_quick)+$")
 
@@ -43,6 +44,8 @@ class Shards:
     shards: int = 0
     clips: int = 0
     bytes: int = 0
+    frames: int = 0
+    """Of real footage, whose clips are of any length; each frame of a track counts once."""
     numbers: list[int] = field(default_factory=list)
     seconds: Counter[str] = field(default_factory=Counter)
     histograms: dict[str, Histogram] = field(default_factory=dict)
@@ -59,6 +62,7 @@ class Shards:
         self.bytes += line["bytes"]
         self.seconds.update(line.get("seconds", {}))
         statistics = line.get("statistics", {})
+        self.frames += int(statistics.get("frames", 0))
         for name, edges in STATISTICS.items():
             value = _at(statistics, name)
             if value is not None:
@@ -159,7 +163,7 @@ class Scenes:
 
 @dataclass
 class Quarantine:
-    """manifests/quarantine.jsonl: what could not be used, and why."""
+    """manifests/quarantine.jsonl: what could not be used and does not stand by now, and why."""
 
     count: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
@@ -192,8 +196,16 @@ def summarize(source: Source) -> Summary:
     summary.shards.numbers.sort()
     _gather(summary.people, source.latest("bodies", "name"))
     _gather(summary.scenes, source.latest("backgrounds", "name"))
-    _gather(summary.quarantine, source.latest("quarantine", "name"))
+    standing = _standing(source)
+    bad = source.latest("quarantine", "name")
+    _gather(summary.quarantine, (line for line in bad if line["name"] not in standing))
     return summary
+
+
+def _standing(source: Source) -> set[str]:
+    """Return the names of what was made, be it after a failure, which the quarantine still has."""
+    names = {line["name"] for part in PARTS for line in source.lines(part)}
+    return names | {line["source"] for line in source.lines("shards") if "source" in line}
 
 
 def _gather(part: Shards | People | Scenes | Quarantine, lines: Iterable[Line]) -> None:
