@@ -23,8 +23,7 @@ class Library:
         self.manifest = manifest
         self.sources = {source.name: source for source in sources}
         self._make = make
-        paths = {name: source.path for name, source in self.sources.items()}
-        self._known: dict[str, Line] = tasks.finished(folder, paths)
+        self._known: dict[str, Line] = tasks.finished(folder, self.sources)
         self.reason = ""
         """Why the last failure failed."""
         self._listed = {line["name"] for line in manifest.lines()}

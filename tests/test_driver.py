@@ -33,14 +33,14 @@ def instant_body(task: tasks.BodyTask) -> Line:
         clips = [{"frames": 100, "in_view": [[0, 100]]}] * 4
         return {**_written(path), "kind": "body", "name": task.name, "clips": clips}
 
-    return tasks._add(task.path, build, task.source.path)
+    return tasks._add(task.path, build, task.source)
 
 
 def instant_background(task: tasks.BackgroundTask) -> Line:
     def build(path: Path) -> Line:
         return {**_written(path), "kind": "background", "name": task.name, "windows": [{}] * 4}
 
-    return tasks._add(task.path, build, task.source.path)
+    return tasks._add(task.path, build, task.source)
 
 
 def instant_shard(task: tasks.ShardTask) -> Line:
