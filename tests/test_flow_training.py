@@ -199,6 +199,12 @@ def test_a_narrow_network_learns_a_few_pairs_by_heart() -> None:
     assert np.mean(errors[-10:]) < 0.5 * np.mean(errors[:10])
 
 
+def test_a_device_that_is_not_there_is_one_sentence(tmp_path: Path, capsys) -> None:
+    assert main(["--out", str(tmp_path / "run"), "--device", "foo"]) == 2
+    error = capsys.readouterr().err
+    assert "--device foo" in error and error.count("\n") == 1
+
+
 def test_no_textures_is_said_plainly(tmp_path: Path, capsys) -> None:
     with pytest.raises(BadInput, match="holds no readable"):
         load_textures(tmp_path)

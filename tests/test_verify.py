@@ -284,6 +284,11 @@ def test_options_are_recorded_and_read_back(tmp_path: Path) -> None:
         recorded.read(layout)
 
 
+def test_no_workers_are_refused(made: Layout, capsys) -> None:
+    assert verify([str(made.shards), "--workers", "-1"]) == 2
+    assert capsys.readouterr().err == "error: --workers must be at least 1, got -1\n"
+
+
 @pytest.mark.parametrize("options", [[], ["--repair"]])
 def test_a_folder_without_shards_is_one_sentence(tmp_path: Path, options, capsys) -> None:
     assert verify([str(tmp_path), *options]) == 2
