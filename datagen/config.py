@@ -10,7 +10,7 @@ from datagen.clips.options import ClipsConfig
 from datagen.cluster.options import ClusterConfig
 from datagen.flow.options import FlowConfig
 from datagen.options import arguments, require
-from datagen.output.options import OutputConfig
+from datagen.output.options import JPEG_HEIGHT, OutputConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,12 @@ class LaunchConfig:
             self.bodies.surreal is not None or frames <= longest,
             f"--clip-length {self.clips.clip_length} needs people's clips of {frames} frames; "
             f"give --max-clip-frames {frames} or more, got {longest}",
+        )
+        strip = self.clips.clip_length * self.clips.image_size
+        require(
+            not self.output.rgb or strip <= JPEG_HEIGHT,
+            f"a clip's frames are one JPEG strip of at most {JPEG_HEIGHT:,} pixels; --clip-length "
+            f"times --image-size is {strip:,}, give less or --no-rgb",
         )
         require(
             self.flow.flow != "dis" or not self.cluster.flow_gpus,
