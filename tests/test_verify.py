@@ -209,6 +209,14 @@ def test_files_beside_the_shards_are_checked(made: Layout, name: str) -> None:
     assert "croissant.json is damaged" in check.beside(made)[-1]
 
 
+def test_a_damaged_dataset_json_is_a_problem_without_a_card_too(made: Layout) -> None:
+    made.croissant.unlink()
+    assert check.beside(made) == []
+    for damage in (b"{", b"\xff"):
+        made.dataset.write_bytes(damage)
+        assert "dataset.json is damaged" in check.beside(made)[0]
+
+
 def test_the_card_is_a_function_of_what_stands(made: Layout) -> None:
     before = {path.name: path.read_bytes() for path in (made.card, made.croissant)}
     lines = Manifest(made.manifests / "shards.jsonl").latest("shard")
