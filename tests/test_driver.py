@@ -141,7 +141,7 @@ def test_what_a_ray_job_writes_is_not_in_its_temporary_folder(tmp_path: Path, mo
     assert absolute(LaunchConfig(output=url)).output == url
 
 
-@pytest.mark.parametrize("shards", ["", "x", "3-", "5-4", "-1", "1,,2"])
+@pytest.mark.parametrize("shards", ["", "x", "3-", "5-4", "1,40-17", "-1", "1,,2"])
 def test_shards_that_are_no_numbers_are_refused(shards: str) -> None:
     with pytest.raises(BadOption, match="--shards"):
         OutputConfig(shards=shards)

@@ -49,6 +49,10 @@ class FootageConfig:
             self.unlabelled is None or self.unlabelled >= 2,
             f"--unlabelled must be at least 2 frames, got {self.unlabelled}",
         )
+        require(
+            self.joint_regressor is None or self.body is not None,
+            "--joint-regressor is for SMPL's surface; give --body with it or leave it out",
+        )
         require(self.workers >= 1, f"--workers must be at least 1, got {self.workers}")
         require(0 <= self.max_bad <= 1, f"--max-bad must lie in [0, 1], got {self.max_bad}")
 
