@@ -11,6 +11,7 @@ from datagen.cluster.options import ClusterConfig
 from datagen.flow.options import FlowConfig
 from datagen.options import arguments, require
 from datagen.output.options import OutputConfig
+from datagen.record import STRIP_ROWS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,12 @@ class LaunchConfig:
             self.bodies.surreal is not None or frames <= longest,
             f"--clip-length {self.clips.clip_length} needs people's clips of {frames} frames; "
             f"give --max-clip-frames {frames} or more, got {longest}",
+        )
+        strip = self.clips.clip_length * self.clips.image_size
+        require(
+            not self.output.rgb or strip <= STRIP_ROWS,
+            f"a clip's frames are one JPEG strip of at most {STRIP_ROWS:,} pixels; --clip-length "
+            f"times --image-size is {strip:,}, give less or --no-rgb",
         )
         require(
             self.flow.flow != "dis" or not self.cluster.flow_gpus,

@@ -59,6 +59,7 @@ class Driver:
             Manifest(layout.manifests / "bodies.jsonl"),
             [motion for motion in motions if motion.name in some_motions],
             lambda source, path: tasks.BodyTask(source, cfg.bodies, seed, path),
+            lists=not cfg.cluster.plan,
         )
         self.scenes = Library(
             layout.library / scenes,
@@ -67,6 +68,7 @@ class Driver:
             lambda source, path: tasks.BackgroundTask(
                 source, cfg.backgrounds, frames=frames, seed=seed, path=path, **size
             ),
+            lists=not cfg.cluster.plan,
         )
         self.pairing = Pairing(
             tuple(sorted(self.people.sources)), tuple(sorted(self.scenes.sources)), frames, seed

@@ -18,13 +18,22 @@ FAILED = "failed"
 class Library:
     """One library (people or scenes): its sources by name, its tasks, what is known of each."""
 
-    def __init__(self, folder: Path, manifest: Manifest, sources: Iterable[Any], make: Callable):
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        sources: Iterable[Any],
+        make: Callable,
+        *,
+        lists: bool = True,
+    ) -> None:
+        """`lists`: whether the manifest gets the lines of what is used; a plan writes nothing."""
         self.folder = folder
         self.manifest = manifest
+        self._lists = lists
         self.sources = {source.name: source for source in sources}
         self._make = make
-        paths = {name: source.path for name, source in self.sources.items()}
-        self._known: dict[str, Line] = tasks.finished(folder, paths)
+        self._known: dict[str, Line] = tasks.finished(folder, self.sources)
         self.reason = ""
         """Why the last failure failed."""
         self._listed = {line["name"] for line in manifest.lines()}
@@ -32,7 +41,8 @@ class Library:
     def known(self, name: str) -> Line | None:
         """Return the manifest line of a finished or failed source, None if not tried yet."""
         line = self._known.get(name)
-        if line is not None and line.get("kind") != FAILED and name not in self._listed:
+        unlisted = self._lists and name not in self._listed
+        if unlisted and line is not None and line.get("kind") != FAILED:
             self._listed.add(name)  # of another run or data set
             self.manifest.append(line)
         return line

@@ -78,16 +78,16 @@ def absolute(cfg: LaunchConfig) -> LaunchConfig:
     """Return the configuration with absolute paths: workers have another working directory.
 
     A submitted Ray job runs in a temporary copy of the working directory, which Ray deletes; there
-    a relative --out means the home folder, as it does for `ray submit`.
+    what is written, a relative --out, --library or --cache, means the home folder, as it does for
+    `ray submit`.
     """
-    out = cfg.output.out
-    if (
-        is_local(out)
-        and not out.expanduser().is_absolute()
-        and "runtime_resources" in Path.cwd().parts
-    ):
-        out = Path.home() / out
-        print(f"Inside a Ray job: shards go to {out}; give an absolute --out to choose")
+
+    def kept(name: str, path: Path | None) -> Path | None:
+        inside = "runtime_resources" in Path.cwd().parts
+        if path is None or not is_local(path) or path.expanduser().is_absolute() or not inside:
+            return path
+        print(f"Inside a Ray job: {name} is {Path.home() / path}; give an absolute one to choose")
+        return Path.home() / path
 
     def resolved(stage: Any) -> Any:
         paths = {
@@ -97,8 +97,11 @@ def absolute(cfg: LaunchConfig) -> LaunchConfig:
         }
         return dataclasses.replace(stage, **paths)
 
-    output = dataclasses.replace(cfg.output, out=out)
-    stages = {item.name: getattr(cfg, item.name) for item in dataclasses.fields(cfg)}
+    output = dataclasses.replace(
+        cfg.output, out=kept("--out", cfg.output.out), library=kept("--library", cfg.output.library)
+    )
+    cluster = dataclasses.replace(cfg.cluster, cache=kept("--cache", cfg.cluster.cache))
+    cfg = dataclasses.replace(cfg, output=output, cluster=cluster)
     return LaunchConfig(
-        **{name: resolved(stage) for name, stage in (stages | {"output": output}).items()}
+        **{item.name: resolved(getattr(cfg, item.name)) for item in dataclasses.fields(cfg)}
     )

@@ -15,6 +15,7 @@ import numpy as np
 from datagen import tasks
 from datagen.cluster.backends import open_backend
 from datagen.cluster.flow_pool import FlowPool
+from datagen.cluster.outcome import Outcome
 from datagen.config import LaunchConfig
 from datagen.cost import Plan, library_cost, report, shards_cost, starts_cost
 from datagen.driver import Driver
@@ -25,6 +26,7 @@ from datagen.output import dataset
 from datagen.output.layout import Layout
 from datagen.output.manifest import standing
 from datagen.pipeline import absolute, sized
+from datagen.record import Line
 from datagen.sample import Sample
 from datagen.words import count
 
@@ -79,12 +81,7 @@ def estimate(cfg: LaunchConfig, layout: Layout, todo: Sequence[int]) -> Plan:
         outcomes = list(backend.run(samples))
         workers, began = backend.workers, time.perf_counter()
     closed = time.perf_counter() - began
-    for outcome in outcomes:
-        if outcome.line is None:
-            raise (BadMachine if outcome.bad_machine else BadInput)(
-                f"a sample failed: {outcome.reason}"
-            )
-    lines = [outcome.line for outcome in outcomes if outcome.line is not None]
+    lines = _measured(outcomes)
     clips = len(todo) * cfg.output.clips_per_shard
     total = float(np.mean([weights[name] for name in sorted(weights)])) * len(people)
     stages = {
@@ -99,6 +96,26 @@ def estimate(cfg: LaunchConfig, layout: Layout, todo: Sequence[int]) -> Plan:
         workers=workers,
         gpus=flow.gpus if isinstance(flow, FlowPool) else 0.0,
     )
+
+
+def _measured(outcomes: Sequence[Outcome]) -> list[Line]:
+    """Return the lines of the samples that could be made; some may have bad inputs only.
+
+    Raises:
+        BadMachine: the machine is at fault.
+        BadInput: no sample could be made.
+    """
+    lines = [outcome.line for outcome in outcomes if outcome.line is not None]
+    failed = [outcome for outcome in outcomes if outcome.line is None]
+    for outcome in failed:
+        if outcome.bad_machine:
+            raise BadMachine(f"a sample failed: {outcome.reason}")
+    if failed and not lines:
+        raise BadInput(f"every sample failed; the last: {failed[-1].reason}")
+    if failed:
+        samples = count(len(outcomes), "sample")
+        print(f"  note    {len(failed)} of {samples} failed and are left out: {failed[-1].reason}")
+    return lines
 
 
 def _weights(

@@ -53,16 +53,16 @@ class BodyTask:
 
     def __call__(self) -> Line:
         from datagen.bodies.library import build_person
-        from datagen.bodies.model import load_bodies
+        from datagen.bodies.model import kept_bodies
         from datagen.bodies.surreal import SurrealSource, build_surreal
 
         def build(path: Path) -> Line:
             if isinstance(self.source, SurrealSource):
-                bodies = load_bodies(self.cfg.body, self.cfg.joint_regressor)
+                bodies = kept_bodies(self.cfg.body, self.cfg.joint_regressor)
                 return build_surreal(self.source, bodies, path)
             return build_person(self.source, self.cfg, self.seed, path)
 
-        return _add(self.path, build, self.source.path)
+        return _add(self.path, build, self.source)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class BackgroundTask:
             height=self.height,
             seed=self.seed,
         )
-        return _add(self.path, lambda path: build(path=path), self.source.path)
+        return _add(self.path, lambda path: build(path=path), self.source)
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def effort(source: Any) -> float:
     """Return a number that grows with the time that a source's task takes."""
     from datagen.bodies import embedded
 
-    return _size(source.path) or embedded.lengths().get(source.name, 0)
+    return _size(source) or embedded.lengths().get(source.name, 0)
 
 
 def _own_flow(cfg: FlowConfig) -> Flow:
@@ -229,12 +229,11 @@ def local_file(folder: Path, name: str) -> Path:
     return cached(path, _line(path)["sha256"])
 
 
-def finished(folder: Path, sources: Mapping[str, str | None]) -> dict[str, Line]:
+def finished(folder: Path, sources: Mapping[str, Any]) -> dict[str, Line]:
     """Return the manifest lines of the library files that are whole, by their sources' names.
 
-    The line lies beside the file and is written after it. It holds the size of the source, the file
-    it was made from (`sources` has its path, None for an embedded one), so that a replaced input is
-    made anew.
+    The line lies beside the file and is written after it. It holds the size of the source, of all
+    files that it was made from, so that a replaced input is made anew.
     """
     found = sizes(folder)
     names = [name for name in sources if f"{name}.h5" in found and f"{name}.json" in found]
@@ -251,14 +250,14 @@ def finished(folder: Path, sources: Mapping[str, str | None]) -> dict[str, Line]
     return lines
 
 
-def _add(path: Path, build: Callable[[Path], Line], source: str | None) -> Line:
+def _add(path: Path, build: Callable[[Path], Line], source: Any) -> Line:
     """Build a library file, then write its line beside it: a file without one is unfinished."""
     if is_local(path):
         line = build(path)
     else:
         with whole(path) as unfinished:
             line = {**build(unfinished), "file": path.name}
-    kind = "embedded" if source is None else Path(source).suffix.lower()
+    kind = "embedded" if source.path is None else Path(source.path).suffix.lower()
     line = {**line, "source": kind, "source_bytes": _size(source)}
     write_json(path.with_suffix(".json"), line)
     return line
@@ -269,5 +268,9 @@ def _line(path: Path) -> Line:
     return json.loads(path.with_suffix(".json").read_text())
 
 
-def _size(source: str | None) -> int | None:
-    return None if source is None else Path(source).stat().st_size
+def _size(source: Any) -> int | None:
+    """Return the bytes of all files that a source is made from; None if it is embedded."""
+    if source.path is None:
+        return None
+    files = getattr(source, "files", [source.path])  # a sequence of SURREAL's has many
+    return sum(Path(file).stat().st_size for file in files)

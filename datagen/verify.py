@@ -21,7 +21,7 @@ from datagen import command
 from datagen.cluster.options import BackendName
 from datagen.config import LaunchConfig
 from datagen.files import absolute
-from datagen.options import Folder
+from datagen.options import Folder, require
 from datagen.output import check, dataset, recorded
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
@@ -42,7 +42,14 @@ class VerifyConfig:
     backend: BackendName | None = None
     """Who repairs. Default: as the shards were made."""
     workers: int | None = None
-    """Shards to check, or to make, at a time. Default: every core."""
+    """Shards to check, or to make, at a time. Default: every core; for making them again,
+    --workers of the run that made them."""
+
+    def __post_init__(self) -> None:
+        require(
+            self.workers is None or self.workers >= 1,
+            f"--workers must be at least 1, got {self.workers}",
+        )
 
 
 def verify(cfg: VerifyConfig) -> int:

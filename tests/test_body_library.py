@@ -73,7 +73,7 @@ def written(tmp_path):
 @pytest.mark.parametrize(("start", "frames"), [(0, 6), (1, 1), (2, 3), (5, 1)])
 def test_what_is_written_is_read(written, start, frames):
     path, rgb, mask, flow, labels = written
-    person = read_person(path, 0, start, frames)
+    person = read_person(path, 0, start, frames, flow=True)
     window = slice(start, start + frames)
     np.testing.assert_array_equal(person.rgb, rgb[window])
     np.testing.assert_array_equal(person.mask, mask[window])
@@ -83,6 +83,14 @@ def test_what_is_written_is_read(written, start, frames):
     np.testing.assert_array_equal(person.betas, labels["betas"])
     assert person.name == "noise_0000" and person.meta == {"a": 1}
     assert (person.rgb.dtype, person.mask.dtype, person.flow.dtype) == (np.uint8, bool, np.float16)
+
+
+def test_surface_flow_is_read_only_when_asked_for(written):
+    with h5py.File(written[0], "r+") as file:
+        del file["clip_0000/flow"]
+    assert read_person(written[0], 0, 0, 6).flow.shape == (0, 24, 32, 2)
+    with pytest.raises(BadInput, match="noise"):
+        read_person(written[0], 0, 0, 6, flow=True)
 
 
 def test_nobody_in_the_picture_is_stored_too(tmp_path):
@@ -143,7 +151,7 @@ def test_labels_fit_the_picture(built):
     _, path, line = built
     bodies = load_bodies(None)
     for index, clip in enumerate(line["clips"][:4]):
-        person = read_person(path, index, 0, clip["frames"])
+        person = read_person(path, index, 0, clip["frames"], flow=True)
         assert person.joints3d.shape == (clip["frames"], len(JOINTS), 3)
         body = bodies[clip["gender"]]
         vertices, joints = body.forward(person.pose, person.betas, person.trans)
@@ -174,7 +182,7 @@ def test_flow_leads_to_the_same_colours(built):
     x, y = np.meshgrid(np.arange(320, dtype=np.float32), np.arange(240, dtype=np.float32))
     errors, still = [], []
     for index, clip in enumerate(line["clips"]):
-        person = read_person(path, index, 0, clip["frames"])
+        person = read_person(path, index, 0, clip["frames"], flow=True)
         for t in range(clip["frames"] - 1):
             flow = person.flow[t].astype(np.float32)
             at = (x + flow[..., 0], y + flow[..., 1])

@@ -19,12 +19,13 @@ from datagen.bodies.options import BodiesConfig
 from datagen.cluster.options import ClusterConfig
 from datagen.config import LaunchConfig
 from datagen.errors import BadMachine, BadOption
-from datagen.files import whole
+from datagen.files import place, whole
 from datagen.launch import main as launch
 from datagen.output import dataset
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
 from datagen.output.options import OutputConfig
+from datagen.pipeline import absolute
 from datagen.record import Line
 
 
@@ -33,14 +34,14 @@ def instant_body(task: tasks.BodyTask) -> Line:
         clips = [{"frames": 100, "in_view": [[0, 100]]}] * 4
         return {**_written(path), "kind": "body", "name": task.name, "clips": clips}
 
-    return tasks._add(task.path, build, task.source.path)
+    return tasks._add(task.path, build, task.source)
 
 
 def instant_background(task: tasks.BackgroundTask) -> Line:
     def build(path: Path) -> Line:
         return {**_written(path), "kind": "background", "name": task.name, "windows": [{}] * 4}
 
-    return tasks._add(task.path, build, task.source.path)
+    return tasks._add(task.path, build, task.source)
 
 
 def instant_shard(task: tasks.ShardTask) -> Line:
@@ -122,7 +123,25 @@ def test_shards_named_are_made_and_no_others(instant: None, tmp_path: Path, caps
     assert made(tmp_path / "x") == list(range(20))
 
 
-@pytest.mark.parametrize("shards", ["", "x", "3-", "5-4", "-1", "1,,2"])
+def test_what_a_ray_job_writes_is_not_in_its_temporary_folder(tmp_path: Path, monkeypatch) -> None:
+    job = tmp_path / "runtime_resources" / "working_dir"
+    job.mkdir(parents=True)
+    monkeypatch.chdir(job)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    cfg = LaunchConfig(
+        bodies=BodiesConfig(body=Path("smpl")),
+        output=OutputConfig(out=Path("x"), library=Path("people")),
+        cluster=ClusterConfig(cache=Path("copies")),
+    )
+    found = absolute(cfg)
+    assert (found.output.out, found.output.library) == (tmp_path / "x", tmp_path / "people")
+    assert found.cluster.cache == tmp_path / "copies"
+    assert found.bodies.body == job / "smpl"  # read from the job's copy
+    url = OutputConfig(out=tmp_path / "y", library=place("memory://people"))
+    assert absolute(LaunchConfig(output=url)).output == url
+
+
+@pytest.mark.parametrize("shards", ["", "x", "3-", "5-4", "1,40-17", "-1", "1,,2"])
 def test_shards_that_are_no_numbers_are_refused(shards: str) -> None:
     with pytest.raises(BadOption, match="--shards"):
         OutputConfig(shards=shards)

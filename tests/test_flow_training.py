@@ -74,6 +74,11 @@ def test_pairs_are_functions_of_seed_and_index() -> None:
     assert not torch.equal(one[3][0], one[4][0])
 
 
+def test_training_pairs_are_cut_out_though_no_scene_is_met_twice() -> None:
+    assert Pairs(SMALL, "train", repeats=1)[0][0].shape == (6, 48, 48)
+    assert Pairs(SMALL, "val")[0][0].shape == (6, 64, 64)
+
+
 def test_turning_keeps_the_flow_true() -> None:
     first, second, flow = make_pair(load_textures(), 64, np.random.default_rng(3))
     pair = np.concatenate((first, second), -1)
@@ -189,6 +194,23 @@ def test_a_stopped_training_goes_on_as_if_never_stopped(
         train(dataclasses.replace(whole, width=0.25))
 
 
+def test_losses_are_means_of_the_steps_since_the_last_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datagen.flow.train.VALIDATION_PAIRS", 2)
+    monkeypatch.setattr(Trainer, "update", _step_of_loss_1)
+    cfg = dataclasses.replace(SMALL, out=tmp_path, steps=3)
+    train(cfg)
+    train(dataclasses.replace(cfg, steps=5))
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [(line["step"], line["loss"]) for line in lines] == [(2, 1), (3, 1), (4, 1), (5, 1)]
+
+
+def _step_of_loss_1(trainer: Trainer, *_: torch.Tensor) -> tuple[float, float]:
+    trainer.step += 1
+    return 1.0, 1.0
+
+
 @pytest.mark.slow
 def test_a_narrow_network_learns_a_few_pairs_by_heart() -> None:
     trainer = Trainer(dataclasses.replace(SMALL, lr=1e-3, steps=10_000, width=0.25))
@@ -197,6 +219,12 @@ def test_a_narrow_network_learns_a_few_pairs_by_heart() -> None:
     batch = [torch.stack(part) for part in zip(*(pairs[i] for i in range(16)), strict=True)]
     errors = [trainer.update(*batch)[1] for _ in range(200)]
     assert np.mean(errors[-10:]) < 0.5 * np.mean(errors[:10])
+
+
+def test_a_device_that_is_not_there_is_one_sentence(tmp_path: Path, capsys) -> None:
+    assert main(["--out", str(tmp_path / "run"), "--device", "foo"]) == 2
+    error = capsys.readouterr().err
+    assert "--device foo" in error and error.count("\n") == 1
 
 
 def test_no_textures_is_said_plainly(tmp_path: Path, capsys) -> None:

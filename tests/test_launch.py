@@ -116,6 +116,14 @@ def test_repair_makes_the_same_bytes_again(copy: Path, capsys) -> None:
     assert {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()} == before
 
 
+def test_repair_mends_a_damaged_dataset_json_without_a_card(copy: Path) -> None:
+    before = {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()}
+    (copy / "croissant.json").unlink()
+    (copy / "dataset.json").write_text("{")
+    assert verify([str(copy), "--repair"]) == 0
+    assert {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()} == before
+
+
 def test_a_run_killed_before_its_card_writes_it_when_run_again(copy: Path) -> None:
     before = (copy / "croissant.json").read_bytes()
     (copy / "croissant.json").unlink()
@@ -195,6 +203,10 @@ def test_a_body_of_another_layout_is_named(tmp_path: Path, capsys) -> None:
         (["--flow-actors", "1"], "--backend serial takes no --flow-actors"),
         (["--address", "auto", "--flow-gpus", "1"], "takes no --address or --flow-gpus"),
         (["--backend", "ray", "--flow-gpus", "0.5"], "--flow dis needs no GPU"),
+        (["--joint-regressor", "rows.npy"], "give --body with it"),
+        (["--surreal", "cmu", "--stride", "9", "--depth-std", "0"], "--stride and --depth-std out"),
+        (["--flow", "flownets", "--raft-iterations", "9"], "leave --raft-iterations out"),
+        (["--flow-dtype", "float32"], "leave --flow-dtype out"),
     ],
 )
 def test_options_without_effect_or_sense_are_refused(

@@ -111,6 +111,7 @@ def test_a_path_where_nothing_is_is_named(tmp_path: Path) -> None:
         (lambda: BackgroundsConfig(max_contest=-0.1), "--max-contest"),
         (lambda: BackgroundsConfig(min_inliers=-1), "--min-inliers"),
         (lambda: LaunchConfig(clips=ClipsConfig(clip_length=100)), "--max-clip-frames 101"),
+        (lambda: LaunchConfig(clips=ClipsConfig(image_size=2113)), "--no-rgb"),  # 65,503 px
     ],
 )
 def test_impossible_options_are_refused(options: Callable[[], object], words: str) -> None:

@@ -10,7 +10,10 @@ from datagen import cost, sample
 from datagen import plan as room
 from datagen.cluster.backends import Serial
 from datagen.cluster.flow_pool import FlowPool
+from datagen.cluster.outcome import Outcome
+from datagen.config import LaunchConfig
 from datagen.cost import Plan, Stage, duration
+from datagen.errors import BadInput, BadMachine
 from datagen.flow.dis import Dis
 from datagen.launch import main as launch
 
@@ -61,6 +64,17 @@ def test_durations_are_as_people_say_them(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
+def test_a_failed_sample_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    task = sample.Sample("sample 0", (), (), LaunchConfig(), 0.0)
+    good, bad = Outcome(task, line={"kind": "sample"}), Outcome(task, reason="no window")
+    assert room._measured([good, bad]) == [good.line]
+    assert "1 of 2 samples failed" in capsys.readouterr().out
+    with pytest.raises(BadInput, match="no window"):
+        room._measured([bad])
+    with pytest.raises(BadMachine, match="no space"):
+        room._measured([good, Outcome(task, reason="no space", bad_machine=True)])
+
+
 class OwnFlow(FlowPool):
     """As a pool of flow actors, which hold GPUs."""
 
@@ -87,6 +101,10 @@ def test_a_plan_measures_and_leaves_nothing(
     assert launch([*OPTIONS, "--out", str(out), "--num-shards", "1"]) == 0
     assert launch([*OPTIONS, "--out", str(out), "--num-shards", "1", "--plan"]) == 0
     assert "Nothing to do" in capsys.readouterr().out
+    other = tmp_path / "other"
+    library = ["--library", str(out / "library")]
+    assert launch([*OPTIONS, "--out", str(other), *library, "--plan"]) == 0
+    assert "scenes             0" in capsys.readouterr().out and not other.exists()
     pool = OwnFlow((), gpus=1e6)
     monkeypatch.setattr(Serial, "flow", lambda *_: pool)
     assert launch([*OPTIONS, "--out", str(out), "--shards", "0,1,4", "--plan"]) == 0

@@ -8,8 +8,11 @@ import pytest
 from scipy.io import savemat
 from scipy.spatial.transform import Rotation
 
+from datagen import tasks
+from datagen.bodies import model
 from datagen.bodies.camera import project
-from datagen.bodies.model import load_bodies
+from datagen.bodies.model import kept_bodies, load_bodies
+from datagen.bodies.options import BodiesConfig
 from datagen.bodies.storage import read_person
 from datagen.bodies.surreal import (
     CAMERA,
@@ -151,7 +154,7 @@ def test_clips_become_a_library_file(clip_folder, tmp_path):
     line = build_surreal(source, load_bodies(None), path)
     assert line["kind"] == "body" and [clip["frames"] for clip in line["clips"]] == [3]
     assert list(line["rejected"]) == ["01_01_c0002"]  # one frame is no clip
-    person = read_person(path, 0, 0, 3)
+    person = read_person(path, 0, 0, 3, flow=True)
     assert person.mask[0, 100, 125] and not person.mask[0, 100, 115]  # frame 3 of the video
     assert person.rgb[0, 120, 140, 0] > 180 > person.rgb[0, 120, 140, 2]  # red, not blue
     assert not person.rgb[~person.mask].any() and not person.flow.any()
@@ -170,6 +173,25 @@ def test_the_launcher_takes_surreals_people(clip_folder, tmp_path, capsys):
     assert verify([str(out)]) == 0
     assert launch([*options.split(), "--width", "640"]) == 2
     assert "--surreal has pictures of 320x240" in capsys.readouterr().err
+
+
+def test_bodies_are_read_once_and_a_fetched_file_makes_the_library_anew(clip_folder, monkeypatch):
+    (source,) = find_surreal(clip_folder)
+    video = source.clips[0].with_name("01_01_c0001.mp4")
+    video.rename(video.with_suffix(".later"))
+    loads = []
+    monkeypatch.setattr(model, "load_bodies", lambda *_: loads.append(_) or load_bodies())
+    kept_bodies.cache_clear()
+    folder = clip_folder / "library"
+    task = tasks.BodyTask(source, BodiesConfig(), 0, folder / "run0_01_01.h5")
+    with pytest.raises(BadInput, match="c0001"):
+        task()
+    video.with_suffix(".later").rename(video)
+    task()
+    assert len(loads) == 1 and list(tasks.finished(folder, {source.name: source})) == [source.name]
+    other = source.clips[1].with_name("01_01_c0002_segm.mat")
+    other.write_bytes(other.read_bytes() + b" ")
+    assert not tasks.finished(folder, {source.name: source})
 
 
 def test_one_frame_keeps_its_axis(clip_folder):

@@ -209,6 +209,14 @@ def test_files_beside_the_shards_are_checked(made: Layout, name: str) -> None:
     assert "croissant.json is damaged" in check.beside(made)[-1]
 
 
+def test_a_damaged_dataset_json_is_a_problem_without_a_card_too(made: Layout) -> None:
+    made.croissant.unlink()
+    assert check.beside(made) == []
+    for damage in (b"{", b"\xff"):
+        made.dataset.write_bytes(damage)
+        assert "dataset.json is damaged" in check.beside(made)[0]
+
+
 def test_the_card_is_a_function_of_what_stands(made: Layout) -> None:
     before = {path.name: path.read_bytes() for path in (made.card, made.croissant)}
     lines = Manifest(made.manifests / "shards.jsonl").latest("shard")
@@ -282,6 +290,11 @@ def test_options_are_recorded_and_read_back(tmp_path: Path) -> None:
     layout.config.unlink()
     with pytest.raises(BadInput, match=r"config\.json is missing"):
         recorded.read(layout)
+
+
+def test_no_workers_are_refused(made: Layout, capsys) -> None:
+    assert verify([str(made.shards), "--workers", "-1"]) == 2
+    assert capsys.readouterr().err == "error: --workers must be at least 1, got -1\n"
 
 
 @pytest.mark.parametrize("options", [[], ["--repair"]])

@@ -19,7 +19,7 @@ from datagen.bodies import camera, light, posture
 from datagen.bodies.atlas import vertex_colours
 from datagen.bodies.looks import dress
 from datagen.bodies.mesh import Mesh
-from datagen.bodies.model import Body, load_bodies
+from datagen.bodies.model import Body, kept_bodies
 from datagen.bodies.motion import Motion, MotionSource, load_motion
 from datagen.bodies.options import BodiesConfig
 from datagen.bodies.render import Renderer
@@ -50,7 +50,7 @@ def build_person(source: MotionSource, cfg: BodiesConfig, seed: int, path: Path)
         BadInput: the body or the motion cannot be used.
     """
     clock = _Clock("motion", "body", "look", "shade", "render", "store")
-    bodies = _bodies(cfg.body, cfg.joint_regressor)
+    bodies = kept_bodies(cfg.body, cfg.joint_regressor)
     any_body = bodies.get("neutral") or next(iter(bodies.values()))
     motion = load_motion(source, any_body.rest_joints())
     clock.lap("motion")
@@ -148,11 +148,6 @@ class _Clock:
         now = time.perf_counter()
         self.seconds[stage] += now - self._last
         self._last = now
-
-
-@lru_cache(maxsize=1)
-def _bodies(body: Path | None, joint_regressor: Path | None) -> dict[str, Body]:
-    return load_bodies(body, joint_regressor)
 
 
 @lru_cache(maxsize=3)

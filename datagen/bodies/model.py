@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import io
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -159,11 +159,17 @@ class Body:
         return model.eval()
 
 
+@lru_cache(maxsize=1)
+def kept_bodies(body: Path | None, joint_regressor: Path | None) -> dict[str, Body]:
+    """Return `load_bodies`' bodies, which this process reads once for all its tasks."""
+    return load_bodies(body, joint_regressor)
+
+
 def load_bodies(body: Path | None = None, joint_regressor: Path | None = None) -> dict[str, Body]:
     """Load the body models by gender: the user's (a file or folder) or, by default, the open ones.
 
-    joint_regressor: .npy for SMPL's vertices with H36M's 17 or cocoplus's 19 rows; only for files
-    without an `eval_regressor` of their own.
+    joint_regressor: .npy for SMPL's vertices with H36M's 17 or cocoplus's 19 rows, instead of the
+    files' own `eval_regressor`; the open bodies keep theirs.
 
     Raises:
         BadInput: no such file, damaged, hostile, or not SMPL's layout.

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from datagen.options import require
+from datagen.options import option, require
+
+RENDERED = ("textures", "stride", "max_clip_frames", "depth_mean", "depth_std")
+"""Options of rendered people, which the real SURREAL's are not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +64,17 @@ class BodiesConfig:
         require(
             self.surreal is None or self.motions is None,
             "--surreal and --motions exclude each other; give one of them",
+        )
+        given = [
+            option(name) for name in RENDERED if getattr(self, name) != getattr(BodiesConfig, name)
+        ]
+        require(
+            self.surreal is None or not given,
+            f"--surreal has people as they were rendered; leave {' and '.join(given)} out",
+        )
+        require(
+            self.joint_regressor is None or self.body is not None,
+            "--joint-regressor is for SMPL's surface; give --body with it or leave it out",
         )
         limit = self.motion_limit
         require(limit is None or limit > 0, f"--motion-limit must be at least 1, got {limit}")

@@ -48,7 +48,7 @@ class Person:
     """bool [T,H,W]."""
     flow: np.ndarray
     """float16 [T,H,W,2], pixels by which the surface seen at (x, y) moves from t to t+1; 0 outside
-    the mask and in the clip's last frame."""
+    the mask and in the clip's last frame. Without frames, [0,H,W,2], unless it was asked for."""
     joints3d: np.ndarray
     """float32 [T,38,3], camera frame, metres (`datagen.record.JOINTS`)."""
     pose: np.ndarray
@@ -119,8 +119,10 @@ def write_clip(
     return np.diff(offsets)
 
 
-def read_person(path: Path, clip: int, start: int, frames: int) -> Person:
-    """Read frames [start, start + frames) of a clip.
+def read_person(path: Path, clip: int, start: int, frames: int, *, flow: bool = False) -> Person:
+    """Read frames [start, start + frames) of a clip, with its surface flow if `flow` says so.
+
+    Only the training of FlowNetS wants that flow; shards have an estimator's.
 
     Raises:
         BadInput: the file, the clip or the frames are not there.
@@ -145,13 +147,14 @@ def read_person(path: Path, clip: int, start: int, frames: int) -> Person:
             mask = bits.reshape(frames, height, width).astype(bool)
             rgb = np.zeros((frames, height, width, 3), np.uint8)
             rgb[mask] = _running_sums(group["rgb"][owned], offsets)
-            flow = np.zeros((frames, height, width, 2), np.float16)
-            flow[mask] = decode_flow(_running_sums(group["flow"][owned], offsets))
+            moved = np.zeros((frames if flow else 0, height, width, 2), np.float16)
+            if flow:
+                moved[mask] = decode_flow(_running_sums(group["flow"][owned], offsets))
             return Person(
                 name=f"{attributes['name']}_{clip:04d}",
                 rgb=rgb,
                 mask=mask,
-                flow=flow,
+                flow=moved,
                 joints3d=group["joints3d"][window],
                 pose=group["pose"][window],
                 betas=group["betas"][:],

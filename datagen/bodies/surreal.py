@@ -73,6 +73,13 @@ class SurrealSource:
         """The file that stands for the sequence: its first clip's labels."""
         return str(self.clips[0].with_name(f"{self.clips[0].name}_info.mat"))
 
+    @property
+    def files(self) -> list[Path]:
+        """All files of its clips, as far as they are there."""
+        suffixes = ("_info.mat", ".mp4", "_segm.mat")
+        paths = [clip.with_name(clip.name + suffix) for clip in self.clips for suffix in suffixes]
+        return [path for path in paths if path.is_file()]
+
 
 @dataclass(frozen=True)
 class SurrealLabels:

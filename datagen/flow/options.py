@@ -43,3 +43,12 @@ class FlowConfig:
             self.raft_iterations >= 1,
             f"--raft-iterations must be at least 1, got {self.raft_iterations}",
         )
+        require(
+            self.flow in sources or self.raft_iterations == FlowConfig.raft_iterations,
+            f"--flow {self.flow} has no refinement steps; name a RAFT with --flow or leave "
+            "--raft-iterations out",
+        )
+        require(
+            self.flow != "dis" or self.flow_dtype == "auto",
+            "--flow dis has one precision; name a network with --flow or leave --flow-dtype out",
+        )

@@ -54,21 +54,21 @@ def train(cfg: TrainFlowConfig) -> Path:
         worker_init_fn=lambda _: cv2.setNumThreads(0),
         persistent_workers=cfg.workers > 0,
     )
-    sums, since = np.zeros(2), time.monotonic()
+    sums, told, since = np.zeros(2), trainer.step, time.monotonic()
     bar = tqdm(loader, initial=trainer.step, total=cfg.steps, unit="step", mininterval=5)
     for pairs, flow in bar:
         sums += trainer.update(pairs, flow)
         done = trainer.step == cfg.steps
         if trainer.step % cfg.checkpoint_every == 0 or done:
             found = {kind: trainer.validate(*some) for kind, some in held_out.items()}
-            count = (trainer.step - 1) % cfg.checkpoint_every + 1
+            count = trainer.step - told
             line = {"step": trainer.step, "loss": sums[0] / count, "epe": sums[1] / count,
                     **found, "seconds": time.monotonic() - since}  # fmt: skip
             with (cfg.out / "metrics.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
             trainer.save(float(np.mean(list(found.values()))))
             bar.set_postfix({kind: f"{error:.2f}" for kind, error in found.items()})
-            sums, since = np.zeros(2), time.monotonic()
+            sums, told, since = np.zeros(2), trainer.step, time.monotonic()
     plot(cfg.out)
     return cfg.out / "flownets.pth"
 

@@ -59,6 +59,10 @@ class FootageConfig:
             f"--image-size must be at most {STRIP_ROWS // frames} for {frames} frames in one JPEG, "
             f"got {self.image_size}; or leave the pictures out with --no-rgb",
         )
+        require(
+            self.joint_regressor is None or self.body is not None,
+            "--joint-regressor is for SMPL's surface; give --body with it or leave it out",
+        )
         require(self.workers >= 1, f"--workers must be at least 1, got {self.workers}")
         require(0 <= self.max_bad <= 1, f"--max-bad must lie in [0, 1], got {self.max_bad}")
 

@@ -30,10 +30,15 @@ def beside(layout: Layout) -> list[str]:
     """Return what is wrong with the files beside the shards.
 
     croissant.json, written last, holds their SHA-256; a data set without one has only to have a
-    dataset.json.
+    dataset.json that can be read.
     """
     problems = [] if layout.dataset.exists() else [f"{layout.dataset.name} is missing"]
     if not layout.croissant.exists():
+        try:
+            if not problems:
+                json.loads(layout.dataset.read_text())
+        except ValueError as error:
+            problems.append(f"{layout.dataset.name} is damaged ({error})")
         return problems
     try:
         files = json.loads(layout.croissant.read_text())["distribution"]

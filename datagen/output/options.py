@@ -48,13 +48,18 @@ class OutputConfig:
             self.shards is None or all(map(_RANGE.fullmatch, self.shards.split(","))),
             f"--shards must be numbers and ranges such as 17,40-59, got {self.shards!r}",
         )
-        require(bool(self.wanted()), f"--shards names no shard, got {self.shards!r}")
+        require(
+            all(first <= last for first, last in self._ranges()),
+            f"--shards takes ranges with the smaller number first, got {self.shards!r}",
+        )
 
     def wanted(self) -> list[int]:
         """Return the numbers of the shards to make, sorted."""
         if self.shards is None:
             return list(range(self.num_shards))
-        ends = (part.partition("-")[::2] for part in self.shards.split(","))
-        return sorted(
-            {i for first, last in ends for i in range(int(first), int(last or first) + 1)}
-        )
+        return sorted({i for first, last in self._ranges() for i in range(first, last + 1)})
+
+    def _ranges(self) -> list[tuple[int, int]]:
+        """Return the first and last number of each part of --shards."""
+        ends = (part.partition("-")[::2] for part in (self.shards or "0").split(","))
+        return [(int(first), int(last or first)) for first, last in ends]

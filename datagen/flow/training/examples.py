@@ -22,9 +22,9 @@ from datagen.seeds import generator
 class Pairs(Dataset):
     """Drawn pairs: the n-th is a function of (seed, split, n) alone.
 
-    The splits share no photo and no subject. Drawing costs as much as learning on a CPU, so each
-    scene is met about `repeats` times, cut out, turned and mirrored afresh, among `pool` scenes
-    that change slowly.
+    The splits share no photo and no subject. Training's pairs are cut out, turned and mirrored.
+    Drawing costs as much as learning on a CPU, so each scene is met about `repeats` times, each
+    time another way, among `pool` scenes that change slowly.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Pairs(Dataset):
         """Return the pair uint8 [6,S,S] and its flow float32 [2,S,S] px."""
         rng = generator(self._cfg.seed, "flow", self._split, "draw", index)
         pair, flow = self._scene(index // self._repeats + int(rng.integers(self._pool)))
-        if self._repeats > 1:
+        if self._split == "train":
             if side := self._cfg.crop:
                 x, y = rng.integers(0, self._cfg.size - side + 1, 2)
                 pair, flow = pair[y : y + side, x : x + side], flow[y : y + side, x : x + side]

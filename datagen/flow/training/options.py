@@ -63,3 +63,16 @@ class TrainFlowConfig:
             f"--crop must be 0 or lie in [32, --size], got {self.crop}",
         )
         require(0 <= self.people <= 1, f"--people must lie in [0, 1], got {self.people}")
+        require(
+            _usable(self.device),
+            f"--device {self.device} is none that torch can use here; give cpu, or cuda on a "
+            "machine with a GPU",
+        )
+
+
+def _usable(device: str) -> bool:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):  # no such device; torch without CUDA
+        return False
+    return True

@@ -64,7 +64,7 @@ class People:
             index = int(np.searchsorted(self._ends, place, side="right"))
             path, clip, frames = self._clips[index]
             start = place - int(self._ends[index]) + frames - 1
-            person = read_person(path, clip, start, 2)
+            person = read_person(path, clip, start, 2, flow=True)
             if person.mask[0].sum() >= 100:
                 return person.rgb, person.mask, person.flow[0].astype(np.float32)
 
