@@ -260,8 +260,15 @@ def test_a_full_disk_tears_no_manifest_line(tmp_path: Path, monkeypatch) -> None
     assert manifest.path.read_text() == '{"shard":0}\n'
 
 
-@pytest.mark.parametrize(("number", "status"), [("INT", 130), ("TERM", 143)])
-@pytest.mark.parametrize("backend", ["serial", "processes"])
+@pytest.mark.parametrize(
+    ("backend", "number", "status"),
+    [
+        ("serial", "TERM", 143),
+        ("processes", "INT", 130),
+        pytest.param("serial", "INT", 130, marks=pytest.mark.slow),
+        pytest.param("processes", "TERM", 143, marks=pytest.mark.slow),
+    ],
+)
 def test_a_stopped_run_says_how_to_go_on_and_leaves_nothing_half_made(
     tmp_path: Path, backend: str, number: str, status: int
 ) -> None:

@@ -165,7 +165,7 @@ def test_a_missing_input_is_one_sentence(tmp_path: Path, options, words: str, ca
     ("name", "option", "words"),
     [
         ("short.avi", "--videos", "short.avi has 3 frames"),
-        ("broken.mp4", "--videos", "broken.mp4 cannot be read"),
+        pytest.param("broken.mp4", "--videos", "broken.mp4 cannot be read", marks=pytest.mark.slow),
         ("empty.npz", "--motions", "empty.npz: not readable"),
     ],
 )
