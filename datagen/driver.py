@@ -14,7 +14,7 @@ from datagen.cluster.outcome import Outcome, Task
 from datagen.config import LaunchConfig
 from datagen.errors import BadInput, BadMachine
 from datagen.files import sweep, whole
-from datagen.library import FAILED, Library
+from datagen.library import Library
 from datagen.output import card, dataset, fingerprint, recorded
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest, standing
@@ -145,6 +145,8 @@ class Driver:
                 bad, tried, total = library.failures(), library.tried(), len(library.sources)
                 self._stop_if_bad(what, bad, tried, total, library.reason)
             if self.people.failures() + self.scenes.failures() == before:
+                self.people.settle()
+                self.scenes.settle()
                 return
 
     def shards(self, todo: Sequence[int], backend: Backend, progress: Progress) -> list[str]:
@@ -205,11 +207,11 @@ class Driver:
     def _settle(self, library: Library, outcome: Outcome) -> None:
         if outcome.bad_machine:
             raise BadMachine(outcome.reason)
-        if outcome.line is None:
-            library.reason = outcome.reason
+        if outcome.line is not None:
+            library.learn(outcome.task.name, outcome.line)
+        else:
+            library.fail(outcome.task.name, outcome.reason, bad_input=outcome.bad_input)
             self._quarantine("input", outcome)
-        failed = {"kind": FAILED, "reason": outcome.reason}
-        library.learn(outcome.task.name, outcome.line or failed)
 
     def _quarantine(self, kind: str, outcome: Outcome) -> None:
         self.quarantine.append(

@@ -10,9 +10,7 @@ from datagen import tasks
 from datagen.cluster.outcome import Task
 from datagen.output.manifest import Manifest
 from datagen.record import Line
-
-FAILED = "failed"
-"""Kind of the line of a source that cannot be used; it says the `reason`."""
+from datagen.tasks import FAILED
 
 
 class Library:
@@ -36,6 +34,8 @@ class Library:
         self._known: dict[str, Line] = tasks.finished(folder, self.sources)
         self.reason = ""
         """Why the last failure failed."""
+        self._doubtful: dict[str, str] = {}
+        """Why sources failed that another try might not find bad."""
         self._listed = {line["name"] for line in manifest.lines()}
 
     def known(self, name: str) -> Line | None:
@@ -51,6 +51,19 @@ class Library:
         """Remember what came of a source; a finished one gets its line in the manifest."""
         self._known[name] = line
         self.known(name)
+
+    def fail(self, name: str, reason: str, *, bad_input: bool) -> None:
+        """Remember that a source cannot be used; not bad_input: its worker died, or worse."""
+        self.reason = reason
+        self.learn(name, {"kind": FAILED, "reason": reason})
+        if not bad_input:
+            self._doubtful[name] = reason
+
+    def settle(self) -> None:
+        """Leave failed sources out for good, as shards are about to be made without them."""
+        for name, reason in sorted(self._doubtful.items()):
+            tasks.give_up(self._path(name), self.sources[name], reason)
+        self._doubtful.clear()
 
     def task(self, name: str) -> Task:
         """Return the task that makes the file of source `name`."""

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from datagen.flow.estimator import Estimator, Flow
 
 Seconds = defaultdict[str, float]
+FAILED = "failed"
+"""Kind of the line of a source that cannot be used; it says the `reason`."""
 
 
 @dataclass(frozen=True)
@@ -233,21 +235,31 @@ def finished(folder: Path, sources: Mapping[str, Any]) -> dict[str, Line]:
     """Return the manifest lines of the library files that are whole, by their sources' names.
 
     The line lies beside the file and is written after it. It holds the size of the source, of all
-    files that it was made from, so that a replaced input is made anew.
+    files that it was made from, so that a replaced input is made anew. Sources that were given up
+    (`give_up`) have a line as well, of kind FAILED.
     """
     found = sizes(folder)
-    names = [name for name in sources if f"{name}.h5" in found and f"{name}.json" in found]
+    names = [name for name in sources if f"{name}.json" in found]
     lines: dict[str, Line] = {}
     texts = read_all(folder / f"{name}.json" for name in names)
     for name, text in zip(names, texts, strict=True):
         with suppress(json.JSONDecodeError):
             line = json.loads(text)
-            if (
-                found[f"{name}.h5"] == line["bytes"]
-                and _size(sources[name]) == line["source_bytes"]
-            ):
+            whole = line["kind"] == FAILED or found.get(f"{name}.h5") == line["bytes"]
+            if whole and _size(sources[name]) == line["source_bytes"]:
                 lines[name] = line
     return lines
+
+
+def give_up(path: Path, source: Any, reason: str) -> None:
+    """Write beside where a library file would be that it is not made, and why.
+
+    For a failure that a later try might not see again: shards that were made without the source
+    and those still to come must agree, also after a restart.
+    """
+    note = path.with_suffix(".json")
+    line = {"kind": FAILED, "name": source.name, "source_bytes": _size(source)}
+    write_json(note, line | {"reason": f"{reason} (given up; remove {note} to try it again)"})
 
 
 def _add(path: Path, build: Callable[[Path], Line], source: Any) -> Line:

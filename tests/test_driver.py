@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,6 +22,7 @@ from datagen.config import LaunchConfig
 from datagen.errors import BadMachine, BadOption
 from datagen.files import place, whole
 from datagen.launch import main as launch
+from datagen.library import Library
 from datagen.output import dataset
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
@@ -291,3 +293,30 @@ def stop_and_check(out: Path, backend: str, number: str, status: int) -> None:
     assert not list(out.rglob("*.tmp"))
     for line in map(json.loads, people.read_text().splitlines()):
         assert next(out.rglob(line["file"])).stat().st_size == line["bytes"]
+
+
+def test_what_shards_were_made_without_stays_left_out_after_a_restart(tmp_path: Path) -> None:
+    """A source whose worker died might pass at a later try, and the shards would not agree."""
+    paths = [tmp_path / f"{name}.npz" for name in "abc"]
+    for path in paths:
+        path.write_bytes(b"motion")
+    sources = [SimpleNamespace(name=path.stem, path=path) for path in paths]
+
+    def library() -> Library:
+        manifest = Manifest(tmp_path / "bodies.jsonl")
+        return Library(tmp_path / "people", manifest, sources, lambda source, path: source)
+
+    first = library()
+    first.fail("a", "not a motion", bad_input=True)
+    first.fail("b", "its worker died", bad_input=False)
+    assert first.failures() == 2
+    assert library().tried() == 0  # nothing was made without them yet
+    first.settle()
+    again = library()
+    assert again.known("a") is None  # bad input is as bad each time, and may be mended
+    line = again.known("b")
+    assert again.failures() == 1 and line is not None
+    note = tmp_path / "people" / "b.json"
+    assert line["reason"] == f"its worker died (given up; remove {note} to try it again)"
+    paths[1].write_bytes(b"a longer motion")
+    assert library().tried() == 0
