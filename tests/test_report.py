@@ -35,6 +35,8 @@ def shard_line(index: int, clips: int = 8, flow: float = 2.0) -> dict:
             "visible": 0.9, "occluded": 0.06, "off_frame": 0.04, "totally_occluded": 0.01,
             "camera_step": 1.0, "camera_drift": 10.0,
             "coverage": {"yaw": YAW, "elbow": [4, 3, 2, 1, 0, 0]},
+            "followed": {"hip": [1.0, 5.0], "shoulder": [1.0, 5.0], "wrist": [6.0, 10.0],
+                         "ankle": [2.0, 10.0]},
             "people": {"gender female": clips // 2, "gender male": clips - clips // 2,
                        "skin tone 3": clips},
         },
@@ -98,6 +100,10 @@ def test_shards_add_up_as_the_writer_adds_them(tmp_path):
     assert (shards.shards, shards.clips, shards.bytes) == (2, 32, 2000)
     assert shards.histograms["flow.mean"].mean == pytest.approx(expected["flow"]["mean"])
     assert shards.coverage["yaw"].tolist() == expected["coverage"]["yaw"]
+    assert {name: sums.tolist() for name, sums in shards.followed.items()} == expected["followed"]
+    assert shards.shown_motion == pytest.approx(
+        {"hip": 0.8, "shoulder": 0.8, "wrist": 0.4, "ankle": 0.8}
+    )
     assert shards.genders == {"female": 16, "male": 16}
     assert shards.tones["3"] == 32 and shards.tones["10"] == 0 and len(shards.tones) == 10
     assert shards.seconds["flow"] == 4
@@ -164,6 +170,13 @@ def test_findings_tell_good_from_worrying(tmp_path):
     title = "Direction people face"
     assert any(title in text for text in levels(good)) and f"<h3>{title}" in page.balance(good)
     assert levels(good)["Complete: 2 shards, 16 clips."] == "good"
+    shown = "80% of the shoulders' and hips' motion, 60% of wrists' and ankles'."
+    assert levels(good)[f"The flow shows {shown}"] == "good"
+    assert "<td>hips</td>" in page.distributions(good)
+    late = [shard_line(0, 8)]
+    late[0]["statistics"]["followed"] |= {"hip": [9.0, 10.0], "shoulder": [9.0, 10.0]}
+    said = levels(summarize(write(tmp_path / "late", shards=late)))
+    assert any("hardly follows" in text for text, level in said.items() if level == "bad")
 
     short = summarize(write(tmp_path / "b", shards=[shard_line(0, 8, flow=0.05)]))
     said = levels(short)

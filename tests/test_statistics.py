@@ -8,7 +8,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from datagen import record
-from datagen.output.statistics import FLEXION_BINS, YAW_BINS, Statistics, total
+from datagen.output.statistics import FLEXION_BINS, FOLLOWED, YAW_BINS, Statistics, total
 
 T = 6
 
@@ -20,6 +20,8 @@ def a_clip(rng: np.random.Generator, *, pose=None, joints=None) -> SimpleNamespa
         offsets=np.cumsum(rng.normal(size=(T, 2)), axis=0).astype(np.float32),
         pose=rng.normal(size=(T, 72)).astype(np.float32) if pose is None else pose,
         joints3d=rng.normal(size=(T, 38, 3)).astype(np.float32) if joints is None else joints,
+        joints2d=rng.uniform(-5, 69, size=(T, 38, 3)).astype(np.float32),
+        frames=np.zeros((T + 1, 64, 64, 3), np.uint8),
     )
 
 
@@ -93,6 +95,39 @@ def test_flexion_counts_both_sides(degrees: int) -> None:
     assert len(counts) == FLEXION_BINS and counts[degrees // 30] == 2 * T == sum(counts)
 
 
+def test_flow_is_compared_with_the_motion_of_keypoints_that_are_clear_there() -> None:
+    """In the left half a scene moves by one path, in the right by another; ankles are right."""
+    rng = np.random.default_rng(3)
+    paths = rng.integers(-2, 3, (2, T, 2))
+    clip = a_clip(rng)
+    clip.visibility[:] = 2
+    clip.occluded[:] = 0
+    ankles = [i for i, name in enumerate(record.JOINTS) if name.endswith("ankle")]
+    side = np.zeros(38, int)
+    side[ankles] = 1
+    start = np.where(side[:, None], [48, 32], [16, 32])
+    moved = np.cumsum(paths, axis=1) - paths  # [2,T,2], zero at first
+    clip.joints2d[..., :2] = start + moved[side].swapaxes(0, 1)
+    flow = np.zeros((T, 2, 16, 16), np.float16)
+    flow[..., :8], flow[..., 8:] = paths[0][:, :, None, None], paths[1][:, :, None, None]
+
+    def shares(flow: np.ndarray) -> dict[str, float]:
+        statistics = Statistics()
+        statistics.add(a_person(), clip, flow)
+        sums = statistics.line()["followed"]
+        return {name: 1 - error / motion for name, (error, motion) in sums.items()}
+
+    assert shares(flow) == dict.fromkeys(FOLLOWED, 1.0)
+    assert shares(flow * 0) == dict.fromkeys(FOLLOWED, 0.0)
+    assert shares(np.roll(flow, 1, axis=0))["hip"] < 0.5  # a frame late
+    assert shares(flow[:, ::-1])["hip"] < 0.5  # x for y
+    assert shares(flow[..., ::-1])["ankle"] < 0.5  # in a mirror
+    flow[2] = 9  # the flow from frame 2, in which nobody is to be seen
+    assert shares(flow)["ankle"] < 0.5
+    clip.occluded[2] = 1
+    assert shares(flow) == dict.fromkeys(FOLLOWED, 1.0)
+
+
 def test_lines_of_shards_add_up_to_the_data_set() -> None:
     rng = np.random.default_rng(1)
     whole, lines = Statistics(), []
@@ -110,6 +145,8 @@ def test_lines_of_shards_add_up_to_the_data_set() -> None:
     found, expected = total(lines), whole.line()
     assert found["people"] == expected["people"]
     assert found["coverage"] == expected["coverage"]
+    for name in FOLLOWED:
+        np.testing.assert_allclose(found["followed"][name], expected["followed"][name], atol=2e-3)
     for name in ("visible", "occluded", "totally_occluded", "camera_step"):
         assert found[name] == pytest.approx(expected[name], abs=2e-4)
     assert found["flow"]["mean"] == pytest.approx(expected["flow"]["mean"], abs=2e-4)

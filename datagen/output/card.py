@@ -219,6 +219,15 @@ def _licence(config: Line) -> str:
     return GIVEN.format(inputs=", ".join(given)) if given else OPEN
 
 
+def _followed(sums: dict[str, list[float]]) -> str:
+    shares = [
+        f"{name}s {1 - error / motion:.0%}" for name, (error, motion) in sums.items() if motion
+    ]
+    if not shares:
+        return ""
+    return f"\nThe flow shows so much of the visible keypoints' own motion: {', '.join(shares)}.\n"
+
+
 def _statistics(lines: list[Line]) -> str:
     found = statistics.total(lines)
     if not found:
@@ -242,7 +251,7 @@ def _statistics(lines: list[Line]) -> str:
 Flow is {flow["mean"]:.2f} px a frame on average, half of it below {flow["p50"]:.2f} and 95 % below
 {flow["p95"]:.2f}. The camera moves the person's place by {found["camera_step"]:.2f} px a frame, and
 {found["camera_drift"]:.1f} px from a clip's first frame to its last.
-
+{_followed(found["followed"])}
 Where the body faces, share of frames (0° is into the camera, 90° the picture's right):
 
 | | {" | ".join(f"{round(i * 360 / len(found['coverage']['yaw']))}°" for i in range(8))} |

@@ -31,6 +31,9 @@ FLEXION = {
 }
 """The two bones whose angle is the joint's flexion, each from its first joint to its second."""
 
+FOLLOWED = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+"""Keypoints, left and right as one, whose motion is compared with the flow there."""
+
 _KEYPOINTS = [record.JOINTS.index(name) for name in record.KEYPOINTS]
 _FLOAT16_CODES = 0x7C01  # of the non-negative float16 up to infinity, in the numbers' own order
 
@@ -44,6 +47,8 @@ class Statistics:
     speeds: np.ndarray = field(default_factory=lambda: np.zeros(_FLOAT16_CODES, np.int64))
     """How often each float16 occurs as a magnitude: exact quantiles in constant memory."""
     coverage: dict[str, np.ndarray] = field(default_factory=dict)
+    followed: np.ndarray = field(default_factory=lambda: np.zeros((len(FOLLOWED), 2)))
+    """Of each kind of keypoint Σ|flow - motion|² and Σ|motion|², px²."""
     people: Counter[str] = field(default_factory=Counter)
 
     def add(self, person: Person, clip: Clip, flow: np.ndarray) -> None:
@@ -66,6 +71,7 @@ class Statistics:
             self.sums[name] += float(value)
         for name, counts in _coverage(clip.pose, clip.joints3d).items():
             self.coverage[name] = self.coverage.get(name, 0) + counts
+        self.followed += _followed(clip, flow)
         self.people["gender " + str(person.meta["gender"])] += 1
         if "skin_tone" in (look := person.meta.get("look", {})):
             self.people[f"skin tone {look['skin_tone']}"] += 1
@@ -76,7 +82,8 @@ class Statistics:
 
         Flow is in pixels of the crop a frame, camera steps and drift (of the person's place by the
         camera) in pixels of the frame; visible, occluded, off_frame are shares of the keypoints,
-        totally_occluded one of the frames.
+        totally_occluded one of the frames. `followed` holds two sums for each kind of keypoint;
+        1 - first / second is the share of its motion that the flow shows.
         """
         means = {name: round(total / self.clips, 4) for name, total in self.sums.items()}
         flow = {"mean": means.pop("flow_mean")}
@@ -85,6 +92,10 @@ class Statistics:
             "flow": flow,
             **means,
             "coverage": {name: counts.tolist() for name, counts in self.coverage.items()},
+            "followed": {
+                name: [round(value, 3) for value in sums]
+                for name, sums in zip(FOLLOWED, self.followed.tolist(), strict=True)
+            },
             "people": dict(sorted(self.people.items())),
         }
 
@@ -114,8 +125,37 @@ def total(lines: Iterable[Line]) -> Line:
             name: np.sum([part["coverage"][name] for part in parts], axis=0).tolist()
             for name in parts[0]["coverage"]
         },
+        "followed": {
+            name: np.sum([part["followed"][name] for part in parts], axis=0).tolist()
+            for name in parts[0].get("followed", {})
+            if all("followed" in part for part in parts)  # not in data sets of before
+        },
         "people": dict(sorted(sum((Counter(part["people"]) for part in parts), Counter()).items())),
     }
+
+
+def _followed(clip: Clip, flow: np.ndarray) -> np.ndarray:
+    """Return each kind of keypoint's Σ|flow - motion|² and Σ|motion|² [K,2] of a clip, px².
+
+    Over steps from a frame to the next of keypoints that are clear in both, neither totally
+    occluded. What is hidden by the person's own body counts: nothing tells it apart.
+    """
+    height, width = flow.shape[2:]
+    side = clip.frames.shape[1]
+    shown = clip.occluded == 0
+    clear = (clip.visibility == CLEAR) & shown[:, None]
+    sums = np.zeros((len(FOLLOWED), 2))
+    for kind, name in enumerate(FOLLOWED):
+        joints = [i for i in _KEYPOINTS if record.JOINTS[i].endswith(name)]
+        place = clip.joints2d[:, joints, :2]
+        frame, joint = np.nonzero(clear[:-1, joints] & clear[1:, joints])
+        x, y = place[frame, joint].T
+        column = np.clip((x + 0.5) * width / side, 0, width - 1).astype(int)
+        row = np.clip((y + 0.5) * height / side, 0, height - 1).astype(int)
+        motion = (place[frame + 1, joint] - place[frame, joint]).astype(np.float64)
+        error = flow[frame, :, row, column].astype(np.float64) - motion
+        sums[kind] = (error**2).sum(), (motion**2).sum()
+    return sums
 
 
 def _coverage(pose: np.ndarray, joints: np.ndarray) -> dict[str, np.ndarray]:

@@ -91,6 +91,16 @@ def _pictures(summary: Summary) -> Iterator[Finding]:
             yield Finding("bad", f"The flow is very fast: {flow.mean:.1f} px a frame on average.")
         else:
             yield Finding("good", f"Flow moves {flow.mean:.1f} px a frame on average.")
+    trunk = summary.shards.shown_motion_of("shoulder", "hip")
+    limbs = summary.shards.shown_motion_of("wrist", "ankle")
+    if trunk is not None and limbs is not None:
+        shares = (
+            f"{trunk:.0%} of the shoulders' and hips' motion, {limbs:.0%} of wrists' and ankles'"
+        )
+        if trunk < 0.3:  # a frame late or early it is about that
+            yield Finding("bad", f"The flow hardly follows the keypoints: it shows {shares}.")
+        else:
+            yield Finding("good" if limbs > 0.5 else "note", f"The flow shows {shares}.")
     if off := histograms.get("off_frame"):
         if off.mean > 0.2:
             yield Finding("bad", f"{off.mean:.0%} of the keypoints lie outside the picture.")

@@ -141,6 +141,14 @@ def distributions(summary: Summary) -> str:
         if (histogram := summary.shards.histograms.get(name))
         for title, unit, text in [FACTS[name]]
     ]
+    if shown := summary.shards.shown_motion:
+        text = (
+            "How much of the visible keypoints' own motion the flow shows at their place: "
+            "1 - squared error / squared motion, over the whole data set."
+        )
+        rows = [(f"{name}s", f"{share:.0%}") for name, share in shown.items()]
+        content = charts.table(("keypoints", "shown"), rows, (1,), dense=True)
+        cards.append(card("Flow at the keypoints", text, content))
     if not cards:
         return f"<h2>Distributions</h2>{charts.nothing()}"
     hint = (

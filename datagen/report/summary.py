@@ -51,6 +51,8 @@ class Shards:
     histograms: dict[str, Histogram] = field(default_factory=dict)
     """One value a shard, weighted by its clips."""
     coverage: dict[str, np.ndarray] = field(default_factory=dict)
+    followed: dict[str, np.ndarray] = field(default_factory=dict)
+    """Of each kind of keypoint Σ|flow - motion|² and Σ|motion|²."""
     people: Counter[str] = field(default_factory=Counter)
 
     def add(self, line: Line) -> None:
@@ -69,7 +71,19 @@ class Shards:
                 self.histograms.setdefault(name, Histogram(edges)).add(float(value), clips)
         for name, counts in statistics.get("coverage", {}).items():
             self.coverage[name] = self.coverage.get(name, 0) + np.asarray(counts)
+        for name, sums in statistics.get("followed", {}).items():
+            self.followed[name] = self.followed.get(name, 0) + np.asarray(sums)
         self.people.update(statistics.get("people", {}))
+
+    @property
+    def shown_motion(self) -> dict[str, float]:
+        """Share of each kind of keypoint's motion that the flow shows, where any moves."""
+        return {name: _shown(sums) for name, sums in self.followed.items() if sums[1]}
+
+    def shown_motion_of(self, *kinds: str) -> float | None:
+        """Return the share of some kinds' motion together that the flow shows."""
+        sums = np.sum([self.followed.get(kind, np.zeros(2)) for kind in kinds], axis=0)
+        return _shown(sums) if sums[1] else None
 
     @property
     def genders(self) -> dict[str, int]:
@@ -221,6 +235,11 @@ def _at(line: Line, path: str) -> Any:
             return None
         value = value[name]
     return value
+
+
+def _shown(sums: np.ndarray) -> float:
+    error, motion = sums
+    return float(1 - error / motion)
 
 
 def _kind_of(reason: str, name: str) -> str:
