@@ -95,6 +95,28 @@ def test_a_moved_folder_is_the_same_input_and_an_added_file_is_not(tmp_path: Pat
     assert of(tmp_path / "b") != first
 
 
+def test_other_embedded_assets_make_another_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A release with other bodies must not go on with people rendered of the ones before."""
+    (tmp_path / "walk.npz").write_bytes(b"1")
+    cfg = LaunchConfig(output=OutputConfig(out=tmp_path / "x", num_shards=1))
+    moved = replace(cfg, bodies=BodiesConfig(motions=tmp_path / "walk.npz"))
+    before, moved_before = fingerprint.identity(cfg), fingerprint.identity(moved)
+    assert before["embedded bodies"] == moved_before["embedded bodies"]
+    assert "embedded motions" in before and "embedded motions" not in moved_before
+    layout = Layout(tmp_path / "x")
+    dataset.write(layout, dataset.describe(cfg, "dis", 4, 0))
+    layout.shard(0).touch()
+    monkeypatch.setattr(fingerprint, "assets", lambda kind: f"new {kind}")
+    people, scenes = fingerprint.library_folders(fingerprint.identity(cfg))
+    assert people != fingerprint.library_folders(before)[0]
+    assert scenes != fingerprint.library_folders(before)[1]
+    with pytest.raises(BadInput, match=r"embedded bodies \w{8} → new bodies"):
+        dataset.guard(layout, cfg)
+    assert len(fingerprint.differences(before, moved_before)) == 1
+
+
 def test_a_path_where_nothing_is_is_named(tmp_path: Path) -> None:
     missing = LaunchConfig(backgrounds=BackgroundsConfig(videos=tmp_path / "nowhere"))
     with pytest.raises(BadInput, match=r"--videos .*nowhere: no such"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ from datagen.options import option
 NOT_BYTES = ("num_shards", "shards", "out", "library")
 """Options of the output stage that change no shard's bytes."""
 
-NO_OPTIONS = ("record", "evaluation")
+EMBEDDED = ("embedded bodies", "embedded motions", "embedded scenes")
+"""Entries of an identity that say which embedded assets are used; a release may bring others."""
+
+NO_OPTIONS = ("record", "evaluation", *EMBEDDED)
 """Entries of an identity that are no option's."""
 
 
@@ -33,7 +37,23 @@ def identity(cfg: LaunchConfig) -> dict[str, Any]:
         stages[stage] = {
             name: given(name, value) for name, value in options.items() if name not in NOT_BYTES
         }
+    given_instead = (
+        cfg.bodies.body,
+        cfg.bodies.motions or cfg.bodies.surreal,
+        cfg.backgrounds.videos,
+    )
+    for entry, other in zip(EMBEDDED, given_instead, strict=True):
+        if other is None:
+            stages[entry] = assets(entry.removeprefix("embedded "))
     return stages
+
+
+@cache
+def assets(kind: str) -> str:
+    """Return the start of the SHA-256 of what datagen/assets holds of a kind."""
+    folder = Path(__file__).parents[1] / "assets" / kind
+    found = files_below(folder)
+    return digest([(str(path.relative_to(folder)), sha256(path)) for path in found])[:8]
 
 
 def digest(value: Any) -> str:
@@ -51,9 +71,11 @@ def library_folders(identity: dict[str, Any]) -> tuple[str, str]:
     bodies, backgrounds, output = (identity[name] for name in ("bodies", "backgrounds", "output"))
     people = {**bodies, "motions": None, "surreal": bodies["surreal"] is not None}
     people |= {"motion_limit": None, "seed": output["seed"]}
+    people |= {entry: identity.get(entry) for entry in EMBEDDED[:2]}
     scenes = {**backgrounds, "videos": None, "videos_csv": None, "video_limit": None}
     scenes |= {"seed": output["seed"], "frames": identity["clips"]["clip_length"] + 1}
     scenes |= {"width": bodies["width"], "height": bodies["height"]}
+    scenes |= {entry: identity.get(entry) for entry in EMBEDDED[2:]}
     return f"bodies-{digest(people)[:8]}", f"backgrounds-{digest(scenes)[:8]}"
 
 
@@ -64,7 +86,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         a, b = old.get(key), new.get(key)
         if isinstance(a, dict) and isinstance(b, dict):
             lines += differences(a, b)
-        elif a != b:
+        elif a != b and not (key in EMBEDDED and lines):  # else an option says it already
             lines.append(f"{_typed(key, a)} → {_typed(key, b)}")
     return lines
 
@@ -72,7 +94,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 def _typed(name: str, value: Any) -> str:
     """Return an entry of an identity as its option is typed."""
     if name in NO_OPTIONS:
-        return f"{name} {value}"
+        return f"{name} {value or 'of before'}"
     if isinstance(value, bool):
         return option(name if value else f"no_{name}")
     if value is None:
