@@ -112,7 +112,7 @@ def test_other_embedded_assets_make_another_library(
     people, scenes = fingerprint.library_folders(fingerprint.identity(cfg))
     assert people != fingerprint.library_folders(before)[0]
     assert scenes != fingerprint.library_folders(before)[1]
-    with pytest.raises(BadInput, match=r"embedded bodies \w{8} → new bodies"):
+    with pytest.raises(BadInput, match=r"embedded bodies \w{8} → embedded bodies new"):
         dataset.guard(layout, cfg)
     assert len(fingerprint.differences(before, moved_before)) == 1
 
