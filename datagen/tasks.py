@@ -245,8 +245,8 @@ def finished(folder: Path, sources: Mapping[str, Any]) -> dict[str, Line]:
     for name, text in zip(names, texts, strict=True):
         with suppress(json.JSONDecodeError):
             line = json.loads(text)
-            whole = line["kind"] == FAILED or found.get(f"{name}.h5") == line["bytes"]
-            if whole and _size(sources[name]) == line["source_bytes"]:
+            stands = line["kind"] == FAILED or found.get(f"{name}.h5") == line["bytes"]
+            if stands and _size(sources[name]) == line["source_bytes"]:
                 lines[name] = line
     return lines
 
