@@ -82,7 +82,7 @@ def _timed(task: Callable[[], Line]) -> tuple[Line, float]:
     try:
         line = task()
     except BadInput as error:
-        line = {"kind": "failed", "bytes": 0, "reason": str(error)}
+        line = {"kind": tasks.FAILED, "bytes": 0, "reason": str(error)}
     return line, time.perf_counter() - began
 
 

@@ -20,8 +20,9 @@ SPLITS = {"val": "validation", "all": "train"}  # Hugging Face's names, where th
 SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M")
 TAGS = ("synthetic", "3d-human-pose", "smpl", "optical-flow", "video", "webdataset")
 OPEN = (
-    "Made from the open assets that ship with motion-hmr: bodies and scenes CC0 1.0, motions "
-    "CC0 1.0 and (DeepMimic's) zlib licence. Any use is allowed, commercial use too."
+    "Made from the open assets that ship with motion-hmr: bodies and scenes CC0 1.0 (the bodies' "
+    "keypoints Apache 2.0), motions CC0 1.0 and (DeepMimic's) zlib licence. Any use is "
+    "allowed, commercial use too."
 )
 GIVEN = (
     "Made from {inputs} that the maker supplied: their licences hold for what was made of them. "
@@ -219,13 +220,10 @@ def _licence(config: Line) -> str:
     return GIVEN.format(inputs=", ".join(given)) if given else OPEN
 
 
-def _followed(sums: dict[str, list[float]]) -> str:
-    shares = [
-        f"{name}s {1 - error / motion:.0%}" for name, (error, motion) in sums.items() if motion
-    ]
-    if not shares:
-        return ""
-    return f"\nThe flow shows so much of the visible keypoints' own motion: {', '.join(shares)}.\n"
+def _shown_motion(sums: dict[str, list[float]]) -> str:
+    shares = ", ".join(f"{k}s {share:.0%}" for k, share in statistics.shown_motion(sums).items())
+    said = f"\nThe flow shows so much of the visible keypoints' own motion: {shares}.\n"
+    return said if shares else ""
 
 
 def _statistics(lines: list[Line]) -> str:
@@ -251,7 +249,7 @@ def _statistics(lines: list[Line]) -> str:
 Flow is {flow["mean"]:.2f} px a frame on average, half of it below {flow["p50"]:.2f} and 95 % below
 {flow["p95"]:.2f}. The camera moves the person's place by {found["camera_step"]:.2f} px a frame, and
 {found["camera_drift"]:.1f} px from a clip's first frame to its last.
-{_followed(found["followed"])}
+{_shown_motion(found["followed"])}
 Where the body faces, share of frames (0° is into the camera, 90° the picture's right):
 
 | | {" | ".join(f"{round(i * 360 / len(found['coverage']['yaw']))}°" for i in range(8))} |

@@ -8,7 +8,7 @@ Shares are means over clips; coverage and people are counts, so that lines add u
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -82,8 +82,7 @@ class Statistics:
 
         Flow is in pixels of the crop a frame, camera steps and drift (of the person's place by the
         camera) in pixels of the frame; visible, occluded, off_frame are shares of the keypoints,
-        totally_occluded one of the frames. `followed` holds two sums for each kind of keypoint;
-        1 - first / second is the share of its motion that the flow shows.
+        totally_occluded one of the frames. `followed` is for `shown_motion`.
         """
         means = {name: round(total / self.clips, 4) for name, total in self.sums.items()}
         flow = {"mean": means.pop("flow_mean")}
@@ -132,6 +131,15 @@ def total(lines: Iterable[Line]) -> Line:
         },
         "people": dict(sorted(sum((Counter(part["people"]) for part in parts), Counter()).items())),
     }
+
+
+def shown_motion(followed: Mapping[str, Sequence[float] | np.ndarray]) -> dict[str, float]:
+    """Return the share of each kind of keypoint's motion that the flow shows, where any moves.
+
+    1 - Σ|flow - motion|² / Σ|motion|², of the sums that a line holds as `followed`; below 0 where
+    no flow at all would be nearer.
+    """
+    return {name: float(1 - error / motion) for name, (error, motion) in followed.items() if motion}
 
 
 def _followed(clip: Clip, flow: np.ndarray) -> np.ndarray:

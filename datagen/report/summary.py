@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from datagen.output.statistics import shown_motion
 from datagen.record import Line
 from datagen.report.source import Source
 from datagen.report.tally import Histogram, Moments
@@ -78,12 +79,12 @@ class Shards:
     @property
     def shown_motion(self) -> dict[str, float]:
         """Share of each kind of keypoint's motion that the flow shows, where any moves."""
-        return {name: _shown(sums) for name, sums in self.followed.items() if sums[1]}
+        return shown_motion(self.followed)
 
     def shown_motion_of(self, *kinds: str) -> float | None:
         """Return the share of some kinds' motion together that the flow shows."""
         sums = np.sum([self.followed.get(kind, np.zeros(2)) for kind in kinds], axis=0)
-        return _shown(sums) if sums[1] else None
+        return shown_motion({"all": sums}).get("all")
 
     @property
     def genders(self) -> dict[str, int]:
@@ -235,11 +236,6 @@ def _at(line: Line, path: str) -> Any:
             return None
         value = value[name]
     return value
-
-
-def _shown(sums: np.ndarray) -> float:
-    error, motion = sums
-    return float(1 - error / motion)
 
 
 def _kind_of(reason: str, name: str) -> str:
