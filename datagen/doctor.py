@@ -83,6 +83,8 @@ def _opengl(cfg: DoctorConfig) -> str:
 def _body(cfg: DoctorConfig) -> str:
     from datagen.bodies.model import load_bodies
 
+    if cfg.joint_regressor is not None and cfg.body is None:
+        raise BadInput("--joint-regressor is for SMPL's surface; give --body with it")
     bodies = load_bodies(cfg.body, cfg.joint_regressor)
     sizes = ", ".join(f"{name} ({body.num_vertices} vertices)" for name, body in bodies.items())
     return f"{cfg.body or 'embedded open bodies'}: {sizes}"

@@ -60,6 +60,8 @@ def test_a_body_that_is_not_there_is_named(capsys, monkeypatch, tmp_path: Path) 
     monkeypatch.setattr(room, "_opengl", lambda cfg: "")
     assert doctor(["--body", str(tmp_path / "none.npz")]) == 1
     assert "none.npz" in lines(capsys)["body model"]
+    assert doctor(["--joint-regressor", "rows.npy"]) == 1
+    assert "give --body with it" in lines(capsys)["body model"]
 
 
 @pytest.mark.parametrize(
