@@ -88,13 +88,14 @@ def test_every_rows_options_are_options_of_fit(tmp_path):
                 cfg = tyro.cli(FitConfig, args=line)
                 assert cfg.seed == 3 and cfg.frames == training.frames
                 blind = training.options["inputs"] in ("rgb", "flow")
-                common = {**SMALL, "keypoint-noise": 2.0, "feedback": True}
+                common = {**SMALL, "keypoint-noise": 2.0, "feedback": True, "weights": "resnet.pth"}
                 cfg = tyro.cli(
                     FitConfig,
                     args=line[:2] + rows.words(fit_options(training, common, 3)),
                 )
                 assert cfg.keypoint_noise == (0 if blind else 2)
                 assert cfg.feedback == (not blind and cfg.model != "lifter")
+                assert (cfg.weights is None) == (cfg.model == "lifter")
     assert [clips_per_step(frames, 3) for frames in (8, 16, 31, 56)] == [6, 6, 3, 2]
 
 

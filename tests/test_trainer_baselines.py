@@ -8,14 +8,19 @@ import pytest
 import torch
 from trainer_fixtures import write_shards
 
-from trainer.assemble import load_backbone
+from trainer.assemble import load_backbone, make_loaders, make_trainer
 from trainer.config import EvaluateConfig, FitConfig, PredictConfig
 from trainer.errors import BadInput
 from trainer.evaluate import evaluate
 from trainer.fit import fit
+from trainer.inputs import draw_inputs
+from trainer.machine import Ranks, choose
+from trainer.model.body import read_body
 from trainer.model.domain import Discriminator, adversary_strength, domain_loss, reverse_gradient
 from trainer.model.lifter import BoundedLinear
+from trainer.objective import Real
 from trainer.predict import predict
+from trainer.shards import open_dataset
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +82,25 @@ def test_dann_trains_against_unlabelled_clips_and_resumes(toy, tmp_path):
         fit(config(toy, tmp_path / "run4", inputs="rgb", dann_shards=blind))
 
 
+def test_a_batchs_share_of_the_domain_loss_is_that_of_its_known_frames(toy, tmp_path):
+    cfg = config(toy, tmp_path / "run", inputs="rgb", dann_shards=toy)
+    dataset, cpu = open_dataset(toy), torch.device("cpu")
+    settings = choose(cfg, dataset, cpu)
+    trainer = make_trainer(cfg, settings, dataset, read_body(dataset.body), cpu, Ranks())
+    loader = make_loaders(cfg, settings, dataset, None, cpu, Ranks(), None)[0]
+    trainer.wrapped.eval()
+    domain = []
+    for known in (5, 1, 0):
+        batch = {name: value.clone() for name, value in next(iter(loader)).batch.items()}
+        batch["valid"][:, known:] = 0
+        image = draw_inputs(batch, trainer.spec)
+        losses, _ = trainer.wrapped(image, batch, trainer.totals([batch]), Real(image, 1.0))
+        domain.append(float(losses["domain"].detach()))
+    assert domain[0] == pytest.approx(np.log(2), abs=0.1)
+    assert domain[1] == pytest.approx(np.log(2), abs=0.1)
+    assert domain[2] == 0
+
+
 def test_the_gradient_comes_back_reversed():
     x = torch.ones(3, requires_grad=True)
     (reverse_gradient(x, 0.25) * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
@@ -115,6 +139,24 @@ def test_a_lifter_is_validated_on_fewer_joints(toy, tmp_path):
     results = evaluate(EvaluateConfig(checkpoint=folder / "last.pt", shards=held, device="cpu"))
     last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
     assert last["val_pa_mpjpe"] == pytest.approx(results["every_frame"]["pa_mpjpe"], rel=1e-4)
+
+
+def test_a_lifters_joints_are_called_by_their_names(toy, tmp_path):
+    folder = fit(config(toy, tmp_path / "run", model="lifter", inputs="keypoints"))
+    held = write_shards(tmp_path / "held", shards=1, clips=2, frames=5, size=32)
+    said = []
+    for lost in (0, 1):
+        told = json.loads((held / "dataset.json").read_text())
+        told["evaluation_joints"] = told["evaluation_joints"][lost:]
+        (held / "dataset.json").write_text(json.dumps(told))
+        out = tmp_path / f"said{lost}"
+        look = PredictConfig(checkpoint=folder / "last.pt", shards=held, out=out, device="cpu")
+        predict(look)
+        with np.load(out / "000000_0000.npz") as clip:
+            said.append((clip["joints"], list(clip["names"])))
+    (joints, names), (fewer, left) = said
+    assert left == names[1:]
+    assert np.array_equal(fewer, joints[:, 1:])
 
 
 def test_the_lifters_weights_are_bounded():

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from trainer_fixtures import write_shards
 
+import trainer.data
 import trainer.records
 from trainer.data import Loader, Stream, batches, read_clips, wanted_arrays
 from trainer.errors import BadInput
@@ -180,6 +181,23 @@ def test_clips_that_are_whole_but_of_no_use_end_with_a_sentence(toy):
     data = iter(Loader(replace(stream(toy), frames=99)))
     with pytest.raises(BadInput, match=r"could be used in 20 epochs.* frames, fewer than 99"):
         next(data)
+
+
+@pytest.mark.parametrize("consumers", [4, 8])
+def test_more_consumers_than_clips_go_on(tmp_path, monkeypatch, consumers):
+    few = stream(write_shards(tmp_path / "few", shards=1, clips=2, frames=6, size=32))
+    for consumer in range(consumers):  # whose part of the shard is empty in most epochs
+        assert len(keys(few, consumer, consumers, 100)) == 100
+
+    def choosy(stream: Stream, record, epoch: int):
+        if record.key == "000000_0001":
+            raise Damaged(record.key)
+        return whole(stream, record, epoch)
+
+    whole = trainer.data.sample
+    monkeypatch.setattr(trainer.data, "sample", choosy)
+    for consumer in range(consumers):
+        assert {key for _, key in keys(few, consumer, consumers, 30)} == {"000000_0000"}
 
 
 def test_bad_folders_are_refused_in_one_sentence(toy, tmp_path):

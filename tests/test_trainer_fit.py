@@ -18,9 +18,10 @@ from trainer_fixtures import write_shards
 from trainer.checkpoint import load_checkpoint, save_checkpoint
 from trainer.config import EvaluateConfig, FitConfig, PredictConfig
 from trainer.errors import BadInput, Stopped
-from trainer.evaluate import evaluate
+from trainer.evaluate import evaluate, table
 from trainer.fit import fit
 from trainer.interrupt import Interrupt
+from trainer.metrics import Tally, summarize
 from trainer.predict import predict
 from trainer.run import RunWriter
 from trainer.runs import find_runs
@@ -93,6 +94,33 @@ def test_a_run_leaves_its_folder_and_can_be_measured_and_used(toy, tmp_path, cap
             "betas": (10,),
         }.items()
     )
+
+
+def test_damage_in_validation_stops_a_run_that_is_to_stop(toy, tmp_path, capsys):
+    held = write_shards(tmp_path / "held", shards=1, clips=3, frames=8, size=32)
+    tar = held / "shard-000000.tar"
+    tar.write_bytes(tar.read_bytes()[:-20000])
+    fit(config(toy, tmp_path / "on", steps=1, val_shards=held))
+    assert "skipped: " in capsys.readouterr().err
+    with pytest.raises(BadInput, match=r"shard-000000\.tar.* make that shard again"):
+        fit(config(toy, tmp_path / "off", steps=1, val_shards=held, on_damage="stop"))
+
+
+def test_a_person_of_whom_no_frame_counts_is_in_no_mean():
+    truth = torch.randn(4, 14, 3)
+    tallies = {"seen": Tally(), "hidden": Tally()}
+    for name, tally in tallies.items():
+        tally.add(
+            truth + 0.1 * torch.randn(4, 14, 3), truth, torch.full((4,), name == "seen"), (2, 3)
+        )
+    results = json.loads(json.dumps(summarize(tallies), allow_nan=False))
+    assert results["per_person"]["hidden"]["pa_mpjpe"] is None
+    assert results["persons"]["pa_mpjpe"] == results["per_person"]["seen"]["pa_mpjpe"]
+    lines = table(results).splitlines()
+    assert lines[-1].endswith("mm over 1 person")
+    assert lines[2].split() == ["hidden", "-", "-", "-", "0"]
+    nobody = summarize({"hidden": tallies["hidden"]})
+    assert table(nobody).endswith("PA-MPJPE - mm over 0 persons")
 
 
 def test_each_data_set_has_its_own_evaluation(toy, tmp_path):
@@ -256,6 +284,8 @@ def test_a_run_is_not_overwritten(toy, tmp_path):
     other = fit(config(toy, tmp_path / "other", steps=2))
     with pytest.raises(BadInput, match=r"holds a run already"):  # another run's checkpoint
         fit(config(toy, folder, steps=2, resume=other / "last.pt"))
+    copied = fit(config(toy, tmp_path / "copy", steps=2, resume=folder / "last.pt"))
+    assert load_checkpoint(copied / "last.pt")["step"] == 2  # nothing left to do but this
     (folder / "last.pt").unlink()
     with pytest.raises(BadInput, match=r"without a last\.pt .*; remove the folder"):
         fit(config(toy, folder, steps=2))

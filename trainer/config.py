@@ -75,9 +75,10 @@ class FitConfig:
     """What the network sees; the total-occlusion flag is always added."""
     backbone: Literal["small", "resnet18", "resnet34", "resnet50"] | None = None
     """CNN per frame. Default: resnet50 (the paper's) on a GPU, resnet18 on a CPU. `small` is a
-    thin ResNet of 10 layers for demonstrations: a tenth of resnet18's work."""
+    thin ResNet of 10 layers for demonstrations: a fifth of resnet18's work."""
     image_size: int | None = None
-    """Side of the network's input, pixels. Default: 224 on a GPU, 112 on a CPU."""
+    """Side of the network's input, pixels. Default: 224 on a GPU, 112 on a CPU, or the stored
+    crops' if that is less."""
     frames: int | None = None
     """Frames of a training clip (a random part of a longer stored one). Default: as stored (31)."""
     lstm_width: int | None = None

@@ -115,6 +115,8 @@ def walk(
             try:
                 for index, record in enumerate(read_shard(shards[shard])):
                     if index % parts != part:
+                        if members <= record.places.keys():
+                            empty = 0  # a clip there is, only another consumer's
                         continue
                     try:
                         record.check(members)
@@ -169,24 +171,24 @@ def batches(stream: Stream, consumer: int, consumers: int, skip: int) -> Iterato
     keys: list[str] = []
     damaged: list[str] = []
     drawn = skip
-    fruitful: int | None = None
+    fruitless: set[int] = set()  # epochs of which clips were drawn and none was of use
     for item in walk(stream, consumers, consumer, skip):
         try:
             if isinstance(item, Damaged):
                 raise item
             record, epoch = item
             drawn += 1
-            fruitful = epoch if fruitful is None else fruitful
             try:
                 samples.append(sample(stream, record, epoch))
             except Damaged as error:  # whole in its tar, and yet of no use
-                if epoch - fruitful >= PATIENCE:
+                fruitless.add(epoch)
+                if len(fruitless) > PATIENCE:
                     raise NothingLeft(
                         f"{stream.dataset.folder}: no clip could be used in {PATIENCE} epochs, "
                         f"the last because: {error}"
                     ) from None
                 raise
-            fruitful = epoch
+            fruitless.clear()
         except Damaged as error:
             damaged.append(str(error))
             if stream.on_damage == "stop" or isinstance(error, NothingLeft):

@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -26,7 +27,7 @@ from trainer.model.motion_hmr import pick
 from trainer.records import META, Record
 from trainer.restore import look
 from trainer.shards import DataSet
-from trainer.windows import Judged, narrowed
+from trainer.windows import Judged
 from trainer.words import count
 
 
@@ -51,8 +52,6 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
     errors = keypoint_errors(cfg)
     seen = look(cfg, wanted_arrays, errors)
     clips, dataset, spec = seen.clips, seen.dataset, seen.spec
-    if spec.name == "lifter":
-        clips = (narrowed(clip, spec.evaluation_names, dataset) for clip in clips)
     out = cfg.out or place(cfg, dataset)
     out.mkdir(parents=True, exist_ok=True)
     shown: list[Judged] = []
@@ -145,9 +144,13 @@ def table(results: dict[str, object]) -> str:
         f"{'':24} {'mm':>9} {'mm':>9} {'mm/frame²':>9}",
     ]
 
-    def row(name: str, values: dict[str, float]) -> str:
-        numbers = " ".join(f"{values[k]:9.1f}" for k in ("pa_mpjpe", "mpjpe", "acceleration"))
-        return f"{name[:24]:24} {numbers} {values.get('frames', ''):>8}"
+    def number(value: float | None) -> str:
+        return "-" if value is None else f"{value:.1f}"
+
+    def row(name: str, values: dict[str, Any]) -> str:
+        numbers = [number(values[name]) for name in ("pa_mpjpe", "mpjpe", "acceleration")]
+        cells = " ".join(f"{text:>9}" for text in numbers)
+        return f"{name[:24]:24} {cells} {values.get('frames', ''):>8}"
 
     per_person = results["per_person"]
     assert isinstance(per_person, dict)
@@ -163,8 +166,8 @@ def table(results: dict[str, object]) -> str:
         lines.append(row(name, values))
     persons = results["persons"]
     assert isinstance(persons, dict)
-    over = count(len(per_person), "person")
-    lines.append(f"PA-MPJPE {persons['pa_mpjpe']:.1f} mm over {over}")
+    over = count(sum(values["frames"] > 0 for values in per_person.values()), "person")
+    lines.append(f"PA-MPJPE {number(persons['pa_mpjpe'])} mm over {over}")
     return "\n".join(lines)
 
 

@@ -117,14 +117,17 @@ def finish(folder: Path, best: float, cfg: FitConfig) -> None:
     """Draw the loss curve and print where the results lie and what comes next."""
     # A run resumed into another folder may know of a best.pt that stayed in the old one.
     name = "best.pt" if math.isfinite(best) and (folder / "best.pt").exists() else "last.pt"
-    written = f"metrics.jsonl, {name}"
+    metrics = folder / "metrics.jsonl"
+    # Nor has a finished run's new folder any metrics.
+    written = f"metrics.jsonl, {name}" if metrics.exists() else name
     try:
         from trainer.report import draw_curve
     except ImportError:
         written += " (no loss.png: matplotlib is not installed)"
     else:
-        draw_curve(folder / "metrics.jsonl", folder / "loss.png")
-        written += ", loss.png"
+        if metrics.exists():
+            draw_curve(metrics, folder / "loss.png")
+            written += ", loss.png"
     print(f"done     {folder}: {written}")
     shards = cfg.val_shards or cfg.shards
     print(f"next     python -m trainer.evaluate --checkpoint {folder / name} --shards {shards}")

@@ -78,8 +78,8 @@ class Tally:
         if len(target) > 2:
             self.acceleration.append(acceleration_error(predicted, target, hips)[three].numpy())
 
-    def row(self, counted_only: bool = True) -> dict[str, float]:
-        """Return the person's means over its frames; NaN where none counts."""
+    def row(self, counted_only: bool = True) -> dict[str, float | None]:
+        """Return the person's means over its frames; None where none counts."""
         keep = np.concatenate(self.counted)
         if not counted_only:
             keep = np.ones_like(keep)
@@ -92,8 +92,8 @@ class Tally:
         }
 
 
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if values.size else float("nan")
+def _mean(values: np.ndarray) -> float | None:
+    return float(values.mean()) if values.size else None  # JSON has no NaN
 
 
 def summarize(tallies: dict[str, Tally]) -> dict[str, object]:
@@ -113,8 +113,8 @@ def summarize(tallies: dict[str, Tally]) -> dict[str, object]:
     names = ("pa_mpjpe", "mpjpe", "acceleration")
     persons = {}
     for name in names:
-        values = np.array([row[name] for row in rows.values()])
-        persons[name] = _mean(values[~np.isnan(values)])
+        values = [row[name] for row in rows.values()]
+        persons[name] = _mean(np.array([value for value in values if value is not None]))
     return {
         "persons": persons,
         "frames": whole.row(),

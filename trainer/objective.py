@@ -80,7 +80,7 @@ class MotionObjective(nn.Module):
     def forward(
         self, image: Tensor, batch: Batch, totals: Totals, real: Real | None = None
     ) -> tuple[Losses, Prediction]:
-        clips, frames = image.shape[:2]
+        clips = len(image)
         if real is None:
             features = self.model.features(image)
         else:
@@ -96,8 +96,9 @@ class MotionObjective(nn.Module):
                     features[clips:].flatten(0, 1),
                     real.strength,
                 )
-                # The other terms are sums over a whole step; this one is a mean of each batch.
-                share = clips * frames / totals.frames.clamp_min(1)
+                # The other terms are sums over a whole step, this one is a mean of each batch; its
+                # share of the step is that of its frames with a 3D target.
+                share = batch["valid"].float().sum() / totals.frames.clamp_min(1)
                 losses["domain"] = domain * share
                 losses["loss"] = losses["loss"] + self.weights.domain * losses["domain"]
         return losses, prediction

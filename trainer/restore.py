@@ -15,10 +15,10 @@ from trainer.checkpoint import load_checkpoint
 from trainer.config import EXACT, KeypointErrors, LookConfig
 from trainer.errors import BadInput
 from trainer.inputs import InputSpec
-from trainer.machine import find_device, keep_memory, native_precision
+from trainer.machine import find_device, keep_memory, native_precision, set_precision
 from trainer.model.build import ModelSpec, build_model
 from trainer.shards import DataSet, open_dataset
-from trainer.windows import Judged, predict_clips
+from trainer.windows import Judged, narrowed, predict_clips
 
 
 def load_model(
@@ -77,6 +77,8 @@ def look(
             f"{cfg.checkpoint} sees {spec.inputs} alone, so --keypoint-noise, -drop and -gaps "
             "would change nothing; leave them out."
         )
+    precision = precision_of(saved, device)
+    set_precision(precision, device)
     clips = predict_clips(
         model,
         dataset,
@@ -86,15 +88,17 @@ def look(
         stride=stride,
         batch_size=cfg.batch_size,
         device=device,
-        precision=precision_of(saved, device),
+        precision=precision,
         max_clips=cfg.max_clips,
         on_damage=cfg.on_damage,
         mirror=cfg.mirror,
         errors=errors,
     )
     total = min(dataset.clips, cfg.max_clips or dataset.clips)
-    bar = tqdm(clips, total=total, unit="clip", mininterval=1.0)
-    return Look(bar, dataset, spec, int(saved["step"]), frames, stride)
+    judged: Iterable[Judged] = tqdm(clips, total=total, unit="clip", mininterval=1.0)
+    if spec.name == "lifter":
+        judged = (narrowed(clip, spec.evaluation_names, dataset) for clip in judged)
+    return Look(judged, dataset, spec, int(saved["step"]), frames, stride)
 
 
 def precision_of(saved: dict[str, Any], device: torch.device) -> str:

@@ -66,6 +66,8 @@ class Training:
         if not self.judged:  # it was stopped while it validated
             self.judge()
             self.save()
+        elif self.trainer.step == self.settings.steps:
+            self.save()  # a finished run, taken up in another folder perhaps
         steps, world = self.settings.steps, self.ranks.world
         sources = [iter(loader) for loader in self.loaders]
         pace = Pace(self.settings.batch_size * self.cfg.accumulate * world)

@@ -74,6 +74,7 @@ def validate(
         device=trainer.device,
         precision=settings.precision,
         max_clips=cfg.val_clips,
+        on_damage=cfg.on_damage,
     ):
         if model.name == "lifter":
             clip = narrowed(clip, model.evaluation_names, dataset)

@@ -129,12 +129,12 @@ def runs_of(study: Study, row: Row, seeds: int) -> list[SeededRun]:
 
 
 def figures(study: Study, training: Training, test: str, seeds: int) -> list[float]:
-    """Return the PA-MPJPE of each seed that is finished."""
+    """Return the PA-MPJPE of each seed that is finished, if a frame counted."""
     out = []
     for seed in range(seeds):
         run = SeededRun(study, training, seed)
         results = None if run.lack else run.evaluation(test)
-        if results is not None:
+        if results is not None and results["persons"]["pa_mpjpe"] is not None:
             out.append(float(results["persons"]["pa_mpjpe"]))
     return out
 

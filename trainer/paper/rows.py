@@ -187,7 +187,7 @@ OWN = frozenset({"inputs", "model", "frames", "seed", "dann-weight"})
 
 def suits(name: str, training: Training) -> bool:
     """Return whether an option for all rows says anything to this one."""
-    if name == "feedback" and training.options.get("model") == "lifter":
+    if name in ("feedback", "weights") and training.options.get("model") == "lifter":
         return False
     of_keypoints = name == "feedback" or name.startswith("keypoint-")
     return not of_keypoints or "keypoints" in str(training.options["inputs"])
