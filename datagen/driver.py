@@ -74,13 +74,13 @@ class Driver:
             tuple(sorted(self.people.sources)), tuple(sorted(self.scenes.sources)), frames, seed
         )
 
-    def announce(self, todo: int) -> None:
-        """Print what is about to be done."""
+    def announce(self, todo: int, wanted: int) -> None:
+        """Print what is about to be done: so many of the shards that are wanted."""
         cfg = self.cfg
         people = cfg.bodies.surreal or cfg.bodies.motions or "embedded"
         videos = cfg.backgrounds.videos
         print(
-            f"Making {todo:,} of {count(len(cfg.output.wanted()), 'shard')}, each of "
+            f"Making {todo:,} of {count(wanted, 'shard')}, each of "
             f"{count(cfg.output.clips_per_shard, 'clip')} of {cfg.clips.clip_length} frames, "
             f"in {self.layout.shards}\n"
             f"  people  {count(len(self.people.sources), 'motion')} ({people}), "
@@ -263,6 +263,7 @@ def _few(names: Sequence[str], number: int) -> str:
 
 def following(cfg: LaunchConfig, layout: Layout) -> str:
     """Return the line that says what to do with finished shards."""
+    shards = shlex.quote(str(layout.shards))
     if cfg.output.split in ("val", "test"):
-        return f"Next: python -m trainer.evaluate --checkpoint FILE --shards {layout.shards}"
-    return f"Next: python -m trainer.fit --shards {layout.shards}"
+        return f"Next: python -m trainer.evaluate --checkpoint FILE --shards {shards}"
+    return f"Next: python -m trainer.fit --shards {shards}"

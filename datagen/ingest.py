@@ -11,6 +11,7 @@ The result is a data set like any other: trainer.predict and trainer.evaluate re
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,13 +126,14 @@ def report(lines: list[dict[str, Any]], cfg: FootageConfig) -> int:
     size = sum(line["bytes"] for line in lines) / 1e6
     shards, records = count(len(lines), "shard"), count(clips, "record")
     print(f"{shards}, {records}, {size:.1f} MB in {cfg.out}")
+    out = shlex.quote(str(cfg.out))
     if cfg.unlabelled:
         inputs = "--inputs rgb " if cfg.rgb else ""  # pictures are what differs in the real world
-        print(f"Next: python -m trainer.fit --shards shards {inputs}--dann-shards {cfg.out}")
+        print(f"Next: python -m trainer.fit --shards shards {inputs}--dann-shards {out}")
     else:
         known = any(line["statistics"]["valid"] for line in lines)
         door = "trainer.evaluate" if known else "trainer.predict"
-        print(f"Next: python -m {door} --checkpoint runs/x/last.pt --shards {cfg.out}")
+        print(f"Next: python -m {door} --checkpoint runs/x/last.pt --shards {out}")
     return 0 if lines else 1
 
 

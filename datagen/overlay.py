@@ -12,6 +12,7 @@ and an animated mesh .glb (glTF 2.0) for each person.
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -156,6 +157,8 @@ def predict(video: Path, checkpoint: Path, cfg: OverlayConfig) -> tuple[Path, Pa
     found += ["--image-size", str(size), *arguments(flow)]
     if diagonal := learned_from(checkpoint).person_diagonal:
         found += ["--person-diagonal", f"{diagonal:g}"]
+    if predictions.exists():  # of this video by another checkpoint, perhaps
+        shutil.rmtree(predictions)
     for line in (
         ["datagen.ingest", "video", str(video), *found, "--out", str(shards)],
         ["trainer.predict", "--checkpoint", str(checkpoint), "--shards", str(shards),

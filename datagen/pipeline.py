@@ -37,7 +37,7 @@ def launch(cfg: LaunchConfig, only: Collection[int] | None = None) -> int:
     if cfg.cluster.cache:
         os.environ[CACHE_VARIABLE] = str(cfg.cluster.cache)
     driver = Driver(cfg, layout)
-    driver.announce(len(todo))
+    driver.announce(len(todo), len(wanted) if only is None else wanted[-1] + 1)
     try:
         return _make(driver, todo)
     finally:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 import sys
 import time
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ def _following(layout: Layout, cfg: VerifyConfig) -> int:
     if not layout.config.exists():  # real footage, or shards that were published without it
         print("Next: delete the bad files and run the command that made them again")
     elif not cfg.repair:
-        print(f"Next: python -m datagen.verify {cfg.shards} --repair")
+        print(f"Next: python -m datagen.verify {shlex.quote(str(cfg.shards))} --repair")
     return 1
 
 
@@ -90,6 +91,9 @@ def inspect(layout: Layout, cfg: VerifyConfig) -> list[int]:
     """Print what is wrong with the shards; return the numbers of the damaged and missing ones."""
     content = dataset.read(layout)
     lines = Manifest(layout.manifests / "shards.jsonl").latest("shard")
+    told = "the manifest"
+    if not lines and layout.found():  # published without its manifests
+        lines, told = check.published(layout, content), "croissant.json"
     began = time.perf_counter()
     numbers = check.numbers(layout, content, lines)
     found = check.problems(layout, numbers, content, lines, cfg.workers or os.cpu_count() or 1)
@@ -106,7 +110,7 @@ def inspect(layout: Layout, cfg: VerifyConfig) -> list[int]:
     clips = sum(lines[index]["clips"] for index in numbers)
     print(
         f"{count(len(numbers), 'shard')}, {count(clips, 'clip')}, {size:.1f} MB: "
-        f"all as the manifest says ({size / spent:.0f} MB/s)"
+        f"all as {told} says ({size / spent:.0f} MB/s)"
     )
     return wrong
 

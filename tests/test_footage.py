@@ -22,6 +22,7 @@ from datagen.output.check import read
 from datagen.output.layout import Layout
 from datagen.record import JOINTS, KEYPOINTS
 from trainer.data import read_clips, wanted_arrays
+from trainer.errors import BadInput as NoTruth
 from trainer.records import Damaged
 from trainer.shards import open_dataset
 
@@ -107,7 +108,7 @@ class TestRecord:
         assert record["meta"]["keep"] == [0, 60] and record["meta"]["fps"] == 30
 
     def test_the_trainer_reads_it(self, made):
-        dataset = open_dataset(made / "out")
+        dataset = open_dataset(made / "out", truth=False)
         (clip,) = read_clips(dataset, wanted_arrays("flow+keypoints"))
         assert not isinstance(clip, Damaged)
         assert clip[1]["flow"].shape == (60, 2, 56, 56)
@@ -315,7 +316,9 @@ class TestPeople:
         clips = records(tmp_path / "out")
         assert [len(clip["valid"]) for clip in clips] == [31, 31]
         assert [clip["source"][0] for clip in clips] == [0, 31]
-        assert open_dataset(tmp_path / "out").clip_length == 31
+        assert open_dataset(tmp_path / "out", truth=False).clip_length == 31
+        with pytest.raises(NoTruth, match="footage without true poses"):
+            open_dataset(tmp_path / "out", "--val-shards")
         assert verify.main([str(tmp_path / "out")]) == 0
 
 
@@ -427,7 +430,7 @@ def test_predict_runs_over_footage(made):
     """The trainer's windows take a record of any length with frames that nobody is seen in."""
     from trainer.inputs import draw_inputs
 
-    dataset = open_dataset(made / "out")
+    dataset = open_dataset(made / "out", truth=False)
     spec = dataset.spec("flow+keypoints", 64)
     (clip,) = read_clips(dataset, wanted_arrays("flow+keypoints", targets=False))
     assert not isinstance(clip, Damaged)

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shlex
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from datagen.inspect import main as inspect
 from datagen.launch import main as launch
 from datagen.output import check
 from datagen.output.layout import Layout
@@ -215,6 +217,32 @@ def test_options_without_effect_or_sense_are_refused(
     assert run(tmp_path / "x", *options) == 2
     error = capsys.readouterr().err
     assert words in error and error.startswith("error: ") and error.count("\n") == 1
+
+
+def test_somebodys_readme_is_not_overwritten(tmp_path: Path, capsys) -> None:
+    (tmp_path / "README.md").write_text("notes")
+    assert run(tmp_path) == 2
+    assert "README.md" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    assert (tmp_path / "README.md").read_text() == "notes"
+
+
+def test_what_comes_next_can_be_pasted(copy: Path, tmp_path: Path, capsys) -> None:
+    blank = copy.rename(tmp_path / "a folder")
+    assert run(blank) == 0
+    assert shlex.split(capsys.readouterr().out.splitlines()[-1])[-1] == str(blank)
+    (blank / "shard-000001.tar").unlink()
+    assert verify([str(blank)]) == 1
+    assert shlex.split(capsys.readouterr().out.splitlines()[-1])[-2:] == [str(blank), "--repair"]
+    assert verify([str(blank), "--repair"]) == 0
+    assert "Making 1 of 2 shards" in capsys.readouterr().out
+
+
+def test_a_missing_library_file_is_said_to_be_missing(copy: Path, capsys) -> None:
+    for path in copy.glob("library/bodies*/*.h5"):
+        path.unlink()
+    assert inspect(["--out", str(copy / "look.html"), str(copy)]) == 0
+    assert "the library lacks" in capsys.readouterr().out
 
 
 def test_a_library_that_cannot_be_made_is_not_the_motions_fault(tmp_path: Path, capsys) -> None:

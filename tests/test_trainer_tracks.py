@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,9 @@ from trainer_fixtures import npz, write_shards
 
 from datagen.bodies import quaternion as quat
 from datagen.bodies.amass import read_amass
+from trainer.checkpoint import load_checkpoint, save_checkpoint
 from trainer.config import FitConfig, PredictConfig
+from trainer.errors import BadInput
 from trainer.fit import fit
 from trainer.predict import predict
 from trainer.records import decode, read_shard
@@ -72,6 +75,18 @@ def test_the_file_is_an_amass_take(toy, checkpoint, tmp_path):
     root = Rotation.from_rotvec(said["pose"][:, :3]).as_matrix()
     np.testing.assert_allclose(up[:, 1], -root[:, 1, 1], atol=1e-5)
     assert (up[:, 1] > 0.7).all()
+
+
+def test_predictions_of_two_networks_are_not_mixed(toy, checkpoint, tmp_path, capsys):
+    out, other = tmp_path / "two words", tmp_path / "other.pt"
+    look = PredictConfig(checkpoint=checkpoint, shards=toy, out=out, device="cpu", max_clips=1)
+    for _ in range(2):  # the same again is the same
+        assert predict(look) == 1
+    assert shlex.quote(str(out)) in capsys.readouterr().out
+    save_checkpoint(other, {**load_checkpoint(checkpoint), "step": 9})
+    for changes in ({"checkpoint": other}, {"mirror": True}, {"frames": 3}):
+        with pytest.raises(BadInput, match="predictions of another checkpoint"):
+            predict(replace(look, **changes))
 
 
 def test_flow_of_another_kind_than_was_learned_from_is_remarked_upon(toy, checkpoint, capsys):

@@ -1,6 +1,7 @@
 """verify finds every edit, truncation and swap; the card tells of what stands."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -207,6 +208,25 @@ def test_files_beside_the_shards_are_checked(made: Layout, name: str) -> None:
     assert not (made.shards / name).exists()
     made.croissant.write_text("{")
     assert "croissant.json is damaged" in check.beside(made)[-1]
+
+
+def test_a_copy_without_manifests_is_checked_by_its_croissant(made: Layout, capsys) -> None:
+    shutil.rmtree(made.manifests)
+    assert verify([str(made.shards)]) == 0
+    assert "all as croissant.json says" in capsys.readouterr().out
+    with open(made.shard(1), "r+b") as file:
+        file.seek(700)
+        file.write(b"x")
+    assert verify([str(made.shards)]) == 1
+    assert "shard-000001.tar differs" in capsys.readouterr().out
+    made.croissant.unlink()
+    assert verify([str(made.shards)]) == 2
+    assert "copy manifests/ along" in capsys.readouterr().err
+
+
+def test_footage_is_not_added_to_rendered_people(made: Layout) -> None:
+    with pytest.raises(BadInput, match="holds shards of rendered people, not real footage; choose"):
+        dataset.refuse_other(made, {"footage": {}})
 
 
 def test_a_damaged_dataset_json_is_a_problem_without_a_card_too(made: Layout) -> None:

@@ -34,7 +34,7 @@ from trainer.run import RunWriter, plain
 from trainer.shards import DataSet, open_dataset
 from trainer.training import Training
 from trainer.validation import open_held_out
-from trainer.words import count
+from trainer.words import count, quoted
 
 
 def fit(cfg: FitConfig) -> Path:
@@ -44,7 +44,9 @@ def fit(cfg: FitConfig) -> Path:
     ranks = start_ranks(cfg.device)
     device = find_device(cfg.device, ranks.local)
     dataset = open_dataset(cfg.shards)
-    real = open_dataset(cfg.dann_shards, "--dann-shards") if cfg.dann_shards else None
+    real = None
+    if cfg.dann_shards:
+        real = open_dataset(cfg.dann_shards, "--dann-shards", truth=False)
     settings = choose(cfg, dataset, device)
     folder = cfg.out or (cfg.resume.parent if cfg.resume else Path("runs") / now())
     saved = saved_run(cfg, dataset, real, ranks, folder)
@@ -129,8 +131,8 @@ def finish(folder: Path, best: float, cfg: FitConfig) -> None:
             draw_curve(metrics, folder / "loss.png")
             written += ", loss.png"
     print(f"done     {folder}: {written}")
-    shards = cfg.val_shards or cfg.shards
-    print(f"next     python -m trainer.evaluate --checkpoint {folder / name} --shards {shards}")
+    checkpoint, shards = quoted(folder / name), quoted(cfg.val_shards or cfg.shards)
+    print(f"next     python -m trainer.evaluate --checkpoint {checkpoint} --shards {shards}")
 
 
 if __name__ == "__main__":

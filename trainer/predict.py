@@ -22,6 +22,8 @@ A lifter has none of the body's arrays; its joints are the evaluation joints, ab
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -29,10 +31,10 @@ import numpy as np
 
 from trainer.config import PredictConfig
 from trainer.data import wanted_arrays
-from trainer.errors import run_door
-from trainer.restore import look
+from trainer.errors import BadInput, run_door
+from trainer.restore import Look, look
 from trainer.tracks import tracks
-from trainer.words import count
+from trainer.words import count, quoted
 
 GEOMETRY = frozenset({"crop", "camera", "source", "joints2d"})
 """What a prediction needs of a record to find the picture again."""
@@ -40,15 +42,42 @@ GEOMETRY = frozenset({"crop", "camera", "source", "joints2d"})
 
 def predict(cfg: PredictConfig) -> int:
     """Write a file a clip, or a track of footage; return how many."""
-    seen = look(cfg, lambda inputs: wanted_arrays(inputs, targets=False) | GEOMETRY)
+    seen = look(cfg, lambda inputs: wanted_arrays(inputs, targets=False) | GEOMETRY, truth=False)
     cfg.out.mkdir(parents=True, exist_ok=True)
+    claim(cfg, seen)
     written = 0
     for name, arrays in tracks(seen.clips, seen.dataset):
         write(cfg.out / f"{name}.npz", arrays)
         written += 1
     print(f"written  {count(written, 'prediction')} to {cfg.out}")
-    print(f"next     python -m datagen.overlay --predictions {cfg.out} --shards {cfg.shards}")
+    out, shards = quoted(cfg.out), quoted(cfg.shards)
+    print(f"next     python -m datagen.overlay --predictions {out} --shards {shards}")
     return written
+
+
+def claim(cfg: PredictConfig, seen: Look) -> None:
+    """Write down whose predictions a folder holds; BadInput if it holds any of others.
+
+    The same look again writes the same files; of another one, whichever it does not overwrite would
+    pass for its own.
+    """
+    with open(cfg.checkpoint, "rb") as file:
+        network = hashlib.file_digest(file, "sha256").hexdigest()
+    ours = {
+        "checkpoint": network, "data": seen.dataset.identity(), "frames": seen.frames,
+        "stride": seen.stride, "mirror": cfg.mirror, "raw_weights": cfg.raw_weights,
+    }  # fmt: skip
+    path = cfg.out / "predictions.json"
+    try:
+        theirs = json.loads(path.read_text())
+    except (OSError, ValueError):
+        theirs = None
+    if theirs != ours and any(cfg.out.glob("*.npz")):
+        raise BadInput(
+            f"{cfg.out} holds predictions of another checkpoint, data set or look; remove them or "
+            "choose another --out."
+        )
+    path.write_text(json.dumps(ours, indent=2) + "\n")
 
 
 def write(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -51,14 +51,17 @@ def look(
     cfg: LookConfig,
     arrays: Callable[[str], frozenset[str]],
     errors: KeypointErrors = EXACT,
+    *,
+    truth: bool = True,
 ) -> Look:
     """Open a checkpoint and a data set; the clips come with a progress bar.
 
-    arrays: what to decode, of the model's inputs. errors: as `windows.disturbed`.
+    arrays: what to decode, of the model's inputs. errors: as `windows.disturbed`. truth: whether
+    true poses are needed.
     """
     device = find_device(cfg.device)
     keep_memory(device)
-    dataset = open_dataset(cfg.shards)
+    dataset = open_dataset(cfg.shards, truth=truth)
     model, spec, saved = load_model(cfg.checkpoint, device, raw_weights=cfg.raw_weights)
     frames = cfg.frames or spec.frames
     stride = cfg.stride or max(1, frames // 2)

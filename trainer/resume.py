@@ -12,7 +12,7 @@ from trainer.errors import BadInput
 from trainer.machine import Ranks, Settings
 from trainer.run import plain
 from trainer.shards import DataSet
-from trainer.words import count
+from trainer.words import count, quoted
 
 
 def saved_run(
@@ -37,8 +37,8 @@ def refuse_taken(folder: Path) -> None:
     for name in ("last.pt", "best.pt"):
         if (folder / name).exists():
             raise BadInput(
-                f"{folder} holds a run already; pass --resume {folder / name} to go on with it, "
-                "or another --out."
+                f"{folder} holds a run already; pass --resume {quoted(folder / name)} to go on "
+                "with it, or another --out."
             )
     if (folder / "metrics.jsonl").exists() or any(folder.glob("*.pt")):
         raise BadInput(

@@ -73,10 +73,11 @@ def identity(fingerprint: str, names: Sequence[str]) -> dict[str, object]:
     }
 
 
-def open_dataset(folder: Path, option: str = "--shards") -> DataSet:
+def open_dataset(folder: Path, option: str = "--shards", *, truth: bool = True) -> DataSet:
     """Return the data set in a folder; BadInput if there is none or it lacks what is needed.
 
-    option: what the user named the folder by.
+    option: what the user named the folder by. truth: whether true poses are needed, which footage
+    of no more than a camera has not.
     """
     if not folder.is_dir():
         raise BadInput(
@@ -95,6 +96,11 @@ def open_dataset(folder: Path, option: str = "--shards") -> DataSet:
         raise BadInput(f"{path} is not valid JSON ({error}); make the data set again.") from None
     if told.get("version") != 1:
         raise BadInput(f"{path} has version {told.get('version')!r}; this trainer reads version 1.")
+    if truth and not told.get("truth", True):
+        raise BadInput(
+            f"{folder} ({option}) holds footage without true poses, which is for trainer.predict "
+            "and for trainer.fit's --dann-shards."
+        )
     shards = tuple(sorted(folder.glob("shard-*.tar")))
     if not shards:
         raise BadInput(f"{folder} ({option}) holds no shard-*.tar; finish the run that makes them.")

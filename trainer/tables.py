@@ -34,7 +34,7 @@ def make_tables(cfg: TablesConfig) -> int:
         out=cfg.out,
         data=data,
         tests=tests,
-        real=open_dataset(cfg.real, "--real") if cfg.real else None,
+        real=open_dataset(cfg.real, "--real", truth=False) if cfg.real else None,
         common=common_options(cfg),
         device=cfg.device,
     )

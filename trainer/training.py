@@ -24,6 +24,7 @@ from trainer.pace import Pace
 from trainer.run import RunWriter
 from trainer.shards import DataSet
 from trainer.validation import held_out_error
+from trainer.words import quoted
 
 
 @dataclass
@@ -82,7 +83,7 @@ class Training:
                     self.save()
                     raise Stopped(
                         f"stopped at step {self.trainer.step}; go on with "
-                        f"`--resume {self.folder / 'last.pt'}` and the same options",
+                        f"`--resume {quoted(self.folder / 'last.pt')}` and the same options",
                         interrupt.number,
                     )
         return pace

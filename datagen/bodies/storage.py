@@ -162,6 +162,8 @@ def read_person(path: Path, clip: int, start: int, frames: int, *, flow: bool = 
                 camera=group["camera"][:],
                 meta=json.loads(group.attrs["meta"]),
             )
+    except FileNotFoundError:
+        raise BadInput(f"the library lacks {path}; run the command that made the shards") from None
     except (OSError, KeyError) as error:
         raise BadInput(f"{path} is not a readable body library file ({error}): {AGAIN}") from error
 

@@ -272,6 +272,7 @@ def _write_body(layout: Layout, cfg: FootageConfig) -> None:
 def _write_dataset(layout: Layout, content: Line, lines: list[Line]) -> None:
     clips = [line["clips"] for line in lines]
     counts = {
-        "shards": len(lines), "clips_per_shard": max(clips, default=0), "clips": sum(clips)
+        "shards": len(lines), "clips_per_shard": max(clips, default=0), "clips": sum(clips),
+        "truth": any(line["statistics"]["valid"] for line in lines),
     }  # fmt: skip
     dataset.write(layout, {**content, **counts})

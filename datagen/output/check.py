@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from datagen.errors import BadInput
 from datagen.output import shard
-from datagen.output.layout import Layout
+from datagen.output.layout import Layout, shard_number
 from datagen.record import Line
 
 Records = dict[str, dict[str, bytes]]
@@ -58,6 +59,30 @@ def numbers(layout: Layout, dataset: Line, lines: dict[int, Line]) -> list[int]:
     # Footage that turned out bad leaves a gap in the numbers of the shards.
     expected = lines if dataset.get("real") else range(dataset["shards"])
     return sorted({*expected, *lines, *layout.found()})
+
+
+def published(layout: Layout, dataset: Line) -> dict[int, Line]:
+    """Return what croissant.json says of each shard, as its manifest's lines would.
+
+    For a data set that was published or copied without its manifests. Raises BadInput if it has no
+    croissant.json either, or one that cannot be read.
+    """
+    try:
+        files = json.loads(layout.croissant.read_text())["distribution"]
+        return {
+            index: {
+                "bytes": int(file["contentSize"].split()[0]),
+                "sha256": file["sha256"],
+                "clips": dataset["clips_per_shard"],
+            }
+            for file in files
+            if (index := shard_number(file["name"])) is not None
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise BadInput(
+            f"nothing says what the shards in {layout.shards} must be: {layout.manifests} has no "
+            "shards.jsonl; copy manifests/ along with them"
+        ) from None
 
 
 def problems(

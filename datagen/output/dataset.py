@@ -72,7 +72,13 @@ def read(layout: Layout) -> dict[str, Any]:
 
 
 def guard(layout: Layout, cfg: LaunchConfig) -> None:
-    """Raise BadInput if the output folder holds shards of another configuration."""
+    """Raise BadInput if the output folder holds shards of another configuration, or no shards but
+    somebody's README.md, which the data set's card would replace."""
+    if layout.card.exists() and not layout.dataset.exists():
+        raise BadInput(
+            f"{layout.shards} holds a README.md but no data set, whose own README.md would replace "
+            "it; choose another --out"
+        )
     refuse_other(layout, fingerprint.identity(cfg))
 
 
@@ -85,7 +91,12 @@ def refuse_other(layout: Layout, identity: dict[str, Any]) -> None:
             f"{layout.shards} holds shards but no dataset.json, so they cannot be continued; "
             f"choose another --out or empty it"
         )
-    lines = fingerprint.differences(read(layout)["config"], identity)
+    before = read(layout)["config"]
+    if ("footage" in before) != ("footage" in identity):
+        kinds = ("real footage", "rendered people")
+        held, asked = kinds if "footage" in before else kinds[::-1]
+        raise BadInput(f"{layout.shards} holds shards of {held}, not {asked}; choose another --out")
+    lines = fingerprint.differences(before, identity)
     if lines:
         raise BadInput(
             f"{layout.shards} holds shards of another configuration ({'; '.join(lines)}); "

@@ -59,10 +59,16 @@ class Layout:
 
     def found(self) -> dict[int, int]:
         """Return the bytes of the shard files that exist by their numbers, in order."""
-        files = ((_SHARD.fullmatch(name), size) for name, size in sizes(self.shards).items())
-        return dict(sorted((int(match[1]), size) for match, size in files if match))
+        files = ((shard_number(name), size) for name, size in sizes(self.shards).items())
+        return dict(sorted((number, size) for number, size in files if number is not None))
 
 
 def shard_name(index: int) -> str:
     """Return the file name of shard `index`: shard-000123.tar."""
     return f"shard-{index:06d}.tar"
+
+
+def shard_number(name: str) -> int | None:
+    """Return the number in a shard's file name, None in that of anything else."""
+    match = _SHARD.fullmatch(name)
+    return int(match[1]) if match else None

@@ -58,7 +58,10 @@ class Sample:
 def chosen(source: Source, shards: list[int], count: int) -> Iterator[Record]:
     """Yield about `count` clips: the first of shards that are spread evenly over those given."""
     if not shards:
-        raise BadInput(f"{source.url} holds no shards yet; run python -m datagen.launch first")
+        raise BadInput(
+            f"{source.url} has no shards, or no manifests/shards.jsonl that names them; run python "
+            "-m datagen.launch first, or copy manifests/ along"
+        )
     places = sheet.evenly(len(shards), count)
     each = math.ceil(count / len(places))
     left = count
