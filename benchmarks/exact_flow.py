@@ -1,0 +1,107 @@
+"""What would a perfect flow estimator be worth? A data set with the people's own flow in its place.
+
+    python -m datagen.launch … --no-occluders --out plain
+    python -m benchmarks.exact_flow plain exact
+    python -m trainer.fit --shards exact …         # beside the same with --shards plain
+
+Where a cell of flow.npy shows the person it becomes the motion of the surface nearest to the
+camera, from SMPL's parameters in the record; around the person the estimator's flow stays. It is an
+upper bound for synthetic clips alone: real video has no such flow. Not part of `make bench`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from datagen.bodies.camera import project
+from datagen.bodies.model import Body, load_bodies
+from datagen.clips.crop import transform
+from datagen.errors import BadInput
+from datagen.output import check, dataset, shard
+from datagen.output.layout import Layout
+
+SKIN = 0.04
+"""Depth behind the nearest vertex of a cell that still counts as the surface seen there, metres."""
+FINER = 2
+"""Parts of a flow cell, along each axis, in which the nearest vertex is looked for."""
+
+
+def exact_flow(
+    labels: dict[str, np.ndarray], body: Body, flow: np.ndarray, size: int
+) -> np.ndarray:
+    """Return flow [T,2,h,w] with the person's own in it, in proportion to the cell's cover.
+
+    The last frame, whose successor no record has, keeps the estimator's. size: S of the crop.
+    """
+    vertices, joints = body.forward(labels["pose"], labels["betas"], labels["trans"])
+
+    def seen(points: np.ndarray) -> np.ndarray:
+        placed = project(points, labels["camera"]) + labels["offsets"][:, None]
+        return transform(labels["crop"], placed)
+
+    known = labels["visibility"] > 0
+    off = np.abs(seen(joints) - labels["joints2d"][..., :2])[known].max(initial=0)
+    if off > 0.5:
+        raise BadInput(f"these people are not of the embedded bodies: joints are {off:.1f} px off")
+    points = torch.from_numpy(seen(vertices)).float()
+    moved, depth = points[1:] - points[:-1], torch.from_numpy(vertices[:-1, :, 2])
+    frames, side = len(moved), flow.shape[-1] * FINER
+    cell = ((points[:-1] + 0.5) * (side / size)).floor().long()
+    inside = ((cell >= 0) & (cell < side)).all(-1)
+    place = torch.where(inside, cell[..., 1] * side + cell[..., 0], side * side)
+    blank = torch.zeros(frames, side * side + 1)
+    nearest = (blank + torch.inf).scatter_reduce(1, place, depth, "amin")
+    shown = (inside & (depth < nearest.gather(1, place) + SKIN)).float()
+    number = blank.scatter_add(1, place, shown)
+    total = torch.stack([blank.scatter_add(1, place, shown * moved[..., i]) for i in (0, 1)], 1)
+    mean = (total / number.clamp_min(1)[:, None])[..., :-1].unflatten(-1, (side, side))
+    cover = (number[:, None, :-1] > 0).float().unflatten(-1, (side, side))
+    mean, cover = F.avg_pool2d(mean, FINER), F.avg_pool2d(cover, FINER)
+    out = flow.astype(np.float32)
+    out[:-1] = mean.numpy() + (1 - cover.numpy()) * out[:-1]
+    out[labels["occluded"] == 1] = 0
+    return out.astype(np.float16)
+
+
+def main() -> None:
+    """Write the data set."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("plain", type=Path, help="a data set of embedded bodies, --no-occluders")
+    parser.add_argument("exact", type=Path, help="folder of the new one")
+    cfg = parser.parse_args()
+    source, target = Layout(cfg.plain), Layout(cfg.exact)
+    told = dataset.read(source)
+    if told["config"].get("clips", {}).get("occluders", True):
+        raise BadInput(f"{cfg.plain} has occluders, through which flow does not see")
+    cfg.exact.mkdir(parents=True, exist_ok=True)
+    shutil.copy(source.body, target.body)
+    flow = {**told["flow"], "name": f"exact-over-{told['flow']['name']}"}
+    dataset.write(target, {**told, "flow": flow, "fingerprint": told["fingerprint"] + "-exact"})
+    bodies = load_bodies()
+    for index in tqdm(source.found(), unit="shard"):
+        records = []
+        for key, members in check.read(source.shard(index)).items():
+            labels = dict(np.load(io.BytesIO(members["labels.npz"])))
+            person = json.loads(members["meta.json"])["people"]
+            flow = np.load(io.BytesIO(members["flow.npy"]))
+            buffer = io.BytesIO()
+            np.save(buffer, exact_flow(labels, bodies[person["gender"]], flow, told["image_size"]))
+            records.append({"__key__": key, **members, "flow.npy": buffer.getvalue()})
+        shard.write(target.shard(index), records)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BadInput as error:
+        sys.exit(f"error: {error}")
