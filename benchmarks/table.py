@@ -52,13 +52,17 @@ def refresh(text: str, rows: dict[str, str]) -> str:
     return head + BEGIN + title + "".join(table[name] for name in sorted(table)) + END + tail
 
 
+ASIDE = ("pose2sim", "exact_flow")
+"""No benchmarks of speed: one downloads, the other makes a data set."""
+
+
 def main(names: list[str]) -> None:
     """Run the named benchmarks, or all, and write README."""
     here = Path(__file__)
     names = names or sorted(
         path.stem
         for path in here.parent.glob("*.py")
-        if path.stem not in (here.stem, "__init__", "pose2sim")  # downloads
+        if path.stem not in (here.stem, "__init__", *ASIDE)
     )
     rows = {name: row(name, run(name)) for name in names}
     README.write_text(refresh(README.read_text(), rows))
