@@ -269,7 +269,7 @@ class PredictConfig(LookConfig):
     """Write what a checkpoint sees in a folder of shards: one .npz a clip or filmed track."""
 
     out: Path = Path("predictions")
-    """Folder of the predictions."""
+    """Folder of the predictions, of one checkpoint's look at one data set."""
 
 
 @dataclass(frozen=True, kw_only=True)
