@@ -119,6 +119,11 @@ def test_what_stands_is_not_run_again(data, tmp_path, calls, capsys):
     calls.clear()
     assert make_tables(cfg) == 0 and not calls
     assert (tmp_path / "report.md").read_text() == report
+    # The code that the report names is the networks', whichever writes it.
+    for told in (tmp_path / "runs").glob("*/run.json"):
+        told.write_text(json.dumps({**json.loads(told.read_text()), "revision": "elsewhere"}))
+    assert make_tables(cfg) == 0
+    assert "; trained by code `elsewhere`.\n" in (tmp_path / "report.md").read_text()
     # A new evaluation set is evaluated by what was trained; a changed one is evaluated again.
     more = config(data, tmp_path, test=(*cfg.test, f"3dpw={data['other']}"))
     assert make_tables(more) == 0

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from trainer.paper.rows import Row, Table, Training, words
 from trainer.paper.runs import SeededRun, Study
-from trainer.run import revision
 
 MAIN = "3dpw"
 """The paper's own evaluation set."""
@@ -20,7 +20,8 @@ MAIN = "3dpw"
 def write_report(study: Study, tables: Iterable[Table], seeds: int) -> Path:
     """Write report.md and the curves beside it; return its path."""
     tables = list(tables)
-    parts = ["# The paper's tables\n", about(study, seeds)]
+    every = [run for table in tables for row in table.rows for run in runs_of(study, row, seeds)]
+    parts = ["# The paper's tables\n", about(study, seeds, trained_by(every))]
     for table in tables:
         parts.append(f"## Table {table.number}. {table.title}\n")
         parts.append(rows_of(study, table, seeds))
@@ -43,8 +44,18 @@ def first_test(study: Study) -> str:
     return next(iter(study.tests), "")
 
 
-def about(study: Study, seeds: int) -> str:
-    """Return what all tables have in common: data, evaluation sets, settings."""
+def trained_by(runs: Iterable[SeededRun]) -> str:
+    """Return which code trained the networks, by their run.json; it need not be today's."""
+    found = set()
+    for run in runs:
+        if run.trained:
+            with suppress(OSError, ValueError, KeyError):
+                found.add(json.loads((run.folder / "run.json").read_text())["revision"][:12])
+    return f"; trained by code {', '.join(f'`{name}`' for name in sorted(found))}" if found else ""
+
+
+def about(study: Study, seeds: int, code: str) -> str:
+    """Return what all tables have in common: data, evaluation sets, settings and code."""
     lines = ["PA-MPJPE in mm, lower is better: the mean per person, then of the persons.\n"]
     if MAIN in study.tests:
         lines.append(
@@ -68,8 +79,7 @@ def about(study: Study, seeds: int) -> str:
     common = "".join(f" {word}" for word in words(study.common))
     many = "one seed" if seeds == 1 else f"{seeds} seeds, mean ± standard deviation"
     lines.append(
-        f"\nSettings: `trainer.fit{common}`, "
-        f"{'' if common else 'its defaults, '}{many}; code `{revision()[:12]}`.\n"
+        f"\nSettings: `trainer.fit{common}`, {'' if common else 'its defaults, '}{many}{code}.\n"
     )
     return "\n".join(lines)
 
