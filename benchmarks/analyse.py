@@ -19,12 +19,13 @@ import cv2
 import numpy as np
 from skimage.segmentation import find_boundaries, slic
 
-from datagen.backgrounds import scenes, video
+from datagen.backgrounds import scenes
 from datagen.backgrounds.camera_motion import camera_motion
 from datagen.backgrounds.cuts import spoiled
 from datagen.backgrounds.library import window_starts
 from datagen.backgrounds.sources import find_videos
 from datagen.backgrounds.supervoxels import supervoxels
+from datagen.common import video
 
 FRAMES, WIDTH, HEIGHT, SEGMENTS = 32, 320, 240, 40
 

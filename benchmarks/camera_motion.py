@@ -4,9 +4,10 @@ python -m benchmarks.camera_motion                    |  a look: --scenes 4
 
 Every embedded scene is filmed by a camera that pans, tilts, zooms, rolls, shakes or travels, then
 disturbed by noise, motion blur or a walking figure that covers 10 to 40 % of the frame. What is
-measured is what `datagen.clips.place` uses: the motion accumulated over 31 frames at three places
-where people stand, against where the scene's own geometry moves them. Baseline: Shi-Tomasi corners,
-pyramidal Lucas-Kanade with a forward-backward check and RANSAC's similarity, at the usual settings.
+measured is what `datagen.clips.camera_offset` uses: the motion accumulated over 31 frames at three
+places where people stand, against where the scene's own geometry moves them. Baseline: Shi-Tomasi
+corners, pyramidal Lucas-Kanade with a forward-backward check and RANSAC's similarity, at the usual
+settings.
 Only windows that the pipeline's thresholds accept count; both shares are printed.
 
 A travelling camera moves near and far differently, so no one transform a frame can be right
@@ -31,7 +32,7 @@ from datagen.backgrounds.camera_motion import CameraMotion, apply, camera_motion
 from datagen.backgrounds.handheld import Path, tremor
 from datagen.backgrounds.library import distrust
 from datagen.backgrounds.options import BackgroundsConfig
-from datagen.seeds import generator
+from datagen.common.seeds import generator
 
 # T frames, H W pixels
 

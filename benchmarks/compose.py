@@ -27,20 +27,20 @@ from datagen.backgrounds.library import build_background, read_background
 from datagen.backgrounds.options import BackgroundsConfig
 from datagen.backgrounds.sources import find_videos
 from datagen.bodies.library import build_person
-from datagen.bodies.motion import find_motions
+from datagen.bodies.motion.sources import find_motions
 from datagen.bodies.options import BodiesConfig
 from datagen.bodies.storage import read_person
 from datagen.clips import compose as room
-from datagen.clips.composite import Layers, composite
+from datagen.clips.compositing import Layers, composite
 from datagen.clips.options import ClipsConfig
-from datagen.seeds import generator
+from datagen.common.seeds import generator
 
 CLIPS = 40
 Draw = Callable[[Layers, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
 
 def straightforward(layers: Layers, maps: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Do what `datagen.clips.composite.composite` does, whole frames first, then the crop."""
+    """Do what `datagen.clips.compositing.composite` does, whole frames first, then the crop."""
     height, width = layers.scene.shape[1:3]
     crops = np.empty((len(maps), size, size, 3), np.uint8)
     covers = np.zeros((len(maps), size, size), np.uint8)

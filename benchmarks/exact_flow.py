@@ -23,10 +23,10 @@ import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from datagen.bodies.camera import project
-from datagen.bodies.model import Body, load_bodies
+from datagen.bodies.render.camera import project
+from datagen.bodies.smpl.model import Body, load_bodies
 from datagen.clips.crop import transform
-from datagen.errors import BadInput
+from datagen.common.errors import BadInput
 from datagen.output import check, dataset, shard
 from datagen.output.layout import Layout
 

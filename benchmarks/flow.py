@@ -29,9 +29,11 @@ import numpy as np
 import torch
 
 from datagen.bodies.library import build_person
-from datagen.bodies.motion import find_motions
+from datagen.bodies.motion.sources import find_motions
 from datagen.bodies.options import BodiesConfig
-from datagen.clips.sheet import flow_to_colour, titled
+from datagen.clips.contact_sheet import flow_to_colour, titled
+from datagen.common.seeds import generator
+from datagen.common.splits import in_split
 from datagen.flow.estimator import Estimator, load_estimator
 from datagen.flow.flo import read_flo
 from datagen.flow.flownets import DIV_FLOW, FlowNetS, prepare
@@ -40,8 +42,6 @@ from datagen.flow.options import FlowConfig
 from datagen.flow.training.pairs import make_pair
 from datagen.flow.training.people import People, person_pair
 from datagen.flow.training.textures import load_textures
-from datagen.seeds import generator
-from datagen.splits import in_split
 
 SIZE, FRAMES = 224, 32
 RAFT_FRAMES = 5  # of the clip that RAFT is timed on: on a CPU it takes minutes for 32

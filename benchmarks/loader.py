@@ -28,8 +28,8 @@ import torch
 import webdataset
 from torch.utils.data import DataLoader
 
-from trainer.data import Loader, Stream, collate, wanted_arrays
-from trainer.shards import DataSet, open_dataset
+from trainer.data.dataset import DataSet, open_dataset
+from trainer.data.loader import Loader, Stream, collate, wanted_arrays
 
 SHARDS, CLIPS, FRAMES, SIZE, STRIDE, JOINTS = 4, 32, 31, 224, 4, 38
 BATCH = 8

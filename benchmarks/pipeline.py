@@ -33,18 +33,18 @@ os.environ.update(threads.VARIABLES)  # before numpy is imported
 import numpy as np
 import tyro
 
-from datagen import tasks
 from datagen.backgrounds.library import read_background
 from datagen.backgrounds.sources import find_videos
-from datagen.bodies.motion import find_motions, load_motion
+from datagen.bodies.motion.sources import find_motions, load_motion
 from datagen.bodies.storage import read_person
 from datagen.clips.pairing import Choice, Pairing
 from datagen.cluster.backends import open_backend
 from datagen.cluster.options import ClusterConfig
-from datagen.config import LaunchConfig
+from datagen.common.seeds import generator
 from datagen.flow.options import FlowConfig
+from datagen.launcher import tasks
+from datagen.launcher.config import LaunchConfig
 from datagen.output import shard
-from datagen.seeds import generator
 
 FRAMES = LaunchConfig().clips.clip_length + 1
 MOTIONS = ("walk", "kick", "dance_a", "jump")
@@ -187,8 +187,8 @@ def straightforward(
     from benchmarks.compose import straightforward as whole_frames
     from benchmarks.render import Usual
     from datagen.backgrounds.camera_motion import camera_motion
-    from datagen.bodies.camera import View, into_camera
-    from datagen.bodies.model import load_bodies
+    from datagen.bodies.render.camera import View, into_camera
+    from datagen.bodies.smpl.model import load_bodies
     from datagen.clips import compose as room
 
     body = load_bodies(None)["neutral"]

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datagen.errors import BadInput, BadMachine
+from datagen.common.errors import BadInput, BadMachine
 from datagen.footage import pose2sim
 from datagen.footage.detector import detections
 from datagen.footage.keypoints import LAYOUTS
+from trainer.evaluation.metrics import pa_mpjpe
 from trainer.losses import similarity
-from trainer.metrics import pa_mpjpe
 
 CACHE = Path("~/.cache/motion-hmr")
 

@@ -22,13 +22,13 @@ from typing import Any, cast
 import numpy as np
 import tyro
 
-from datagen.bodies import light
-from datagen.bodies.camera import FAR, NEAR, View, into_camera, intrinsics
-from datagen.bodies.mesh import Mesh
-from datagen.bodies.model import load_bodies
-from datagen.bodies.motion import find_motions, load_motion
+from datagen.bodies.motion.sources import find_motions, load_motion
 from datagen.bodies.options import BodiesConfig
-from datagen.bodies.render import Renderer
+from datagen.bodies.render import light
+from datagen.bodies.render.camera import FAR, NEAR, View, into_camera, intrinsics
+from datagen.bodies.render.renderer import Renderer
+from datagen.bodies.smpl.mesh import Mesh
+from datagen.bodies.smpl.model import load_bodies
 
 CFG = BodiesConfig()
 K = intrinsics(CFG)

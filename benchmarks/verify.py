@@ -26,8 +26,8 @@ import cv2
 import numpy as np
 import tyro
 
-from datagen.config import LaunchConfig
-from datagen.files import sha256
+from datagen.common.files import sha256
+from datagen.launcher.config import LaunchConfig
 from datagen.output import check, dataset, shard
 from datagen.output.layout import Layout
 from datagen.output.options import OutputConfig

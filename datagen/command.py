@@ -11,7 +11,7 @@ from typing import TypeVar
 import tyro
 
 from datagen import helptext
-from datagen.errors import BadInput, BadMachine, BadOption
+from datagen.common.errors import BadInput, BadMachine, BadOption
 
 
 class Terminated(KeyboardInterrupt):

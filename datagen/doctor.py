@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datagen import command
-from datagen.errors import BadInput, BadMachine
+from datagen.common.errors import BadInput, BadMachine
 from datagen.words import count
 
 GB_A_WORKER = 1.5
@@ -71,9 +71,9 @@ PACKAGES = {"cv2": "opencv-python-headless", "OpenGL": "PyOpenGL", "skimage": "s
 
 
 def _opengl(cfg: DoctorConfig) -> str:
-    from datagen.bodies.camera import intrinsics
     from datagen.bodies.options import BodiesConfig
-    from datagen.bodies.render import Renderer
+    from datagen.bodies.render.camera import intrinsics
+    from datagen.bodies.render.renderer import Renderer
 
     bodies = BodiesConfig()
     renderer = Renderer(intrinsics(bodies), bodies.width, bodies.height)
@@ -81,7 +81,7 @@ def _opengl(cfg: DoctorConfig) -> str:
 
 
 def _body(cfg: DoctorConfig) -> str:
-    from datagen.bodies.model import load_bodies
+    from datagen.bodies.smpl.model import load_bodies
 
     if cfg.joint_regressor is not None and cfg.body is None:
         raise BadInput("--joint-regressor is for SMPL's surface; give --body with it")

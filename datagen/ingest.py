@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import tyro
 
 from datagen import command
-from datagen.errors import BadInput
+from datagen.common.errors import BadInput
 from datagen.footage.options import FootageConfig, Pose2SimConfig, ThreeDPWConfig, VideoConfig
 from datagen.output.layout import Layout
 from datagen.words import count
@@ -47,7 +47,7 @@ def ingest(cfg: IngestConfig) -> int:
 
 def _threedpw(cfg: ThreeDPWConfig) -> int:
     from datagen.footage import threedpw
-    from datagen.footage.shards import ingest as make
+    from datagen.footage.dataset import ingest as make
 
     options = cfg.footage
     root = cfg.root.expanduser()
@@ -62,9 +62,9 @@ def _threedpw(cfg: ThreeDPWConfig) -> int:
 
 
 def _pose2sim(cfg: Pose2SimConfig) -> int:
+    from datagen.common.record import KEYPOINTS
     from datagen.footage import pose2sim
-    from datagen.footage.shards import ingest as make
-    from datagen.record import KEYPOINTS
+    from datagen.footage.dataset import ingest as make
 
     root = cfg.root and cfg.root.expanduser()
     if root is not None and not root.is_dir():
@@ -75,8 +75,8 @@ def _pose2sim(cfg: Pose2SimConfig) -> int:
 
 
 def _video(cfg: VideoConfig) -> int:
-    from datagen.footage.clip import VideoSource, named
-    from datagen.footage.shards import ingest as make
+    from datagen.footage.dataset import ingest as make
+    from datagen.footage.video_source import VideoSource, named
 
     videos = named([path.expanduser() for path in cfg.videos])
     reasons: dict[str, str] = {}

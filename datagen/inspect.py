@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 import tyro
 
 from datagen import command
-from datagen.errors import BadInput
-from datagen.files import whole
-from datagen.options import require
+from datagen.common.errors import BadInput
+from datagen.common.files import whole
+from datagen.common.options import require
 from datagen.words import count
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from datagen.report.page import Figure
     from datagen.report.pictures import Sample
-    from datagen.report.source import Record, Source
+    from datagen.report.reader import Record, Source
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class InspectConfig:
 
 def inspect(cfg: InspectConfig) -> int:
     """Write the report and print where it lies."""
-    from datagen.clips.sheet import titled
+    from datagen.clips.contact_sheet import titled
     from datagen.report import page, pictures
-    from datagen.report.source import Source
+    from datagen.report.reader import Source
     from datagen.report.summary import summarize
 
     source = Source(cfg.shards)

@@ -25,7 +25,7 @@ if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
     missing.watch()
 
 import datagen.command as command
-from datagen.config import LaunchConfig
+from datagen.launcher.config import LaunchConfig
 
 
 def main(args: list[str] | None = None) -> int:
@@ -35,10 +35,10 @@ def main(args: list[str] | None = None) -> int:
 
 def _launch(cfg: LaunchConfig) -> int:
     if cfg.cluster.plan:
-        from datagen.plan import plan
+        from datagen.launcher.plan import plan
 
         return plan(cfg)
-    from datagen.pipeline import launch
+    from datagen.launcher.run import launch
 
     return launch(cfg)
 

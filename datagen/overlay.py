@@ -24,16 +24,16 @@ import numpy as np
 from tqdm import tqdm
 
 from datagen import command
-from datagen.errors import BadInput
-from datagen.files import sha256, whole
+from datagen.common.errors import BadInput
+from datagen.common.files import sha256, whole
+from datagen.common.options import arguments, option, require
 from datagen.flow.options import FlowConfig
-from datagen.options import arguments, option, require
-from datagen.replay.learned import learned_from, rest_joints
+from datagen.replay.checkpoint import learned_from, rest_joints
 from datagen.words import count
 
 if TYPE_CHECKING:
-    from datagen.bodies.model import Body
-    from datagen.replay.motion import Motion
+    from datagen.bodies.smpl.model import Body
+    from datagen.replay.prediction import Motion
 
 
 FLOWS = Literal["dis", "flownets", "raft_small", "raft_large"]
@@ -106,7 +106,7 @@ class OverlayConfig:
 
 def overlay(cfg: OverlayConfig) -> int:
     """Write a film, a sheet and a mesh for every prediction; print where they lie."""
-    from datagen.replay.motion import read_motion
+    from datagen.replay.prediction import read_motion
 
     predictions, shards = cfg.predictions, cfg.shards
     if cfg.checkpoint is not None and cfg.video is not None:
@@ -206,7 +206,7 @@ def crops_and_flow(checkpoint: Path, cfg: OverlayConfig) -> tuple[int, FlowConfi
 
 def load_body(path: Path | None) -> Body:
     """Return the neutral body, or the only one there is."""
-    from datagen.bodies.model import load_bodies
+    from datagen.bodies.smpl.model import load_bodies
 
     bodies = load_bodies(path)
     return bodies.get("neutral") or next(iter(bodies.values()))
@@ -240,8 +240,8 @@ def warn_of_other_body(joints: np.ndarray, of: Path, body: Body) -> None:
 def write(motion: Motion, body: Body, shards: Path | None, cfg: OverlayConfig) -> None:
     """Write one prediction's film, sheet and mesh."""
     from datagen.replay import gltf, pictures
-    from datagen.replay.film import film
-    from datagen.replay.show import columns_of, contact_sheet, show
+    from datagen.replay.video_writer import film
+    from datagen.replay.views import columns_of, contact_sheet, show
 
     if cfg.video is not None:
         under = pictures.of_video(motion, cfg.video, cfg.tallest)

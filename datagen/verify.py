@@ -20,10 +20,11 @@ from tqdm import tqdm
 
 from datagen import command
 from datagen.cluster.options import BackendName
-from datagen.config import LaunchConfig
-from datagen.files import absolute
-from datagen.options import Folder, require
-from datagen.output import check, dataset, recorded
+from datagen.common.files import absolute
+from datagen.common.options import Folder, require
+from datagen.launcher import saved_options
+from datagen.launcher.config import LaunchConfig
+from datagen.output import check, dataset
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
 from datagen.words import count
@@ -63,7 +64,7 @@ def verify(cfg: VerifyConfig) -> int:
         dataset.read(layout)  # says that this is no folder of shards
     beside = _beside(layout)
     if beside and cfg.repair:
-        from datagen.pipeline import publish
+        from datagen.launcher.run import publish
 
         publish(_options(layout, cfg))
         beside = _beside(layout)
@@ -117,7 +118,7 @@ def inspect(layout: Layout, cfg: VerifyConfig) -> list[int]:
 
 def mend(layout: Layout, numbers: list[int], cfg: VerifyConfig) -> None:
     """Make the shards of these numbers again."""
-    from datagen.pipeline import launch
+    from datagen.launcher.run import launch
 
     options = _options(layout, cfg)
     dataset.guard(layout, options)
@@ -144,7 +145,7 @@ def _beside(layout: Layout) -> list[str]:
 
 def _options(layout: Layout, cfg: VerifyConfig) -> LaunchConfig:
     """Return the options that the shards were made with, at the place where they lie now."""
-    options = recorded.read(layout)
+    options = saved_options.read(layout)
     output = dataclasses.replace(options.output, out=layout.shards)
     cluster = dataclasses.replace(options.cluster, workers=cfg.workers or options.cluster.workers)
     if cfg.library is not None:

@@ -5,7 +5,8 @@
 PA-MPJPE as the paper reports it: similarity-aligned error over 14 joints, frames with at least
 seven visible keypoints (all frames are input), the mean per person, then of the persons.
 Results go to evaluation.json in a folder of the run's, one for each data set, with each clip's and
-frame's errors (clips.jsonl and frames.npz, `trainer.details`) for notebooks/compare_runs.ipynb.
+frame's errors (clips.jsonl and frames.npz, `trainer.evaluation.frame_errors`) for
+notebooks/compare_runs.ipynb.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from typing import Any
 import torch
 
 from trainer.config import EvaluateConfig, keypoint_errors
-from trainer.data import wanted_arrays
-from trainer.details import Details, shown_by
+from trainer.data.dataset import DataSet
+from trainer.data.loader import wanted_arrays
+from trainer.data.records import META, Record
 from trainer.errors import BadInput, run_door
-from trainer.metrics import Tally, hips_of, summarize, visible_frames
+from trainer.evaluation.frame_errors import Details, shown_by
+from trainer.evaluation.inference import look
+from trainer.evaluation.metrics import Tally, hips_of, summarize, visible_frames
+from trainer.evaluation.windows import Judged
 from trainer.model.motion_hmr import pick
-from trainer.records import META, Record
-from trainer.restore import look
-from trainer.shards import DataSet
-from trainer.windows import Judged
 from trainer.words import count
 
 
@@ -174,7 +175,7 @@ def table(results: dict[str, object]) -> str:
 def draw(shown: list[Judged], dataset: DataSet, out: Path) -> None:
     """Draw predicted beside true skeletons, if matplotlib is there."""
     try:
-        from trainer.report import draw_skeletons
+        from trainer.analysis.skeletons import draw_skeletons
     except ImportError:
         print("no skeletons.png: matplotlib is not installed")
         return

@@ -18,22 +18,22 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from trainer.assemble import make_loaders, make_trainer, model_spec
 from trainer.config import FitConfig
-from trainer.errors import run_door
-from trainer.machine import (
+from trainer.data.dataset import DataSet, open_dataset
+from trainer.device import (
     choose,
     find_device,
     keep_memory,
     set_precision,
     start_ranks,
 )
+from trainer.errors import run_door
 from trainer.model.body import read_body
-from trainer.resume import resumed_settings, saved_run
-from trainer.run import RunWriter, plain
-from trainer.shards import DataSet, open_dataset
-from trainer.training import Training
-from trainer.validation import open_held_out
+from trainer.training.factory import make_loaders, make_trainer, model_spec
+from trainer.training.loop import Training
+from trainer.training.resume import resumed_settings, saved_run
+from trainer.training.run_folder import RunWriter, plain
+from trainer.training.validation import open_held_out
 from trainer.words import count, quoted
 
 
@@ -123,7 +123,7 @@ def finish(folder: Path, best: float, cfg: FitConfig) -> None:
     # Nor has a finished run's new folder any metrics.
     written = f"metrics.jsonl, {name}" if metrics.exists() else name
     try:
-        from trainer.report import draw_curve
+        from trainer.analysis.skeletons import draw_curve
     except ImportError:
         written += " (no loss.png: matplotlib is not installed)"
     else:

@@ -30,10 +30,10 @@ from pathlib import Path
 import numpy as np
 
 from trainer.config import PredictConfig
-from trainer.data import wanted_arrays
+from trainer.data.loader import wanted_arrays
 from trainer.errors import BadInput, run_door
-from trainer.restore import Look, look
-from trainer.tracks import tracks
+from trainer.evaluation.inference import Look, look
+from trainer.evaluation.tracks import tracks
 from trainer.words import count, quoted
 
 GEOMETRY = frozenset({"crop", "camera", "source", "joints2d"})

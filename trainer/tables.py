@@ -17,12 +17,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from trainer.config import TablesConfig
+from trainer.data.dataset import DataSet, open_dataset
 from trainer.errors import BadInput, run_door
 from trainer.paper import rows
 from trainer.paper.recipe import launch_command
 from trainer.paper.report import write_report
-from trainer.paper.runs import Outcome, SeededRun, Study, work
-from trainer.shards import DataSet, open_dataset
+from trainer.paper.study import Outcome, SeededRun, Study, work
 from trainer.words import count
 
 

@@ -20,16 +20,17 @@ import cv2
 import h5py
 import numpy as np
 
-from datagen.backgrounds import scenes, video
+from datagen.backgrounds import scenes
 from datagen.backgrounds.camera_motion import CameraMotion, camera_motion
 from datagen.backgrounds.cuts import spoiled
 from datagen.backgrounds.options import BackgroundsConfig
 from datagen.backgrounds.sources import VideoSource
 from datagen.backgrounds.supervoxels import supervoxels
-from datagen.errors import BadInput
-from datagen.files import sha256
-from datagen.hdf5 import new_file
-from datagen.seeds import generator
+from datagen.common import video
+from datagen.common.errors import BadInput
+from datagen.common.files import sha256
+from datagen.common.hdf5 import new_file
+from datagen.common.seeds import generator
 
 # T frames, H W pixels, h w coarse pixels
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from datagen.options import option, require
+from datagen.common.options import option, require
 
 
 @dataclass(frozen=True, kw_only=True)

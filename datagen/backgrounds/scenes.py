@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 
 from datagen.backgrounds.handheld import Path, handheld_path
-from datagen.errors import BadInput
-from datagen.seeds import generator
+from datagen.common.errors import BadInput
+from datagen.common.seeds import generator
 
 # T frames, H W pixels; world: metres, y down, the eye at the origin
 

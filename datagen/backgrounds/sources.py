@@ -14,9 +14,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from datagen.backgrounds import scenes, video
-from datagen.errors import BadInput
-from datagen.files import files_below
+from datagen.backgrounds import scenes
+from datagen.common import video
+from datagen.common.errors import BadInput
+from datagen.common.files import files_below
 
 KINETICS_CLIP = re.compile(r"([A-Za-z0-9_-]{11})_\d{6}_\d{6}")
 KINETICS_COLUMNS = ("youtube_id", "time_start", "time_end")

@@ -15,17 +15,18 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from datagen.bodies import camera, light, posture
-from datagen.bodies.atlas import vertex_colours
-from datagen.bodies.looks import dress
-from datagen.bodies.mesh import Mesh
-from datagen.bodies.model import Body, kept_bodies
-from datagen.bodies.motion import Motion, MotionSource, load_motion
+from datagen.bodies.appearance.atlas import vertex_colours
+from datagen.bodies.appearance.looks import dress
+from datagen.bodies.motion import pose_noise
+from datagen.bodies.motion.sources import Motion, MotionSource, load_motion
 from datagen.bodies.options import BodiesConfig
-from datagen.bodies.render import Renderer
+from datagen.bodies.render import camera, light
+from datagen.bodies.render.renderer import Renderer
+from datagen.bodies.smpl.mesh import Mesh
+from datagen.bodies.smpl.model import Body, kept_bodies
 from datagen.bodies.storage import library_file, manifest_line, write_clip
-from datagen.errors import BadInput
-from datagen.seeds import generator
+from datagen.common.errors import BadInput
+from datagen.common.seeds import generator
 
 BETA_LIMIT = 3.0
 """Shapes beyond three standard deviations are drawn back to the limit."""
@@ -83,7 +84,7 @@ def _add_clip(
     betas = np.clip(rng("shape").standard_normal(10), -BETA_LIMIT, BETA_LIMIT).astype(np.float32)
     view = camera.draw_view(cfg, motion.trans[start:stop], rng("view"))
     pelvis = body.rest_joints(betas)[0]
-    pose = posture.vary(motion.pose[start:stop], cfg.pose_noise, rng("posture"))
+    pose = pose_noise.vary(motion.pose[start:stop], cfg.pose_noise, rng("posture"))
     pose, trans = camera.into_camera(view, pose, motion.trans[start:stop], pelvis)
     vertices, joints = body.forward(pose, betas, trans)
     if not np.isfinite(vertices).all():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from datagen.options import option, require
+from datagen.common.options import option, require
 
 RENDERED = ("textures", "stride", "max_clip_frames", "depth_mean", "depth_std")
 """Options of rendered people, which the real SURREAL's are not."""

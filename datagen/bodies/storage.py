@@ -26,9 +26,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from datagen.errors import BadInput
-from datagen.files import sha256
-from datagen.hdf5 import new_file
+from datagen.common.errors import BadInput
+from datagen.common.files import sha256
+from datagen.common.hdf5 import new_file
 
 PIXEL_CHUNK = 1 << 14
 """Person pixels in one compressed chunk: about two frames."""
@@ -39,7 +39,7 @@ FLOW_STEP = 1 / 128
 
 @dataclass(frozen=True)
 class Person:
-    """Consecutive frames of a clip; see `datagen.bodies.camera` for the camera's frame."""
+    """Consecutive frames of a clip; see `datagen.bodies.render.camera` for the camera's frame."""
 
     name: str
     rgb: np.ndarray
@@ -50,7 +50,7 @@ class Person:
     """float16 [T,H,W,2], pixels by which the surface seen at (x, y) moves from t to t+1; 0 outside
     the mask and in the clip's last frame. Without frames, [0,H,W,2], unless it was asked for."""
     joints3d: np.ndarray
-    """float32 [T,38,3], camera frame, metres (`datagen.record.JOINTS`)."""
+    """float32 [T,38,3], camera frame, metres (`datagen.common.record.JOINTS`)."""
     pose: np.ndarray
     """float32 [T,72], SMPL's axis-angle; the global orientation is in the camera's frame."""
     betas: np.ndarray

@@ -25,13 +25,13 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 from scipy.spatial.transform import Rotation
 
-from datagen.bodies import camera
-from datagen.bodies.model import Body
-from datagen.bodies.motion import MONSTERS
+from datagen.bodies.motion.sources import MONSTERS
+from datagen.bodies.render import camera
+from datagen.bodies.smpl.model import Body
 from datagen.bodies.storage import library_file, manifest_line, write_clip
-from datagen.errors import BadInput
-from datagen.files import files_below
-from datagen.record import EVAL_JOINTS, SMPL_JOINTS, mirrored
+from datagen.common.errors import BadInput
+from datagen.common.files import files_below
+from datagen.common.record import EVAL_JOINTS, SMPL_JOINTS, mirrored
 
 WIDTH, HEIGHT = 320, 240
 CAMERA = np.array([[600, 0, 160], [0, 600, 120], [0, 0, 1]], np.float32)

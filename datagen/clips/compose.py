@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from datagen.bodies.camera import project
+from datagen.bodies.render.camera import project
 from datagen.clips import crop, occluder
-from datagen.clips.composite import Layers, composite
+from datagen.clips.camera_offset import inside, place
+from datagen.clips.compositing import Layers, composite
 from datagen.clips.options import ClipsConfig
-from datagen.clips.place import inside, place
-from datagen.errors import BadInput
-from datagen.record import BEHIND, CLEAR, EVAL_JOINTS, KEYPOINTS, OFF_FRAME, SMPL_JOINTS
+from datagen.common.errors import BadInput
+from datagen.common.record import BEHIND, CLEAR, EVAL_JOINTS, KEYPOINTS, OFF_FRAME, SMPL_JOINTS
 
 if TYPE_CHECKING:
     from datagen.backgrounds.library import Background

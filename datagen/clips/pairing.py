@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from datagen.errors import BadInput
-from datagen.record import Line
-from datagen.seeds import generator
+from datagen.common.errors import BadInput
+from datagen.common.record import Line
+from datagen.common.seeds import generator
 from datagen.words import count
 
 Known = Callable[[str], Line | None]

@@ -17,8 +17,8 @@ from typing import Any, Self
 from datagen.cluster import flow_pool, threads
 from datagen.cluster.options import ClusterConfig
 from datagen.cluster.outcome import GRACE, RECYCLE, TRIES, Outcome, Task, attempt
-from datagen.errors import BadInput
-from datagen.files import CACHE_VARIABLE
+from datagen.common.errors import BadInput
+from datagen.common.files import CACHE_VARIABLE
 from datagen.flow.options import FlowConfig
 
 LOST_NODES = 20  # times that a task may lose its node, which counts against no task

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from datagen.options import option, require
+from datagen.common.options import option, require
 
 BackendName = Literal["ray", "processes", "serial"]
 RAYS_OWN = ("address", "flow_gpus", "flow_actors")  # what the other backends have no use for

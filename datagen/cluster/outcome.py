@@ -6,7 +6,7 @@ import traceback
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from datagen.errors import BadInput, BadMachine
+from datagen.common.errors import BadInput, BadMachine
 
 TRIES = 3  # attempts at a task whose worker died or that failed for no fault of its input
 RECYCLE = 16  # tasks after which a worker process is replaced; OpenGL drivers leak

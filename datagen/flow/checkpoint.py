@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from datagen.errors import BadInput
+from datagen.common.errors import BadInput
 
 # FlowNetPytorch keeps best_EPE beside the weights, in some files as a numpy number; these names
 # build plain numbers and nothing else.

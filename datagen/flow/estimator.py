@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from datagen.errors import BadInput
+from datagen.common.errors import BadInput
 from datagen.flow.options import FlowConfig
 
 Flow = Callable[[np.ndarray], Callable[[], np.ndarray]]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datagen.errors import BadInput
+from datagen.common.errors import BadInput
 
 _MAGIC = b"PIEH"
 

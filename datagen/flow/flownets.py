@@ -150,7 +150,7 @@ def prepare(first: Tensor, second: Tensor, preparation: str) -> Tensor:
 def upsample(flow: Tensor, size: tuple[int, int]) -> Tensor:
     """Return flow [B,2,h,w] at `size` pixels, as FlowNetS itself ends: bilinear, same units.
 
-    Cells that reach beyond the picture are cut, as `trainer.inputs` does.
+    Cells that reach beyond the picture are cut, as `trainer.data.inputs` does.
     """
     full = interpolate(flow, scale_factor=STRIDE, mode="bilinear", align_corners=False)
     return full[:, :, : size[0], : size[1]]

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pad
 
-from datagen.errors import BadInput
-from datagen.files import sha256
-from datagen.flow import flownets, packed
+from datagen.common.errors import BadInput
+from datagen.common.files import sha256
+from datagen.flow import flownets, flownets_onednn
 from datagen.flow.checkpoint import fill, read_checkpoint
 from datagen.flow.estimator import check_frames, pack
 from datagen.flow.options import FlowConfig
@@ -128,8 +128,8 @@ def _load(cfg: FlowConfig, path: Path, dtype: torch.dtype, device: str) -> Netwo
         network = load_flownets(state, path)
         clip = FlowNetSClip(network, *_conventions(extras, path), dtype)
         native = device == "cpu" and dtype == torch.bfloat16 and _cpu_has_bf16()
-        if native and packed.available():
-            packed.pack(clip.network)
+        if native and flownets_onednn.available():
+            flownets_onednn.pack(clip.network)
         return Network(name, flownets.STRIDE, clip, device)
     small = cfg.flow == "raft_small"
     raft = Raft(small, cfg.raft_iterations, dtype)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from datagen.options import require
+from datagen.common.options import require
 
 
 @dataclass(frozen=True, kw_only=True)

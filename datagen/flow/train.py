@@ -25,10 +25,10 @@ from datagen import command
 from datagen.flow import flownets
 from datagen.flow.dis import Dis
 from datagen.flow.training.curve import plot
-from datagen.flow.training.examples import Pairs
-from datagen.flow.training.learner import Trainer
+from datagen.flow.training.dataset import Pairs
 from datagen.flow.training.loss import endpoint_error
 from datagen.flow.training.options import TrainFlowConfig
+from datagen.flow.training.trainer import Trainer
 
 VALIDATION_PAIRS = 32
 """Held-out pairs of each kind, people and shapes."""

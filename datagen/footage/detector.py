@@ -12,9 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from datagen.errors import BadInput, BadMachine
-from datagen.files import make_folder, whole
-from datagen.footage.video import frame_size, frame_times, read_frames
+from datagen.common.errors import BadInput, BadMachine
+from datagen.common.files import make_folder, whole
+from datagen.footage.frames import frame_size, frame_times, read_frames
 from datagen.words import count
 
 PACKAGES = ("mediapipe==0.10.21", "numpy<2")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from datagen.errors import BadInput
+from datagen.common.errors import BadInput
 from datagen.footage.keypoints import LAYOUTS, evaluation_points, guess_layout
 
 SUFFIXES = (".npz", ".npy", ".json")

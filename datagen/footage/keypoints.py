@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datagen.clips.place import inside
-from datagen.record import EVAL_JOINTS, KEYPOINTS
+from datagen.clips.camera_offset import inside
+from datagen.common.record import EVAL_JOINTS, KEYPOINTS
 
 NECK, HEAD = EVAL_JOINTS.index("lsp_neck"), EVAL_JOINTS.index("lsp_head_top")
 SHOULDERS = [EVAL_JOINTS.index(f"lsp_{side}_shoulder") for side in ("right", "left")]

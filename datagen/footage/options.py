@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 import tyro
 
+from datagen.common.options import require
+from datagen.common.record import STRIP_ROWS
 from datagen.flow.options import FlowConfig
 from datagen.footage.keypoints import LAYOUTS
-from datagen.options import require
-from datagen.record import STRIP_ROWS
 
 LEAST = 96
 """Frames of a piece that every crop leaves room for: its neighbours' 64, and 32 of its own."""

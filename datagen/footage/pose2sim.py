@@ -22,15 +22,15 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from datagen.bodies.camera import project
-from datagen.errors import BadInput, BadMachine
-from datagen.files import make_folder
+from datagen.bodies.render.camera import project
+from datagen.common.errors import BadInput, BadMachine
+from datagen.common.files import make_folder
+from datagen.common.record import JOINTS, KEYPOINTS
+from datagen.footage.dataset import Footage
+from datagen.footage.frames import frame_size, frame_times, read_frames
 from datagen.footage.keypoint_files import read_keypoints
-from datagen.footage.shards import Footage
 from datagen.footage.track import Track, Truth
-from datagen.footage.tracks import link
-from datagen.footage.video import frame_size, frame_times, read_frames
-from datagen.record import JOINTS, KEYPOINTS
+from datagen.footage.tracking import link
 
 WHEELS = {"0.9.8": "videos and calibration", "0.4.0": "3D joints and OpenPose's keypoints"}
 LATE = 1

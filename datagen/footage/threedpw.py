@@ -18,17 +18,17 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from datagen.bodies.camera import project
-from datagen.bodies.unpickle import read_lists
-from datagen.errors import BadInput
+from datagen.bodies.render.camera import project
+from datagen.bodies.smpl.unpickle import read_lists
+from datagen.common.errors import BadInput
+from datagen.footage.dataset import Footage
 from datagen.footage.keypoints import LAYOUTS, OPENPOSE, evaluation_points, within
-from datagen.footage.shards import Footage
 from datagen.footage.track import Track, Truth
 from datagen.output.fingerprint import content
 from datagen.words import count
 
 if TYPE_CHECKING:
-    from datagen.bodies.model import Body
+    from datagen.bodies.smpl.model import Body
 
 SPLITS = {"train": 24, "validation": 12, "test": 24}
 """Sequences of each split."""
@@ -124,7 +124,7 @@ class SequenceSource:
         return Footage(tracks, self._frames(files, (height, width)), {"rules": total})
 
     def _truth(self, sequence: Sequence, person: Person) -> Truth:
-        from datagen.bodies.model import load_bodies
+        from datagen.bodies.smpl.model import load_bodies
 
         bodies = load_bodies(self.body, self.joint_regressor)
         if person.gender not in bodies:

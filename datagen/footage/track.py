@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from datagen.clips import crop
-from datagen.clips.place import inside
-from datagen.errors import BadInput
+from datagen.clips.camera_offset import inside
+from datagen.common.errors import BadInput
+from datagen.common.record import CLEAR, JOINTS, KEYPOINTS, OFF_FRAME, SMPL_JOINTS
 from datagen.footage.keypoints import HEAD
-from datagen.record import CLEAR, JOINTS, KEYPOINTS, OFF_FRAME, SMPL_JOINTS
 
 _EVAL = slice(len(SMPL_JOINTS), len(JOINTS))
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 
-from datagen.files import whole, write_json
+from datagen.common.files import whole, write_json
+from datagen.common.record import Line
 from datagen.output import statistics
 from datagen.output.dataset import read
 from datagen.output.layout import Layout, shard_name
-from datagen.record import Line
 
 SPLITS = {"val": "validation", "all": "train"}  # Hugging Face's names, where they differ from ours
 SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M")

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from datagen.errors import BadInput
+from datagen.common.errors import BadInput
+from datagen.common.record import Line
 from datagen.output import shard
 from datagen.output.layout import Layout, shard_number
-from datagen.record import Line
 
 Records = dict[str, dict[str, bytes]]
 """Members by key and name ("flow.npy"), in the tar's order."""

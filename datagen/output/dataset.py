@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from datagen import record
-from datagen.config import LaunchConfig
-from datagen.errors import BadInput
-from datagen.files import write_json
+from datagen.common import record
+from datagen.common.errors import BadInput
+from datagen.common.files import write_json
+from datagen.launcher.config import LaunchConfig
 from datagen.output import fingerprint
 from datagen.output.layout import Layout
 

@@ -9,11 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from datagen import record
-from datagen.config import LaunchConfig
-from datagen.errors import BadInput
-from datagen.files import files_below, sha256
-from datagen.options import option
+from datagen.common import record
+from datagen.common.errors import BadInput
+from datagen.common.files import files_below, sha256
+from datagen.common.options import option
+from datagen.launcher.config import LaunchConfig
 
 NOT_BYTES = ("num_shards", "shards", "out", "library")
 """Options of the output stage that change no shard's bytes."""

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from datagen.files import sizes
+from datagen.common.files import sizes
 
 _SHARD = re.compile(r"shard-(\d{6})\.tar")
 

@@ -9,9 +9,9 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from datagen.files import is_local, make_folder, read_all, sizes, whole, writing
+from datagen.common.files import is_local, make_folder, read_all, sizes, whole, writing
+from datagen.common.record import Line
 from datagen.output.layout import Layout
-from datagen.record import Line
 
 
 class Manifest:

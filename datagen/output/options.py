@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from datagen.options import Folder, require
-from datagen.splits import Split
+from datagen.common.options import Folder, require
+from datagen.common.splits import Split
 
 _RANGE = re.compile(r"\s*\d{1,6}(-\d{1,6})?\s*")
 

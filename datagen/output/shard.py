@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from datagen.files import sha256, whole
+from datagen.common.files import sha256, whole
 
 if TYPE_CHECKING:
     from datagen.clips.compose import Clip

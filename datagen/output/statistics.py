@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from datagen import record
-from datagen.record import BEHIND, CLEAR, OFF_FRAME, Line
+from datagen.common import record
+from datagen.common.record import BEHIND, CLEAR, OFF_FRAME, Line
 
 if TYPE_CHECKING:
     from datagen.bodies.storage import Person

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from datagen.bodies.mesh import Mesh
-from datagen.bodies.model import Body
-from datagen.record import SMPL_JOINTS, SMPL_PARENTS
-from datagen.replay.motion import Motion
-from datagen.replay.paint import COLOUR
+from datagen.bodies.smpl.mesh import Mesh
+from datagen.bodies.smpl.model import Body
+from datagen.common.record import SMPL_JOINTS, SMPL_PARENTS
+from datagen.replay.mesh_painter import COLOUR
+from datagen.replay.prediction import Motion
 
 FLOAT, USHORT, UBYTE, UINT = 5126, 5123, 5121, 5125
 ARRAY, ELEMENTS = 34962, 34963

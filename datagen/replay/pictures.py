@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 
 from datagen.clips import crop
-from datagen.errors import BadInput
-from datagen.footage.video import read_frames
+from datagen.common.errors import BadInput
+from datagen.footage.frames import read_frames
 from datagen.output import check
 from datagen.output.layout import Layout
-from datagen.replay.motion import Motion
+from datagen.replay.prediction import Motion
 
 CROP_SIDE = 448  # pixels at which a stored crop is shown
 

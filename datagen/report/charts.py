@@ -8,7 +8,7 @@ from html import escape
 
 import numpy as np
 
-from datagen.report.tally import Histogram
+from datagen.report.histogram import Histogram
 
 COLUMNS = 24
 """Columns of a histogram at most."""

@@ -10,10 +10,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from datagen.clips import sheet
-from datagen.errors import BadInput
+from datagen.clips import contact_sheet
+from datagen.common.errors import BadInput
 from datagen.report import charts, page, pictures
-from datagen.report.source import Record, Source
+from datagen.report.reader import Record, Source
 from datagen.report.summary import Summary
 
 
@@ -55,19 +55,19 @@ def sources(source: Source, records: list[Record], library: Path | None = None) 
 def overlays(record: Record, columns: int = 8) -> Picture:
     """Show flow (upper row) and heatmaps (lower row) over the pictures of one clip."""
     shown = pictures.pictures_of(record)
-    places = sheet.evenly(len(shown), columns)
-    fastest = sheet.flow_scale(record.flow[places])
+    places = contact_sheet.evenly(len(shown), columns)
+    fastest = contact_sheet.flow_scale(record.flow[places])
     rows: list[list[np.ndarray]] = [[], []]
     for t in places:
         grey = cv2.cvtColor(cv2.cvtColor(shown[t], cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-        flow = sheet.enlarge(record.flow[t].astype(np.float32), shown[t].shape[:2])
+        flow = contact_sheet.enlarge(record.flow[t].astype(np.float32), shown[t].shape[:2])
         # White is no motion: darkening by it leaves the still parts of the picture as they are.
-        colour = sheet.flow_to_colour(flow, fastest).astype(np.float32) / 255
-        rows[0].append(sheet.caption((grey * colour).astype(np.uint8), f"{t}"))
+        colour = contact_sheet.flow_to_colour(flow, fastest).astype(np.float32) / 255
+        rows[0].append(contact_sheet.caption((grey * colour).astype(np.uint8), f"{t}"))
         points = record.labels["joints2d"][t, pictures.POINTS]
         seen = points * (record.labels["occluded"][t] == 0)
-        rows[1].append(sheet.heat(sheet.dim(shown[t]), seen))
-    return Picture(sheet.grid([*rows[0], *rows[1]], len(places)))
+        rows[1].append(contact_sheet.heat(contact_sheet.dim(shown[t]), seen))
+    return Picture(contact_sheet.grid([*rows[0], *rows[1]], len(places)))
 
 
 def totally_occluded(source: Source, count: int, tries: int = 64) -> list[Record]:
@@ -97,14 +97,16 @@ def people(source: Source, count: int = 24, library: Path | None = None) -> Pict
     cells = []
     lines = [line for line in source.latest("bodies", "name") if (folder / line["file"]).exists()]
     places = [(line, clip) for line in lines for clip in range(len(line["clips"]))]
-    for index in sheet.evenly(len(places), count):
+    for index in contact_sheet.evenly(len(places), count):
         line, clip = places[index]
         told = line["clips"][clip]
         person = read_person(folder / line["file"], clip, told["frames"] // 2, 1)
         look = told.get("look", {}).get("skin_tone")
         text = told["gender"] + (f", tone {look}" if look else "")
         cells.append(_cut_out(person.rgb[0], person.mask[0], text))
-    return Picture(sheet.grid(cells, min(8, len(cells)))) if cells else Part(charts.nothing())
+    return (
+        Picture(contact_sheet.grid(cells, min(8, len(cells)))) if cells else Part(charts.nothing())
+    )
 
 
 def scenes(source: Source, count: int = 8, library: Path | None = None) -> Picture | Part:
@@ -122,15 +124,17 @@ def scenes(source: Source, count: int = 8, library: Path | None = None) -> Pictu
     lines = [
         line for line in source.latest("backgrounds", "name") if (folder / line["file"]).exists()
     ]
-    for index in sheet.evenly(len(lines), count):
+    for index in contact_sheet.evenly(len(lines), count):
         scene = read_background(folder / lines[index]["file"], 0)
         picture = _with_segments(scene.frames[0], scene.segments[0])
         height, width = picture.shape[:2]
         centre = np.array([(width - 1) / 2, (height - 1) / 2, 1])
         path = (scene.motion @ centre).round().astype(np.int32)
         cv2.polylines(picture, [path[:, None]], False, (255, 140, 0), 2, cv2.LINE_AA)
-        cells += [scene.frames[0], sheet.caption(picture, lines[index]["name"])]
-    return Picture(sheet.grid(cells, min(4, len(cells)))) if cells else Part(charts.nothing())
+        cells += [scene.frames[0], contact_sheet.caption(picture, lines[index]["name"])]
+    return (
+        Picture(contact_sheet.grid(cells, min(4, len(cells)))) if cells else Part(charts.nothing())
+    )
 
 
 def shapes(summary: Summary) -> Part:

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from datagen.clips import sheet
+from datagen.clips import contact_sheet
 from datagen.clips.options import ClipsConfig
-from datagen.errors import BadInput
+from datagen.common.errors import BadInput
+from datagen.common.record import JOINTS, KEYPOINTS, SMPL_PARENTS, STRIP_ROWS
 from datagen.output import fingerprint
-from datagen.record import JOINTS, KEYPOINTS, SMPL_PARENTS, STRIP_ROWS
-from datagen.report.source import Record, Source
+from datagen.report.reader import Record, Source
 
 if TYPE_CHECKING:
     from datagen.backgrounds.library import Background
@@ -62,7 +62,7 @@ def chosen(source: Source, shards: list[int], count: int) -> Iterator[Record]:
             f"{source.url} has no shards, or no manifests/shards.jsonl that names them; run python "
             "-m datagen.launch first, or copy manifests/ along"
         )
-    places = sheet.evenly(len(shards), count)
+    places = contact_sheet.evenly(len(shards), count)
     each = math.ceil(count / len(places))
     left = count
     for place in places:
@@ -79,7 +79,7 @@ def recompose(source: Source, record: Record, library: Path | None = None) -> Sa
     from datagen.backgrounds.library import read_background
     from datagen.bodies.storage import read_person
     from datagen.clips.compose import compose
-    from datagen.seeds import generator
+    from datagen.common.seeds import generator
 
     folders = library_folders(source, library)
     config = ClipsConfig(**source.dataset["config"]["clips"])
@@ -115,11 +115,12 @@ def sources_sheet(some: list[Sample]) -> np.ndarray:
         cells += [
             _square(sample.background.frames[t]),
             _square(sample.person.rgb[t]),
-            sheet.dim(clip.frames[t]) // 2 + (clip.occluder[t][..., None] // 2).astype(np.uint8),
-            sheet.outline(clip.frames[t], clip.occluder[t] > 127),
+            contact_sheet.dim(clip.frames[t]) // 2
+            + (clip.occluder[t][..., None] // 2).astype(np.uint8),
+            contact_sheet.outline(clip.frames[t], clip.occluder[t] > 127),
             *_panels(sample.record, t, clip.frames[t])[1:],
         ]
-    return sheet.grid([_fit(cell) for cell in cells], len(SOURCES))
+    return contact_sheet.grid([_fit(cell) for cell in cells], len(SOURCES))
 
 
 def records_sheet(some: list[Record]) -> np.ndarray:
@@ -129,13 +130,13 @@ def records_sheet(some: list[Record]) -> np.ndarray:
         for record in some
         for panel in _panels(record, telling_frame(record.labels["occluded"]), None)
     ]
-    return sheet.grid(cells, 2 * len(PANELS))
+    return contact_sheet.grid(cells, 2 * len(PANELS))
 
 
 def clip_sheet(record: Record, clip: Clip | None = None, columns: int = 8) -> np.ndarray:
     """Draw a clip over time: rows picture, labels, flow, heatmaps."""
     labels = record.labels
-    return sheet.clip_sheet(
+    return contact_sheet.clip_sheet(
         pictures_of(record) if clip is None else clip.frames,
         labels["joints2d"],
         flow=record.flow,
@@ -164,19 +165,21 @@ def _panels(record: Record, t: int, picture: np.ndarray | None) -> list[np.ndarr
         picture = np.asarray(pictures_of(record)[t])
     joints = record.labels["joints2d"][t]
     hidden = bool(record.labels["occluded"][t])
-    flow = sheet.enlarge(record.flow[t].astype(np.float32), picture.shape[:2])
+    flow = contact_sheet.enlarge(record.flow[t].astype(np.float32), picture.shape[:2])
     panels = [
         picture,
-        sheet.skeleton(picture, joints),
-        sheet.flow_to_colour(flow, _scale(record)),
-        sheet.heat(sheet.dim(picture), joints[POINTS] * (not hidden)),
+        contact_sheet.skeleton(picture, joints),
+        contact_sheet.flow_to_colour(flow, _scale(record)),
+        contact_sheet.heat(contact_sheet.dim(picture), joints[POINTS] * (not hidden)),
     ]
-    return [sheet.frame(panel, sheet.TOTAL) for panel in panels] if hidden else panels
+    return (
+        [contact_sheet.frame(panel, contact_sheet.TOTAL) for panel in panels] if hidden else panels
+    )
 
 
 def _scale(record: Record) -> float:
     """Return the speed, pixels a frame, that all of a clip's pictures show fully saturated."""
-    return sheet.flow_scale(record.flow[:: max(1, len(record.flow) // 8)])
+    return contact_sheet.flow_scale(record.flow[:: max(1, len(record.flow) // 8)])
 
 
 def film(record: Record, side: int = FILM) -> np.ndarray:
@@ -185,7 +188,7 @@ def film(record: Record, side: int = FILM) -> np.ndarray:
     Of a piece of footage it shows the first frames, as many as a JPEG holds.
     """
     frames = [
-        sheet.grid([_fit(panel, side) for panel in _panels(record, t, None)], 2, gap=0)
+        contact_sheet.grid([_fit(panel, side) for panel in _panels(record, t, None)], 2, gap=0)
         for t in range(min(len(record.labels["occluded"]), STRIP_ROWS // (2 * side)))
     ]
     return np.concatenate(frames)
@@ -232,7 +235,9 @@ def _bones() -> list[tuple[int, int, str]]:
     bones = []
     for child, parent in enumerate(SMPL_PARENTS):
         if parent >= 0:
-            side = {"left": sheet.LEFT, "right": sheet.RIGHT}.get(JOINTS[child].split("_")[0])
+            side = {"left": contact_sheet.LEFT, "right": contact_sheet.RIGHT}.get(
+                JOINTS[child].split("_")[0]
+            )
             colour = "#{:02x}{:02x}{:02x}".format(*side) if side else ""
             bones.append((parent, child, colour))
     return bones

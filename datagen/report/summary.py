@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from datagen.common.record import Line
 from datagen.output.statistics import shown_motion
-from datagen.record import Line
-from datagen.report.source import Source
-from datagen.report.tally import Histogram, Moments
+from datagen.report.histogram import Histogram, Moments
+from datagen.report.reader import Source
 
 STATISTICS = {
     "flow.mean": np.linspace(0, 20, 401),

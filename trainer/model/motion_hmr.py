@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer import rotations
+from trainer import geometry
 from trainer.errors import BadInput
 from trainer.model.body import BONES, SMPL_MIRROR, BodyJoints
 from trainer.model.resnet import ResNet
@@ -51,7 +51,7 @@ def initial_state(rotation: str, pose: np.ndarray | None, betas: np.ndarray | No
         bones[1:] = torch.as_tensor(pose, dtype=torch.float32).reshape(BONES, 3)[1:]
     bones[0] = torch.tensor([math.pi, 0, 0])
     if rotation == "6d":
-        bones = rotations.sixd_from_matrix(rotations.matrix_from_axis_angle(bones))
+        bones = geometry.sixd_from_matrix(geometry.matrix_from_axis_angle(bones))
     shape = torch.zeros(10) if betas is None else torch.as_tensor(betas, dtype=torch.float32)
     return torch.cat((bones.flatten(), shape, torch.tensor([0.9, 0.0, 0.0])))
 
@@ -225,7 +225,7 @@ class MotionHMR(nn.Module):
         assert plain.camera is not None and mirrored.camera is not None
         flip = plain.betas.new_tensor([-1.0, 1.0, 1.0])
         back = mirrored.rotations[:, :, SMPL_MIRROR] * flip[:, None] * flip
-        rotation = rotations.nearest(plain.rotations + back)
+        rotation = geometry.nearest(plain.rotations + back)
         betas = (plain.betas + mirrored.betas) / 2
         camera = (plain.camera + mirrored.camera * flip[[1, 0, 1]]) / 2
         fields = self.posed(*(part.flatten(0, 1) for part in (rotation, betas, camera)))
@@ -237,5 +237,5 @@ class MotionHMR(nn.Module):
         bones, betas, camera = state.split((BONES * numbers, 10, 3), dim=1)
         bones = bones.unflatten(1, (BONES, numbers))
         if self.rotation == "6d":
-            return rotations.matrix_from_6d(bones), betas, camera
-        return rotations.matrix_from_axis_angle(bones), betas, camera
+            return geometry.matrix_from_6d(bones), betas, camera
+        return geometry.matrix_from_axis_angle(bones), betas, camera

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from trainer.data.dataset import DataSet
 from trainer.paper.rows import VARIANTS
-from trainer.shards import DataSet
 
 FILES = ("body", "joint_regressor", "textures", "motions", "surreal", "videos", "flow_weights")
 """Options that dataset.json remembers by content only."""

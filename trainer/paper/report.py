@@ -11,7 +11,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from trainer.paper.rows import Row, Table, Training, words
-from trainer.paper.runs import SeededRun, Study
+from trainer.paper.study import SeededRun, Study
 
 MAIN = "3dpw"
 """The paper's own evaluation set."""

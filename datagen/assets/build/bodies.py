@@ -19,7 +19,7 @@ import numpy as np
 from datagen.assets.build.population import draw_people, principal_shapes
 from datagen.assets.build.regressors import fit_eval_regressor, fit_joint_regressor
 from datagen.assets.build.rig import Rig, load_rig
-from datagen.record import SMPL_PARENTS
+from datagen.common.record import SMPL_PARENTS
 
 OUT = Path(__file__).resolve().parents[1] / "bodies"
 PEOPLE = 600

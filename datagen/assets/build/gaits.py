@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from datagen.assets.build.puppet import NEUTRAL, SIDES
-from datagen.bodies.retarget import RATE
+from datagen.bodies.motion.retarget import RATE
 
 
 @dataclass(frozen=True)

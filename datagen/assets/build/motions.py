@@ -22,11 +22,11 @@ import numpy as np
 from datagen.assets.build.acts import ACTS
 from datagen.assets.build.gaits import Gait, walk
 from datagen.assets.build.puppet import enliven, solve
-from datagen.bodies.deepmimic import read_deepmimic
-from datagen.bodies.embedded import PATH, pack
-from datagen.bodies.model import load_bodies
-from datagen.bodies.retarget import ground, leg_length, resample, retarget
-from datagen.seeds import generator
+from datagen.bodies.motion.deepmimic import read_deepmimic
+from datagen.bodies.motion.embedded import PATH, pack
+from datagen.bodies.motion.retarget import ground, leg_length, resample, retarget
+from datagen.bodies.smpl.model import load_bodies
+from datagen.common.seeds import generator
 
 CLIPS = (
     "backflip", "cartwheel", "crawl", "dance_a", "dance_b", "getup_facedown", "getup_faceup",

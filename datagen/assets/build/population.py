@@ -10,7 +10,7 @@ from scipy.stats import gaussian_kde
 
 from datagen.assets.build.rest import to_t_pose
 from datagen.assets.build.rig import Rig, right, y_up
-from datagen.record import SMPL_JOINTS
+from datagen.common.record import SMPL_JOINTS
 
 POOL = 2000
 """Candidates that a gender's people are drawn from."""

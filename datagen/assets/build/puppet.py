@@ -15,8 +15,8 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 
-from datagen.bodies import quaternion as quat
-from datagen.bodies.retarget import RATE, SOLE, to_local
+from datagen.bodies.motion import quaternion as quat
+from datagen.bodies.motion.retarget import RATE, SOLE, to_local
 
 SIDES = ("left", "right")
 _LEGS = {"left": (1, 4, 7, 10), "right": (2, 5, 8, 11)}

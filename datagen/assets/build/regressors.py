@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from datagen.assets.build.rest import skin
 from datagen.assets.build.rig import Rig, right
-from datagen.record import EVAL_JOINTS, SMPL_JOINTS, SMPL_PARENTS, mirrored
+from datagen.common.record import EVAL_JOINTS, SMPL_JOINTS, SMPL_PARENTS, mirrored
 
 DEEP = ("pelvis", "spine1", "spine2", "spine3", "neck", "left_hip")
 """Joints far from the surface."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from datagen.assets.build.rig import MIRROR, right
-from datagen.record import SMPL_JOINTS, SMPL_PARENTS
+from datagen.common.record import SMPL_JOINTS, SMPL_PARENTS
 
 # SMPL's rest pose: joint -> (child, direction towards it), left side.
 T_POSE = {

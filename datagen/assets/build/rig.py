@@ -12,7 +12,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from datagen.record import SMPL_JOINTS
+from datagen.common.record import SMPL_JOINTS
 
 # SMPL's joint -> prefixes of the MakeHuman bones that move with it; first match wins.
 MOVES = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from datagen.flow.training.plane import move
+from datagen.flow.training.rigid2d import move
 
 
 @dataclass(frozen=True)

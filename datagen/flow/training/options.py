@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
+from datagen.common.options import require
 from datagen.flow import flownets
-from datagen.options import require
 
 
 @dataclass(frozen=True, kw_only=True)

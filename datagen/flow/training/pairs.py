@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from datagen.flow.training.layers import Layer, paint
-from datagen.flow.training.plane import about, draw_shift, rigid
+from datagen.flow.training.rigid2d import about, draw_shift, rigid
 from datagen.flow.training.shapes import blob, puppet
 from datagen.flow.training.textures import cut
 

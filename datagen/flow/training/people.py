@@ -11,15 +11,15 @@ import h5py
 import numpy as np
 
 from datagen.bodies.library import build_person
-from datagen.bodies.motion import find_motions
+from datagen.bodies.motion.sources import find_motions
 from datagen.bodies.options import BodiesConfig
 from datagen.bodies.storage import read_person
+from datagen.common.splits import Split, in_split
 from datagen.flow.training.layers import Layer, paint, paint_over
 from datagen.flow.training.pairs import background_motion, film
-from datagen.flow.training.plane import move, rigid
+from datagen.flow.training.rigid2d import move, rigid
 from datagen.flow.training.shapes import blob, draw_outline
 from datagen.flow.training.textures import cut
-from datagen.splits import Split, in_split
 
 PERSON_DIAGONAL = 0.67
 """Diagonal of the person's mask, as a share of the picture's side (150 of 224 px, HMR's rule)."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from datagen.flow.training.layers import Layer
-from datagen.flow.training.plane import draw_shift, move, rigid
+from datagen.flow.training.rigid2d import draw_shift, move, rigid
 from datagen.flow.training.textures import Look, cut_cloth
 
 

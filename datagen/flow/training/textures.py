@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from datagen.errors import BadInput
-from datagen.files import files_below
-from datagen.flow.training.plane import about, rigid
-from datagen.splits import Split, in_split
+from datagen.common.errors import BadInput
+from datagen.common.files import files_below
+from datagen.common.splits import Split, in_split
+from datagen.flow.training.rigid2d import about, rigid
 
 _PHOTOS = (
     "astronaut.png", "brick.png", "chelsea.png", "coffee.png", "grass.png", "gravel.png",

@@ -1,0 +1,1 @@
+"""How people look: skin, clothes, scanned and drawn textures."""

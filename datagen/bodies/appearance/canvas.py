@@ -1,0 +1,38 @@
+"""A person being painted: the texels' colours, what covers them, and what has been drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from datagen.bodies.appearance.atlas import Atlas
+
+
+@dataclass
+class Canvas:
+    """The colours of one person's N texels while layers are laid over each other."""
+
+    atlas: Atlas
+    colours: np.ndarray
+    """float32 [N,3] sRGB in 0..1."""
+    covered: np.ndarray
+    """float32 [N] in 0..1: how much of a texel clothes cover."""
+    meta: dict = field(default_factory=dict)
+    """What was drawn, as JSON holds it."""
+
+    @staticmethod
+    def blank(atlas: Atlas) -> Canvas:
+        """Return a canvas with nothing on it."""
+        count = len(atlas.position)
+        return Canvas(atlas, np.zeros((count, 3), np.float32), np.zeros(count, np.float32))
+
+    def paint(self, cover: np.ndarray, colours: np.ndarray, cloth: bool = False) -> None:
+        """Lay colours ([3] or [N,3]) over the texels as `cover` [N] in 0..1 says."""
+        at = np.flatnonzero(cover)
+        share = cover[at].astype(np.float32)
+        layer = colours if colours.ndim == 1 else colours[at]
+        below = self.colours[at]
+        self.colours[at] = below + (layer.astype(np.float32) - below) * share[:, None]
+        if cloth:
+            self.covered[at] = np.maximum(self.covered[at], share)

@@ -1,0 +1,72 @@
+"""SURREAL's texture scans, where the user has them: real people in SMPL's UVs."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from datagen.bodies.smpl.model import Body
+from datagen.common.errors import BadInput
+from datagen.common.files import files_below
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+SMALLEST = 64
+"""A texture with a shorter side than this is none, texels."""
+
+
+def draw_scan(body: Body, rng: np.random.Generator, folder: Path) -> tuple[np.ndarray, dict]:
+    """Draw one of the folder's scans for the body's gender.
+
+    Files and folders whose name has `female` or `male` are for that gender only (SURREAL's
+    textures/female/nongrey_female_0001.jpg); others and the neutral body are free.
+    Returns uint8 [H,W,3] RGB and {"texture": its name}.
+
+    Raises:
+        BadInput: no scan for this gender, an unreadable or oblong one, or a body without UVs.
+    """
+    if body.uv is None:
+        raise BadInput(
+            f"--textures {folder} needs a body with SMPL's UVs: put SMPL's UV map (smpl_uv.obj) "
+            "beside the --body files."
+        )
+    names = _scans(Path(folder), body.gender)
+    name = names[int(rng.integers(len(names)))]
+    return _read(Path(folder) / name), {"texture": name}
+
+
+@lru_cache(maxsize=8)
+def _scans(folder: Path, gender: str) -> tuple[str, ...]:
+    """List the scans that a gender may wear, relative to the folder, sorted."""
+    if not folder.is_dir():
+        raise BadInput(f"--textures {folder} is no folder.")
+    other = {"male": "female", "female": "male"}.get(gender)
+    names = []
+    for path in files_below(folder):
+        name = path.relative_to(folder).as_posix()
+        marked = "female" if "female" in name.lower() else "male" if "male" in name.lower() else ""
+        if path.suffix.lower() in SUFFIXES and not (other and marked == other):
+            names.append(name)
+    if not names:
+        raise BadInput(f"--textures {folder} holds no .jpg or .png for a {gender} body.")
+    return tuple(sorted(names))
+
+
+@lru_cache(maxsize=16)
+def _read(path: Path) -> np.ndarray:
+    import cv2
+
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    try:
+        picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except cv2.error:
+        picture = None
+    if picture is None:
+        raise BadInput(f"{path} cannot be read as a picture; remove it from --textures.")
+    height, width = picture.shape[:2]
+    if height != width or height < SMALLEST:
+        raise BadInput(
+            f"{path} is {width} x {height}; a texture is square, {SMALLEST} or more a side."
+        )
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)

@@ -1,0 +1,1 @@
+"""Motion capture: its file formats, and its retargeting onto the body model."""

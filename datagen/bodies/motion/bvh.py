@@ -1,0 +1,167 @@
+"""Biovision hierarchies (.bvh): a skeleton of offsets, then one line of channels a frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from datagen.bodies.motion import quaternion as quat
+from datagen.bodies.motion.retarget import Take
+from datagen.bodies.motion.skeletons import require_roles
+from datagen.common.errors import BadInput
+
+_MAX_JOINTS = 1000
+_LEAD = 12  # frames in which a rest pose before the take is looked for
+_AXES = {"X": 0, "Y": 1, "Z": 2}
+
+
+@dataclass
+class _Joint:
+    name: str
+    parent: int
+    offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    channels: list[str] = field(default_factory=list)
+
+
+def read_bvh(path: Path) -> Take:
+    """Return the take of one file. Raises BadInput for broken files and unknown skeletons."""
+    try:
+        tokens = path.read_text(encoding="utf-8", errors="replace").split()
+        joints, start = _parse_hierarchy(tokens)
+        values, step = _parse_motion(tokens, start, sum(len(j.channels) for j in joints))
+        rest, rotations, positions = _pose(joints, values)
+    except (ValueError, IndexError, OverflowError) as why:
+        raise BadInput(f"{path}: not readable as BVH ({why}); export it again") from why
+    known = "CMU's, Mixamo's, Poser's or SMPL's"
+    roles = require_roles(path, [joint.name for joint in joints], "joint", known)
+    first = _first_frame(rotations[:, sorted(roles.values())])
+    return Take(
+        rest=rest,
+        rotations=rotations[first:],
+        positions=positions[first:],
+        times=step * np.arange(len(values) - first),
+        roles=roles,
+    )
+
+
+def _first_frame(rotations: np.ndarray) -> int:
+    """Return the first frame of the take itself.
+
+    CMU's exporters put the rest pose before the take and some glide from it into the first real
+    frames. It shows as a leap that no body makes, over 20 degrees at once; what follows within
+    the next frames at more than four times the take's usual speed belongs to it.
+    """
+    if len(rotations) < 2 * _LEAD:
+        return 0
+    start = rotations[: 6 * _LEAD]
+    cosine = np.abs(np.sum(start[1:] * start[:-1], axis=-1)).clip(0.0, 1.0)
+    steps = np.degrees(2.0 * np.arccos(cosine).max(axis=1))
+    usual = max(1.5, float(np.median(steps[_LEAD:])))
+    if steps[0] < max(20.0, 5.0 * usual):
+        return 0
+    return 1 + int(np.flatnonzero(steps[:_LEAD] > 4.0 * usual).max(initial=0))
+
+
+def _parse_hierarchy(tokens: list[str]) -> tuple[list[_Joint], int]:
+    """Return the joints (parents before children) and the index of the token after MOTION."""
+    if not tokens or tokens[0].upper() != "HIERARCHY":
+        raise ValueError("it does not begin with HIERARCHY")
+    joints: list[_Joint] = []
+    open_joints: list[int] = []  # -1 for an end site
+    at = 1
+    while True:
+        word = tokens[at].upper()
+        if word == "MOTION":
+            break
+        if word in ("ROOT", "JOINT"):
+            if len(joints) >= _MAX_JOINTS:
+                raise ValueError(f"it has more than {_MAX_JOINTS} joints")
+            if (word == "ROOT") != (not joints):
+                raise ValueError("it needs exactly one ROOT, before every JOINT")
+            parent = open_joints[-1] if open_joints else -1
+            if joints and parent < 0:
+                raise ValueError(f"joint {tokens[at + 1]} hangs on nothing")
+            joints.append(_Joint(tokens[at + 1], parent))
+            open_joints.append(len(joints) - 1)
+            at += 2
+        elif word == "END":
+            open_joints.append(-1)
+            at += 2
+        elif word == "OFFSET":
+            x, y, z = (float(token) for token in tokens[at + 1 : at + 4])
+            if not max(abs(x), abs(y), abs(z)) < 1e6:
+                raise ValueError("it has NaN, infinite or absurd offsets")
+            if open_joints[-1] >= 0:
+                joints[open_joints[-1]].offset = (x, y, z)
+            at += 4
+        elif word == "CHANNELS":
+            count = int(tokens[at + 1])
+            if not 0 <= count <= 6:
+                raise ValueError(f"a joint cannot have {count} channels")
+            joints[open_joints[-1]].channels = tokens[at + 2 : at + 2 + count]
+            at += 2 + count
+        elif word == "{":
+            at += 1
+        elif word == "}":
+            open_joints.pop()
+            at += 1
+        else:
+            raise ValueError(f"unexpected word {tokens[at][:40]!r}")
+    if not joints:
+        raise ValueError("it has no joints")
+    return joints, at + 1
+
+
+def _parse_motion(tokens: list[str], at: int, channels: int) -> tuple[np.ndarray, float]:
+    """Return channel values [N, channels] and the frame time, seconds."""
+    words = " ".join(tokens[at : at + 5]).upper().split()
+    if words[0] != "FRAMES:" or words[2:4] != ["FRAME", "TIME:"]:
+        raise ValueError("MOTION must be followed by 'Frames: N' and 'Frame Time: s'")
+    count, step = int(tokens[at + 1]), float(tokens[at + 4])
+    if count < 2:
+        raise ValueError(f"it has {count} frames, at least 2 are needed")
+    if not 1e-4 <= step <= 1.0:
+        raise ValueError(f"its frame time is {step} s")
+    numbers = tokens[at + 5 :]
+    if len(numbers) != count * channels:
+        raise ValueError(
+            f"{count} frames of {channels} channels need {count * channels} numbers, "
+            f"it has {len(numbers)}"
+        )
+    values = np.array(numbers, dtype=np.float64).reshape(count, channels)
+    if not np.isfinite(values).all() or np.abs(values).max(initial=0.0) > 1e6:
+        raise ValueError("it has NaN, infinite or absurd numbers")
+    return values, step
+
+
+def _pose(joints: list[_Joint], values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return rest joints [K, 3], world orientations [N, K, 4] and joint positions [N, K, 3]."""
+    count = len(values)
+    rest = np.zeros((len(joints), 3))
+    rotations = np.empty((count, len(joints), 4))
+    positions = np.empty((count, len(joints), 3))
+    column = 0
+    for index, joint in enumerate(joints):
+        local = np.broadcast_to(quat.IDENTITY, (count, 4))
+        place = np.tile(np.array(joint.offset), (count, 1))
+        for name in joint.channels:
+            axis, kind = _AXES.get(name[:1].upper()), name[1:].lower()
+            if axis is None or kind not in ("rotation", "position"):
+                raise ValueError(f"joint {joint.name} has an unknown channel {name[:40]!r}")
+            if kind == "rotation":
+                local = quat.multiply(local, quat.about(axis, np.radians(values[:, column])))
+            else:
+                place[:, axis] = values[:, column]
+            column += 1
+        if joint.parent < 0:
+            rotations[:, index], positions[:, index] = local, place
+            continue
+        above = joint.parent
+        rest[index] = rest[above] + joint.offset
+        rotations[:, index] = quat.multiply(rotations[:, above], local)
+        # offsets, not position channels, below the root: a limb's length is no motion
+        bone = quat.rotate(rotations[:, above], np.array(joint.offset))
+        positions[:, index] = positions[:, above] + bone
+    return rest, rotations, positions

@@ -1,0 +1,53 @@
+"""Short faults of a capture, bridged: a joint that leaps away and back within a moment.
+
+Fits of markers flip now and then (CMU's salsas turn a pelvis by 70 degrees within 8 ms). No body
+turns that fast, so such frames are replaced by the shortest way between their good neighbours.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from datagen.bodies.motion import quaternion as quat
+
+TRUNK_SPEED = 25.0  # rad/s; a spinning kick turns the pelvis at about 15
+LIMB_SPEED = 55.0  # rad/s; fast kicks and throws reach about 40
+LONGEST = 0.4  # seconds; what lasts longer is left as it is
+_PAD = 0.025  # seconds before and after a fault that are distrusted too
+_MERGE = 0.1  # seconds of calm between two leaps that still belong to one fault
+_TRUNK = (0, 3, 6, 9, 12, 15)
+
+
+def bridge(world: dict[int, np.ndarray], times: np.ndarray) -> int:
+    """Mend world orientations {SMPL joint: [N, 4]} in place; return the joint-frames mended."""
+    steps = np.diff(times)
+    mended = 0
+    for joint, turns in world.items():
+        cosine = np.abs(np.sum(turns[1:] * turns[:-1], axis=1)).clip(0.0, 1.0)
+        speed = 2.0 * np.arccos(cosine) / steps
+        leaps = np.flatnonzero(speed > (TRUNK_SPEED if joint in _TRUNK else LIMB_SPEED))
+        for first, last in _runs(leaps, times):
+            # frame `first` is the last before the leap, `last` the first after it
+            before = int(np.searchsorted(times, times[first] - _PAD))
+            after = min(int(np.searchsorted(times, times[last] + _PAD)), len(times) - 1)
+            if before == 0 or after == len(times) - 1 or times[after] - times[before] > LONGEST:
+                continue
+            share = (times[before : after + 1] - times[before]) / (times[after] - times[before])
+            turns[before : after + 1] = quat.slerp(turns[before], turns[after], share)
+            mended += after - before - 1
+    return mended
+
+
+def _runs(leaps: np.ndarray, times: np.ndarray) -> list[tuple[int, int]]:
+    """Return (frame before, frame after) of each fault: leaps from and back, close in time.
+
+    A single leap is no fault that bridging mends: the joint stays where it went.
+    """
+    runs: list[list[int]] = []
+    for leap in leaps.tolist():
+        if runs and times[leap] - times[runs[-1][1]] <= _MERGE:
+            runs[-1][1] = leap + 1
+            runs[-1][2] += 1
+        else:
+            runs.append([leap, leap + 1, 1])
+    return [(first, last) for first, last, count in runs if count > 1]

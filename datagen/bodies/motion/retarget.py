@@ -1,0 +1,222 @@
+"""Motion from any captured skeleton onto SMPL's 24 joints.
+
+A reader (bvh, asf, deepmimic) hands over a `Take`: world orientations of its own joints relative
+to its own rest pose. Two things differ from SMPL and are mended here:
+
+- the frame: the take's rest skeleton is turned to y up, left at +x, facing +z;
+- the rest pose: a limb hangs in one skeleton's rest and is spread in the other's, so
+  R_smpl = R_source · A, where A turns SMPL's rest bone onto the source's.
+
+Letters: N frames, K source joints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from datagen.bodies.motion import quaternion as quat
+from datagen.bodies.motion.glitches import bridge
+from datagen.common.record import SMPL_PARENTS
+
+RATE = 30.0  # frames per second of every motion in the library
+
+_NEXT = {1: 4, 2: 5, 4: 7, 5: 8, 16: 18, 17: 19, 18: 20, 19: 21}
+"""SMPL's long bones: joint → the joint at the bone's far end."""
+
+_SPINE = (0, 3, 6, 9, 12, 15)
+"""Pelvis to head; spine joints that a source lacks share the bend of their neighbours."""
+
+SOLE = 0.025  # metres from SMPL's foot joint (ball of the foot) down to the ground, standing
+
+_WRIST_BEND = np.radians(60.0)
+
+
+@dataclass(frozen=True)
+class Take:
+    """A performance on its own skeleton.
+
+    rest [K, 3] joint positions of the rest pose; rotations [N, K, 4] world orientation of each
+    joint relative to rest; positions [N, K, 3] joints in the world, in rest's unit; times [N] in
+    seconds, increasing; roles: SMPL joint → source joint.
+    """
+
+    rest: np.ndarray
+    rotations: np.ndarray
+    positions: np.ndarray
+    times: np.ndarray
+    roles: dict[int, int]
+
+
+def forward(rotations: np.ndarray, pelvis: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Return SMPL's joints [N, 24, 3] from local quaternions [N, 24, 4] and the pelvis [N, 3]."""
+    world = to_world(rotations)
+    joints = np.empty((len(rotations), 24, 3))
+    joints[:, 0] = pelvis
+    for joint in range(1, 24):
+        parent = SMPL_PARENTS[joint]
+        bone = rest[joint] - rest[parent]
+        joints[:, joint] = joints[:, parent] + quat.rotate(world[:, parent], bone)
+    return joints
+
+
+def to_world(rotations: np.ndarray) -> np.ndarray:
+    """Return world orientations [N, 24, 4] of local ones."""
+    world = np.array(rotations, dtype=np.float64)
+    for joint in range(1, 24):
+        world[:, joint] = quat.multiply(world[:, SMPL_PARENTS[joint]], world[:, joint])
+    return world
+
+
+def to_local(world: np.ndarray) -> np.ndarray:
+    """Return rotations relative to the parent [N, 24, 4] of world orientations."""
+    parents = list(SMPL_PARENTS[1:])
+    local = np.array(world, dtype=np.float64)
+    local[:, 1:] = quat.multiply(quat.inverse(world[:, parents]), world[:, 1:])
+    return local
+
+
+def canonical(take: Take) -> Take:
+    """Return the take turned so that its rest skeleton has y up and its left side at +x."""
+    rest, roles = take.rest, take.roles
+    up = _nearest_axis(rest[roles[9]] - 0.5 * (rest[roles[7]] + rest[roles[8]]))
+    left = rest[roles[1]] - rest[roles[2]] + rest[roles[16]] - rest[roles[17]]
+    left = _nearest_axis(left * (1 - np.abs(up)))
+    turn = quat.from_matrix(np.stack([left, up, np.cross(left, up)]))
+    rotations = quat.multiply(quat.multiply(turn, take.rotations), quat.inverse(turn))
+    return Take(
+        rest=quat.rotate(turn, rest),
+        rotations=rotations,
+        positions=quat.rotate(turn, take.positions),
+        times=take.times,
+        roles=roles,
+    )
+
+
+def retarget(take: Take, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return SMPL's local rotations [N, 24, 4] and pelvis positions [N, 3] in metres.
+
+    `rest` [24, 3] are the rest joints of the body that will perform. The hips' path is scaled by
+    the ratio of leg lengths, so that a step keeps its proportion and feet stay on the ground.
+    """
+    take = canonical(take)
+    source, roles = take.rest, take.roles
+    world: dict[int, np.ndarray] = {}
+    for joint, index in roles.items():
+        world[joint] = take.rotations[:, index]
+    align: dict[int, np.ndarray] = {}
+    for joint, tip in _NEXT.items():
+        bone = source[roles[tip]] - source[roles[joint]]
+        align[joint] = quat.between(rest[tip] - rest[joint], bone)
+    for hand, forearm in ((20, 18), (21, 19)):
+        align[hand] = align[forearm]  # the hand rests in line with the forearm
+    for shin, tip, below in ((4, 7, (7, 10)), (5, 8, (8, 11))):
+        # CMU's skeletons stand astride at rest and their soles are rolled with the shins
+        bone = (source[roles[tip]] - source[roles[shin]]) * [1.0, 1.0, 0.0]
+        align[below[0]] = align[below[1]] = quat.between(np.array([0.0, -1.0, 0.0]), bone)
+    for joint in world:
+        if joint in align:
+            world[joint] = quat.multiply(world[joint], align[joint])
+
+    world = {joint: np.array(turns) for joint, turns in world.items()}
+    bridge(world, take.times)
+    _fill_spine(world)
+    rotations = np.empty((len(take.rotations), 24, 4))
+    for joint in range(24):
+        inherited = rotations[:, SMPL_PARENTS[joint]] if joint else quat.IDENTITY
+        rotations[:, joint] = world.get(joint, inherited)
+    rotations = _ease_wrists(to_local(rotations), rest)
+
+    scale = leg_length(rest) / leg_length(source, roles)
+    hips = 0.5 * scale * (take.positions[:, roles[1]] + take.positions[:, roles[2]])
+    offset = 0.5 * (rest[1] + rest[2]) - rest[0]
+    pelvis = hips - quat.rotate(rotations[:, 0], offset)
+    return rotations, pelvis
+
+
+def leg_length(rest: np.ndarray, roles: dict[int, int] | None = None) -> float:
+    """Return the mean length from hip over knee to ankle, in rest's unit."""
+    at = {joint: joint for joint in (1, 2, 4, 5, 7, 8)} if roles is None else roles
+    bones = ((1, 4), (4, 7), (2, 5), (5, 8))
+    return 0.5 * float(sum(np.linalg.norm(rest[at[b]] - rest[at[a]]) for a, b in bones))
+
+
+def sole_heights(rotations: np.ndarray, pelvis: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Return the heights [N, 2, 3] of heel, ball and toe tip of the left and right sole."""
+    world = to_world(rotations)
+    joints = forward(rotations, pelvis, rest)
+    heights = np.empty((len(rotations), 2, 3))
+    for side, (ankle, ball) in enumerate(((7, 10), (8, 11))):
+        drop = rest[ball, 1] - SOLE - rest[ankle, 1]
+        heel = joints[:, ankle] + quat.rotate(world[:, ankle], np.array([0.0, drop, -0.04]))
+        tread = joints[:, ball] + quat.rotate(world[:, ball], np.array([0.0, -SOLE, 0.0]))
+        tip = joints[:, ball] + quat.rotate(world[:, ball], np.array([0.0, -SOLE, 0.07]))
+        heights[:, side] = np.stack([heel[:, 1], tread[:, 1], tip[:, 1]], axis=1)
+    return heights
+
+
+def ground(rotations: np.ndarray, pelvis: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Return the pelvis path shifted vertically, as one, so that the soles rest on y = 0.
+
+    The floor is a low quantile of the lowest sole point over time: robust to jumps and to single
+    frames in which a noisy toe pierces the ground.
+    """
+    lowest = sole_heights(rotations, pelvis, rest).min(axis=(1, 2))
+    return pelvis - np.array([0.0, np.quantile(lowest, 0.1), 0.0])
+
+
+def resample(
+    rotations: np.ndarray, pelvis: np.ndarray, times: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return both at 30 frames per second; `times` [N] are the input's, seconds, increasing.
+
+    Rotations run along the shortest arc between neighbouring samples (slerp), positions linearly.
+    """
+    span = times[-1] - times[0]
+    wanted = times[0] + np.arange(int(np.floor(span * RATE + 1e-3)) + 1) / RATE
+    after = np.clip(np.searchsorted(times, wanted, side="right"), 1, len(times) - 1)
+    share = (wanted - times[after - 1]) / (times[after] - times[after - 1])
+    share = np.clip(share, 0.0, 1.0)
+    turned = quat.slerp(rotations[after - 1], rotations[after], share[:, None])
+    moved = pelvis[after - 1] + share[:, None] * (pelvis[after] - pelvis[after - 1])
+    return turned, moved
+
+
+def _nearest_axis(vector: np.ndarray) -> np.ndarray:
+    axis = np.zeros(3)
+    largest = int(np.argmax(np.abs(vector)))
+    axis[largest] = np.sign(vector[largest]) or 1.0
+    return axis
+
+
+def _fill_spine(world: dict[int, np.ndarray]) -> None:
+    known = [joint for joint in _SPINE if joint in world]
+    for below, above in pairwise(known):
+        first, last = _SPINE.index(below), _SPINE.index(above)
+        for place in range(first + 1, last):
+            share = (place - first) / (last - first)
+            world[_SPINE[place]] = quat.slerp(world[below], world[above], share)
+
+
+def _ease_wrists(local: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Give half of each hand's turn about the forearm to the forearm, and cap the wrist's bend.
+
+    Captured skeletons turn the palm at the wrist; real forearms turn along their whole length,
+    and a mesh that turns at the wrist alone is pinched like a sweet's wrapper. Hands carry few
+    markers, so bends beyond what a wrist can do are noise.
+    """
+    local = local.copy()
+    for elbow, wrist in ((18, 20), (19, 21)):
+        axis = rest[wrist] - rest[elbow]
+        axis = axis / np.linalg.norm(axis)
+        half = quat.slerp(quat.IDENTITY, quat.twist(local[:, wrist], axis), 0.5)
+        local[:, elbow] = quat.multiply(local[:, elbow], half)
+        left_over = quat.multiply(quat.inverse(half), local[:, wrist])
+        turn = quat.twist(left_over, axis)
+        bend = quat.to_axis_angle(quat.multiply(left_over, quat.inverse(turn)))
+        size = np.linalg.norm(bend, axis=-1, keepdims=True)
+        bend = bend * np.minimum(1.0, _WRIST_BEND / np.maximum(size, 1e-9))
+        local[:, wrist] = quat.multiply(quat.from_axis_angle(bend), turn)
+    return local

@@ -1,0 +1,199 @@
+"""Motions: found in a folder or embedded, loaded as SMPL's pose at 30 frames a second.
+
+Every source (AMASS and SURREAL .npz, .bvh, .asf/.amc, DeepMimic .txt, the embedded set) ends as
+the same `Motion`: y up, metres, identity orientation = SMPL's rest body, which faces +z and has
+its left side at +x.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datagen.bodies.motion import embedded
+from datagen.bodies.motion import quaternion as quat
+from datagen.bodies.motion.amass import members, read_amass, read_surreal
+from datagen.bodies.motion.asf import read_amc
+from datagen.bodies.motion.bvh import read_bvh
+from datagen.bodies.motion.deepmimic import read_deepmimic
+from datagen.bodies.motion.retarget import Take, ground, resample, retarget
+from datagen.common.errors import BadInput
+from datagen.common.files import files_below
+
+MONSTERS = re.compile(r"^(ung_)?(18|19)_|^(ung_)?143_21$")
+"""SURREAL's sequences whose fitted bodies are broken (its README): never used."""
+
+LONGEST = 3600.0
+"""Seconds that one motion may last."""
+
+_TAKE_NUMBER = re.compile(r"(?:^|_)(\d{1,3})_(\d{1,3})(?:_[a-z])?(?:_poses|_stageii)?$")
+_PIECE = re.compile(r"(_[a-z]|_mirror|_mirrored)$")
+
+
+@dataclass(frozen=True)
+class MotionSource:
+    """One motion that can be loaded.
+
+    name: unique, of [A-Za-z0-9_-]; subject: who performs (splits share none); path: the file, or
+    None for an embedded motion; part: the sequence within a file of many.
+    """
+
+    name: str
+    subject: str
+    path: str | None
+    part: str | None = None
+
+
+@dataclass(frozen=True)
+class Motion:
+    """A performance on SMPL's joints at 30 frames per second.
+
+    pose [N, 72] axis-angle, radians, global orientation first; trans [N, 3] SMPL's transl, metres;
+    y up, identity orientation = SMPL's rest body facing +z with its left at +x.
+    """
+
+    name: str
+    subject: str
+    pose: np.ndarray
+    trans: np.ndarray
+
+
+def find_motions(folder: Path | None) -> list[MotionSource]:
+    """Return the motions below `folder` (None: the embedded ones), sorted by name.
+
+    Files of other kinds are passed over; a file that turns out to be broken is found here and
+    refused by `load_motion`. Raises BadInput for a folder that is missing or holds no motion.
+    """
+    if folder is None:
+        return [MotionSource(name, subject, None) for name, subject in embedded.catalogue()]
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise BadInput(f"--motions {folder}: no such folder; give a folder of motion capture")
+    found: list[tuple[str, str, Path, str | None]] = []  # wished name, subject, path, part
+    for path in files_below(folder):
+        if _is_motion(path):
+            found += _sources(path, folder)
+    if not found:
+        raise BadInput(
+            f"--motions {folder}: holds no motion; put AMASS .npz, .bvh, .asf with .amc or "
+            "DeepMimic .txt files there"
+        )
+    return _unique(found)
+
+
+def load_motion(source: MotionSource, rest_joints: np.ndarray) -> Motion:
+    """Return the motion for a body whose rest joints are `rest_joints` [24, 3], metres.
+
+    Raises BadInput for a file that is broken, of an unknown skeleton or shorter than 2 frames.
+    """
+    rest = np.asarray(rest_joints, dtype=np.float64)
+    if source.path is None:
+        rotations, pelvis = embedded.read(source.name, rest)
+    else:
+        rotations, pelvis = _load_file(source, Path(source.path), rest)
+    pose = quat.to_axis_angle(rotations).reshape(len(rotations), 72).astype(np.float32)
+    trans = (pelvis - rest[0]).astype(np.float32)
+    if len(pose) < 2:
+        raise BadInput(f"{source.path}: lasts less than 2 frames at 30 a second; remove it")
+    if not (np.isfinite(pose).all() and np.isfinite(trans).all()):
+        raise BadInput(f"{source.path}: yields NaN or infinite poses; remove it or export it again")
+    return Motion(source.name, source.subject, pose, trans)
+
+
+def _load_file(source: MotionSource, path: Path, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return local rotations [N, 24, 4] and the pelvis [N, 3] at 30 frames per second."""
+    try:
+        if path.suffix.lower() == ".npz":
+            rotations, pelvis, rate = (
+                read_surreal(path, source.part) if source.part else read_amass(path)
+            )
+            times = np.arange(len(pelvis)) / rate
+            _check_length(times, path)
+            return resample(rotations, pelvis, times)
+        take = _READERS[path.suffix.lower()](path)
+    except OSError as why:
+        raise BadInput(f"{path}: cannot be read ({why.strerror}); mend or remove it") from why
+    _check_length(take.times, path)
+    _check_limbs(take, path)
+    rotations, pelvis = resample(*retarget(take, rest), take.times)
+    return rotations, ground(rotations, pelvis, rest)
+
+
+_READERS = {".bvh": read_bvh, ".amc": read_amc, ".txt": read_deepmimic}
+
+
+def _check_length(times: np.ndarray, path: Path) -> None:
+    """Refuse what lasts longer than any take: a wrong frame rate, or a bomb."""
+    if times[-1] - times[0] > LONGEST:
+        raise BadInput(f"{path}: lasts {times[-1] / 3600:.1f} h; mend its frame rate or cut it")
+
+
+def _check_limbs(take: Take, path: Path) -> None:
+    """Refuse skeletons that have joints but no extent."""
+    for joint, tip in ((1, 4), (2, 5), (4, 7), (5, 8), (16, 18), (17, 19), (18, 20), (19, 21)):
+        bone = np.linalg.norm(take.rest[take.roles[tip]] - take.rest[take.roles[joint]])
+        if not 1e-6 < bone < 1e6:
+            raise BadInput(f"{path}: its skeleton has a limb of length {bone:g}; export it again")
+
+
+def _is_motion(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    if suffix == ".npz":  # AMASS puts shape fits beside its takes
+        return path.stem != "shape" and not path.stem.endswith(("_stagei", "_shape"))
+    if suffix == ".txt":  # a motion is JSON; notes and licences are not
+        try:
+            with path.open("rb") as file:
+                return file.read(64).lstrip().startswith(b"{")
+        except OSError:
+            return False
+    return suffix in _READERS
+
+
+def _sources(path: Path, folder: Path) -> list[tuple[str, str, Path, str | None]]:
+    relative = path.relative_to(folder).with_suffix("")
+    name = "-".join(relative.parts)
+    if path.suffix.lower() == ".npz":
+        held = set(members(path))
+        parts = [m.removeprefix("pose_") for m in held if m.startswith("pose_")]
+        # SURREAL's smpl_data.npz has a trans_ for each; AMASS's pose_body, pose_hand are one take's
+        parts = [part for part in parts if f"trans_{part}" in held]
+        if parts:
+            kept = (part for part in sorted(parts) if not MONSTERS.match(part))
+            return [(part, _subject(Path(part), ""), path, part) for part in kept]
+    return [(name, _subject(path, path.parent.name), path, None)]
+
+
+def _subject(path: Path, folder: str) -> str:
+    """Return who performs: AMASS's folder of takes, CMU's NN of NN_MM, else the take itself."""
+    name = path.name if path.suffix not in (".npz", ".bvh", ".amc", ".txt") else path.stem
+    # First, as HDM05's takes end in numbers too, which are no subjects; CMU's folder is its NN.
+    if folder and name.endswith(("_poses", "_stageii")):
+        return folder
+    numbered = _TAKE_NUMBER.search(name)
+    if numbered:
+        return numbered[1]
+    return _PIECE.sub("", name)
+
+
+def _unique(found: list[tuple[str, str, Path, str | None]]) -> list[MotionSource]:
+    """Return sources of unique names: namesakes get their suffix, then a number."""
+    namesakes = Counter(_clean(name) for name, *_ in found)
+    used: Counter[str] = Counter()
+    sources = []
+    for wish, subject, path, part in found:
+        name = _clean(wish)
+        if namesakes[name] > 1:
+            name = f"{name}-{path.suffix.lower()[1:]}"
+        used[name] += 1
+        if used[name] > 1:
+            name = f"{name}-{used[name]}"
+        sources.append(MotionSource(name, _clean(subject), str(path), part))
+    return sorted(sources, key=lambda source: source.name)
+
+
+def _clean(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name) or "_"

@@ -1,0 +1,1 @@
+"""Cameras, lights and OpenGL rendering of the body."""

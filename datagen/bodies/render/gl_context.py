@@ -1,0 +1,74 @@
+"""An OpenGL context that needs no display: pyrender's, by EGL or else by OSMesa."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, cast
+
+import numpy as np
+
+from datagen.common.errors import BadMachine
+
+
+def open_platform(width: int, height: int) -> tuple[str, Any]:
+    """Return (name, pyrender platform) with a current context: EGL, or else OSMesa.
+
+    PYOPENGL_PLATFORM chooses one of them; otherwise EGL is tried first. BadMachine with the
+    command that mends it if neither starts.
+    """
+    os.environ.setdefault("LP_NUM_THREADS", "1")  # one core a worker; threads only wait here
+    chosen = os.environ.get("PYOPENGL_PLATFORM")
+    failures = []
+    for name in (chosen,) if chosen else ("egl", "osmesa"):
+        os.environ["PYOPENGL_PLATFORM"] = name  # read when OpenGL is imported
+        try:
+            return name, _start(name, width, height)
+        except (ImportError, AttributeError, AssertionError, RuntimeError, ValueError) as error:
+            failures.append(f"{name}: {type(error).__name__} {error}")
+        for module in [m for m in sys.modules if m.split(".")[0] in ("OpenGL", "pyrender")]:
+            del sys.modules[module]  # they were imported for the platform that failed
+        del os.environ["PYOPENGL_PLATFORM"]
+    raise BadMachine(
+        f"no OpenGL without a display ({'; '.join(failures)}): "
+        "install Mesa's EGL (apt install libegl1 libgl1-mesa-dri) or OSMesa (libosmesa6)"
+    )
+
+
+def _start(name: str, width: int, height: int) -> Any:
+    """Return pyrender's platform of that name with a current context."""
+    np.infty = np.inf  # type: ignore[attr-defined]  # pyrender 0.1.45 is older than numpy 2
+    import pyglet
+    from OpenGL.error import Error
+
+    # pyrender imports its window viewer, which would ask for X11's libraries.
+    pyglet.options["headless"] = True
+    if name == "egl":
+        from pyrender.platforms import egl
+
+        class EGLPlatform(egl.EGLPlatform):
+            """pyrender's, which on its end also ends the display that all renderers share."""
+
+            def delete_context(self) -> None:
+                display, context = self._egl_display, self._egl_context
+                self._egl_display = self._egl_context = None
+                if context is None:
+                    return
+                gl = cast(Any, egl.egl)  # its names are made at run time
+                if gl.eglGetCurrentContext().address == context.address:
+                    none = gl.EGL_NO_SURFACE, gl.EGL_NO_SURFACE, gl.EGL_NO_CONTEXT
+                    gl.eglMakeCurrent(display, *none)
+                gl.eglDestroyContext(display, context)
+
+        device = egl.get_device_by_index(int(os.environ.get("EGL_DEVICE_ID", "0")))
+        platform = EGLPlatform(width, height, device=device)
+    else:
+        from pyrender.platforms.osmesa import OSMesaPlatform
+
+        platform = OSMesaPlatform(width, height)
+    try:
+        platform.init_context()
+        platform.make_current()
+    except Error as error:
+        raise RuntimeError(f"{error}".splitlines()[0]) from error
+    return platform

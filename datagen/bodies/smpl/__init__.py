@@ -1,0 +1,1 @@
+"""The SMPL body model: its files, mesh, joints and texture map."""

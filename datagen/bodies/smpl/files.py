@@ -1,0 +1,152 @@
+"""Body model files: which file is whose, what must be in it, what is wrong if it is not.
+
+V vertices, F triangles, U texture points.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from datagen.bodies.smpl.unpickle import read_pickle
+from datagen.bodies.smpl.uvmap import find_uv_map, read_uv_map
+from datagen.common.errors import BadInput
+from datagen.common.record import SMPL_PARENTS
+
+GENDERS = ("neutral", "male", "female")
+SUFFIXES = (".npz", ".pkl")
+"""In order of preference, where a folder holds both."""
+NUM_BETAS = 10
+LIMIT = 1e4
+ARRAYS = ("v_template", "shapedirs", "posedirs", "weights", "J_regressor", "kintree_table", "f")
+EXTRAS = ("vt", "ft", "eval_regressor")
+"""What the open bodies have beyond SMPL: UVs and the regressor of the 14 evaluation joints."""
+OTHER_MODELS = {52: "SMPL+H", 55: "SMPL-X", 16: "MANO", 5: "FLAME"}
+_GENDER = re.compile(r"female|neutral|male|(?<![a-z])[mfn](?![a-z])")
+
+
+def gender_of(path: Path) -> str | None:
+    """Tell a body file's gender from its name or its folder's; None if neither says."""
+    for name in (path.stem, path.parent.name):
+        found = _GENDER.search(name.lower().replace("basicmodel", ""))
+        if found:
+            return {"m": "male", "f": "female", "n": "neutral"}.get(found[0], found[0])
+    return None
+
+
+def find_body_files(body: Path) -> dict[str, Path]:
+    """Map gender to file for a body model file or a folder (searched two levels deep).
+
+    Raises:
+        BadInput: nothing there is a body model's file.
+    """
+    if body.is_file():
+        if body.suffix.lower() not in SUFFIXES:
+            raise BadInput(f"--body {body} must be an .npz or .pkl file, or a folder of them.")
+        return {gender_of(body) or "neutral": body}
+    if not body.is_dir():
+        raise BadInput(f"--body {body} does not exist.")
+    found: dict[str, Path] = {}
+    for suffix in SUFFIXES:
+        for path in sorted([*body.glob(f"*{suffix}"), *body.glob(f"*/*{suffix}")]):
+            gender = gender_of(path)
+            if gender is not None:
+                found.setdefault(gender, path)
+    if not found:
+        raise BadInput(
+            f"--body {body} holds no male, female or neutral .npz or .pkl; "
+            "put SMPL_MALE.pkl, SMPL_FEMALE.pkl and SMPL_NEUTRAL.pkl there."
+        )
+    return {gender: found[gender] for gender in GENDERS if gender in found}
+
+
+def read_body_file(path: Path) -> dict[str, np.ndarray]:
+    """Read and check one gender's arrays, under SMPL's names.
+
+    Returns v_template float32 [V,3] metres, shapedirs float32 [V,3,10], posedirs float32 [V,3,207],
+    weights float32 [V,24], J_regressor float32 [24,V], f int32 [F,3] and, where the file has them,
+    vt float32 [U,2] (v up), ft int32 [F,3], eval_regressor float32 [14,V]. SMPL's UVs come from the
+    *uv*.obj beside it, if there is one.
+
+    Raises:
+        BadInput: the file is damaged, hostile or not in SMPL's layout.
+    """
+    raw = read_pickle(path) if path.suffix.lower() == ".pkl" else _read_npz(path)
+    missing = [name for name in ARRAYS if name not in raw]
+    if missing:
+        raise BadInput(
+            f"{path} lacks {', '.join(missing)}; --body wants an SMPL model (24 joints)."
+        )
+    for name in raw:
+        if raw[name].dtype.kind not in "fiub":
+            raise BadInput(f"{path}: {name} is not numeric; --body wants plain arrays.")
+    arrays = _checked(path, raw)
+    uv_map = None if "ft" in arrays else find_uv_map(path)
+    if uv_map is not None:
+        arrays["vt"], arrays["ft"] = read_uv_map(uv_map, arrays["f"])
+    return arrays
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            names = [name for name in (*ARRAYS, *EXTRAS) if name in data.files]
+            return {name: data[name] for name in names}
+    except Exception as error:  # zip, deflate, header and memory errors, each of its own kind
+        hint = "it holds Python objects" if "pickle" in str(error).lower() else "it is damaged"
+        raise BadInput(
+            f"{path} is no plain .npz ({hint}); use the official .pkl or an .npz of plain arrays."
+        ) from error
+
+
+def _checked(path: Path, raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    vertices = raw["v_template"].shape[0] if raw["v_template"].ndim else 0
+    joints = raw["weights"].shape[-1] if raw["weights"].ndim else 0
+    if joints != len(SMPL_PARENTS):
+        model = OTHER_MODELS.get(joints, f"a model of {joints} joints")
+        raise BadInput(f"{path} is {model}; --body wants SMPL, with 24 joints.")
+    shapes = {
+        "v_template": (vertices, 3),
+        "shapedirs": (vertices, 3, None),
+        "posedirs": (vertices, 3, 207),
+        "weights": (vertices, 24),
+        "J_regressor": (24, vertices),
+        "kintree_table": (2, 24),
+        "f": (None, 3),
+        "vt": (None, 2),
+        "ft": (raw["f"].shape[0] if raw["f"].ndim else 0, 3),
+        "eval_regressor": (14, vertices),
+    }
+    for name, wanted in shapes.items():
+        if name not in raw:
+            continue
+        shape = raw[name].shape
+        same = len(shape) == len(wanted) and all(
+            b is None or a == b for a, b in zip(shape, wanted, strict=True)
+        )
+        if not same or 0 in shape:
+            text = " x ".join("any" if n is None else str(n) for n in wanted)
+            raise BadInput(f"{path}: {name} has shape {list(shape)}, SMPL's is {text}.")
+        # Metres, weights and texture coordinates: anything beyond LIMIT is damage.
+        if raw[name].dtype.kind == "f" and not (np.abs(raw[name]) < LIMIT).all():
+            raise BadInput(f"{path}: {name} holds NaN or absurd values; download the file again.")
+    if raw["shapedirs"].shape[2] < NUM_BETAS:
+        raise BadInput(f"{path}: shapedirs has fewer than {NUM_BETAS} components.")
+    parents = raw["kintree_table"][0].astype(np.int64)[1:]  # the root's is -1 or 2**32 - 1
+    if not np.array_equal(parents, SMPL_PARENTS[1:]):
+        raise BadInput(f"{path}: kintree_table is not SMPL's tree of 24 joints.")
+    for name, limit in (("f", vertices), ("ft", len(raw.get("vt", ())))):
+        if name in raw and not (raw[name].min() >= 0 and raw[name].max() < limit):
+            raise BadInput(f"{path}: {name} points outside the {limit} points that it joins.")
+    if np.abs(raw["weights"].sum(1) - 1).max() > 1e-2:
+        raise BadInput(f"{path}: skinning weights do not sum to 1.")
+    kinds = {"f": np.int32, "ft": np.int32}
+    arrays = {
+        name: np.ascontiguousarray(raw[name], kinds.get(name, np.float32))
+        for name in (*ARRAYS, *EXTRAS)
+        if name in raw and name != "kintree_table"
+    }
+    arrays["shapedirs"] = np.ascontiguousarray(arrays["shapedirs"][:, :, :NUM_BETAS])
+    return arrays

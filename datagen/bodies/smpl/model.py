@@ -1,0 +1,214 @@
+"""The body: SMPL's layout, SMPL's forward pass, whole clips at once.
+
+A Body is SMPL itself (from the user's files) or one of the open bodies shipped with the package
+(CC0 MakeHuman people, see assets/build/bodies.py); nothing after this module knows which.
+
+T frames, V vertices, F triangles, U texture points.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datagen.bodies.smpl.files import find_body_files, read_body_file
+from datagen.bodies.smpl.regressor import kinematic_regressor, read_regressor
+from datagen.common.record import SMPL_PARENTS
+
+FRAMES_AT_ONCE = 25
+"""Frames of one call of smplx: bounds memory at about 30 MB for 13,500 vertices."""
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """One gender's body in SMPL's layout; rest pose: T pose, y up, facing +z, metres."""
+
+    gender: str
+    faces: np.ndarray
+    """int32 [F,3] vertex numbers, counter-clockwise from outside."""
+    uv: np.ndarray | None
+    """float32 [U,2] texture points, v up; None if the file has none."""
+    face_uv: np.ndarray | None
+    """int32 [F,3] texture point of each triangle corner."""
+    weights: np.ndarray
+    """float32 [V,24] skinning weights."""
+    v_template: np.ndarray
+    """float32 [V,3] mean shape."""
+    shapedirs: np.ndarray
+    """float32 [V,3,10] displacement per unit of beta."""
+    posedirs: np.ndarray
+    """float32 [V,3,207] displacement per element of (rotation - identity)."""
+    joint_regressor: np.ndarray
+    """float32 [24,V] kinematic joints from the rest surface."""
+    eval_regressor: np.ndarray
+    """float32 [14,V] evaluation joints from the posed surface."""
+    notes: tuple[str, ...] = ()
+    """What a user should know about this body, one sentence each."""
+
+    @property
+    def num_vertices(self) -> int:
+        """V."""
+        return len(self.v_template)
+
+    def rest_vertices(self, betas: np.ndarray | None = None) -> np.ndarray:
+        """Return the surface in the rest pose, float32 [V,3]; betas [10], default zero."""
+        if betas is None:
+            return self.v_template
+        return self.v_template + self.shapedirs @ np.asarray(betas, np.float32)
+
+    def rest_joints(self, betas: np.ndarray | None = None) -> np.ndarray:
+        """Return the 24 joints in the rest pose, float32 [24,3]; betas [10], default zero."""
+        return self.joint_regressor @ self.rest_vertices(betas)
+
+    def forward(
+        self, pose: np.ndarray, betas: np.ndarray, trans: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Pose the body in every frame (smplx's forward pass).
+
+        Args: pose [T,72] axis-angle (global orientation first), betas [10] or [T,10], trans [T,3]
+        metres.
+        Returns vertices float32 [T,V,3] and joints float32 [T,38,3] in the order of
+        `datagen.common.record`, in the frame that the global orientation and trans lead to.
+        """
+        import torch
+
+        pose, trans = np.asarray(pose, np.float32), np.asarray(trans, np.float32)
+        frames = len(pose)
+        betas = np.asarray(betas, np.float32)
+        if (
+            pose.shape != (frames, 72)
+            or trans.shape != (frames, 3)
+            or betas.shape not in ((10,), (frames, 10))
+        ):
+            raise ValueError(
+                f"pose {pose.shape}, betas {betas.shape}, trans {trans.shape}: "
+                "expected [T,72], [10] or [T,10], [T,3]"
+            )
+        vertices = np.empty((frames, self.num_vertices, 3), np.float32)
+        joints = np.empty((frames, 38, 3), np.float32)
+        touched = np.flatnonzero(self.eval_regressor.any(0))
+        regressor = self.eval_regressor[:, touched]
+        shapes = torch.from_numpy(betas.copy()).expand(frames, 10)
+        for start in range(0, frames, FRAMES_AT_ONCE):
+            part = slice(start, start + FRAMES_AT_ONCE)
+            angles = torch.from_numpy(pose[part])
+            with torch.inference_mode():
+                posed = self._smplx(
+                    betas=shapes[part],
+                    global_orient=angles[:, :3],
+                    body_pose=angles[:, 3:],
+                    transl=torch.from_numpy(trans[part]),
+                )
+            vertices[part] = posed.vertices.numpy()
+            joints[part, :24] = posed.joints[:, :24].numpy()
+        joints[:, 24:] = np.einsum("kv,tvi->tki", regressor, vertices[:, touched])
+        return vertices, joints
+
+    def reduced(self) -> dict[str, np.ndarray]:
+        """Return the model on the Vs vertices that a regressor touches: pose and shape to joints.
+
+        Keys v_template [Vs,3], shapedirs [Vs,3,10], posedirs [Vs,3,207], weights [Vs,24],
+        J_regressor [24,Vs], eval_regressor [14,Vs], parents [24] (root -1): the trainer's body.
+        """
+        touched = np.flatnonzero(self.joint_regressor.any(0) | self.eval_regressor.any(0))
+        return {
+            "v_template": self.v_template[touched],
+            "shapedirs": self.shapedirs[touched],
+            "posedirs": self.posedirs[touched],
+            "weights": self.weights[touched],
+            "J_regressor": self.joint_regressor[:, touched],
+            "eval_regressor": self.eval_regressor[:, touched],
+            "parents": np.array(SMPL_PARENTS, np.int32),
+        }
+
+    @cached_property
+    def _smplx(self) -> Any:
+        """smplx's own SMPL module on these arrays."""
+        with contextlib.redirect_stdout(io.StringIO()):  # it warns of having 10 betas
+            from smplx import SMPL
+            from smplx.utils import Struct
+            from smplx.vertex_ids import vertex_ids
+
+            model = SMPL(
+                model_path="",
+                data_struct=Struct(
+                    v_template=self.v_template,
+                    shapedirs=self.shapedirs,
+                    posedirs=self.posedirs,
+                    weights=self.weights,
+                    J_regressor=self.joint_regressor,
+                    kintree_table=np.array([SMPL_PARENTS, range(24)]),
+                    f=self.faces,
+                ),
+                # smplx appends 21 named vertices of SMPL's mesh, which another mesh need not have;
+                # forward() leaves them out.
+                vertex_ids=dict.fromkeys(vertex_ids["smplh"], 0),
+                create_betas=False,
+                create_global_orient=False,
+                create_body_pose=False,
+                create_transl=False,
+                gender=self.gender,
+            )
+        return model.eval()
+
+
+@lru_cache(maxsize=1)
+def kept_bodies(body: Path | None, joint_regressor: Path | None) -> dict[str, Body]:
+    """Return `load_bodies`' bodies, which this process reads once for all its tasks."""
+    return load_bodies(body, joint_regressor)
+
+
+def load_bodies(body: Path | None = None, joint_regressor: Path | None = None) -> dict[str, Body]:
+    """Load the body models by gender: the user's (a file or folder) or, by default, the open ones.
+
+    joint_regressor: .npy for SMPL's vertices with H36M's 17 or cocoplus's 19 rows, instead of the
+    files' own `eval_regressor`; the open bodies keep theirs.
+
+    Raises:
+        BadInput: no such file, damaged, hostile, or not SMPL's layout.
+    """
+    if body is None:
+        with resources.as_file(resources.files("datagen") / "assets" / "bodies") as folder:
+            return {
+                gender: _load(gender, path, None)
+                for gender, path in find_body_files(folder).items()
+            }
+    files = find_body_files(Path(body))
+    return {gender: _load(gender, path, joint_regressor) for gender, path in files.items()}
+
+
+def _load(gender: str, path: Path, joint_regressor: Path | None) -> Body:
+    arrays = read_body_file(path)
+    notes = []
+    regressor = arrays.get("eval_regressor")
+    if joint_regressor is not None:
+        regressor = read_regressor(joint_regressor, len(arrays["v_template"]))
+    elif regressor is None:
+        regressor = kinematic_regressor(
+            arrays["J_regressor"], arrays["weights"], arrays["v_template"]
+        )
+        notes.append(
+            f"{path.name}: the 14 evaluation joints are SMPL's kinematic ones and the crown; "
+            "--joint-regressor FILE.npy (H36M or cocoplus) gives those of the benchmarks."
+        )
+    has_uv = "vt" in arrays and "ft" in arrays
+    return Body(
+        gender=gender,
+        faces=arrays["f"],
+        uv=arrays["vt"] if has_uv else None,
+        face_uv=arrays["ft"] if has_uv else None,
+        weights=arrays["weights"],
+        v_template=arrays["v_template"],
+        shapedirs=arrays["shapedirs"],
+        posedirs=arrays["posedirs"],
+        joint_regressor=arrays["J_regressor"],
+        eval_regressor=regressor,
+        notes=tuple(notes),
+    )

@@ -1,0 +1,63 @@
+"""The 14 evaluation joints as a linear function of the posed surface.
+
+Three sources, best first: the body file's own `eval_regressor` (the open bodies), a regressor file
+for SMPL's 6890 vertices that the user has (H36M's 17 rows or cocoplus's 19), and SMPL's own
+kinematic regressor, whose hips lie nearer the midline than an annotator would click.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from datagen.common.errors import BadInput
+from datagen.common.record import EVAL_JOINTS, SMPL_JOINTS
+
+H36M_TO_EVAL = (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10)
+"""Rows of the 17 x 6890 H36M regressor in EVAL_JOINTS' order (SPIN's H36M_TO_J14)."""
+CROWN = 12
+"""Vertices at the top of the head whose mean is the crown, where no regressor says better."""
+
+
+def read_regressor(path: Path, num_vertices: int) -> np.ndarray:
+    """Read the user's regressor .npy as float32 [14,V] in EVAL_JOINTS' order.
+
+    17 rows are H36M's, 19 rows cocoplus's (its first 14), 14 rows are taken as they are.
+
+    Raises:
+        BadInput: unreadable, or of another shape.
+    """
+    try:
+        rows = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BadInput(f"--joint-regressor {path} is no plain .npy array.") from error
+    if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.dtype.kind not in "fiu":
+        raise BadInput(f"--joint-regressor {path} is no plain .npy array of two dimensions.")
+    if rows.shape[0] not in (14, 17, 19) or rows.shape[1] != num_vertices:
+        raise BadInput(
+            f"--joint-regressor {path} is {rows.shape[0]} x {rows.shape[1]}; this body wants "
+            f"17 (H36M), 19 (cocoplus) or 14 rows x {num_vertices} vertices."
+        )
+    if not np.isfinite(rows).all():
+        raise BadInput(f"--joint-regressor {path} holds NaN or infinity.")
+    rows = rows[list(H36M_TO_EVAL)] if len(rows) == 17 else rows[:14]
+    return np.ascontiguousarray(rows, np.float32)
+
+
+def kinematic_regressor(
+    joint_regressor: np.ndarray, weights: np.ndarray, v_template: np.ndarray
+) -> np.ndarray:
+    """Return float32 [14,V] made of SMPL's kinematic rows and the crown's vertices."""
+    rows = np.zeros((len(EVAL_JOINTS), len(v_template)), np.float32)
+    for i, name in enumerate(EVAL_JOINTS):
+        name = name.removeprefix("lsp_")
+        if name == "head_top":
+            height = np.where(
+                weights[:, SMPL_JOINTS.index("head")] > 0.5, v_template[:, 1], -np.inf
+            )
+            crown = np.argsort(-height, kind="stable")[:CROWN]
+            rows[i, crown] = 1 / CROWN
+        else:
+            rows[i] = joint_regressor[SMPL_JOINTS.index(name)]
+    return rows

@@ -1,0 +1,299 @@
+"""SMPL's official .pkl, read without running any of it.
+
+A pickle is a program. The official model files need six kinds of names: numpy arrays, scipy.sparse
+matrices, chumpy's arrays (a library that no longer imports) and a few built-ins. Each of them is
+answered here by an inert stand-in that only remembers what it was given; any other name ends the
+reading. The stand-ins are turned into arrays afterwards, every size checked.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datagen.common.errors import BadInput
+
+DTYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
+"""Array element types that a body model may hold, without their byte order."""
+SPARSE = ("csc_matrix", "csr_matrix", "coo_matrix", "csc_array", "csr_array", "coo_array")
+
+
+class _Inert:
+    """Remembers its arguments and its state; does nothing."""
+
+    args: tuple = ()  # a pickle may make objects without calling __init__
+    state: Any = None
+
+    def __init__(self, *args: Any) -> None:
+        self.args = args
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+def _stand_ins() -> dict[tuple[str, str], Any]:
+    """Return the names that a model file may mention.
+
+    Fresh classes at each call: a pickle can set attributes of the classes it names, and whatever it
+    does to these dies with its own reading.
+    """
+
+    class Dtype(_Inert):
+        """numpy.dtype"""
+
+    class Array(_Inert):
+        """numpy.ndarray"""
+
+    class Buffer(_Inert):
+        """numpy.ndarray again, as pickle protocol 5 has it"""
+
+    class Scalar(_Inert):
+        """A numpy scalar"""
+
+    class Sparse(_Inert):
+        """A scipy.sparse matrix"""
+
+    class Chumpy(_Inert):
+        """chumpy.Ch and what derives from it"""
+
+    class Plain(_Inert):
+        """object, set, OrderedDict: bookkeeping of chumpy's, never read"""
+
+        def __setitem__(self, key: Any, value: Any) -> None:
+            """Forget it."""
+
+    def encode(text: str, coding: str) -> bytes:
+        if coding not in ("latin1", "latin-1"):
+            raise pickle.UnpicklingError(f"text coding {coding!r}")
+        return text.encode("latin1")
+
+    def new(kind: Any, *_: Any) -> _Inert:
+        if not (isinstance(kind, type) and issubclass(kind, _Inert)):
+            raise pickle.UnpicklingError("it builds an object of an unknown kind")
+        return kind()
+
+    names: dict[tuple[str, str], Any] = {
+        ("_codecs", "encode"): encode,
+        ("collections", "OrderedDict"): Plain,
+        ("numpy", "dtype"): Dtype,
+        ("numpy", "ndarray"): Array,
+    }
+    for module in ("copy_reg", "copyreg"):
+        names[module, "_reconstructor"] = new
+        names[module, "__newobj__"] = new
+    for module in ("__builtin__", "builtins"):
+        names[module, "object"] = Plain
+        names[module, "set"] = Plain
+    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
+        names[module, "_reconstruct"] = new
+        names[module, "scalar"] = Scalar
+    for module in ("numpy.core.numeric", "numpy._core.numeric"):
+        names[module, "_frombuffer"] = Buffer
+    for kind in SPARSE:
+        form = kind.split("_")[0]
+        for module in (f"scipy.sparse.{form}", f"scipy.sparse._{form}"):
+            names[module, kind] = Sparse
+    for module, kind in (("ch", "Ch"), ("reordering", "Select"), ("ch", "Ch.Select")):
+        names[f"chumpy.{module}", kind] = Chumpy
+    return names
+
+
+# The Python unpickler, not the C one: its memo is a dict, so a damaged index cannot ask for all the
+# memory of the machine. A model file is a few hundred opcodes; nothing is lost.
+class _Reader(pickle._Unpickler):  # type: ignore[name-defined]
+    def __init__(self, data: bytes) -> None:
+        super().__init__(io.BytesIO(data), encoding="latin1", errors="strict")
+        self.names = _stand_ins()
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return self.names[module, name]
+        except (KeyError, TypeError):
+            raise pickle.UnpicklingError(
+                f"it asks for {module}.{name}, which no file of numbers needs"
+            ) from None
+
+    def persistent_load(self, pid: Any) -> Any:
+        raise pickle.UnpicklingError("it refers to objects outside the file")
+
+
+def read_pickle(path: Path) -> dict[str, np.ndarray]:
+    """Read the arrays of a pickled dict (SMPL's .pkl), running nothing that it holds.
+
+    Entries that are not arrays of numbers are left out; sparse matrices come back dense.
+
+    Raises:
+        BadInput: the file is damaged, is no dict or names anything beyond numpy arrays,
+            scipy.sparse matrices and chumpy arrays.
+    """
+    record = _load(path, "a body model")
+    arrays = {}
+    for name, value in record.items():
+        if not isinstance(name, str) or not isinstance(value, _Inert):
+            continue
+        try:
+            arrays[name] = _array(value, depth=0)
+        except _NotNumbers:
+            continue
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+            ArithmeticError,
+            AttributeError,
+            MemoryError,
+        ) as error:
+            raise BadInput(f"{path} has a damaged array '{name}' ({_brief(error)}).") from error
+    return arrays
+
+
+def read_lists(path: Path, names: tuple[str, ...], what: str) -> dict[str, Any]:
+    """Read the named entries of a pickled dict, running nothing that it holds.
+
+    Entries are arrays of numbers, or lists of arrays, numbers and text (a sequence of 3DPW). What
+    the dict lacks, the result lacks.
+
+    Raises:
+        BadInput: the file is damaged, is no dict, or an entry is anything else; `what` it should
+            have been enters the message.
+    """
+    record = _load(path, what)
+    found: dict[str, Any] = {}
+    for name in names:
+        if name not in record:
+            continue
+        try:
+            found[name] = _plain(record[name], depth=0)
+        except _NotNumbers:
+            raise BadInput(f"{path}: '{name}' is no list of arrays; it is not {what}.") from None
+        except (ValueError, LookupError, TypeError, ArithmeticError, MemoryError) as error:
+            raise BadInput(f"{path} has a damaged entry '{name}' ({_brief(error)}).") from error
+    return found
+
+
+def _load(path: Path, what: str) -> dict[Any, Any]:
+    """Return the pickled dict, its objects as stand-ins."""
+    try:
+        record = _Reader(path.read_bytes()).load()
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}.") from error
+    except Exception as error:  # a damaged pickle may raise anything at all
+        raise BadInput(
+            f"{path} was refused as {what} ({_brief(error)}); "
+            "download it again from its official page."
+        ) from error
+    if not isinstance(record, dict):
+        raise BadInput(f"{path} holds a {type(record).__name__}, not the dict of {what}.")
+    return record
+
+
+def _plain(value: Any, depth: int) -> Any:
+    """Return an array, a number, a text, or a list of them."""
+    if isinstance(value, _Inert):
+        return _array(value, depth=0)
+    if isinstance(value, list | tuple) and depth < 3:
+        return [_plain(item, depth + 1) for item in value]
+    if isinstance(value, str | int | float):
+        return value
+    raise _NotNumbers
+
+
+class _NotNumbers(Exception):
+    """The value is not an array of numbers (bookkeeping, an object array)."""
+
+
+def _brief(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text[:160]
+
+
+def _bytes(raw: Any) -> bytes:
+    if isinstance(raw, str):  # Python 2's str, read as latin1
+        return raw.encode("latin1")
+    if isinstance(raw, bytes | bytearray):
+        return bytes(raw)
+    raise _NotNumbers
+
+
+def _dtype(value: Any) -> np.dtype:
+    if not isinstance(value, _Inert) or not value.args:
+        raise _NotNumbers
+    name = value.args[0]
+    if isinstance(name, bytes):
+        name = name.decode("latin1")
+    if name not in DTYPES:
+        raise _NotNumbers
+    order = value.state[1] if isinstance(value.state, tuple) and len(value.state) > 1 else "|"
+    order = order.decode("latin1") if isinstance(order, bytes) else order
+    return np.dtype(name).newbyteorder(">" if order == ">" else "<")
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, tuple | list) or len(value) > 4:
+        raise ValueError("its shape is damaged")
+    if not all(isinstance(n, int) and 0 <= n < 2**31 for n in value):
+        raise ValueError("its shape is damaged")
+    return tuple(value)
+
+
+def _array(value: Any, depth: int) -> np.ndarray:
+    """Turn a stand-in into the array that it stood for."""
+    kind = type(value).__name__
+    if depth > 4 or not isinstance(value, _Inert):
+        raise _NotNumbers
+    if kind == "Array":
+        return _plain_array(value.state)
+    if kind == "Buffer":
+        raw, dtype, shape, order, *_ = value.args
+        return _plain_array((shape, dtype, order == "F", raw))
+    if kind == "Chumpy" and isinstance(value.state, dict):
+        if "x" in value.state:
+            return _array(value.state["x"], depth + 1)
+        if "a" in value.state and "idxs" in value.state:  # chumpy.reordering.Select
+            picked = _array(value.state["a"], depth + 1).ravel()
+            picked = picked[_array(value.state["idxs"], depth + 1).ravel()]
+            shape = value.state.get("preferred_shape")
+            return picked if shape is None else picked.reshape(_shape(shape))
+    if kind == "Sparse" and isinstance(value.state, dict):
+        return _sparse_array(value.state, depth)
+    raise _NotNumbers
+
+
+def _plain_array(state: Any) -> np.ndarray:
+    """Build an array from numpy's pickled state (version, shape, dtype, fortran, bytes)."""
+    if not isinstance(state, tuple) or len(state) not in (4, 5):
+        raise ValueError("its header is damaged")
+    shape, dtype, fortran, raw = state[-4:]
+    shape, dtype, raw = _shape(shape), _dtype(dtype), _bytes(raw)
+    flat = np.frombuffer(raw, dtype)
+    if flat.size != np.prod(shape, dtype=float):
+        raise ValueError(f"{flat.size} numbers for shape {shape}")
+    array = flat.reshape(shape, order="F" if fortran else "C")
+    return np.array(array, dtype=dtype.newbyteorder("="), order="C")
+
+
+def _sparse_array(state: dict, depth: int) -> np.ndarray:
+    """Build the dense array of a pickled scipy.sparse matrix (csc, csr or coo)."""
+    from scipy import sparse
+
+    shape = _shape(state.get("_shape", state.get("shape")))
+    if len(shape) != 2 or shape[0] * shape[1] > 10**7:
+        raise ValueError(f"shape {shape} is no joint regressor's")
+    data = _array(state["data"], depth + 1)
+    if "indptr" in state:
+        indices = _array(state["indices"], depth + 1)
+        pointers = _array(state["indptr"], depth + 1)
+        kind = sparse.csc_matrix if len(pointers) == shape[1] + 1 else sparse.csr_matrix
+        matrix = kind((data, indices, pointers), shape=shape)
+        matrix.check_format(full_check=True)
+    else:
+        if "coords" in state:
+            row, col = (_array(axis, depth + 1) for axis in state["coords"])
+        else:
+            row, col = _array(state["row"], depth + 1), _array(state["col"], depth + 1)
+        matrix = sparse.coo_matrix((data, (row, col)), shape=shape)
+    return matrix.toarray()

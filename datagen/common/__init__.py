@@ -1,0 +1,1 @@
+"""What every stage and command shares: errors, options, files, seeds, the record."""

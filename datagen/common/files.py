@@ -1,0 +1,247 @@
+"""Files that are whole or absent, in a folder or behind a URL that fsspec knows.
+
+In a folder: temporary name, flush, rename. Behind a URL: written here, then uploaded; an object
+store shows an upload when it is complete, other servers get a temporary name and a rename.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from datagen.common.errors import BadInput, BadMachine
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+WHOLE_UPLOADS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"}
+"""Protocols whose uploads appear complete or not at all."""
+CACHE_VARIABLE = "MOTION_HMR_CACHE"
+AGAIN = "then run the same command to continue"
+STALE = 3600.0  # seconds after which another machine's temporary file counts as left behind
+HOST = socket.gethostname().replace(".", "-")
+
+
+def place(text: str | Path) -> Path:
+    """Return the path of a file or folder; a URL's (s3://bucket/data) has Path's methods.
+
+    Raises BadInput for a URL whose protocol is unknown or lacks its package.
+    """
+    text = str(text)
+    if text.startswith("file://"):
+        return Path(text.removeprefix("file://"))
+    if "://" not in text:
+        return Path(text)
+    from upath import UPath
+
+    try:
+        path = UPath(text)
+        path.fs  # noqa: B018  # imports the protocol's package
+    except (ImportError, ValueError) as error:
+        raise BadInput(f"{text} cannot be opened: {error}") from None
+    return cast("Path", path)
+
+
+def absolute(path: Path) -> Path:
+    """Return `path` independent of the working directory; a URL already is."""
+    return path.expanduser().resolve() if is_local(path) else path
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Yield a temporary path of this machine; it becomes `path` if the block succeeds.
+
+    Host and process id in its name keep two writers of the same file apart; a killed writer leaves
+    only a `.tmp` file, which `sweep` removes.
+    """
+    name = f".{path.name}.{HOST}.{os.getpid()}.tmp"
+    temporary = path.with_name(name) if is_local(path) else cache_folder() / name
+    make_folder(temporary.parent)
+    try:
+        with writing(temporary.parent):
+            yield temporary
+            if is_local(path):
+                with open(temporary, "rb") as file:
+                    os.fsync(file.fileno())
+                os.replace(temporary, path)
+        if not is_local(path):
+            upload(temporary, path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, as far as they are missing.
+
+    Raises BadMachine: a file is in the way, the disk is full, or the folder cannot be written.
+    """
+    try:
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            denied = not os.access(folder, os.W_OK)
+    except (FileExistsError, NotADirectoryError):
+        taken = next(place for place in (folder, *folder.parents) if place.exists())
+        raise BadMachine(
+            f"{folder} cannot be made: {taken} is no folder; name another path"
+        ) from None
+    except PermissionError:
+        denied = True
+    if denied:
+        raise BadMachine(_denied(folder))
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn the failures that a folder is to blame for into one sentence that says what to do.
+
+    Raises BadMachine: the disk is full, or the folder cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise BadMachine(f"no space is left in {folder}: free or add some, {AGAIN}") from error
+        if error.errno == errno.EROFS:
+            raise BadMachine(_denied(folder)) from error
+        raise
+
+
+def _denied(folder: Path) -> str:
+    return f"{folder} cannot be written: make it writable, {AGAIN}"
+
+
+def upload(source: Path, path: Path) -> None:
+    """Copy a file of this machine to a URL, whole or not at all."""
+    url = cast("UPath", path)
+    try:
+        if url.protocol in WHOLE_UPLOADS:
+            url.fs.put_file(str(source), url.path)
+            return
+        temporary = url.with_name(f".{url.name}.{HOST}.{os.getpid()}.tmp")
+        url.fs.makedirs(url.parent.path, exist_ok=True)
+        url.fs.put_file(str(source), temporary.path)
+        url.fs.mv(temporary.path, url.path)
+    except (PermissionError, FileNotFoundError) as error:  # no right to write, or no such bucket
+        raise BadMachine(
+            f"{url.parent} cannot be written ({error}): make it so, {AGAIN}"
+        ) from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, whole or not at all."""
+    with whole(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1) + "\n")
+
+
+def sizes(folder: Path) -> dict[str, int]:
+    """Return the size of every file in `folder` by its name, from one listing; {} if absent."""
+    if not is_local(folder):
+        url = cast("UPath", folder)
+        url.fs.invalidate_cache()  # others write there
+        with suppress(FileNotFoundError):
+            found = url.fs.ls(url.path, detail=True)
+            files = (one for one in found if one["type"] == "file")
+            return {one["name"].rpartition("/")[2]: one["size"] for one in files}
+        return {}
+    found = {}
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # a temporary file that is gone by now
+                if entry.is_file():
+                    found[entry.name] = entry.stat().st_size
+    return found
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Return all files below a folder of this machine, sorted; links to folders are followed."""
+    found, seen = [], set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:  # a link back up
+            folders.clear()
+            continue
+        seen.add(real)
+        found += [Path(parent, name) for name in names]
+    return sorted(path for path in found if path.is_file())
+
+
+def read_all(paths: Iterable[Path]) -> list[bytes]:
+    """Return the files' contents in order; behind a URL they are read side by side."""
+    paths = list(paths)
+    if not paths or is_local(paths[0]):
+        return [path.read_bytes() for path in paths]
+    urls = [cast("UPath", path) for path in paths]
+    contents: Any = urls[0].fs.cat([url.path for url in urls])
+    return [contents[url.path] for url in urls]
+
+
+def cache_folder() -> Path:
+    """Return this machine's folder for files on their way to or from a URL."""
+    default = Path(tempfile.gettempdir()) / f"motion-hmr-{os.getuid()}"
+    return Path(os.environ.get(CACHE_VARIABLE) or default)
+
+
+@cache
+def cached(path: Path, digest: str) -> Path:
+    """Return a file of this machine with the content of `path`, whose SHA-256 is `digest`.
+
+    A URL is downloaded once a machine; the copy is named by its content, so that a replaced file
+    is another one.
+    """
+    if is_local(path):
+        return path
+    kept = cache_folder() / f"{digest[:32]}{path.suffix}"
+    if not kept.exists():
+        url = cast("UPath", path)
+        with whole(kept) as temporary:
+            url.fs.get_file(url.path, str(temporary))
+            if sha256(temporary) != digest:
+                raise OSError(f"{path} differs from its SHA-256; its library must be made again")
+    return kept
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed writers left in `folder`, and nothing that is being written."""
+    if not is_local(folder):
+        folder = cache_folder()
+    for leftover in folder.glob(".*.tmp"):
+        with suppress(FileNotFoundError):
+            *_, host, process, _ = leftover.name.split(".")
+            if host == HOST and process.isdigit():
+                alive = _runs(int(process))
+            else:
+                alive = time.time() - leftover.stat().st_mtime < STALE
+            if not alive:
+                leftover.unlink()
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return process != os.getpid()
+
+
+def is_local(path: Path) -> bool:
+    """Return whether `path` lies in this machine's file system, not behind a URL."""
+    return isinstance(path, Path)
+
+
+def sha256(path: Path) -> str:
+    """Return the file's SHA-256, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # pyright: ignore

@@ -1,0 +1,79 @@
+"""What the network is shown: drawn pairs, cut out, turned and recoloured afresh."""
+
+# S side of an image
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from datagen.common.seeds import generator
+from datagen.flow.training.options import TrainFlowConfig
+from datagen.flow.training.pairs import make_pair
+from datagen.flow.training.people import People, person_pair, render_people
+from datagen.flow.training.textures import load_textures
+
+
+class Pairs(Dataset):
+    """Drawn pairs: the n-th is a function of (seed, split, n) alone.
+
+    The splits share no photo and no subject. Training's pairs are cut out, turned and mirrored.
+    Drawing costs as much as learning on a CPU, so each scene is met about `repeats` times, each
+    time another way, among `pool` scenes that change slowly.
+    """
+
+    def __init__(
+        self, cfg: TrainFlowConfig, split: Literal["train", "val"], repeats: int = 1,
+        pool: int = 1024,
+    ) -> None:  # fmt: skip
+        self._textures = load_textures(cfg.textures, split)
+        self._people = None
+        if cfg.people:
+            self._people = People(render_people(cfg.out / "people", split, cfg.seed))
+        self._cfg = cfg
+        self._split = split
+        self._repeats = repeats
+        self._pool = pool if repeats > 1 else 1
+        self._scene = lru_cache(maxsize=self._pool if repeats > 1 else 0)(self._draw)
+
+    def _draw(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        size = self._cfg.size
+        rng = generator(self._cfg.seed, "flow", self._split, index)
+        if self._people and rng.random() < self._cfg.people:
+            person = self._people.draw(rng)
+            first, second, flow, _ = person_pair(*person, self._textures, size, rng)
+        else:
+            first, second, flow = make_pair(self._textures, size, rng)
+        return np.concatenate((first, second), -1), flow.astype(np.float16)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Return the pair uint8 [6,S,S] and its flow float32 [2,S,S] px."""
+        rng = generator(self._cfg.seed, "flow", self._split, "draw", index)
+        pair, flow = self._scene(index // self._repeats + int(rng.integers(self._pool)))
+        if self._split == "train":
+            if side := self._cfg.crop:
+                x, y = rng.integers(0, self._cfg.size - side + 1, 2)
+                pair, flow = pair[y : y + side, x : x + side], flow[y : y + side, x : x + side]
+            pair, flow = turn(pair, flow, rng)
+        pair = np.ascontiguousarray(pair.transpose(2, 0, 1))
+        flow = np.ascontiguousarray(flow.transpose(2, 0, 1), np.float32)
+        return torch.from_numpy(pair), torch.from_numpy(flow)
+
+
+def turn(
+    pair: np.ndarray, flow: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return pair [S,S,6] and flow [S,S,2] mirrored or transposed, the colours exchanged."""
+    if rng.random() < 0.5:
+        pair, flow = pair[:, ::-1], flow[:, ::-1] * np.array([-1, 1], np.float32)
+    if rng.random() < 0.5:
+        pair, flow = pair[::-1], flow[::-1] * np.array([1, -1], np.float32)
+    if rng.random() < 0.5:
+        pair, flow = pair.transpose(1, 0, 2), flow.transpose(1, 0, 2)[..., ::-1]
+    colours = rng.permutation(3)
+    return pair[..., np.concatenate((colours, colours + 3))], flow

@@ -1,0 +1,145 @@
+"""The network in training: how it begins, a step, its validation and its checkpoints."""
+
+# B pairs, S side of an image
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from datagen.common.errors import BadInput
+from datagen.flow import flownets
+from datagen.flow.flownets import DIV_FLOW, FlowNetS
+from datagen.flow.network import best_dtype
+from datagen.flow.training.loss import endpoint_error, multiscale_loss, shrink
+from datagen.flow.training.options import TrainFlowConfig
+
+PREPARATION = "contrast"
+
+
+def rate(step: int, cfg: TrainFlowConfig) -> float:
+    """Return the step size of step `step` (from 0)."""
+    rise = min(1.0, (step + 1) / 300)
+    fall = min(1.0, (cfg.steps - step) / max(1.0, 0.25 * cfg.steps))
+    return cfg.lr * min(rise, max(0.0, fall))
+
+
+def start_as_pyramid(network: FlowNetS) -> None:
+    """Let each level begin with the coarser one's flow, enlarged, plus next to nothing.
+
+    The layers can do this from the start: it makes FlowNetS a coarse-to-fine method that learns
+    corrections, and halves the first error.
+    """
+    tent = torch.tensor([0.25, 0.75, 0.75, 0.25])
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            if name.startswith("upsampled_flow"):
+                weight.copy_(torch.eye(2)[:, :, None, None] * torch.outer(tent, tent))
+            elif name.startswith("predict_flow"):
+                weight.mul_(0.1)
+                if not name.startswith("predict_flow6"):  # their last two inputs are the flow
+                    weight[:, -2:] = 0
+                    weight[:, -2:, 1, 1] = torch.eye(2)
+
+
+def _running_average(average: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
+    """Average over about 300 steps, over fewer at the beginning."""
+    return average + (new - average) * max(1 / 300, 1 / (1 + float(count)))
+
+
+class Trainer:
+    """The network, its optimiser and the running average of its weights that is kept."""
+
+    def __init__(self, cfg: TrainFlowConfig) -> None:
+        torch.manual_seed(cfg.seed)
+        self.cfg = cfg
+        self.step = 0
+        self.network = FlowNetS(cfg.width).to(cfg.device)
+        start_as_pyramid(self.network)
+        self.average = torch.optim.swa_utils.AveragedModel(self.network, avg_fn=_running_average)
+        weights = [p for n, p in self.network.named_parameters() if n.endswith("weight")]
+        biases = [p for n, p in self.network.named_parameters() if n.endswith("bias")]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": weights, "weight_decay": cfg.weight_decay},
+             {"params": biases, "weight_decay": 0.0}]
+        )  # fmt: skip
+        self.dtype = best_dtype(cfg.device)
+
+    def update(self, pairs: Tensor, flow: Tensor) -> tuple[float, float]:
+        """Take one step; return the loss and the endpoint error at stride 4 in px."""
+        pairs, flow = pairs.to(self.cfg.device), flow.to(self.cfg.device)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate(self.step, self.cfg)
+        device = torch.device(self.cfg.device).type
+        with torch.autocast(device, self.dtype, enabled=self.dtype != torch.float32):
+            pyramid = self.network.pyramid(_prepare(pairs))
+        loss = multiscale_loss(pyramid, flow)
+        self.network.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 0.5)
+        self.optimizer.step()
+        self.average.update_parameters(self.network)
+        self.step += 1
+        with torch.no_grad():
+            target = shrink(flow, pyramid[0])
+            error = endpoint_error(pyramid[0].float() * DIV_FLOW, target).mean()
+        return float(loss.detach()), float(error)
+
+    def validate(self, pairs: Tensor, flow: Tensor) -> float:
+        """Return the averaged network's endpoint error at full resolution, px."""
+        network = self.average.module.eval()
+        errors = []
+        with torch.inference_mode():
+            for some, target in zip(pairs.split(16), flow.split(16), strict=True):
+                out = DIV_FLOW * network(_prepare(some.to(self.cfg.device)))
+                full = flownets.upsample(out, (target.shape[2], target.shape[3]))
+                errors.append(endpoint_error(full, target.to(self.cfg.device)).mean((1, 2)))
+        return float(torch.cat(errors).mean())
+
+    def state(self) -> dict[str, Any]:
+        """Return all that a resumed run needs."""
+        return {
+            "step": self.step,
+            "width": self.cfg.width,
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def resume(self, path: Path) -> None:
+        """Go on from a state; BadInput if it is of another width."""
+        state = torch.load(path, map_location=self.cfg.device, weights_only=True)
+        if state["width"] != self.cfg.width:
+            raise BadInput(
+                f"{path} was trained with --width {state['width']}, not {self.cfg.width}: "
+                "name that width or another --out."
+            )
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+
+    def save(self, error: float) -> None:
+        """Write the state and, as float16, the averaged weights, each whole or not at all."""
+        _save(self.state(), self.cfg.out / "last.pth")
+        weights = {
+            key: value.half().cpu() for key, value in self.average.module.state_dict().items()
+        }
+        public = {"arch": "flownets", "width": self.cfg.width, "div_flow": DIV_FLOW,
+                  "preparation": PREPARATION,
+                  "epoch": self.step, "best_EPE": error, "state_dict": weights}  # fmt: skip
+        _save(public, self.cfg.out / "flownets.pth")
+
+
+def _prepare(pairs: Tensor) -> Tensor:
+    """Return uint8 [B,6,S,S] as the network wants it."""
+    return flownets.prepare(pairs[:, :3], pairs[:, 3:], PREPARATION)
+
+
+def _save(content: dict[str, Any], path: Path) -> None:
+    part = path.with_suffix(".part")
+    torch.save(content, part)
+    part.replace(path)

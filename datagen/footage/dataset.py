@@ -1,0 +1,278 @@
+"""Sources of real footage become a data set: one shard a source, resumable, bad ones named.
+
+A shard's bytes depend on its source and the options alone. Its number is the next free one, so
+inputs can be added later; `manifests/shards.jsonl` says which source each holds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from datagen.cluster.backends import open_backend
+from datagen.cluster.options import ClusterConfig
+from datagen.cluster.outcome import Outcome
+from datagen.common import record
+from datagen.common.errors import BadInput, BadMachine
+from datagen.common.files import make_folder, sweep, whole
+from datagen.common.record import Line
+from datagen.footage import pieces
+from datagen.footage.options import FootageConfig
+from datagen.footage.track import Track
+from datagen.launcher.tasks import estimator
+from datagen.output import dataset, fingerprint, shard
+from datagen.output.layout import Layout
+from datagen.output.manifest import Manifest, standing
+from datagen.words import count
+
+
+@dataclass(frozen=True, eq=False)
+class Footage:
+    """A source once opened: its tracks, its frames, and what its manifest line says besides."""
+
+    tracks: Sequence[Track]
+    frames: Iterable[tuple[int, np.ndarray]]
+    """(number in the source, uint8 [H,W,3] RGB) in order, all that any track has."""
+    line: Line
+
+
+class Source(Protocol):
+    """Where footage comes from: a video, a sequence, a camera. Picklable."""
+
+    @property
+    def name(self) -> str: ...
+
+    def identity(self) -> Line:
+        """Return what decides its records: `input`, the file's size, and how it is read."""
+        ...
+
+    def open(self) -> Footage:
+        """Raises BadInput if the source cannot be used."""
+        ...
+
+
+@dataclass(frozen=True)
+class FootageTask:
+    """Cut the tracks of one source, estimate their flow and write the tar."""
+
+    source: Source
+    index: int
+    cfg: FootageConfig
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    def __call__(self) -> Line:
+        began = time.perf_counter()
+        footage = self.source.open()
+        counts = {"frames": 0, "seen_keypoints": 0.0, "valid": 0}
+        written = shard.write(self.path, self._records(footage, counts))
+        if not written["clips"]:
+            raise BadInput(
+                f"{self.name} has no person for {self.cfg.unlabelled} frames in a row; "
+                "ask for shorter clips with --unlabelled"
+            )
+        if rest := sum(len(track) for track in footage.tracks) - counts["frames"]:
+            counts["rest"] = rest
+        counts["seen_keypoints"] = round(counts["seen_keypoints"] / max(counts["frames"], 1), 4)
+        return {
+            "kind": "shard",
+            "name": self.path.name,
+            "shard": self.index,
+            "source": self.name,
+            "identity": self.source.identity(),
+            **written,
+            "tracks": [track.name for track in footage.tracks],
+            "seconds": {"total": round(time.perf_counter() - began, 3)},
+            "statistics": counts,
+            **footage.line,
+        }
+
+    def _records(self, footage: Footage, counts: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        cfg = self.cfg
+        estimate = estimator(cfg.flow)
+        cutters, most = [], pieces.longest(cfg.image_size, rgb=cfg.rgb)
+        for track in footage.tracks:
+            parts = (
+                pieces.clips_of(len(track), cfg.unlabelled)
+                if cfg.unlabelled
+                else pieces.spans(len(track), most)
+            )
+            cutters.append(pieces.Cutter(track, cfg.image_size, cfg.person_diagonal, parts))
+        for number, piece in enumerate(pieces.cut(footage.frames, cutters)):
+            first, last = piece.meta["keep"]
+            counts["frames"] += last - first
+            counts["valid"] += int(piece.arrays["valid"].sum())
+            limbs = piece.arrays["joints2d"][first:last, LIMBS, 2]
+            counts["seen_keypoints"] += float(limbs.mean(1).sum())
+            yield shard.members(
+                shard.key(self.index, number),
+                piece.frames,
+                piece.arrays,
+                pieces.flow_of(piece, estimate),
+                piece.meta,
+                rgb=cfg.rgb,
+            )
+
+
+LIMBS = [record.JOINTS.index(name) for name in record.KEYPOINTS]
+
+
+def ingest(
+    sources: Sequence[Source],
+    cfg: FootageConfig,
+    *,
+    evaluation: Sequence[str] = record.EVAL_JOINTS,
+    split: str = "",
+) -> list[Line]:
+    """Make the shards of the sources that are missing; return the lines of all that stand.
+
+    evaluation: the evaluation joints that have a truth, if not all; split: as its owners name it.
+
+    Raises:
+        BadInput: the folder holds another configuration's shards, or too many sources are bad.
+    """
+    cfg = replace(cfg, out=cfg.out.expanduser().resolve())
+    layout = Layout(cfg.out)
+    manifest = Manifest(layout.manifests / "shards.jsonl")
+    content = {**describe(cfg, evaluation, split), "split": split}
+    dataset.refuse_other(layout, content["config"])
+    make_folder(layout.shards)
+    sweep(layout.shards)
+    _write_body(layout, cfg)
+    lines = standing(layout)
+    for index in layout.found().keys() - lines.keys():  # killed before its line was written
+        layout.shard(index).unlink()
+    _write_dataset(layout, content, list(lines.values()))
+    tasks = _tasks(sources, lines, layout, cfg)
+    print(
+        f"Cutting {len(tasks)} of {count(len(sources), 'input')} into {layout.shards}\n"
+        f"  crop    {cfg.image_size} px, flow {cfg.flow.flow}"
+        + (f", clips of {cfg.unlabelled} frames" if cfg.unlabelled else ", whole tracks")
+    )
+    bad = _run(tasks, cfg, layout, manifest)
+    lines = standing(layout)
+    _write_dataset(layout, content, list(lines.values()))
+    if len(bad) > cfg.max_bad * max(len(sources), 1):
+        if len(sources) == 1:
+            raise BadInput(bad[0])
+        raise BadInput(
+            f"{len(bad)} of {count(len(sources), 'input')} could not be used, more than --max-bad "
+            f"{cfg.max_bad}; each is named above and in {layout.manifests / 'quarantine.jsonl'}"
+        )
+    return list(lines.values())
+
+
+def describe(cfg: FootageConfig, evaluation: Sequence[str], split: str = "") -> Line:
+    """Return dataset.json without its counts."""
+    options = {name: value for name, value in asdict(cfg).items() if name not in NOT_BYTES}
+    flow = {
+        name: fingerprint.content(value) if isinstance(value, Path) else value
+        for name, value in options.pop("flow").items()
+    }
+    for name in ("body", "joint_regressor"):
+        if options[name] is not None:
+            options[name] = fingerprint.content(options[name])
+    names = list(evaluation)
+    estimate = estimator(cfg.flow)  # refuses bad weights before anything is written
+    identity = {"record": record.VERSION, "footage": options, "flow": flow, "evaluation": names}
+    if split:  # two splits in one folder would be evaluated as one
+        identity["split"] = split
+    longest = pieces.longest(cfg.image_size, rgb=cfg.rgb) + 2 * pieces.CONTEXT
+    return {
+        **dataset.contract(identity, estimate.name, estimate.stride, cfg.person_diagonal),
+        "evaluation_joints": [record.JOINTS.index(name) for name in names],
+        "clip_length": cfg.unlabelled or longest,
+        "image_size": cfg.image_size,
+        "rgb": cfg.rgb,
+        "real": True,
+    }
+
+
+NOT_BYTES = ("out", "workers", "max_bad")
+"""Options that change no shard's bytes."""
+
+
+def _tasks(
+    sources: Sequence[Source], lines: dict[int, Line], layout: Layout, cfg: FootageConfig
+) -> list[FootageTask]:
+    """Return the tasks of the sources that do not stand; one read otherwise than now is replaced.
+
+    Raises BadInput if the folder holds another input of a source's name.
+    """
+    known = {line["source"]: index for index, line in lines.items()}
+    free = max([*layout.found(), *lines, -1]) + 1
+    tasks = []
+    for source in sources:
+        index, identity = known.get(source.name), source.identity()
+        if index is None:
+            index, free = free, free + 1
+        elif lines[index]["identity"] == identity:
+            continue
+        elif lines[index]["identity"]["input"] != identity["input"]:
+            raise BadInput(
+                f"{layout.shards} already holds another {source.name} (in "
+                f"{lines[index]['name']}); choose another --out or rename the input"
+            )
+        tasks.append(FootageTask(source, index, cfg, layout.shard(index)))
+    return tasks
+
+
+def _run(
+    tasks: list[FootageTask], cfg: FootageConfig, layout: Layout, manifest: Manifest
+) -> list[str]:
+    """Make the shards; return the reasons of the bad ones, which the quarantine names."""
+    bad: list[str] = []
+    if not tasks:
+        return bad
+    quarantine = Manifest(layout.manifests / "quarantine.jsonl")
+    workers = min(cfg.workers, len(tasks))
+    kind = "processes" if workers > 1 else "serial"
+    with open_backend(ClusterConfig(backend=kind, workers=workers)) as backend:
+        for outcome in tqdm(backend.run(tasks), total=len(tasks), unit="input"):
+            if outcome.line is not None:
+                manifest.append(outcome.line)
+                continue
+            if outcome.bad_machine:
+                raise BadMachine(outcome.reason)
+            bad.append(outcome.reason)
+            if len(tasks) > 1:  # a lone one's reason is the command's error
+                tqdm.write(f"skipped: {outcome.reason}")
+            quarantine.append(_reason(outcome))
+    return bad
+
+
+def _reason(outcome: Outcome) -> Line:
+    return {
+        "kind": "footage",
+        "name": outcome.task.name,
+        "reason": outcome.reason,
+        "traceback": outcome.trace,
+    }
+
+
+def _write_body(layout: Layout, cfg: FootageConfig) -> None:
+    """Write body.npz, as the launcher does, so that the folder is a data set like any other."""
+    from datagen.bodies.smpl.model import load_bodies
+
+    bodies = load_bodies(cfg.body, cfg.joint_regressor)
+    body = bodies.get("neutral") or next(iter(bodies.values()))
+    with whole(layout.body) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **body.reduced())  # pyright: ignore[reportArgumentType]
+
+
+def _write_dataset(layout: Layout, content: Line, lines: list[Line]) -> None:
+    clips = [line["clips"] for line in lines]
+    counts = {
+        "shards": len(lines), "clips_per_shard": max(clips, default=0), "clips": sum(clips),
+        "truth": any(line["statistics"]["valid"] for line in lines),
+    }  # fmt: skip
+    dataset.write(layout, {**content, **counts})

@@ -1,0 +1,92 @@
+"""A video as the frames to look at: none faster than the network's 30 a second."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from datagen.common.errors import BadInput
+from datagen.common.video import open_video
+
+RATE = 30.0
+"""Frames a second that the network was trained on."""
+
+
+def frame_times(path: Path) -> np.ndarray:
+    """Return the time of every frame that decodes, float64 [N] seconds, by decoding them all.
+
+    Containers' own counts and rates are often wrong, and phones' frames are unevenly spaced. AVI
+    and MPEG repeat some stamps, or have none: a frame that is not later than the one before it
+    follows at the median spacing, or all at the container's rate.
+
+    Raises:
+        BadInput: no frame decodes.
+    """
+    reader = open_video(path)
+    times = []
+    while reader.grab():
+        times.append(reader.time())
+    rate = reader.rate() or RATE
+    reader.release()
+    steps = np.diff(times)
+    later = steps > 0
+    if later.all():
+        return np.array(times)
+    if later.mean() < 0.5:
+        return np.arange(len(times)) / rate
+    steps[~later] = np.median(steps[later])
+    return np.cumsum([times[0], *steps])
+
+
+def thin(times: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the numbers of the frames to use and their mean rate, at most about 30 a second.
+
+    Every n-th frame, n such that the rate is nearest to 30: 60 → 30, 50 → 25. Slower video keeps
+    its frames: to repeat some would show them without motion, which no training clip does, while a
+    24 fps person merely moves as a brisker one at 30. Of unevenly spaced frames each is taken that
+    comes an n-fold median spacing after the last (less half a spacing, for jitter) and three
+    quarters of the network's own spacing at least, so that fast stretches are thinned alone.
+    """
+    if len(times) < 2:
+        return np.arange(len(times)), RATE
+    spacing = float(np.median(np.diff(times)))
+    few = max(1, int(1 / (spacing * RATE)))
+    step = min(few + 1, few, key=lambda n: round(abs(1 / (n * spacing) - RATE), 6))
+    least = max((step - 0.5) * spacing, 0.75 / RATE - 1e-9)
+    used = [0]
+    for number, time in enumerate(times):
+        if number and time - times[used[-1]] >= least:
+            used.append(number)
+    return np.array(used), (len(used) - 1) / (times[used[-1]] - times[0])
+
+
+def read_frames(path: Path, wanted: Iterable[int]) -> Generator[np.ndarray]:
+    """Yield the wanted frames (ascending numbers) as uint8 [H,W,3] RGB, one at a time.
+
+    Rotation flags are obeyed. Raises BadInput if the video ends before or changes its size.
+    """
+    reader = open_video(path)
+    position, shape = -1, None
+    try:
+        for number in wanted:
+            while position < number:
+                if not reader.grab():
+                    raise BadInput(f"{path} ends at frame {position + 1}, not {number}; convert it")
+                position += 1
+            frame = reader.picture()
+            if shape is not None and frame.shape != shape:
+                raise BadInput(f"{path} changes its picture size at frame {number}; convert it")
+            shape = frame.shape
+            yield frame
+    finally:
+        reader.release()
+
+
+def frame_size(path: Path) -> tuple[int, int]:
+    """Return width and height of the frames as they are read, rotation obeyed."""
+    frames = read_frames(path, [0])
+    height, width = next(frames).shape[:2]
+    frames.close()
+    return width, height

@@ -1,0 +1,135 @@
+"""A track's frames become clips of bounded length, in one pass over the source.
+
+A track of any length is cut into pieces of at most PIECE frames of its own, each with CONTEXT more
+of its neighbours' on either side. So memory is constant, a shard's picture strip stays below
+JPEG's last row, and every window that a bi-directional model lays around a frame finds the same
+surroundings as in the whole track. A neighbour's frames are marked invalid: each frame of a track
+counts once, and whoever joins pieces takes those of `keep` from each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from datagen.clips.compositing import crop_frames
+from datagen.common.record import STRIP_ROWS
+from datagen.footage.track import Track, labels
+
+PIECE = 224
+"""Most frames of its own in a piece: 7.5 s, 4 MB of flow at 224 px."""
+CONTEXT = 32
+"""Frames of each neighbour: more than half of the longest window (56 frames)."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A piece's frames [begin, end) of its track, of which [first, last) are its own."""
+
+    begin: int
+    end: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A clip of real footage: what a record holds, before flow."""
+
+    frames: np.ndarray
+    """uint8 [T+1,S,S,3] RGB; [T,S,S,3] where the track ends."""
+    arrays: dict[str, np.ndarray]
+    """labels.npz, see datagen.common.record."""
+    meta: dict[str, Any]
+    """meta.json."""
+
+
+def longest(size: int, *, rgb: bool) -> int:
+    """Return the most frames of its own in a piece of S px crops: fewer where a strip of large
+    pictures would end before."""
+    return min(PIECE, STRIP_ROWS // size - 2 * CONTEXT) if rgb else PIECE
+
+
+def spans(length: int, most: int | None = None) -> list[Span]:
+    """Return the pieces of a track, as even as can be; the own parts tile it.
+
+    most: frames of its own in a piece. Default: PIECE.
+    """
+    count = max(1, -(-length // (most or PIECE)))
+    edges = np.linspace(0, length, count + 1).round().astype(int).tolist()
+    return [
+        Span(max(0, first - CONTEXT), min(length, last + CONTEXT), first, last)
+        for first, last in pairwise(edges)
+    ]
+
+
+def clips_of(length: int, frames: int) -> list[Span]:
+    """Return as many clips of some frames as a track gives, end to end; the rest is left out."""
+    starts = range(0, length - frames + 1, frames)
+    return [Span(start, start + frames, start, start + frames) for start in starts]
+
+
+class Cutter:
+    """The crops of one track, held only as long as a piece needs them."""
+
+    def __init__(self, track: Track, size: int, diagonal: float, parts: Sequence[Span]) -> None:
+        self.track = track
+        self.size = size
+        self.labels = labels(track, size, diagonal)
+        self.parts = list(parts)
+        self.place = {int(number): t for t, number in enumerate(track.source)}
+        self.crops: list[np.ndarray] = []
+        self.first = 0
+        """The track's frame that self.crops begins with."""
+
+    def add(self, number: int, frame: np.ndarray) -> Iterator[Piece]:
+        """Take the source's frame of a number; yield the pieces that it completes."""
+        t = self.place.get(number)
+        if t is None or not self.parts:
+            return
+        maps = self.labels["crop"][t : t + 1]
+        self.crops.append(crop_frames(frame[None], maps, self.size)[0])
+        while self.parts and t >= min(self.parts[0].end, len(self.track) - 1):
+            yield self._piece(self.parts.pop(0))
+            keep = self.parts[0].begin if self.parts else t + 1
+            del self.crops[: keep - self.first]
+            self.first = max(self.first, keep)
+
+    def _piece(self, span: Span) -> Piece:
+        part = slice(span.begin, span.end)
+        arrays = {
+            name: value if name in ("betas", "camera") else value[part]
+            for name, value in self.labels.items()
+        }
+        own = np.zeros(span.end - span.begin, np.uint8)
+        own[span.first - span.begin : span.last - span.begin] = 1
+        arrays["valid"] = arrays["valid"] * own
+        arrays["crop"] = arrays["crop"].astype(np.float32)
+        crops = self.crops[span.begin - self.first : span.end + 1 - self.first]
+        meta = {
+            **self.track.meta,
+            "track": self.track.name,
+            "person": self.track.person,
+            "frames": [span.begin, span.end],
+            "keep": [span.first - span.begin, span.last - span.begin],
+            "track_frames": len(self.track),
+        }
+        return Piece(np.stack(crops), arrays, meta)
+
+
+def cut(numbered: Iterable[tuple[int, np.ndarray]], cutters: Sequence[Cutter]) -> Iterator[Piece]:
+    """Yield the pieces of all tracks from a source's (number, frame uint8 [H,W,3]) in order."""
+    for number, frame in numbered:
+        for cutter in cutters:
+            yield from cutter.add(number, frame)
+
+
+def flow_of(piece: Piece, estimate: Any) -> np.ndarray:
+    """Return the flow [T,2,h,w] of a piece; the last frame of a track repeats that before it."""
+    flow = estimate(piece.frames)
+    missing = len(piece.arrays["valid"]) - len(flow)
+    return np.concatenate([flow, np.repeat(flow[-1:], missing, axis=0)]) if missing else flow

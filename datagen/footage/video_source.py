@@ -1,0 +1,142 @@
+"""A video with the keypoints of its people: the source that `ingest video` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datagen.common.errors import BadInput
+from datagen.footage.dataset import Footage
+from datagen.footage.frames import frame_size, frame_times, read_frames, thin
+from datagen.footage.keypoint_files import read_keypoints
+from datagen.footage.keypoints import within
+from datagen.footage.track import Track
+from datagen.footage.tracking import choose, link
+from datagen.output.fingerprint import content
+
+
+@dataclass(frozen=True)
+class VideoSource:
+    """One video and its keypoint file."""
+
+    path: Path
+    name: str
+    keypoints: Path
+    layout: str | None = None
+    threshold: float | None = None
+    person: str | int = "largest"
+    min_frames: int = 8
+    undetected: str = ""
+    """Why the detector could not look at it, if so."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides its records."""
+        return {
+            "input": self.path.stat().st_size,
+            "keypoints": content(self.keypoints) if self.keypoints.exists() else None,
+            "layout": self.layout,
+            "threshold": self.threshold,
+            "person": self.person,
+            "min_frames": self.min_frames,
+        }
+
+    def open(self) -> Footage:
+        """Return its tracks and frames.
+
+        Raises:
+            BadInput: the video does not decode, the keypoints are not its own, nobody is in it.
+        """
+        if self.undetected:
+            raise BadInput(self.undetected)
+        times = frame_times(self.path)
+        width, height = frame_size(self.path)
+        people = read_keypoints(self.keypoints, len(times), self.threshold, self.layout)
+        shown = within(people, width, height)
+        if (shown[..., 2] > 0).sum() < (people[..., 2] > 0).sum() / 2:
+            raise BadInput(
+                f"{self.keypoints} lies mostly outside the {width}x{height} pictures of "
+                f"{self.path}; give the keypoints of this video at its own size and rotation"
+            )
+        used, rate = thin(times)
+        tracks = link(shown[used])
+        chosen = choose(tracks, self.person, self.min_frames)
+        if not chosen:
+            if not tracks:
+                raise BadInput(
+                    f"{self.path}: {self.keypoints} shows nobody in any frame; lower --threshold, "
+                    "give other keypoints, or leave the video out"
+                )
+            longest = max(int(t[..., 2].any(1).sum()) for t in tracks)
+            raise BadInput(
+                f"{self.path}: no person {'' if self.person == 'all' else f'({self.person}) '}is "
+                f"seen in {self.min_frames} frames (people found: {len(tracks)}, the longest for "
+                f"{longest}); lower --threshold or --min-frames, or leave the video out"
+            )
+        meta = {
+            "video": str(self.path),
+            "size": [width, height],
+            "fps": round(rate, 4),
+            "source_fps": round((len(times) - 1) / max(times[-1] - times[0], 1e-6), 4),
+        }
+        single = self.person != "all"
+        out = []
+        for rank, points in chosen.items():
+            seen = np.flatnonzero(points[..., 2].any(1))
+            part = slice(seen[0], seen[-1] + 1)
+            name = self.name if single else f"{self.name}_{rank}"
+            out.append(Track(name, name, used[part].astype(np.int32), points[part], meta=meta))
+        kept = np.unique(np.concatenate([track.source for track in out]))
+        anybody = np.asarray((shown[used][..., 2] > 0).any((1, 2)))
+        line = {
+            "video": str(self.path),
+            "people": len(tracks),
+            "fps": meta["fps"],
+            "video_frames": len(times),
+            "dropped": dropped(used, len(times), anybody, kept),
+        }
+        return Footage(out, self._frames(out), line)
+
+    def _frames(self, tracks: list[Track]) -> Iterator[tuple[int, np.ndarray]]:
+        wanted = np.unique(np.concatenate([track.source for track in tracks])).tolist()
+        return zip(wanted, read_frames(self.path, wanted), strict=True)
+
+
+def dropped(used: np.ndarray, frames: int, shown: np.ndarray, kept: np.ndarray) -> dict[str, int]:
+    """Return how many of a video's frames are no record's, by reason.
+
+    used: numbers of the frames left by thinning; shown: which of these show anybody; kept: numbers
+    of those that a chosen track has.
+    """
+    outside = ~np.isin(used, kept)
+    counts = {
+        "thinned to about 30 a second": frames - len(used),
+        "with nobody detected": int((outside & ~shown).sum()),
+        "outside the chosen person's track": int((outside & shown).sum()),
+    }
+    return {reason: count for reason, count in counts.items() if count}
+
+
+def named(paths: list[Path]) -> dict[str, Path]:
+    """Return the videos by name: the file's stem, with its folder's where two are the same.
+
+    Raises BadInput if two are the same file or a file is missing.
+    """
+    stems = [path.stem for path in paths]
+    out: dict[str, Path] = {}
+    for path in paths:
+        if not path.is_file():
+            what = "is a folder" if path.exists() else "does not exist"
+            raise BadInput(f"{path} {what}; give video files")
+        name = (
+            path.stem
+            if stems.count(path.stem) == 1
+            else f"{path.resolve().parent.name}_{path.stem}"
+        )
+        if name in out:
+            raise BadInput(f"{path} and {out[name]} have one name, {name}; rename one of them")
+        out[name] = path
+    return out

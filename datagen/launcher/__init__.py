@@ -1,0 +1,1 @@
+"""The launcher: configuration, sources, tasks, the driver and its progress."""

@@ -1,0 +1,269 @@
+"""What one call of the launcher does: libraries first, then shards; bad input is set aside."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from datagen.clips.pairing import Pairing
+from datagen.cluster.backends import Backend
+from datagen.cluster.outcome import Outcome, Task
+from datagen.common.errors import BadInput, BadMachine
+from datagen.common.files import sweep, whole
+from datagen.common.splits import drawn, in_split
+from datagen.launcher import saved_options, tasks
+from datagen.launcher.config import LaunchConfig
+from datagen.launcher.library import Library
+from datagen.launcher.progress import Progress
+from datagen.output import card, dataset, fingerprint
+from datagen.output.layout import Layout
+from datagen.output.manifest import Manifest, standing
+from datagen.words import count
+
+if TYPE_CHECKING:
+    from datagen.flow.estimator import Flow
+
+FEW = 20  # sources tried before --max-bad is a share of those tried
+
+
+class Driver:
+    """One call of the launcher: the driver's state, none of which reaches a shard's bytes."""
+
+    def __init__(self, cfg: LaunchConfig, layout: Layout) -> None:
+        from datagen.backgrounds.sources import absent, find_videos
+        from datagen.bodies.motion.sources import find_motions
+        from datagen.bodies.surreal import find_surreal
+
+        self.cfg, self.layout = cfg, layout
+        self.quarantine = Manifest(layout.manifests / "quarantine.jsonl")
+        self._needed_by: dict[str, int] = {}
+        """A shard that needs the source."""
+        frames, split, seed = cfg.clips.clip_length + 1, cfg.output.split, cfg.output.seed
+        size = {"width": cfg.bodies.width, "height": cfg.bodies.height}
+        surreal, listed = cfg.bodies.surreal, cfg.backgrounds.videos_csv
+        videos = find_videos(cfg.backgrounds.videos, listed)
+        self.absent = absent(videos, listed) if listed else []
+        motions = find_surreal(surreal) if surreal else find_motions(cfg.bodies.motions)
+        subjects = in_split((motion.subject for motion in motions), split, "subjects")
+        groups = in_split((video.group for video in videos), split, "videos")
+        motions = [motion for motion in motions if motion.subject in subjects]
+        videos = [video for video in videos if video.group in groups]
+        some_motions = drawn((motion.name for motion in motions), cfg.bodies.motion_limit)
+        some_videos = drawn((video.name for video in videos), cfg.backgrounds.video_limit)
+
+        people, scenes = fingerprint.library_folders(fingerprint.identity(cfg))
+        self.people = Library(
+            layout.library / people,
+            Manifest(layout.manifests / "bodies.jsonl"),
+            [motion for motion in motions if motion.name in some_motions],
+            lambda source, path: tasks.BodyTask(source, cfg.bodies, seed, path),
+            lists=not cfg.cluster.plan,
+        )
+        self.scenes = Library(
+            layout.library / scenes,
+            Manifest(layout.manifests / "backgrounds.jsonl"),
+            [video for video in videos if video.name in some_videos],
+            lambda source, path: tasks.BackgroundTask(
+                source, cfg.backgrounds, frames=frames, seed=seed, path=path, **size
+            ),
+            lists=not cfg.cluster.plan,
+        )
+        self.pairing = Pairing(
+            tuple(sorted(self.people.sources)), tuple(sorted(self.scenes.sources)), frames, seed
+        )
+
+    def announce(self, todo: int, wanted: int) -> None:
+        """Print what is about to be done: so many of the shards that are wanted."""
+        cfg = self.cfg
+        people = cfg.bodies.surreal or cfg.bodies.motions or "embedded"
+        videos = cfg.backgrounds.videos
+        print(
+            f"Making {todo:,} of {count(wanted, 'shard')}, each of "
+            f"{count(cfg.output.clips_per_shard, 'clip')} of {cfg.clips.clip_length} frames, "
+            f"in {self.layout.shards}\n"
+            f"  people  {count(len(self.people.sources), 'motion')} ({people}), "
+            f"{cfg.bodies.body or 'embedded open'} bodies\n"
+            f"  scenes  {count(len(self.scenes.sources), 'video' if videos else 'scene')} "
+            f"({videos or 'embedded'})\n"
+            f"  flow    {cfg.flow.flow}, split {cfg.output.split}, seed {cfg.output.seed}, "
+            f"on {cfg.cluster.backend}"
+        )
+        if self.absent:
+            print(
+                f"  note    {cfg.backgrounds.videos_csv} lists "
+                f"{count(len(self.absent), 'clip')} that are not there: {_few(self.absent, 3)}"
+            )
+
+    def prepare(self) -> None:
+        """Write what the trainer needs beside the shards, and remove what a killed run left."""
+        import numpy as np
+
+        from datagen.bodies.smpl.model import load_bodies
+
+        tasks.estimator(self.cfg.flow)  # refuses bad weights before anything is written
+        bodies = load_bodies(self.cfg.bodies.body, self.cfg.bodies.joint_regressor)
+        body = bodies.get("neutral") or next(iter(bodies.values()))
+        for note in body.notes:
+            print(f"  note    {note}")
+        self.sweep()
+        with whole(self.layout.body) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, **body.reduced())  # pyright: ignore[reportArgumentType]
+        saved_options.write(self.layout, self.cfg)
+        self._describe()
+
+    def sweep(self) -> None:
+        """Remove what killed workers left, and move the manifests' parts together."""
+        folders = (self.layout.shards, self.layout.manifests)
+        for folder in (*folders, self.people.folder, self.scenes.folder):
+            sweep(folder)
+        for name in ("bodies", "backgrounds", "shards", "quarantine"):
+            Manifest(self.layout.manifests / f"{name}.jsonl").join()
+
+    def libraries(self, todo: Sequence[int], backend: Backend, progress: Progress) -> None:
+        """Make every body and background file that the shards need, in as many rounds as bad
+        input asks for."""
+        while True:
+            people: set[str] = set()
+            scenes: set[str] = set()
+            for shard in todo:
+                more = self.pairing.missing(
+                    shard, self.cfg.output.clips_per_shard, self.people.known, self.scenes.known
+                )
+                people |= more[0]
+                scenes |= more[1]
+                self._needed_by |= dict.fromkeys(more[0] | more[1], shard)
+            before = self.people.failures() + self.scenes.failures()
+            for library, names, what in (
+                (self.people, people, "people"),
+                (self.scenes, scenes, "scenes"),
+            ):
+                queue = [library.task(name) for name in library.longest_first(names)]
+                for outcome in progress.follow(backend.run(queue), what, len(queue)):
+                    self._settle(library, outcome)
+                bad, tried, total = library.failures(), library.tried(), len(library.sources)
+                self._stop_if_bad(what, bad, tried, total, library.reason)
+            if self.people.failures() + self.scenes.failures() == before:
+                self.people.settle()
+                self.scenes.settle()
+                return
+
+    def shards(self, todo: Sequence[int], backend: Backend, progress: Progress) -> list[str]:
+        """Make the shards and return the names of those that failed."""
+        manifest = Manifest(self.layout.manifests / "shards.jsonl")
+        failed: list[str] = []
+        flow = self.cfg.flow
+        queue = (self._shard_task(index, backend.flow(flow)) for index in todo)
+        for outcome in progress.follow(backend.run(queue), "shards"):
+            if outcome.bad_machine:
+                raise BadMachine(outcome.reason)
+            if outcome.line is not None:
+                manifest.append(outcome.line)
+            else:
+                failed.append(outcome.task.name)
+                self._quarantine("shard", outcome)
+                tried = progress.done["shards"]
+                self._stop_if_bad("shards", len(failed), tried, FEW, outcome.reason)
+        return failed
+
+    def conclude(self, failed: list[str], made: int) -> None:
+        """Bring dataset.json up to date and print what stands, of it `made` now, and where."""
+        self._describe()
+        lines = standing(self.layout)
+        card.write(self.layout, lines)
+        bad = self.people.failures() + self.scenes.failures()
+        size = sum(line["bytes"] for line in lines.values()) / 1e6
+        clips = sum(line["clips"] for line in lines.values())
+        shards = count(len(lines), "shard")
+        now = f" ({count(made, 'shard')} made now)" if made < len(lines) else ""
+        print(f"{shards}, {count(clips, 'clip')}, {size:.1f} MB in {self.layout.shards}{now}")
+        if bad:
+            inputs = count(bad, "input")
+            print(f"{inputs} could not be used: {self.quarantine.path} says which and why")
+        if failed:
+            print(
+                f"{count(len(failed), 'shard')} failed ({_few(failed, 5)}): "
+                f"{self.quarantine.path} says why; run the same command to try them again"
+            )
+        else:
+            print(following(self.cfg, self.layout))
+
+    def _shard_task(self, index: int, flow: Flow | None) -> tasks.ShardTask:
+        choices = tuple(
+            self.pairing.choose(index, clip, self.people.known, self.scenes.known)
+            for clip in range(self.cfg.output.clips_per_shard)
+        )
+        return tasks.ShardTask(
+            index,
+            choices,
+            self.cfg,
+            self.people.folder,
+            self.scenes.folder,
+            self.layout.shard(index),
+            flow,
+        )
+
+    def _settle(self, library: Library, outcome: Outcome) -> None:
+        if outcome.bad_machine:
+            raise BadMachine(outcome.reason)
+        if outcome.line is not None:
+            library.learn(outcome.task.name, outcome.line)
+        else:
+            library.fail(outcome.task.name, outcome.reason, bad_input=outcome.bad_input)
+            self._quarantine("input", outcome)
+
+    def _quarantine(self, kind: str, outcome: Outcome) -> None:
+        self.quarantine.append(
+            {
+                "kind": kind,
+                "name": outcome.task.name,
+                "reason": outcome.reason,
+                "traceback": outcome.trace,
+                "seed": self.cfg.output.seed,
+                "command": self._command(outcome.task),
+            }
+        )
+
+    def _command(self, task: Task) -> str:
+        """Return the command that runs into the same failure: the shard alone, in one process.
+
+        For an input it is a shard that needs it, in another folder, as this one may be made
+        without it.
+        """
+        output = self.cfg.output
+        if isinstance(task, tasks.ShardTask):
+            output = dataclasses.replace(output, shards=str(task.index))
+        else:
+            shard, again = str(self._needed_by[task.name]), output.out.with_name("again")
+            output = dataclasses.replace(output, shards=shard, out=again, library=None)
+        alone = dataclasses.replace(self.cfg, output=output, cluster=self.cfg.cluster.on("serial"))
+        return shlex.join(["python", "-m", "datagen.launch", *alone.arguments()])
+
+    def _stop_if_bad(self, what: str, bad: int, tried: int, total: int, reason: str) -> None:
+        share = self.cfg.cluster.max_bad
+        # A few bad ones at the start of a large collection say nothing of the rest.
+        if bad > share * max(tried, min(total, FEW)):
+            raise BadInput(
+                f"{bad} of {tried} {what} could not be made, more than --max-bad {share}; "
+                f"the last: {reason} ({self.quarantine.path} names all)"
+            )
+
+    def _describe(self) -> None:
+        estimator = tasks.estimator(self.cfg.flow)
+        clips = sum(line["clips"] for line in standing(self.layout).values())
+        content = dataset.describe(self.cfg, estimator.name, estimator.stride, clips)
+        dataset.write(self.layout, content)
+
+
+def _few(names: Sequence[str], number: int) -> str:
+    """Return the first names, and dots for the others."""
+    return ", ".join(names[:number]) + (", …" if len(names) > number else "")
+
+
+def following(cfg: LaunchConfig, layout: Layout) -> str:
+    """Return the line that says what to do with finished shards."""
+    shards = shlex.quote(str(layout.shards))
+    if cfg.output.split in ("val", "test"):
+        return f"Next: python -m trainer.evaluate --checkpoint FILE --shards {shards}"
+    return f"Next: python -m trainer.fit --shards {shards}"

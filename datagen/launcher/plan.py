@@ -1,0 +1,177 @@
+"""What a run would cost, from a few real samples: core-hours by stage, GPU-hours, GB, ETA.
+
+The samples are made by the run's own tasks on its own workers, all at a time, into temporary
+folders: what they cost there is what the run's will cost, and nothing of them is kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from datagen.cluster.backends import open_backend
+from datagen.cluster.flow_pool import FlowPool
+from datagen.cluster.outcome import Outcome
+from datagen.common.errors import BadInput, BadMachine
+from datagen.common.record import Line
+from datagen.flow.estimator import Flow
+from datagen.launcher import tasks
+from datagen.launcher.config import LaunchConfig
+from datagen.launcher.cost import Plan, library_cost, report, shards_cost, starts_cost
+from datagen.launcher.driver import Driver
+from datagen.launcher.library import Library
+from datagen.launcher.run import absolute, sized
+from datagen.launcher.sample import Sample
+from datagen.output import dataset
+from datagen.output.layout import Layout
+from datagen.output.manifest import standing
+from datagen.words import count
+
+PEOPLE, SCENES = 3, 3
+"""Samples on each worker: motions, videos."""
+MOST_WORKERS = 64
+"""Workers that take samples at most; more would say nothing new."""
+MOTIONS_READ = 200
+"""Motions whose length is read at most; for more, the mean of as many is taken."""
+
+
+def plan(cfg: LaunchConfig) -> int:
+    """Print what the run of these options would cost; return 0."""
+    cfg = absolute(cfg)
+    layout = Layout(cfg.output.out, cfg.output.library)
+    dataset.guard(layout, cfg)
+    cfg = sized(cfg, layout)
+    there, wanted = standing(layout), cfg.output.wanted()
+    todo = [index for index in wanted if index not in there]
+    if not todo:
+        print(f"Nothing to do: {layout.shards} has the {count(len(wanted), 'shard')} asked for.")
+        return 0
+    found = estimate(cfg, layout, todo)
+    for line in report(found, cfg, len(wanted) - len(todo)):
+        print(line)
+    print("Next: the same command without --plan")
+    return 0
+
+
+def estimate(cfg: LaunchConfig, layout: Layout, todo: Sequence[int]) -> Plan:
+    """Measure a few samples and return what the shards `todo` would cost, with all they need."""
+    imports = time.process_time()
+    driver = Driver(cfg, layout)
+    tasks.estimator(cfg.flow)
+    people, scenes = set(), set()
+    for shard in todo:
+        more = driver.pairing.missing(
+            shard, cfg.output.clips_per_shard, driver.people.known, driver.scenes.known
+        )
+        people |= more[0]
+        scenes |= more[1]
+    rng = np.random.default_rng(0)
+    weights = _weights(driver.people, sorted(people or driver.people.sources), cfg, rng)
+    began = time.perf_counter()
+    with open_backend(cfg.cluster) as backend:
+        opened = time.perf_counter() - began
+        workers = count(backend.workers, "worker")
+        print(f"Measuring samples of every stage on {workers} …", flush=True)
+        flow = backend.flow(cfg.flow)
+        some = sorted(scenes or driver.scenes.sources)
+        samples = list(_samples(driver, weights, some, backend.workers, rng, flow))
+        outcomes = list(backend.run(samples))
+        workers, began = backend.workers, time.perf_counter()
+    closed = time.perf_counter() - began
+    lines = _measured(outcomes)
+    clips = len(todo) * cfg.output.clips_per_shard
+    total = float(np.mean([weights[name] for name in sorted(weights)])) * len(people)
+    stages = {
+        "people": library_cost(lines, "people", len(people), total, weights),
+        "scenes": library_cost(lines, "scenes", len(scenes), len(scenes), None),
+        "shards": shards_cost(lines, len(todo), clips),
+    }
+    return Plan(
+        stages=stages,
+        starts=starts_cost(lines, stages, workers, cfg.cluster.backend != "serial"),
+        fixed=imports + opened + closed,
+        workers=workers,
+        gpus=flow.gpus if isinstance(flow, FlowPool) else 0.0,
+    )
+
+
+def _measured(outcomes: Sequence[Outcome]) -> list[Line]:
+    """Return the lines of the samples that could be made; some may have bad inputs only.
+
+    Raises:
+        BadMachine: the machine is at fault.
+        BadInput: no sample could be made.
+    """
+    lines = [outcome.line for outcome in outcomes if outcome.line is not None]
+    failed = [outcome for outcome in outcomes if outcome.line is None]
+    for outcome in failed:
+        if outcome.bad_machine:
+            raise BadMachine(f"a sample failed: {outcome.reason}")
+    if failed and not lines:
+        raise BadInput(f"every sample failed; the last: {failed[-1].reason}")
+    if failed:
+        samples = count(len(outcomes), "sample")
+        print(f"  note    {len(failed)} of {samples} failed and are left out: {failed[-1].reason}")
+    return lines
+
+
+def _weights(
+    library: Library, names: list[str], cfg: LaunchConfig, rng: np.random.Generator
+) -> dict[str, float]:
+    """Return how much there is to make of people: the frames to render, or SURREAL's bytes.
+
+    Of many, as many are read as tell the mean.
+    """
+    from datagen.bodies.library import clip_starts
+    from datagen.bodies.motion.sources import MotionSource, load_motion
+    from datagen.bodies.smpl.model import load_bodies
+
+    if len(names) > MOTIONS_READ:
+        names = [names[i] for i in np.sort(rng.choice(len(names), MOTIONS_READ, replace=False))]
+    bodies = cfg.bodies
+    rest = next(iter(load_bodies(bodies.body, bodies.joint_regressor).values())).rest_joints()
+    weights: dict[str, float] = {}
+    for name in names:
+        source = library.sources[name]
+        if not isinstance(source, MotionSource):
+            weights[name] = Path(source.path).stat().st_size
+            continue
+        try:
+            frames = len(load_motion(source, rest).pose)
+        except BadInput:
+            weights[name] = 0.0
+            continue
+        starts = clip_starts(frames, bodies.stride, bodies.max_clip_frames)
+        weights[name] = sum(min(bodies.max_clip_frames, frames - start) for start in starts)
+    return weights
+
+
+def _samples(
+    driver: Driver,
+    weights: dict[str, float],
+    scenes: list[str],
+    workers: int,
+    rng: np.random.Generator,
+    flow: Flow | None,
+) -> Iterator[Sample]:
+    """Yield a sample for each worker: people of all lengths, any scenes, none twice if there are
+    enough."""
+    workers = min(workers, MOST_WORKERS)
+    by_weight = sorted(weights, key=lambda name: (weights[name], name))
+    places = (np.arange(workers * PEOPLE) + 0.5) / (workers * PEOPLE) * len(by_weight)
+    people = [by_weight[int(place)] for place in places]
+    order = rng.permutation(len(scenes))
+    chosen = [scenes[order[i % len(scenes)]] for i in range(workers * SCENES)]
+    for k in range(workers):
+        # every worker has short and long motions; its first, the shortest, is made twice
+        yield Sample(
+            f"sample {k}",
+            tuple(driver.people.task(name) for name in dict.fromkeys(people[k::workers])),
+            tuple(driver.scenes.task(name) for name in dict.fromkeys(chosen[k::workers])),
+            driver.cfg,
+            time.time(),
+            flow,
+        )

@@ -1,0 +1,73 @@
+"""manifests/config.json: the launcher's options as they were given, paths and all, so that the same
+command can be run again by `verify --repair`. Not beside the shards, which may be published."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+from datagen.common.errors import BadInput, BadOption
+from datagen.common.files import place, write_json
+from datagen.launcher.config import LaunchConfig
+from datagen.output import fingerprint
+from datagen.output.layout import Layout
+
+Options = TypeVar("Options")
+
+
+def write(layout: Layout, cfg: LaunchConfig) -> None:
+    """Write the options, whole or not at all."""
+    options = _plain(dataclasses.asdict(cfg))
+    found = fingerprint.digest(fingerprint.identity(cfg))
+    write_json(layout.config, {"fingerprint": found, "options": options})
+
+
+def read(layout: Layout) -> LaunchConfig:
+    """Return the options of the data set's last run.
+
+    Raises BadInput if they are missing, damaged or of another version of this program, or if the
+    inputs that they name are no longer what they were.
+    """
+    try:
+        content = json.loads(layout.config.read_text())
+        cfg = _filled(LaunchConfig, content["options"])
+        if fingerprint.digest(fingerprint.identity(cfg)) == content["fingerprint"]:
+            return cfg
+        problem = "names inputs that have changed since"
+    except FileNotFoundError:
+        problem = "is missing"
+    except (BadOption, ValueError, TypeError, KeyError, AttributeError) as error:
+        problem = f"cannot be used ({error})"
+    raise BadInput(
+        f"{layout.config} {problem}, so the shards cannot be made again from it; delete the bad "
+        "ones and run the command that made them, with its options"
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    return str(value) if hasattr(value, "joinpath") else value  # a Path, or a URL
+
+
+def _filled(kind: type[Options], content: dict[str, Any]) -> Options:
+    hints = typing.get_type_hints(kind)
+    return kind(**{name: _value(hints[name], value) for name, value in _known(hints, content)})
+
+
+def _known(hints: dict[str, Any], content: dict[str, Any]) -> list[tuple[str, Any]]:
+    if unknown := sorted(content.keys() - hints.keys()):
+        raise ValueError(f"there is no option {', '.join(unknown)}")
+    return list(content.items())
+
+
+def _value(hint: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return _filled(typing.cast(type, hint), value)
+    if typing.get_origin(hint) is tuple:
+        return tuple(value)  # JSON knows lists only
+    takes_path = Path in (hint, *typing.get_args(hint))
+    return place(value) if takes_path and value is not None else value

@@ -1,0 +1,108 @@
+"""The body drawn over a picture, and turned beside it.
+
+The prediction's camera is a weak one, without perspective; the renderer's has perspective. Each
+vertex is therefore put on the ray of the very pixel where the weak camera sees it, at a depth that
+keeps the order of the surface: the silhouette is the weak camera's to the last digit.
+
+L frames, V vertices.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import cv2
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from datagen.bodies.render.light import shade, to_linear
+from datagen.bodies.render.renderer import Renderer
+from datagen.bodies.smpl.mesh import Mesh
+from datagen.bodies.smpl.model import Body
+from datagen.replay.prediction import Motion
+
+DISTANCE = 10.0  # metres; where the renderer sees the body's origin
+FINE = 2  # drawn at twice the size and averaged: the renderer has no anti-aliasing
+LIGHT = np.array([0.65, -0.25, 0.1, 0.45, 0, 0, 0, 0, 0], np.float32)
+"""From above and behind the viewer, in datagen.bodies.render.light's order."""
+COLOUR = np.array([0.62, 0.74, 0.89])
+"""sRGB of the drawn body."""
+PAPER = 244
+"""Grey of the turned view's background."""
+
+
+class Painter:
+    """Draws one body into pictures of up to some size, at FINE times their resolution.
+
+    Make one per process and keep it: closing one drawing context ends them all.
+    """
+
+    def __init__(self, body: Body, width: int, height: int) -> None:
+        self.mesh = Mesh(body.faces, body.num_vertices)
+        self.focal = float(max(width, height) * FINE)
+        k = np.diag([self.focal, self.focal, 1.0]).astype(np.float32)
+        self._renderer = Renderer(k, width * FINE, height * FINE)
+        self._look = np.tile(to_linear(COLOUR), (body.num_vertices, 1))
+
+    def paint(
+        self, picture: np.ndarray, vertices: np.ndarray, pixels: np.ndarray, opacity: float = 1.0
+    ) -> np.ndarray:
+        """Return the picture uint8 [H,W,3] with the body over it.
+
+        Args:
+            vertices: float [V,3] camera axes, metres: what is lit, and what hides what.
+            pixels: float [V,2] where each vertex is seen in the picture.
+            opacity: of the body, in (0, 1].
+        """
+        height, width = picture.shape[:2]
+        low = np.clip(np.floor(pixels.min(0)) - 1, 0, (width, height)).astype(int)
+        high = np.clip(np.ceil(pixels.max(0)) + 2, 0, (width, height)).astype(int)
+        if (low >= high).any():
+            return picture
+        depth = DISTANCE + vertices[:, 2:] - vertices[:, 2:].mean()
+        fine = (pixels + 0.5) * FINE - 0.5
+        seen = np.concatenate([fine * depth / self.focal, depth], 1).astype(np.float32)
+        shades = shade(self.mesh.normals(vertices.astype(np.float32)), LIGHT)
+        drawn = next(self._renderer.render(self.mesh, seen[None], shades[None], self._look))
+        part = tuple(slice(a, b) for a, b in zip(low[::-1], high[::-1], strict=True))
+        fine_part = tuple(slice(cut.start * FINE, cut.stop * FINE) for cut in part)
+        area = (int(high[0] - low[0]), int(high[1] - low[1]))
+        mask = drawn.mask[fine_part].astype(np.float32)
+        cover = cv2.resize(mask, area, interpolation=cv2.INTER_AREA)[..., None] * opacity
+        # Averaged with the black of what is not covered: it is weighted already.
+        colour = cv2.resize(drawn.rgb[fine_part], area, interpolation=cv2.INTER_AREA)
+        picture = picture.copy()
+        mixed = picture[part] * (1 - cover) + colour * opacity
+        picture[part] = mixed.round().astype(np.uint8)
+        return picture
+
+
+@cache  # never drop one: its context would take the others' with it
+def painter(body: Body, width: int, height: int) -> Painter:
+    """Return this process's painter of a body into pictures of up to a size."""
+    return Painter(body, width, height)
+
+
+def turned(vertices: np.ndarray, joints: np.ndarray, degrees: float) -> np.ndarray:
+    """Return vertices [L,V,3] turned about the upright axis through the pelvis, camera axes."""
+    pelvis = joints[:, :1]
+    turn = Rotation.from_rotvec([0.0, np.deg2rad(degrees), 0.0]).as_matrix()
+    return (vertices - pelvis) @ turn.T + pelvis
+
+
+def box(motion: Motion, map_: np.ndarray) -> np.ndarray:
+    """Return the corners [4,2] of the crop, the detection as the network has it, in a picture
+    whose map [2,3] from crop pixels is given."""
+    end = motion.image_size - 0.5
+    corners = np.array([[-0.5, -0.5], [end, -0.5], [end, end], [-0.5, end]])
+    return corners @ map_[:, :2].T + map_[:, 2]
+
+
+def draw_box(picture: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """Return the picture with the box's outline, light on dark."""
+    points = [np.rint(np.clip(corners, -4096, 8192) * 16).astype(np.int32)]
+    thick = max(1, round(picture.shape[0] / 360))
+    picture = np.ascontiguousarray(picture)
+    for colour, width in (((30, 30, 30), thick + 2), ((255, 214, 64), thick)):
+        cv2.polylines(picture, points, True, colour, width, cv2.LINE_AA, shift=4)
+    return picture

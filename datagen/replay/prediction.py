@@ -1,0 +1,115 @@
+"""A predicted motion, as trainer.predict writes it: where the body is in every frame's picture.
+
+L frames, S side of the crop, K keypoints.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datagen.common.errors import BadInput
+
+SHAPES = {
+    "pose": "L 72", "shapes": "L 10", "camera": "L 3", "crop": "L 2 3", "keypoints": "L K 3",
+    "source": "L", "record": "L", "place": "L", "occluded": "L", "image_size": "",
+    "size": "2", "mocap_framerate": "", "poses": "L 156", "trans": "L 3", "betas": "10",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """One person's prediction over L frames."""
+
+    name: str
+    pose: np.ndarray
+    """float [L,72] axis-angle, root → camera (x right, y down, z forward)."""
+    shapes: np.ndarray
+    """float [L,10] betas of each frame."""
+    camera: np.ndarray
+    """float [L,3] s, tx, ty of x = s·(X + t) in crop units."""
+    crop: np.ndarray
+    """float [L,2,3] source pixels → crop pixels."""
+    keypoints: np.ndarray
+    """float [L,K,3] what the network was given: x, y in crop pixels, seen."""
+    source: np.ndarray
+    """int [L] number of each frame in its video."""
+    record: np.ndarray
+    """str [L] key of the record that holds the frame."""
+    place: np.ndarray
+    """int [L] the frame in its record."""
+    occluded: np.ndarray
+    """bool [L]: the network saw nothing here."""
+    image_size: int
+    """S, pixels."""
+    size: tuple[int, int]
+    """Width and height of the source; 0, 0 if it is no video."""
+    fps: float
+    orient: np.ndarray
+    """float [L,3] axis-angle of the root in AMASS's world (z up)."""
+    trans: np.ndarray
+    """float [L,3] SMPL's translation in that world, metres, of the mean shape."""
+    betas: np.ndarray
+    """float [10] the mean shape."""
+
+    def __len__(self) -> int:
+        return len(self.pose)
+
+    def in_crop(self, points: np.ndarray, part: slice = slice(None)) -> np.ndarray:
+        """Return crop pixels [L,N,2] of body points [L,N,3] (camera axes, metres) of some frames.
+
+        The weak camera gives crop units: [-1, 1] from one edge of the crop to the other.
+        """
+        camera = self.camera[part, None].astype(np.float64)
+        units = camera[..., :1] * (points[..., :2] + camera[..., 1:])
+        return ((units + 1) * self.image_size - 1) / 2
+
+
+def read_motion(path: Path) -> Motion:
+    """Return a prediction's motion; BadInput if the file is none, or has no body."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if "joints" in file and "pose" not in file:
+                raise BadInput(
+                    f"{path} has joints but no body: a lifter said it; "
+                    "predict with a checkpoint of --model motion-hmr"
+                )
+            arrays = {name: file[name] for name in SHAPES}
+    except BadInput:
+        raise
+    # numpy takes text for a pickle and advises to load it as code; what it says helps nobody.
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        raise BadInput(
+            f"{path} is no whole file of trainer.predict; give one of its .npz, or predict again"
+        ) from None
+    sizes: dict[str, int] = {}
+    for name, axes in SHAPES.items():
+        wanted = axes.split()
+        shape = arrays[name].shape
+        fits = len(shape) == len(wanted) and all(
+            have == (sizes.setdefault(axis, have) if axis.isalpha() else int(axis))
+            for axis, have in zip(wanted, shape, strict=True)
+        )
+        if not fits:
+            raise BadInput(f"{path}: {name} is {shape}, not [{axes}]; predict again")
+    if not len(arrays["pose"]):
+        raise BadInput(f"{path} has no frames; predict again")
+    for name in ("pose", "shapes", "camera", "crop", "keypoints", "trans"):
+        if not np.isfinite(arrays[name]).all():
+            raise BadInput(f"{path}: {name} has NaN or infinite numbers; train or predict again")
+    if not (arrays["crop"][:, [0, 1], [0, 1]] > 0).all():
+        raise BadInput(f"{path}: a crop map has no scale; make the shards again")
+    width, height = arrays["size"]
+    return Motion(
+        name=path.stem,
+        **{n: arrays[n] for n in ("pose", "shapes", "camera", "crop", "keypoints", "source")},
+        **{n: arrays[n] for n in ("record", "place", "trans", "betas")},
+        occluded=arrays["occluded"].astype(bool),
+        image_size=int(arrays["image_size"]),
+        size=(int(width), int(height)),
+        fps=float(arrays["mocap_framerate"]),
+        orient=arrays["poses"][:, :3],
+    )

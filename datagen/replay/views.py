@@ -1,0 +1,115 @@
+"""A motion as the paper's Figure 5: the body over the picture, and turned beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from datagen.bodies.smpl.model import Body
+from datagen.clips import contact_sheet as sheet
+from datagen.clips import crop
+from datagen.replay.mesh_painter import PAPER, box, draw_box, painter, turned
+from datagen.replay.pictures import Pictures
+from datagen.replay.prediction import Motion
+
+AT_ONCE = 50  # frames whose vertices are held
+CELL = 224  # side of a picture in the contact sheet, pixels
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One frame, in all its views; uint8 RGB."""
+
+    plain: np.ndarray
+    """[H,W,3] the picture."""
+    over: np.ndarray
+    """[H,W,3] the picture with the body and the detection's box."""
+    aside: np.ndarray
+    """[H,H,3] the body alone, turned, as large as the crop would be."""
+
+    @property
+    def both(self) -> np.ndarray:
+        """The two views beside each other."""
+        return np.concatenate([self.over, self.aside], axis=1)
+
+
+def show(
+    motion: Motion, body: Body, pictures: Pictures, *, degrees: float, opacity: float
+) -> Iterator[Shown]:
+    """Yield every frame of a motion; the turned view's camera is the prediction's own."""
+    height = pictures.height
+    brush = painter(body, max(pictures.width, height), height)
+    paper = np.full((height, height, 3), PAPER, np.uint8)
+    unit = height / motion.image_size  # crop pixels → pixels of the turned view
+    for start in range(0, len(motion), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        count = len(motion.pose[part])
+        vertices, joints = body.forward(
+            motion.pose[part], motion.shapes[part], np.zeros((count, 3))
+        )
+        away = turned(vertices, joints, degrees)
+        seen = crop.transform(pictures.maps[part], motion.in_crop(vertices, part))
+        seen_away = (motion.in_crop(away, part) + 0.5) * unit - 0.5
+        for i in range(count):
+            plain = next(pictures.frames)
+            front, side = plain, paper
+            if motion.camera[start + i, 0] > 0:  # a camera that mirrors shows nothing
+                front = brush.paint(plain, vertices[i], seen[i], opacity)
+                side = brush.paint(paper, away[i], seen_away[i])
+            front = draw_box(front, box(motion, pictures.maps[start + i]))
+            if motion.occluded[start + i]:
+                front = sheet.caption(front, "nobody detected")
+            yield Shown(plain, front, side)
+
+
+def columns_of(length: int, columns: int = 8) -> set[int]:
+    """Return the frames that a contact sheet shows, spread evenly."""
+    return set(sheet.evenly(length, columns))
+
+
+def contact_sheet(motion: Motion, pictures: Pictures, frames: dict[int, Shown]) -> np.ndarray:
+    """Return some frames by number as columns of cells: the whole picture (if it is more than the
+    crop), what the network was given, the body over it, the body turned."""
+    rows: list[list[np.ndarray]] = [[], [], [], []]
+    scale = CELL / motion.image_size
+    for t, shown in frames.items():
+        into_cell = crop.inverse(pictures.maps[t : t + 1])[0] * scale
+        into_cell[:, 2] += (scale - 1) / 2
+        plain, over = (
+            cv2.warpAffine(
+                picture,
+                into_cell,
+                (CELL, CELL),
+                flags=cv2.INTER_AREA,
+                borderMode=cv2.BORDER_CONSTANT,
+            )
+            for picture in (shown.plain, shown.over)
+        )
+        for x, y, seen in motion.keypoints[t]:
+            if seen and not motion.occluded[t]:
+                place = (round((x + 0.5) * scale - 0.5), round((y + 0.5) * scale - 0.5))
+                cv2.circle(plain, place, 3, (30, 30, 30), -1, cv2.LINE_AA)
+                cv2.circle(plain, place, 2, (255, 214, 64), -1, cv2.LINE_AA)
+        rows[0].append(fit(shown.over))
+        rows[1].append(sheet.caption(plain, f"{t}"))
+        rows[2].append(over)
+        rows[3].append(fit(shown.aside))
+    parts = [sheet.grid(row, len(row)) for row in (rows[1:] if pictures.cropped else rows)]
+    gap = np.full((2, parts[0].shape[1], 3), 255, np.uint8)
+    return np.concatenate([part for row in parts for part in (gap, row)][1:])
+
+
+def fit(picture: np.ndarray) -> np.ndarray:
+    """Return the picture shrunk into a cell as wide as the others and no higher, on black."""
+    height, width = picture.shape[:2]
+    scale = CELL / max(height, width)
+    small = cv2.resize(
+        picture, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA
+    )
+    cell = np.zeros((small.shape[0], CELL, 3), np.uint8)
+    left = (CELL - small.shape[1]) // 2
+    cell[:, left : left + small.shape[1]] = small
+    return cell

@@ -1,0 +1,169 @@
+"""A data set to be looked at, in a folder or at any URL that fsspec reads (s3://, https://, …)."""
+
+from __future__ import annotations
+
+import io
+import json
+import posixpath
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import fsspec
+import numpy as np
+
+from datagen.common.errors import BadInput
+from datagen.common.record import Line
+from datagen.output.layout import Layout, shard_name
+from datagen.output.shard import key
+
+AHEAD = 1 << 20  # bytes read beyond what is asked for: about one clip
+MEND = "run python -m datagen.verify --repair"
+MISSING = (FileNotFoundError, NotADirectoryError)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One clip as its shard holds it; arrays as in `datagen.clips.compose.Clip`, T frames."""
+
+    key: str
+    flow: np.ndarray
+    labels: dict[str, np.ndarray]
+    meta: Line
+    frames: np.ndarray | None
+    """uint8 [T,S,S,3] RGB; None if the data set was made with --no-rgb."""
+    size: int
+    """Side S of the crop, pixels."""
+
+
+class Source:
+    """Reads a data set's manifests line by line and single clips of its tars by ranges of bytes."""
+
+    def __init__(self, url: str) -> None:
+        """Raises BadInput for a URL whose protocol is unknown or lacks its package."""
+        self.url = url
+        try:
+            self.files, self.shards = fsspec.url_to_fs(url)
+        except (ImportError, ValueError) as error:  # unknown, or without its package
+            raise BadInput(f"{url} cannot be opened: {error}") from None
+        self.shards = self.shards.rstrip("/")
+        beside = posixpath.basename(self.shards) == "shards"
+        self.root = posixpath.dirname(self.shards) if beside else self.shards
+
+    @property
+    def name(self) -> str:
+        """What to call the data set: the last folder of its URL that says anything."""
+        return posixpath.basename(self.root) or posixpath.basename(self.shards) or self.url
+
+    @property
+    def local(self) -> bool:
+        return "file" in np.atleast_1d(self.files.protocol).tolist()
+
+    @cached_property
+    def dataset(self) -> Line:
+        """The content of dataset.json. BadInput if there is none that can be read."""
+        path = f"{self.shards}/dataset.json"
+        try:
+            content = json.loads(self.files.cat_file(path))
+        except MISSING:
+            raise BadInput(
+                f"{self.url} holds no dataset.json: it is not a folder of shards; "
+                "make one with python -m datagen.launch, or give the folder with the tars in it"
+            ) from None
+        except (ValueError, UnicodeDecodeError) as error:
+            raise BadInput(f"{self.url}: dataset.json is damaged ({error}); {MEND}") from None
+        except OSError as error:
+            raise BadInput(f"{self.url} cannot be read ({error})") from None
+        if not isinstance(content, dict):
+            raise BadInput(f"{self.url}: dataset.json is damaged (no object); {MEND}")
+        return content
+
+    def lines(self, name: str) -> Iterator[Line]:
+        """Yield manifests/`name`.jsonl line by line, none if there is no such file.
+
+        A last line that a kill has torn is left out, as the writer does.
+        """
+        try:
+            file = self.files.open(f"{self.root}/manifests/{name}.jsonl", "rb")
+        except MISSING:
+            return
+        with file:
+            for text in file:
+                if text.endswith(b"\n"):
+                    yield json.loads(text)
+
+    def latest(self, name: str, field: str) -> Iterator[Line]:
+        """Yield the newest line for each value of `field`, in the file's order.
+
+        Reads twice, so that only the places of the newest lines are held, not the lines.
+        """
+        newest = {line[field]: place for place, line in enumerate(self.lines(name))}
+        for place, line in enumerate(self.lines(name)):
+            if newest.get(line[field]) == place:
+                yield line
+
+    def records(self, shard: int, count: int) -> Iterator[Record]:
+        """Yield the first `count` clips of a shard; no more of the tar is read.
+
+        Clips are independent draws, so the first are as good a sample as any.
+
+        Raises BadInput if the shard is missing or damaged.
+        """
+        path = f"{self.shards}/{shard_name(shard)}"
+        wanted = {key(shard, clip) for clip in range(count)}
+        try:
+            with (
+                self.files.open(path, "rb", block_size=AHEAD, cache_type="readahead") as file,
+                tarfile.open(fileobj=file) as tar,  # pyright: ignore[reportArgumentType]
+            ):
+                name, members = "", {}
+                for member in tar:
+                    first, _, field = member.name.partition(".")
+                    if first != name and members:
+                        yield self._decode(name, members)
+                        members = {}
+                    name = first
+                    if name not in wanted:
+                        break
+                    content = tar.extractfile(member)
+                    members[field] = content.read() if content else b""
+                if members:
+                    yield self._decode(name, members)
+        except (OSError, tarfile.TarError, ValueError, KeyError) as error:
+            if isinstance(error, BadInput):
+                raise
+            raise BadInput(
+                f"{path} cannot be read ({error}); run python -m datagen.verify"
+            ) from error
+
+    def record(self, name: str) -> Record:
+        """Return the clip of a key such as 000123_0042. BadInput if there is none."""
+        shard, _, clip = name.partition("_")
+        if not (shard.isdigit() and clip.isdigit()):
+            raise BadInput(f"{name} is no key of a clip; keys look like 000123_0042")
+        for record in self.records(int(shard), int(clip) + 1):
+            if record.key == name:
+                return record
+        raise BadInput(f"{self.url} holds no clip {name}")
+
+    def _decode(self, name: str, members: dict[str, bytes]) -> Record:
+        with np.load(io.BytesIO(members["labels.npz"])) as file:
+            labels = dict(file)
+        frames, size = None, int(self.dataset["image_size"])
+        if "rgb.jpg" in members:
+            strip = cv2.imdecode(np.frombuffer(members["rgb.jpg"], np.uint8), cv2.IMREAD_COLOR)
+            if strip is None:
+                raise ValueError(f"rgb.jpg of {name} is no JPEG")
+            frames = strip[..., ::-1].reshape(-1, size, size, 3)
+        flow = np.load(io.BytesIO(members["flow.npy"]))
+        return Record(name, flow, labels, json.loads(members["meta.json"]), frames, size)
+
+    @property
+    def layout(self) -> Layout:
+        """Where the local data set's library lies. BadInput for a remote one."""
+        if not self.local:
+            raise BadInput(f"{self.url} is remote: give a copy of its library with --library")
+        return Layout(Path(self.shards))

@@ -1,0 +1,438 @@
+"""Predictions over their pictures: on the right pixel, in the right colours, as a valid mesh."""
+
+import hashlib
+import json
+import struct
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+from trainer_fixtures import write_shards
+
+from datagen.bodies.motion import embedded, sources
+from datagen.bodies.options import BodiesConfig
+from datagen.bodies.render.camera import View, into_camera, intrinsics, project
+from datagen.bodies.render.renderer import Renderer
+from datagen.bodies.smpl.mesh import Mesh
+from datagen.bodies.smpl.model import Body, load_bodies
+from datagen.clips import crop
+from datagen.clips.compositing import crop_frames
+from datagen.footage.frames import read_frames
+from datagen.overlay import main as overlay
+from datagen.overlay import of_this, warn_of_other_body
+from datagen.replay import gltf, pictures
+from datagen.replay import video_writer as films
+from datagen.replay.checkpoint import learned_from
+from datagen.replay.mesh_painter import painter, turned
+from datagen.replay.prediction import Motion, read_motion
+from datagen.replay.views import show
+from trainer.config import FitConfig, PredictConfig
+from trainer.fit import fit
+from trainer.predict import predict
+
+S = 224
+KEPT: list[Renderer] = []
+"""A renderer that goes takes the drawing contexts of all others with it."""
+
+
+@pytest.fixture(scope="module")
+def body() -> Body:
+    return load_bodies()["male"]
+
+
+def prediction(pose, shapes, camera, maps, **changes) -> dict[str, np.ndarray]:
+    """Return the arrays of a file of trainer.predict."""
+    length = len(pose)
+    arrays = {
+        "pose": pose, "shapes": shapes, "camera": camera, "crop": maps,
+        "keypoints": np.zeros((length, 12, 3)), "source": np.arange(length),
+        "record": np.full(length, "000000_0000"), "place": np.arange(length),
+        "occluded": np.zeros(length, np.uint8), "image_size": np.array(S),
+        "size": np.array([0, 0]), "mocap_framerate": np.array(30.0),
+        "poses": np.concatenate([pose, np.zeros((length, 84))], 1),
+        "trans": np.zeros((length, 3)), "betas": shapes.mean(0),
+    }  # fmt: skip
+    return {**arrays, **changes}
+
+
+def saved(path: Path, arrays: dict[str, np.ndarray]) -> Motion:
+    np.savez(path, **arrays)
+    return read_motion(path)
+
+
+def maps_of(scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    maps = np.zeros((len(scale), 2, 3))
+    maps[:, [0, 1], [0, 1]] = scale[:, None]
+    maps[:, :, 2] = shift
+    return maps
+
+
+def write_video(path: Path, frames: np.ndarray) -> Path:
+    with films.film(path, 30) as film:
+        for frame in frames:
+            film.add(frame)
+    return path
+
+
+def test_the_weak_camera_is_mapped_back_to_the_videos_pixels(tmp_path):
+    """A dot of the video, found in its crop, given as the body's origin, is drawn on itself."""
+    width, height, rng = 640, 360, np.random.default_rng(0)
+    dots = rng.uniform((200, 120), (440, 240), (6, 2))
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    glow = [np.exp(-((x - a) ** 2 + (y - b) ** 2) / (2 * 5**2)) for a, b in dots]
+    frames = (np.stack(glow)[..., None] * [255, 255, 255]).astype(np.uint8)
+    maps = maps_of(rng.uniform(0.6, 1.4, 6), 0)
+    maps[:, :, 2] = 112 - maps[:, [0, 1], [0, 1]] * (dots + rng.uniform(-30, 30, (6, 2)))
+    crops = crop_frames(frames, maps, S)[..., 0].astype(float)
+    u = np.arange(S)
+    total = crops.sum((1, 2))
+    found = np.stack([(crops.sum(1) * u).sum(1) / total, (crops.sum(2) * u).sum(1) / total], 1)
+    # x = s·(0 + t) in crop units, where pixels are ((x + 1)·S − 1)/2.
+    s = rng.uniform(0.4, 1, 6)
+    camera = np.concatenate([s[:, None], ((2 * found + 1) / S - 1) / s[:, None]], 1)
+    zero = np.zeros((6, 72)), np.zeros((6, 10))
+    made = prediction(*zero, camera, maps, size=np.array([width, height]))
+    told = saved(tmp_path / "dot.npz", made)
+    video = write_video(tmp_path / "dot.mp4", frames)
+    for tallest, scale in ((720, 1.0), (180, 0.5)):
+        under = pictures.of_video(told, video, tallest)
+        assert (under.width, under.height) == (width * scale, height * scale)
+        at = crop.transform(under.maps, told.in_crop(np.zeros((6, 1, 3))))[:, 0]
+        assert np.abs(at - ((dots + 0.5) * scale - 0.5)).max() < 0.5 * scale
+        for picture, place in zip(under.frames, at, strict=True):
+            row, column = np.unravel_index(picture[..., 1].argmax(), picture.shape[:2])
+            assert np.abs(place - (column, row)).max() < 3  # a codec's flat top of a dot 5 px wide
+
+
+@pytest.mark.parametrize(("depth", "overlap"), [(7.0, 0.8), (60.0, 0.97)])
+def test_truth_given_as_a_prediction_lies_on_the_person(body, tmp_path, depth, overlap):
+    """The person as datagen renders it, in perspective; a weak camera fitted to its joints.
+
+    At SURREAL's 7 m a foot half a metre nearer is seen 6 px off a weak camera's; from afar, where
+    the weak camera is right, nothing may be off.
+    """
+    cfg = BodiesConfig(width=480, height=360, focal=130 * depth)
+    k = intrinsics(cfg)
+    name = next(n for n, _ in embedded.catalogue() if "walk" in n)
+    source = next(s for s in sources.find_motions(None) if s.name == name)
+    moving = sources.load_motion(source, body.rest_joints())
+    frames = slice(0, 40, 8)
+    betas = np.random.default_rng(3).normal(0, 1, 10).astype(np.float32)
+    pose, trans = into_camera(
+        View(0.7, depth), moving.pose[frames], moving.trans[frames], body.rest_joints(betas)[0]
+    )
+    vertices, joints = body.forward(pose, betas, trans)
+    mesh = Mesh(body.faces, body.num_vertices)
+    renderer = Renderer(k, cfg.width, cfg.height)
+    KEPT.append(renderer)
+    plain = np.ones(vertices.shape[:2], np.float32), np.ones((body.num_vertices, 3))
+    truth = [picture.mask for picture in renderer.render(mesh, vertices, *plain)]
+
+    seen = project(joints, k)
+    maps = crop.crop_maps(np.concatenate([seen, np.ones((*seen.shape[:2], 1))], 2)[:, 24:], S)
+    units = (2 * crop.transform(maps, seen) + 1) / S - 1
+    camera = np.stack([fitted(a, b) for a, b in zip(joints - trans[:, None], units, strict=True)])
+    shapes = np.tile(betas, (len(pose), 1))
+    told = saved(tmp_path / "truth.npz", prediction(pose, shapes, camera, maps))
+
+    shape = (cfg.height, cfg.width, 3)
+    under = pictures.Pictures(
+        cfg.width, cfg.height, crop.inverse(maps), iter([np.zeros(shape, np.uint8)] * len(pose)),
+        cropped=False,
+    )  # fmt: skip
+    overlaps = []
+    brush = painter(body, cfg.width, cfg.height)
+    posed, _ = body.forward(pose, shapes, np.zeros((len(pose), 3)))
+    at = crop.transform(under.maps, told.in_crop(posed))
+    for mask, here, pixels in zip(truth, posed, at, strict=True):
+        black, white = (
+            brush.paint(np.full(shape, grey, np.uint8), here, pixels)[..., 0].astype(int)
+            for grey in (0, 255)
+        )
+        drawn = white - black < 128  # the body covers most of the pixel
+        overlaps.append((mask & drawn).sum() / (mask | drawn).sum())
+        for step in ([3, 0], [0, -3]):  # and it would show if it were off by three pixels
+            off = np.roll(drawn, step, axis=(1, 0))
+            assert (mask & off).sum() / (mask | off).sum() < max(0.9, overlap)
+    assert min(overlaps) > overlap, overlaps
+    shown = list(show(told, body, under, degrees=60, opacity=1))
+    assert len(shown) == len(pose)
+    assert shown[0].over.shape == shape and shown[0].both.shape == (360, 480 + 360, 3)
+
+
+def fitted(points: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """Return the weak camera s, tx, ty that sees points [J,3] nearest to units [J,2]."""
+    zero, one = np.zeros(len(points)), np.ones(len(points))
+    left = np.concatenate(
+        [np.stack([points[:, 0], one, zero], 1), np.stack([points[:, 1], zero, one], 1)]
+    )
+    s, a, b = np.linalg.lstsq(left, units.T.ravel(), rcond=None)[0]
+    return np.array([s, a / s, b / s])
+
+
+def test_turning_is_about_the_upright_axis_through_the_pelvis():
+    rng = np.random.default_rng(0)
+    vertices, joints = rng.normal(0, 1, (3, 20, 3)), rng.normal(0, 1, (3, 38, 3))
+    away = turned(vertices, joints, 60)
+    np.testing.assert_allclose(away[..., 1], vertices[..., 1])
+    old, new = vertices - joints[:, :1], away - joints[:, :1]
+    np.testing.assert_allclose(np.linalg.norm(old, axis=2), np.linalg.norm(new, axis=2))
+    turns = np.angle((new[..., 0] + 1j * new[..., 2]) / (old[..., 0] + 1j * old[..., 2]))
+    np.testing.assert_allclose(np.abs(turns), np.pi / 3)
+
+
+def test_films_are_whole_and_of_their_colours(tmp_path, monkeypatch):
+    colours = np.zeros((8, 48, 64, 3), np.uint8)
+    colours[:, :, :32, 0], colours[:, :, 32:, 2] = 220, 220
+    for first in range(3):
+        monkeypatch.setattr(films, "CODECS", (("none", "nothing"), *films.CODECS[-3:][first:]))
+        path = write_video(tmp_path / "x.mp4", colours)
+        frames = np.stack(list(read_frames(path, list(range(8)))))
+        assert np.abs(frames.astype(int) - colours)[:, :, 4:28].max() < 60
+        assert frames[:, 24, 10, 0].min() > 150 > 90 > frames[:, 24, 10, 2].max()
+        with pytest.raises(RuntimeError), films.film(path, 30) as film:
+            film.add(colours[0])
+            raise RuntimeError
+        assert [p.name for p in tmp_path.iterdir()] == ["x.mp4"] and path.stat().st_size > 300
+
+
+def gltf_parts(data: bytes) -> tuple[dict, list[np.ndarray]]:
+    """Return the JSON of a .glb and the arrays of its accessors."""
+    magic, version, length, size, kind = struct.unpack_from("<4sIII4s", data)
+    assert (magic, version, length, kind) == (b"glTF", 2, len(data), b"JSON")
+    told = json.loads(data[20 : 20 + size])
+    binary = data[28 + size :]
+    arrays = []
+    for accessor in told["accessors"]:
+        view = told["bufferViews"][accessor["bufferView"]]
+        dtype = {5126: "<f4", 5123: "<u2", 5121: "u1", 5125: "<u4"}[accessor["componentType"]]
+        wide = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}[accessor["type"]]
+        count = accessor["count"] * wide
+        arrays.append(np.frombuffer(binary, dtype, count, view["byteOffset"]).reshape(-1, wide))
+    return told, arrays
+
+
+def skinned(told: dict, arrays: list[np.ndarray], frame: int, sets: int) -> np.ndarray:
+    """Return the vertices [V,3] that a glTF viewer of some sets of weights shows in a frame."""
+    local = [np.eye(4) for _ in told["nodes"]]
+    for node, matrix in zip(told["nodes"], local, strict=True):
+        matrix[:3, 3] = node.get("translation", [0, 0, 0])
+    animation = told["animations"][0]
+    for channel in animation["channels"]:
+        values = arrays[animation["samplers"][channel["sampler"]]["output"]][frame]
+        matrix = local[channel["target"]["node"]]
+        if channel["target"]["path"] == "rotation":
+            matrix[:3, :3] = Rotation.from_quat(values).as_matrix()
+        else:
+            matrix[:3, 3] = values
+    world: dict[int, np.ndarray] = {}
+
+    def walk(node: int, above: np.ndarray) -> None:
+        world[node] = above @ local[node]
+        for child in told["nodes"][node].get("children", []):
+            walk(child, world[node])
+
+    for root in told["scenes"][0]["nodes"]:
+        walk(root, np.eye(4))
+    skin = told["skins"][0]
+    unbind = arrays[skin["inverseBindMatrices"]].reshape(-1, 4, 4).transpose(0, 2, 1)
+    bones = np.stack([world[j] @ m for j, m in zip(skin["joints"], unbind, strict=True)])
+    names = told["meshes"][0]["primitives"][0]["attributes"]
+    joints = np.concatenate([arrays[names[f"JOINTS_{i}"]] for i in range(sets)], 1)
+    weights = np.concatenate([arrays[names[f"WEIGHTS_{i}"]] for i in range(sets)], 1)
+    weights = weights / weights.sum(1, keepdims=True)  # as three.js does
+    rest = arrays[names["POSITION"]]
+    matrices = np.einsum("vk,vkij->vij", weights, bones[joints])
+    return np.einsum("vij,vj->vi", matrices, np.c_[rest, np.ones(len(rest))])[:, :3]
+
+
+def test_the_mesh_moves_as_the_body_does(body):
+    rng = np.random.default_rng(5)
+    pose, betas = rng.normal(0, 0.5, (4, 72)), rng.normal(0, 1, 10)
+    trans = rng.normal(0, 1, (4, 3))
+    told, arrays = gltf_parts(gltf.animated(body, pose, betas, trans, 25))
+    expected, _ = body.forward(pose, betas, trans)
+    few = []
+    for frame in range(4):
+        np.testing.assert_allclose(skinned(told, arrays, frame, 2), expected[frame], atol=1e-4)
+        few.append(np.linalg.norm(skinned(told, arrays, frame, 1) - expected[frame], axis=1))
+    assert np.mean(few) < 1e-3 and np.max(few) < 0.03  # metres, for viewers of four weights
+    primitive = told["meshes"][0]["primitives"][0]
+    assert np.array_equal(arrays[primitive["indices"]].reshape(-1, 3), body.faces)
+    times = arrays[told["animations"][0]["samplers"][0]["input"]].ravel()
+    np.testing.assert_allclose(times, np.arange(4) / 25)
+
+
+def test_a_predicted_mesh_stands_upright_on_the_ground(body, tmp_path):
+    upright = np.zeros((3, 72))
+    upright[:, 0] = np.pi  # a camera's y points down
+    made = prediction(upright, np.zeros((3, 10)), np.tile([0.9, 0, 0], (3, 1)), maps_of(
+        np.ones(3), np.zeros((3, 2))
+    ))  # fmt: skip
+    # y down to z up, as trainer.predict turns it
+    made["poses"][:, :3] = Rotation.from_euler("x", 90, degrees=True).as_rotvec()
+    told, arrays = gltf_parts(gltf.of_motion(body, saved(tmp_path / "x.npz", made)))
+    shown = skinned(told, arrays, 0, 2)
+    assert abs(shown[:, 1].min()) < 1e-4 and 1.4 < shown[:, 1].max() < 2
+    assert np.abs(shown[:, [0, 2]].mean(0)).max() < 0.2
+
+
+@pytest.fixture(scope="module")
+def predicted(tmp_path_factory) -> tuple[Path, Path]:
+    """Toy shards with pictures, and an untrained network's predictions of them."""
+    root = tmp_path_factory.mktemp("predicted")
+    shards = write_shards(root / "shards", shards=1, clips=2, frames=6, size=64, rgb=True)
+    options = FitConfig(
+        shards=shards, out=root / "run", device="cpu", steps=1, batch_size=2, image_size=32,
+        lstm_width=16, inputs="keypoints", backbone="small",
+    )  # fmt: skip
+    run = fit(options)
+    said = PredictConfig(checkpoint=run / "last.pt", shards=shards, out=root / "p", device="cpu")
+    assert predict(said) == 2
+    return shards, root / "p"
+
+
+def test_the_door_shows_stored_crops(predicted, tmp_path, capsys):
+    shards, said = predicted
+    options = ["--predictions", str(said), "--shards", str(shards), "--people", "1"]
+    assert overlay([*options, "--out", str(tmp_path)]) == 0
+    assert "give the latter with --body" in capsys.readouterr().out  # a toy is not our body
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"000000_0000.{kind}" for kind in ("mp4", "png", "glb")
+    }
+    frames = list(read_frames(tmp_path / "000000_0000.mp4", list(range(6))))
+    assert frames[0].shape == (448, 896, 3)
+    sheet = cv2.imread(str(tmp_path / "000000_0000.png"))
+    assert sheet is not None and sheet.shape == (3 * 226 - 2, 6 * 226 - 2, 3)
+
+
+def test_crops_of_other_shards_are_not_shown(predicted, tmp_path, capsys):
+    """Keys are the same in every data set; the crops' maps tell."""
+    shards, said = predicted
+    with np.load(said / "000000_0000.npz") as file:
+        arrays = dict(file)
+    arrays["crop"] = arrays["crop"] + np.float32(1)
+    np.savez(tmp_path / "other.npz", **arrays)
+    options = ["--predictions", str(tmp_path), "--shards", str(shards), "--out", str(tmp_path)]
+    assert overlay(options) == 2
+    assert "is not what other was predicted from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("names", "mine"),
+    [
+        (["a", "b"], ["a"]),
+        (["a", "a_1"], ["a"]),  # the other is a video of that name
+        (["a_0", "a_1", "ab", "b_0"], ["a_0", "a_1"]),
+        (["here_a", "there_a"], ["here_a"]),
+        (["c", "d"], ["c", "d"]),  # it was renamed
+    ],
+)
+def test_predictions_of_other_videos_are_left_out(names, mine, capsys):
+    files = [Path(f"{name}.npz") for name in names]
+    assert [file.stem for file in of_this(Path("here/a.mp4"), files)] == mine
+    assert ("of other videos" in capsys.readouterr().out) == (len(mine) < len(names))
+
+
+KNOWN = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
+
+
+@pytest.mark.parametrize(
+    ("learned", "options", "expected"),
+    [
+        (("dis", 112), [], "--image-size 112"),
+        (("flownets", 224), [], "--image-size 224 --flow flownets"),
+        (("flownets", 112), ["--flow", "flownets", "--image-size", "112"],
+         "--image-size 112 --flow flownets"),
+        (("", 112), ["--image-size", "64"], "--image-size 64"),  # it sees no flow
+        (("", 0), [], "--image-size 224"),
+        (("flownets", 224), ["--flow", "dis"], "--flow dis contradicts"),
+        (("dis", 224), ["--image-size", "112"], "--image-size 112 contradicts"),
+        (("raft_small-0a1b2c3d", 224), [], "begins with 0a1b2c3d; give them with --flow-weights"),
+        (("raft_small-0a1b2c3d", 224), ["--flow-weights", __file__],
+         "begins with 0a1b2c3d; give them with --flow-weights"),
+        ((f"raft_small-{KNOWN}", 224), ["--flow-weights", __file__],
+         f"--image-size 224 --flow raft_small --flow-weights {__file__}"),
+        (("flownets", 224), ["--flow-weights", __file__], "leave out --flow-weights"),
+        (("farneback", 224), [], "farneback flow, which datagen does not make"),
+    ],
+)  # fmt: skip
+def test_a_video_is_read_as_the_checkpoint_learned(
+    tmp_path, capsys, monkeypatch, learned, options, expected
+):
+    called = []
+
+    def run(line):
+        called.append(" ".join(line))
+        return subprocess.CompletedProcess(line, 1)
+
+    monkeypatch.setattr("datagen.overlay.subprocess.run", run)
+    checkpoint, video = tmp_path / "last.pt", tmp_path / "v.mp4"
+    model = {"flow": learned[0], "stored_size": learned[1], "person_diagonal": 180.0}
+    body = {"J_regressor": torch.zeros(24, 5), "v_template": torch.zeros(5, 3)}
+    torch.save({"model": model, "body": body}, checkpoint)
+    video.touch()
+    options = ["--checkpoint", str(checkpoint), "--video", str(video), *options]
+    assert overlay([*options, "--out", str(tmp_path / "out")]) == 2
+    if called:
+        assert f" {expected} --person-diagonal 180 --out " in called[0]
+    else:
+        assert expected in capsys.readouterr().err
+
+
+def test_another_body_than_the_checkpoints_is_remarked_upon(body, tmp_path, capsys):
+    """Whatever body the shards have: a video's are made with the embedded one."""
+    rest = body.rest_joints()
+    far = {
+        "J_regressor": torch.eye(24),
+        "v_template": torch.tensor(rest) + torch.tensor([0, 0.02, 0]),
+    }
+    near = {**far, "v_template": torch.tensor(rest)}
+    checkpoint = tmp_path / "last.pt"
+    for trained, said in (
+        (near, ""),
+        (far, f"up to 2.0 cm from those of the body in {checkpoint}"),
+    ):
+        torch.save({"model": {}, "body": trained}, checkpoint)
+        warn_of_other_body(learned_from(checkpoint).rest, checkpoint, body)
+        out = capsys.readouterr().out
+        assert said in out and bool(said) == bool(out)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--predictions", "nowhere", "--shards", "{shards}"], "nowhere does not exist"),
+        (["--predictions", "{said}", "--shards", "nowhere"], "holds no body.npz"),
+        (["--predictions", "{said}", "--video", "{video}"], "predicted from no video"),
+        (["--predictions", "{lifted}", "--shards", "{shards}"], "has joints but no body"),
+        (["--predictions", "{broken}", "--shards", "{shards}"], "no whole file of trainer.predict"),
+        (
+            ["--predictions", "{said}", "--shards", "{shards}", "--image-size", "112"],
+            "--image-size is for the shards that --checkpoint makes",
+        ),
+        (
+            ["--predictions", "{said}", "--shards", "{shards}", "--flow", "dis"],
+            "--flow is for the shards that --checkpoint makes",
+        ),
+        (["--video", "{video}", "--checkpoint", "nowhere.pt"], "nowhere.pt does not exist"),
+        (["--video", "nowhere.mp4", "--checkpoint", "{broken}"], "nowhere.mp4 does not exist"),
+        (["--video", "{video}", "--checkpoint", "."], ". is a folder"),
+        (["--video", "{video}", "--checkpoint", "{broken}"], "is no checkpoint of trainer.fit"),
+    ],
+)
+def test_what_cannot_be_shown_is_one_sentence(predicted, tmp_path, capsys, options, words):
+    shards, said = predicted
+    np.savez(tmp_path / "lifted.npz", joints=np.zeros((2, 14, 3)))
+    (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 no archive")
+    video = write_video(tmp_path / "v.mp4", np.zeros((3, 64, 64, 3), np.uint8))
+    names = {"shards": shards, "said": said, "video": video}
+    names |= {name: tmp_path / f"{name}.npz" for name in ("lifted", "broken")}
+    filled = [option.format(**names) for option in options]
+    assert overlay([*filled, "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert words in error and "Traceback" not in error

@@ -1,0 +1,52 @@
+"""--help: every option of every door is explained, in lines as long as the terminal's."""
+
+from dataclasses import fields, is_dataclass
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+import datagen.helptext
+import trainer.helptext
+from datagen.doctor import DoctorConfig
+from datagen.flow.training.options import TrainFlowConfig
+from datagen.ingest import IngestConfig
+from datagen.inspect import InspectConfig
+from datagen.launch import main as launch
+from datagen.launcher.config import LaunchConfig
+from datagen.overlay import OverlayConfig
+from datagen.verify import VerifyConfig
+from trainer.config import EvaluateConfig, FitConfig, PredictConfig, TablesConfig
+
+OURS = (
+    LaunchConfig, VerifyConfig, InspectConfig, IngestConfig, OverlayConfig, TrainFlowConfig,
+    DoctorConfig,
+)  # fmt: skip
+THEIRS = (FitConfig, EvaluateConfig, PredictConfig, TablesConfig)
+
+
+def without_help(options: Any) -> list[str]:
+    """Return the options that `fill` found no docstring for; a group's is its class's."""
+    hints, lacking = get_type_hints(options), []
+    for option in fields(options):
+        hint = hints[option.name]
+        groups = [part for part in (hint, *get_args(hint)) if is_dataclass(part)]
+        lacking += [name for group in groups for name in without_help(group)]
+        if not groups and not option.metadata["help"]:
+            lacking.append(f"{options.__name__}.{option.name}")
+        assert "\n" not in option.metadata["help"]
+    return lacking
+
+
+@pytest.mark.parametrize("options", [*OURS, *THEIRS])
+def test_every_option_is_explained_in_one_paragraph(options: Any) -> None:
+    (datagen if options in OURS else trainer).helptext.fill(options)
+    assert without_help(options) == []
+
+
+def test_help_breaks_its_lines_where_the_terminal_ends(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit) as stop:
+        launch(["--help"])
+    assert stop.value.code == 0
+    said = capsys.readouterr().out
+    assert "recursively): its people instead of rendered ones. Give SMPL's own " in said

@@ -1,0 +1,184 @@
+"""Runs side by side: groups of frames hold what they say, extremes are extreme."""
+
+import json
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+
+from trainer.analysis import charts, compare
+from trainer.analysis.runs import Run, find_runs
+from trainer.errors import BadInput
+from trainer.evaluation.frame_errors import CLIPS, FRAMES
+
+NAMES = ["right_hip", "left_hip", "right_knee", "left_knee", "head_top"]
+
+
+def write(folder: Path, scale: float = 1.0) -> Run:
+    """Write a run of two clips of ten frames: one stands, one moves; errors are known."""
+    folder.mkdir(parents=True)
+    steps = [{"step": s, "loss": 10.0 / s, "pa_mpjpe": 100.0} for s in (1, 2, 3)]
+    lines = [*steps, {"step": 3, "val_pa_mpjpe": 80.0 * scale}]
+    (folder / "metrics.jsonl").write_text(
+        "".join(json.dumps(line) + "\n" for line in lines) + '{"step": 4, "lo'
+    )
+    (folder / "config.json").write_text(json.dumps({"inputs": "flow", "model": "motion-hmr"}))
+    rest = np.array([[-0.1, 0, 0], [0.1, 0, 0], [-0.1, 0.5, 0], [0.1, 0.5, 0], [0, -0.7, 0]])
+    truth = np.repeat(rest[None], 20, 0)
+    truth[10:, 2, 2] += 0.1 * np.arange(10)  # one knee at 3 m/s: 0.6 m/s on average
+    error = np.full((20, 5), 50.0) * scale
+    error[10:] *= 2
+    error[:, 4] = 10
+    visibility = np.full((20, 5), 2, np.uint8)
+    visibility[5:10, 4] = 1
+    visibility[10:15, :3] = 0
+    counted = np.ones(20, bool)
+    counted[19] = False
+    np.savez(
+        folder / FRAMES,
+        names=np.array([f"lsp_{name}" for name in NAMES]),
+        keys=np.array(["a", "b"]),
+        clip=np.repeat([0, 1], 10),
+        frame=np.tile(np.arange(10), 2),
+        counted=counted,
+        occluded=~counted,
+        error=error.astype(np.float32),
+        mpjpe=error.mean(1),
+        visibility=visibility,
+        truth=truth.astype(np.float16),
+        said=truth.astype(np.float16),
+    )
+    clips = [
+        {"key": "a", "person": "p", "motion": "stand_mirrored", "pa_mpjpe": 42.0 * scale},
+        {"key": "b", "person": "p", "motion": "kick", "pa_mpjpe": 82.0 * scale},
+    ]
+    (folder / CLIPS).write_text("".join(json.dumps(clip) + "\n" for clip in clips))
+    (folder / "evaluation.json").write_text(
+        json.dumps(
+            {
+                "shards": "test",
+                "persons": {"pa_mpjpe": 61.0, "mpjpe": 70.0, "acceleration": 5.0},
+            }
+        )
+    )
+    return Run(str(folder))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> list[Run]:
+    root = tmp_path_factory.mktemp("runs")
+    write(root / "a")
+    write(root / "b", scale=0.5)
+    return find_runs(str(root))
+
+
+def test_runs_are_found_and_overviewed(runs, tmp_path):
+    assert [run.name for run in runs] == ["a", "b"]
+    table = compare.overview(runs)
+    assert table.rows[0][:2] == ["a", "flow"] and table.rows[0][4:] == [
+        3,
+        80.0,
+        "test",
+        61.0,
+        70.0,
+        5.0,
+    ]
+    assert "80.0" in str(table) and "<td>80.0</td>" in table._repr_html_()
+    assert find_runs(runs[0].folder)[0].name == "a"
+    with pytest.raises(BadInput, match=r"trainer\.fit"):
+        find_runs(str(tmp_path))
+
+
+def test_runs_are_compared_on_one_data_set(tmp_path):
+    for name, sets in {"a": "xy", "b": "y", "c": "", "d": "z"}.items():
+        run = tmp_path / name
+        run.mkdir()
+        (run / "metrics.jsonl").write_text("")
+        for index, known in enumerate(sets):
+            place = run / "evaluation" / f"{index}"
+            place.mkdir(parents=True)
+            told = {"data": {"fingerprint": known}, "shards": known}
+            (place / "evaluation.json").write_text(json.dumps(told))
+    told = [run.evaluation for run in find_runs(str(tmp_path))]
+    assert [one and one["shards"] for one in told] == ["y", "y", None, None]
+
+
+def test_errors_by_joint_are_means_of_counted_frames(runs):
+    groups = compare.by_joint(runs)
+    assert groups.labels == NAMES and groups.runs == ["a", "b"]
+    mean = (10 * 50 + 9 * 100) / 19
+    assert np.allclose(groups.error[:, :4], [[mean] * 4, [mean / 2] * 4])
+    assert np.allclose(groups.error[:, 4], 10)
+
+
+def test_errors_by_visibility(runs):
+    groups = compare.by_visibility(runs[:1])
+    error = dict(zip(groups.labels, groups.error[0], strict=True))
+    count = dict(zip(groups.labels, groups.frames[0], strict=True))
+    assert error["behind the occluder"] == 10 and count["behind the occluder"] == 5
+    assert error["off the picture"] == 100 and count["off the picture"] == 15
+    assert count["total occlusion"] == 5 and error["total occlusion"] == pytest.approx(82)
+
+
+def test_errors_by_hidden_joints_speed_and_motion(runs):
+    hidden = compare.by_hidden(runs[:1])
+    assert hidden.frames[0].tolist() == [9, 5, 5, 0] and np.isnan(hidden.error[0, 3])
+    speed = compare.by_speed(runs[:1])
+    assert speed.frames[0].tolist() == [10, 0, 9, 0, 0]
+    motion = compare.by_motion(runs)
+    assert motion.labels == ["kick", "stand"]
+    assert np.allclose(motion.error[0], [82, 42])
+
+
+def test_speeds_are_of_the_clips_own_rate_and_of_neighbours_alone(tmp_path):
+    run = write(tmp_path / "gap")
+    frames = dict(np.load(tmp_path / "gap" / FRAMES))
+    kept = ~((frames["clip"] == 1) & (frames["frame"] >= 2) & (frames["frame"] < 8))
+    per_frame = {name for name, value in frames.items() if len(value) == 20}
+    cut = {name: value[kept] if name in per_frame else value for name, value in frames.items()}
+    np.savez(tmp_path / "gap" / FRAMES, **cut)
+    clips = [{**clip, "fps": 60} for clip in run.clips]
+    (tmp_path / "gap" / CLIPS).write_text("".join(json.dumps(clip) + "\n" for clip in clips))
+    speed = compare.speeds(Run(str(tmp_path / "gap")))
+    assert np.allclose(speed, [0] * 10 + [1.2] * 4, atol=0.02)  # at 60 frames a second, twice 0.6
+
+
+def test_poses_are_clustered_whichever_way_they_face(runs):
+    frames = runs[0].frames
+    turned = frames["truth"].astype(float)[..., [2, 1, 0]] * [-1, 1, 1]  # a quarter turn
+    both = compare._facing({**frames, "truth": turned})
+    assert np.allclose(both, compare._facing(frames), atol=2e-3)
+    groups, centres = compare.by_pose(runs, clusters=4)
+    assert groups.frames[0].sum() == 19 and centres.shape[1:] == (5, 3)
+    again, _ = compare.by_pose(runs, clusters=4)
+    assert np.array_equal(groups.error, again.error)
+
+
+def test_extremes_and_figures(runs):
+    best, worst = compare.extremes(runs[0], 1)
+    assert best[0]["key"] == "a" and worst[0]["key"] == "b"
+    groups, centres = compare.by_pose(runs, clusters=3)
+    figures = [
+        charts.curves(runs),
+        charts.groups_chart(groups),
+        charts.poses(centres, NAMES, groups),
+        charts.extremes_chart(runs[0], worst, columns=3),
+    ]
+    assert all(figure.axes for figure in figures)
+    steps = figures[0].axes[0].lines[0].get_xdata()
+    assert list(steps) == [1, 2, 3]
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+
+
+def test_runs_at_a_url(runs):
+    memory = fsspec.filesystem("memory")
+    memory.put(runs[0].folder, "/runs/far", recursive=True)
+    try:
+        far = find_runs("memory://runs")
+        assert far[0].name == "far" and far[0].clips == runs[0].clips
+        assert np.array_equal(far[0].frames["error"], runs[0].frames["error"])
+    finally:
+        memory.rm("/runs", recursive=True)

@@ -1,0 +1,1 @@
+"""Run folders compared: tables, charts and drawn skeletons."""

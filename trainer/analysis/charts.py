@@ -1,0 +1,131 @@
+"""Figures of runs side by side. For compare_runs.ipynb; needs matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from trainer.analysis.compare import Groups
+from trainer.analysis.runs import Run
+from trainer.skeleton import MIDDLE, draw_skeleton
+
+COLOURS = ("#2e86ab", "#d1495b", "#edae49", "#66a182", "#7d5ba6", "#8d6a50")
+
+
+def curves(runs: Sequence[Run], smooth: int = 1) -> Figure:
+    """Draw the runs' training loss and PA-MPJPE over the steps; held-out values are dots.
+
+    smooth: lines of metrics.jsonl of which each point is the running mean.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    for run, colour in zip(runs, _colours(len(runs)), strict=True):
+        trained = [line for line in run.metrics if line.get("loss") is not None]
+        steps = [line["step"] for line in trained]
+        left.plot(steps, _smooth([m["loss"] for m in trained], smooth), color=colour, lw=1.2,
+                  label=run.name_with_inputs)  # fmt: skip
+        known = [line for line in trained if line.get("pa_mpjpe") is not None]
+        error = _smooth([line["pa_mpjpe"] for line in known], smooth)
+        right.plot([line["step"] for line in known], error, color=colour, lw=1, alpha=0.6)
+        held = [line for line in run.metrics if line.get("val_pa_mpjpe") is not None]
+        right.plot([m["step"] for m in held], [m["val_pa_mpjpe"] for m in held], "o-",
+                   color=colour, ms=4)  # fmt: skip
+    left.set(xlabel="step", ylabel="training loss", yscale="log")
+    right.set(xlabel="step", ylabel="PA-MPJPE, mm", ylim=(0, None))
+    right.set_title("line: training · dots: held out", fontsize=10)
+    left.legend(frameon=False, fontsize=9)
+    for axes in (left, right):
+        _plain(axes)
+    return figure
+
+
+def groups_chart(groups: Groups) -> Figure:
+    """Draw each group's error as a bar a run, with the number of frames or joints behind it."""
+    count, runs = len(groups.labels), len(groups.runs)
+    figure, axes = plt.subplots(figsize=(8, 0.9 + count * (0.2 + 0.2 * runs)), layout="constrained")
+    thick = 0.8 / runs
+    for r, colour in enumerate(_colours(runs)):
+        places = np.arange(count) + (r - (runs - 1) / 2) * thick
+        error = np.nan_to_num(groups.error[r])
+        axes.barh(places, error, thick * 0.92, color=colour, label=groups.runs[r])
+        for place, value, frames in zip(places, error, groups.frames[r], strict=True):
+            text = f" {value:.0f}" if frames else " none"
+            axes.text(value, place, text, va="center", fontsize=8, color=MIDDLE)
+    labels = [
+        f"{label}  ({frames:,})"
+        for label, frames in zip(groups.labels, groups.frames.max(0), strict=True)
+    ]
+    axes.set_yticks(np.arange(count), labels, fontsize=9)
+    axes.set_ylim(count - 0.4, -0.6)
+    axes.set(xlabel="PA-MPJPE, mm", title=f"Error by {groups.what}")
+    if runs > 1:
+        axes.legend(frameon=False, fontsize=9)
+    _plain(axes, grid="x")
+    return figure
+
+
+def poses(centres: np.ndarray, names: Sequence[str], groups: Groups) -> Figure:
+    """Draw the mean pose [G,E,3] of each cluster, from the front and from the left."""
+    count = len(centres)
+    figure, rows = plt.subplots(2, count, figsize=(1.7 * count, 5), layout="constrained",
+                                squeeze=False)  # fmt: skip
+    for g in range(count):
+        for axes, view in zip(rows[:, g], ((0, 1), (2, 1)), strict=True):
+            draw_skeleton(axes, centres[g][:, view], names)
+            _frame(axes)
+        rows[0, g].set_title(
+            f"{groups.labels[g]}\n{groups.frames[:, g].max():,} frames", fontsize=9
+        )
+        errors = "\n".join(f"{error:.0f} mm" for error in groups.error[:, g])
+        rows[1, g].set_xlabel(errors, fontsize=9)
+    return figure
+
+
+def extremes_chart(run: Run, clips: Sequence[dict], columns: int = 5) -> Figure:
+    """Draw clips' true joints (grey) and the aligned predicted ones (left red, right blue) in time.
+
+    Seen from the camera, frames spread over the clip.
+    """
+    frames = run.frames
+    assert frames is not None, "extremes are of judged runs"
+    names, keys = frames["names"].tolist(), frames["keys"].tolist()
+    figure, rows = plt.subplots(len(clips), columns, figsize=(2.1 * columns, 2.5 * len(clips)),
+                                squeeze=False, layout="constrained")  # fmt: skip
+    for axes, clip in zip(rows, clips, strict=True):
+        places = np.flatnonzero(frames["clip"] == keys.index(clip["key"]))
+        for place, one in zip(np.linspace(0, len(places) - 1, columns).round(), axes, strict=True):
+            n = places[int(place)]
+            draw_skeleton(one, frames["truth"][n][:, :2].astype(float), names, true=True)
+            draw_skeleton(one, frames["said"][n][:, :2].astype(float), names)
+            error = frames["error"][n].mean()
+            one.set_title(f"frame {frames['frame'][n]}: {error:.0f} mm", fontsize=8)
+            _frame(one)
+        what = clip.get("motion") or clip.get("person")
+        axes[0].set_ylabel(f"{what}\n{clip['pa_mpjpe']:.0f} mm", fontsize=9)
+    return figure
+
+
+def _frame(axes: Axes) -> None:
+    axes.set(xlim=(-0.85, 0.85), ylim=(1.05, -0.9), aspect="equal", xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+
+
+def _plain(axes: Axes, grid: str = "both") -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25, axis=grid)  # type: ignore[arg-type]
+    axes.set_axisbelow(True)
+
+
+def _colours(count: int) -> list[str]:
+    return [COLOURS[i % len(COLOURS)] for i in range(count)]
+
+
+def _smooth(values: Sequence[float], window: int) -> np.ndarray:
+    """Return the running mean over `window` values, shorter at the start."""
+    sums = np.cumsum([0.0, *values])
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(ends - window, 0)
+    return (sums[ends] - sums[starts]) / (ends - starts)

@@ -1,0 +1,260 @@
+"""Runs side by side: their curves, their figures, and where they err. For compare_runs.ipynb.
+
+Reads run folders (trainer.fit) and what trainer.evaluate left in them or elsewhere: metrics.jsonl,
+config.json, evaluation.json, clips.jsonl, frames.npz. Folders may be URLs that fsspec reads.
+Errors are of one data set, the one that `find_runs` was asked for.
+
+Letters: N frames, E evaluation joints, R runs, G groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from trainer.analysis.runs import Run, judgements
+from trainer.analysis.table import Table
+from trainer.errors import BadInput
+
+HIDDEN = (0, 1, 3, 6, 15)
+"""Edges of the groups of frames by how many evaluation joints are not clear."""
+SPEEDS = (0, 0.25, 0.5, 1.0, 2.0, np.inf)
+"""Edges of the groups of frames by the joints' mean speed about the hips, m/s."""
+
+
+def overview(runs: Iterable[Run]) -> Table:
+    """Return a row a run: what it is, how long it trained, what it reaches."""
+    rows = []
+    for run in runs:
+        told, held = run.config, [m for m in run.metrics if m.get("val_pa_mpjpe") is not None]
+        persons = (run.evaluation or {}).get("persons", {})
+        best = min((line["val_pa_mpjpe"] for line in held), default=None)
+        rows.append(
+            [run.name, told.get("inputs"), told.get("model"), told.get("backbone") or "default",
+             max((line["step"] for line in run.metrics), default=0), best,
+             (run.evaluation or {}).get("shards"),
+             *(persons.get(name) for name in ("pa_mpjpe", "mpjpe", "acceleration"))]
+        )  # fmt: skip
+    head = (
+        "run", "inputs", "model", "backbone", "steps", "best held-out PA-MPJPE, mm",
+        "evaluated on", "PA-MPJPE, mm", "MPJPE, mm", "acceleration error, mm/frame²",
+    )  # fmt: skip
+    return Table(head, rows)
+
+
+@dataclass(frozen=True)
+class Groups:
+    """PA-MPJPE of runs over groups of frames."""
+
+    what: str
+    labels: list[str]
+    runs: list[str]
+    error: np.ndarray
+    """[R,G] mm, NaN where a run has no frame of the group."""
+    frames: np.ndarray
+    """[R,G] how many."""
+
+    @property
+    def table(self) -> Table:
+        head = [self.what, *self.runs, "frames"]
+        rows = [
+            [label, *self.error[:, g], int(self.frames[:, g].max())]
+            for g, label in enumerate(self.labels)
+        ]
+        return Table(head, rows)
+
+
+def judged(runs: Iterable[Run]) -> list[Run]:
+    """Return the runs that were evaluated frame by frame. BadInput if none was."""
+    found = [run for run in runs if run.frames is not None and run.clips]
+    if not found:
+        raise BadInput(
+            "no run was evaluated on this data set (frames.npz, clips.jsonl); run trainer.evaluate "
+            "on it, or name another one to find_runs."
+        )
+    return found
+
+
+def by_joint(runs: Sequence[Run]) -> Groups:
+    """Return the mean error of each joint over the frames that count."""
+    names = [name.removeprefix("lsp_") for name in judgements(runs[0])["names"].tolist()]
+    errors, counts = [], []
+    for run in runs:
+        frames = judgements(run)
+        errors.append(frames["error"][frames["counted"]].mean(0))
+        counts.append([frames["counted"].sum()] * len(names))
+    return Groups("joint", names, _names(runs), np.array(errors), np.array(counts))
+
+
+def by_visibility(runs: Sequence[Run]) -> Groups:
+    """Return the mean error of clear joints, of those behind the occluder, of those off the
+    picture, and of all in total occlusion (which no published figure counts)."""
+    kinds = ("clear", "behind the occluder", "off the picture", "total occlusion")
+
+    def split(frames: dict[str, np.ndarray]) -> list[np.ndarray]:
+        counted, seen = frames["counted"][:, None], frames["visibility"]
+        total = np.broadcast_to(frames["occluded"][:, None], seen.shape)
+        return [counted & (seen == 2), counted & (seen == 1), counted & (seen == 0), total]
+
+    errors, counts = [], []
+    for run in runs:
+        frames = judgements(run)
+        chosen = split(frames)
+        errors.append([_mean(frames["error"][keep]) for keep in chosen])
+        counts.append([int(keep.sum()) for keep in chosen])
+    labels = [*kinds]
+    return Groups(
+        "visibility of the joint", labels, _names(runs), np.array(errors), np.array(counts)
+    )
+
+
+def by_hidden(runs: Sequence[Run]) -> Groups:
+    """Return the mean error of frames by how many of their joints are not clear."""
+    labels = [_span(low, high - 1, "") for low, high in pairwise(HIDDEN)]
+
+    def place(run: Run) -> np.ndarray:
+        frames = judgements(run)
+        return np.digitize((frames["visibility"] != 2).sum(1), HIDDEN) - 1
+
+    return _grouped("joints not clear", labels, runs, place)
+
+
+def by_speed(runs: Sequence[Run]) -> Groups:
+    """Return the mean error of frames by how fast the joints move about the hips."""
+    labels = [
+        f"{low:g} to {high:g} m/s" if np.isfinite(high) else f"over {low:g} m/s"
+        for low, high in pairwise(SPEEDS)
+    ]
+    return _grouped("speed", labels, runs, lambda run: np.digitize(speeds(run), SPEEDS) - 1)
+
+
+def by_motion(runs: Sequence[Run], limit: int = 20) -> Groups:
+    """Return the mean error by motion (by person where the clips name none), the worst first."""
+    names = [_motion(line) for line in runs[0].clips]
+    labels = sorted(set(names))
+
+    def place(run: Run) -> np.ndarray:
+        own = np.array([labels.index(m) if (m := _motion(c)) in labels else -1 for c in run.clips])
+        return own[judgements(run)["clip"]]
+
+    groups = _grouped("motion", labels, runs, place)
+    order = np.argsort(-np.nan_to_num(np.nanmean(groups.error, axis=0), nan=-1))[:limit]
+    return Groups(
+        groups.what, [labels[g] for g in order], groups.runs,
+        groups.error[:, order], groups.frames[:, order],
+    )  # fmt: skip
+
+
+def by_pose(runs: Sequence[Run], clusters: int = 8, seed: int = 0) -> tuple[Groups, np.ndarray]:
+    """Return the mean error by cluster of true poses, the rarest last, and their mean poses.
+
+    Poses are turned to face the same way, so that a cluster is a pose and not a direction. The
+    clusters are those of the first run's frames (k-means++), all runs' frames are sorted into them.
+    Returns the groups and the centres [G,E,3], metres.
+    """
+    from scipy.cluster.vq import kmeans2, vq
+
+    first = _facing(judgements(runs[0]))
+    few = first[:: max(1, len(first) // 20_000)].reshape(-1, first[0].size)
+    centres, owner = kmeans2(few, _seeds(few, clusters, seed), minit="matrix")
+    size = np.bincount(owner, minlength=len(centres))
+    centres = centres[np.argsort(-size)][: int((size > 0).sum())]
+
+    def place(run: Run) -> np.ndarray:
+        poses = _facing(judgements(run))
+        return vq(poses.reshape(len(poses), -1), centres)[0]
+
+    labels = [f"pose {index + 1}" for index in range(len(centres))]
+    groups = _grouped("pose cluster", labels, runs, place)
+    return groups, centres.reshape(len(centres), -1, 3)
+
+
+def extremes(run: Run, count: int = 3) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the lines of the best and the worst clips by PA-MPJPE, the most extreme first."""
+    ranked = sorted(
+        (clip for clip in run.clips if clip.get("pa_mpjpe") is not None),
+        key=lambda clip: clip["pa_mpjpe"],
+    )
+    return ranked[:count], ranked[::-1][:count]
+
+
+def clip_table(clips: Iterable[dict[str, Any]]) -> Table:
+    """Return clips as a table: what they show and how well they were seen."""
+    names = ("key", "motion", "person", "scene", "pa_mpjpe", "mpjpe", "hidden", "speed", "frames")
+    return Table(names, [[clip.get(name) for name in names] for clip in clips])
+
+
+def speeds(run: Run) -> np.ndarray:
+    """Return each frame's mean speed of the true joints about the hips, m/s [N]."""
+    frames = judgements(run)
+    truth = frames["truth"].astype(np.float32)
+    rate = np.array([clip.get("fps", 30) for clip in run.clips])[frames["clip"][1:]]
+    step = np.linalg.norm(np.diff(truth, axis=0), axis=-1).mean(-1) * rate
+    # Frames without truth are left out: what follows one is no neighbour of what precedes it.
+    beside = (np.diff(frames["clip"]) == 0) & (np.diff(frames["frame"]) == 1)
+    step = np.where(beside, step, np.nan)
+    # A frame's speed is its step to the next; the last before a gap takes the one before.
+    speed = np.append(step, np.nan)
+    last = np.isnan(speed)
+    before = np.roll(speed, 1)
+    return np.nan_to_num(np.where(last, before, speed))
+
+
+def _seeds(points: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Return at most `count` different points far from each other (k-means++)."""
+    rng = np.random.default_rng(seed)
+    chosen = [points[rng.integers(len(points))]]
+    nearest = np.full(len(points), np.inf)
+    while len(chosen) < count:
+        nearest = np.minimum(nearest, ((points - chosen[-1]) ** 2).sum(1))
+        if not nearest.sum():
+            break
+        chosen.append(points[rng.choice(len(points), p=nearest / nearest.sum())])
+    return np.stack(chosen)
+
+
+def _facing(frames: dict[str, np.ndarray]) -> np.ndarray:
+    """Return true joints [N,E,3] turned about the vertical so that the hips lie along x."""
+    truth = frames["truth"].astype(np.float64)
+    names = [name.removeprefix("lsp_") for name in frames["names"].tolist()]
+    across = truth[:, names.index("left_hip")] - truth[:, names.index("right_hip")]
+    angle = np.arctan2(across[:, 2], across[:, 0])
+    cos, sin = np.cos(angle), np.sin(angle)
+    zero, one = np.zeros_like(cos), np.ones_like(cos)
+    turn = np.stack([cos, zero, sin, zero, one, zero, -sin, zero, cos], -1).reshape(-1, 3, 3)
+    return truth @ turn.transpose(0, 2, 1)
+
+
+def _grouped(
+    what: str, labels: list[str], runs: Sequence[Run], place: Callable[[Run], np.ndarray]
+) -> Groups:
+    """Return the mean error over the counted frames of each group."""
+    errors = np.full((len(runs), len(labels)), np.nan)
+    counts = np.zeros((len(runs), len(labels)), int)
+    for r, run in enumerate(runs):
+        frames, group = judgements(run), place(run)
+        error = frames["error"].mean(1)
+        for g in range(len(labels)):
+            keep = frames["counted"] & (group == g)
+            errors[r, g], counts[r, g] = _mean(error[keep]), keep.sum()
+    return Groups(what, labels, _names(runs), errors, counts)
+
+
+def _motion(clip: dict[str, Any]) -> str:
+    return str(clip.get("motion") or clip.get("person") or clip["key"]).removesuffix("_mirrored")
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    return [run.name for run in runs]
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else float("nan")
+
+
+def _span(low: int, high: int, unit: str) -> str:
+    return f"{low}{unit}" if low == high else f"{low} to {high}{unit}"

@@ -1,0 +1,145 @@
+"""What training does to its clips on the device: a mirror, a tilted camera, a poor detector.
+
+Labels follow their pictures. Letters: B clips, T frames, S stored crop side.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from trainer import geometry
+from trainer.config import KeypointErrors
+from trainer.data.inputs import Batch, InputSpec
+from trainer.model.body import SMPL_MIRROR
+
+
+def mirror_pose(pose: Tensor) -> Tensor:
+    """Return SMPL poses [..., 72] (axis-angle) of the people seen in a mirror, x → −x."""
+    swapped = pose.unflatten(-1, (24, 3))[..., SMPL_MIRROR, :]
+    return (swapped * pose.new_tensor([1.0, -1.0, -1.0])).flatten(-2)
+
+
+def mirror_batch(batch: Batch, chosen: Tensor, spec: InputSpec) -> Batch:
+    """Return the batch with the chosen clips (bool [B]) seen in a mirror.
+
+    Pictures turn left to right, flow also changes the sign of u, joints and poses swap sides. The
+    flow is mirrored at its stored resolution, which needs S to be a multiple of the stride.
+    """
+    order = list(spec.mirror)
+
+    def pick(name: str, mirrored: Tensor) -> Tensor:
+        plain = batch[name]
+        return torch.where(chosen.reshape(-1, *[1] * (plain.dim() - 1)), mirrored, plain)
+
+    out = dict(batch)
+    if "flow" in batch:
+        sign = batch["flow"].new_tensor([-1.0, 1.0]).reshape(2, 1, 1)
+        out["flow"] = pick("flow", batch["flow"].flip(-1) * sign)
+    if "rgb" in batch:
+        out["rgb"] = pick("rgb", batch["rgb"].flip(-1))
+    if "joints2d" in batch:
+        joints = batch["joints2d"][:, :, order].clone()
+        joints[..., 0] = spec.stored_size - 1 - joints[..., 0]
+        out["joints2d"] = pick("joints2d", joints)
+    if "visibility" in batch:
+        out["visibility"] = pick("visibility", batch["visibility"][:, :, order])
+    if "joints3d" in batch:
+        sign = batch["joints3d"].new_tensor([-1.0, 1.0, 1.0])
+        out["joints3d"] = pick("joints3d", batch["joints3d"][:, :, order] * sign)
+    if "pose" in batch:
+        out["pose"] = pick("pose", mirror_pose(batch["pose"]))
+    return out
+
+
+def turn_batch(batch: Batch, angle: Tensor, spec: InputSpec) -> Batch:
+    """Return the batch as cameras that tilt see it: clips turned by angle [B], radians, clockwise.
+
+    About the crop's centre, as SPIN augments. What the crop did not show repeats its edge, as where
+    a crop leaves its video; joints that leave the crop are no longer seen. In 3D it is a rotation
+    about the camera's axis, exact but for the perspective between that axis and the crop's centre.
+    Flow is turned at its stored resolution, which needs S to be a multiple of the stride.
+    """
+    cos, sin = angle.cos(), angle.sin()
+    rotation = torch.stack((torch.stack((cos, -sin), -1), torch.stack((sin, cos), -1)), -2)
+
+    def points(x: Tensor) -> Tensor:
+        return torch.einsum("bij,bt...j->bt...i", rotation, x.to(rotation.dtype))
+
+    def picture(x: Tensor) -> Tensor:
+        clips, frames, channels, height, width = x.shape
+        source = F.pad(rotation.mT, (0, 1))  # where each pixel comes from
+        grid = F.affine_grid(source, [clips, channels, height, width], align_corners=False)
+        flat = x.float().reshape(clips, frames * channels, height, width)
+        turned = F.grid_sample(flat, grid, padding_mode="border", align_corners=False)
+        return turned.view(x.shape)
+
+    out = dict(batch)
+    if "flow" in batch:
+        out["flow"] = torch.einsum("bij,btjhw->btihw", rotation, picture(batch["flow"]))
+    if "rgb" in batch:
+        out["rgb"] = picture(batch["rgb"])
+    if "joints2d" in batch:
+        centre = (spec.stored_size - 1) / 2
+        place = points(batch["joints2d"][..., :2] - centre) + centre
+        inside = ((place >= -0.5) & (place < spec.stored_size - 0.5)).all(-1)
+        seen = batch["joints2d"][..., 2] * inside
+        out["joints2d"] = torch.cat((place, seen[..., None]), -1)
+        if "visibility" in batch:
+            out["visibility"] = batch["visibility"] * inside
+    if "joints3d" in batch:
+        joints = batch["joints3d"]
+        out["joints3d"] = torch.cat((points(joints[..., :2]), joints[..., 2:]), -1)
+    if "pose" in batch:
+        pose = batch["pose"]
+        root = geometry.matrix_from_axis_angle(pose[..., :3])
+        tilt = F.pad(rotation, (0, 1, 0, 1))
+        tilt[:, 2, 2] = 1
+        root = geometry.axis_angle_from_matrix(tilt[:, None] @ root)
+        out["pose"] = torch.cat((root, pose[..., 3:]), -1)
+    return out
+
+
+LIMBS = tuple(
+    (f"{side}_{joint}", f"{side}_{end}")
+    for side in ("left", "right")
+    for joint, end in (("elbow", "wrist"), ("knee", "ankle"))
+)
+"""The keypoints that a detector loses together."""
+
+
+def disturb_keypoints(
+    batch: Batch, errors: KeypointErrors, spec: InputSpec, generator: torch.Generator
+) -> Batch:
+    """Return the batch with keypoint *inputs* as a poor detector has them.
+
+    Half of the noise's variance is drawn for every frame; the other half holds for the clip, as a
+    detector errs to one side of a joint for as long as it sees it alike. A gap lies between two
+    frames drawn uniformly, a third of the clip in the mean: limbs that the body hides are lost
+    until they come out, and unlike a keypoint dropped once are not told by the frames beside. The
+    2D targets of the loss are kept apart in `target2d` and stay exact.
+    """
+    if not errors or "joints2d" not in batch:
+        return batch
+    clean = batch["joints2d"]
+    shape = clean.shape
+
+    def uniform(*size: int) -> Tensor:
+        return torch.rand(size, generator=generator)
+
+    jumping = torch.randn((*shape[:3], 2), generator=generator)
+    held = torch.randn((shape[0], 1, shape[2], 2), generator=generator)
+    shift = (jumping + held) * errors.noise / 2**0.5
+    keep = uniform(*shape[:3]) >= errors.drop
+    if errors.gaps:
+        frame = torch.arange(shape[1])[:, None] + 0.5
+        ends = uniform(2, shape[0], 1, len(LIMBS)) * shape[1]
+        lost = uniform(shape[0], 1, len(LIMBS)) < errors.gaps
+        lost = lost & (ends.amin(0) <= frame) & (frame < ends.amax(0))
+        index = {spec.names[i].removeprefix("lsp_"): i for i in spec.keypoints}
+        for i, limb in enumerate(LIMBS):
+            keep[:, :, [index[name] for name in limb]] &= ~lost[:, :, i, None]
+    place = clean[..., :2] + shift.to(clean.device)
+    seen = clean[..., 2:] * keep.to(clean.device)[..., None]
+    return {**batch, "joints2d": torch.cat((place, seen), dim=-1), "target2d": clean}

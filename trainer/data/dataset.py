@@ -1,0 +1,129 @@
+"""A folder of shards as a data set: what its dataset.json says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.data.inputs import InputSpec
+from trainer.errors import BadInput
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """What dataset.json says of a folder of shards."""
+
+    folder: Path
+    shards: tuple[Path, ...]
+    clip_length: int
+    image_size: int
+    joints: tuple[str, ...]
+    keypoints: tuple[int, ...]
+    evaluation_joints: tuple[int, ...]
+    mirror: tuple[int, ...]
+    flow_stride: int
+    flow_name: str
+    rgb: bool
+    fps: float
+    body: Path
+    clips: int
+    clips_per_shard: int
+    fingerprint: str
+    split: str = ""
+    person_diagonal: float = 0.0
+    """The people's size in a crop of 224 px; 0 in data sets that do not say."""
+
+    def spec(self, inputs: str, image_size: int, *, lift: bool = False) -> InputSpec:
+        """Return how this data set's records become the network's input."""
+        if "rgb" in inputs and not self.rgb:
+            raise BadInput(
+                f"{self.folder} holds no pictures, which --inputs {inputs} needs; "
+                "make the data set without --no-rgb or choose flow and keypoints."
+            )
+        return InputSpec(
+            inputs=inputs,
+            image_size=image_size,
+            stored_size=self.image_size,
+            flow_stride=self.flow_stride,
+            keypoints=self.keypoints,
+            mirror=self.mirror,
+            names=self.joints,
+            lift=lift,
+        )
+
+    @property
+    def evaluation_names(self) -> tuple[str, ...]:
+        """Names of the evaluation joints."""
+        return tuple(self.joints[i] for i in self.evaluation_joints)
+
+    def identity(self) -> dict[str, object]:
+        """Return what a run must remember of its data to know it again."""
+        return identity(self.fingerprint, [shard.name for shard in self.shards])
+
+
+def identity(fingerprint: str, names: Sequence[str]) -> dict[str, object]:
+    """Return what tells data sets apart: dataset.json's fingerprint and the shards by name."""
+    return {
+        "fingerprint": fingerprint,
+        "shards": len(names),
+        "names": hashlib.sha256("\n".join(names).encode()).hexdigest(),
+    }
+
+
+def open_dataset(folder: Path, option: str = "--shards", *, truth: bool = True) -> DataSet:
+    """Return the data set in a folder; BadInput if there is none or it lacks what is needed.
+
+    option: what the user named the folder by. truth: whether true poses are needed, which footage
+    of no more than a camera has not.
+    """
+    if not folder.is_dir():
+        raise BadInput(
+            f"{folder} is not a folder; point {option} at one that datagen.launch or "
+            "datagen.ingest made."
+        )
+    path = folder / "dataset.json"
+    try:
+        told = json.loads(path.read_text())
+    except OSError:
+        raise BadInput(
+            f"{folder} has no dataset.json; point {option} at a folder that datagen.launch or "
+            "datagen.ingest made."
+        ) from None
+    except ValueError as error:
+        raise BadInput(f"{path} is not valid JSON ({error}); make the data set again.") from None
+    if told.get("version") != 1:
+        raise BadInput(f"{path} has version {told.get('version')!r}; this trainer reads version 1.")
+    if truth and not told.get("truth", True):
+        raise BadInput(
+            f"{folder} ({option}) holds footage without true poses, which is for trainer.predict "
+            "and for trainer.fit's --dann-shards."
+        )
+    shards = tuple(sorted(folder.glob("shard-*.tar")))
+    if not shards:
+        raise BadInput(f"{folder} ({option}) holds no shard-*.tar; finish the run that makes them.")
+    try:
+        return DataSet(
+            folder=folder,
+            shards=shards,
+            clip_length=int(told["clip_length"]),
+            image_size=int(told["image_size"]),
+            joints=tuple(told["joints"]),
+            keypoints=tuple(told["keypoints"]),
+            evaluation_joints=tuple(told["evaluation_joints"]),
+            mirror=tuple(told["mirror"]),
+            flow_stride=int(told["flow"]["stride"]),
+            flow_name=str(told["flow"]["name"]),
+            rgb=bool(told["rgb"]),
+            fps=float(told["fps"]),
+            body=folder / told["body"],
+            clips=int(told["clips"]),
+            clips_per_shard=int(told["clips_per_shard"]),
+            fingerprint=str(told["fingerprint"]),
+            split=str(told.get("split", "")),
+            person_diagonal=float(told.get("person_diagonal", 0)),
+        )
+    except (KeyError, TypeError) as error:
+        raise BadInput(f"{path} lacks {error}; make the data set again.") from None

@@ -1,0 +1,316 @@
+"""Batches from shards: read front to back, shuffled, split, and resumable to the clip.
+
+Every consumer (a thread of a rank) walks its own endless stream of epochs. An epoch is a
+permutation of the shards dealt to the consumers, so no clip is seen twice in it; consumers with
+fewer clips simply start their next epoch sooner, so uneven shards never leave a rank waiting.
+The order depends on (seed, epoch, consumer of how many), the cut of a clip on (seed, epoch, clip)
+alone. Letters: B clips, T frames.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import zlib
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+
+from trainer.data.dataset import DataSet
+from trainer.data.inputs import Batch
+from trainer.data.records import WHOLE, Damaged, Record, decode, members_of, read_shard
+from trainer.errors import BadInput
+from trainer.words import count
+
+TARGETS = frozenset({"joints2d", "joints3d", "visibility"})
+"""Labels that the losses and the metrics need."""
+AHEAD = 4
+"""Batches that each thread makes ahead."""
+PATIENCE = 20
+"""Epochs without one usable clip after which a consumer gives up."""
+
+
+class NothingLeft(Damaged):
+    """All shards of a consumer are damaged or empty."""
+
+
+def wanted_arrays(inputs: str, *, targets: bool = True, parameters: bool = False) -> frozenset[str]:
+    """Return the arrays to decode for these inputs, and nothing else.
+
+    targets adds what losses and metrics need, parameters SMPL's pose and betas.
+    """
+    parts = set(inputs.split("+"))
+    arrays = {"occluded", "valid"} | ({"flow", "rgb"} & parts)
+    if "keypoints" in parts:
+        arrays.add("joints2d")
+    if targets:
+        arrays |= TARGETS
+    return frozenset(arrays | ({"pose", "betas"} if parameters else set()))
+
+
+class Delivered(NamedTuple):
+    """A batch, with what its worker wants said."""
+
+    batch: Batch
+    keys: list[str]
+    epoch: float
+    drawn: int
+    damaged: list[str]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What a consumer reads and how it draws."""
+
+    dataset: DataSet
+    arrays: frozenset[str]
+    frames: int
+    batch_size: int
+    seed: int
+    shuffle: int
+    """Clips held back to be drawn from; 1 keeps the order of the tape."""
+    on_damage: Literal["skip", "stop"]
+
+
+def deal(
+    shards: int, consumers: int, consumer: int, seed: int, epoch: int
+) -> list[tuple[int, int]]:
+    """Return the (shard, part) units of an epoch that this consumer reads, in its order.
+
+    With fewer shards than consumers, shards are read in parts: part p of n is every n-th clip.
+    """
+    parts = -(-consumers // shards)
+    units = np.random.default_rng([seed, epoch]).permutation(shards * parts)
+    return [(int(u) // parts, int(u) % parts) for u in units[consumer::consumers]]
+
+
+def walk(
+    stream: Stream, consumers: int, consumer: int, skip: int = 0
+) -> Iterator[tuple[Record, int] | Damaged]:
+    """Yield (loaded record, epoch) without end, in shuffled order, after skipping some records.
+
+    Skipped records are not read, only passed over by their headers, so a resume is quick.
+    Damaged shards are yielded as errors once an epoch.
+    """
+    shards = stream.dataset.shards
+    members = members_of(stream.arrays)  # a record without them is damaged, skipped or not
+    parts = -(-consumers // len(shards))
+    drawn = epoch = empty = 0
+    while empty < PATIENCE:
+        rng = np.random.default_rng([stream.seed, epoch, consumer])
+        held: list[Record] = []
+        empty += 1
+
+        def draw(held: list[Record], rng: np.random.Generator) -> Record:
+            index = int(rng.integers(len(held)))
+            held[index], held[-1] = held[-1], held[index]
+            return held.pop()
+
+        for shard, part in deal(len(shards), consumers, consumer, stream.seed, epoch):
+            try:
+                for index, record in enumerate(read_shard(shards[shard])):
+                    if index % parts != part:
+                        if members <= record.places.keys():
+                            empty = 0  # a clip there is, only another consumer's
+                        continue
+                    try:
+                        record.check(members)
+                        if drawn >= skip:
+                            record.load(members)
+                    except Damaged as error:
+                        yield error
+                        continue
+                    held.append(record)
+                    empty = 0
+                    if len(held) >= stream.shuffle:
+                        drawn += 1
+                        chosen = draw(held, rng)
+                        if drawn > skip:
+                            yield chosen.load(members), epoch
+            except Damaged as error:
+                yield error
+        while held:
+            drawn += 1
+            chosen = draw(held, rng)
+            if drawn > skip:
+                try:
+                    yield chosen.load(members), epoch
+                except Damaged as error:
+                    yield error
+        epoch += 1
+    yield NothingLeft(f"{stream.dataset.folder}: no clip could be read in {PATIENCE} epochs")
+
+
+def cut(arrays: dict[str, np.ndarray], start: int, frames: int) -> dict[str, np.ndarray]:
+    """Return the sub-clip of some frames from start."""
+    return {
+        name: value if name in WHOLE else value[start : start + frames]
+        for name, value in arrays.items()
+    }
+
+
+def collate(samples: list[dict[str, np.ndarray]]) -> Batch:
+    """Return samples stacked into tensors [B, T, ...]."""
+    return {
+        name: torch.from_numpy(np.stack([sample[name] for sample in samples]))
+        for name in samples[0]
+    }
+
+
+def batches(stream: Stream, consumer: int, consumers: int, skip: int) -> Iterator[Delivered]:
+    """Yield a consumer's batches without end, from the record after those to skip.
+
+    An empty batch is the last: it says what damage stopped the stream.
+    """
+    samples: list[dict[str, np.ndarray]] = []
+    keys: list[str] = []
+    damaged: list[str] = []
+    drawn = skip
+    fruitless: set[int] = set()  # epochs of which clips were drawn and none was of use
+    for item in walk(stream, consumers, consumer, skip):
+        try:
+            if isinstance(item, Damaged):
+                raise item
+            record, epoch = item
+            drawn += 1
+            try:
+                samples.append(sample(stream, record, epoch))
+            except Damaged as error:  # whole in its tar, and yet of no use
+                fruitless.add(epoch)
+                if len(fruitless) > PATIENCE:
+                    raise NothingLeft(
+                        f"{stream.dataset.folder}: no clip could be used in {PATIENCE} epochs, "
+                        f"the last because: {error}"
+                    ) from None
+                raise
+            fruitless.clear()
+        except Damaged as error:
+            damaged.append(str(error))
+            if stream.on_damage == "stop" or isinstance(error, NothingLeft):
+                yield Delivered({}, [], 0, drawn, damaged)
+                return
+            continue
+        keys.append(record.key)
+        if len(samples) == stream.batch_size:
+            yield Delivered(collate(samples), keys, epoch, drawn, damaged)
+            samples, keys, damaged = [], [], []
+
+
+def sample(stream: Stream, record: Record, epoch: int) -> dict[str, np.ndarray]:
+    """Return a record's arrays, cut to the stream's frames at random; Damaged if it has fewer."""
+    arrays = decode(record, stream.arrays, stream.dataset)
+    spare = len(arrays["occluded"]) - stream.frames
+    if spare == 0:
+        return arrays
+    if spare < 0:
+        raise Damaged(
+            f"{record.shard}: clip {record.key} has {len(arrays['occluded'])} frames, "
+            f"fewer than {stream.frames}"
+        )
+    rng = np.random.default_rng([stream.seed, epoch, zlib.crc32(record.key.encode())])
+    return cut(arrays, int(rng.integers(spare + 1)), stream.frames)
+
+
+class Loader:
+    """A rank's batches on the host, with a position that a checkpoint can keep.
+
+    Workers are threads: reading, decoding and copying release Python's lock, and a batch need not
+    travel through shared memory, which costs more than making it (benchmarks/loader.py).
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        *,
+        workers: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        position: dict[str, object] | None = None,
+        pin: bool = False,
+    ) -> None:
+        self.stream, self.workers, self.pin = stream, workers, pin
+        self.rank, self.world = rank, world
+        self.consumers = max(1, workers)
+        self.batches = 0
+        self.drawn = [0] * self.consumers
+        if position is not None:
+            drawn, taken = position["drawn"], position["batches"]
+            assert isinstance(drawn, list) and isinstance(taken, int)
+            if len(drawn) != self.consumers:
+                raise BadInput(
+                    f"The run to resume read its shards with {count(len(drawn), 'loader thread')}, "
+                    f"not {self.consumers}; pass --workers {len(drawn)}."
+                )
+            self.batches, self.drawn = taken, list(drawn)
+        self.told: set[str] = set()
+
+    def __iter__(self) -> Iterator[Delivered]:
+        first, consumers = self.rank * self.consumers, self.world * self.consumers
+        sources = [
+            batches(self.stream, first + i, consumers, skip) for i, skip in enumerate(self.drawn)
+        ]
+        produced = self.prefetched(sources) if self.workers else sources[0]
+        for delivered in produced:
+            self.drawn[self.batches % self.consumers] = delivered.drawn
+            if not delivered.batch:
+                raise BadInput(
+                    f"{delivered.damaged[-1]}; make that shard again with datagen.launch."
+                )
+            for message in delivered.damaged:
+                if message not in self.told:
+                    self.told.add(message)
+                    print(f"skipped: {message}", file=sys.stderr)
+            self.batches += 1
+            yield delivered
+
+    def prefetched(self, sources: list[Iterator[Delivered]]) -> Iterator[Delivered]:
+        """Yield the sources' batches in turn, each made ahead by a thread of its own."""
+
+        def make(source: Iterator[Delivered]) -> Delivered:
+            delivered = next(source)
+            if not self.pin:
+                return delivered
+            pinned = {name: value.pin_memory() for name, value in delivered.batch.items()}
+            return delivered._replace(batch=pinned)
+
+        threads = [ThreadPoolExecutor(1, "loader") for _ in sources]
+        turns = itertools.cycle(range(len(sources)))
+        for _ in range(self.batches % self.consumers):
+            next(turns)
+        ahead: deque[Future[Delivered]] = deque()
+        try:
+            for turn in turns:
+                ahead.append(threads[turn].submit(make, sources[turn]))
+                if len(ahead) == AHEAD * len(sources):
+                    yield ahead.popleft().result()
+        finally:
+            for thread in threads:
+                thread.shutdown(wait=False, cancel_futures=True)
+
+    def position(self) -> dict[str, object]:
+        """Return where the loader stands, as plain numbers."""
+        return {"batches": self.batches, "drawn": list(self.drawn)}
+
+
+def read_clips(
+    dataset: DataSet, arrays: frozenset[str], extra: frozenset[str] = frozenset()
+) -> Iterator[tuple[Record, dict[str, np.ndarray]] | Damaged]:
+    """Yield every clip once, in the order of the shards, whole; errors of damaged ones as values.
+
+    extra names further members to load (`meta.json`).
+    """
+    members = members_of(arrays) | extra
+    for shard in dataset.shards:
+        try:
+            for record in read_shard(shard):
+                try:
+                    yield record, decode(record.load(members), arrays, dataset)
+                except Damaged as error:
+                    yield error
+        except Damaged as error:
+            yield error

@@ -1,0 +1,1 @@
+"""Inference over whole clips, and the errors of its predictions."""

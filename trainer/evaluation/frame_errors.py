@@ -1,0 +1,124 @@
+"""Each clip's and each frame's errors, written beside evaluation.json for a closer look.
+
+clips.jsonl   a line a clip: its key, who and what it shows, its errors
+frames.npz    arrays over all frames, N of them, and the E evaluation joints:
+    names [E], keys [C]       joints and clips by name
+    clip [N], frame [N]       place of each row: its clip's index in keys, its frame in the clip
+    counted, occluded [N]     whether the rule of seven keypoints counts it; total occlusion
+    error float32 [N,E]       mm from each true joint after the frame's similarity (PA-MPJPE's mean)
+    mpjpe float32 [N]         mm, hips brought together
+    visibility uint8 [N,E]    0 off frame, 1 behind the occluder, 2 clear
+    truth, said float16 [N,E,3]   true joints, and predicted ones aligned to them, metres about the
+                              true hips' middle, camera axes
+Frames without truth are left out. A frame takes 250 bytes before compression.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from trainer.data.dataset import DataSet
+from trainer.data.records import META, Record
+from trainer.evaluation.metrics import acceleration_error, aligned, hips_of, mpjpe
+from trainer.evaluation.windows import Judged
+
+CLIPS, FRAMES = "clips.jsonl", "frames.npz"
+
+
+@dataclass
+class Details:
+    """Gathers clips as they are judged; `write` puts them beside evaluation.json."""
+
+    dataset: DataSet
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    parts: list[dict[str, np.ndarray]] = field(default_factory=list)
+
+    def add(
+        self, clip: Judged, person: str, predicted: Tensor, truth: Tensor, counted: Tensor
+    ) -> None:
+        """Add a clip: evaluation joints [T, E, 3] of both, and which frames count (bool [T])."""
+        hips = hips_of(self.dataset.evaluation_names)
+        said = aligned(predicted, truth).numpy()
+        true = truth.double().numpy()
+        middle = true[:, list(hips)].mean(1, keepdims=True)
+        error = 1000 * np.linalg.norm(said - true, axis=-1)
+        part = {
+            "clip": np.full(len(true), len(self.lines), np.int32),
+            "frame": np.arange(len(true), dtype=np.int32),
+            "counted": counted.numpy(),
+            "occluded": clip.arrays["occluded"].astype(bool),
+            "error": error.astype(np.float32),
+            "mpjpe": mpjpe(predicted, truth, hips).numpy().astype(np.float32),
+            "visibility": clip.arrays["visibility"][:, list(self.dataset.evaluation_joints)],
+            "truth": (true - middle).astype(np.float16),
+            "said": (said - middle).astype(np.float16),
+        }
+        known = clip.arrays["valid"].astype(bool)
+        self.parts.append({name: value[known] for name, value in part.items()})
+        line = {"key": clip.record.key, "person": person, **shown_by(clip.record)}
+        line["frames"] = int(part["counted"].sum())
+        line["pa_mpjpe"] = _mean(error.mean(1)[part["counted"]])
+        line["mpjpe"] = _mean(part["mpjpe"][part["counted"]])
+        three = part["counted"][2:] & part["counted"][1:-1] & part["counted"][:-2]
+        if len(true) > 2:
+            line["acceleration"] = _mean(acceleration_error(predicted, truth, hips).numpy()[three])
+        line["hidden"] = _mean(part["visibility"][known] != 2)
+        step = np.linalg.norm(np.diff(true - middle, axis=0), axis=-1)[known[1:] & known[:-1]]
+        rate = float(meta_of(clip.record).get("fps", self.dataset.fps))
+        line["fps"] = rate
+        line["speed"] = _mean(step * rate)  # m/s of the joints about the hips
+        self.lines.append(line)
+
+    def write(self, folder: Path) -> tuple[Path, Path]:
+        """Write both files, each whole or not at all, and return their paths."""
+        arrays = {
+            name: np.concatenate([part[name] for part in self.parts]) for name in self.parts[0]
+        }
+        arrays["names"] = np.array(self.dataset.evaluation_names)
+        arrays["keys"] = np.array([line["key"] for line in self.lines])
+        clips, frames = folder / CLIPS, folder / FRAMES
+        for path, mode in ((clips, "w"), (frames, "wb")):
+            temporary = path.with_name(f".{path.name}.tmp")
+            with open(temporary, mode) as file:
+                if path == clips:
+                    file.writelines(json.dumps(line) + "\n" for line in self.lines)
+                else:
+                    np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
+            os.replace(temporary, path)
+        return clips, frames
+
+
+def meta_of(record: Record) -> dict[str, Any]:
+    """Return a clip's meta.json, empty if it has none that can be read."""
+    try:
+        meta = json.loads(record.members[META])
+    except (KeyError, ValueError):
+        return {}
+    return meta if isinstance(meta, dict) else {}
+
+
+def shown_by(record: Record) -> dict[str, Any]:
+    """Return what a clip's meta.json says of its content, as far as it does."""
+    meta = meta_of(record)
+    people = meta.get("people")
+    people = people if isinstance(people, dict) else {}
+    look = people.get("look")
+    told = {
+        "motion": people.get("motion"),
+        "subject": people.get("subject"),
+        "gender": people.get("gender"),
+        "skin_tone": look.get("skin_tone") if isinstance(look, dict) else None,
+        "scene": meta.get("background"),
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return round(float(values.mean()), 4) if values.size else None

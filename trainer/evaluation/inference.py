@@ -1,0 +1,154 @@
+"""A trained model from a checkpoint, ready to look at shards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from trainer.config import EXACT, KeypointErrors, LookConfig
+from trainer.data.dataset import DataSet, open_dataset
+from trainer.data.inputs import InputSpec
+from trainer.device import find_device, keep_memory, native_precision, set_precision
+from trainer.errors import BadInput
+from trainer.evaluation.windows import Judged, narrowed, predict_clips
+from trainer.model.build import ModelSpec, build_model
+from trainer.model.checkpoint import load_checkpoint
+
+
+def load_model(
+    path: Path, device: torch.device, *, raw_weights: bool = False
+) -> tuple[nn.Module, ModelSpec, dict[str, Any]]:
+    """Return (model in eval mode, its spec, its checkpoint); averaged weights if there are any."""
+    content = load_checkpoint(path)
+    spec = ModelSpec.of(content["model"])
+    model = build_model(spec, content["body"])
+    model.load_state_dict(
+        content["weights" if raw_weights or not content["average"] else "average"]
+    )
+    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.eval(), spec, content
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a checkpoint says of a data set: its clips, each judged as it is asked for."""
+
+    clips: Iterable[Judged]
+    dataset: DataSet
+    spec: ModelSpec
+    step: int
+    frames: int
+    stride: int
+
+
+def look(
+    cfg: LookConfig,
+    arrays: Callable[[str], frozenset[str]],
+    errors: KeypointErrors = EXACT,
+    *,
+    truth: bool = True,
+) -> Look:
+    """Open a checkpoint and a data set; the clips come with a progress bar.
+
+    arrays: what to decode, of the model's inputs. errors: as `windows.disturbed`. truth: whether
+    true poses are needed.
+    """
+    device = find_device(cfg.device)
+    keep_memory(device)
+    dataset = open_dataset(cfg.shards, truth=truth)
+    model, spec, saved = load_model(cfg.checkpoint, device, raw_weights=cfg.raw_weights)
+    frames = cfg.frames or spec.frames
+    stride = cfg.stride or max(1, frames // 2)
+    if stride > frames:
+        raise BadInput(
+            f"--stride {stride} would leave frames out between windows of {frames}; "
+            f"it must be {frames} at most."
+        )
+    inputs = input_spec(spec, dataset, cfg.checkpoint)
+    if cfg.mirror and spec.name == "lifter":
+        raise BadInput("--mirror takes the mean of rotations, and a lifter says none.")
+    if cfg.mirror and "flow" in inputs.parts and inputs.stored_size % inputs.flow_stride:
+        raise BadInput(f"--mirror needs crops of whole flow cells, {dataset.folder} has others.")
+    if errors and "keypoints" not in inputs.parts:
+        raise BadInput(
+            f"{cfg.checkpoint} sees {spec.inputs} alone, so --keypoint-noise, -drop and -gaps "
+            "would change nothing; leave them out."
+        )
+    precision = precision_of(saved, device)
+    set_precision(precision, device)
+    clips = predict_clips(
+        model,
+        dataset,
+        inputs,
+        arrays(spec.inputs),
+        frames=frames,
+        stride=stride,
+        batch_size=cfg.batch_size,
+        device=device,
+        precision=precision,
+        max_clips=cfg.max_clips,
+        on_damage=cfg.on_damage,
+        mirror=cfg.mirror,
+        errors=errors,
+    )
+    total = min(dataset.clips, cfg.max_clips or dataset.clips)
+    judged: Iterable[Judged] = tqdm(clips, total=total, unit="clip", mininterval=1.0)
+    if spec.name == "lifter":
+        judged = (narrowed(clip, spec.evaluation_names, dataset) for clip in judged)
+    return Look(judged, dataset, spec, int(saved["step"]), frames, stride)
+
+
+def precision_of(saved: dict[str, Any], device: torch.device) -> str:
+    """Return what a checkpoint is evaluated in: fp32, on a GPU as it was trained if that can be."""
+    if device.type != "cuda":
+        return "fp32"
+    trained = str(saved["settings"]["precision"])
+    return native_precision(device) if trained == "bf16" else trained
+
+
+def input_spec(model: ModelSpec, dataset: DataSet, checkpoint: Path) -> InputSpec:
+    """Return how a data set's records become a model's input; BadInput if their joints differ."""
+    refuse_other_joints(model, dataset, dataset.folder, checkpoint)
+    remark_on_difference(model, dataset, f"{checkpoint} learned from")
+    return dataset.spec(model.inputs, model.image_size, lift=model.name == "lifter")
+
+
+def refuse_other_joints(
+    model: ModelSpec, dataset: DataSet, named: str | Path, learned: str | Path
+) -> None:
+    """Raise BadInput if a data set's joints are not the model's.
+
+    Measured truth may lack some of the evaluation joints.
+    """
+    known = set(dataset.evaluation_names) <= set(model.evaluation_names)
+    if not known or dataset.keypoints != model.keypoints:
+        raise BadInput(
+            f"{named} names other joints than {learned}; "
+            "make the data set again with this version of datagen."
+        )
+
+
+def remark_on_difference(model: ModelSpec, dataset: DataSet, learns: str) -> None:
+    """Print a note if a data set's flow or crops are of another kind than the model learns from.
+
+    Only a note: it costs accuracy, and to see how much is a fair question.
+    """
+    known = (model.flow, model.stored_size)
+    if model.flow and known != (dataset.flow_name, dataset.image_size):
+        print(
+            f"note     {dataset.folder} holds {dataset.flow_name} flow at {dataset.image_size} px, "
+            f"{learns} {model.flow} at {model.stored_size} px: expect larger "
+            "errors, or make the data set again with that flow and --image-size"
+        )
+    sizes = (model.person_diagonal, dataset.person_diagonal)
+    if all(sizes) and sizes[0] != sizes[1]:
+        print(
+            f"note     {dataset.folder} shows people of {sizes[1]:g} px, {learns} such of "
+            f"{sizes[0]:g} px (--person-diagonal): expect larger errors"
+        )

@@ -1,0 +1,165 @@
+"""Predictions of clips as motions: pieces of a track joined, and the body put into a world.
+
+Letters: L frames, J joints, S side of the crop.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from trainer import geometry
+from trainer.data.dataset import DataSet
+from trainer.data.records import META
+from trainer.evaluation.windows import Judged
+
+R_WORLD_CAMERA = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+"""AMASS's world has z up: x right, y away from the camera."""
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass
+class Track:
+    """The pieces of one track that have been seen so far."""
+
+    meta: dict[str, Any]
+    parts: list[Arrays] = field(default_factory=list)
+    length: int = 0
+
+
+def tracks(clips: Iterable[Judged], dataset: DataSet) -> Iterator[tuple[str, Arrays]]:
+    """Yield (name, arrays as trainer.predict describes them) of each clip or whole track.
+
+    A record of footage says in its meta.json which of its frames are its own (`keep`) and how many
+    its track has; it is joined with its neighbours. One whose neighbours are missing (a damaged
+    shard) comes at the end with the frames there are.
+    """
+    open_tracks: dict[str, Track] = {}
+    used: set[str] = set()
+
+    def close(track: Track, name: str) -> tuple[str, Arrays]:
+        name = re.sub(r"[^\w.-]", "_", name)
+        if name in used:  # two tracks of one name: the record tells them apart
+            name = f"{name}-{track.parts[0]['record'][0]}"
+        used.add(name)
+        joined = {
+            key: np.concatenate([part[key] for part in track.parts]) for key in track.parts[0]
+        }
+        return name, {**joined, **whole(joined, track.meta, dataset)}
+
+    for clip in clips:
+        meta = json.loads(clip.record.members.get(META, b"{}"))
+        length = len(clip.arrays["occluded"])
+        first, last = meta.get("keep", (0, length))
+        piece = {name: value[first:last] for name, value in frames_of(clip, dataset).items()}
+        if "keep" not in meta:
+            yield close(Track(meta, [piece]), clip.record.key)
+            continue
+        name = str(meta.get("track", meta.get("person", clip.record.key)))
+        track = open_tracks.setdefault(name, Track(meta))
+        track.parts.append(piece)
+        track.length += last - first
+        if track.length >= meta.get("track_frames", 0):
+            yield close(open_tracks.pop(name), name)
+    for name, track in open_tracks.items():
+        yield close(track, name)
+
+
+def frames_of(clip: Judged, dataset: DataSet) -> Arrays:
+    """Return what is known of each frame [L, ...] of a clip."""
+    said, arrays = clip.prediction, clip.arrays
+    length = len(arrays["occluded"])
+    out = {
+        "joints": said["joints"].numpy(),
+        "crop": arrays["crop"],
+        "source": arrays["source"],
+        "keypoints": arrays["joints2d"][:, list(dataset.keypoints)],
+        "occluded": arrays["occluded"],
+        "record": np.full(length, clip.record.key),
+        "place": np.arange(length, dtype=np.int32),
+        "K": np.broadcast_to(arrays["camera"], (length, 3, 3)),
+    }
+    if "rotations" in said:
+        pose = geometry.axis_angle_from_matrix(said["rotations"])
+        out["pose"] = pose.flatten(1).numpy()
+        out["joints2d"] = ((said["joints2d"] + 1) * dataset.image_size - 1).numpy() / 2
+        out["shapes"] = said["betas"].numpy()
+        out["camera"] = said["camera"].numpy()
+    return out
+
+
+def whole(frames: Arrays, meta: dict[str, Any], dataset: DataSet) -> Arrays:
+    """Return what a whole motion has besides its frames: AMASS's arrays, and the picture's size."""
+    size = np.array(meta.get("size", (0, 0)), np.int32)
+    out = {
+        "image_size": np.array(dataset.image_size),
+        "size": size,
+        "mocap_framerate": np.array(float(meta.get("fps", dataset.fps))),
+        "names": np.array(dataset.joints if "pose" in frames else dataset.evaluation_names),
+    }
+    if "pose" not in frames:
+        return out
+    pelvis = frames["joints"][:, 0].astype(np.float64)
+    trans = translation(
+        frames["camera"], frames["crop"], intrinsics(frames["K"][0], size), dataset.image_size
+    )
+    poses, trans = into_world(frames["pose"], pelvis, trans)
+    # The rest pelvis is linear in the shape, so the mean shape's is the mean of the frames'.
+    trans -= pelvis.mean(0)
+    return {
+        **out,
+        "poses": np.concatenate([poses[:, :66], np.zeros((len(poses), 90))], 1).astype(np.float32),
+        "trans": trans.astype(np.float32),
+        "betas": frames["shapes"].mean(0),
+        "gender": np.array("neutral"),
+    }
+
+
+def translation(camera: np.ndarray, crop: np.ndarray, k: np.ndarray, size: int) -> np.ndarray:
+    """Return SMPL's translation [L,3], metres, camera frame, that shows the body where it was seen.
+
+    The weak camera's scale, in pixels of the source a metre, gives the depth at focal length k.
+
+    Args:
+        camera: s, tx, ty [L,3] in crop units.
+        crop: [L,2,3] source pixels → crop pixels, a scale and a shift.
+        k: K [3,3] of the source.
+        size: S.
+    """
+    scale, shift = crop[:, [0, 1], [0, 1]].astype(np.float64), crop[:, :, 2]
+    metre = size / 2 * camera[:, :1].astype(np.float64) / scale
+    origin = ((size * (camera[:, :1] * camera[:, 1:] + 1) - 1) / 2 - shift) / scale
+    focal, centre = k[[0, 1], [0, 1]], k[:2, 2]
+    depth = (focal / metre).mean(1, keepdims=True)
+    return np.concatenate([(origin - centre) * depth / focal, depth], 1)
+
+
+def intrinsics(k: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Return the record's K [3,3], or where it has none a guess for a picture of (width, height).
+
+    Focal length: the picture's diagonal, 53° from corner to corner, as CLIFF guesses it.
+    """
+    if k[0, 0] > 0:
+        return k.astype(np.float64)
+    width, height = size if size.all() else (1000, 1000)
+    focal = float(np.hypot(width, height))
+    return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
+
+
+def into_world(
+    pose: np.ndarray, pelvis: np.ndarray, trans: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return pose [L,72] and the pelvis's place [L,3] in AMASS's world, of those in the camera's.
+
+    SMPL turns a body about its rest pelvis [L,3], so that place, not trans [L,3], is what turns.
+    """
+    root = geometry.matrix_from_axis_angle(torch.from_numpy(pose[:, :3]).double())
+    turned = geometry.axis_angle_from_matrix(torch.from_numpy(R_WORLD_CAMERA) @ root)
+    return np.concatenate([turned.numpy(), pose[:, 3:]], 1), (pelvis + trans) @ R_WORLD_CAMERA.T

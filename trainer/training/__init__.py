@@ -1,0 +1,1 @@
+"""One training run: objective, optimizer, loop, validation and run folder."""

@@ -1,0 +1,165 @@
+"""A model and its losses as one module, so that data-parallel training wraps one forward pass.
+
+Letters: B clips, T frames, N = B·T frames, J evaluation joints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from trainer import geometry
+from trainer.data.inputs import Batch, normalized
+from trainer.losses import aligned_loss, pose_loss, reprojection_loss
+from trainer.model.domain import Discriminator, domain_loss
+from trainer.model.lifter import Lifter
+from trainer.model.motion_hmr import MotionHMR, Prediction, pick
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the loss terms (trainer/config.py says why)."""
+
+    reprojection: float
+    aligned: float
+    betas: float
+    pose: float
+    domain: float
+
+
+class Totals(NamedTuple):
+    """What a step's sums are divided by: counts over its micro-batches and ranks, per rank."""
+
+    joints: Tensor
+    """Joints with a 2D target."""
+    frames: Tensor
+    """Frames with a 3D target."""
+
+
+@dataclass(frozen=True)
+class Real:
+    """Unlabelled real clips to look like: their images, and the adversary's present strength."""
+
+    image: Tensor
+    strength: float
+
+
+Losses = dict[str, Tensor]
+"""`loss` is the weighted sum to descend; the other terms are unweighted."""
+
+
+def joint_weight(batch: Batch, joints: tuple[int, ...]) -> Tensor:
+    """Return 1 for each evaluation joint inside the crop of a valid frame: float [B, T, J]."""
+    inside = (batch["visibility"][:, :, list(joints)] > 0).float()
+    return inside * batch["valid"].float()[..., None]
+
+
+def count(batch: Batch, joints: tuple[int, ...]) -> Tensor:
+    """Return (joints with a 2D target, frames with a 3D target) of a batch, float [2]."""
+    return torch.stack((joint_weight(batch, joints).sum(), batch["valid"].float().sum()))
+
+
+class MotionObjective(nn.Module):
+    """Motion HMR and its losses; with a domain weight also the adversary of DANN."""
+
+    model: MotionHMR
+
+    def __init__(
+        self, model: MotionHMR, weights: Weights, joints: tuple[int, ...], stored_size: int
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.weights = weights
+        self.joints = joints
+        self.stored_size = stored_size
+        self.discriminator = Discriminator(model.backbone.width) if weights.domain else None
+
+    def forward(
+        self, image: Tensor, batch: Batch, totals: Totals, real: Real | None = None
+    ) -> tuple[Losses, Prediction]:
+        clips = len(image)
+        if real is None:
+            features = self.model.features(image)
+        else:
+            # One pass over both worlds: batch statistics then are the mixture's, and tell neither.
+            features = self.model.features(torch.cat((image, real.image)))
+        prediction = self.model.head(features[:clips], self.model.keypoints(image))
+        with torch.autocast(image.device.type, enabled=False):
+            losses = self.losses(prediction, batch, totals)
+            if real is not None and self.discriminator is not None:
+                domain = domain_loss(
+                    self.discriminator,
+                    features[:clips].flatten(0, 1),
+                    features[clips:].flatten(0, 1),
+                    real.strength,
+                )
+                # The other terms are sums over a whole step, this one is a mean of each batch; its
+                # share of the step is that of its frames with a 3D target.
+                share = batch["valid"].float().sum() / totals.frames.clamp_min(1)
+                losses["domain"] = domain * share
+                losses["loss"] = losses["loss"] + self.weights.domain * losses["domain"]
+        return losses, prediction
+
+    def losses(self, prediction: Prediction, batch: Batch, totals: Totals) -> Losses:
+        """Return the losses of a prediction; differentiable in it."""
+        assert prediction.joints2d is not None and prediction.betas is not None
+        target2d = batch.get("target2d", batch["joints2d"])[..., :2]
+        frames = totals.frames.clamp_min(1)
+        valid = batch["valid"].float().flatten()
+        reprojection = reprojection_loss(
+            pick(prediction.joints2d, self.joints).flatten(0, 1),
+            normalized(pick(target2d, self.joints), self.stored_size).flatten(0, 1),
+            joint_weight(batch, self.joints).flatten(0, 1),
+        ) / totals.joints.clamp_min(1)
+        aligned = aligned_loss(
+            pick(prediction.joints, self.joints).flatten(0, 1),
+            pick(batch["joints3d"], self.joints).flatten(0, 1),
+            valid,
+        )
+        losses = {
+            "reprojection": reprojection,
+            "aligned": aligned / frames,
+            "betas": (valid * (prediction.betas.flatten(0, 1) ** 2).sum(-1)).sum() / frames,
+        }
+        w = self.weights
+        total = w.reprojection * reprojection
+        total = total + w.aligned * losses["aligned"] + w.betas * losses["betas"]
+        if w.pose:
+            assert prediction.rotations is not None
+            truth = geometry.matrix_from_axis_angle(batch["pose"].unflatten(-1, (24, 3)))
+            pose = pose_loss(prediction.rotations.flatten(0, 1), truth.flatten(0, 1), valid)
+            losses["pose"] = pose / frames
+            total = total + w.pose * losses["pose"]
+        return {"loss": total, **losses}
+
+
+class LifterObjective(nn.Module):
+    """The lifter and its loss: squared error of standardised joints about the hips."""
+
+    model: Lifter
+
+    def __init__(self, model: Lifter, joints: tuple[int, ...], hips: tuple[int, int]) -> None:
+        super().__init__()
+        self.model = model
+        self.joints = joints
+        self.hips = hips
+
+    def forward(
+        self, keypoints: Tensor, batch: Batch, totals: Totals, real: Real | None = None
+    ) -> tuple[Losses, Prediction]:
+        prediction = self.model(keypoints)
+        truth = about_hips(pick(batch["joints3d"], self.joints), self.hips)
+        difference = (prediction.joints - truth).flatten(2) / self.model.output_std
+        error = (batch["valid"].float() * (difference**2).mean(-1)).sum()
+        return {"loss": error / totals.frames.clamp_min(1)}, prediction
+
+
+def about_hips(joints: Tensor, hips: tuple[int, int]) -> Tensor:
+    """Return joints [..., J, 3] about the midpoint of the hips."""
+    return joints - joints[..., list(hips), :].mean(-2, keepdim=True)
+
+
+Objective = MotionObjective | LifterObjective

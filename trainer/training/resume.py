@@ -1,0 +1,105 @@
+"""A run that goes on from a checkpoint: with its own data, options and settings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from trainer.config import FitConfig
+from trainer.data.dataset import DataSet
+from trainer.device import Ranks, Settings
+from trainer.errors import BadInput
+from trainer.model.checkpoint import load_checkpoint
+from trainer.training.run_folder import plain
+from trainer.words import count, quoted
+
+
+def saved_run(
+    cfg: FitConfig, dataset: DataSet, real: DataSet | None, ranks: Ranks, folder: Path
+) -> dict[str, Any] | None:
+    """Return the checkpoint that --resume names, None for a new run.
+
+    Raises BadInput if it belongs to other data or other options, or if the folder holds another
+    run already.
+    """
+    if not cfg.resume or cfg.resume.resolve().parent != folder.resolve():
+        refuse_taken(folder)
+    if not cfg.resume:
+        return None
+    saved = load_checkpoint(cfg.resume)
+    refuse_other_run(saved, cfg, dataset, real, ranks)
+    return saved
+
+
+def refuse_taken(folder: Path) -> None:
+    """Raise BadInput if a folder holds a run, begun or done: two would be mixed in it."""
+    for name in ("last.pt", "best.pt"):
+        if (folder / name).exists():
+            raise BadInput(
+                f"{folder} holds a run already; pass --resume {quoted(folder / name)} to go on "
+                "with it, or another --out."
+            )
+    if (folder / "metrics.jsonl").exists() or any(folder.glob("*.pt")):
+        raise BadInput(
+            f"{folder} holds a run already, without a last.pt to go on from; "
+            "remove the folder to begin again, or pass another --out."
+        )
+
+
+def refuse_other_run(
+    saved: dict[str, Any], cfg: FitConfig, dataset: DataSet, real: DataSet | None, ranks: Ranks
+) -> None:
+    """Raise BadInput if a checkpoint belongs to other data or other options than are given."""
+    if saved["data"] != dataset.identity():
+        raise BadInput(
+            f"{cfg.resume} was trained on other shards than {cfg.shards} holds; "
+            "resume with the data it was made on."
+        )
+    if real and saved.get("real", real.identity()) != real.identity():
+        raise BadInput(
+            f"{cfg.resume} was trained on other real shards than {cfg.dann_shards} holds; "
+            "resume with those it was made on."
+        )
+    if len(saved["loaders"]) != ranks.world:
+        raise BadInput(
+            f"{cfg.resume} was trained on {count(len(saved['loaders']), 'rank')}, not "
+            f"{ranks.world}; start torchrun with as many."
+        )
+    free = {"resume", "out", "val_shards", "val_every", "val_clips", "log_every", "save_every",
+            "device", "tensorboard", "threads", "shards", "on_damage"}  # fmt: skip
+    now = plain(cfg)
+    then = {**plain(FitConfig(shards=cfg.shards)), **saved["config"]}  # what it did not know yet
+    if now["dann_shards"] and then["dann_shards"]:  # the same, or refused above
+        free.add("dann_shards")
+    for name, value in then.items():
+        if name not in now:  # an option of former versions: it must have been off
+            if value:
+                raise BadInput(
+                    f"{cfg.resume} was trained with {option(name, value)}, which this version no "
+                    "longer has; go on with the version in its run.json."
+                )
+        elif name not in free and now[name] != value:
+            why = ""
+            if name == "steps":
+                why = " (no run can be lengthened: its learning rate follows its length)"
+            raise BadInput(
+                f"{cfg.resume} was trained with {option(name, value)}, not "
+                f"{option(name, now[name])}; give a resumed run its own options{why}."
+            )
+
+
+def option(name: str, value: object) -> str:
+    """Return an option of trainer.fit as one types it."""
+    word = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{word}" if value else f"--no-{word}"
+    return f"no --{word}" if value is None else f"--{word} {value}"
+
+
+def resumed_settings(settings: Settings, saved: dict[str, Any]) -> Settings:
+    """Return the settings of the run to resume, whatever this machine would choose.
+
+    Only whether to compile is the machine's: it changes no result that a resume could keep.
+    """
+    return replace(settings, **{**saved.get("settings", {}), "compile": settings.compile})

@@ -1,0 +1,112 @@
+"""The run folder: what was asked, on which data, by which code, and how it went.
+
+runs/<time>/  config.json  run.json  metrics.jsonl  last.pt  best.pt  loss.png
+              evaluation/<data set>/  what trainer.evaluate says
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import subprocess
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainer.config import FitConfig
+from trainer.data.dataset import DataSet
+from trainer.device import Settings
+from trainer.errors import BadInput
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """Return a config's fields as JSON values."""
+    return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(config).items()}
+
+
+def revision() -> str:
+    """Return the code's git revision, `-dirty` if it was changed, or `unknown`."""
+    here = Path(__file__).parent
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=here, capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return answer.stdout.strip()
+
+
+class RunWriter:
+    """Writes a run's folder; with write=False (ranks after the first) it writes nothing."""
+
+    def __init__(self, folder: Path, *, write: bool = True, tensorboard: bool = False) -> None:
+        self.folder = folder
+        self.write = write
+        self.metrics = folder / "metrics.jsonl"
+        self.events = None
+        if write:
+            folder.mkdir(parents=True, exist_ok=True)
+            if tensorboard:
+                try:
+                    from torch.utils.tensorboard import SummaryWriter
+                except ImportError:
+                    raise BadInput(
+                        "--tensorboard needs the tensorboard package: pip install tensorboard."
+                    ) from None
+                self.events = SummaryWriter(str(folder))
+
+    def describe(
+        self, cfg: FitConfig, settings: Settings, dataset: DataSet, device: torch.device
+    ) -> None:
+        """Write config.json and run.json."""
+        if not self.write:
+            return
+        about = {
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "revision": revision(),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "device": str(device),
+            "settings": asdict(settings),
+            "data": {"folder": str(dataset.folder), "clips": dataset.clips, **dataset.identity()},
+        }
+        (self.folder / "config.json").write_text(json.dumps(plain(cfg), indent=2) + "\n")
+        (self.folder / "run.json").write_text(json.dumps(about, indent=2) + "\n")
+
+    def forget_after(self, step: int) -> None:
+        """Drop the lines of metrics.jsonl after a step: the run is about to make them again."""
+        if not self.write or not self.metrics.exists():
+            return
+        kept = [
+            line
+            for line in self.metrics.read_text().splitlines()
+            if _step_of(line) is not None and _step_of(line) <= step  # type: ignore[operator]
+        ]
+        self.metrics.write_text("".join(f"{line}\n" for line in kept))
+
+    def log(self, line: dict[str, Any]) -> None:
+        """Append a line to metrics.jsonl (and to TensorBoard's events)."""
+        if not self.write:
+            return
+        # JSON has no NaN (no frame to judge) and no infinity (an fp16 step that is left out).
+        line = {
+            k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in line.items()
+        }
+        with open(self.metrics, "a") as file:
+            file.write(json.dumps(line) + "\n")
+        if self.events is not None:
+            for name, value in line.items():
+                if isinstance(value, int | float) and name != "step":
+                    self.events.add_scalar(name, value, line["step"])
+
+
+def _step_of(line: str) -> int | None:
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return None  # a line cut by a kill
