@@ -70,8 +70,13 @@ def _pose2sim(cfg: Pose2SimConfig) -> int:
     if root is not None and not root.is_dir():
         raise BadInput(f"--root {root} is not a folder")
     root = root or pose2sim.fetch(Path("~/.cache/motion-hmr/pose2sim").expanduser())
-    sources = pose2sim.find_sources(root)
-    return report(make(sources, cfg.footage, evaluation=KEYPOINTS), cfg.footage)
+    sources = pose2sim.find_sources(root, cfg.truth)
+    lines = make(sources, cfg.footage, evaluation=KEYPOINTS, truth_source=cfg.truth)
+    for line in lines[:1]:  # the cameras share it
+        print(f"Truth: {cfg.truth}")
+        for text in pose2sim.describe(line["residuals"]):
+            print(f"  {text}")
+    return report(lines, cfg.footage)
 
 
 def _video(cfg: VideoConfig) -> int:

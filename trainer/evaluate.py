@@ -65,6 +65,7 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
         "step": seen.step,
         "shards": str(cfg.shards),
         "data": dataset.identity(),
+        "truth_source": dataset.truth_source,
         "inputs": spec.inputs,
         "window": {"frames": seen.frames, "stride": seen.stride, "mirror": cfg.mirror},
         "keypoints": errors._asdict(),
@@ -168,7 +169,9 @@ def table(results: dict[str, object]) -> str:
     persons = results["persons"]
     assert isinstance(persons, dict)
     over = count(sum(values["frames"] > 0 for values in per_person.values()), "person")
-    lines.append(f"PA-MPJPE {number(persons['pa_mpjpe'])} mm over {over}")
+    source = results.get("truth_source")
+    against = f", truth: {source}" if source else ""
+    lines.append(f"PA-MPJPE {number(persons['pa_mpjpe'])} mm over {over}{against}")
     return "\n".join(lines)
 
 

@@ -132,10 +132,12 @@ def ingest(
     *,
     evaluation: Sequence[str] = record.EVAL_JOINTS,
     split: str = "",
+    truth_source: str = "",
 ) -> list[Line]:
     """Make the shards of the sources that are missing; return the lines of all that stand.
 
-    evaluation: the evaluation joints that have a truth, if not all; split: as its owners name it.
+    evaluation: the evaluation joints that have a truth, if not all; split: as its owners name it;
+    truth_source: where the true joints come from, if there is a choice.
 
     Raises:
         BadInput: the folder holds another configuration's shards, or too many sources are bad.
@@ -143,7 +145,7 @@ def ingest(
     cfg = replace(cfg, out=cfg.out.expanduser().resolve())
     layout = Layout(cfg.out)
     manifest = Manifest(layout.manifests / "shards.jsonl")
-    content = {**describe(cfg, evaluation, split), "split": split}
+    content = {**describe(cfg, evaluation, split, truth_source), "split": split}
     dataset.refuse_other(layout, content["config"])
     make_folder(layout.shards)
     sweep(layout.shards)
@@ -171,7 +173,9 @@ def ingest(
     return list(lines.values())
 
 
-def describe(cfg: FootageConfig, evaluation: Sequence[str], split: str = "") -> Line:
+def describe(
+    cfg: FootageConfig, evaluation: Sequence[str], split: str = "", truth_source: str = ""
+) -> Line:
     """Return dataset.json without its counts."""
     options = {name: value for name, value in asdict(cfg).items() if name not in NOT_BYTES}
     flow = {
@@ -186,6 +190,8 @@ def describe(cfg: FootageConfig, evaluation: Sequence[str], split: str = "") -> 
     identity = {"record": record.VERSION, "footage": options, "flow": flow, "evaluation": names}
     if split:  # two splits in one folder would be evaluated as one
         identity["split"] = split
+    if truth_source:
+        identity["truth"] = truth_source  # named as its option
     longest = pieces.longest(cfg.image_size, rgb=cfg.rgb) + 2 * pieces.CONTEXT
     return {
         **dataset.contract(identity, estimate.name, estimate.stride, cfg.person_diagonal),
@@ -194,6 +200,7 @@ def describe(cfg: FootageConfig, evaluation: Sequence[str], split: str = "") -> 
         "image_size": cfg.image_size,
         "rgb": cfg.rgb,
         "real": True,
+        **({"truth_source": truth_source} if truth_source else {}),
     }
 
 

@@ -146,4 +146,7 @@ class Pose2SimConfig:
     root: Path | None = None
     """Folder of the unpacked wheels pose2sim 0.9.8 and 0.4.0. Default: pip fetches them (52 MB)
     into ~/.cache/motion-hmr/pose2sim."""
+    truth: Literal["trc", "refined"] = "trc"
+    """The joints to evaluate against. trc: the published ones, triangulated frame by frame.
+    refined: all views adjusted at once, bones of constant length (datagen.footage.multiview)."""
     footage: FootageConfig = field(default_factory=FootageConfig)

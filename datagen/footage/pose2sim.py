@@ -4,8 +4,9 @@ Four calibrated cameras filmed one balancing person, 100 frames at 60 fps. Video
 are in PyPI's wheel of pose2sim 0.9.8, the triangulated joints (.trc) and OpenPose's 2D keypoints in
 that of 0.4.0. Two traps, both measured: frame k of the videos shows frame k − 1 of the .trc and of
 the keypoints, so frame 0 has no truth; and the shipped principal points are up to 20 px off, which
-moves projections but not the joints' shape. The truth itself is good to 2 or 3 cm. Test data:
-nothing may be trained or chosen on it.
+moves projections but not the joints' shape. The .trc is good to 2 or 3 cm: it was triangulated
+frame by frame, and its bones vary by 3 to 9 %. The other truth, `refined`, adjusts all frames of
+all cameras at once. Test data: nothing may be trained or chosen on it.
 """
 
 # T frames of the videos, N frames of the truth
@@ -15,64 +16,86 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree
+from typing import Literal
 
 import numpy as np
 
-from datagen.bodies.render.camera import project
 from datagen.common.errors import BadInput, BadMachine
 from datagen.common.files import make_folder
-from datagen.common.record import JOINTS, KEYPOINTS
+from datagen.common.record import JOINTS, KEYPOINTS, Line
+from datagen.footage.calibration import Camera, read_cameras
 from datagen.footage.dataset import Footage
 from datagen.footage.frames import frame_size, frame_times, read_frames
 from datagen.footage.keypoint_files import read_keypoints
+from datagen.footage.multiview import BONES, Assumptions, adjust, residuals
 from datagen.footage.track import Track, Truth
 from datagen.footage.tracking import link
+
+TruthName = Literal["trc", "refined"]
 
 WHEELS = {"0.9.8": "videos and calibration", "0.4.0": "3D joints and OpenPose's keypoints"}
 LATE = 1
 """The videos show the truth's frame k − LATE at frame k."""
+FPS = 60
+"""Of the cameras."""
 STEP = 2
 """60 fps → 30: every other frame; the rest makes a second track, so that all frames count."""
-UNIT = 64
-"""Qualisys's sensor units in a pixel."""
 UPRIGHT = [2, 0, 1]
 """The .trc is y up (Pose2Sim turned Y, Z, X into X, Y, Z), the calibration z up."""
 
 
+@dataclass(frozen=True)
+class Recording:
+    """The files of the demo, cameras in the calibration's order."""
+
+    videos: tuple[Path, ...]
+    keypoints: tuple[Path, ...]
+    calibration: Path
+    trc: Path
+
+
 @dataclass(frozen=True, eq=False)
-class Camera:
-    """A calibrated camera: x_camera = R (x_world − position)."""
+class Person:
+    """Who was recorded, by one of the two truths."""
 
-    intrinsics: np.ndarray
-    """[3,3] K, pixels."""
-    rotation: np.ndarray
-    """[3,3] R."""
-    position: np.ndarray
-    """[3] metres."""
-
-    def see(self, points: np.ndarray) -> np.ndarray:
-        """Return world points [...,3] in the camera's frame (x right, y down, z forward)."""
-        return (points - self.position) @ self.rotation.T
+    joints: np.ndarray
+    """[N,12,3] metres, world."""
+    detected: np.ndarray
+    """[C,N,14,3] OpenPose's points."""
+    cameras: tuple[Camera, ...]
+    """The calibration's, their principal points corrected."""
+    offsets: np.ndarray
+    """[C,2] pixels by which they were."""
+    residuals: Line
+    """How well the truth agrees with the views."""
 
 
 @dataclass(frozen=True)
 class CameraSource:
     """What one camera filmed."""
 
-    name: str
-    video: Path
-    keypoints: Path
-    calibration: Path
-    trc: Path
+    recording: Recording
     index: int
+    truth: TruthName = "trc"
 
-    def identity(self) -> dict[str, Any]:
+    @property
+    def name(self) -> str:
+        return self.video.stem
+
+    @property
+    def video(self) -> Path:
+        return self.recording.videos[self.index]
+
+    def identity(self) -> Line:
         """Return what decides its records."""
-        return {"input": self.video.stat().st_size, "late": LATE, "step": STEP}
+        known: Line = {"input": self.video.stat().st_size, "late": LATE, "step": STEP}
+        if self.truth == "refined":
+            known["refined"] = asdict(Assumptions())
+        return known
 
     def open(self) -> Footage:
         """Return its two tracks (even and odd frames) with their truth.
@@ -80,37 +103,29 @@ class CameraSource:
         Raises:
             BadInput: a file is damaged or does not fit the others.
         """
-        camera = read_cameras(self.calibration)[self.index]
-        joints = read_trc(self.trc)
-        people = link(read_keypoints(self.keypoints))
-        if not people:
-            raise BadInput(f"{self.keypoints} shows nobody with three joints or more")
-        detected = people[0]
-        if len(detected) != len(joints):
-            raise BadInput(
-                f"{self.keypoints} is of {len(detected)} frames, {self.trc} of {len(joints)}"
-            )
+        person = find_person(self.recording, self.truth)
+        camera = person.cameras[self.index]
+        seen = camera.see(person.joints)
         frames = len(frame_times(self.video))
-        seen = camera.see(joints)
-        off = principal_offset(seen, camera, detected)
-        intrinsics = camera.intrinsics.copy()
-        intrinsics[:2, 2] += off
         here = np.arange(frames) - LATE
-        known = (here >= 0) & (here < len(joints))
-        here = np.clip(here, 0, len(joints) - 1)
+        known = (here >= 0) & (here < len(seen))
+        here = np.clip(here, 0, len(seen) - 1)
         joints3d = np.zeros((frames, len(JOINTS), 3), np.float32)
         joints3d[:, LIMBS] = seen[here] * known[:, None, None]
-        points = detected[here] * known[:, None, None]
+        points = person.detected[self.index][here] * known[:, None, None]
         width, height = frame_size(self.video)
+        offset = np.round(person.offsets[self.index], 2).tolist()
         meta = {
-            "video": str(self.video), "size": [width, height], "fps": 60 / STEP,
-            "principal_offset": np.round(off, 2).tolist(),
+            "video": str(self.video), "size": [width, height], "fps": FPS / STEP,
+            "principal_offset": offset, "truth": self.truth,
         }  # fmt: skip
         tracks = []
         for phase in range(STEP):
             used = np.arange(phase, frames, STEP)
             truth = Truth(
-                joints3d=joints3d[used], valid=known[used], camera=intrinsics.astype(np.float32)
+                joints3d=joints3d[used],
+                valid=known[used],
+                camera=camera.intrinsics.astype(np.float32),
             )
             tracks.append(
                 Track(
@@ -123,52 +138,61 @@ class CameraSource:
                 )
             )
         numbered = enumerate(read_frames(self.video, range(frames)))
-        return Footage(tracks, numbered, {"principal_offset": meta["principal_offset"]})
+        line = {"principal_offset": offset, "truth": self.truth, "residuals": person.residuals}
+        return Footage(tracks, numbered, line)
+
+
+@lru_cache(maxsize=4)  # four cameras ask for the same person
+def find_person(recording: Recording, truth: TruthName) -> Person:
+    """Return the person by one of the truths.
+
+    trc: what Pose2Sim triangulated and filtered, frame by frame; each camera's principal point is
+    corrected by the median reprojection error. refined: `multiview.adjust` of all cameras.
+
+    Raises:
+        BadInput: a file is damaged or does not fit the others.
+    """
+    cameras = read_cameras(recording.calibration)
+    detected = np.stack([_detections(path, recording.trc) for path in recording.keypoints])
+    points = detected[:, :, : len(KEYPOINTS)].swapaxes(0, 1)
+    if truth == "refined":
+        adjusted = adjust(points, cameras, fps=FPS)
+        joints, offsets = adjusted.joints, adjusted.offsets
+    else:
+        joints = read_trc(recording.trc)
+        offsets = principal_offsets(joints, cameras, points)
+    corrected = tuple(camera.shifted(by) for camera, by in zip(cameras, offsets, strict=True))
+    return Person(joints, detected, corrected, offsets, residuals(joints, points, corrected))
+
+
+def _detections(path: Path, trc: Path) -> np.ndarray:
+    """Return the points [N,14,3] of the largest person that one camera sees."""
+    people = link(read_keypoints(path))
+    if not people:
+        raise BadInput(f"{path} shows nobody with three joints or more")
+    frames = len(read_trc(trc))
+    if len(people[0]) != frames:
+        raise BadInput(f"{path} is of {len(people[0])} frames, {trc} of {frames}")
+    return people[0]
 
 
 LIMBS = [JOINTS.index(name) for name in KEYPOINTS]
 
 
-def principal_offset(seen: np.ndarray, camera: Camera, detected: np.ndarray) -> np.ndarray:
-    """Return [2] pixels to add to the principal point: the limbs' median reprojection error.
+def principal_offsets(
+    joints: np.ndarray, cameras: Sequence[Camera], points: np.ndarray
+) -> np.ndarray:
+    """Return [C,2] pixels to add to the principal points: the joints' median reprojection errors.
 
     Args:
-        seen: [N,12,3] true limbs in the camera's frame.
-        detected: [N,14,3] OpenPose's points of the same frames.
+        joints: [N,12,3] in the world.
+        cameras: C of them.
+        points: [N,C,12,3] OpenPose's points of the same frames.
     """
-    apart = detected[:, : len(KEYPOINTS), :2] - project(seen, camera.intrinsics)
-    return np.median(apart[detected[:, : len(KEYPOINTS), 2] > 0], axis=0)
-
-
-def read_cameras(path: Path) -> list[Camera]:
-    """Return the cameras of a Qualisys calibration (.qca.txt), in its order.
-
-    Raises BadInput if it is none.
-    """
-    flip = np.diag([1.0, -1.0, -1.0])  # Qualisys looks along −z with y up
-    cameras = []
-    try:
-        for node in ElementTree.parse(path).getroot().iter("camera"):
-            place, lens = (_numbers(node.find(tag), path) for tag in ("transform", "intrinsic"))
-            rotation = np.array([[place[f"r{i}{j}"] for j in (1, 2, 3)] for i in (1, 2, 3)])
-            intrinsics = np.array(
-                [
-                    [lens["focalLengthU"], 0, lens["centerPointU"]],
-                    [0, lens["focalLengthV"], lens["centerPointV"]],
-                    [0, 0, UNIT],
-                ]
-            )
-            position = np.array([place[axis] for axis in "xyz"]) / 1000
-            cameras.append(Camera(intrinsics / UNIT, flip @ rotation, position))
-    except (OSError, ElementTree.ParseError, KeyError, ValueError) as error:
-        raise BadInput(f"{path} is no calibration of Qualisys ({error})") from None
-    return cameras
-
-
-def _numbers(node: ElementTree.Element | None, path: Path) -> dict[str, float]:
-    if node is None:
-        raise ValueError("a camera lacks its transform or intrinsic")
-    return {name: float(value) for name, value in node.attrib.items()}
+    apart = np.stack([points[:, c, :, :2] - camera.project(joints)
+                      for c, camera in enumerate(cameras)])  # fmt: skip
+    seen = points[..., 2].swapaxes(0, 1) > 0
+    return np.stack([np.median(apart[c][seen[c]], axis=0) for c in range(len(cameras))])
 
 
 def read_trc(path: Path) -> np.ndarray:
@@ -197,7 +221,7 @@ def _trc_name(limb: str) -> str:
     return side[0].upper() + part.capitalize()
 
 
-def find_sources(root: Path) -> list[CameraSource]:
+def find_sources(root: Path, truth: TruthName = "trc") -> list[CameraSource]:
     """Return the cameras of an unpacked demo: both wheels' files somewhere under root.
 
     Raises BadInput naming what is missing.
@@ -212,9 +236,19 @@ def find_sources(root: Path) -> list[CameraSource]:
             f"{root} has {len(videos)} videos, {len(folders)} folders of keypoints and {cameras} "
             "calibrated cameras, which should be as many; unpack both wheels whole"
         )
+    recording = Recording(tuple(videos), tuple(folders), calibration, trc)
+    return [CameraSource(recording, index, truth) for index in range(cameras)]
+
+
+def describe(found: dict[str, list[float]]) -> list[str]:
+    """Return what `multiview.residuals` found, as lines of text."""
+    joints = [name.removeprefix("lsp_").replace("_", " ") for name in KEYPOINTS]
+    bones = [f"{joints[a]}-{joints[b]}" for a, b in BONES]
+    by_joint = zip(joints, found["reprojection_px"], strict=True)
+    by_bone = zip(bones, found["bones_m"], found["bone_spread_percent"], strict=True)
     return [
-        CameraSource(video.stem, video, folder, calibration, trc, index)
-        for index, (video, folder) in enumerate(zip(videos, folders, strict=True))
+        "median reprojection error, px: " + ", ".join(f"{name} {px:g}" for name, px in by_joint),
+        "bones, mm ± %: " + ", ".join(f"{n} {1000 * m:.0f} ± {p:g}" for n, m, p in by_bone),
     ]
 
 

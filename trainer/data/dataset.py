@@ -35,6 +35,8 @@ class DataSet:
     split: str = ""
     person_diagonal: float = 0.0
     """The people's size in a crop of 224 px; 0 in data sets that do not say."""
+    truth_source: str = ""
+    """Which of several truths the joints are, where a data set has a choice."""
 
     def spec(self, inputs: str, image_size: int, *, lift: bool = False) -> InputSpec:
         """Return how this data set's records become the network's input."""
@@ -124,6 +126,7 @@ def open_dataset(folder: Path, option: str = "--shards", *, truth: bool = True) 
             fingerprint=str(told["fingerprint"]),
             split=str(told.get("split", "")),
             person_diagonal=float(told.get("person_diagonal", 0)),
+            truth_source=str(told.get("truth_source", "")),
         )
     except (KeyError, TypeError) as error:
         raise BadInput(f"{path} lacks {error}; make the data set again.") from None

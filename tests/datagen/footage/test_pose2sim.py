@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 import torch
 from footage_world import film, records
+from scipy.spatial.transform import Rotation
 
 from datagen import ingest, verify
 from datagen.common.errors import BadInput
 from datagen.common.record import JOINTS, KEYPOINTS
 from datagen.footage import pose2sim
+from datagen.footage.calibration import read_cameras
 from trainer.data.dataset import open_dataset
 from trainer.data.loader import read_clips, wanted_arrays
 from trainer.data.records import META
-from trainer.evaluate import tally
-from trainer.evaluation.metrics import summarize
+from trainer.evaluate import table, tally
+from trainer.evaluation.metrics import pa_mpjpe, summarize
 from trainer.evaluation.windows import Judged
 
 LIMBS = [JOINTS.index(name) for name in KEYPOINTS]
@@ -43,8 +45,9 @@ def person() -> np.ndarray:
     )  # fmt: skip
     t = np.arange(FRAMES)
     points = np.repeat(rest[None], FRAMES, 0)
-    points[:, 11, 2] += 0.4 * np.sin(t / 4)
-    points[:, 6, 1] -= 0.3 * np.sin(t / 6)
+    for wrist, elbow, angle in ((11, 10, 1.2 * np.sin(t / 9)), (6, 7, 0.8 * np.sin(t / 12))):
+        turn = Rotation.from_rotvec(np.outer(angle, [0.6, 0.8, 0])).as_matrix()
+        points[:, wrist] = rest[elbow] + turn @ (rest[wrist] - rest[elbow])
     points[..., 0] += 0.004 * t[:, None]
     return points
 
@@ -148,23 +151,56 @@ def test_the_principal_point_is_mended(made):
         assert record["camera"][:2, 2] == pytest.approx([160, 120], abs=0.05)
 
 
-def test_the_evaluator_scores_each_camera_on_twelve_joints(made):
-    dataset = open_dataset(made)
-    assert dataset.evaluation_names == KEYPOINTS
-    assert verify.main([str(made)]) == 0
+def clips_of(made: Path) -> list[Judged]:
+    """Return the records as if predicted, one wrist off by 6 cm."""
     clips = []
-    for record, arrays in read_clips(dataset, wanted_arrays("keypoints"), frozenset({META})):
+    read = read_clips(open_dataset(made), wanted_arrays("keypoints"), frozenset({META}))
+    for record, arrays in read:
         clip = Judged(record, arrays)
         said = arrays["joints3d"].astype(float)
         said[:, LIMBS[11]] += [0.06, 0, 0]
         clip.prediction["joints"] = torch.from_numpy(said)
         clips.append(clip)
-    results = summarize(tally(clips, dataset, [], 0))
+    return clips
+
+
+def test_the_evaluator_scores_each_camera_on_twelve_joints(made):
+    dataset = open_dataset(made)
+    assert dataset.evaluation_names == KEYPOINTS
+    assert verify.main([str(made)]) == 0
+    results = summarize(tally(clips_of(made), dataset, [], 0))
     assert sorted(results["per_person"]) == ["cam01", "cam02"]
     for row in results["per_person"].values():
         assert row["frames"] == FRAMES - 1
         assert row["mpjpe"] == pytest.approx(5, abs=1e-3)
     assert results["every_frame"]["mpjpe"] == pytest.approx(5, abs=1e-3)  # not the frame of zeros
+
+
+def test_the_refined_truth_is_named_and_its_bones_keep_their_lengths(demo, made, tmp_path, capsys):
+    out = tmp_path / "refined"
+    command = ["pose2sim", "--root", str(demo), "--out", str(out), "--truth", "refined"]
+    assert ingest.main(command) == 0
+    assert open_dataset(out).truth_source == "refined"
+    assert open_dataset(made).truth_source == "trc"
+    assert open_dataset(out).fingerprint != open_dataset(made).fingerprint
+    eyes = [np.array([0.5, -4, 1.6])] * 2 + [np.array([-3.5, -1.5, 1.2])] * 2
+    for record, same, eye in zip(records(out), records(made), eyes, strict=True):
+        assert record["meta"]["truth"] == "refined" and same["meta"]["truth"] == "trc"
+        known = record["valid"] > 0
+        found = torch.from_numpy(record["joints3d"][known][:, LIMBS]).double()
+        seen = (person() - eye) @ looking(eye).T
+        source = record["source"][known] - pose2sim.LATE
+        assert float(pa_mpjpe(found, torch.from_numpy(seen[source])).mean()) < 10
+        thigh = (found[:, 2] - found[:, 1]).norm(dim=-1)
+        assert float(thigh.std() / thigh.mean()) < 2e-3
+    assert ingest.main(command[:-2]) == 2  # two truths in one folder would be averaged
+    assert "--truth refined → --truth trc" in capsys.readouterr().err
+
+
+def test_the_evaluator_says_which_truth_it_measured(made):
+    results = summarize(tally(clips_of(made), open_dataset(made), [], 0))
+    assert table({**results, "truth_source": "refined"}).endswith("truth: refined")
+    assert "truth" not in table({**results, "truth_source": ""})
 
 
 def test_a_demo_with_parts_missing_is_refused(demo, tmp_path):
@@ -182,18 +218,19 @@ def test_a_damaged_calibration_is_refused(tmp_path, text):
     path = tmp_path / "Calib.qca.txt"
     path.write_text(text)
     if text == "<a/>":
-        assert pose2sim.read_cameras(path) == []
+        assert read_cameras(path) == []
         return
     with pytest.raises(BadInput, match="no calibration"):
-        pose2sim.read_cameras(path)
+        read_cameras(path)
 
 
 def test_keypoints_without_anybody_are_named(demo, tmp_path):
     nobody = {"people": [{"pose_keypoints_2d": [0] * 75}]}
     (tmp_path / "a_0.json").write_text(json.dumps(nobody))
-    source = replace(pose2sim.find_sources(demo)[0], keypoints=tmp_path)
+    source = pose2sim.find_sources(demo)[0]
+    recording = replace(source.recording, keypoints=(tmp_path, source.recording.keypoints[1]))
     with pytest.raises(BadInput, match="shows nobody"):
-        source.open()
+        replace(source, recording=recording).open()
 
 
 def test_a_damaged_trc_is_refused(demo, tmp_path):
