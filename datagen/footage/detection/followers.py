@@ -1,0 +1,133 @@
+"""People through a video: found once, then followed from crop to crop.
+
+A frame's landmarks say where the person's crop of the next frame lies. MediaPipe follows one person
+and looks for another only when that one is lost; here everybody is followed, and every few frames
+the detector looks for more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import count
+
+import numpy as np
+
+from datagen.footage.detection import roi
+from datagen.footage.detection.pose_detector import PoseDetector, Reading
+from datagen.footage.detection.roi import Roi
+from datagen.footage.detection.smoothing import VISIBILITY_SHARE, LowPass, OneEuro
+
+LOOK = 5
+"""Frames after which the detector looks for further people; it costs as much as one more person."""
+MOST = 8
+"""People followed at a time; each takes 20 ms a frame."""
+SAME = 0.15
+"""Mean distance of two readings' points, in sizes of the person, below which they are one person's:
+both crops have ended on whoever is in front."""
+NEAR = 0.25
+"""Distance of a found person from one who is followed, in sizes, below which it is that one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pose:
+    """A person in one frame."""
+
+    points: np.ndarray
+    """float64 [33,3] x, y in pixels (centres at whole numbers) and visibility 0 to 1."""
+    world: np.ndarray
+    """float64 [33,3] the network's own 3D joints, metres from the middle of the hips."""
+
+
+@dataclass
+class Follower:
+    """One person's filters and next crop, from when it is found to when it is lost."""
+
+    slot: int
+    """Its place among those followed at the time, the first that was free."""
+    crop: Roi
+    reading: Reading | None = None
+    """That of the last frame."""
+    _points: OneEuro = field(default_factory=lambda: OneEuro(0.05, 80))
+    _visibility: LowPass = field(default_factory=LowPass)
+    _circle: OneEuro = field(default_factory=lambda: OneEuro(0.01, 10))
+    _world: OneEuro = field(default_factory=lambda: OneEuro(0.1, 40))
+
+    def step(self, reading: Reading) -> Pose:
+        """Return the steadied person of a frame; its next crop follows from the reading."""
+        size = max(roi.circumscribed(*reading.circle).side, 1e-6)
+        points = self._points.step(reading.points, size)
+        visibility = self._visibility.step(reading.visibility, VISIBILITY_SHARE)
+        circle = self._circle.step(reading.circle, size)
+        self.crop = roi.circumscribed(*circle).scaled(roi.MARGIN)
+        self.reading = reading
+        # MediaPipe's coordinates run from edge to edge; ours have pixel centres at whole numbers.
+        placed = np.concatenate([points - 0.5, visibility[:, None]], 1)
+        return Pose(placed, self._world.step(reading.world))
+
+
+class Followers:
+    """Everybody in a video, frame after frame."""
+
+    def __init__(self, detector: PoseDetector, most: int = MOST) -> None:
+        self._detector = detector
+        self._most = most
+        self._people: list[Follower] = []
+        self._frame = -1
+
+    def step(self, picture: np.ndarray) -> dict[int, Pose]:
+        """Return the people of the next frame by slot.
+
+        Whoever is lost frees a slot. Another person, or the same one found again, takes the first
+        free one, so a slot alone does not say who it is.
+        """
+        self._frame += 1
+        read = [(one, self._detector.read(picture, one.crop)) for one in self._people]
+        seen = _distinct([(one, reading) for one, reading in read if reading is not None])
+        if len(seen) < max(len(self._people), 1) or self._frame % LOOK == 0:
+            seen += self._newcomers(picture, seen)
+        self._people = [one for one, _ in seen]
+        return {one.slot: one.step(reading) for one, reading in seen}
+
+    def _newcomers(
+        self, picture: np.ndarray, seen: list[tuple[Follower, Reading]]
+    ) -> list[tuple[Follower, Reading]]:
+        """Return those found in a picture besides the ones seen."""
+        fresh: list[tuple[Follower, Reading]] = []
+        for crop in self._detector.find(picture):
+            known = seen + fresh
+            if len(known) >= self._most:
+                break
+            if any(_near(crop, reading) for _, reading in known):
+                continue
+            reading = self._detector.read(picture, crop)
+            if reading is None or any(_apart(reading, other) < SAME for _, other in known):
+                continue
+            taken = {one.slot for one, _ in known}
+            fresh.append((Follower(next(i for i in count() if i not in taken), crop), reading))
+        return fresh
+
+
+def _distinct(seen: list[tuple[Follower, Reading]]) -> list[tuple[Follower, Reading]]:
+    """Return those seen without the ones whose crop has slid onto another's person.
+
+    Of two that now read the same person, the one that moved less to get there keeps it.
+    """
+    moved = [0.0 if one.reading is None else _apart(reading, one.reading) for one, reading in seen]
+    kept: list[int] = []
+    for index in np.argsort(moved, kind="stable"):
+        if all(_apart(seen[index][1], seen[other][1]) >= SAME for other in kept):
+            kept.append(int(index))
+    return [seen[index] for index in sorted(kept)]
+
+
+def _apart(a: Reading, b: Reading) -> float:
+    """Return the mean distance of two readings' points in sizes of the larger person."""
+    size = max(roi.circumscribed(*a.circle).side, roi.circumscribed(*b.circle).side, 1e-6)
+    return float(np.linalg.norm(a.points - b.points, axis=1).mean()) / size
+
+
+def _near(crop: Roi, reading: Reading) -> bool:
+    """Return whether a found crop is that of a person who is already followed."""
+    other = roi.circumscribed(*reading.circle)
+    far = np.hypot(crop.x - other.x, crop.y - other.y)
+    return bool(far < NEAR * max(crop.side / roi.MARGIN, other.side))

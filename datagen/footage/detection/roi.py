@@ -1,0 +1,84 @@
+"""Rotated squares of a picture: where a network looks, and back from its view to the picture.
+
+Pictures' coordinates run from edge to edge here, as MediaPipe's do: the first pixel covers 0 to 1.
+"""
+
+# K points
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+MARGIN = 1.25
+"""Sides of a person's crop over its circle's diameter; that of the landmark network's training."""
+
+
+@dataclass(frozen=True)
+class Roi:
+    """A square region of interest."""
+
+    x: float
+    """Centre, pixels."""
+    y: float
+    side: float
+    """Pixels."""
+    angle: float = 0.0
+    """Radians from the picture's axes to the square's, clockwise as the picture is seen."""
+
+    def scaled(self, factor: float) -> Roi:
+        """Return the same square, larger."""
+        return replace(self, side=self.side * factor)
+
+
+def whole(width: int, height: int) -> Roi:
+    """Return the smallest square that holds a whole picture in its middle (a letterbox)."""
+    return Roi(width / 2, height / 2, float(max(width, height)))
+
+
+def circumscribed(centre: np.ndarray, top: np.ndarray) -> Roi:
+    """Return the square around the circle about `centre` through `top` [2], upright at `top`.
+
+    Both networks describe a person so: the middle of the hips, and a point above the head that
+    says how far the body reaches and which way is up.
+    """
+    x, y = (float(v) for v in top - centre)
+    angle = np.pi / 2 - np.arctan2(-y, x)
+    angle -= 2 * np.pi * np.floor((angle + np.pi) / (2 * np.pi))
+    return Roi(float(centre[0]), float(centre[1]), 2 * float(np.hypot(x, y)), float(angle))
+
+
+def view(picture: np.ndarray, roi: Roi, side: int, border: int) -> np.ndarray:
+    """Return uint8 [side,side,3], what a region shows; `border` is OpenCV's mode beyond the edge.
+
+    Corners go to corners as in MediaPipe, so that its networks see what they are used to: between
+    pixel centres lies a shift of half a pixel of the larger picture. Positions are rounded to 1/32
+    pixel like those of warpPerspective in OpenCV 3 and 4: that of OpenCV 5 differs by a grey level,
+    which the crops' feedback turns into pixels.
+    """
+    corners = cv2.boxPoints(((roi.x, roi.y), (roi.side, roi.side), float(np.degrees(roi.angle))))
+    target = np.array([(0, side), (0, 0), (side, 0), (side, side)], np.float32)
+    back = np.linalg.inv(cv2.getPerspectiveTransform(corners.astype(np.float32), target))
+    cells = np.arange(side)
+    x, y = (
+        np.rint(32 * (row[0] * cells + (row[1] * cells + row[2])[:, None])).astype(np.int64)
+        for row in back[:2]
+    )
+    limit = np.iinfo(np.int16)
+    whole_pixels = np.stack([x >> 5, y >> 5], -1).clip(limit.min, limit.max).astype(np.int16)
+    fractions = ((y & 31) * 32 + (x & 31)).astype(np.uint16)
+    return cv2.remap(picture, whole_pixels, fractions, cv2.INTER_LINEAR, borderMode=border)
+
+
+def to_picture(points: np.ndarray, roi: Roi) -> np.ndarray:
+    """Return points [...,2] of the unit square, which the region fills, in the picture's pixels."""
+    centre = np.array([roi.x, roi.y])
+    return centre + rotate(np.asarray(points) - 0.5, roi.angle) * roi.side
+
+
+def rotate(points: np.ndarray, angle: float) -> np.ndarray:
+    """Return points [...,2] turned by an angle, clockwise where y points down."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    return points @ np.array([[cos, sin], [-sin, cos]])
