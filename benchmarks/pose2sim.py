@@ -1,6 +1,6 @@
 """What costs nothing scores on the Pose2Sim demo: a held pose, MediaPipe's own 3D joints.
 
-    python -m benchmarks.pose2sim [--root DIR] [--detector-env DIR] [--no-detector]
+    python -m benchmarks.pose2sim [--root DIR] [--no-detector]
 
 PA-MPJPE over the 12 limbs, all 99 frames with truth a camera, by the evaluator's own metric,
 against both truths, and how good these are themselves; a network is worth something here if it
@@ -50,14 +50,14 @@ def held_mean(truth: Tensor) -> float:
     return float(pa_mpjpe(pose.detach().expand_as(truth), truth).mean())
 
 
-def detector(videos: dict[str, Path], truth: Tensor, env: Path) -> dict[str, float]:
+def detector(videos: dict[str, Path], truth: Tensor) -> dict[str, float]:
     """Return the error of MediaPipe's world landmarks by camera, mm."""
-    files, _ = detections(videos, (CACHE / "keypoints").expanduser(), env)
+    files, _ = detections(videos, (CACHE / "keypoints").expanduser())
     limbs = list(LAYOUTS["mediapipe33"].limbs)
     errors = {}
     for name, file in files.items():
         with np.load(file) as found:
-            said = torch.from_numpy(found["world"][:, limbs].astype(np.float64))
+            said = torch.from_numpy(found["world"][:, 0, limbs].astype(np.float64))
         said = said[pose2sim.LATE :][: len(truth)]
         seen = torch.isfinite(said).all(-1).all(-1)
         errors[name] = float(pa_mpjpe(said[seen], truth[: len(said)][seen]).mean())
@@ -68,13 +68,11 @@ def main() -> None:
     """Print the figures, last a line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, help="the unpacked wheels; default: fetched by pip")
-    parser.add_argument("--detector-env", type=Path, default=CACHE / "mediapipe")
     parser.add_argument("--no-detector", action="store_true", help="leave MediaPipe out")
     cfg = parser.parse_args()
     root = cfg.root or pose2sim.fetch((CACHE / "pose2sim").expanduser())
     sources = pose2sim.find_sources(root)
     videos = {one.name: one.video for one in sources}
-    env = None if cfg.no_detector else cfg.detector_env
     truths = {}
     for name in ("trc", "refined"):
         person = pose2sim.find_person(sources[0].recording, name)
@@ -85,7 +83,9 @@ def main() -> None:
         truths[name] = joints[: len(joints) - pose2sim.LATE]  # what the videos show
     apart = float(pa_mpjpe(truths["refined"], truths["trc"]).mean())
     print(f"the truths differ by       {apart:6.1f} mm")
-    found = {name: scores(truth, videos, env) for name, truth in truths.items()}
+    found = {
+        name: scores(truth, None if cfg.no_detector else videos) for name, truth in truths.items()
+    }
     line = {
         "name": "Pose2Sim demo, MediaPipe against a held pose", **found["trc"],
         "unit": "mm PA-MPJPE", "truths_differ": round(apart, 1), "refined": found["refined"],
@@ -93,15 +93,15 @@ def main() -> None:
     print(json.dumps(line))
 
 
-def scores(truth: Tensor, videos: dict[str, Path], env: Path | None) -> dict[str, Any]:
-    """Return what scores against one truth [N,12,3], mm, and print it; no `env`, no MediaPipe."""
+def scores(truth: Tensor, videos: dict[str, Path] | None) -> dict[str, Any]:
+    """Return what scores against one truth [N,12,3], mm, and print it; no videos, no MediaPipe."""
     frame, mean = held_frame(truth), held_mean(truth)
     print(f"best true frame, held      {frame:6.1f} mm")
     print(f"best pose of all, held     {mean:6.1f} mm")
     line: dict[str, Any] = {"baseline": round(frame, 1), "best_pose": round(mean, 1)}
-    if env is None:
+    if videos is None:
         return line
-    cameras = detector(videos, truth, env)
+    cameras = detector(videos, truth)
     for name, error in cameras.items():
         print(f"MediaPipe full, {name:10} {error:6.1f} mm")
     ours = float(np.mean(list(cameras.values())))

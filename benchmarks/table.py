@@ -52,8 +52,8 @@ def refresh(text: str, rows: dict[str, str]) -> str:
     return head + BEGIN + title + "".join(table[name] for name in sorted(table)) + END + tail
 
 
-ASIDE = ("pose2sim", "exact_flow")
-"""No benchmarks of speed: one downloads, the other makes a data set."""
+ASIDE = ("pose2sim", "exact_flow", "detector", "mediapipe_script")
+"""No benchmarks of speed: they download, make a data set, or need another environment."""
 
 
 def main(names: list[str]) -> None:

@@ -89,7 +89,7 @@ def _video(cfg: VideoConfig) -> int:
         from datagen.footage.detector import detections
 
         folder = Layout(cfg.footage.out.expanduser()).root / "keypoints"
-        found, reasons = detections(videos, folder, cfg.detector_env)
+        found, reasons = detections(videos, folder)
         files = list(found.values())
     else:
         files = [path.expanduser() for path in cfg.keypoints]

@@ -6,8 +6,9 @@ import sys
 from types import TracebackType
 
 PACKAGES = frozenset(
-    ("av", "cv2", "docstring_parser", "fsspec", "h5py", "matplotlib", "numpy", "OpenGL", "PIL",
-     "pyrender", "ray", "scipy", "skimage", "smplx", "torch", "tqdm", "tyro", "upath")
+    ("ai_edge_litert", "av", "cv2", "docstring_parser", "fsspec", "h5py", "matplotlib", "numpy",
+     "OpenGL", "PIL", "pyrender", "ray", "scipy", "skimage", "smplx", "torch", "tqdm", "tyro",
+     "upath")
 )  # fmt: skip
 """What pyproject.toml asks for, as it is imported."""
 

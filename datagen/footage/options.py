@@ -86,10 +86,7 @@ class VideoConfig:
     """What the keypoints are, where their number does not say it: limbs, evaluation, coco17,
     openpose18, openpose25, openpose25b or mediapipe33."""
     detector: Literal["none", "mediapipe"] = "none"
-    """Find the keypoints with MediaPipe's pose model, which finds one person."""
-    detector_env: Path = Path("~/.cache/motion-hmr/mediapipe")
-    """Python environment of the detector; made once, by venv and pip. MediaPipe needs an older
-    numpy than everything else here."""
+    """Find the keypoints with MediaPipe's pose networks, which come with the program."""
     threshold: float | None = None
     """Confidence above which a keypoint is seen. Default: 0.1 for OpenPose (HMMR's), 0.3 for COCO,
     0.2 for MediaPipe, which doubts what the person's own body hides and training shows."""

@@ -58,14 +58,10 @@ def view(picture: np.ndarray, roi: Roi, side: int, border: int) -> np.ndarray:
     pixel like those of warpPerspective in OpenCV 3 and 4: that of OpenCV 5 differs by a grey level,
     which the crops' feedback turns into pixels.
     """
-    corners = cv2.boxPoints(((roi.x, roi.y), (roi.side, roi.side), float(np.degrees(roi.angle))))
-    target = np.array([(0, side), (0, 0), (side, 0), (side, side)], np.float32)
-    back = np.linalg.inv(cv2.getPerspectiveTransform(corners.astype(np.float32), target))
-    cells = np.arange(side)
-    x, y = (
-        np.rint(32 * (row[0] * cells + (row[1] * cells + row[2])[:, None])).astype(np.int64)
-        for row in back[:2]
-    )
+    corner, right, below = to_picture(np.array([(0, 0), (1, 0), (0, 1)]), roi)
+    cells = np.arange(side)[:, None] * 32 / side
+    columns, rows = cells * (right - corner), 32 * corner + cells * (below - corner)
+    x, y = (np.rint(columns[:, axis] + rows[:, axis, None]).astype(np.int64) for axis in (0, 1))
     limit = np.iinfo(np.int16)
     whole_pixels = np.stack([x >> 5, y >> 5], -1).clip(limit.min, limit.max).astype(np.int16)
     fractions = ((y & 31) * 32 + (x & 31)).astype(np.uint16)

@@ -1,0 +1,118 @@
+"""The detector against MediaPipe's own package, and its speed.
+
+    python -m benchmarks.detector VIDEO… --mediapipe PYTHON [--record FOLDER]
+
+PYTHON is that of an environment made for this alone, which takes Python 3.9 to 3.12 and 600 MB:
+`python3.11 -m venv FOLDER && FOLDER/bin/pip install mediapipe==0.10.21 'numpy<2'`. Both get the
+same frames; distances are of all 33 points in all frames where both found somebody, in pixels of a
+picture 1,920 wide. --record keeps MediaPipe's output as tests/fixtures/detector has it. Not part of
+`make bench`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from datagen.footage.detection.pose_detector import PoseDetector
+from datagen.footage.detector import detect
+from datagen.footage.frames import frame_size, frame_times, read_frames
+
+SCRIPT = Path(__file__).with_name("mediapipe_script.py")
+
+
+def reference(video: Path, python: Path, out: Path) -> None:
+    """Write what MediaPipe's own package finds in a video, frames piped to it one at a time."""
+    width, height = frame_size(video)
+    process = subprocess.Popen(
+        [str(python), str(SCRIPT), str(out), str(width), str(height)],
+        stdin=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert process.stdin is not None
+    for frame in read_frames(video, range(len(frame_times(video)))):
+        process.stdin.write(frame.tobytes())
+    process.stdin.close()
+    if process.wait():
+        raise SystemExit(f"error: {python} {SCRIPT} failed; run it by hand to see why")
+
+
+def apart(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return distances [N,33], pixels, in the frames that both have, and the number that we lack.
+
+    Args:
+        ours: [T,P,33,3] keypoints, of whom the person next to theirs counts.
+        theirs: [T,1,33,3].
+    """
+    known = theirs[:, 0, :, 2].any(-1)
+    far = np.linalg.norm(ours[..., :2] - theirs[..., :2], axis=-1)
+    far[~ours[..., 2].any(-1)] = np.inf
+    nearest = np.take_along_axis(far, np.median(far, -1).argmin(1)[:, None, None], 1)[:, 0]
+    found = np.isfinite(nearest[:, 0])
+    return nearest[known & found], int((known & ~found).sum())
+
+
+def speed(video: Path, detector: PoseDetector) -> tuple[float, float]:
+    """Return ms of one thread's time that a detection and a landmark pass take."""
+    picture = next(read_frames(video, [0]))
+    crop = detector.find(picture)[0]
+    spent = []
+    for call in (lambda: detector.find(picture), lambda: detector.read(picture, crop)):
+        times = []
+        for _ in range(30):
+            start = time.thread_time()
+            call()
+            times.append(time.thread_time() - start)
+        spent.append(1e3 * float(np.median(times)))
+    return spent[0], spent[1]
+
+
+def compare(video: Path, python: Path, record: Path | None, detector: PoseDetector) -> float:
+    """Print how far both are apart in a video; return the median, pixels of 1,920."""
+    with tempfile.TemporaryDirectory() as folder:
+        theirs_file = (record or Path(folder)) / f"{video.stem}.npz"
+        if not theirs_file.exists():
+            reference(video, python, theirs_file)
+        ours_file = Path(folder) / "ours.npz"
+        frames = detect(video, detector, ours_file)
+        with np.load(theirs_file) as theirs, np.load(ours_file) as ours:
+            mine, their = ours["keypoints"], theirs["keypoints"]
+    far, lacking = apart(mine, their)
+    far = far * 1920 / frame_size(video)[0]
+    lost = frames - int(their[:, 0, :, 2].any(-1).sum())
+    ours_lost = frames - int(mine[..., 2].any((1, 2)).sum())
+    print(
+        f"{video.stem:28} {frames:5} frames  median {np.median(far):6.2f} px  "
+        f"95 % {np.percentile(far, 95):7.2f} px  lost: theirs {lost}, ours {ours_lost}, "
+        f"theirs that we lack {lacking}",
+        flush=True,
+    )
+    return float(np.median(far))
+
+
+def main() -> None:
+    """Print the figures, last a line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("videos", type=Path, nargs="+")
+    parser.add_argument("--mediapipe", type=Path, required=True, help="Python that has MediaPipe")
+    parser.add_argument("--record", type=Path, help="folder for MediaPipe's output")
+    cfg = parser.parse_args()
+    detector = PoseDetector()
+    medians = [compare(video, cfg.mediapipe, cfg.record, detector) for video in cfg.videos]
+    detection, landmarks = speed(cfg.videos[0], detector)
+    print(f"one thread: {detection:.1f} ms a detection, {landmarks:.1f} ms a landmark pass")
+    line = {
+        "name": "distance of the detector from MediaPipe's package", "unit": "px of 1,920, median",
+        "worst": round(max(medians), 2), "detection_ms": round(detection, 1),
+        "landmarks_ms": round(landmarks, 1),
+    }  # fmt: skip
+    print(json.dumps(line))
+
+
+if __name__ == "__main__":
+    main()
