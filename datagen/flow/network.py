@@ -17,7 +17,7 @@ from torch.nn.functional import avg_pool2d, pad
 
 from datagen.common.errors import BadInput
 from datagen.common.files import sha256
-from datagen.flow import flownets, flownets_onednn
+from datagen.flow import flownets, flownets_onednn, pwc
 from datagen.flow.checkpoint import fill, read_checkpoint
 from datagen.flow.estimator import check_frames, pack
 from datagen.flow.options import FlowConfig
@@ -72,6 +72,20 @@ class FlowNetSClip(nn.Module):
         """Return flow [T,2,h,w] in pixels of frames uint8 [T+1,3,H,W]."""
         pairs = flownets.prepare(frames[:-1], frames[1:], self.preparation)
         return self.network(pairs.to(self.dtype)).float() * self.div_flow
+
+
+class PwcClip(nn.Module):
+    """PWC-Net over the frames of a clip; each frame's features serve both of its pairs."""
+
+    def __init__(self, network: pwc.PwcNet, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last).to(dtype)  # type: ignore[call-overload]
+        self.dtype = dtype
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Return flow [T,2,h,w] in pixels of frames uint8 [T+1,3,H,W]."""
+        features = self.network.describe(pwc.prepare(frames).to(self.dtype))
+        return self.network.match([f[:-1] for f in features], [f[1:] for f in features])[0]
 
 
 class RaftClip(nn.Module):
@@ -131,6 +145,8 @@ def _load(cfg: FlowConfig, path: Path, dtype: torch.dtype, device: str) -> Netwo
         if native and flownets_onednn.available():
             flownets_onednn.pack(clip.network)
         return Network(name, flownets.STRIDE, clip, device)
+    if cfg.flow == "pwc":
+        return Network(name, pwc.STRIDE, PwcClip(load_pwc(state, path), dtype), device)
     small = cfg.flow == "raft_small"
     raft = Raft(small, cfg.raft_iterations, dtype)
     fill(raft, state, path, "RAFT small" if small else "RAFT large")
@@ -171,4 +187,22 @@ def load_flownets(state: dict[str, Tensor], path: Path) -> flownets.FlowNetS:
         )
     network = flownets.FlowNetS(width)
     fill(network, state, path, "FlowNetS")
+    return network
+
+
+def load_pwc(state: dict[str, Tensor], path: Path) -> pwc.PwcNet:
+    """Return the PWC-Net of the state's own width.
+
+    Raises:
+        BadInput: the state is another network's.
+    """
+    first = state.get("features.0.0.0.weight")
+    width = 0.0 if first is None or first.ndim != 4 else len(first) / pwc.CHANNELS[0]
+    if width not in pwc.WIDTHS:
+        raise BadInput(
+            f"{path} is not a checkpoint of this PWC-Net: give the output of "
+            "`python -m datagen.flow.train --network pwc`, or name another --flow."
+        )
+    network = pwc.PwcNet(width)
+    fill(network, state, path, "this PWC-Net")
     return network

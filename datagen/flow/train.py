@@ -1,10 +1,10 @@
-"""Train FlowNetS on pairs with exact flow.
+"""Train FlowNetS or PWC-Net on pairs with exact flow.
 
-    python -m datagen.flow.train --out runs/flow --width 0.25 --steps 40000
+    python -m datagen.flow.train --out runs/flow --network pwc --steps 100000
     python -m datagen.flow.train --out /tmp/flow --width 0.125 --steps 4 --size 64    try it
 
-Stopped at any moment, the same command goes on from the last checkpoint; `--steps` may change in
-between. Writes flownets.pth (for --flow flownets --flow-weights), metrics.jsonl and curve.png.
+Stopped at any moment, the same command goes on from the last checkpoint; `--steps` and `--fall` may
+change in between. Writes flownets.pth or pwc.pth (for --flow-weights), metrics.jsonl and curve.png.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ def train(cfg: TrainFlowConfig) -> Path:
     trainer = Trainer(cfg)
     if (cfg.out / "last.pth").exists():
         trainer.resume(cfg.out / "last.pth")
+        _cut_log(cfg.out / "metrics.jsonl", trainer.step)
         print(f"Going on from step {trainer.step} of {cfg.out / 'last.pth'}.")
     held_out = _held_out(cfg)
     _save_baselines(held_out, cfg.out / "baselines.json")
@@ -54,7 +55,7 @@ def train(cfg: TrainFlowConfig) -> Path:
         worker_init_fn=lambda _: cv2.setNumThreads(0),
         persistent_workers=cfg.workers > 0,
     )
-    sums, told, since = np.zeros(2), trainer.step, time.monotonic()
+    sums, told, since = np.zeros(2), trainer.step, _clocks()
     bar = tqdm(loader, initial=trainer.step, total=cfg.steps, unit="step", mininterval=5)
     for pairs, flow in bar:
         sums += trainer.update(pairs, flow)
@@ -62,15 +63,35 @@ def train(cfg: TrainFlowConfig) -> Path:
         if trainer.step % cfg.checkpoint_every == 0 or done:
             found = {kind: trainer.validate(*some) for kind, some in held_out.items()}
             count = trainer.step - told
+            seconds, core_seconds = _clocks() - since
             line = {"step": trainer.step, "loss": sums[0] / count, "epe": sums[1] / count,
-                    **found, "seconds": time.monotonic() - since}  # fmt: skip
+                    **found, "seconds": seconds, "core_seconds": core_seconds}  # fmt: skip
             with (cfg.out / "metrics.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
             trainer.save(float(np.mean(list(found.values()))))
             bar.set_postfix({kind: f"{error:.2f}" for kind, error in found.items()})
-            sums, told, since = np.zeros(2), trainer.step, time.monotonic()
+            sums, told, since = np.zeros(2), trainer.step, _clocks()
     plot(cfg.out)
-    return cfg.out / "flownets.pth"
+    return cfg.weights
+
+
+def _clocks() -> np.ndarray:
+    """Return the time and this process's processor time, seconds."""
+    return np.array([time.monotonic(), time.process_time()])
+
+
+def _cut_log(path: Path, step: int) -> None:
+    """Drop the lines that a killed run wrote after its last checkpoint, and a half-written one."""
+    kept = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            known = json.loads(line)["step"] <= step
+        except (json.JSONDecodeError, KeyError, TypeError):
+            continue
+        kept += [line] if known else []
+    part = path.with_suffix(".part")
+    part.write_text("".join(f"{line}\n" for line in kept))
+    part.replace(path)
 
 
 def _held_out(cfg: TrainFlowConfig) -> dict[str, list[Tensor]]:

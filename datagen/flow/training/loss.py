@@ -1,4 +1,4 @@
-"""FlowNet's loss: endpoint errors at five strides."""
+"""FlowNet's loss: endpoint errors at several strides."""
 
 # B pairs, S side of an image
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from datagen.flow.flownets import DIV_FLOW
+from datagen.flow.flownets import upsample
 
 LEVEL_WEIGHTS = (1.0, 0.35, 0.2, 0.15, 0.1)
 """Weight of each level's mean endpoint error, strides 4 to 64. FlowNetPytorch's own come to
@@ -20,20 +20,24 @@ def endpoint_error(flow: Tensor, target: Tensor) -> Tensor:
     return torch.linalg.vector_norm(flow - target, dim=1)
 
 
-def shrink(flow: Tensor, level: Tensor) -> Tensor:
-    """Return flow [B,2,S,S] averaged over the cells of `level` [B,2,h,w]."""
-    return adaptive_avg_pool2d(flow, (level.shape[2], level.shape[3]))
+def level_errors(pyramid: list[Tensor], flow: Tensor) -> list[Tensor]:
+    """Return each level's mean endpoint error, px.
 
-
-def multiscale_loss(pyramid: list[Tensor], flow: Tensor) -> Tensor:
-    """Return FlowNet's loss: mean endpoint errors, weighted over levels.
+    The finest level is compared in every pixel, enlarged as its readers enlarge it: at an edge
+    it then takes a side, which costs less than the mean of both. The others are compared with
+    the mean flow of their cells.
 
     Args:
-        pyramid: the network's flow at five strides, in units of 20 px.
-        flow: [B,2,S,S] px.
+        pyramid: flow px at strides 4, 8 and so on; flow: [B,2,S,S] px.
     """
-    total = flow.new_zeros(())
-    for level, weight in zip(pyramid, LEVEL_WEIGHTS, strict=True):
-        target = shrink(flow / DIV_FLOW, level)
-        total = total + weight * endpoint_error(level.float(), target).mean()
-    return total
+    finest = upsample(pyramid[0].float(), (flow.shape[2], flow.shape[3]))
+    errors = [endpoint_error(finest, flow).mean()]
+    for level in pyramid[1:]:
+        target = adaptive_avg_pool2d(flow, (level.shape[2], level.shape[3]))
+        errors.append(endpoint_error(level.float(), target).mean())
+    return errors
+
+
+def weighted_sum(errors: list[Tensor]) -> Tensor:
+    """Return FlowNet's loss: the levels' errors, weighted."""
+    return torch.stack([w * e for w, e in zip(LEVEL_WEIGHTS, errors, strict=False)]).sum()

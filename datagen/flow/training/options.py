@@ -1,24 +1,30 @@
-"""Options of the training of FlowNetS."""
+"""Options of the training of a flow network."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 from datagen.common.options import require
-from datagen.flow import flownets
+from datagen.flow import flownets, pwc
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainFlowConfig:
-    """Train FlowNetS on pairs with exact flow."""
+    """Train a flow network on pairs with exact flow."""
 
     out: Path = Path("runs/flow")
     """Folder of the run."""
-    width: float = 0.25
-    """Channels relative to the paper's network, a multiple of 1/8."""
+    network: Literal["flownets", "pwc"] = "flownets"
+    """Which network: the paper's, or PWC-Net, which learns several times faster."""
+    width: float | None = None
+    """Channels relative to the network's own: FlowNetS a multiple of 1/8, default 0.25; PWC-Net a
+    multiple of 1/4, default 1."""
+    first_weights: Path | None = None
+    """Weights to begin with, of the same network and width (`--flow-weights` of an earlier run)."""
     steps: int = 40_000
     """Optimiser steps in all, earlier runs into the same folder counted in."""
     batch_size: int = 8
@@ -26,9 +32,12 @@ class TrainFlowConfig:
     size: int = 224
     """Side of the training images, pixels."""
     lr: float = 1e-3
-    """AdamW's step size for --width 0.25, about the largest that holds; take 1e-4 for width 1
-    (FlowNet's). It rises over the first 300 steps and falls to zero over the last quarter of
-    --steps."""
+    """AdamW's step size, about the largest that holds for the default widths; take 1e-4 for
+    FlowNetS of width 1 (FlowNet's). It rises over the first 300 steps."""
+    fall: int | None = None
+    """Steps at the end over which the step size falls to zero, by default a quarter of --steps.
+    With 0 it does not fall, for a training in pieces of unknown length: the averaged weights are
+    usable at any time, and `--fall N` with N more --steps ends it."""
     weight_decay: float = 0.01
     """AdamW's decay of weights, none of biases."""
     people: float = 0.5
@@ -50,9 +59,15 @@ class TrainFlowConfig:
     """Steps between checkpoints and validations."""
 
     def __post_init__(self) -> None:
+        widths = flownets.WIDTHS if self.network == "flownets" else pwc.WIDTHS
         require(
-            self.width in flownets.WIDTHS,
-            f"--width must be a multiple of 0.125 up to 2, got {self.width}",
+            self.width is None or self.width in widths,
+            f"--width must be a multiple of {widths[0]} up to {widths[-1]:g} for --network "
+            f"{self.network}, got {self.width}",
+        )
+        require(
+            self.fall is None or 0 <= self.fall <= self.steps,
+            f"--fall must lie in [0, --steps], got {self.fall}",
         )
         for name in ("steps", "batch_size", "repeats", "checkpoint_every"):
             value = getattr(self, name)
@@ -68,6 +83,16 @@ class TrainFlowConfig:
             f"--device {self.device} is none that torch can use here; give cpu, or cuda on a "
             "machine with a GPU",
         )
+
+    @property
+    def channels(self) -> float:
+        """The width that is meant where none is given."""
+        return self.width or {"flownets": 0.25, "pwc": 1.0}[self.network]
+
+    @property
+    def weights(self) -> Path:
+        """The file that gets the averaged weights."""
+        return self.out / f"{self.network}.pth"
 
 
 def _usable(device: str) -> bool:

@@ -11,19 +11,24 @@ import torch
 from torch import Tensor
 
 from datagen.common.errors import BadInput
-from datagen.flow import flownets
+from datagen.flow import flownets, pwc
+from datagen.flow.checkpoint import fill, read_checkpoint
 from datagen.flow.flownets import DIV_FLOW, FlowNetS
 from datagen.flow.network import best_dtype
-from datagen.flow.training.loss import endpoint_error, multiscale_loss, shrink
+from datagen.flow.pwc import PwcNet
+from datagen.flow.training.loss import endpoint_error, level_errors, weighted_sum
 from datagen.flow.training.options import TrainFlowConfig
 
 PREPARATION = "contrast"
+CLIP = {"flownets": 0.5, "pwc": 1.0}
+"""Longest gradient of a step, of the loss in the network's unit."""
 
 
 def rate(step: int, cfg: TrainFlowConfig) -> float:
     """Return the step size of step `step` (from 0)."""
     rise = min(1.0, (step + 1) / 300)
-    fall = min(1.0, (cfg.steps - step) / max(1.0, 0.25 * cfg.steps))
+    length = 0.25 * cfg.steps if cfg.fall is None else cfg.fall
+    fall = min(1.0, (cfg.steps - step) / max(1.0, length))
     return cfg.lr * min(rise, max(0.0, fall))
 
 
@@ -46,19 +51,37 @@ def start_as_pyramid(network: FlowNetS) -> None:
 
 
 def _running_average(average: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
-    """Average over about 300 steps, over fewer at the beginning."""
-    return average + (new - average) * max(1 / 300, 1 / (1 + float(count)))
+    """Average over the last tenth of all steps, so that the step size need not fall first."""
+    return average + (new - average) * (10 / (10 + float(count)))
+
+
+def build(cfg: TrainFlowConfig) -> FlowNetS | PwcNet:
+    """Return the network to train with its first weights.
+
+    Raises:
+        BadInput: --first-weights is another network's.
+    """
+    torch.manual_seed(cfg.seed)
+    if cfg.network == "pwc":
+        network = PwcNet(cfg.channels)
+    else:
+        network = FlowNetS(cfg.channels)
+        start_as_pyramid(network)
+    if cfg.first_weights is not None:
+        state, _ = read_checkpoint(cfg.first_weights)
+        fill(network, state, cfg.first_weights, f"--network {cfg.network} --width {cfg.channels:g}")
+    # channels_last is what oneDNN and cuDNN convolve fastest
+    return network.to(cfg.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 class Trainer:
     """The network, its optimiser and the running average of its weights that is kept."""
 
     def __init__(self, cfg: TrainFlowConfig) -> None:
-        torch.manual_seed(cfg.seed)
         self.cfg = cfg
         self.step = 0
-        self.network = FlowNetS(cfg.width).to(cfg.device)
-        start_as_pyramid(self.network)
+        self.network = build(cfg)
+        self.unit = DIV_FLOW if cfg.network == "flownets" else 1.0
         self.average = torch.optim.swa_utils.AveragedModel(self.network, avg_fn=_running_average)
         weights = [p for n, p in self.network.named_parameters() if n.endswith("weight")]
         biases = [p for n, p in self.network.named_parameters() if n.endswith("bias")]
@@ -69,24 +92,22 @@ class Trainer:
         self.dtype = best_dtype(cfg.device)
 
     def update(self, pairs: Tensor, flow: Tensor) -> tuple[float, float]:
-        """Take one step; return the loss and the endpoint error at stride 4 in px."""
+        """Take one step; return the loss, in the network's unit, and the endpoint error in px."""
         pairs, flow = pairs.to(self.cfg.device), flow.to(self.cfg.device)
         for group in self.optimizer.param_groups:
             group["lr"] = rate(self.step, self.cfg)
         device = torch.device(self.cfg.device).type
         with torch.autocast(device, self.dtype, enabled=self.dtype != torch.float32):
-            pyramid = self.network.pyramid(_prepare(pairs))
-        loss = multiscale_loss(pyramid, flow)
+            pyramid = self.network.pyramid(self._prepare(pairs))
+        errors = level_errors(pyramid, flow / self.unit)
+        loss = weighted_sum(errors)
         self.network.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 0.5)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP[self.cfg.network])
         self.optimizer.step()
         self.average.update_parameters(self.network)
         self.step += 1
-        with torch.no_grad():
-            target = shrink(flow, pyramid[0])
-            error = endpoint_error(pyramid[0].float() * DIV_FLOW, target).mean()
-        return float(loss.detach()), float(error)
+        return float(loss.detach()), float(errors[0].detach()) * self.unit
 
     def validate(self, pairs: Tensor, flow: Tensor) -> float:
         """Return the averaged network's endpoint error at full resolution, px."""
@@ -94,7 +115,7 @@ class Trainer:
         errors = []
         with torch.inference_mode():
             for some, target in zip(pairs.split(16), flow.split(16), strict=True):
-                out = DIV_FLOW * network(_prepare(some.to(self.cfg.device)))
+                out = self.unit * network(self._prepare(some.to(self.cfg.device)))
                 full = flownets.upsample(out, (target.shape[2], target.shape[3]))
                 errors.append(endpoint_error(full, target.to(self.cfg.device)).mean((1, 2)))
         return float(torch.cat(errors).mean())
@@ -103,19 +124,22 @@ class Trainer:
         """Return all that a resumed run needs."""
         return {
             "step": self.step,
-            "width": self.cfg.width,
+            "arch": self.cfg.network,
+            "width": self.cfg.channels,
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
 
     def resume(self, path: Path) -> None:
-        """Go on from a state; BadInput if it is of another width."""
+        """Go on from a state; BadInput if it is another network's or of another width."""
         state = torch.load(path, map_location=self.cfg.device, weights_only=True)
-        if state["width"] != self.cfg.width:
+        arch = state.get("arch", "flownets")  # states of earlier versions have none
+        if (arch, state["width"]) != (self.cfg.network, self.cfg.channels):
             raise BadInput(
-                f"{path} was trained with --width {state['width']}, not {self.cfg.width}: "
-                "name that width or another --out."
+                f"{path} was trained with --network {arch} --width {state['width']}, not "
+                f"--network {self.cfg.network} --width {self.cfg.channels}: name those or "
+                "another --out."
             )
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
@@ -128,15 +152,17 @@ class Trainer:
         weights = {
             key: value.half().cpu() for key, value in self.average.module.state_dict().items()
         }
-        public = {"arch": "flownets", "width": self.cfg.width, "div_flow": DIV_FLOW,
+        public = {"arch": self.cfg.network, "width": self.cfg.channels, "div_flow": self.unit,
                   "preparation": PREPARATION,
                   "epoch": self.step, "best_EPE": error, "state_dict": weights}  # fmt: skip
-        _save(public, self.cfg.out / "flownets.pth")
+        _save(public, self.cfg.weights)
 
-
-def _prepare(pairs: Tensor) -> Tensor:
-    """Return uint8 [B,6,S,S] as the network wants it."""
-    return flownets.prepare(pairs[:, :3], pairs[:, 3:], PREPARATION)
+    def _prepare(self, pairs: Tensor) -> Tensor:
+        """Return uint8 [B,6,S,S] as the network wants it."""
+        first, second = pairs[:, :3], pairs[:, 3:]
+        if self.cfg.network == "pwc":
+            return torch.cat((pwc.prepare(first), pwc.prepare(second)), 1)
+        return flownets.prepare(first, second, PREPARATION)
 
 
 def _save(content: dict[str, Any], path: Path) -> None:

@@ -1,0 +1,211 @@
+"""A narrow PWC-Net: FlowNetC's correlation at every level of a pyramid, each level warped.
+
+Sun et al., PWC-Net (CVPR 2018), the network that followed FlowNet2: features of both images at
+strides 4 to 32; at each level the second image's are fetched along the coarser flow, compared with
+the first one's in a small window (the cost volume) and a few convolutions say what to add. What
+FlowNetS must learn, that flow is where things look alike, is built in. Channels are fewer than the
+paper's, features are normalised before they are compared (Jonschkowski et al., ECCV 2020), and a
+clip's frames go through the pyramid once, not twice.
+"""
+
+# N images, B pairs, C channels, H W pixels, h w cells of a level, R reach of the window in cells
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import grid_sample, interpolate, pad
+
+from datagen.flow.flownets import FAINT, SLOPE
+
+STRIDE = 4
+CHANNELS = (16, 32, 48, 64, 96)
+"""Of the features at strides 2 to 32 at width 1."""
+DECODER = (64, 48, 32)
+CARRIED = 16
+"""Channels that a level hands to the next finer one beside its flow."""
+REACH = 3
+BLOCK = 8
+"""Side of the blocks of cells whose windows are compared by one matrix product."""
+WIDTHS = tuple(quarters / 4 for quarters in range(1, 17))
+"""Widths that can be had: every layer then has a multiple of 4 channels."""
+
+
+def _conv(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, dilation, dilation),
+        nn.LeakyReLU(SLOPE, inplace=True),
+    )
+
+
+class Level(nn.Module):
+    """What one level adds to the coarser flow, from the cost volume and the first features."""
+
+    def __init__(self, channels: int, decoder: tuple[int, ...], carried: int, finest: bool) -> None:
+        super().__init__()
+        sizes = (channels + (2 * REACH + 1) ** 2 + 2 + carried, *decoder)
+        self.layers = nn.Sequential(*(_conv(*sizes[i : i + 2]) for i in range(len(decoder))))
+        self.flow = nn.Conv2d(decoder[-1], 2, 3, 1, 1)
+        self.context = None
+        if finest:  # wider and wider around: fills in what the second image does not show
+            wide = decoder[-1]
+            around = [_conv(wide + 2 if d == 1 else wide, wide, 1, d) for d in (1, 2, 4)]
+            self.context = nn.Sequential(*around, _conv(wide, wide), nn.Conv2d(wide, 2, 3, 1, 1))
+
+    def forward(self, seen: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the hidden features and the flow [B,2,h,w] in cells, float32.
+
+        Args:
+            seen: [B,C,h,w] all that the layers look at; flow: the coarser flow, in cells.
+        """
+        hidden = self.layers(seen)
+        flow = flow + self.flow(hidden).float()
+        if self.context is not None:
+            both = torch.cat((hidden, flow.detach().to(hidden.dtype)), 1)
+            flow = flow + self.context(_channels_last(both)).float()
+        return hidden, flow
+
+
+class PwcNet(nn.Module):
+    """Features of images, and from those of two images the flow; `width` is one of WIDTHS."""
+
+    def __init__(self, width: float = 1.0) -> None:
+        super().__init__()
+        if width not in WIDTHS:
+            raise ValueError(f"PWC-Net's width must be a multiple of 1/4 up to 4, got {width}")
+        channels = [int(count * width) for count in CHANNELS]
+        decoder = tuple(int(count * width) for count in DECODER)
+        carried = int(CARRIED * width)
+        self.features = nn.ModuleList(
+            nn.Sequential(_conv(before, after, 2), _conv(after, after))
+            for before, after in zip((3, *channels), channels, strict=False)
+        )
+        # levels from stride 4 on; the coarsest has none to be handed anything by
+        counts = channels[1:]
+        self.levels = nn.ModuleList(
+            Level(count, decoder, carried if count is not counts[-1] else 0, count is counts[0])
+            for count in counts
+        )
+        self.carry = nn.ModuleList(
+            nn.Sequential(nn.ConvTranspose2d(decoder[-1], carried, 4, 2, 1, bias=False),
+                          nn.LeakyReLU(SLOPE, inplace=True)) for _ in counts[1:]
+        )  # fmt: skip
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.kaiming_normal_(module.weight, 0.1)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        with torch.no_grad():  # begin with next to no flow
+            for level in self.levels:
+                for last in (level.flow, *(level.context[-1:] if level.context else ())):
+                    last.weight.mul_(0.1)  # type: ignore[union-attr]
+
+    def describe(self, images: Tensor) -> list[Tensor]:
+        """Return the features of images [N,3,H,W] at strides 4, 8, 16, 32."""
+        found = []
+        for layers in self.features:
+            images = layers(images)
+            found.append(images)
+        return found[1:]
+
+    def match(self, first: list[Tensor], second: list[Tensor]) -> list[Tensor]:
+        """Return the flow at strides 4, 8, 16, 32, each float32 [B,2,h,w] px of the images.
+
+        Args:
+            first, second: features of both images, as `describe` gives them.
+        """
+        flows: list[Tensor] = []
+        flow, hidden = first[-1].new_zeros(len(first[-1]), 2, 1, 1, dtype=torch.float32), None
+        for index in range(len(first) - 1, -1, -1):
+            one, two = first[index], second[index]
+            height, width = one.shape[2:]
+            if hidden is None:
+                flow = flow.expand(-1, -1, height, width)
+            else:
+                flow = 2 * interpolate(flow, scale_factor=2, mode="bilinear")[..., :height, :width]
+            coarse = flow.detach()
+            cost = correlate(_normal(one), _normal(fetch(two, coarse)), REACH)
+            parts = [cost / one.shape[1] ** 0.5, one, coarse.to(one.dtype)]
+            if hidden is not None:
+                parts.append(self.carry[index](hidden)[..., :height, :width])
+            hidden, flow = self.levels[index](_channels_last(torch.cat(parts, 1)), flow)
+            flows.append(flow * STRIDE * 2**index)
+        return flows[::-1]
+
+    def pyramid(self, pairs: Tensor) -> list[Tensor]:
+        """Return `match` of pairs [B,6,H,W], both images as `prepare` gives them."""
+        both = self.describe(_channels_last(torch.cat((pairs[:, :3], pairs[:, 3:]))))
+        return self.match([f[: len(pairs)] for f in both], [f[len(pairs) :] for f in both])
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        """Return the flow at stride 4: [B,2,ceil(H/4),ceil(W/4)] px."""
+        return self.pyramid(pairs)[0]
+
+
+def prepare(images: Tensor) -> Tensor:
+    """Return images uint8 [N,3,H,W] as float32 of mean 0 and variance 1 each, channels last."""
+    whole = images.to(torch.float32, memory_format=torch.channels_last)
+    values = whole.permute(0, 2, 3, 1).flatten(1)
+    values -= values.mean(1, keepdim=True)
+    deviation = torch.linalg.vector_norm(values, dim=1, keepdim=True) / values.shape[1] ** 0.5
+    values /= deviation + FAINT
+    return whole
+
+
+def fetch(features: Tensor, flow: Tensor) -> Tensor:
+    """Return features [B,C,h,w] fetched from where flow [B,2,h,w] (cells) points, bilinearly.
+
+    Beyond the border lies the border.
+    """
+    height, width = features.shape[2:]
+    y, x = torch.meshgrid(
+        torch.arange(height, dtype=torch.float32, device=flow.device),
+        torch.arange(width, dtype=torch.float32, device=flow.device),
+        indexing="ij",
+    )
+    there = torch.stack(
+        ((x + flow[:, 0]) * 2 / max(width - 1, 1) - 1,
+         (y + flow[:, 1]) * 2 / max(height - 1, 1) - 1), -1
+    )  # fmt: skip
+    got = grid_sample(features.float(), there, padding_mode="border", align_corners=True)
+    return got.to(features.dtype)
+
+
+def correlate(first: Tensor, second: Tensor, reach: int) -> Tensor:
+    """Return the cost volume [B,(2R+1)²,h,w]: first(i,j) · second(i+dy,j+dx), zero outside.
+
+    Blocks of 8×8 cells are multiplied with all cells within reach of the block, and each cell's
+    own window is read from the product: four times the arithmetic, in a tenth of the time that
+    one pass for each shift takes on a CPU.
+    """
+    batch, channels, height, width = first.shape
+    rows, columns = -(-height // BLOCK), -(-width // BLOCK)
+    below, right = rows * BLOCK - height, columns * BLOCK - width
+    side, window = BLOCK + 2 * reach, 2 * reach + 1
+    blocks = pad(first, (0, right, 0, below)).permute(0, 2, 3, 1)
+    blocks = blocks.unflatten(1, (rows, BLOCK)).unflatten(3, (columns, BLOCK)).transpose(2, 3)
+    around = pad(second, (reach, reach + right, reach, reach + below))
+    around = around.permute(0, 2, 3, 1).unfold(1, side, BLOCK).unfold(2, side, BLOCK)
+    product = torch.bmm(
+        blocks.reshape(-1, BLOCK * BLOCK, channels), around.reshape(-1, channels, side * side)
+    ).contiguous()
+    # cell (y, x) of a block: its window begins at (y, x) of the surroundings
+    cost = product.as_strided(
+        (len(product), BLOCK, BLOCK, window, window),
+        (BLOCK * BLOCK * side * side, BLOCK * side * side + side, side * side + 1, side, 1),
+    )
+    cost = cost.reshape(batch, rows, columns, BLOCK, BLOCK, window * window).transpose(2, 3)
+    cost = cost.reshape(batch, rows * BLOCK, columns * BLOCK, window * window)
+    return cost[:, :height, :width].permute(0, 3, 1, 2)
+
+
+def _normal(features: Tensor) -> Tensor:
+    """Return features with every channel's mean 0 and the mean square of all 1."""
+    values = features.float()
+    values = values - values.mean((2, 3), keepdim=True)
+    size = (values.square().mean((1, 2, 3), keepdim=True) + 1e-3).sqrt()
+    return (values / size).to(features.dtype)
+
+
+def _channels_last(values: Tensor) -> Tensor:
+    return values.contiguous(memory_format=torch.channels_last)
