@@ -1,13 +1,13 @@
 """Optical flow: how good and how fast every estimator is, on one machine in one run.
 
     python -m benchmarks.flow
-    python -m benchmarks.flow --weights runs/flow/flownets.pth --pictures docs/flow.jpg
+    python -m benchmarks.flow --weights runs/flow/pwc.pth --pictures docs/flow.jpg
 
 Endpoint errors (EPE, px at 224) of what is stored, enlarged bilinearly as the trainer does it: on
 pairs of embedded people in moving scenes (on and off the person) and of moving shapes, whose
 subjects and photos no training sees, and, where the data beside the project is there, on the two
 FlyingChairs pairs and on real clips against RAFT-sintel. Speed in clips of 31 frames at 224 px a
-second, and what FlowNetS reaches of this machine's own best matrix product and convolution.
+second, and what the networks reach of this machine's own best matrix product and convolution.
 FlowNetS at width 1 has random weights if none are given: its speed is the same. The last line
 compares it with how public code runs it: float32, pair by pair.
 """
@@ -39,6 +39,7 @@ from datagen.flow.flo import read_flo
 from datagen.flow.flownets import DIV_FLOW, FlowNetS, prepare
 from datagen.flow.network import EMBEDDED
 from datagen.flow.options import FlowConfig
+from datagen.flow.pwc import CHANNELS, PwcNet
 from datagen.flow.training.pairs import make_pair
 from datagen.flow.training.people import People, person_pair
 from datagen.flow.training.textures import load_textures
@@ -46,6 +47,7 @@ from datagen.flow.training.textures import load_textures
 SIZE, FRAMES = 224, 32
 RAFT_FRAMES = 5  # of the clip that RAFT is timed on: on a CPU it takes minutes for 32
 FULL_COLOUR = 8.0  # px, in the pictures
+FIRST = "conv1.0.weight"  # of FlowNetS: its channels are 64 times the width
 HEAD = 130  # px, width of the rows' names in the pictures
 
 Test = tuple[np.ndarray, np.ndarray, np.ndarray | None]
@@ -54,11 +56,12 @@ Test = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 
 @dataclass(frozen=True)
 class Candidate:
-    """An estimator to measure; `width` is FlowNetS's, `sees` says if its flow means anything."""
+    """An estimator to measure; `network` is that of FlowNetS or PWC-Net, on the meta device;
+    `sees` says if its flow means anything."""
 
     label: str
     cfg: FlowConfig
-    width: float | None = None
+    network: FlowNetS | PwcNet | None = None
     sees: bool = True
 
     @property
@@ -173,8 +176,11 @@ def peak(dtype: torch.dtype, device: str) -> tuple[float, float]:
     return multiply, convolve
 
 
-def work_of(width: float) -> float:
-    """Return FlowNetS's multiply-adds for one pair at 224 px, in billions."""
+def work_of(network: FlowNetS | PwcNet) -> float:
+    """Return a network's multiply-adds for one more frame of a clip at 224 px, in billions.
+
+    Counted are its convolutions; PWC-Net takes each frame through its pyramid once.
+    """
     total = 0
 
     def count(module: torch.nn.Module, inputs: tuple, output: torch.Tensor) -> None:
@@ -184,11 +190,10 @@ def work_of(width: float) -> float:
         pixels = (inputs[0] if transposed else output).shape[2:]
         total += weights * pixels[0] * pixels[1]
 
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+            module.register_forward_hook(count)
     with torch.device("meta"):
-        network = FlowNetS(width)
-        for module in network.modules():
-            if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
-                module.register_forward_hook(count)
         network(torch.zeros(1, 6, SIZE, SIZE))
     return total / 1e9
 
@@ -216,12 +221,17 @@ def candidates(weights: list[Path], data: Path, folder: Path) -> list[Candidate]
     rafts = [("RAFT small", "raft_small", data / "flow" / "raft-small.pth"),
              ("RAFT sintel", "raft_large", data / "flow" / "raft-sintel.pth")]  # fmt: skip
     for path in [*weights, random]:
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-        width = state["conv1.0.weight"].shape[0] / 64
-        label = f"FlowNetS, width {width:g}" + (" (speed)" if path == random else "")
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        flow = "pwc" if content.get("arch") == "pwc" else "flownets"
+        first = content["state_dict"]["features.0.0.0.weight" if flow == "pwc" else FIRST]
+        width = len(first) / (CHANNELS[0] if flow == "pwc" else 64)
+        label = f"{'PWC-Net' if flow == 'pwc' else 'FlowNetS'}, width {width:g}"
+        label += " (speed)" if path == random else ""
+        with torch.device("meta"):
+            network = PwcNet(width) if flow == "pwc" else FlowNetS(width)
         for dtype in ("float32", "bfloat16"):
-            cfg = FlowConfig(flow="flownets", flow_weights=path, flow_dtype=dtype)
-            found.append(Candidate(label, cfg, width, path != random))
+            cfg = FlowConfig(flow=flow, flow_weights=path, flow_dtype=dtype)
+            found.append(Candidate(label, cfg, network, path != random))
     for label, flow, path in rafts:
         if path.exists():
             for dtype in ("float32", "bfloat16"):
@@ -233,7 +243,9 @@ def candidates(weights: list[Path], data: Path, folder: Path) -> list[Candidate]
 def main() -> None:
     """Measure, print a line for each estimator, and the one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", type=Path, nargs="*", help="FlowNetS; default: the embedded")
+    parser.add_argument(
+        "--weights", type=Path, nargs="*", help="FlowNetS or PWC-Net; default: the embedded"
+    )
     parser.add_argument("--pairs", type=int, default=24, help="held-out pairs of each kind")
     parser.add_argument("--clips", type=int, default=6, help="real clips")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -298,8 +310,8 @@ def measure(args: argparse.Namespace, data: Path, weights: list[Path], folder: P
         name = one.label if one.label == "DIS" else f"{one.label}, {one.dtype}"
         line = f"{name:34}" + "".join(f"{found[c]:11.2f}" for c in columns)
         line += f"{spent:9.3f}{1 / spent:9.2f}"
-        if one.width:
-            rate = work_of(one.width) * (FRAMES - 1) / spent
+        if one.network:
+            rate = work_of(one.network) * (FRAMES - 1) / spent
             line += f"{rate / rates[one.dtype][0]:8.0%}{rate / rates[one.dtype][1]:6.0%}"
         print(line.replace("nan", "  -"), flush=True)
         if args.pictures and one.sees and one.dtype != "bfloat16":

@@ -27,16 +27,13 @@ from datagen import command
 from datagen.common.errors import BadInput
 from datagen.common.files import sha256, whole
 from datagen.common.options import arguments, option, require
-from datagen.flow.options import FlowConfig
+from datagen.flow.options import FlowConfig, FlowName
 from datagen.replay.checkpoint import learned_from, rest_joints
 from datagen.words import count
 
 if TYPE_CHECKING:
     from datagen.bodies.smpl.model import Body
     from datagen.replay.prediction import Motion
-
-
-FLOWS = Literal["dis", "flownets", "raft_small", "raft_large"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +54,7 @@ class OverlayConfig:
     image_size: int | None = None
     """With --checkpoint: side of the crop, pixels. Default: as in the shards that it was trained
     on."""
-    flow: FLOWS | None = None
+    flow: FlowName | None = None
     """With --checkpoint: estimator of the flow. Default: that of the shards that it was trained
     on."""
     flow_weights: Path | None = None
@@ -177,7 +174,7 @@ def crops_and_flow(checkpoint: Path, cfg: OverlayConfig) -> tuple[int, FlowConfi
     """
     known = learned_from(checkpoint)
     estimator, _, weights = known.flow.partition("-")
-    if estimator and estimator not in get_args(FLOWS):
+    if estimator and estimator not in get_args(FlowName):
         raise BadInput(
             f"{checkpoint} learned from {known.flow} flow, which datagen does not make; make the "
             "predictions with trainer.predict and give them with --predictions and --shards"

@@ -129,7 +129,7 @@ def _train(cfg: TrainFlowConfig) -> int:
     print(
         f"Weights: {weights}\n"
         f"Next: python -m benchmarks.flow --weights {weights}\n"
-        f"      python -m datagen.launch --flow flownets --flow-weights {weights}"
+        f"      python -m datagen.launch --flow {cfg.network} --flow-weights {weights}"
     )
     return 0
 

@@ -304,6 +304,9 @@ def test_networks_without_weights_say_where_to_get_them() -> None:
         with pytest.raises(BadOption, match=r"--flow-weights FILE .*\.pth of"):
             FlowConfig(flow=flow)  # type: ignore[arg-type]
 
+    with pytest.raises(BadOption, match=r"--flow-weights FILE .*--network pwc"):
+        FlowConfig(flow="pwc")
+
 
 def test_flo_files_are_read_and_broken_ones_are_refused(tmp_path: Path) -> None:
     flow = np.random.default_rng(0).normal(size=(5, 7, 2)).astype(np.float32)

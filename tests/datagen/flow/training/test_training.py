@@ -17,15 +17,16 @@ from datagen.common.errors import BadInput
 from datagen.flow.estimator import load_estimator
 from datagen.flow.flownets import FlowNetS
 from datagen.flow.options import FlowConfig
+from datagen.flow.pwc import PwcNet
 from datagen.flow.train import main, train
 from datagen.flow.training.dataset import Pairs, turn
 from datagen.flow.training.layers import Layer, paint
-from datagen.flow.training.loss import LEVEL_WEIGHTS, multiscale_loss
+from datagen.flow.training.loss import LEVEL_WEIGHTS, level_errors, weighted_sum
 from datagen.flow.training.options import TrainFlowConfig
 from datagen.flow.training.pairs import film, make_pair
 from datagen.flow.training.people import People, person_pair
 from datagen.flow.training.textures import load_textures
-from datagen.flow.training.trainer import Trainer, start_as_pyramid
+from datagen.flow.training.trainer import Trainer, rate, start_as_pyramid
 
 SMALL = TrainFlowConfig(
     width=0.125, steps=4, batch_size=2, size=64, crop=48, checkpoint_every=2, repeats=2,
@@ -112,13 +113,38 @@ def test_a_persons_pair_moves_the_person_by_its_surface_flow() -> None:
         assert spread < 0.02 * 96  # a rigid shift stays one, but for the crop that breathes
 
 
-def test_loss_is_endpoint_error_in_units_of_20_px() -> None:
+def test_loss_is_the_levels_weighted_endpoint_errors() -> None:
     pyramid = [torch.zeros(2, 2, n, n) for n in (16, 8, 4, 2, 1)]
     flow = torch.zeros(2, 2, 64, 64)
     flow[:, 0] = 20
-    assert float(multiscale_loss(pyramid, flow)) == pytest.approx(sum(LEVEL_WEIGHTS))
-    pyramid[0][:, 0] = 1
-    assert float(multiscale_loss(pyramid, flow)) == pytest.approx(sum(LEVEL_WEIGHTS[1:]))
+    assert float(weighted_sum(level_errors(pyramid, flow))) == pytest.approx(
+        20 * sum(LEVEL_WEIGHTS)
+    )
+    pyramid[0][:, 0] = 20
+    errors = [float(error) for error in level_errors(pyramid, flow)]
+    assert errors == pytest.approx([0, 20, 20, 20, 20])
+
+
+def test_the_finest_level_is_compared_in_every_pixel_the_others_in_cells() -> None:
+    flow = torch.zeros(1, 2, 64, 64)
+    flow[:, 0, :, 2:] = 4  # an edge in the middle of a cell
+    exact = [interpolate(flow, size=(n, n), mode="area") for n in (16, 8)]
+    fine, coarse = (float(error) for error in level_errors(exact, flow))
+    enlarged = interpolate(exact[0], scale_factor=4, mode="bilinear")
+    assert coarse == pytest.approx(0, abs=1e-6)
+    assert fine == pytest.approx(float((enlarged - flow).abs().sum(1).mean())) and fine > 0
+
+
+def test_the_step_size_rises_holds_and_falls_where_it_is_asked_to() -> None:
+    cfg = dataclasses.replace(SMALL, steps=1000, lr=1.0)
+    assert [rate(step, cfg) for step in (0, 299, 749)] == pytest.approx([1 / 300, 1, 1])
+    assert rate(875, cfg) == pytest.approx(0.5) and rate(999, cfg) == pytest.approx(1 / 250)
+    held = dataclasses.replace(cfg, fall=0)
+    assert rate(999, held) == 1
+    assert rate(950, dataclasses.replace(cfg, fall=100)) == pytest.approx(0.5)
+    # a training of unknown length, ended later, takes the same steps until its end begins
+    ended = dataclasses.replace(cfg, steps=1200, fall=200)
+    assert [rate(k, ended) for k in range(1000)] == [rate(k, held) for k in range(1000)]
 
 
 def test_training_begins_with_the_coarsest_flow_enlarged() -> None:
@@ -164,12 +190,14 @@ def test_a_rendered_persons_flow_fetches_the_second_image_back(people: People) -
     assert np.mean(right) < 0.5 * np.mean(wrong, 0).min()
 
 
+@pytest.mark.parametrize(("network", "width"), [("flownets", 0.125), ("pwc", 0.25)])
 def test_a_stopped_training_goes_on_as_if_never_stopped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str, width: float
 ) -> None:
     monkeypatch.setattr("datagen.flow.train.VALIDATION_PAIRS", 4)
-    whole = dataclasses.replace(SMALL, out=tmp_path / "whole")
-    parts = dataclasses.replace(SMALL, out=tmp_path / "parts")
+    small = dataclasses.replace(SMALL, network=network, width=width)  # type: ignore[arg-type]
+    whole = dataclasses.replace(small, out=tmp_path / "whole")
+    parts = dataclasses.replace(small, out=tmp_path / "parts")
     weights = train(whole)
     trainer = Trainer(parts)
     trainer.cfg.out.mkdir()
@@ -178,20 +206,40 @@ def test_a_stopped_training_goes_on_as_if_never_stopped(
         batch = [pairs[2 * step + i] for i in range(2)]
         trainer.update(*(torch.stack(part) for part in zip(*batch, strict=True)))
     trainer.save(0.0)
+    # as kill -9 leaves it: a line after the last checkpoint, and half of one
+    (parts.out / "metrics.jsonl").write_text(
+        '{"step": 1, "epe": 9, "shapes": 9}\n{"step": 3, "epe": 9, "shapes": 9}\n{"ste'
+    )
     train(parts)
+    lines = (parts.out / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 4]
     one, two = (torch.load(cfg.out / "last.pth", weights_only=True) for cfg in (whole, parts))
-    for key, value in one["network"].items():
-        assert torch.equal(value, two["network"][key]), key
+    for part in ("network", "average"):
+        for key, value in one[part].items():
+            assert torch.equal(value, two[part][key]), key
     lines = [json.loads(line) for line in (whole.out / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4]
     assert (whole.out / "curve.png").stat().st_size > 1000
 
-    flow = load_estimator(FlowConfig(flow="flownets", flow_weights=weights))(
-        np.zeros((3, 64, 64, 3), np.uint8)
-    )
+    cfg = FlowConfig(flow=network, flow_weights=weights)  # type: ignore[arg-type]
+    flow = load_estimator(cfg)(np.zeros((3, 64, 64, 3), np.uint8))
     assert flow.shape == (2, 2, 16, 16)
-    with pytest.raises(BadInput, match=r"--width 0\.125"):
-        train(dataclasses.replace(whole, width=0.25))
+    with pytest.raises(BadInput, match=rf"--network {network} --width {width}"):
+        train(dataclasses.replace(whole, width=0.5))
+
+
+def test_training_begins_with_the_weights_that_are_given(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    known = PwcNet(0.25)
+    torch.save({"state_dict": known.state_dict()}, tmp_path / "known.pth")
+    cfg = dataclasses.replace(
+        SMALL, network="pwc", width=0.25, first_weights=tmp_path / "known.pth"
+    )
+    for network in (Trainer(cfg).network, Trainer(cfg).average.module):
+        for key, value in network.state_dict().items():
+            assert torch.equal(value, known.state_dict()[key])
+    with pytest.raises(BadInput, match=r"--network flownets --width 0\.125"):
+        Trainer(dataclasses.replace(cfg, network="flownets", width=0.125))
 
 
 def test_losses_are_means_of_the_steps_since_the_last_line(
