@@ -80,11 +80,10 @@ class PwcNet(nn.Module):
             nn.Sequential(_conv(before, after, 2), _conv(after, after))
             for before, after in zip((3, *channels), channels, strict=False)
         )
-        # levels from stride 4 on; the coarsest has none to be handed anything by
-        counts = channels[1:]
+        counts = channels[1:]  # levels are from stride 4 on; the coarsest is handed nothing
         self.levels = nn.ModuleList(
-            Level(count, decoder, carried if count is not counts[-1] else 0, count is counts[0])
-            for count in counts
+            Level(count, decoder, carried if index < len(counts) - 1 else 0, finest=index == 0)
+            for index, count in enumerate(counts)
         )
         self.carry = nn.ModuleList(
             nn.Sequential(nn.ConvTranspose2d(decoder[-1], carried, 4, 2, 1, bias=False),
@@ -96,9 +95,9 @@ class PwcNet(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         with torch.no_grad():  # begin with next to no flow
-            for level in self.levels:
-                for last in (level.flow, *(level.context[-1:] if level.context else ())):
-                    last.weight.mul_(0.1)  # type: ignore[union-attr]
+            for name, weight in self.named_parameters():
+                if name.endswith(("flow.weight", "context.4.weight")):
+                    weight.mul_(0.1)
 
     def describe(self, images: Tensor) -> list[Tensor]:
         """Return the features of images [N,3,H,W] at strides 4, 8, 16, 32."""
