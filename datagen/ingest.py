@@ -4,6 +4,7 @@
     python -m datagen.ingest video clip.mp4 --detector mediapipe --out footage
     python -m datagen.ingest 3dpw --root 3DPW --split test --body smpl/ --out 3dpw-test
     python -m datagen.ingest pose2sim --out pose2sim
+    python -m datagen.ingest pose2sim --embedded --out person
 
 The result is a data set like any other: trainer.predict and trainer.evaluate read it. With
 --unlabelled 31 it is cut into short clips for trainer.fit --dann-shards.
@@ -66,6 +67,13 @@ def _pose2sim(cfg: Pose2SimConfig) -> int:
     from datagen.footage import pose2sim
     from datagen.footage.dataset import ingest as make
 
+    if cfg.embedded:
+        from datagen.footage.embedded_clip import EmbeddedClip
+
+        clip = [EmbeddedClip(cfg.truth)]
+        return report(
+            make(clip, cfg.footage, evaluation=KEYPOINTS, truth_source=cfg.truth), cfg.footage
+        )
     root = cfg.root and cfg.root.expanduser()
     if root is not None and not root.is_dir():
         raise BadInput(f"--root {root} is not a folder")

@@ -38,7 +38,7 @@ def read_keypoints(
         BadInput: unreadable, of an unknown layout or of another length.
     """
     if path.is_dir():
-        points = _openpose(path)
+        points = read_openpose(path)
     elif path.suffix.lower() == ".json":
         points = _json(path, frames)
     elif path.suffix.lower() in (".npy", ".npz"):
@@ -74,7 +74,7 @@ def read_keypoints(
     return people
 
 
-def _openpose(folder: Path) -> np.ndarray:
+def read_openpose(folder: Path) -> np.ndarray:
     """Return [T,P,K,3] of a folder of OpenPose's JSON files, in the order of their numbers."""
     files = sorted(folder.glob("*.json"), key=_number)
     if not files:

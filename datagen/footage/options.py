@@ -140,6 +140,9 @@ class ThreeDPWConfig:
 class Pose2SimConfig:
     """The Pose2Sim demo: four cameras, one real person, measured 3D joints; to evaluate on."""
 
+    embedded: bool = False
+    """Only the 50 frames of one camera that come with the program; nothing is downloaded."""
+
     root: Path | None = None
     """Folder of the unpacked wheels pose2sim 0.9.8 and 0.4.0. Default: pip fetches them (52 MB)
     into ~/.cache/motion-hmr/pose2sim."""
@@ -147,3 +150,9 @@ class Pose2SimConfig:
     """The joints to evaluate against. trc: the published ones, triangulated frame by frame.
     refined: all views adjusted at once, bones of constant length (datagen.footage.multiview)."""
     footage: FootageConfig = field(default_factory=FootageConfig)
+
+    def __post_init__(self) -> None:
+        require(
+            self.root is None or not self.embedded,
+            "--embedded is the clip that comes with the program; leave --root out",
+        )
