@@ -27,7 +27,7 @@ from datagen.bodies.render.camera import project
 from datagen.bodies.smpl.model import Body, load_bodies
 from datagen.clips.crop import transform
 from datagen.common.errors import BadInput
-from datagen.output import check, dataset, shard
+from datagen.output import dataset, shard
 from datagen.output.layout import Layout
 
 SKIN = 0.04
@@ -90,7 +90,7 @@ def main() -> None:
     bodies = load_bodies()
     for index in tqdm(source.found(), unit="shard"):
         records = []
-        for key, members in check.read(source.shard(index)).items():
+        for key, members in shard.read(source.shard(index)).items():
             labels = dict(np.load(io.BytesIO(members["labels.npz"])))
             person = json.loads(members["meta.json"])["people"]
             flow = np.load(io.BytesIO(members["flow.npy"]))

@@ -28,15 +28,16 @@ import cv2
 import numpy as np
 import torch
 
+from benchmarks.flo import read_flo
 from datagen.bodies.library import build_person
 from datagen.bodies.motion.sources import find_motions
 from datagen.bodies.options import BodiesConfig
 from datagen.clips.contact_sheet import flow_to_colour, titled
 from datagen.common.seeds import generator
 from datagen.common.splits import in_split
-from datagen.flow.estimator import Estimator, load_estimator
-from datagen.flow.flo import read_flo
+from datagen.flow.estimator import Estimator
 from datagen.flow.flownets import DIV_FLOW, FlowNetS, prepare
+from datagen.flow.load import load_estimator
 from datagen.flow.network import EMBEDDED
 from datagen.flow.options import FlowConfig
 from datagen.flow.pwc import CHANNELS, PwcNet

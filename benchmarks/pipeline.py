@@ -252,7 +252,7 @@ def straightforward(
 
 def float32(cfg: FlowConfig) -> Callable[[np.ndarray], np.ndarray]:
     """Return an estimator as public code runs it: float32, pair by pair, enlarged at the end."""
-    from datagen.flow.estimator import load_estimator
+    from datagen.flow.load import load_estimator
 
     if cfg.flow == "dis":
         return load_estimator(cfg)

@@ -26,7 +26,7 @@ from datagen.footage.detector import detections
 from datagen.footage.embedded_clip import clip_joints
 from datagen.footage.keypoints import LAYOUTS
 from trainer.evaluation.metrics import pa_mpjpe
-from trainer.losses import similarity
+from trainer.geometry import similarity
 
 CACHE = Path("~/.cache/motion-hmr")
 

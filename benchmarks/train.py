@@ -30,10 +30,11 @@ from trainer.config import FitConfig
 from trainer.data.dataset import DataSet
 from trainer.data.inputs import draw_inputs
 from trainer.data.loader import Delivered
-from trainer.device import Ranks, choose, find_device, keep_memory, set_precision
+from trainer.device import Ranks, find_device, keep_memory, set_precision
 from trainer.model.body import FIELDS
 from trainer.model.motion_hmr import MotionHMR
 from trainer.training.factory import make_trainer
+from trainer.training.settings import choose
 
 VERTICES, JOINTS, STORED, STRIDE = 200, 38, 224, 4
 PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)

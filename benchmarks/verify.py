@@ -28,7 +28,8 @@ import tyro
 
 from datagen.common.files import sha256
 from datagen.launcher.config import LaunchConfig
-from datagen.output import check, dataset, shard
+from datagen.launcher.identity import describe
+from datagen.output import check, shard
 from datagen.output.layout import Layout
 from datagen.output.options import OutputConfig
 
@@ -52,7 +53,7 @@ def main(options: Options) -> None:
     with tempfile.TemporaryDirectory() as folder:
         layout = Layout(Path(folder))
         output = OutputConfig(num_shards=options.shards, clips_per_shard=options.clips)
-        content = dataset.describe(LaunchConfig(output=output), "dis", 4, 0)
+        content = describe(LaunchConfig(output=output), "dis", 4, 0)
         lines = {index: write(layout, index, options.clips) for index in range(options.shards)}
         size = sum(line["bytes"] for line in lines.values()) / 1e6
         cores = os.cpu_count() or 1

@@ -3,6 +3,6 @@
 import sys
 
 if sys.argv[:1] == ["-m"]:  # so it reads while `python -m datagen.…` looks for the door
-    from datagen import missing
+    from datagen.common import cli
 
-    missing.watch()
+    cli.report_missing_packages()

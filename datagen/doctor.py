@@ -16,9 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from datagen import command
+from datagen.common import cli
+from datagen.common.cli import count
 from datagen.common.errors import BadInput, BadMachine
-from datagen.words import count
 
 GB_A_WORKER = 1.5
 """Memory that a worker may need (benchmarks/pipeline.py states what it takes: less than 1)."""
@@ -201,7 +201,7 @@ def _disk(cfg: DoctorConfig) -> str:
 
 def main(args: list[str] | None = None) -> int:
     """Run the checks with command line `args` and return the exit status."""
-    return command.run(DoctorConfig, doctor, __doc__, args)
+    return cli.run(DoctorConfig, doctor, __doc__, args)
 
 
 if __name__ == "__main__":

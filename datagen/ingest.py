@@ -20,11 +20,11 @@ from typing import Annotated, Any
 
 import tyro
 
-from datagen import command
+from datagen.common import cli
+from datagen.common.cli import count
 from datagen.common.errors import BadInput
 from datagen.footage.options import FootageConfig, Pose2SimConfig, ThreeDPWConfig, VideoConfig
 from datagen.output.layout import Layout
-from datagen.words import count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +152,7 @@ def report(lines: list[dict[str, Any]], cfg: FootageConfig) -> int:
 
 def main(args: list[str] | None = None) -> int:
     """Ingest with command line `args` and return the exit status."""
-    return command.run(IngestConfig, ingest, __doc__, args)
+    return cli.run(IngestConfig, ingest, __doc__, args)
 
 
 if __name__ == "__main__":

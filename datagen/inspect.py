@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from datagen import command
+from datagen.common import cli
+from datagen.common.cli import count
 from datagen.common.errors import BadInput
 from datagen.common.files import whole
 from datagen.common.options import require
-from datagen.words import count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,7 +116,7 @@ def _save(path: Path, image: np.ndarray) -> None:
 
 def main(args: list[str] | None = None) -> int:
     """Look with command line `args` and return the exit status."""
-    return command.run(InspectConfig, inspect, __doc__, args)
+    return cli.run(InspectConfig, inspect, __doc__, args)
 
 
 if __name__ == "__main__":

@@ -20,17 +20,17 @@ from pathlib import Path
 if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
     # Run as a file: its folder must not shadow the standard library (inspect.py lies there).
     sys.path[0] = str(Path(__file__).resolve().parents[1])
-    from datagen import missing
+    from datagen.common import cli
 
-    missing.watch()
+    cli.report_missing_packages()
 
-import datagen.command as command
+from datagen.common import cli
 from datagen.launcher.config import LaunchConfig
 
 
 def main(args: list[str] | None = None) -> int:
     """Run the launcher with command line `args` and return its exit status."""
-    return command.run(LaunchConfig, _launch, __doc__, args)
+    return cli.run(LaunchConfig, _launch, __doc__, args)
 
 
 def _launch(cfg: LaunchConfig) -> int:

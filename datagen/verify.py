@@ -18,16 +18,17 @@ from dataclasses import dataclass
 import tyro
 from tqdm import tqdm
 
-from datagen import command
 from datagen.cluster.options import BackendName
+from datagen.common import cli
+from datagen.common.cli import count
 from datagen.common.files import absolute
 from datagen.common.options import Folder, require
 from datagen.launcher import saved_options
 from datagen.launcher.config import LaunchConfig
+from datagen.launcher.identity import guard
 from datagen.output import check, dataset
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
-from datagen.words import count
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def mend(layout: Layout, numbers: list[int], cfg: VerifyConfig) -> None:
     from datagen.launcher.run import launch
 
     options = _options(layout, cfg)
-    dataset.guard(layout, options)
+    guard(layout, options)
     manifest = Manifest(layout.manifests / "shards.jsonl")
     before = manifest.latest("shard")
     for index in numbers:
@@ -157,7 +158,7 @@ def _options(layout: Layout, cfg: VerifyConfig) -> LaunchConfig:
 
 def main(args: list[str] | None = None) -> int:
     """Run the checker with command line `args` and return its exit status."""
-    return command.run(VerifyConfig, verify, __doc__, args)
+    return cli.run(VerifyConfig, verify, __doc__, args)
 
 
 if __name__ == "__main__":

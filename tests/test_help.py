@@ -5,16 +5,16 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-import datagen.helptext
-import trainer.helptext
+from datagen.common import cli as generator
 from datagen.doctor import DoctorConfig
 from datagen.flow.training.options import TrainFlowConfig
 from datagen.ingest import IngestConfig
 from datagen.inspect import InspectConfig
 from datagen.launch import main as launch
 from datagen.launcher.config import LaunchConfig
-from datagen.overlay import OverlayConfig
+from datagen.replay.options import OverlayConfig
 from datagen.verify import VerifyConfig
+from trainer import cli as trainer
 from trainer.config import EvaluateConfig, FitConfig, PredictConfig, TablesConfig
 
 OURS = (
@@ -25,7 +25,7 @@ THEIRS = (FitConfig, EvaluateConfig, PredictConfig, TablesConfig)
 
 
 def without_help(options: Any) -> list[str]:
-    """Return the options that `fill` found no docstring for; a group's is its class's."""
+    """Return the options that `fill_help` found no docstring for; a group's is its class's."""
     hints, lacking = get_type_hints(options), []
     for option in fields(options):
         hint = hints[option.name]
@@ -39,7 +39,7 @@ def without_help(options: Any) -> list[str]:
 
 @pytest.mark.parametrize("options", [*OURS, *THEIRS])
 def test_every_option_is_explained_in_one_paragraph(options: Any) -> None:
-    (datagen if options in OURS else trainer).helptext.fill(options)
+    (generator if options in OURS else trainer).fill_help(options)
     assert without_help(options) == []
 
 

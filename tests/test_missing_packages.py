@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-import datagen.missing
-import trainer.missing
+from datagen.common import cli as generator
+from trainer import cli as trainer
 
 ROOT = Path(__file__).resolve().parents[1]
 DOORS = [
@@ -30,9 +30,9 @@ def test_a_door_names_the_environment(door):
     assert "source .venv/bin/activate" in done.stderr and done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("missing", [datagen.missing, trainer.missing])
-def test_a_bugs_import_error_is_left_alone(missing):
-    assert "torch" in missing.sentence(ModuleNotFoundError("no", name="torch"))
+@pytest.mark.parametrize("cli", [generator, trainer])
+def test_a_bugs_import_error_is_left_alone(cli):
+    assert "torch" in cli.missing_package(ModuleNotFoundError("no", name="torch"))
     for error in (
         ModuleNotFoundError("no", name="datagen.nowhere"),
         ModuleNotFoundError("no", name="torch.nowhere"),
@@ -40,13 +40,13 @@ def test_a_bugs_import_error_is_left_alone(missing):
         ImportError("cannot import name", name="torch"),
         KeyError("torch"),
     ):
-        assert missing.sentence(error) == ""
+        assert cli.missing_package(error) == ""
 
 
 def test_a_bug_shows_its_traceback(tmp_path):
     package = tmp_path / "trainer"
     package.mkdir()
-    for name in ("__init__.py", "missing.py"):
+    for name in ("__init__.py", "cli.py", "errors.py"):
         (package / name).write_text((ROOT / "trainer" / name).read_text())
     (package / "door.py").write_text("import trainer.nowhere\n")
     done = subprocess.run(

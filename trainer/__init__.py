@@ -3,6 +3,6 @@
 import sys
 
 if sys.argv[:1] == ["-m"]:  # so it reads while `python -m trainer.…` looks for the door
-    from trainer import missing
+    from trainer import cli
 
-    missing.watch()
+    cli.report_missing_packages()

@@ -19,17 +19,18 @@ from typing import Any
 
 import torch
 
+from trainer import cli
+from trainer.cli import count
 from trainer.config import EvaluateConfig, keypoint_errors
 from trainer.data.dataset import DataSet
 from trainer.data.loader import wanted_arrays
 from trainer.data.records import META, Record
-from trainer.errors import BadInput, run_door
+from trainer.errors import BadInput
 from trainer.evaluation.frame_errors import Details, shown_by
 from trainer.evaluation.inference import look
 from trainer.evaluation.metrics import Tally, hips_of, summarize, visible_frames
 from trainer.evaluation.windows import Judged
 from trainer.model.motion_hmr import pick
-from trainer.words import count
 
 
 def person_of(record: Record) -> str:
@@ -187,4 +188,4 @@ def draw(shown: list[Judged], dataset: DataSet, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    run_door(EvaluateConfig, evaluate, __doc__ or "")
+    cli.run(EvaluateConfig, evaluate, __doc__ or "")

@@ -18,23 +18,18 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from trainer import cli
+from trainer.cli import count, quoted
 from trainer.config import FitConfig
 from trainer.data.dataset import DataSet, open_dataset
-from trainer.device import (
-    choose,
-    find_device,
-    keep_memory,
-    set_precision,
-    start_ranks,
-)
-from trainer.errors import run_door
+from trainer.device import find_device, keep_memory, set_precision, start_ranks
 from trainer.model.body import read_body
 from trainer.training.factory import make_loaders, make_trainer, model_spec
 from trainer.training.loop import Training
 from trainer.training.resume import resumed_settings, saved_run
 from trainer.training.run_folder import RunWriter, plain
+from trainer.training.settings import choose
 from trainer.training.validation import open_held_out
-from trainer.words import count, quoted
 
 
 def fit(cfg: FitConfig) -> Path:
@@ -123,7 +118,7 @@ def finish(folder: Path, best: float, cfg: FitConfig) -> None:
     # Nor has a finished run's new folder any metrics.
     written = f"metrics.jsonl, {name}" if metrics.exists() else name
     try:
-        from trainer.analysis.skeletons import draw_curve
+        from trainer.analysis.charts import draw_curve
     except ImportError:
         written += " (no loss.png: matplotlib is not installed)"
     else:
@@ -136,4 +131,4 @@ def finish(folder: Path, best: float, cfg: FitConfig) -> None:
 
 
 if __name__ == "__main__":
-    run_door(FitConfig, fit, __doc__ or "")
+    cli.run(FitConfig, fit, __doc__ or "")

@@ -5,9 +5,14 @@ All functions are batched over leading dimensions and differentiable. Letters: .
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+SMPL_MIRROR = [0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22]
+"""Left-right counterpart of each of SMPL's 24 joints."""
 
 
 def matrix_from_6d(sixd: Tensor) -> Tensor:
@@ -95,3 +100,40 @@ def nearest(matrix: Tensor) -> Tensor:
     side = torch.ones_like(u[..., 0])
     side[..., 2] = torch.linalg.det(u @ vh)
     return (u * side[..., None, :]) @ vh
+
+
+class Alignment(NamedTuple):
+    """The similarity x → s·R·x + t."""
+
+    scale: Tensor
+    rotation: Tensor
+    shift: Tensor
+
+    def __call__(self, points: Tensor) -> Tensor:
+        turned = points @ self.rotation.transpose(-1, -2)
+        return self.scale[..., None, None] * turned + self.shift[..., None, :]
+
+
+@torch.no_grad()
+def similarity(source: Tensor, target: Tensor) -> Alignment:
+    """Return the similarity that brings source [..., J, 3] nearest to target, in least squares.
+
+    Umeyama's closed form with the reflection excluded. Without gradient: at the optimum the
+    alignment's own derivative vanishes (envelope theorem), so the gradient of the aligned squared
+    error is exact. In the dtype given; call it with float32 or float64.
+    """
+    source_mean = source.mean(-2, keepdim=True)
+    target_mean = target.mean(-2, keepdim=True)
+    x, y = source - source_mean, target - target_mean
+    u, singular, vh = torch.linalg.svd(y.transpose(-1, -2) @ x)
+    sign = torch.sign(torch.linalg.det(u @ vh))
+    # One is never 0: u and vh are orthogonal. Flipping the weakest axis leaves a rotation.
+    flip = torch.ones_like(singular)
+    flip[..., -1] = sign
+    rotation = (u * flip[..., None, :]) @ vh
+    spread = (x**2).sum((-1, -2)).clamp_min(torch.finfo(x.dtype).tiny)
+    scale = (singular * flip).sum(-1) / spread
+    shift = target_mean.squeeze(-2) - scale[..., None] * (
+        rotation @ source_mean.transpose(-1, -2)
+    ).squeeze(-1)
+    return Alignment(scale, rotation, shift)

@@ -29,12 +29,13 @@ from pathlib import Path
 
 import numpy as np
 
+from trainer import cli
+from trainer.cli import count, quoted
 from trainer.config import PredictConfig
 from trainer.data.loader import wanted_arrays
-from trainer.errors import BadInput, run_door
+from trainer.errors import BadInput
 from trainer.evaluation.inference import Look, look
 from trainer.evaluation.tracks import tracks
-from trainer.words import count, quoted
 
 GEOMETRY = frozenset({"crop", "camera", "source", "joints2d"})
 """What a prediction needs of a record to find the picture again."""
@@ -89,4 +90,4 @@ def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 if __name__ == "__main__":
-    run_door(PredictConfig, predict, __doc__ or "")
+    cli.run(PredictConfig, predict, __doc__ or "")

@@ -16,14 +16,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from trainer import cli
+from trainer.cli import count
 from trainer.config import TablesConfig
 from trainer.data.dataset import DataSet, open_dataset
-from trainer.errors import BadInput, run_door
+from trainer.errors import BadInput
 from trainer.paper import rows
-from trainer.paper.recipe import launch_command
 from trainer.paper.report import write_report
+from trainer.paper.rows import launch_command
 from trainer.paper.study import Outcome, SeededRun, Study, work
-from trainer.words import count
 
 
 def make_tables(cfg: TablesConfig) -> int:
@@ -151,4 +152,4 @@ def main(cfg: TablesConfig) -> None:
 
 
 if __name__ == "__main__":
-    run_door(TablesConfig, main, __doc__ or "")
+    cli.run(TablesConfig, main, __doc__ or "")

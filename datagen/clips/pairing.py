@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from datagen.common.cli import count
 from datagen.common.errors import BadInput
 from datagen.common.record import Line
 from datagen.common.seeds import generator
-from datagen.words import count
 
 Known = Callable[[str], Line | None]
 """Name → its manifest line, or None if it has not been tried yet."""

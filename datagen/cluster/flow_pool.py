@@ -23,7 +23,7 @@ class FlowActor:
 
     def __init__(self, cfg: FlowConfig, device: str) -> None:
         from datagen.cluster import threads
-        from datagen.flow.estimator import load_estimator
+        from datagen.flow.load import load_estimator
 
         threads.pin()
         self._estimate = load_estimator(cfg, device)

@@ -15,7 +15,6 @@ from typing import Protocol
 import numpy as np
 
 from datagen.common.errors import BadInput
-from datagen.flow.options import FlowConfig
 
 Flow = Callable[[np.ndarray], Callable[[], np.ndarray]]
 """Takes a clip's frames at once and returns the call that gives their flow: what other processes
@@ -42,21 +41,6 @@ class Estimator(Protocol):
             BadInput: frames of another type or shape.
         """
         ...
-
-
-def load_estimator(cfg: FlowConfig, device: str = "cpu") -> Estimator:
-    """Return the estimator that `cfg` names, ready on `device` (DIS knows only the CPU).
-
-    Raises:
-        BadInput: a checkpoint that is missing, unreadable, unsafe or another network's.
-    """
-    if cfg.flow == "dis":
-        from datagen.flow.dis import Dis
-
-        return Dis()
-    from datagen.flow.network import load_network  # imports torch
-
-    return load_network(cfg, device)
 
 
 def check_frames(frames: np.ndarray) -> None:

@@ -124,7 +124,7 @@ def load_network(cfg: FlowConfig, device: str) -> Network:
     """Return the network that `cfg` names with its weights.
 
     Raises:
-        BadInput: see datagen.flow.estimator.load_estimator.
+        BadInput: see datagen.flow.load.load_estimator.
     """
     dtype = best_dtype(device) if cfg.flow_dtype == "auto" else DTYPES[cfg.flow_dtype]
     if cfg.flow_weights is None:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datagen import command
+from datagen.common import cli
 from datagen.flow import flownets
 from datagen.flow.dis import Dis
 from datagen.flow.training.curve import plot
@@ -120,7 +120,7 @@ def _save_baselines(held_out: dict[str, list[Tensor]], path: Path) -> None:
 
 def main(args: list[str] | None = None) -> int:
     """Train with command line `args` and return the exit status."""
-    return command.run(TrainFlowConfig, _train, __doc__, args)
+    return cli.run(TrainFlowConfig, _train, __doc__, args)
 
 
 def _train(cfg: TrainFlowConfig) -> int:

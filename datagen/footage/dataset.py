@@ -19,17 +19,17 @@ from datagen.cluster.backends import open_backend
 from datagen.cluster.options import ClusterConfig
 from datagen.cluster.outcome import Outcome
 from datagen.common import record
+from datagen.common.cli import count
 from datagen.common.errors import BadInput, BadMachine
 from datagen.common.files import make_folder, sweep, whole
 from datagen.common.record import Line
+from datagen.flow.load import estimator
 from datagen.footage import pieces
 from datagen.footage.options import FootageConfig
 from datagen.footage.track import Track
-from datagen.launcher.tasks import estimator
 from datagen.output import dataset, fingerprint, shard
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest, standing
-from datagen.words import count
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from datagen.common.cli import count
 from datagen.common.errors import BadInput
 from datagen.common.files import make_folder, sha256, whole
 from datagen.footage.detection.followers import Followers
 from datagen.footage.detection.pose_detector import PoseDetector
 from datagen.footage.frames import frame_times, read_frames
-from datagen.words import count
 
 LAYOUT = "mediapipe33"
 VERSION = 2

@@ -20,12 +20,12 @@ from scipy.spatial.transform import Rotation
 
 from datagen.bodies.render.camera import project
 from datagen.bodies.smpl.unpickle import read_lists
+from datagen.common.cli import count
 from datagen.common.errors import BadInput
 from datagen.footage.dataset import Footage
 from datagen.footage.keypoints import LAYOUTS, OPENPOSE, evaluation_points, within
 from datagen.footage.track import Track, Truth
 from datagen.output.fingerprint import content
-from datagen.words import count
 
 if TYPE_CHECKING:
     from datagen.bodies.smpl.model import Body

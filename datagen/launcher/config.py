@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
 
 from datagen.backgrounds.options import BackgroundsConfig
 from datagen.bodies.options import BodiesConfig
 from datagen.clips.options import ClipsConfig
 from datagen.cluster.options import ClusterConfig
+from datagen.common.files import is_local
 from datagen.common.options import arguments, require
 from datagen.common.record import STRIP_ROWS
 from datagen.flow.options import FlowConfig
+from datagen.output import dataset
+from datagen.output.layout import Layout
 from datagen.output.options import OutputConfig
 
 
@@ -46,3 +52,45 @@ class LaunchConfig:
     def arguments(self) -> list[str]:
         """Return the command line that gives this configuration: what differs from the default."""
         return [word for stage in fields(self) for word in arguments(getattr(self, stage.name))]
+
+
+def sized(cfg: LaunchConfig, layout: Layout) -> LaunchConfig:
+    """Return the configuration with a data set that holds --shards and what it held before."""
+    if cfg.output.shards is None:
+        return cfg
+    before = dataset.read(layout)["shards"] if layout.dataset.exists() else 0
+    number = max(cfg.output.num_shards, before, cfg.output.wanted()[-1] + 1)
+    return dataclasses.replace(cfg, output=dataclasses.replace(cfg.output, num_shards=number))
+
+
+def absolute(cfg: LaunchConfig) -> LaunchConfig:
+    """Return the configuration with absolute paths: workers have another working directory.
+
+    A submitted Ray job runs in a temporary copy of the working directory, which Ray deletes; there
+    what is written, a relative --out, --library or --cache, means the home folder, as it does for
+    `ray submit`.
+    """
+
+    def kept(name: str, path: Path | None) -> Path | None:
+        inside = "runtime_resources" in Path.cwd().parts
+        if path is None or not is_local(path) or path.expanduser().is_absolute() or not inside:
+            return path
+        print(f"Inside a Ray job: {name} is {Path.home() / path}; give an absolute one to choose")
+        return Path.home() / path
+
+    def resolved(stage: Any) -> Any:
+        paths = {
+            item.name: value.expanduser().resolve()
+            for item in dataclasses.fields(stage)
+            if isinstance(value := getattr(stage, item.name), Path)
+        }
+        return dataclasses.replace(stage, **paths)
+
+    output = dataclasses.replace(
+        cfg.output, out=kept("--out", cfg.output.out), library=kept("--library", cfg.output.library)
+    )
+    cluster = dataclasses.replace(cfg.cluster, cache=kept("--cache", cfg.cluster.cache))
+    cfg = dataclasses.replace(cfg, output=output, cluster=cluster)
+    return LaunchConfig(
+        **{item.name: resolved(getattr(cfg, item.name)) for item in dataclasses.fields(cfg)}
+    )

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from datagen.cluster.outcome import RECYCLE
+from datagen.common.cli import count
 from datagen.common.record import Line
 from datagen.launcher.config import LaunchConfig
-from datagen.words import count
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING
 from datagen.clips.pairing import Pairing
 from datagen.cluster.backends import Backend
 from datagen.cluster.outcome import Outcome, Task
+from datagen.common.cli import count
 from datagen.common.errors import BadInput, BadMachine
 from datagen.common.files import sweep, whole
 from datagen.common.splits import drawn, in_split
+from datagen.flow.load import estimator
 from datagen.launcher import saved_options, tasks
 from datagen.launcher.config import LaunchConfig
+from datagen.launcher.identity import describe, identity
 from datagen.launcher.library import Library
 from datagen.launcher.progress import Progress
 from datagen.output import card, dataset, fingerprint
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest, standing
-from datagen.words import count
 
 if TYPE_CHECKING:
     from datagen.flow.estimator import Flow
@@ -53,7 +55,7 @@ class Driver:
         some_motions = drawn((motion.name for motion in motions), cfg.bodies.motion_limit)
         some_videos = drawn((video.name for video in videos), cfg.backgrounds.video_limit)
 
-        people, scenes = fingerprint.library_folders(fingerprint.identity(cfg))
+        people, scenes = fingerprint.library_folders(identity(cfg))
         self.people = Library(
             layout.library / people,
             Manifest(layout.manifests / "bodies.jsonl"),
@@ -102,7 +104,7 @@ class Driver:
 
         from datagen.bodies.smpl.model import load_bodies
 
-        tasks.estimator(self.cfg.flow)  # refuses bad weights before anything is written
+        estimator(self.cfg.flow)  # refuses bad weights before anything is written
         bodies = load_bodies(self.cfg.bodies.body, self.cfg.bodies.joint_regressor)
         body = bodies.get("neutral") or next(iter(bodies.values()))
         for note in body.notes:
@@ -250,9 +252,9 @@ class Driver:
             )
 
     def _describe(self) -> None:
-        estimator = tasks.estimator(self.cfg.flow)
+        flow = estimator(self.cfg.flow)
         clips = sum(line["clips"] for line in standing(self.layout).values())
-        content = dataset.describe(self.cfg, estimator.name, estimator.stride, clips)
+        content = describe(self.cfg, flow.name, flow.stride, clips)
         dataset.write(self.layout, content)
 
 

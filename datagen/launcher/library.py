@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from datagen.cluster.outcome import Task
+from datagen.common.files import cached, is_local, read_all, sizes, whole, write_json
 from datagen.common.record import Line
-from datagen.launcher import tasks
-from datagen.launcher.tasks import FAILED
 from datagen.output.manifest import Manifest
+
+FAILED = "failed"
+"""Kind of the line of a source that cannot be used; it says the `reason`."""
 
 
 class Library:
@@ -31,7 +36,7 @@ class Library:
         self._lists = lists
         self.sources = {source.name: source for source in sources}
         self._make = make
-        self._known: dict[str, Line] = tasks.finished(folder, self.sources)
+        self._known: dict[str, Line] = finished(folder, self.sources)
         self.reason = ""
         """Why the last failure failed."""
         self._doubtful: dict[str, str] = {}
@@ -62,7 +67,7 @@ class Library:
     def settle(self) -> None:
         """Leave failed sources out for good, as shards are about to be made without them."""
         for name, reason in sorted(self._doubtful.items()):
-            tasks.give_up(self._path(name), self.sources[name], reason)
+            give_up(self._path(name), self.sources[name], reason)
         self._doubtful.clear()
 
     def task(self, name: str) -> Task:
@@ -72,7 +77,7 @@ class Library:
     def longest_first(self, names: Iterable[str]) -> list[str]:
         """Return the names in the order that leaves no long task for the end."""
         sources = self.sources
-        return sorted(names, key=lambda name: (-tasks.effort(sources[name]), name))
+        return sorted(names, key=lambda name: (-effort(sources[name]), name))
 
     def tried(self) -> int:
         return len(self._known)
@@ -82,3 +87,75 @@ class Library:
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.h5"
+
+
+def effort(source: Any) -> float:
+    """Return a number that grows with the time that a source's task takes."""
+    from datagen.bodies.motion import embedded
+
+    return _size(source) or embedded.lengths().get(source.name, 0)
+
+
+def local_file(folder: Path, name: str) -> Path:
+    """Return the library file of a source on this machine; behind a URL, its copy in the cache."""
+    path = folder / f"{name}.h5"
+    if is_local(path):
+        return path
+    return cached(path, _line(path)["sha256"])
+
+
+def finished(folder: Path, sources: Mapping[str, Any]) -> dict[str, Line]:
+    """Return the manifest lines of the library files that are whole, by their sources' names.
+
+    The line lies beside the file and is written after it. It holds the size of the source, of all
+    files that it was made from, so that a replaced input is made anew. Sources that were given up
+    (`give_up`) have a line as well, of kind FAILED.
+    """
+    found = sizes(folder)
+    names = [name for name in sources if f"{name}.json" in found]
+    lines: dict[str, Line] = {}
+    texts = read_all(folder / f"{name}.json" for name in names)
+    for name, text in zip(names, texts, strict=True):
+        with suppress(json.JSONDecodeError):
+            line = json.loads(text)
+            stands = line["kind"] == FAILED or found.get(f"{name}.h5") == line["bytes"]
+            if stands and _size(sources[name]) == line["source_bytes"]:
+                lines[name] = line
+    return lines
+
+
+def give_up(path: Path, source: Any, reason: str) -> None:
+    """Write beside where a library file would be that it is not made, and why.
+
+    For a failure that a later try might not see again: shards that were made without the source
+    and those still to come must agree, also after a restart.
+    """
+    note = path.with_suffix(".json")
+    line = {"kind": FAILED, "name": source.name, "source_bytes": _size(source)}
+    write_json(note, line | {"reason": f"{reason} (given up; remove {note} to try it again)"})
+
+
+def add(path: Path, build: Callable[[Path], Line], source: Any) -> Line:
+    """Build a library file, then write its line beside it: a file without one is unfinished."""
+    if is_local(path):
+        line = build(path)
+    else:
+        with whole(path) as unfinished:
+            line = {**build(unfinished), "file": path.name}
+    kind = "embedded" if source.path is None else Path(source.path).suffix.lower()
+    line = {**line, "source": kind, "source_bytes": _size(source)}
+    write_json(path.with_suffix(".json"), line)
+    return line
+
+
+@cache
+def _line(path: Path) -> Line:
+    return json.loads(path.with_suffix(".json").read_text())
+
+
+def _size(source: Any) -> int | None:
+    """Return the bytes of all files that a source is made from; None if it is embedded."""
+    if source.path is None:
+        return None
+    files = getattr(source, "files", [source.path])  # a sequence of SURREAL's has many
+    return sum(Path(file).stat().st_size for file in files)

@@ -15,20 +15,19 @@ import numpy as np
 from datagen.cluster.backends import open_backend
 from datagen.cluster.flow_pool import FlowPool
 from datagen.cluster.outcome import Outcome
+from datagen.common.cli import count
 from datagen.common.errors import BadInput, BadMachine
 from datagen.common.record import Line
 from datagen.flow.estimator import Flow
-from datagen.launcher import tasks
-from datagen.launcher.config import LaunchConfig
+from datagen.flow.load import estimator
+from datagen.launcher.config import LaunchConfig, absolute, sized
 from datagen.launcher.cost import Plan, library_cost, report, shards_cost, starts_cost
 from datagen.launcher.driver import Driver
+from datagen.launcher.identity import guard
 from datagen.launcher.library import Library
-from datagen.launcher.run import absolute, sized
 from datagen.launcher.sample import Sample
-from datagen.output import dataset
 from datagen.output.layout import Layout
 from datagen.output.manifest import standing
-from datagen.words import count
 
 PEOPLE, SCENES = 3, 3
 """Samples on each worker: motions, videos."""
@@ -42,7 +41,7 @@ def plan(cfg: LaunchConfig) -> int:
     """Print what the run of these options would cost; return 0."""
     cfg = absolute(cfg)
     layout = Layout(cfg.output.out, cfg.output.library)
-    dataset.guard(layout, cfg)
+    guard(layout, cfg)
     cfg = sized(cfg, layout)
     there, wanted = standing(layout), cfg.output.wanted()
     todo = [index for index in wanted if index not in there]
@@ -60,7 +59,7 @@ def estimate(cfg: LaunchConfig, layout: Layout, todo: Sequence[int]) -> Plan:
     """Measure a few samples and return what the shards `todo` would cost, with all they need."""
     imports = time.process_time()
     driver = Driver(cfg, layout)
-    tasks.estimator(cfg.flow)
+    estimator(cfg.flow)
     people, scenes = set(), set()
     for shard in todo:
         more = driver.pairing.missing(

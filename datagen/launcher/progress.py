@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from datagen.cluster.outcome import Outcome
-from datagen.words import count
+from datagen.common.cli import count
 
 Result = TypeVar("Result", bound=Outcome)
 

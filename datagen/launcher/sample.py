@@ -16,6 +16,7 @@ from datagen.common.record import Line
 from datagen.flow.estimator import Flow
 from datagen.launcher import tasks
 from datagen.launcher.config import LaunchConfig
+from datagen.launcher.library import FAILED
 
 CLIPS = 16
 """Clips of a sample's shard."""
@@ -82,7 +83,7 @@ def _timed(task: Callable[[], Line]) -> tuple[Line, float]:
     try:
         line = task()
     except BadInput as error:
-        line = {"kind": tasks.FAILED, "bytes": 0, "reason": str(error)}
+        line = {"kind": FAILED, "bytes": 0, "reason": str(error)}
     return line, time.perf_counter() - began
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from datagen.common.errors import BadInput, BadOption
 from datagen.common.files import place, write_json
 from datagen.launcher.config import LaunchConfig
+from datagen.launcher.identity import identity
 from datagen.output import fingerprint
 from datagen.output.layout import Layout
 
@@ -21,7 +22,7 @@ Options = TypeVar("Options")
 def write(layout: Layout, cfg: LaunchConfig) -> None:
     """Write the options, whole or not at all."""
     options = _plain(dataclasses.asdict(cfg))
-    found = fingerprint.digest(fingerprint.identity(cfg))
+    found = fingerprint.digest(identity(cfg))
     write_json(layout.config, {"fingerprint": found, "options": options})
 
 
@@ -34,7 +35,7 @@ def read(layout: Layout) -> LaunchConfig:
     try:
         content = json.loads(layout.config.read_text())
         cfg = _filled(LaunchConfig, content["options"])
-        if fingerprint.digest(fingerprint.identity(cfg)) == content["fingerprint"]:
+        if fingerprint.digest(identity(cfg)) == content["fingerprint"]:
             return cfg
         problem = "names inputs that have changed since"
     except FileNotFoundError:

@@ -6,24 +6,24 @@ calls it. A call returns the thing's manifest line and leaves the file whole or 
 
 from __future__ import annotations
 
-import json
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cache, lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datagen.backgrounds.options import BackgroundsConfig
 from datagen.bodies.options import BodiesConfig
 from datagen.clips.pairing import Choice
-from datagen.common.files import cached, is_local, read_all, sizes, whole, write_json
 from datagen.common.record import Line
 from datagen.common.seeds import generator
+from datagen.flow.load import estimator
 from datagen.flow.options import FlowConfig
 from datagen.launcher.config import LaunchConfig
+from datagen.launcher.library import add, local_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,11 +33,9 @@ if TYPE_CHECKING:
     from datagen.bodies.storage import Person
     from datagen.bodies.surreal import SurrealSource
     from datagen.clips.compose import Clip
-    from datagen.flow.estimator import Estimator, Flow
+    from datagen.flow.estimator import Flow
 
 Seconds = defaultdict[str, float]
-FAILED = "failed"
-"""Kind of the line of a source that cannot be used; it says the `reason`."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class BodyTask:
                 return build_surreal(self.source, bodies, path)
             return build_person(self.source, self.cfg, self.seed, path)
 
-        return _add(self.path, build, self.source)
+        return add(self.path, build, self.source)
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ class BackgroundTask:
             height=self.height,
             seed=self.seed,
         )
-        return _add(self.path, lambda path: build(path=path), self.source)
+        return add(self.path, lambda path: build(path=path), self.source)
 
 
 @dataclass(frozen=True)
@@ -198,21 +196,6 @@ def clock(seconds: Seconds, stage: str) -> Iterator[None]:
     seconds[stage] += time.perf_counter() - began
 
 
-@lru_cache(maxsize=1)
-def estimator(cfg: FlowConfig) -> Estimator:
-    """Return the process's flow estimator; its weights are loaded once."""
-    from datagen.flow.estimator import load_estimator
-
-    return load_estimator(cfg)
-
-
-def effort(source: Any) -> float:
-    """Return a number that grows with the time that a source's task takes."""
-    from datagen.bodies.motion import embedded
-
-    return _size(source) or embedded.lengths().get(source.name, 0)
-
-
 def _own_flow(cfg: FlowConfig) -> Flow:
     estimate = estimator(cfg)
 
@@ -221,68 +204,3 @@ def _own_flow(cfg: FlowConfig) -> Flow:
         return lambda: flow
 
     return now
-
-
-def local_file(folder: Path, name: str) -> Path:
-    """Return the library file of a source on this machine; behind a URL, its copy in the cache."""
-    path = folder / f"{name}.h5"
-    if is_local(path):
-        return path
-    return cached(path, _line(path)["sha256"])
-
-
-def finished(folder: Path, sources: Mapping[str, Any]) -> dict[str, Line]:
-    """Return the manifest lines of the library files that are whole, by their sources' names.
-
-    The line lies beside the file and is written after it. It holds the size of the source, of all
-    files that it was made from, so that a replaced input is made anew. Sources that were given up
-    (`give_up`) have a line as well, of kind FAILED.
-    """
-    found = sizes(folder)
-    names = [name for name in sources if f"{name}.json" in found]
-    lines: dict[str, Line] = {}
-    texts = read_all(folder / f"{name}.json" for name in names)
-    for name, text in zip(names, texts, strict=True):
-        with suppress(json.JSONDecodeError):
-            line = json.loads(text)
-            stands = line["kind"] == FAILED or found.get(f"{name}.h5") == line["bytes"]
-            if stands and _size(sources[name]) == line["source_bytes"]:
-                lines[name] = line
-    return lines
-
-
-def give_up(path: Path, source: Any, reason: str) -> None:
-    """Write beside where a library file would be that it is not made, and why.
-
-    For a failure that a later try might not see again: shards that were made without the source
-    and those still to come must agree, also after a restart.
-    """
-    note = path.with_suffix(".json")
-    line = {"kind": FAILED, "name": source.name, "source_bytes": _size(source)}
-    write_json(note, line | {"reason": f"{reason} (given up; remove {note} to try it again)"})
-
-
-def _add(path: Path, build: Callable[[Path], Line], source: Any) -> Line:
-    """Build a library file, then write its line beside it: a file without one is unfinished."""
-    if is_local(path):
-        line = build(path)
-    else:
-        with whole(path) as unfinished:
-            line = {**build(unfinished), "file": path.name}
-    kind = "embedded" if source.path is None else Path(source.path).suffix.lower()
-    line = {**line, "source": kind, "source_bytes": _size(source)}
-    write_json(path.with_suffix(".json"), line)
-    return line
-
-
-@cache
-def _line(path: Path) -> Line:
-    return json.loads(path.with_suffix(".json").read_text())
-
-
-def _size(source: Any) -> int | None:
-    """Return the bytes of all files that a source is made from; None if it is embedded."""
-    if source.path is None:
-        return None
-    files = getattr(source, "files", [source.path])  # a sequence of SURREAL's has many
-    return sum(Path(file).stat().st_size for file in files)

@@ -16,9 +16,7 @@ from datagen.common.errors import BadInput
 from datagen.common.record import Line
 from datagen.output import shard
 from datagen.output.layout import Layout, shard_number
-
-Records = dict[str, dict[str, bytes]]
-"""Members by key and name ("flow.npy"), in the tar's order."""
+from datagen.output.shard import split
 
 PATIENCE = 3
 """More tries of a shard if CPython 3.11's parser, which numpy asks to read an array's header, trips
@@ -136,22 +134,6 @@ def _shard_problem(path: Path, index: int, dataset: Line, line: Line) -> str:
     except (tarfile.TarError, ValueError, OSError, KeyError) as error:
         return f"{path.name} cannot be read: {error}"
     return ""
-
-
-def read(path: Path) -> Records:
-    """Return the members of the shard at `path`."""
-    return split(path.read_bytes())
-
-
-def split(data: bytes) -> Records:
-    """Return the members of a shard's bytes."""
-    records: Records = {}
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        for member in tar:
-            name, _, field = member.name.partition(".")
-            content = data[member.offset_data : member.offset_data + member.size]
-            records.setdefault(name, {})[field] = content
-    return records
 
 
 def _record_problem(members: dict[str, bytes], dataset: Line) -> str:

@@ -8,25 +8,10 @@ from typing import Any
 from datagen.common import record
 from datagen.common.errors import BadInput
 from datagen.common.files import write_json
-from datagen.launcher.config import LaunchConfig
 from datagen.output import fingerprint
 from datagen.output.layout import Layout
 
 FPS = 30
-
-
-def describe(cfg: LaunchConfig, flow_name: str, flow_stride: int, clips: int) -> dict[str, Any]:
-    """Return the content of dataset.json for a data set that holds `clips` clips so far."""
-    return {
-        **contract(fingerprint.identity(cfg), flow_name, flow_stride, cfg.clips.person_diagonal),
-        "clip_length": cfg.clips.clip_length,
-        "image_size": cfg.clips.image_size,
-        "rgb": cfg.output.rgb,
-        "split": cfg.output.split,
-        "shards": cfg.output.num_shards,
-        "clips_per_shard": cfg.output.clips_per_shard,
-        "clips": clips,
-    }
 
 
 def contract(
@@ -69,17 +54,6 @@ def read(layout: Layout) -> dict[str, Any]:
         raise BadInput(
             f"{layout.dataset} is damaged ({error}); run python -m datagen.verify --repair"
         ) from None
-
-
-def guard(layout: Layout, cfg: LaunchConfig) -> None:
-    """Raise BadInput if the output folder holds shards of another configuration, or no shards but
-    somebody's README.md, which the data set's card would replace."""
-    if layout.card.exists() and not layout.dataset.exists():
-        raise BadInput(
-            f"{layout.shards} holds a README.md but no data set, whose own README.md would replace "
-            "it; choose another --out"
-        )
-    refuse_other(layout, fingerprint.identity(cfg))
 
 
 def refuse_other(layout: Layout, identity: dict[str, Any]) -> None:

@@ -4,48 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from datagen.common import record
-from datagen.common.errors import BadInput
 from datagen.common.files import files_below, sha256
 from datagen.common.options import option
-from datagen.launcher.config import LaunchConfig
-
-NOT_BYTES = ("num_shards", "shards", "out", "library")
-"""Options of the output stage that change no shard's bytes."""
 
 EMBEDDED = ("embedded bodies", "embedded motions", "embedded scenes")
 """Entries of an identity that say which embedded assets are used; a release may bring others."""
 
 NO_OPTIONS = ("record", "evaluation", *EMBEDDED)
 """Entries of an identity that are no option's."""
-
-
-def identity(cfg: LaunchConfig) -> dict[str, Any]:
-    """Return every option and input that decides the bytes of a shard, ready for JSON.
-
-    Single files enter by their SHA-256, folders by the names and sizes of what lies in them, so a
-    moved folder is the same input and an added video is not. BadInput if one is not there.
-    """
-    stages: dict[str, Any] = {"record": record.VERSION}
-    for stage in ("bodies", "backgrounds", "clips", "flow", "output"):
-        options = asdict(getattr(cfg, stage))
-        stages[stage] = {
-            name: given(name, value) for name, value in options.items() if name not in NOT_BYTES
-        }
-    given_instead = (
-        cfg.bodies.body,
-        cfg.bodies.motions or cfg.bodies.surreal,
-        cfg.backgrounds.videos,
-    )
-    for entry, other in zip(EMBEDDED, given_instead, strict=True):
-        if other is None:
-            stages[entry] = assets(entry.removeprefix("embedded "))
-    return stages
 
 
 @cache
@@ -100,19 +70,6 @@ def _typed(name: str, value: Any) -> str:
     if value is None:
         return f"no {option(name)}"
     return " ".join([option(name), *map(str, value if isinstance(value, list) else [value])])
-
-
-def given(option: str, value: Any) -> Any:
-    """Return an option's value as JSON reads it, of a path its content.
-
-    Raises BadInput if nothing is there.
-    """
-    if not isinstance(value, Path):
-        return list(value) if isinstance(value, tuple) else value
-    if not value.exists():
-        name = option.replace("_", "-")
-        raise BadInput(f"--{name} {value}: no such file or folder; mend the path")
-    return content(value)
 
 
 def content(path: Path) -> str:

@@ -26,6 +26,9 @@ LABELS = (
 FOOTAGE_LABELS = (*LABELS, "valid", "source")
 """Arrays of labels.npz in records of real footage."""
 
+Records = dict[str, dict[str, bytes]]
+"""Members by key and name ("flow.npy"), in the tar's order."""
+
 
 def key(shard: int, clip: int) -> str:
     """Return the clip's WebDataset key, 000123_0042 (no dots: keys end at the first dot)."""
@@ -114,3 +117,19 @@ def _jpeg(image: np.ndarray) -> bytes:
     )
     assert ok, f"OpenCV could not encode an image of shape {image.shape}"
     return data.tobytes()
+
+
+def read(path: Path) -> Records:
+    """Return the members of the shard at `path`."""
+    return split(path.read_bytes())
+
+
+def split(data: bytes) -> Records:
+    """Return the members of a shard's bytes."""
+    records: Records = {}
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        for member in tar:
+            name, _, field = member.name.partition(".")
+            content = data[member.offset_data : member.offset_data + member.size]
+            records.setdefault(name, {})[field] = content
+    return records

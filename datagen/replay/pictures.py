@@ -14,7 +14,7 @@ import numpy as np
 from datagen.clips import crop
 from datagen.common.errors import BadInput
 from datagen.footage.frames import read_frames
-from datagen.output import check
+from datagen.output import shard
 from datagen.output.layout import Layout
 from datagen.replay.prediction import Motion
 
@@ -112,7 +112,7 @@ def stored_crops(shards: Path, key: str, size: int) -> tuple[np.ndarray, np.ndar
 
 @lru_cache(maxsize=1)
 def _records(path: Path) -> dict[str, dict[str, bytes]]:
-    return check.read(path)
+    return shard.read(path)
 
 
 def even(length: float) -> int:

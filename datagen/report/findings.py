@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from datagen.common.cli import count
 from datagen.report.summary import Summary
-from datagen.words import count
 
 
 class Finding(NamedTuple):

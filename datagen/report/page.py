@@ -8,10 +8,10 @@ from html import escape
 
 import numpy as np
 
+from datagen.common.cli import count
 from datagen.report import charts, pictures
 from datagen.report.findings import findings
 from datagen.report.summary import STATISTICS, Summary
-from datagen.words import count
 
 FLEXIONS = ("0°", "30°", "60°", "90°", "120°", "150°", "180°")
 FACTS = {

@@ -13,7 +13,7 @@ import pytest
 
 from datagen.inspect import main as inspect
 from datagen.launch import main as launch
-from datagen.output import check
+from datagen.output import shard
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
 from datagen.verify import main as verify
@@ -46,7 +46,7 @@ def copy(made: Path, tmp_path: Path) -> Path:
 def test_a_shard_holds_the_record(made: Path) -> None:
     dataset = json.loads((made / "dataset.json").read_text())
     assert (dataset["shards"], dataset["clips"]) == (2, 6)
-    records = check.read(made / "shard-000001.tar")
+    records = shard.read(made / "shard-000001.tar")
     assert list(records) == ["000001_0000", "000001_0001", "000001_0002"]
     assert list(records["000001_0000"]) == ["flow.npy", "labels.npz", "meta.json", "rgb.jpg"]
     assert set(np.load(made / "body.npz").files) >= {"v_template", "J_regressor", "eval_regressor"}

@@ -17,7 +17,8 @@ from datagen.common.errors import BadInput
 from datagen.common.files import sha256
 from datagen.launcher import saved_options
 from datagen.launcher.config import LaunchConfig
-from datagen.output import card, check, dataset, fingerprint, shard
+from datagen.launcher.identity import describe, identity
+from datagen.output import card, check, dataset, shard
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
 from datagen.output.options import OutputConfig
@@ -81,7 +82,7 @@ def made(tmp_path: Path) -> Layout:
     layout = Layout(tmp_path / "shards")
     layout.shards.mkdir()
     layout.body.write_bytes(b"a body")
-    dataset.write(layout, dataset.describe(CFG, "dis", 4, 0))
+    dataset.write(layout, describe(CFG, "dis", 4, 0))
     manifest = Manifest(layout.manifests / "shards.jsonl")
     lines = {index: write_shard(layout, index) for index in range(SHARDS)}
     for line in lines.values():
@@ -266,7 +267,7 @@ def test_the_cards_front_matter_is_hugging_faces(made: Layout) -> None:
     ("clips", "size"), [(999, "n<1K"), (1000, "1K<n<10K"), (320_000, "100K<n<1M")]
 )
 def test_size_categories(clips: int, size: str) -> None:
-    assert f"- {size}\n" in card.readme(dataset.describe(CFG, "dis", 4, clips), [])
+    assert f"- {size}\n" in card.readme(describe(CFG, "dis", 4, clips), [])
 
 
 def test_croissant_names_every_file_with_its_hash(made: Layout) -> None:
@@ -283,7 +284,7 @@ def test_croissant_names_every_file_with_its_hash(made: Layout) -> None:
 def test_a_users_inputs_change_the_licence(tmp_path: Path) -> None:
     (tmp_path / "smpl").mkdir()
     cfg = replace(CFG, bodies=BodiesConfig(body=tmp_path / "smpl"))
-    text = card.readme(dataset.describe(cfg, "dis", 4, 0), [])
+    text = card.readme(describe(cfg, "dis", 4, 0), [])
     assert "license_name: of-its-sources" in text and "Made from bodies" in text
     assert str(tmp_path) not in text
 
@@ -300,7 +301,7 @@ def test_options_are_recorded_and_read_back(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "shards")
     saved_options.write(layout, cfg)
     assert asdict(saved_options.read(layout)) == asdict(cfg)
-    known = fingerprint.identity(cfg)
+    known = identity(cfg)
     assert json.loads(json.dumps(known)) == known  # as dataset.json gives it back
     (tmp_path / "videos" / "new.mp4").write_bytes(b"1")
     with pytest.raises(BadInput, match="changed since"):

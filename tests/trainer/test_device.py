@@ -9,11 +9,12 @@ import pytest
 import torch
 from trainer_fixtures import write_shards
 
-from trainer import device
 from trainer.config import FitConfig
 from trainer.data.dataset import open_dataset
-from trainer.device import choose, find_device, native_precision, start_ranks
+from trainer.device import find_device, native_precision, start_ranks
 from trainer.errors import BadInput
+from trainer.training import settings
+from trainer.training.settings import choose
 
 GPU = torch.device("cuda", 0)
 
@@ -34,8 +35,8 @@ def gpu(monkeypatch):
         "is_bf16_supported",
         lambda including_emulation=True: told.native or including_emulation,
     )
-    monkeypatch.setattr(device.shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(device.Path, "exists", lambda _: True)
+    monkeypatch.setattr(settings.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(settings.Path, "exists", lambda _: True)
     return told
 
 
@@ -73,7 +74,7 @@ def test_the_cnn_is_compiled_where_it_can_be(data, gpu, monkeypatch):
     assert not chosen(data).compile
     gpu.capability = (8, 0)
     monkeypatch.delenv("CC", raising=False)
-    monkeypatch.setattr(device.shutil, "which", lambda name: None)
+    monkeypatch.setattr(settings.shutil, "which", lambda name: None)
     assert not chosen(data).compile and chosen(data, compile=True).compile
 
 

@@ -23,6 +23,7 @@ from trainer.evaluation.metrics import Tally, summarize
 from trainer.fit import fit
 from trainer.model.checkpoint import load_checkpoint, save_checkpoint
 from trainer.predict import predict
+from trainer.training import settings
 from trainer.training.run_folder import RunWriter
 from trainer.training.signals import Interrupt
 
@@ -265,11 +266,9 @@ def test_other_options_or_other_data_are_not_resumed(toy, tmp_path):
 
 
 def test_what_was_chosen_for_one_machine_is_kept_on_another(toy, tmp_path, monkeypatch):
-    from trainer import device
-
     options = {"steps": 2, "lr": None, "backbone": None}
     folder = fit(config(toy, tmp_path / "run", **options))
-    monkeypatch.setattr(device, "LEARNING_RATES", {"resnet18": 1.0})
+    monkeypatch.setattr(settings, "LEARNING_RATES", {"resnet18": 1.0})
     fit(config(toy, folder, resume=folder / "last.pt", **options))
     assert json.loads((folder / "run.json").read_text())["settings"]["lr"] == 5e-4
 
@@ -469,13 +468,13 @@ while True:
     ],
 )
 def test_bad_options_cost_one_sentence(toy, tmp_path, options, words, capsys):
-    from trainer.errors import run_door
+    from trainer import cli
 
     argv = sys.argv
     sys.argv = ["fit", "--shards", str(toy), "--device", "cpu", "--out", str(tmp_path), *options]
     try:
         with pytest.raises(SystemExit) as stop:
-            run_door(FitConfig, fit, "")
+            cli.run(FitConfig, fit, "")
     finally:
         sys.argv = argv
     assert stop.value.code == 2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib import pyplot as plt
@@ -11,7 +13,7 @@ from matplotlib.figure import Figure
 
 from trainer.analysis.compare import Groups
 from trainer.analysis.runs import Run
-from trainer.skeleton import MIDDLE, draw_skeleton
+from trainer.analysis.skeletons import LEFT, MIDDLE, RIGHT, draw_skeleton
 
 COLOURS = ("#2e86ab", "#d1495b", "#edae49", "#66a182", "#7d5ba6", "#8d6a50")
 
@@ -129,3 +131,26 @@ def _smooth(values: Sequence[float], window: int) -> np.ndarray:
     ends = np.arange(1, len(values) + 1)
     starts = np.maximum(ends - window, 0)
     return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+def draw_curve(metrics: Path, out: Path) -> None:
+    """Draw loss and PA-MPJPE (training and, if any, validation) over the steps to a PNG."""
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    training = [line for line in lines if "loss" in line]
+    validation = [line for line in lines if line.get("val_pa_mpjpe") is not None]
+    steps = [line["step"] for line in training]
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot(steps, [line["loss"] for line in training], color=RIGHT, lw=1)
+    left.set(xlabel="step", ylabel="training loss", yscale="log")
+    right.plot(steps, [line["pa_mpjpe"] for line in training], color=RIGHT, lw=1, label="training")
+    if validation:
+        x = [line["step"] for line in validation]
+        y = [line["val_pa_mpjpe"] for line in validation]
+        right.plot(x, y, "o-", color=LEFT, label="held out")
+    right.set(xlabel="step", ylabel="PA-MPJPE, mm", ylim=(0, None))
+    right.legend(frameon=False)
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+    figure.savefig(out, dpi=110)

@@ -1,51 +1,31 @@
-"""Pictures of a run: its loss curve, and predicted beside true skeletons.
-
-Needs matplotlib; the doors import it when they draw.
-"""
+"""Skeletons of the evaluation joints, predicted beside true ones. Needs matplotlib."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import torch
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from trainer.data.dataset import DataSet
 from trainer.data.records import Damaged, decode, members_of
 from trainer.evaluation.metrics import pa_mpjpe
 from trainer.evaluation.windows import Judged
-from trainer.losses import similarity
+from trainer.geometry import similarity
 from trainer.model.motion_hmr import pick
-from trainer.skeleton import LEFT, RIGHT, draw_skeleton
 
-matplotlib.use("Agg")
-
-
-def draw_curve(metrics: Path, out: Path) -> None:
-    """Draw loss and PA-MPJPE (training and, if any, validation) over the steps to a PNG."""
-    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
-    training = [line for line in lines if "loss" in line]
-    validation = [line for line in lines if line.get("val_pa_mpjpe") is not None]
-    steps = [line["step"] for line in training]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
-    left.plot(steps, [line["loss"] for line in training], color=RIGHT, lw=1)
-    left.set(xlabel="step", ylabel="training loss", yscale="log")
-    right.plot(steps, [line["pa_mpjpe"] for line in training], color=RIGHT, lw=1, label="training")
-    if validation:
-        x = [line["step"] for line in validation]
-        y = [line["val_pa_mpjpe"] for line in validation]
-        right.plot(x, y, "o-", color=LEFT, label="held out")
-    right.set(xlabel="step", ylabel="PA-MPJPE, mm", ylim=(0, None))
-    right.legend(frameon=False)
-    for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.25)
-    figure.savefig(out, dpi=110)
-    plt.close(figure)
+BONES = (
+    ("right_ankle", "right_knee"), ("right_knee", "right_hip"), ("right_hip", "left_hip"),
+    ("left_hip", "left_knee"), ("left_knee", "left_ankle"), ("right_wrist", "right_elbow"),
+    ("right_elbow", "right_shoulder"), ("right_shoulder", "left_shoulder"),
+    ("left_shoulder", "left_elbow"), ("left_elbow", "left_wrist"), ("neck", "head_top"),
+    ("right_shoulder", "right_hip"), ("left_shoulder", "left_hip"),
+)  # fmt: skip
+"""Lines between evaluation joints, by the ends of their names."""
+LEFT, RIGHT, MIDDLE, TRUE = "#d1495b", "#2e86ab", "#555555", "#bbbbbb"
 
 
 def draw_skeletons(clips: list[Judged], dataset: DataSet, out: Path) -> None:
@@ -56,9 +36,8 @@ def draw_skeletons(clips: list[Judged], dataset: DataSet, out: Path) -> None:
     """
     names = [dataset.joints[i] for i in dataset.evaluation_joints]
     joints = list(dataset.evaluation_joints)
-    figure, rows = plt.subplots(
-        len(clips), 4, figsize=(10, 2.6 * len(clips)), squeeze=False, layout="constrained"
-    )
+    figure = Figure(figsize=(10, 2.6 * len(clips)), layout="constrained")
+    rows = figure.subplots(len(clips), 4, squeeze=False)
     for axes, clip in zip(rows, clips, strict=True):
         frame = _middle(clip)
         truth = torch.from_numpy(clip.arrays["joints3d"][frame, joints].astype(np.float64))
@@ -84,7 +63,6 @@ def draw_skeletons(clips: list[Judged], dataset: DataSet, out: Path) -> None:
             place.set_yticks([])
     figure.suptitle("true (grey) and predicted (left red, right blue)", fontsize=10)
     figure.savefig(out, dpi=100)
-    plt.close(figure)
 
 
 def _middle(clip: Judged) -> int:
@@ -122,3 +100,19 @@ def _picture(clip: Judged, dataset: DataSet, frame: int) -> np.ndarray | None:
         except Damaged:
             return None
     return arrays["rgb"][frame].transpose(1, 2, 0)
+
+
+def draw_skeleton(axes: Axes, points: np.ndarray, names: Sequence[str], true: bool = False) -> None:
+    """Draw the bones between points [E,2]: true ones wide and grey, predicted ones by side."""
+    index = {name.removeprefix("lsp_"): i for i, name in enumerate(names)}
+    for a, b in BONES:
+        if a not in index or b not in index:
+            continue
+        sides = {a.split("_")[0], b.split("_")[0]}
+        shade = LEFT if sides == {"left"} else RIGHT if sides == {"right"} else MIDDLE
+        axes.plot(
+            *points[[index[a], index[b]]].T,
+            color=TRUE if true else shade,
+            lw=3.5 if true else 1.6,
+            solid_capstyle="round",
+        )

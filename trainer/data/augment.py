@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from trainer import geometry
 from trainer.config import KeypointErrors
 from trainer.data.inputs import Batch, InputSpec
-from trainer.model.body import SMPL_MIRROR
+from trainer.geometry import SMPL_MIRROR
 
 
 def mirror_pose(pose: Tensor) -> Tensor:

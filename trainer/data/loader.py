@@ -21,11 +21,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 
+from trainer.cli import count
 from trainer.data.dataset import DataSet
 from trainer.data.inputs import Batch
 from trainer.data.records import WHOLE, Damaged, Record, decode, members_of, read_shard
 from trainer.errors import BadInput
-from trainer.words import count
 
 TARGETS = frozenset({"joints2d", "joints3d", "visibility"})
 """Labels that the losses and the metrics need."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from tqdm import tqdm
 
 from trainer.config import EXACT, KeypointErrors, LookConfig
@@ -17,22 +16,8 @@ from trainer.data.inputs import InputSpec
 from trainer.device import find_device, keep_memory, native_precision, set_precision
 from trainer.errors import BadInput
 from trainer.evaluation.windows import Judged, narrowed, predict_clips
-from trainer.model.build import ModelSpec, build_model
-from trainer.model.checkpoint import load_checkpoint
-
-
-def load_model(
-    path: Path, device: torch.device, *, raw_weights: bool = False
-) -> tuple[nn.Module, ModelSpec, dict[str, Any]]:
-    """Return (model in eval mode, its spec, its checkpoint); averaged weights if there are any."""
-    content = load_checkpoint(path)
-    spec = ModelSpec.of(content["model"])
-    model = build_model(spec, content["body"])
-    model.load_state_dict(
-        content["weights" if raw_weights or not content["average"] else "average"]
-    )
-    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model.eval(), spec, content
+from trainer.model.build import ModelSpec
+from trainer.model.checkpoint import load_model
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainer.losses import similarity
+from trainer.geometry import similarity
 
 MIN_VISIBLE = 7
 """Visible keypoints that a frame needs to count (paper, section 4)."""

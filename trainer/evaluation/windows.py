@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -22,6 +22,7 @@ from trainer.data.dataset import DataSet
 from trainer.data.inputs import InputSpec, draw_inputs
 from trainer.data.loader import collate, cut, read_clips
 from trainer.data.records import META, Damaged, Record
+from trainer.device import DTYPES, autocast
 from trainer.errors import BadInput
 from trainer.model.motion_hmr import MotionHMR, Prediction
 
@@ -65,8 +66,6 @@ def disturbed(clip: Judged, errors: KeypointErrors, spec: InputSpec) -> dict[str
     return {**clip.arrays, "joints2d": joints[0].numpy()}
 
 
-DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-"""What the mixed precisions multiply in."""
 FIELDS = ("joints", "joints2d", "rotations", "betas", "camera")
 
 
@@ -149,9 +148,3 @@ def predict_clips(
             break
     flush()
     yield from clips
-
-
-def autocast(device: torch.device, precision: str) -> Callable[[], torch.autocast]:
-    """Return a maker of the autocast context of a precision (disabled for fp32 and tf32)."""
-    dtype = DTYPES.get(precision)
-    return lambda: torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)

@@ -22,8 +22,6 @@ from torch import Tensor, nn
 from trainer.errors import BadInput
 
 BONES = 24
-SMPL_MIRROR = [0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22]
-"""Left-right counterpart of each of SMPL's 24 joints."""
 FIELDS = {
     "v_template": "V 3",
     "shapedirs": "V 3 10",

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from trainer.errors import BadInput
+from trainer.model.build import ModelSpec, build_model
 
 FORMAT = 2
 """What a model's input means is part of it: 1 counted flow in the input's own pixels."""
@@ -59,3 +61,17 @@ def read_tensors(path: Path, wanted: str) -> Any:
         raise BadInput(
             f"{path} is not a checkpoint of tensors alone, or is damaged; pass {wanted}."
         ) from None
+
+
+def load_model(
+    path: Path, device: torch.device, *, raw_weights: bool = False
+) -> tuple[nn.Module, ModelSpec, dict[str, Any]]:
+    """Return (model in eval mode, its spec, its checkpoint); averaged weights if there are any."""
+    content = load_checkpoint(path)
+    spec = ModelSpec.of(content["model"])
+    model = build_model(spec, content["body"])
+    model.load_state_dict(
+        content["weights" if raw_weights or not content["average"] else "average"]
+    )
+    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.eval(), spec, content

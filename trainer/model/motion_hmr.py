@@ -18,7 +18,8 @@ from torch.nn import functional as F
 
 from trainer import geometry
 from trainer.errors import BadInput
-from trainer.model.body import BONES, SMPL_MIRROR, BodyJoints
+from trainer.geometry import SMPL_MIRROR
+from trainer.model.body import BONES, BodyJoints
 from trainer.model.resnet import ResNet
 
 ITERATIONS = 3

@@ -14,7 +14,7 @@ from trainer.data.dataset import DataSet
 from trainer.data.inputs import InputSpec, keypoint_vectors
 from trainer.data.loader import Loader, Stream, collate, read_clips, wanted_arrays
 from trainer.data.records import Damaged
-from trainer.device import Ranks, Settings
+from trainer.device import Ranks
 from trainer.errors import BadInput
 from trainer.evaluation.metrics import hips_of
 from trainer.model.build import ModelSpec, build_model
@@ -29,6 +29,7 @@ from trainer.training.objective import (
     Weights,
     about_hips,
 )
+from trainer.training.settings import Settings
 from trainer.training.step import Trainer
 
 MEAN_CLIPS = 256

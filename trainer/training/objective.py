@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from trainer import geometry
 from trainer.data.inputs import Batch, normalized
-from trainer.losses import aligned_loss, pose_loss, reprojection_loss
+from trainer.geometry import similarity
 from trainer.model.domain import Discriminator, domain_loss
 from trainer.model.lifter import Lifter
 from trainer.model.motion_hmr import MotionHMR, Prediction, pick
@@ -163,3 +163,20 @@ def about_hips(joints: Tensor, hips: tuple[int, int]) -> Tensor:
 
 
 Objective = MotionObjective | LifterObjective
+
+
+def aligned_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Return Σ_n w_n · mean_j |s·R·p_j + t − g_j|², m², over frames [N, J, 3] with weight [N]."""
+    predicted, target = predicted.float(), target.float()
+    aligned = similarity(predicted, target)(predicted)
+    return (weight * ((aligned - target) ** 2).sum(-1).mean(-1)).sum()
+
+
+def reprojection_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Return Σ w·|x̂ − x|₁ in crop units over joints [N, J, 2] with weight [N, J]."""
+    return (weight[..., None] * (predicted.float() - target).abs()).sum()
+
+
+def pose_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Return Σ_n w_n · mean squared difference of the bones' rotation matrices [N, 24, 3, 3]."""
+    return (weight * ((predicted - target) ** 2).flatten(1).mean(1)).sum()

@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from trainer.cli import count, quoted
 from trainer.config import FitConfig
 from trainer.data.dataset import DataSet
-from trainer.device import Ranks, Settings
+from trainer.device import Ranks
 from trainer.errors import BadInput
 from trainer.model.checkpoint import load_checkpoint
 from trainer.training.run_folder import plain
-from trainer.words import count, quoted
+from trainer.training.settings import Settings
 
 
 def saved_run(

@@ -19,8 +19,8 @@ import torch
 
 from trainer.config import FitConfig
 from trainer.data.dataset import DataSet
-from trainer.device import Settings
 from trainer.errors import BadInput
+from trainer.training.settings import Settings
 
 
 def plain(config: Any) -> dict[str, Any]:

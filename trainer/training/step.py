@@ -22,14 +22,14 @@ from trainer.config import FitConfig, keypoint_errors
 from trainer.data.augment import disturb_keypoints, mirror_batch, turn_batch
 from trainer.data.inputs import Batch, InputSpec, draw_inputs, resize
 from trainer.data.loader import Delivered
-from trainer.device import Ranks, Settings
+from trainer.device import DTYPES, Ranks, autocast
 from trainer.errors import BadInput
 from trainer.evaluation.metrics import clip_pa_mpjpe
-from trainer.evaluation.windows import DTYPES, autocast
 from trainer.model.domain import adversary_strength
 from trainer.model.motion_hmr import pick
 from trainer.training.objective import Losses, Objective, Real, Totals, count
 from trainer.training.optimizer import Average, learning_rate, make_optimizer
+from trainer.training.settings import Settings
 
 
 class Trainer:

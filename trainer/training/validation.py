@@ -10,7 +10,7 @@ import torch.distributed as dist
 from trainer.config import FitConfig
 from trainer.data.dataset import DataSet, open_dataset
 from trainer.data.loader import wanted_arrays
-from trainer.device import Ranks, Settings
+from trainer.device import Ranks
 from trainer.errors import BadInput
 from trainer.evaluation.inference import refuse_other_joints, remark_on_difference
 from trainer.evaluation.metrics import clip_pa_mpjpe, mean_over
@@ -18,6 +18,7 @@ from trainer.evaluation.windows import narrowed, predict_clips
 from trainer.model.build import ModelSpec
 from trainer.model.motion_hmr import pick
 from trainer.training.factory import input_spec
+from trainer.training.settings import Settings
 from trainer.training.step import Trainer
 
 

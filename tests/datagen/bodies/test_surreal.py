@@ -25,6 +25,7 @@ from datagen.common.errors import BadInput
 from datagen.common.record import SMPL_JOINTS, SMPL_PARENTS
 from datagen.launch import main as launch
 from datagen.launcher import tasks
+from datagen.launcher.library import finished
 from datagen.output.manifest import Manifest
 from datagen.verify import main as verify
 
@@ -188,10 +189,10 @@ def test_bodies_are_read_once_and_a_fetched_file_makes_the_library_anew(clip_fol
         task()
     video.with_suffix(".later").rename(video)
     task()
-    assert len(loads) == 1 and list(tasks.finished(folder, {source.name: source})) == [source.name]
+    assert len(loads) == 1 and list(finished(folder, {source.name: source})) == [source.name]
     other = source.clips[1].with_name("01_01_c0002_segm.mat")
     other.write_bytes(other.read_bytes() + b" ")
-    assert not tasks.finished(folder, {source.name: source})
+    assert not finished(folder, {source.name: source})
 
 
 def test_one_frame_keeps_its_axis(clip_folder):

@@ -9,7 +9,7 @@ import pytest
 
 from datagen.inspect import main as inspect
 from datagen.launch import main as launch
-from datagen.output import check
+from datagen.output import shard
 
 VARIANTS = {
     "full": [],
@@ -38,7 +38,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def clips(folder: Path) -> list[tuple[dict, dict]]:
     """Return the (meta, labels) of every clip."""
-    records = check.read(folder / "shard-000000.tar").values()
+    records = shard.read(folder / "shard-000000.tar").values()
     return [
         (json.loads(members["meta.json"]), dict(np.load(io.BytesIO(members["labels.npz"]))))
         for members in records

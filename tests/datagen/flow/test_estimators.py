@@ -11,12 +11,12 @@ import pytest
 import skimage.data
 import torch
 
+from benchmarks.flo import read_flo
 from datagen.common.errors import BadInput, BadOption
 from datagen.flow import flownets, flownets_onednn, network
 from datagen.flow.checkpoint import read_checkpoint
-from datagen.flow.estimator import load_estimator
-from datagen.flow.flo import read_flo
 from datagen.flow.flownets import FlowNetS
+from datagen.flow.load import load_estimator
 from datagen.flow.options import FlowConfig
 from trainer.data.inputs import InputSpec, full_flow
 

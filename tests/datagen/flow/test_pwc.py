@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import pad
 
 from datagen.common.errors import BadInput
-from datagen.flow.estimator import load_estimator
+from datagen.flow.load import load_estimator
 from datagen.flow.options import FlowConfig
 from datagen.flow.pwc import WIDTHS, PwcNet, correlate, fetch, prepare
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
+from benchmarks.flo import read_flo
 from datagen.common.errors import BadInput
-from datagen.flow.estimator import load_estimator
-from datagen.flow.flo import read_flo
+from datagen.flow.load import load_estimator
 from datagen.flow.options import FlowConfig
 from datagen.flow.raft import Raft, convex_upsample, correlate, look_up
 

@@ -22,9 +22,8 @@ from datagen.common.files import place, whole
 from datagen.common.record import Line
 from datagen.launch import main as launch
 from datagen.launcher import tasks
-from datagen.launcher.config import LaunchConfig
-from datagen.launcher.library import Library
-from datagen.launcher.run import absolute
+from datagen.launcher.config import LaunchConfig, absolute
+from datagen.launcher.library import Library, add
 from datagen.output import dataset
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
@@ -36,14 +35,14 @@ def instant_body(task: tasks.BodyTask) -> Line:
         clips = [{"frames": 100, "in_view": [[0, 100]]}] * 4
         return {**_written(path), "kind": "body", "name": task.name, "clips": clips}
 
-    return tasks._add(task.path, build, task.source)
+    return add(task.path, build, task.source)
 
 
 def instant_background(task: tasks.BackgroundTask) -> Line:
     def build(path: Path) -> Line:
         return {**_written(path), "kind": "background", "name": task.name, "windows": [{}] * 4}
 
-    return tasks._add(task.path, build, task.source)
+    return add(task.path, build, task.source)
 
 
 def instant_shard(task: tasks.ShardTask) -> Line:

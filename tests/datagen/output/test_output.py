@@ -15,6 +15,7 @@ from datagen.clips.options import ClipsConfig
 from datagen.common.errors import BadInput, BadOption
 from datagen.common.files import HOST, sweep, whole
 from datagen.launcher.config import LaunchConfig
+from datagen.launcher.identity import describe, guard, identity
 from datagen.output import dataset, fingerprint
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
@@ -69,7 +70,7 @@ def test_manifests_lie_beside_a_folder_called_shards_and_inside_any_other() -> N
 
 def test_fingerprint_ignores_how_many_and_where_but_no_option_that_decides_bytes() -> None:
     base = LaunchConfig()
-    of = lambda cfg: fingerprint.digest(fingerprint.identity(cfg))  # noqa: E731
+    of = lambda cfg: fingerprint.digest(identity(cfg))  # noqa: E731
     more = replace(base, output=OutputConfig(num_shards=9, out=Path("elsewhere")))
     assert of(more) == of(base)
     for changed in (
@@ -84,7 +85,7 @@ def test_fingerprint_ignores_how_many_and_where_but_no_option_that_decides_bytes
 def test_a_moved_folder_is_the_same_input_and_an_added_file_is_not(tmp_path: Path) -> None:
     def of(folder: Path) -> str:
         cfg = LaunchConfig(backgrounds=BackgroundsConfig(videos=folder))
-        return fingerprint.digest(fingerprint.identity(cfg))
+        return fingerprint.digest(identity(cfg))
 
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.mp4").write_bytes(b"123")
@@ -102,25 +103,25 @@ def test_other_embedded_assets_make_another_library(
     (tmp_path / "walk.npz").write_bytes(b"1")
     cfg = LaunchConfig(output=OutputConfig(out=tmp_path / "x", num_shards=1))
     moved = replace(cfg, bodies=BodiesConfig(motions=tmp_path / "walk.npz"))
-    before, moved_before = fingerprint.identity(cfg), fingerprint.identity(moved)
+    before, moved_before = identity(cfg), identity(moved)
     assert before["embedded bodies"] == moved_before["embedded bodies"]
     assert "embedded motions" in before and "embedded motions" not in moved_before
     layout = Layout(tmp_path / "x")
-    dataset.write(layout, dataset.describe(cfg, "dis", 4, 0))
+    dataset.write(layout, describe(cfg, "dis", 4, 0))
     layout.shard(0).touch()
-    monkeypatch.setattr(fingerprint, "assets", lambda kind: f"new {kind}")
-    people, scenes = fingerprint.library_folders(fingerprint.identity(cfg))
+    monkeypatch.setattr("datagen.launcher.identity.assets", lambda kind: f"new {kind}")
+    people, scenes = fingerprint.library_folders(identity(cfg))
     assert people != fingerprint.library_folders(before)[0]
     assert scenes != fingerprint.library_folders(before)[1]
     with pytest.raises(BadInput, match=r"embedded bodies \w{8} → embedded bodies new"):
-        dataset.guard(layout, cfg)
+        guard(layout, cfg)
     assert len(fingerprint.differences(before, moved_before)) == 1
 
 
 def test_a_path_where_nothing_is_is_named(tmp_path: Path) -> None:
     missing = LaunchConfig(backgrounds=BackgroundsConfig(videos=tmp_path / "nowhere"))
     with pytest.raises(BadInput, match=r"--videos .*nowhere: no such"):
-        fingerprint.identity(missing)
+        identity(missing)
 
 
 @pytest.mark.parametrize(
@@ -144,21 +145,21 @@ def test_impossible_options_are_refused(options: Callable[[], object], words: st
 def test_guard_names_the_options_that_differ(tmp_path: Path) -> None:
     cfg = LaunchConfig(output=OutputConfig(out=tmp_path, num_shards=1))
     layout = Layout(tmp_path)
-    dataset.guard(layout, cfg)
-    dataset.write(layout, dataset.describe(cfg, "dis", 4, 0))
-    dataset.guard(layout, replace(cfg, clips=ClipsConfig(occluders=False)))  # no shard yet
+    guard(layout, cfg)
+    dataset.write(layout, describe(cfg, "dis", 4, 0))
+    guard(layout, replace(cfg, clips=ClipsConfig(occluders=False)))  # no shard yet
     layout.shard(0).touch()
-    dataset.guard(layout, replace(cfg, output=replace(cfg.output, num_shards=5)))
+    guard(layout, replace(cfg, output=replace(cfg.output, num_shards=5)))
     with pytest.raises(BadInput, match="--occluders → --no-occluders"):
-        dataset.guard(layout, replace(cfg, clips=ClipsConfig(occluders=False)))
+        guard(layout, replace(cfg, clips=ClipsConfig(occluders=False)))
     with pytest.raises(BadInput, match="no --video-limit → --video-limit 24"):
-        dataset.guard(layout, replace(cfg, backgrounds=BackgroundsConfig(video_limit=24)))
+        guard(layout, replace(cfg, backgrounds=BackgroundsConfig(video_limit=24)))
 
 
 def test_guard_refuses_shards_of_unknown_origin(tmp_path: Path) -> None:
     (tmp_path / "shard-000000.tar").write_bytes(b"")
     with pytest.raises(BadInput, match=r"no dataset\.json"):
-        dataset.guard(Layout(tmp_path), LaunchConfig())
+        guard(Layout(tmp_path), LaunchConfig())
 
 
 def test_dataset_json_is_named_when_missing_or_damaged(tmp_path: Path) -> None:
@@ -174,7 +175,7 @@ def test_dataset_json_is_named_when_missing_or_damaged(tmp_path: Path) -> None:
 
 
 def test_dataset_json_says_all_the_trainer_needs() -> None:
-    content = json.loads(json.dumps(dataset.describe(LaunchConfig(), "dis", 4, 12)))
+    content = json.loads(json.dumps(describe(LaunchConfig(), "dis", 4, 12)))
     assert len(content["joints"]) == 38 and len(content["keypoints"]) == 12
     assert [content["joints"][i] for i in content["evaluation_joints"][:2]] == [
         "lsp_right_ankle",

@@ -370,7 +370,7 @@ def test_a_video_is_read_as_the_checkpoint_learned(
         called.append(" ".join(line))
         return subprocess.CompletedProcess(line, 1)
 
-    monkeypatch.setattr("datagen.overlay.subprocess.run", run)
+    monkeypatch.setattr("datagen.replay.predict.subprocess.run", run)
     checkpoint, video = tmp_path / "last.pt", tmp_path / "v.mp4"
     model = {"flow": learned[0], "stored_size": learned[1], "person_diagonal": 180.0}
     body = {"J_regressor": torch.zeros(24, 5), "v_template": torch.zeros(5, 3)}

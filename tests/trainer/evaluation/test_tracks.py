@@ -20,11 +20,11 @@ from trainer.config import FitConfig, PredictConfig
 from trainer.data.dataset import open_dataset
 from trainer.data.records import decode, read_shard
 from trainer.errors import BadInput
-from trainer.evaluation.inference import input_spec, load_model
+from trainer.evaluation.inference import input_spec
 from trainer.evaluation.tracks import R_WORLD_CAMERA, into_world, tracks, translation
 from trainer.evaluation.windows import Judged
 from trainer.fit import fit
-from trainer.model.checkpoint import load_checkpoint, save_checkpoint
+from trainer.model.checkpoint import load_checkpoint, load_model, save_checkpoint
 from trainer.predict import predict
 
 SIZE = 32

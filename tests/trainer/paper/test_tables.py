@@ -19,8 +19,7 @@ from trainer.evaluate import evaluate
 from trainer.fit import fit
 from trainer.paper import rows
 from trainer.paper import study as runs
-from trainer.paper.recipe import launch_command
-from trainer.paper.rows import DANN_WEIGHTS, SMALL, clips_per_step, fit_options
+from trainer.paper.rows import DANN_WEIGHTS, SMALL, clips_per_step, fit_options, launch_command
 from trainer.tables import common_options, make_tables, named
 
 pytestmark = pytest.mark.usefixtures("one_thread")

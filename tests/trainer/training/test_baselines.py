@@ -11,7 +11,7 @@ from trainer_fixtures import write_shards
 from trainer.config import EvaluateConfig, FitConfig, PredictConfig
 from trainer.data.dataset import open_dataset
 from trainer.data.inputs import draw_inputs
-from trainer.device import Ranks, choose
+from trainer.device import Ranks
 from trainer.errors import BadInput
 from trainer.evaluate import evaluate
 from trainer.fit import fit
@@ -21,6 +21,7 @@ from trainer.model.lifter import BoundedLinear
 from trainer.predict import predict
 from trainer.training.factory import load_backbone, make_loaders, make_trainer
 from trainer.training.objective import Real
+from trainer.training.settings import choose
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ from scipy.spatial.transform import Rotation
 
 from trainer import geometry
 from trainer.evaluation.metrics import acceleration_error, mpjpe, pa_mpjpe
-from trainer.losses import aligned_loss, reprojection_loss, similarity
+from trainer.geometry import similarity
+from trainer.training.objective import aligned_loss, reprojection_loss
 
 
 def spin_alignment(source: np.ndarray, target: np.ndarray) -> np.ndarray:

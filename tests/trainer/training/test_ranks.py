@@ -21,7 +21,8 @@ torch.set_num_threads(1)
 from trainer.training.factory import make_loaders, make_trainer, model_spec
 from trainer.config import FitConfig
 from trainer.data.inputs import draw_inputs
-from trainer.device import Ranks, choose, start_ranks
+from trainer.device import Ranks, start_ranks
+from trainer.training.settings import choose
 from trainer.model.body import read_body
 from trainer.data.dataset import open_dataset
 

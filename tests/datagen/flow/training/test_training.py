@@ -14,8 +14,8 @@ from datagen.bodies.library import build_person
 from datagen.bodies.motion.sources import find_motions
 from datagen.bodies.options import BodiesConfig
 from datagen.common.errors import BadInput
-from datagen.flow.estimator import load_estimator
 from datagen.flow.flownets import FlowNetS
+from datagen.flow.load import load_estimator
 from datagen.flow.options import FlowConfig
 from datagen.flow.pwc import PwcNet
 from datagen.flow.train import main, train

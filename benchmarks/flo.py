@@ -1,4 +1,4 @@
-"""Middlebury's .flo files: what FlyingChairs keeps its ground truth in."""
+"""Middlebury .flo files: the flow of data sets with known truth."""
 
 from __future__ import annotations
 

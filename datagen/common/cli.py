@@ -1,0 +1,128 @@
+"""Command-line plumbing: run a command, its help texts, missing packages, numbers in sentences.
+
+Imports nothing outside the standard library until a command runs, so that it can name a missing
+package.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from types import MappingProxyType, TracebackType
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from datagen.common.errors import BadInput, BadMachine, BadOption
+
+PACKAGES = frozenset(
+    ("ai_edge_litert", "av", "cv2", "docstring_parser", "fsspec", "h5py", "matplotlib", "numpy",
+     "OpenGL", "PIL", "pyrender", "ray", "scipy", "skimage", "smplx", "torch", "tqdm", "tyro",
+     "upath")
+)  # fmt: skip
+"""Import names of the dependencies in pyproject.toml."""
+
+Options = TypeVar("Options")
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM (kill, `ray job stop`, a scheduler): ends the run as Ctrl-C does."""
+
+
+def run(
+    options: type[Options],
+    call: Callable[[Options], int],
+    description: str | None,
+    args: list[str] | None = None,
+) -> int:
+    """Parse `args` (default: the process's) into `options`, call, return the exit status.
+
+    Status 2 means that one of the user's files or values, or the machine, is at fault.
+    """
+    import tyro
+
+    stop = signal.signal(signal.SIGTERM, _terminate) if _in_main_thread() else None
+    try:
+        module = sys.modules["__main__"].__spec__
+        if {"-h", "--help"} & set(sys.argv[1:] if args is None else args):
+            fill_help(options)
+        parsed = tyro.cli(
+            options,
+            prog=f"python -m {module.name}" if module else None,
+            args=args,
+            description=description,
+            config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
+        )
+        return call(parsed)
+    except (BadInput, BadOption, BadMachine) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError) as error:
+        if not error.filename:
+            raise
+        print(f"error: {error.filename}: {error.strerror}; name another path", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as stopped:
+        print("\nstopped; run the same command to continue", file=sys.stderr)
+        return 128 + (signal.SIGTERM if isinstance(stopped, Terminated) else signal.SIGINT)
+    finally:
+        if stop is not None:
+            signal.signal(signal.SIGTERM, stop)
+
+
+def fill_help(options: Any) -> None:
+    """Give tyro the docstring of each field of a dataclass, and of those in it, as one paragraph.
+
+    Left to itself it prints an indented docstring with the line breaks of the source (1.0.17).
+    """
+    from docstring_parser import parse_from_object
+
+    kinds = filter(is_dataclass, reversed(options.__mro__))
+    params = (param for kind in kinds for param in parse_from_object(kind).params)
+    texts = {param.arg_name: param.description for param in params}
+    for option in fields(options):
+        paragraph = " ".join((texts.get(option.name) or "").split())
+        option.metadata = MappingProxyType({"help": paragraph})
+    for hint in get_type_hints(options).values():
+        for part in filter(is_dataclass, (hint, *get_args(hint))):
+            fill_help(part)
+
+
+def report_missing_packages() -> None:
+    """From now on a missing package ends the program with status 2 and a sentence.
+
+    Costs nothing until then, and leaves every other error, a bug's failed import too, as it is.
+    """
+    sys.excepthook = _report
+
+
+def missing_package(error: BaseException) -> str:
+    """Return a sentence about an import that failed for want of a dependency, else ""."""
+    if not isinstance(error, ModuleNotFoundError) or error.name not in PACKAGES:
+        return ""
+    return (
+        f"{sys.executable} does not have the package {error.name}; run `make setup` once, then "
+        "`source .venv/bin/activate` in every new terminal"
+    )
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number of things in words: 1 shard, 2 shards, 96,000 clips."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if sentence := missing_package(error):
+        print(f"error: {sentence}", file=sys.stderr)
+        sys.exit(2)
+    sys.__excepthook__(kind, error, trace)
+
+
+def _terminate(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is ending already
+    raise Terminated
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

@@ -1,0 +1,78 @@
+"""A data set's identity from its options: what decides its bytes, and what dataset.json says."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from datagen.common import record
+from datagen.common.errors import BadInput
+from datagen.launcher.config import LaunchConfig
+from datagen.output.dataset import contract, refuse_other
+from datagen.output.fingerprint import EMBEDDED, assets, content
+from datagen.output.layout import Layout
+
+NOT_BYTES = ("num_shards", "shards", "out", "library")
+"""Options of the output stage that change no shard's bytes."""
+
+
+def identity(cfg: LaunchConfig) -> dict[str, Any]:
+    """Return every option and input that decides the bytes of a shard, ready for JSON.
+
+    Single files enter by their SHA-256, folders by the names and sizes of what lies in them, so a
+    moved folder is the same input and an added video is not. BadInput if one is not there.
+    """
+    stages: dict[str, Any] = {"record": record.VERSION}
+    for stage in ("bodies", "backgrounds", "clips", "flow", "output"):
+        options = asdict(getattr(cfg, stage))
+        stages[stage] = {
+            name: given(name, value) for name, value in options.items() if name not in NOT_BYTES
+        }
+    given_instead = (
+        cfg.bodies.body,
+        cfg.bodies.motions or cfg.bodies.surreal,
+        cfg.backgrounds.videos,
+    )
+    for entry, other in zip(EMBEDDED, given_instead, strict=True):
+        if other is None:
+            stages[entry] = assets(entry.removeprefix("embedded "))
+    return stages
+
+
+def given(option: str, value: Any) -> Any:
+    """Return an option's value as JSON reads it, of a path its content.
+
+    Raises BadInput if nothing is there.
+    """
+    if not isinstance(value, Path):
+        return list(value) if isinstance(value, tuple) else value
+    if not value.exists():
+        name = option.replace("_", "-")
+        raise BadInput(f"--{name} {value}: no such file or folder; mend the path")
+    return content(value)
+
+
+def describe(cfg: LaunchConfig, flow_name: str, flow_stride: int, clips: int) -> dict[str, Any]:
+    """Return the content of dataset.json for a data set that holds `clips` clips so far."""
+    return {
+        **contract(identity(cfg), flow_name, flow_stride, cfg.clips.person_diagonal),
+        "clip_length": cfg.clips.clip_length,
+        "image_size": cfg.clips.image_size,
+        "rgb": cfg.output.rgb,
+        "split": cfg.output.split,
+        "shards": cfg.output.num_shards,
+        "clips_per_shard": cfg.output.clips_per_shard,
+        "clips": clips,
+    }
+
+
+def guard(layout: Layout, cfg: LaunchConfig) -> None:
+    """Raise BadInput if the output folder holds shards of another configuration, or no shards but
+    somebody's README.md, which the data set's card would replace."""
+    if layout.card.exists() and not layout.dataset.exists():
+        raise BadInput(
+            f"{layout.shards} holds a README.md but no data set, whose own README.md would replace "
+            "it; choose another --out"
+        )
+    refuse_other(layout, identity(cfg))

@@ -1,0 +1,75 @@
+"""Options of datagen.overlay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from datagen.common.options import option, require
+from datagen.flow.options import FlowName
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverlayConfig:
+    """What to show, and how."""
+
+    predictions: Path | None = None
+    """Folder (or one file) written by trainer.predict."""
+    shards: Path | None = None
+    """Folder of shards that the predictions were made of."""
+    video: Path | None = None
+    """The video that the shards were made of. Default: show the stored crops."""
+    checkpoint: Path | None = None
+    """Instead of --predictions and --shards: ingest the video and predict with this checkpoint."""
+    keypoints: Path | None = None
+    """With --checkpoint: the video's 2D keypoints, as datagen.ingest takes them.
+    Default: MediaPipe finds them."""
+    image_size: int | None = None
+    """With --checkpoint: side of the crop, pixels. Default: as in the shards that it was trained
+    on."""
+    flow: FlowName | None = None
+    """With --checkpoint: estimator of the flow. Default: that of the shards that it was trained
+    on."""
+    flow_weights: Path | None = None
+    """With --checkpoint: the estimator's weights, the same as for those shards (refused if not)."""
+    flow_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """With --checkpoint: precision of the estimator."""
+    raft_iterations: int = 12
+    """With --checkpoint: refinement steps of RAFT."""
+    body: Path | None = None
+    """SMPL body model (file or folder; its neutral body is drawn).
+    Default: the embedded open body, as it is for training."""
+    out: Path = Path("overlay")
+    """Folder of the results."""
+    people: int | None = None
+    """Show this many predictions at most. Default: all."""
+    degrees: float = 60.0
+    """The turned view's angle."""
+    opacity: float = 0.9
+    """Of the body over the picture."""
+    tallest: int = 720
+    """Height of the result at most, pixels."""
+
+    def __post_init__(self) -> None:
+        require(0 < self.opacity <= 1, f"--opacity must lie in (0, 1], got {self.opacity}")
+        require(self.tallest >= 64, f"--tallest must be at least 64, got {self.tallest}")
+        require(self.people is None or self.people >= 1, "--people must be at least 1")
+        if self.checkpoint is not None:
+            require(self.video is not None, "--checkpoint needs the --video to look at")
+            require(
+                self.predictions is None and self.shards is None,
+                "--checkpoint makes its own predictions; leave --predictions and --shards out",
+            )
+        else:
+            for name in ("keypoints", "image_size", "flow", "flow_weights", "flow_dtype",
+                         "raft_iterations"):  # fmt: skip
+                require(
+                    getattr(self, name) == getattr(type(self), name),
+                    f"{option(name)} is for the shards that --checkpoint makes; give that too, or "
+                    "leave it out",
+                )
+            require(
+                self.predictions is not None and (self.shards or self.video) is not None,
+                "give --predictions and --shards (and --video), or --video and --checkpoint",
+            )

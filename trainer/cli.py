@@ -1,0 +1,106 @@
+"""Command-line plumbing: run a command, its help texts, missing packages, words in sentences.
+
+Imports nothing outside the standard library until a command runs, so that it can name a missing
+package.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any, NoReturn, TypeVar
+
+from trainer.errors import BadInput, Stopped
+
+PACKAGES = frozenset(
+    ("docstring_parser", "fsspec", "matplotlib", "numpy", "PIL", "torch", "tqdm", "tyro")
+)
+"""Import names of the trainer's dependencies in pyproject.toml."""
+
+Config = TypeVar("Config")
+
+
+def run(config: type[Config], main: Callable[[Config], object], description: str) -> None:
+    """Parse the command line into config, run main, and print bad input without a traceback.
+
+    Status 2 means that one of the user's files or values is at fault, as in datagen.
+    """
+    import tyro
+
+    module = sys.modules["__main__"].__spec__
+    try:
+        if {"-h", "--help"} & set(sys.argv[1:]):
+            fill_help(config)
+        prog = f"python -m {module.name}" if module else None
+        main(tyro.cli(config, prog=prog, description=description))
+    except BadInput as error:
+        _refuse(str(error))
+    except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError) as error:
+        if not error.filename:
+            raise
+        _refuse(f"{error.filename}: {error.strerror}; name another path")
+    except Stopped as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(stop.status)
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        sys.exit(130)
+
+
+def fill_help(options: Any) -> None:
+    """Give tyro the docstring of each field of a dataclass as one paragraph.
+
+    Left to itself it prints an indented docstring with the line breaks of the source (1.0.17).
+    """
+    from docstring_parser import parse_from_object
+
+    kinds = filter(is_dataclass, reversed(options.__mro__))
+    params = (param for kind in kinds for param in parse_from_object(kind).params)
+    texts = {param.arg_name: param.description for param in params}
+    for option in fields(options):
+        paragraph = " ".join((texts.get(option.name) or "").split())
+        option.metadata = MappingProxyType({"help": paragraph})
+
+
+def report_missing_packages() -> None:
+    """From now on a missing package ends the program with status 2 and a sentence.
+
+    Costs nothing until then, and leaves every other error, a bug's failed import too, as it is.
+    """
+    sys.excepthook = _report
+
+
+def missing_package(error: BaseException) -> str:
+    """Return a sentence about an import that failed for want of a dependency, else ""."""
+    if not isinstance(error, ModuleNotFoundError) or error.name not in PACKAGES:
+        return ""
+    return (
+        f"{sys.executable} does not have the package {error.name}; run `make setup` once, then "
+        "`source .venv/bin/activate` in every new terminal"
+    )
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number of things in words: 1 shard, 2 shards, 96,000 clips."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def quoted(path: Path) -> str:
+    """Return a path as a shell reads it, blanks and all."""
+    return shlex.quote(str(path))
+
+
+def _refuse(reason: str) -> NoReturn:
+    print(f"error: {reason}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if sentence := missing_package(error):
+        print(f"error: {sentence}", file=sys.stderr)
+        sys.exit(2)
+    sys.__excepthook__(kind, error, trace)
