@@ -57,11 +57,16 @@ def inspect(cfg: InspectConfig) -> int:
 
     source = Source(cfg.shards)
     summary = summarize(source)
+    alone = cfg.out.suffix.lower() in (".html", ".htm")
+    report = cfg.out if alone else cfg.out / "report.html"
+    if source.dataset.get("labels_only"):  # nothing to be drawn
+        with whole(report) as temporary:
+            temporary.write_text(page.page(summary, source.name, cfg.shards))
+        print(f"{report}: {count(summary.motions.files, 'motion')} without pictures")
+        return 0
     records = list(pictures.chosen(source, summary.shards.numbers, cfg.clips))
     samples = _samples(source, records, cfg.library)
     sheet = _sheet(records, samples)
-    alone = cfg.out.suffix.lower() in (".html", ".htm")
-    report = cfg.out if alone else cfg.out / "report.html"
     player = pictures.player(records[0], fps=source.dataset.get("fps", 30))
     html = page.page(summary, source.name, cfg.shards, [sheet], player)
     with whole(report) as temporary:

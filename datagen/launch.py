@@ -8,6 +8,10 @@ In a minute, on a laptop:
 
     python -m datagen.launch --num-shards 1 --clips-per-shard 4 --motion-limit 4 --out out/try
 
+The motions alone, without pictures, in seconds:
+
+    python -m datagen.launch --labels-only --motions amass/ --out motions/shards
+
 With --plan it says what the run would cost, and makes nothing. The same command again continues a
 stopped run; nothing finished is made twice.
 """

@@ -109,7 +109,7 @@ def inspect(layout: Layout, cfg: VerifyConfig) -> list[int]:
         print(f"Damaged or missing: {len(wrong)} of {all_shards} in {layout.shards}")
         return wrong
     size = sum(lines[index]["bytes"] for index in numbers) / 1e6
-    clips = sum(lines[index]["clips"] for index in numbers)
+    clips = sum(lines[index]["clips"] or 0 for index in numbers) or content["clips"]
     print(
         f"{count(len(numbers), 'shard')}, {count(clips, 'clip')}, {size:.1f} MB: "
         f"all as {told} says ({size / spent:.0f} MB/s)"

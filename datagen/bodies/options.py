@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from datagen.common.options import option, require
+
+MotionPlace = Literal["embedded"] | Path
+"""Where motions come from: those that ship with the package, or a folder."""
 
 RENDERED = ("textures", "stride", "max_clip_frames", "depth_mean", "depth_std")
 """Options of rendered people, which the real SURREAL's are not."""
@@ -24,9 +29,14 @@ class BodiesConfig:
     textures: Path | None = None
     """Folder of SURREAL's texture scans, for bodies with SMPL's UVs.
     Default: procedural clothes on skin of every tone."""
-    motions: Path | None = None
-    """Folder of motion capture, searched recursively (AMASS .npz, .bvh, .asf/.amc, DeepMimic .txt).
-    Default: the embedded open motions."""
+    motions: tuple[MotionPlace, ...] = ()
+    """Folders of motion capture, searched recursively (AMASS .npz, .bvh, .asf/.amc, DeepMimic
+    .txt); the word `embedded` adds the embedded open motions to them.
+    Default: the embedded ones alone."""
+    motions_only: str | None = None
+    """Use only the motions whose names this regular expression matches somewhere."""
+    motions_without: str | None = None
+    """Leave out the motions whose names this regular expression matches somewhere."""
     surreal: Path | None = None
     """Folder of the real SURREAL (its .mp4, _info.mat, _segm.mat, searched recursively): its
     people instead of rendered ones. Give SMPL's own --body, whose joints its labels are."""
@@ -62,7 +72,7 @@ class BodiesConfig:
             f"--focal at that, got {self.width}, {self.height} and {self.focal}",
         )
         require(
-            self.surreal is None or self.motions is None,
+            self.surreal is None or not self.motions,
             "--surreal and --motions exclude each other; give one of them",
         )
         given = [
@@ -76,6 +86,10 @@ class BodiesConfig:
             self.joint_regressor is None or self.body is not None,
             "--joint-regressor is for SMPL's surface; give --body with it or leave it out",
         )
+        for name in ("motions_only", "motions_without"):
+            pattern = getattr(self, name)
+            wrong = _fault(pattern) if pattern is not None else ""
+            require(not wrong, f"{option(name)} {pattern!r} is no regular expression: {wrong}")
         limit = self.motion_limit
         require(limit is None or limit > 0, f"--motion-limit must be at least 1, got {limit}")
         require(
@@ -112,3 +126,12 @@ class BodiesConfig:
             f"got {self.max_clip_frames}",
         )
         require(self.focal > 0, f"--focal must be positive, got {self.focal}")
+
+
+def _fault(pattern: str) -> str:
+    """Return what is wrong with a regular expression, "" if nothing is."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        return str(error)
+    return ""

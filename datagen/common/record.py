@@ -4,8 +4,9 @@ Letters used all over the project: T frames of a clip, S side of the crop in pix
 V vertices, B clips of a batch.
 
 Members of a record: flow.npy, labels.npz, meta.json, and rgb.jpg if the data set has pictures
-(README names their arrays). A record of real footage, of which `real` in dataset.json speaks, is a
-track or a piece of one, T ≤ clip_length, and has two arrays more:
+(README names their arrays). Records of motions without pictures (`labels_only` in dataset.json) are
+described in `datagen.output.motion_shard`. A record of real footage, of which `real` in
+dataset.json speaks, is a track or a piece of one, T ≤ clip_length, and has two arrays more:
 
     valid   uint8 [T]  the frame's 3D truth is known and the frame is the piece's own
     source  int32 [T]  the frame's number in the video or sequence; `crop` maps its pixels
@@ -23,6 +24,9 @@ from __future__ import annotations
 from typing import Any
 
 VERSION = 1
+
+FPS = 30
+"""Frames a second of every record."""
 
 SMPL_JOINTS = (
     "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2",

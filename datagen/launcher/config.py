@@ -10,14 +10,21 @@ from typing import Any
 from datagen.backgrounds.options import BackgroundsConfig
 from datagen.bodies.options import BodiesConfig
 from datagen.clips.options import ClipsConfig
-from datagen.cluster.options import ClusterConfig
+from datagen.cluster.options import RAYS_OWN, ClusterConfig
 from datagen.common.files import is_local
-from datagen.common.options import arguments, require
+from datagen.common.options import arguments, option, require
 from datagen.common.record import STRIP_ROWS
 from datagen.flow.options import FlowConfig
 from datagen.output import dataset
 from datagen.output.layout import Layout
 from datagen.output.options import OutputConfig
+
+FOR_LABELS = (
+    "--labels-only", "--body", "--joint-regressor", "--motions", "--motions-only",
+    "--motions-without", "--motion-limit", "--num-shards", "--clips-per-shard", "--out", "--split",
+    "--seed",
+)  # fmt: skip
+"""Options of the stages that --labels-only heeds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +39,8 @@ class LaunchConfig:
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
 
     def __post_init__(self) -> None:
+        if self.output.labels_only:
+            self._refuse_pictures()
         frames, longest = self.clips.clip_length + 1, self.bodies.max_clip_frames
         require(
             self.bodies.surreal is not None or frames <= longest,
@@ -49,6 +58,21 @@ class LaunchConfig:
             "--flow dis needs no GPU; name a network with --flow or leave --flow-gpus out",
         )
 
+    def _refuse_pictures(self) -> None:
+        """Refuse what --labels-only has no use for."""
+        given = [
+            word
+            for stage in (self.bodies, self.backgrounds, self.clips, self.flow, self.output)
+            for word in arguments(stage)
+            if word.startswith("--") and word not in FOR_LABELS
+        ]
+        given += [option(name) for name in ("plan", *RAYS_OWN) if getattr(self.cluster, name)]
+        require(
+            not given,
+            "--labels-only writes motions without people, scenes, pictures and flow, at once and "
+            f"all of them; leave {' and '.join(given)} out",
+        )
+
     def arguments(self) -> list[str]:
         """Return the command line that gives this configuration: what differs from the default."""
         return [word for stage in fields(self) for word in arguments(getattr(self, stage.name))]
@@ -59,7 +83,7 @@ def sized(cfg: LaunchConfig, layout: Layout) -> LaunchConfig:
     if cfg.output.shards is None:
         return cfg
     before = dataset.read(layout)["shards"] if layout.dataset.exists() else 0
-    number = max(cfg.output.num_shards, before, cfg.output.wanted()[-1] + 1)
+    number = max(cfg.output.total, before, cfg.output.wanted()[-1] + 1)
     return dataclasses.replace(cfg, output=dataclasses.replace(cfg.output, num_shards=number))
 
 
@@ -78,13 +102,14 @@ def absolute(cfg: LaunchConfig) -> LaunchConfig:
         print(f"Inside a Ray job: {name} is {Path.home() / path}; give an absolute one to choose")
         return Path.home() / path
 
+    def place(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(place(part) for part in value)
+        return value.expanduser().resolve() if isinstance(value, Path) else value
+
     def resolved(stage: Any) -> Any:
-        paths = {
-            item.name: value.expanduser().resolve()
-            for item in dataclasses.fields(stage)
-            if isinstance(value := getattr(stage, item.name), Path)
-        }
-        return dataclasses.replace(stage, **paths)
+        found = {item.name: place(getattr(stage, item.name)) for item in dataclasses.fields(stage)}
+        return dataclasses.replace(stage, **found)
 
     output = dataclasses.replace(
         cfg.output, out=kept("--out", cfg.output.out), library=kept("--library", cfg.output.library)

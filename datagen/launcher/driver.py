@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datagen.clips.pairing import Pairing
 from datagen.cluster.backends import Backend
@@ -35,8 +35,6 @@ class Driver:
 
     def __init__(self, cfg: LaunchConfig, layout: Layout) -> None:
         from datagen.backgrounds.sources import absent, find_videos
-        from datagen.bodies.motion.sources import find_motions
-        from datagen.bodies.surreal import find_surreal
 
         self.cfg, self.layout = cfg, layout
         self.quarantine = Manifest(layout.manifests / "quarantine.jsonl")
@@ -44,22 +42,19 @@ class Driver:
         """A shard that needs the source."""
         frames, split, seed = cfg.clips.clip_length + 1, cfg.output.split, cfg.output.seed
         size = {"width": cfg.bodies.width, "height": cfg.bodies.height}
-        surreal, listed = cfg.bodies.surreal, cfg.backgrounds.videos_csv
+        listed = cfg.backgrounds.videos_csv
         videos = find_videos(cfg.backgrounds.videos, listed)
         self.absent = absent(videos, listed) if listed else []
-        motions = find_surreal(surreal) if surreal else find_motions(cfg.bodies.motions)
-        subjects = in_split((motion.subject for motion in motions), split, "subjects")
+        motions, self.motions_found = used_motions(cfg)
         groups = in_split((video.group for video in videos), split, "videos")
-        motions = [motion for motion in motions if motion.subject in subjects]
         videos = [video for video in videos if video.group in groups]
-        some_motions = drawn((motion.name for motion in motions), cfg.bodies.motion_limit)
         some_videos = drawn((video.name for video in videos), cfg.backgrounds.video_limit)
 
         people, scenes = fingerprint.library_folders(identity(cfg))
         self.people = Library(
             layout.library / people,
             Manifest(layout.manifests / "bodies.jsonl"),
-            [motion for motion in motions if motion.name in some_motions],
+            motions,
             lambda source, path: tasks.BodyTask(source, cfg.bodies, seed, path),
             lists=not cfg.cluster.plan,
         )
@@ -79,13 +74,13 @@ class Driver:
     def announce(self, todo: int, wanted: int) -> None:
         """Print what is about to be done: so many of the shards that are wanted."""
         cfg = self.cfg
-        people = cfg.bodies.surreal or cfg.bodies.motions or "embedded"
+        people = cfg.bodies.surreal or ", ".join(map(str, cfg.bodies.motions)) or "embedded"
         videos = cfg.backgrounds.videos
         print(
             f"Making {todo:,} of {count(wanted, 'shard')}, each of "
             f"{count(cfg.output.clips_per_shard, 'clip')} of {cfg.clips.clip_length} frames, "
             f"in {self.layout.shards}\n"
-            f"  people  {count(len(self.people.sources), 'motion')} ({people}), "
+            f"  people  {_of(len(self.people.sources), self.motions_found)} ({people}), "
             f"{cfg.bodies.body or 'embedded open'} bodies\n"
             f"  scenes  {count(len(self.scenes.sources), 'video' if videos else 'scene')} "
             f"({videos or 'embedded'})\n"
@@ -256,6 +251,31 @@ class Driver:
         clips = sum(line["clips"] for line in standing(self.layout).values())
         content = describe(self.cfg, flow.name, flow.stride, clips)
         dataset.write(self.layout, content)
+
+
+def used_motions(cfg: LaunchConfig) -> tuple[list[Any], int]:
+    """Return the motions that the options choose, sorted by name, and how many the split has.
+
+    Which split a subject belongs to depends on all that were found, not on --motions-only and the
+    like, so that no choice of motions moves a subject from one split to another.
+    """
+    from datagen.bodies.motion.sources import find_motions, matching
+    from datagen.bodies.surreal import find_surreal
+
+    bodies = cfg.bodies
+    found = find_surreal(bodies.surreal) if bodies.surreal else find_motions(*bodies.motions)
+    subjects = in_split((motion.subject for motion in found), cfg.output.split, "subjects")
+    found = [motion for motion in found if motion.subject in subjects]
+    kept = found
+    if bodies.motions_only is not None or bodies.motions_without is not None:
+        kept = matching(found, bodies.motions_only, bodies.motions_without)
+    some = drawn((motion.name for motion in kept), bodies.motion_limit)
+    return [motion for motion in kept if motion.name in some], len(found)
+
+
+def _of(used: int, found: int) -> str:
+    """Return "3 motions", or "3 of 10 motions" where not all are used."""
+    return count(used, "motion") if used == found else f"{used:,} of {count(found, 'motion')}"
 
 
 def _few(names: Sequence[str], number: int) -> str:

@@ -10,7 +10,7 @@ from datagen.common import record
 from datagen.common.errors import BadInput
 from datagen.launcher.config import LaunchConfig
 from datagen.output.dataset import contract, refuse_other
-from datagen.output.fingerprint import EMBEDDED, assets, content
+from datagen.output.fingerprint import EMBEDDED, LATER, assets, content
 from datagen.output.layout import Layout
 
 NOT_BYTES = ("num_shards", "shards", "out", "library")
@@ -27,15 +27,20 @@ def identity(cfg: LaunchConfig) -> dict[str, Any]:
     for stage in ("bodies", "backgrounds", "clips", "flow", "output"):
         options = asdict(getattr(cfg, stage))
         stages[stage] = {
-            name: given(name, value) for name, value in options.items() if name not in NOT_BYTES
+            name: given(name, value)
+            for name, value in options.items()
+            if name not in NOT_BYTES and (value or name not in LATER)
         }
-    given_instead = (
-        cfg.bodies.body,
-        cfg.bodies.motions or cfg.bodies.surreal,
-        cfg.backgrounds.videos,
+    if cfg.output.labels_only:  # all motions are dealt to as many shards as there are
+        stages["output"]["num_shards"] = cfg.output.num_shards
+    motions = cfg.bodies.motions
+    used = (
+        cfg.bodies.body is None,
+        "embedded" in motions or not (motions or cfg.bodies.surreal),
+        cfg.backgrounds.videos is None and not cfg.output.labels_only,
     )
-    for entry, other in zip(EMBEDDED, given_instead, strict=True):
-        if other is None:
+    for entry, is_used in zip(EMBEDDED, used, strict=True):
+        if is_used:
             stages[entry] = assets(entry.removeprefix("embedded "))
     return stages
 
@@ -45,6 +50,11 @@ def given(option: str, value: Any) -> Any:
 
     Raises BadInput if nothing is there.
     """
+    if isinstance(value, tuple) and option == "motions":
+        several = [given(option, place) for place in value]
+        if several in ([], ["embedded"]):
+            return None
+        return several[0] if len(several) == 1 else several
     if not isinstance(value, Path):
         return list(value) if isinstance(value, tuple) else value
     if not value.exists():
@@ -61,7 +71,7 @@ def describe(cfg: LaunchConfig, flow_name: str, flow_stride: int, clips: int) ->
         "image_size": cfg.clips.image_size,
         "rgb": cfg.output.rgb,
         "split": cfg.output.split,
-        "shards": cfg.output.num_shards,
+        "shards": cfg.output.total,
         "clips_per_shard": cfg.output.clips_per_shard,
         "clips": clips,
     }

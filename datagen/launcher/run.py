@@ -8,6 +8,7 @@ from collections.abc import Collection
 from datagen.cluster.backends import open_backend
 from datagen.common.cli import count
 from datagen.common.files import CACHE_VARIABLE
+from datagen.launcher import labels
 from datagen.launcher.config import LaunchConfig, absolute, sized
 from datagen.launcher.driver import Driver, following
 from datagen.launcher.identity import guard
@@ -21,6 +22,8 @@ def launch(cfg: LaunchConfig, only: Collection[int] | None = None) -> int:
     """Make what is missing of the data set, or of shards `only`; return 0 if it stands then."""
     cfg = absolute(cfg)
     layout = Layout(cfg.output.out, cfg.output.library)
+    if cfg.output.labels_only:
+        return labels.launch(cfg, layout, only)
     guard(layout, cfg)
     cfg = sized(cfg, layout)
     wanted = cfg.output.wanted() if only is None else sorted(only)
@@ -59,5 +62,8 @@ def publish(cfg: LaunchConfig) -> None:
     """Write all that lies beside the shards anew: body.npz, dataset.json and the card."""
     cfg = absolute(cfg)
     layout = Layout(cfg.output.out, cfg.output.library)
-    Driver(cfg, layout).prepare()
+    if cfg.output.labels_only:
+        labels.publish(cfg, layout)
+    else:
+        Driver(cfg, layout).prepare()
     card.write(layout, standing(layout))

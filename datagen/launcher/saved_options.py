@@ -7,7 +7,7 @@ import dataclasses
 import json
 import typing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from datagen.common.errors import BadInput, BadOption
 from datagen.common.files import place, write_json
@@ -51,6 +51,8 @@ def read(layout: Layout) -> LaunchConfig:
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
     return str(value) if hasattr(value, "joinpath") else value  # a Path, or a URL
 
 
@@ -69,6 +71,10 @@ def _value(hint: Any, value: Any) -> Any:
     if dataclasses.is_dataclass(hint):
         return _filled(typing.cast(type, hint), value)
     if typing.get_origin(hint) is tuple:
-        return tuple(value)  # JSON knows lists only
-    takes_path = Path in (hint, *typing.get_args(hint))
-    return place(value) if takes_path and value is not None else value
+        return tuple(_value(get_args(hint)[0], part) for part in value)  # JSON has lists
+    kinds = (hint, *get_args(hint))
+    literals = (kind for kind in kinds if typing.get_origin(kind) is Literal)
+    words = {word for kind in literals for word in get_args(kind)}
+    if value is None or value in words or Path not in kinds:
+        return value
+    return place(value)

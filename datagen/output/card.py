@@ -12,7 +12,7 @@ import json
 
 from datagen.common.files import whole, write_json
 from datagen.common.record import Line
-from datagen.output import statistics
+from datagen.output import motion_card, statistics
 from datagen.output.dataset import read
 from datagen.output.layout import Layout, shard_name
 
@@ -58,7 +58,8 @@ def write(layout: Layout, lines: dict[int, Line]) -> None:
     with whole(layout.card) as temporary:
         temporary.write_text(readme(dataset, ordered))
     beside = {}
-    for path in (layout.dataset, layout.body, layout.card):
+    bodies = (layout.shards / name for name in dataset["bodies"])
+    for path in (layout.dataset, *bodies, layout.card):
         data = path.read_bytes()
         beside[path.name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     write_json(layout.croissant, croissant(dataset, ordered, beside))
@@ -77,23 +78,12 @@ def current(layout: Layout, lines: dict[int, Line]) -> bool:
 
 def readme(dataset: Line, lines: list[Line]) -> str:
     """Return the text of README.md."""
+    front = _front(dataset)
+    if dataset.get("labels_only"):
+        licence = _licence(dataset["config"])
+        return front + motion_card.text(dataset, lines, _title(dataset), licence)
     config, clips = dataset["config"], dataset["clips"]
     size = sum(line["bytes"] for line in lines)
-    digits = len(str(max(clips, 1)))  # 1..999 clips are in the first class
-    split = SPLITS.get(dataset["split"], dataset["split"])
-    front = [
-        "---",
-        f"pretty_name: {_title(dataset)}",
-        "license: other",
-        f"license_name: {'open-assets' if not _given(config) else 'of-its-sources'}",
-        "task_categories:\n- keypoint-detection",
-        f"size_categories:\n- {SIZES[min(max(digits - 3, 0), len(SIZES) - 1)]}",
-        "tags:",
-        *(f"- {tag}" for tag in TAGS),
-        "configs:\n- config_name: default\n  data_files:",
-        f'  - split: {split}\n    path: "shard-*.tar"',
-        "---",
-    ]
     side = -(-dataset["image_size"] // dataset["flow"]["stride"])
     minutes = clips * dataset["clip_length"] / dataset["fps"] / 60
     t, s, j = dataset["clip_length"], dataset["image_size"], len(dataset["joints"])
@@ -107,7 +97,7 @@ Synthetic clips of people in motion before real or virtual scenes, with SMPL pos
 | | |
 |---|---|
 | clips | {clips} of {t} frames at {dataset["fps"]} frames a second ({minutes:.1f} minutes) |
-| shards | {len(lines)} WebDataset tars of {dataset["clips_per_shard"]} clips, {_size(size)} |
+| shards | {len(lines)} WebDataset tars of {dataset["clips_per_shard"]} clips, {file_size(size)} |
 | frames | {s}×{s} px{"" if dataset["rgb"] else " (not stored)"} |
 | flow | {dataset["flow"]["name"]}, {side}×{side} cells of {dataset["flow"]["stride"]} px |
 | joints | {j} |
@@ -145,7 +135,32 @@ The people are rendered: their faces, hands, hair and clothes are simpler than t
 and their gender and skin tone are drawn evenly, not as in any population. The data are meant for
 training pose estimators, not for identifying or judging people.
 """
-    return "\n".join(front) + text.replace("\n\n\n", "\n\n")
+    return front + text.replace("\n\n\n", "\n\n")
+
+
+def _front(dataset: Line) -> str:
+    """Return README.md's front matter, which Hugging Face reads."""
+    digits = len(str(max(dataset["clips"], 1)))  # 1..999 clips are in the first class
+    split = SPLITS.get(dataset["split"], dataset["split"])
+    lines = [
+        "---",
+        f"pretty_name: {_title(dataset)}",
+        "license: other",
+        f"license_name: {'open-assets' if not _given(dataset['config']) else 'of-its-sources'}",
+        "task_categories:\n- keypoint-detection",
+        f"size_categories:\n- {SIZES[min(max(digits - 3, 0), len(SIZES) - 1)]}",
+        "tags:",
+        *(f"- {tag}" for tag in _tags(dataset)),
+        "configs:\n- config_name: default\n  data_files:",
+        f'  - split: {split}\n    path: "shard-*.tar"',
+        "---",
+    ]
+    return "\n".join(lines)
+
+
+def _tags(dataset: Line) -> list[str]:
+    of_pictures = ("synthetic", "optical-flow", "video") if dataset.get("labels_only") else ()
+    return [tag for tag in TAGS if tag not in of_pictures]
 
 
 def croissant(dataset: Line, lines: list[Line], beside: dict[str, Line]) -> Line:
@@ -154,23 +169,26 @@ def croissant(dataset: Line, lines: list[Line], beside: dict[str, Line]) -> Line
     Args:
         beside: `bytes` and `sha256` of the files beside the shards, by name.
     """
+    what = (
+        f"{dataset['clips']} synthetic clips of {dataset['clip_length']} frames of people in "
+        "motion, with SMPL pose and shape, joints and optical flow."
+    )
+    held = {name: MEMBERS[name] for name in MEMBERS if dataset["rgb"] or name != "rgb.jpg"}
+    if dataset.get("labels_only"):
+        what, held = motion_card.summary(dataset), motion_card.MEMBERS
     kinds = {"json": "application/json", "npz": "application/x-npz", "md": "text/markdown"}
     files = {name: (kinds[name.rpartition(".")[2]], line) for name, line in beside.items()}
     files |= {shard_name(line["shard"]): ("application/x-tar", line) for line in lines}
-    members = [name for name in MEMBERS if dataset["rgb"] or name != "rgb.jpg"]
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": f"motion-hmr-{dataset['split']}-{dataset['fingerprint']}",
-        "description": (
-            f"{_title(dataset)}: {dataset['clips']} synthetic clips of {dataset['clip_length']} "
-            "frames of people in motion, with SMPL pose and shape, joints and optical flow."
-        ),
+        "description": f"{_title(dataset)}: {what}",
         "citeAs": CITATION,
         "license": _licence(dataset["config"]),
         "version": f"{dataset['version']}.0.0",
-        "keywords": list(TAGS),
+        "keywords": _tags(dataset),
         "distribution": [
             {
                 "@type": "cr:FileObject",
@@ -188,19 +206,20 @@ def croissant(dataset: Line, lines: list[Line], beside: dict[str, Line]) -> Line
                 "@type": "cr:FileSet",
                 "@id": member,
                 "name": member,
-                "description": MEMBERS[member][1],
+                "description": text,
                 "containedIn": [{"@id": shard_name(line["shard"])} for line in lines],
-                "encodingFormat": MEMBERS[member][0],
+                "encodingFormat": kind,
                 "includes": f"*.{member}",
             }
-            for member in members
+            for member, (kind, text) in held.items()
             if lines
         ],
     }
 
 
 def _title(dataset: Line) -> str:
-    return f"motion-hmr synthetic people ({dataset['split']}, {dataset['fingerprint'][:8]})"
+    what = "motions" if dataset.get("labels_only") else "synthetic people"
+    return f"motion-hmr {what} ({dataset['split']}, {dataset['fingerprint'][:8]})"
 
 
 def _given(config: Line) -> list[str]:
@@ -265,7 +284,8 @@ Clips by person: {people}.
 """
 
 
-def _size(size: float) -> str:
+def file_size(size: float) -> str:
+    """Return a number of bytes as people read it: 12.3 MB."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +15,15 @@ import numpy as np
 
 from datagen.common.errors import BadInput
 from datagen.common.record import Line
-from datagen.output import shard
+from datagen.output import motion_shard, shard
 from datagen.output.layout import Layout, shard_number
 from datagen.output.shard import split
 
 PATIENCE = 3
 """More tries of a shard if CPython 3.11's parser, which numpy asks to read an array's header, trips
 over threads (SystemError, python/cpython#106905)."""
+
+_BODY = re.compile(r"body-[a-z]+\.npz")
 
 NOT_FINITE = 0x7C00  # exponent of a float16 that is infinite or no number
 
@@ -42,7 +45,8 @@ def beside(layout: Layout) -> list[str]:
     try:
         files = json.loads(layout.croissant.read_text())["distribution"]
         digests = {file["name"]: file.get("sha256") for file in files}
-        for path in (layout.dataset, layout.body, layout.card):
+        others = (layout.shards / name for name in digests if _BODY.fullmatch(name))
+        for path in (layout.dataset, layout.body, layout.card, *others):
             if not path.exists():
                 problems += [f"{path.name} is missing"] if path != layout.dataset else []
             elif hashlib.sha256(path.read_bytes()).hexdigest() != digests[path.name]:
@@ -71,7 +75,7 @@ def published(layout: Layout, dataset: Line) -> dict[int, Line]:
             index: {
                 "bytes": int(file["contentSize"].split()[0]),
                 "sha256": file["sha256"],
-                "clips": dataset["clips_per_shard"],
+                "clips": None if varying(dataset) else dataset["clips_per_shard"],
             }
             for file in files
             if (index := shard_number(file["name"])) is not None
@@ -121,13 +125,16 @@ def _shard_problem(path: Path, index: int, dataset: Line, line: Line) -> str:
     if hashlib.sha256(data).hexdigest() != line["sha256"]:
         return f"{path.name} differs from its SHA-256 in the manifest"
     # The bytes are those that were written. What follows asks whether they were right.
-    if line["clips"] != dataset["clips_per_shard"] and not dataset.get("real"):
+    if line["clips"] != dataset["clips_per_shard"] and not varying(dataset):
         return f"{path.name} holds {line['clips']} clips, not {dataset['clips_per_shard']}"
     try:
         records = split(data)
-        names = [shard.key(index, clip) for clip in range(line["clips"])]
+        clips = len(records) if line["clips"] is None else line["clips"]
+        names = [shard.key(index, clip) for clip in range(clips)]
         if list(records) != names:
-            return f"{path.name} holds other keys than {names[0]} … {names[-1]}"
+            return (
+                f"{path.name} holds other keys than {clips} that begin with {shard.key(index, 0)}"
+            )
         for name, members in records.items():
             if wrong := _record_problem(members, dataset):
                 return f"{path.name}: record {name}: {wrong}"
@@ -136,7 +143,14 @@ def _shard_problem(path: Path, index: int, dataset: Line, line: Line) -> str:
     return ""
 
 
+def varying(dataset: Line) -> bool:
+    """Return whether a data set's shards may hold different numbers of records, of any length."""
+    return bool(dataset.get("real") or dataset.get("labels_only"))
+
+
 def _record_problem(members: dict[str, bytes], dataset: Line) -> str:
+    if dataset.get("labels_only"):
+        return motion_shard.problem(members, dataset)
     wanted = {"flow.npy", "labels.npz", "meta.json"} | ({"rgb.jpg"} if dataset["rgb"] else set())
     if set(members) != wanted:
         return f"members {sorted(members)} instead of {sorted(wanted)}"

@@ -11,8 +11,6 @@ from datagen.common.files import write_json
 from datagen.output import fingerprint
 from datagen.output.layout import Layout
 
-FPS = 30
-
 
 def contract(
     identity: dict[str, Any], flow_name: str, flow_stride: int, person_diagonal: float
@@ -22,7 +20,7 @@ def contract(
         "version": record.VERSION,
         "fingerprint": fingerprint.digest(identity),
         "config": identity,
-        "fps": FPS,
+        "fps": record.FPS,
         "person_diagonal": person_diagonal,
         "joints": record.JOINTS,
         "keypoints": [record.JOINTS.index(name) for name in record.KEYPOINTS],
@@ -30,6 +28,7 @@ def contract(
         "mirror": record.mirrored(record.JOINTS),
         "flow": {"name": flow_name, "stride": flow_stride, "upsample": "bilinear"},
         "body": "body.npz",
+        "bodies": ["body.npz"],
     }
 
 

@@ -11,6 +11,10 @@ from typing import Any
 from datagen.common.files import files_below, sha256
 from datagen.common.options import option
 
+LATER = ("motions_only", "motions_without", "labels_only")
+"""Options that came later: left out where they are not given, so that older data sets keep their
+fingerprints and libraries."""
+
 EMBEDDED = ("embedded bodies", "embedded motions", "embedded scenes")
 """Entries of an identity that say which embedded assets are used; a release may bring others."""
 
@@ -41,6 +45,7 @@ def library_folders(identity: dict[str, Any]) -> tuple[str, str]:
     bodies, backgrounds, output = (identity[name] for name in ("bodies", "backgrounds", "output"))
     people = {**bodies, "motions": None, "surreal": bodies["surreal"] is not None}
     people |= {"motion_limit": None, "seed": output["seed"]}
+    people = {name: value for name, value in people.items() if name not in LATER}
     people |= {entry: identity.get(entry) for entry in EMBEDDED[:2]}
     scenes = {**backgrounds, "videos": None, "videos_csv": None, "video_limit": None}
     scenes |= {"seed": output["seed"], "frames": identity["clips"]["clip_length"] + 1}

@@ -42,6 +42,9 @@ class Layout:
     def body(self) -> Path:
         return self.shards / "body.npz"
 
+    def body_of(self, gender: str) -> Path:
+        return self.shards / f"body-{gender}.npz"
+
     @property
     def config(self) -> Path:
         return self.manifests / "config.json"

@@ -9,6 +9,9 @@ from pathlib import Path
 from datagen.common.options import Folder, require
 from datagen.common.splits import Split
 
+NUM_SHARDS = 8
+"""Shards of a data set that nobody asked for another number of."""
+
 _RANGE = re.compile(r"\s*\d{1,6}(-\d{1,6})?\s*")
 
 
@@ -16,8 +19,9 @@ _RANGE = re.compile(r"\s*\d{1,6}(-\d{1,6})?\s*")
 class OutputConfig:
     """Stage 5: tar shards."""
 
-    num_shards: int = 8
-    """Shards in the data set. Asking for more later adds the missing ones."""
+    num_shards: int | None = None
+    """Shards in the data set. Asking for more later adds the missing ones.
+    Default: 8; with --labels-only, one for every --clips-per-shard motions."""
     shards: str | None = None
     """Make exactly these of them, such as 17,40-59. Default: all."""
     clips_per_shard: int = 64
@@ -30,6 +34,10 @@ class OutputConfig:
     """Folder of people and scenes to take from and add to, such as another data set's `library`:
     what only the later stages of two data sets tell apart is then made once for both.
     Default: `library`, beside or inside --out."""
+    labels_only: bool = False
+    """Write the motions themselves: pose, place and the direction of gravity of every take, without
+    people, scenes, pictures or flow. The trainer sees them through virtual cameras. A take is one
+    record, or several of at most 1,800 frames; it takes seconds and a few MB."""
     rgb: bool = True
     """Store the frames as one JPEG strip a clip; flow and keypoint training do not need them."""
     split: Split = "train"
@@ -38,7 +46,10 @@ class OutputConfig:
     """Seed of everything drawn; 0 is a seed like any other."""
 
     def __post_init__(self) -> None:
-        require(self.num_shards >= 1, f"--num-shards must be at least 1, got {self.num_shards}")
+        require(
+            self.num_shards is None or self.num_shards >= 1,
+            f"--num-shards must be at least 1, got {self.num_shards}",
+        )
         require(
             1 <= self.clips_per_shard <= 10_000,
             f"--clips-per-shard must lie in [1, 10000], got {self.clips_per_shard}",
@@ -53,10 +64,15 @@ class OutputConfig:
             f"--shards takes ranges with the smaller number first, got {self.shards!r}",
         )
 
+    @property
+    def total(self) -> int:
+        """Shards in the data set."""
+        return NUM_SHARDS if self.num_shards is None else self.num_shards
+
     def wanted(self) -> list[int]:
         """Return the numbers of the shards to make, sorted."""
         if self.shards is None:
-            return list(range(self.num_shards))
+            return list(range(self.total))
         return sorted({i for first, last in self._ranges() for i in range(first, last + 1)})
 
     def _ranges(self) -> list[tuple[int, int]]:

@@ -71,7 +71,7 @@ def members(
     flow = flow.copy()
     flow[hidden] = 0
     record: dict[str, Any] = {"__key__": name, "flow.npy": _npy(flow)}
-    record["labels.npz"] = _npz(arrays)
+    record["labels.npz"] = npz(arrays)
     record["meta.json"] = json.dumps(meta, sort_keys=True).encode()
     if rgb:
         shown = frames[: len(hidden)].copy()
@@ -105,9 +105,11 @@ def _npy(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _npz(arrays: dict[str, np.ndarray]) -> bytes:
+def npz(arrays: dict[str, np.ndarray], *, compress: bool = False) -> bytes:
+    """Return the arrays as an .npz file without times: equal arrays, equal bytes."""
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # pyright: ignore[reportArgumentType]
+    save = np.savez_compressed if compress else np.savez
+    save(buffer, **arrays)  # pyright: ignore[reportArgumentType]
     return buffer.getvalue()
 
 

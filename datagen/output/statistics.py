@@ -69,7 +69,7 @@ class Statistics:
         }
         for name, value in shares.items():
             self.sums[name] += float(value)
-        for name, counts in _coverage(clip.pose, clip.joints3d).items():
+        for name, counts in coverage(clip.pose, clip.joints3d).items():
             self.coverage[name] = self.coverage.get(name, 0) + counts
         self.followed += _followed(clip, flow)
         self.people["gender " + str(person.meta["gender"])] += 1
@@ -120,10 +120,7 @@ def total(lines: Iterable[Line]) -> Line:
     return {
         "flow": means([part["flow"] for part in parts]),
         **means(parts),
-        "coverage": {
-            name: np.sum([part["coverage"][name] for part in parts], axis=0).tolist()
-            for name in parts[0]["coverage"]
-        },
+        "coverage": counts([part["coverage"] for part in parts]),
         "followed": {
             name: np.sum([part["followed"][name] for part in parts], axis=0).tolist()
             for name in parts[0].get("followed", {})
@@ -131,6 +128,11 @@ def total(lines: Iterable[Line]) -> Line:
         },
         "people": dict(sorted(sum((Counter(part["people"]) for part in parts), Counter()).items())),
     }
+
+
+def counts(parts: Sequence[Mapping[str, Sequence[int]]]) -> dict[str, list[int]]:
+    """Return the counts by bin of several shards, added up."""
+    return {name: np.sum([part[name] for part in parts], axis=0).tolist() for name in parts[0]}
 
 
 def shown_motion(followed: Mapping[str, Sequence[float] | np.ndarray]) -> dict[str, float]:
@@ -166,7 +168,7 @@ def _followed(clip: Clip, flow: np.ndarray) -> np.ndarray:
     return sums
 
 
-def _coverage(pose: np.ndarray, joints: np.ndarray) -> dict[str, np.ndarray]:
+def coverage(pose: np.ndarray, joints: np.ndarray) -> dict[str, np.ndarray]:
     """Return how many frames (of both sides of the body) fall into each bin of yaw and flexion.
 
     Args:

@@ -29,6 +29,7 @@ def _shards(summary: Summary) -> Iterator[Finding]:
         yield Finding("bad", "No shard is finished: run datagen.launch with the same options.")
         return
     real = summary.dataset.get("real")  # a shard a source, of as many clips as that gives
+    varying = real or summary.dataset.get("labels_only")
     if made.shards < wanted and not real:
         yield Finding(
             "bad",
@@ -36,16 +37,20 @@ def _shards(summary: Summary) -> Iterator[Finding]:
             "command makes the rest.",
         )
     else:
-        shards, clips = count(made.shards, "shard"), count(made.clips, "clip")
+        kind = "record" if summary.dataset.get("labels_only") else "clip"
+        shards, clips = count(made.shards, "shard"), count(made.clips, kind)
         yield Finding("good", f"Complete: {shards}, {clips}.")
     each = summary.dataset.get("clips_per_shard")
-    if each and not real and made.clips != made.shards * each:
+    if each and not varying and made.clips != made.shards * each:
         missing = made.shards * each - made.clips
         yield Finding("bad", f"The shards lack {count(missing, 'clip')} of {each:,} in each.")
 
 
 def _balance(summary: Summary) -> Iterator[Finding]:
     if summary.dataset.get("real"):
+        return
+    if summary.dataset.get("labels_only"):
+        yield from _postures(summary)
         return
     clips = summary.shards.clips
     genders = summary.shards.genders
@@ -78,6 +83,18 @@ def _balance(summary: Summary) -> Iterator[Finding]:
             )
         elif share > 0.06:
             yield Finding("good", "People face every direction about equally often.")
+
+
+def _postures(summary: Summary) -> Iterator[Finding]:
+    """Find how varied motions without pictures are."""
+    tilt = summary.shards.coverage.get("tilt")
+    if tilt is not None and tilt.sum():
+        turned = tilt[2:].sum() / tilt.sum()  # more than 60 degrees from upright
+        level = "good" if turned > 0.05 else "note"
+        yield Finding(level, f"People lie, stoop or turn over in {turned:.0%} of the frames.")
+    subjects = len(summary.motions.subjects)
+    if subjects < 5:
+        yield Finding("note", f"Only {count(subjects, 'subject')} perform.")
 
 
 def _pictures(summary: Summary) -> Iterator[Finding]:
@@ -123,12 +140,13 @@ def _inputs(summary: Summary) -> Iterator[Finding]:
     bad, used = summary.quarantine.count, summary.people.files + summary.scenes.files
     if bad:
         real = summary.dataset.get("real")  # a shard a source
-        share = bad / (bad + (summary.shards.shards if real else used))
+        others = summary.shards.shards if real else used or summary.motions.files
+        share = bad / (bad + others)
         level = "bad" if share > 0.2 else "note"
         yield Finding(
             level, f"In quarantine: {bad:,} of the inputs or shards ({share:.0%}), see below."
         )
-    elif used:
+    elif used or summary.motions.files:
         yield Finding("good", "No input is in quarantine.")
     scenes = summary.scenes
     rejected = sum(scenes.rejected.values())

@@ -9,11 +9,13 @@ from html import escape
 import numpy as np
 
 from datagen.common.cli import count
+from datagen.common.record import Line
 from datagen.report import charts, pictures
 from datagen.report.findings import findings
 from datagen.report.summary import STATISTICS, Summary
 
 FLEXIONS = ("0°", "30°", "60°", "90°", "120°", "150°", "180°")
+SPEEDS = tuple(map(str, range(9)))
 FACTS = {
     "flow.mean": ("Flow", " px", "Mean length of the flow, pixels of the crop a frame."),
     "flow.p95": ("Fast flow", " px", "95th percentile of its length: the limbs' speed."),
@@ -60,6 +62,14 @@ def page(
     summary: Summary, name: str, where: str, figures: Sequence[Figure] = (), player: str = ""
 ) -> str:
     """Return the whole report of a data set."""
+    if summary.dataset.get("labels_only"):
+        parts = [
+            header(summary, name),
+            motions(summary),
+            quarantine(summary),
+            _footer(summary, where),
+        ]
+        return document("".join(parts), f"{name}: motions report")
     parts = [
         header(summary, name),
         clips(figures, player),
@@ -88,23 +98,20 @@ def document(body: str, title: str, *, part: bool = False) -> str:
 def header(summary: Summary, name: str) -> str:
     """Return the title, the figures one asks for first, and the findings."""
     told, made = summary.dataset, summary.shards
-    length, real = told.get("clip_length", 0), bool(told.get("real"))
-    seconds = (made.frames if real else made.clips * length) / told.get("fps", 30)
-    size, flow = told.get("image_size"), told.get("flow", {})
-    kind = "Real footage: clips of at most" if real else "Clips of"
-    lead = (
-        f"{kind} {length} frames, {size}×{size} px, "
-        f"flow by {flow.get('name')} at 1/{flow.get('stride')} of the side"
-        + (f", split “{told['split']}”." if told.get("split") else ".")
-    )
+    length, alone = told.get("clip_length", 0), bool(told.get("labels_only"))
+    varying = alone or told.get("real")
+    seconds = (made.frames if varying else made.clips * length) / told.get("fps", 30)
+    lead = _lead(told) + (f", split “{told['split']}”." if told.get("split") else ".")
     cells = [
-        (charts.number(made.clips), "clips"),
+        (charts.number(made.clips), "records" if alone else "clips"),
         (charts.number(made.shards), "shards"),
-        (charts.duration(seconds), "of video"),
+        (charts.duration(seconds), "of motion" if alone else "of video"),
         (charts.size(made.bytes), "on disk"),
     ]
-    if summary.people.files:
-        cells.append((charts.number(summary.people.files), "motions"))
+    if files := summary.people.files or summary.motions.files:
+        cells.append((charts.number(files), "motions"))
+    if alone:
+        cells.append((charts.number(len(summary.motions.subjects)), "subjects"))
     if summary.scenes.files:
         cells.append((charts.number(summary.scenes.windows), "scene windows"))
     big = "".join(f"<div><b>{value}</b><span>{label}</span></div>" for value, label in cells)
@@ -114,6 +121,18 @@ def header(summary: Summary, name: str) -> str:
     return (
         f'<h1>{escape(name)}</h1><p class="lead">{escape(lead)}</p><div class="big">{big}</div>'
         f'<ul class="findings">{items}</ul>'
+    )
+
+
+def _lead(told: Line) -> str:
+    """Return the sentence that says what the records are, without its end."""
+    length, size, flow = told.get("clip_length", 0), told.get("image_size"), told.get("flow", {})
+    if told.get("labels_only"):
+        return f"Motions without pictures: records of at most {length} frames"
+    kind = "Real footage: clips of at most" if told.get("real") else "Clips of"
+    return (
+        f"{kind} {length} frames, {size}×{size} px, flow by {flow.get('name')} at "
+        f"1/{flow.get('stride')} of the side"
     )
 
 
@@ -177,16 +196,50 @@ def balance(summary: Summary) -> str:
     if "yaw" in cover:
         text = "Per cent of the frames, seen from above; the dashed circle is an equal share."
         cards.append(card("Direction people face", text, charts.rose(cover["yaw"].tolist())))
-    for name in ("elbow", "knee", "hip"):
-        if name in cover:
-            text = "Angle between the two bones, 0° straight; both sides, every frame."
-            title = f"Pose: {name} flexion"
-            cards.append(card(title, text, charts.columns(cover[name].tolist(), FLEXIONS)))
+    cards += _flexions(cover)
     hint = (
         "What a network sees rarely it learns badly. Genders and skin tones are drawn in equal "
         f"shares; poses are those of the motions used ({count(people_.files, 'file')})."
     )
     return section("Balance", hint, cards)
+
+
+def motions(summary: Summary) -> str:
+    """Return what moves in a data set without pictures, how fast and in which postures."""
+    who, cover = summary.motions, summary.shards.coverage
+    if not who.files:
+        return f"<h2>Motions</h2>{charts.nothing()}"
+    cards = [
+        card("Motions", "Frames by motion.", charts.bars(who.motions, limit=12)),
+        card("Subjects", "Frames by who performs.", charts.bars(who.subjects, limit=12)),
+        card("Sources", "Files by kind.", charts.bars(who.sources, limit=8)),
+        card(
+            "Speed",
+            "Of wrists and ankles, metres a second; the last column holds all that is faster.",
+            charts.columns(cover["speed"].tolist(), SPEEDS),
+        ),
+        card(
+            "Tilt of the trunk",
+            "From upright (0°) over lying (90°) to head down (180°), every frame.",
+            charts.columns(cover["tilt"].tolist(), FLEXIONS),
+        ),
+        *_flexions(cover),
+    ]
+    hint = (
+        f"{count(who.files, 'motion')} of {count(len(who.subjects), 'subject')}, "
+        f"{count(who.frames, 'frame')}. Direction, distance and shape are not in them: the "
+        "trainer draws its cameras and bodies."
+    )
+    return section("Motions", hint, cards)
+
+
+def _flexions(cover: dict[str, np.ndarray]) -> list[str]:
+    text = "Angle between the two bones, 0° straight; both sides, every frame."
+    return [
+        card(f"Pose: {name} flexion", text, charts.columns(cover[name].tolist(), FLEXIONS))
+        for name in ("elbow", "knee", "hip")
+        if name in cover
+    ]
 
 
 def _shape(summary: Summary) -> tuple[str, str]:

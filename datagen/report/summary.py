@@ -134,7 +134,7 @@ class People:
         self.bytes += line["bytes"]
         self.frames += line["frames"]
         self.subjects[line["subject"]] += line["frames"]
-        self.motions[VERSION_OF_MOTION.sub("", line["name"]) or line["name"]] += line["frames"]
+        self.motions[_kind_of_motion(line["name"])] += line["frames"]
         self.sources[line.get("source", "not recorded")] += 1
         for clip in line["clips"]:
             self.clips += 1
@@ -148,6 +148,28 @@ class People:
                 self.betas.add(clip["betas"])
                 for histogram, value in zip(self.shapes, clip["betas"], strict=False):
                     histogram.add(value)
+
+
+@dataclass
+class Motions:
+    """The motions of a data set without pictures, which its shards' lines name."""
+
+    files: int = 0
+    frames: int = 0
+    subjects: Counter[str] = field(default_factory=Counter)
+    """Frames by who performs."""
+    motions: Counter[str] = field(default_factory=Counter)
+    """Frames by motion, its mirror images and repetitions together."""
+    sources: Counter[str] = field(default_factory=Counter)
+    """Files by kind."""
+
+    def add(self, line: Line) -> None:
+        """Count a motion."""
+        self.files += 1
+        self.frames += line["frames"]
+        self.subjects[line["subject"]] += line["frames"]
+        self.motions[_kind_of_motion(line["motion"])] += line["frames"]
+        self.sources[line["source"]] += 1
 
 
 @dataclass
@@ -200,6 +222,7 @@ class Summary:
     dataset: Line
     shards: Shards = field(default_factory=Shards)
     people: People = field(default_factory=People)
+    motions: Motions = field(default_factory=Motions)
     scenes: Scenes = field(default_factory=Scenes)
     quarantine: Quarantine = field(default_factory=Quarantine)
 
@@ -209,6 +232,9 @@ def summarize(source: Source) -> Summary:
     summary = Summary(source.dataset)
     _gather(summary.shards, source.latest("shards", "shard"))
     summary.shards.numbers.sort()
+    if summary.dataset.get("labels_only"):
+        lines = source.latest("shards", "shard")
+        _gather(summary.motions, (motion for line in lines for motion in line["motions"]))
     _gather(summary.people, source.latest("bodies", "name"))
     _gather(summary.scenes, source.latest("backgrounds", "name"))
     standing = _standing(source)
@@ -223,9 +249,14 @@ def _standing(source: Source) -> set[str]:
     return names | {line["source"] for line in source.lines("shards") if "source" in line}
 
 
-def _gather(part: Shards | People | Scenes | Quarantine, lines: Iterable[Line]) -> None:
+def _gather(part: Shards | People | Motions | Scenes | Quarantine, lines: Iterable[Line]) -> None:
     for line in lines:
         part.add(line)
+
+
+def _kind_of_motion(name: str) -> str:
+    """Return what a motion's mirror images and repetitions have in common."""
+    return VERSION_OF_MOTION.sub("", name) or name
 
 
 def _at(line: Line, path: str) -> Any:

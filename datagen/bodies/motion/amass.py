@@ -63,6 +63,20 @@ def read_surreal(path: Path, sequence: str) -> tuple[np.ndarray, np.ndarray, flo
     return rotations, pelvis, SURREAL_RATE
 
 
+def read_betas(path: Path) -> np.ndarray:
+    """Return the first ten shape coefficients of an AMASS take, float32 [10]; zeros if it has none.
+
+    Raises BadInput if they are no finite numbers.
+    """
+    with _open(path) as archive:
+        if "betas.npy" not in archive.namelist():
+            return np.zeros(10, np.float32)
+        betas = _read(archive, path, "betas").ravel()[:10]
+    if not np.isfinite(betas).all() or np.abs(betas).max(initial=0.0) > 100.0:
+        raise BadInput(f"{path}: betas has NaN, infinite or absurd numbers; export it again")
+    return np.pad(betas, (0, 10 - len(betas))).astype(np.float32)
+
+
 def _smpl(path: Path, poses: np.ndarray, trans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if poses.ndim != 2 or poses.shape[1] not in (72, 156, 165) or len(poses) < 2:
         raise BadInput(

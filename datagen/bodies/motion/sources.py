@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from datagen.bodies.motion import embedded
 from datagen.bodies.motion import quaternion as quat
-from datagen.bodies.motion.amass import members, read_amass, read_surreal
+from datagen.bodies.motion.amass import members, read_amass, read_betas, read_surreal
 from datagen.bodies.motion.asf import read_amc
 from datagen.bodies.motion.bvh import read_bvh
 from datagen.bodies.motion.deepmimic import read_deepmimic
 from datagen.bodies.motion.retarget import Take, ground, resample, retarget
+from datagen.bodies.options import MotionPlace
 from datagen.common.errors import BadInput
 from datagen.common.files import files_below
 
@@ -39,7 +42,8 @@ class MotionSource:
     """One motion that can be loaded.
 
     name: unique, of [A-Za-z0-9_-]; subject: who performs (splits share none); path: the file, or
-    None for an embedded motion; part: the sequence within a file of many.
+    None for an embedded motion; part: the sequence within a file of many, or the embedded motion's
+    own name where another motion has it too.
     """
 
     name: str
@@ -62,18 +66,29 @@ class Motion:
     trans: np.ndarray
 
 
-def find_motions(folder: Path | None) -> list[MotionSource]:
-    """Return the motions below `folder` (None: the embedded ones), sorted by name.
+def find_motions(*places: MotionPlace | None) -> list[MotionSource]:
+    """Return the motions below folders (None or "embedded": the embedded ones), sorted by name.
 
     Files of other kinds are passed over; a file that turns out to be broken is found here and
     refused by `load_motion`. Raises BadInput for a folder that is missing or holds no motion.
     """
-    if folder is None:
-        return [MotionSource(name, subject, None) for name, subject in embedded.catalogue()]
-    folder = Path(folder)
+    found: list[_Found] = []
+    for place in dict.fromkeys(places or (None,)):
+        if place is None or place == "embedded":
+            found += [(name, subject, None, None) for name, subject in embedded.catalogue()]
+        else:
+            found += _below(Path(place))
+    return _unique(found)
+
+
+_Found = tuple[str, str, Path | None, str | None]
+"""Wished name, subject, file (None: embedded), sequence within a file of many."""
+
+
+def _below(folder: Path) -> list[_Found]:
     if not folder.is_dir():
         raise BadInput(f"--motions {folder}: no such folder; give a folder of motion capture")
-    found: list[tuple[str, str, Path, str | None]] = []  # wished name, subject, path, part
+    found: list[_Found] = []
     for path in files_below(folder):
         if _is_motion(path):
             found += _sources(path, folder)
@@ -82,7 +97,31 @@ def find_motions(folder: Path | None) -> list[MotionSource]:
             f"--motions {folder}: holds no motion; put AMASS .npz, .bvh, .asf with .amc or "
             "DeepMimic .txt files there"
         )
-    return _unique(found)
+    return found
+
+
+def matching(
+    sources: Sequence[Any], only: str | None = None, without: str | None = None
+) -> list[Any]:
+    """Return the sources whose names match the regular expression `only` and not `without`.
+
+    Raises BadInput if none is left.
+    """
+    kept = [
+        source
+        for source in sources
+        if (only is None or re.search(only, source.name))
+        and (without is None or not re.search(without, source.name))
+    ]
+    if not kept:
+        asked = (("--motions-only", only), ("--motions-without", without))
+        options = " with ".join(f"{name} {value}" for name, value in asked if value is not None)
+        some = ", ".join(source.name for source in sources[:3])
+        raise BadInput(
+            f"{options} leaves none of {len(sources)} motions, which have names such as {some}; "
+            "give another expression"
+        )
+    return kept
 
 
 def load_motion(source: MotionSource, rest_joints: np.ndarray) -> Motion:
@@ -92,7 +131,7 @@ def load_motion(source: MotionSource, rest_joints: np.ndarray) -> Motion:
     """
     rest = np.asarray(rest_joints, dtype=np.float64)
     if source.path is None:
-        rotations, pelvis = embedded.read(source.name, rest)
+        rotations, pelvis = embedded.read(source.part or source.name, rest)
     else:
         rotations, pelvis = _load_file(source, Path(source.path), rest)
     pose = quat.to_axis_angle(rotations).reshape(len(rotations), 72).astype(np.float32)
@@ -102,6 +141,16 @@ def load_motion(source: MotionSource, rest_joints: np.ndarray) -> Motion:
     if not (np.isfinite(pose).all() and np.isfinite(trans).all()):
         raise BadInput(f"{source.path}: yields NaN or infinite poses; remove it or export it again")
     return Motion(source.name, source.subject, pose, trans)
+
+
+def load_betas(source: MotionSource) -> np.ndarray:
+    """Return the performer's shape, float32 [10]: an AMASS take's `betas`, zeros where none is.
+
+    Raises BadInput for a file whose `betas` cannot be used.
+    """
+    if source.path is None or source.part or not source.path.lower().endswith(".npz"):
+        return np.zeros(10, np.float32)
+    return read_betas(Path(source.path))
 
 
 def _load_file(source: MotionSource, path: Path, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -153,7 +202,7 @@ def _is_motion(path: Path) -> bool:
     return suffix in _READERS
 
 
-def _sources(path: Path, folder: Path) -> list[tuple[str, str, Path, str | None]]:
+def _sources(path: Path, folder: Path) -> list[_Found]:
     relative = path.relative_to(folder).with_suffix("")
     name = "-".join(relative.parts)
     if path.suffix.lower() == ".npz":
@@ -179,7 +228,7 @@ def _subject(path: Path, folder: str) -> str:
     return _PIECE.sub("", name)
 
 
-def _unique(found: list[tuple[str, str, Path, str | None]]) -> list[MotionSource]:
+def _unique(found: list[_Found]) -> list[MotionSource]:
     """Return sources of unique names: namesakes get their suffix, then a number."""
     namesakes = Counter(_clean(name) for name, *_ in found)
     used: Counter[str] = Counter()
@@ -187,11 +236,15 @@ def _unique(found: list[tuple[str, str, Path, str | None]]) -> list[MotionSource
     for wish, subject, path, part in found:
         name = _clean(wish)
         if namesakes[name] > 1:
-            name = f"{name}-{path.suffix.lower()[1:]}"
+            name = f"{name}-{path.suffix.lower()[1:] if path else 'embedded'}"
         used[name] += 1
         if used[name] > 1:
             name = f"{name}-{used[name]}"
-        sources.append(MotionSource(name, _clean(subject), str(path), part))
+        if path is None:
+            own = wish if name != wish else None
+            sources.append(MotionSource(name, _clean(subject), None, own))
+        else:
+            sources.append(MotionSource(name, _clean(subject), str(path), part))
     return sorted(sources, key=lambda source: source.name)
 
 

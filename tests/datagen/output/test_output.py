@@ -102,7 +102,7 @@ def test_other_embedded_assets_make_another_library(
     """A release with other bodies must not go on with people rendered of the ones before."""
     (tmp_path / "walk.npz").write_bytes(b"1")
     cfg = LaunchConfig(output=OutputConfig(out=tmp_path / "x", num_shards=1))
-    moved = replace(cfg, bodies=BodiesConfig(motions=tmp_path / "walk.npz"))
+    moved = replace(cfg, bodies=BodiesConfig(motions=(tmp_path / "walk.npz",)))
     before, moved_before = identity(cfg), identity(moved)
     assert before["embedded bodies"] == moved_before["embedded bodies"]
     assert "embedded motions" in before and "embedded motions" not in moved_before

@@ -1,0 +1,287 @@
+"""`--labels-only`: all motions of a split become shards without pictures, in one pass.
+
+No library, no scene, no picture: takes are dealt to the shards like cards, in the order of their
+names, so that each shard has some of every kind. A take that cannot be used is left out and named
+in the quarantine. Resumed, verified and repaired as other shards are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from datagen.bodies.options import BodiesConfig
+from datagen.cluster.backends import Backend, Serial, open_backend
+from datagen.cluster.outcome import Outcome
+from datagen.common.cli import count
+from datagen.common.errors import BadInput, BadMachine
+from datagen.common.files import sweep, whole
+from datagen.common.record import FPS, Line
+from datagen.launcher import saved_options
+from datagen.launcher.config import LaunchConfig
+from datagen.launcher.identity import describe, guard
+from datagen.output import card, dataset
+from datagen.output.layout import Layout
+from datagen.output.manifest import Manifest, standing
+from datagen.output.motion_shard import LONGEST, spans
+
+if TYPE_CHECKING:
+    from datagen.bodies.motion.sources import MotionSource
+    from datagen.bodies.smpl.model import Body
+
+FEW = 2000
+"""Takes up to which other processes are not worth their start."""
+
+
+@dataclass(frozen=True)
+class MotionShardTask:
+    """Read some motions and write them as one shard."""
+
+    index: int
+    sources: tuple[MotionSource, ...]
+    cfg: BodiesConfig
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def __call__(self) -> Line:
+        from datagen.output import shard
+
+        began, notes = time.perf_counter(), _Notes()
+        written = shard.write(self.path, self._records(notes))
+        return {
+            "kind": "shard",
+            "name": self.name,
+            "shard": self.index,
+            **written,
+            "seconds": {"total": round(time.perf_counter() - began, 3)},
+            **notes.line(),
+        }
+
+    def _records(self, notes: _Notes) -> Any:
+        from datagen.bodies.motion.sources import load_betas, load_motion
+        from datagen.bodies.smpl.model import kept_bodies
+        from datagen.output import motion_shard, shard
+
+        bodies = kept_bodies(self.cfg.body, self.cfg.joint_regressor)
+        body = bodies.get("neutral") or next(iter(bodies.values()))
+        rest, number = body.rest_joints(), 0
+        for source in self.sources:
+            try:
+                motion, betas = load_motion(source, rest), load_betas(source)
+            except BadInput as error:
+                notes.bad.append({"name": source.name, "reason": str(error)})
+                continue
+            arrays = motion_shard.labels(motion, betas, rest, body.rest_joints(betas)[0])
+            kind = motion_shard.kind(source.path)
+            meta = {"motion": source.name, "subject": source.subject, "source": kind}
+            for record in motion_shard.encode(arrays, meta):
+                yield {"__key__": shard.key(self.index, number), **record}
+                number += 1
+            notes.add(meta, len(motion.pose), motion_shard.statistics(arrays, rest))
+        if not number:
+            raise BadInput(
+                f"none of its {count(len(self.sources), 'motion')} can be used; the last: "
+                f"{notes.bad[-1]['reason']}; ask for fewer --num-shards or other --motions"
+            )
+
+
+class _Notes:
+    """What a shard's manifest line says of its motions."""
+
+    def __init__(self) -> None:
+        self.motions: list[Line] = []
+        self.coverage: dict[str, Any] = {}
+        self.bad: list[Line] = []
+
+    def add(self, meta: Line, frames: int, counts: dict[str, Any]) -> None:
+        """Count one take."""
+        self.motions.append({**meta, "frames": frames})
+        for name, bins in counts.items():
+            self.coverage[name] = self.coverage.get(name, 0) + bins
+
+    def line(self) -> Line:
+        """Return the motions, the bad ones, and statistics: frames and counts by bin."""
+        frames = [motion["frames"] for motion in self.motions]
+        counts = {name: bins.tolist() for name, bins in self.coverage.items()}
+        return {
+            "motions": self.motions,
+            "bad": self.bad,
+            "longest": max(stop - first for number in frames for first, stop in spans(number)),
+            "statistics": {"frames": sum(frames), "coverage": counts},
+        }
+
+
+def launch(cfg: LaunchConfig, layout: Layout, only: Collection[int] | None = None) -> int:
+    """Make what is missing of the shards, or of shards `only`; return 0 if all are there then."""
+    from datagen.launcher.driver import following, used_motions
+
+    sources, found = used_motions(cfg)
+    cfg = dealt(cfg, len(sources))
+    guard(layout, cfg)
+    wanted = cfg.output.wanted() if only is None else sorted(only)
+    there = standing(layout)
+    todo = [index for index in wanted if index not in there]
+    if not todo:
+        if not card.current(layout, there):
+            card.write(layout, there)
+        print(f"Nothing to do: {layout.shards} has the {count(len(wanted), 'shard')} asked for.")
+        print(following(cfg, layout))
+        return 0
+    print(
+        f"Writing {count(len(sources), 'motion')}"
+        + (f" of {found:,}" if found > len(sources) else "")
+        + f" without pictures to {len(todo):,} of {count(cfg.output.total, 'shard')} in "
+        f"{layout.shards}"
+    )
+    publish(cfg, layout)
+    tasks = [
+        MotionShardTask(index, tuple(sources[index :: cfg.output.total]), cfg.bodies,
+                        layout.shard(index))
+        for index in todo
+    ]  # fmt: skip
+    try:
+        with _backend(cfg, len(sources)) as backend:
+            failed = _run(tasks, backend, layout, cfg)
+    finally:
+        _sweep(layout)
+    _conclude(cfg, layout, failed)
+    return 1 if failed else 0
+
+
+def publish(cfg: LaunchConfig, layout: Layout) -> None:
+    """Write what lies beside the shards, of which only clip_length awaits the last of them.
+
+    cfg: with the number of shards.
+    """
+    _sweep(layout)
+    for path, body in _bodies(cfg, layout).items():
+        with whole(path) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, **body.reduced())  # pyright: ignore[reportArgumentType]
+    saved_options.write(layout, cfg)
+    _describe(cfg, layout)
+
+
+def dealt(cfg: LaunchConfig, takes: int) -> LaunchConfig:
+    """Return the configuration with the number of shards that `takes` motions are dealt to.
+
+    Raises BadInput if there are fewer motions than shards.
+    """
+    each = cfg.output.clips_per_shard
+    number = -(-takes // each) if cfg.output.num_shards is None else cfg.output.num_shards
+    if number > takes:
+        raise BadInput(
+            f"--num-shards {number}: {count(takes, 'motion')} cannot be dealt to as many shards; "
+            f"give at most {takes}"
+        )
+    return dataclasses.replace(cfg, output=dataclasses.replace(cfg.output, num_shards=number))
+
+
+def _backend(cfg: LaunchConfig, takes: int) -> Backend:
+    return Serial() if takes <= FEW else open_backend(cfg.cluster)
+
+
+def _run(
+    tasks: Sequence[MotionShardTask], backend: Backend, layout: Layout, cfg: LaunchConfig
+) -> dict[str, str]:
+    """Make the shards; return the names of those that failed with the reasons, as the quarantine
+    has them."""
+    manifest = Manifest(layout.manifests / "shards.jsonl")
+    quarantine = Manifest(layout.manifests / "quarantine.jsonl")
+    alone = shlex.join(["python", "-m", "datagen.launch", *cfg.arguments()])
+    failed: dict[str, str] = {}
+
+    def note(kind: str, name: str, reason: str, trace: str = "") -> None:
+        line = {"kind": kind, "name": name, "reason": reason, "traceback": trace}
+        quarantine.append({**line, "seed": cfg.output.seed, "command": alone})
+
+    outcome: Outcome
+    for outcome in tqdm(backend.run(tasks), total=len(tasks), desc="shards", unit="shard"):
+        if outcome.bad_machine:
+            raise BadMachine(outcome.reason)
+        if outcome.line is None:
+            failed[outcome.task.name] = outcome.reason
+            note("shard", outcome.task.name, outcome.reason, outcome.trace)
+            continue
+        for bad in outcome.line["bad"]:
+            note("input", bad["name"], bad["reason"])
+        manifest.append(outcome.line)
+    return failed
+
+
+def _conclude(cfg: LaunchConfig, layout: Layout, failed: dict[str, str]) -> None:
+    """Bring dataset.json up to date and print what there is.
+
+    Raises BadInput if no shard could be made, or too many motions could not be used.
+    """
+    from datagen.launcher.driver import following
+
+    lines = standing(layout)
+    if not lines:
+        raise BadInput(f"no shard could be made; the last: {[*failed.values()][-1]}")
+    _describe(cfg, layout)
+    card.write(layout, lines)
+    motions = [motion for line in lines.values() for motion in line["motions"]]
+    bad = [one for line in lines.values() for one in line["bad"]]
+    quarantine = layout.manifests / "quarantine.jsonl"
+    if len(bad) > cfg.cluster.max_bad * (len(bad) + len(motions)):
+        raise BadInput(
+            f"{len(bad)} of {len(bad) + len(motions)} motions could not be used, more than "
+            f"--max-bad {cfg.cluster.max_bad}; the last: {bad[-1]['reason']} ({quarantine} names "
+            "all)"
+        )
+    frames = sum(motion["frames"] for motion in motions)
+    size = sum(line["bytes"] for line in lines.values()) / 1e6
+    subjects = count(len({motion["subject"] for motion in motions}), "subject")
+    print(
+        f"{count(len(lines), 'shard')}, {count(len(motions), 'motion')} of {subjects}, "
+        f"{frames / FPS / 60:.1f} minutes, {size:.1f} MB in {layout.shards}"
+    )
+    if bad:
+        print(f"{count(len(bad), 'motion')} could not be used: {quarantine} says which and why")
+    if failed:
+        print(f"{count(len(failed), 'shard')} failed: {quarantine} says why")
+    else:
+        print(following(cfg, layout))
+
+
+def _describe(cfg: LaunchConfig, layout: Layout) -> None:
+    lines = list(standing(layout).values())
+    clips = [line["clips"] for line in lines]
+    content = {
+        **describe(cfg, "none", 0, sum(clips)),
+        "clip_length": max((line["longest"] for line in lines), default=LONGEST),
+        "clips_per_shard": max(clips, default=0),
+        "labels_only": True,
+        "rgb": False,
+        "bodies": [path.name for path in _bodies(cfg, layout)],
+    }
+    dataset.write(layout, content)
+
+
+def _bodies(cfg: LaunchConfig, layout: Layout) -> dict[Path, Body]:
+    """Return the bodies that go beside the shards: body.npz, then one a gender."""
+    from datagen.bodies.smpl.model import kept_bodies
+
+    bodies = kept_bodies(cfg.bodies.body, cfg.bodies.joint_regressor)
+    first = bodies.get("neutral") or next(iter(bodies.values()))
+    others = sorted(bodies.keys() - {first.gender})
+    return {layout.body: first} | {layout.body_of(name): bodies[name] for name in others}
+
+
+def _sweep(layout: Layout) -> None:
+    """Remove what killed workers left, and move the manifests' parts together."""
+    for folder in (layout.shards, layout.manifests):
+        sweep(folder)
+    for name in ("shards", "quarantine"):
+        Manifest(layout.manifests / f"{name}.jsonl").join()

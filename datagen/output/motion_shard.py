@@ -1,0 +1,143 @@
+"""Records of motions without pictures (`datagen.launch --labels-only`): one a take or piece of it.
+
+Axes are those of a level camera: x right, y down, z away. L frames of a record, 30 a second.
+
+    labels.npz   pose     float16 [L,72]  axis-angle, radians, global orientation first
+                 trans    float32 [L,3]   SMPL's: a joint is R(v - J0) + J0 + trans, metres
+                 betas    float32 [10]    the performer's shape, zeros where the file has none
+                 gravity  float32 [3]     the direction in which things fall
+    meta.json    motion, subject, source, fps, frames, start, piece, pieces
+
+Half precision turns a joint by at most 0.06 degrees (2e-3/2 rad next to pi).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from datagen.bodies.motion import quaternion as quat
+from datagen.bodies.motion.retarget import forward
+from datagen.bodies.motion.sources import Motion
+from datagen.bodies.render.camera import R_CAMERA_WORLD
+from datagen.common.record import FPS, SMPL_JOINTS, Line
+from datagen.output import shard
+from datagen.output.statistics import coverage
+
+LONGEST = 1800
+"""Frames of a record at most: a minute."""
+DTYPES = {"pose": "float16", "trans": "float32", "betas": "float32", "gravity": "float32"}
+"""Arrays of labels.npz."""
+GRAVITY = R_CAMERA_WORLD @ [0.0, -1.0, 0.0]
+"""Where things fall, in the axes of a level camera."""
+SPEED_BINS = 8  # of 1 m/s; the last holds all that is faster
+TILT_BINS = 6  # of 30 degrees, from upright to head down
+SIDES = ("left", "right")
+_ENDS = [SMPL_JOINTS.index(f"{side}_{end}") for end in ("wrist", "ankle") for side in SIDES]
+_PELVIS, _NECK = SMPL_JOINTS.index("pelvis"), SMPL_JOINTS.index("neck")
+
+
+def labels(motion: Motion, betas: np.ndarray, rest: np.ndarray, pelvis: np.ndarray) -> Line:
+    """Return a whole take's arrays of labels.npz.
+
+    Args:
+        betas: float32 [10].
+        rest: rest joints [24,3] that the motion was loaded for, metres.
+        pelvis: rest pelvis [3] of a body of shape `betas`.
+    """
+    turn = Rotation.from_matrix(R_CAMERA_WORLD)
+    root = (turn * Rotation.from_rotvec(motion.pose[:, :3])).as_rotvec()
+    place = (motion.trans.astype(np.float64) + rest[0]) @ R_CAMERA_WORLD.T
+    return {
+        "pose": np.concatenate([root, motion.pose[:, 3:]], axis=1).astype(np.float16),
+        "trans": (place - pelvis).astype(np.float32),
+        "betas": betas.astype(np.float32),
+        "gravity": GRAVITY.astype(np.float32),
+    }
+
+
+def spans(frames: int) -> list[tuple[int, int]]:
+    """Return the pieces [first, stop) of a take: as few as LONGEST allows, about equally long."""
+    pieces = math.ceil(frames / LONGEST)
+    ends = [frames * i // pieces for i in range(pieces + 1)]
+    return list(pairwise(ends))
+
+
+def encode(arrays: Line, meta: Line) -> Iterator[dict[str, Any]]:
+    """Yield the members of each of a take's records, without their keys.
+
+    Args:
+        arrays: of the whole take.
+        meta: motion, subject and source.
+    """
+    parts = spans(len(arrays["pose"]))
+    for piece, (first, stop) in enumerate(parts):
+        own = {**arrays, **{name: arrays[name][first:stop] for name in ("pose", "trans")}}
+        told = {**meta, "fps": FPS, "frames": stop - first, "start": first}
+        told |= {"piece": piece, "pieces": len(parts)}
+        yield {
+            "labels.npz": shard.npz(own, compress=True),
+            "meta.json": json.dumps(told, sort_keys=True).encode(),
+        }
+
+
+def statistics(arrays: Line, rest: np.ndarray) -> dict[str, np.ndarray]:
+    """Return how a take's frames spread over bins.
+
+    elbow, knee, hip: flexions, of both sides, as in `datagen.output.statistics`; tilt: of the
+    trunk, pelvis to neck, from upright, 30 degrees each; speed: of wrists and ankles from a frame
+    to the next, 1 m/s each, the last open.
+    """
+    pose = arrays["pose"].astype(np.float64)
+    local = quat.from_axis_angle(pose.reshape(-1, 24, 3))
+    joints = forward(local, arrays["trans"] + rest[0], rest)
+    found = coverage(pose, joints)
+    del found["yaw"]  # the trainer draws it
+    trunk = joints[:, _NECK] - joints[:, _PELVIS]
+    rise = trunk @ -arrays["gravity"] / np.maximum(np.linalg.norm(trunk, axis=1), 1e-9)
+    tilt = np.degrees(np.arccos(np.clip(rise, -1, 1)))
+    speed = np.linalg.norm(np.diff(joints[:, _ENDS], axis=0), axis=2) * FPS
+    for name, values, width, bins in (
+        ("tilt", tilt, 180 / TILT_BINS, TILT_BINS),
+        ("speed", speed.ravel(), 1.0, SPEED_BINS),
+    ):
+        places = np.minimum(values // width, bins - 1).astype(int)
+        found[name] = np.bincount(places, minlength=bins)
+    return found
+
+
+def problem(members: dict[str, bytes], dataset: Line) -> str:
+    """Return what is wrong with a record, "" if nothing is."""
+    wanted = {"labels.npz", "meta.json"}
+    if set(members) != wanted:
+        return f"members {sorted(members)} instead of {sorted(wanted)}"
+    told = json.loads(members["meta.json"])
+    held = np.load(io.BytesIO(members["labels.npz"]))
+    if set(held.files) != set(DTYPES):
+        return f"labels are {sorted(held.files)}"
+    arrays = {name: held[name] for name in held.files}  # zip checks each one's CRC
+    frames = told["frames"]
+    shapes = {"pose": (frames, 72), "trans": (frames, 3), "betas": (10,), "gravity": (3,)}
+    for name, array in arrays.items():
+        if array.shape != shapes[name] or array.dtype != DTYPES[name]:
+            return f"{name} is {array.dtype} {array.shape}"
+        if not np.isfinite(array).all():
+            return f"{name} is not finite"
+    if not 1 <= frames <= dataset["clip_length"]:
+        return f"{frames} frames, more than the {dataset['clip_length']} of dataset.json"
+    if abs(np.linalg.norm(arrays["gravity"].astype(np.float64)) - 1) > 1e-3:
+        return f"gravity {arrays['gravity']} is no direction"
+    return ""
+
+
+def kind(path: str | None) -> str:
+    """Return what a motion was read from: its file's suffix, or `embedded`."""
+    return "embedded" if path is None else Path(path).suffix.lower()
