@@ -109,6 +109,7 @@ def write(layout: Layout, index: int, clips: int) -> dict[str, Any]:
                 pose=rng.normal(size=(T, 72)).astype(np.float32),
                 betas=rng.normal(size=10).astype(np.float32),
                 trans=rng.normal(size=(T, 3)).astype(np.float32),
+                gravity=np.array([0, 1, 0], np.float32),
                 occluded=np.zeros(T, np.uint8),
                 crop=rng.normal(size=(T, 2, 3)).astype(np.float32),
                 offsets=rng.normal(size=(T, 2)).astype(np.float32),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from datagen.bodies.render.camera import project
+from datagen.bodies.render.camera import View, project
 from datagen.clips import crop, occluder
 from datagen.clips.camera_offset import inside, place
 from datagen.clips.compositing import Layers, composite
@@ -45,6 +45,8 @@ class Clip:
     """float32 [10]."""
     trans: np.ndarray
     """float32 [T,3] metres."""
+    gravity: np.ndarray
+    """float32 [3], the direction in which things fall, in the axes of the person's camera."""
     camera: np.ndarray
     """float32 [3,3] K of the person's frame, before offset and crop."""
     offsets: np.ndarray
@@ -123,6 +125,7 @@ def compose(
         pose=person.pose[:length],
         betas=person.betas,
         trans=person.trans[:length],
+        gravity=_gravity(person.meta),
         camera=person.camera,
         offsets=offsets[:length].astype(np.float32),
         crop=maps[:length].astype(np.float32),
@@ -137,6 +140,15 @@ def compose(
             "totally_occluded": int(total.sum()),
         },
     )
+
+
+def _gravity(meta: dict[str, Any]) -> np.ndarray:
+    """Return where things fall for the camera that a person's meta tells of, float32 [3].
+
+    SURREAL's people, and those rendered before cameras could tilt, have a level camera.
+    """
+    view = View(0.0, 1.0, meta.get("pitch", 0.0), meta.get("roll", 0.0))
+    return view.gravity.astype(np.float32)
 
 
 def _scene(background: Background, cfg: ClipsConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

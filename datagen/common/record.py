@@ -11,6 +11,8 @@ dataset.json speaks, is a track or a piece of one, T ≤ clip_length, and has tw
     valid   uint8 [T]  the frame's 3D truth is known and the frame is the piece's own
     source  int32 [T]  the frame's number in the video or sequence; `crop` maps its pixels
 
+and `gravity` only where it is known.
+
 Limbs and neck in its `joints2d` are detections; the other joints are the truth's projections, or
 unseen. A frame without any detected limb is totally occluded. Joints without a truth are 0 in
 `joints3d` and missing from `evaluation_joints`. Its meta.json says `track`, unique to a data set,
@@ -24,6 +26,11 @@ from __future__ import annotations
 from typing import Any
 
 VERSION = 1
+"""Of dataset.json and the records, as readers must know them."""
+
+REVISION = 2
+"""Of a record's bytes: a data set is continued only by the revision that began it. 2 added
+`gravity`."""
 
 FPS = 30
 """Frames a second of every record."""

@@ -187,7 +187,7 @@ def describe(
             options[name] = fingerprint.content(options[name])
     names = list(evaluation)
     estimate = estimator(cfg.flow)  # refuses bad weights before anything is written
-    identity = {"record": record.VERSION, "footage": options, "flow": flow, "evaluation": names}
+    identity = {"record": record.REVISION, "footage": options, "flow": flow, "evaluation": names}
     if split:  # two splits in one folder would be evaluated as one
         identity["split"] = split
     if truth_source:

@@ -22,6 +22,8 @@ from datagen.footage.track import Track, labels
 
 PIECE = 224
 """Most frames of its own in a piece: 7.5 s, 4 MB of flow at 224 px."""
+CONSTANT = ("betas", "camera", "gravity")
+"""Arrays of labels.npz that hold for a whole track."""
 CONTEXT = 32
 """Frames of each neighbour: more than half of the longest window (56 frames)."""
 
@@ -102,8 +104,7 @@ class Cutter:
     def _piece(self, span: Span) -> Piece:
         part = slice(span.begin, span.end)
         arrays = {
-            name: value if name in ("betas", "camera") else value[part]
-            for name, value in self.labels.items()
+            name: value if name in CONSTANT else value[part] for name, value in self.labels.items()
         }
         own = np.zeros(span.end - span.begin, np.uint8)
         own[span.first - span.begin : span.last - span.begin] = 1

@@ -46,6 +46,8 @@ STEP = 2
 """60 fps → 30: every other frame; the rest makes a second track, so that all frames count."""
 UPRIGHT = [2, 0, 1]
 """The .trc is y up (Pose2Sim turned Y, Z, X into X, Y, Z), the calibration z up."""
+DOWN = np.array([0.0, 0.0, -1.0])
+"""Where things fall in the calibration's world."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ class CameraSource:
                 joints3d=joints3d[used],
                 valid=known[used],
                 camera=camera.intrinsics.astype(np.float32),
+                gravity=(camera.rotation @ DOWN).astype(np.float32),
             )
             tracks.append(
                 Track(

@@ -37,6 +37,8 @@ class Truth:
     """float32 [10]."""
     trans: np.ndarray | None = None
     """float32 [T,3] metres."""
+    gravity: np.ndarray | None = None
+    """float32 [3], the direction in which things fall."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +102,7 @@ def labels(track: Track, size: int, diagonal: float) -> dict[str, np.ndarray]:
     truth = track.truth
     empty = points[:, : len(KEYPOINTS), 2].max(axis=1) == 0
     valid = np.zeros(length, bool) if truth is None else truth.valid
+    gravity = {} if truth is None or truth.gravity is None else {"gravity": truth.gravity}
     return {
         "joints2d": joints2d.astype(np.float32),
         "visibility": visibility,
@@ -113,6 +116,7 @@ def labels(track: Track, size: int, diagonal: float) -> dict[str, np.ndarray]:
         "camera": _or_zeros(truth and truth.camera, (3, 3)),
         "valid": valid.astype(np.uint8),
         "source": track.source.astype(np.int32),
+        **gravity,
     }
 
 

@@ -23,7 +23,7 @@ def identity(cfg: LaunchConfig) -> dict[str, Any]:
     Single files enter by their SHA-256, folders by the names and sizes of what lies in them, so a
     moved folder is the same input and an added video is not. BadInput if one is not there.
     """
-    stages: dict[str, Any] = {"record": record.VERSION}
+    stages: dict[str, Any] = {"record": record.REVISION}
     for stage in ("bodies", "backgrounds", "clips", "flow", "output"):
         options = asdict(getattr(cfg, stage))
         stages[stage] = {

@@ -35,8 +35,8 @@ CITATION = (
 )
 LABELS = (
     "`joints2d` [T,J,3] x, y, seen; `visibility` [T,J]; `joints3d` [T,J,3] camera frame, metres; "
-    "`pose` [T,72]; `betas` [10]; `trans` [T,3]; `occluded` [T]; `crop` [T,2,3]; `offsets` [T,2]; "
-    "`camera` [3,3]"
+    "`pose` [T,72]; `betas` [10]; `trans` [T,3]; `gravity` [3]; `occluded` [T]; `crop` [T,2,3]; "
+    "`offsets` [T,2]; `camera` [3,3]"
 )
 MEMBERS = {
     "flow.npy": ("application/x-npy", "optical flow float16 [T,2,h,w], pixels at S"),

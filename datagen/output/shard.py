@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 
 JPEG_QUALITY = 90
 LABELS = (
-    "joints2d", "visibility", "joints3d", "pose", "betas", "trans", "occluded", "crop", "offsets",
-    "camera",
+    "joints2d", "visibility", "joints3d", "pose", "betas", "trans", "gravity", "occluded", "crop",
+    "offsets", "camera",
 )  # fmt: skip
 """Arrays of labels.npz, named as the fields of Clip."""
 FOOTAGE_LABELS = (*LABELS, "valid", "source")
 """Arrays of labels.npz in records of real footage."""
+LATER_LABELS = ("gravity",)
+"""Arrays that are missing from records of before revision 2, and from footage whose camera is known
+by no world."""
 
 Records = dict[str, dict[str, bytes]]
 """Members by key and name ("flow.npy"), in the tar's order."""

@@ -1,6 +1,7 @@
 """The main job from end to end on embedded input: whole, resumable, the same for all workers."""
 
 import errno
+import io
 import json
 import os
 import shlex
@@ -10,7 +11,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
+from datagen.bodies.motion.sources import find_motions, load_motion
+from datagen.bodies.smpl.model import kept_bodies
 from datagen.inspect import main as inspect
 from datagen.launch import main as launch
 from datagen.output import shard
@@ -50,6 +54,30 @@ def test_a_shard_holds_the_record(made: Path) -> None:
     assert list(records) == ["000001_0000", "000001_0001", "000001_0002"]
     assert list(records["000001_0000"]) == ["flow.npy", "labels.npz", "meta.json", "rgb.jpg"]
     assert set(np.load(made / "body.npz").files) >= {"v_template", "J_regressor", "eval_regressor"}
+
+
+def test_gravity_is_the_worlds_seen_by_the_drawn_camera(tmp_path: Path) -> None:
+    """The camera's rotation is what the rendered body's root has been turned by since its motion;
+    people who walk have their heads where things do not fall to."""
+    tilted = "--camera-pitch 10 30 --camera-roll 10 --motions-only ^walk_ --motion-limit 4 --no-rgb"
+    assert run(tmp_path / "x", *tilted.split(), "--num-shards", "1") == 0
+    rest = kept_bodies(None, None)["neutral"].rest_joints()
+    sources = {source.name: source for source in find_motions(None)}
+    found = shard.read(tmp_path / "x" / "shard-000000.tar")
+    for members in found.values():
+        meta, labels = json.loads(members["meta.json"]), np.load(io.BytesIO(members["labels.npz"]))
+        motion = load_motion(sources[meta["people"]["motion"]], rest)
+        frame = meta["people"]["start"] + meta["start"]
+        world, seen = (
+            Rotation.from_rotvec(root) for root in (motion.pose[frame, :3], labels["pose"][0, :3])
+        )
+        camera = seen * world.inv()
+        assert labels["gravity"] == pytest.approx(camera.apply([0, -1, 0]), abs=1e-5)
+        assert labels["gravity"][2] > np.sin(np.radians(9))  # it looks down
+        up = labels["joints3d"][:, 15] - labels["joints3d"][:, [7, 8]].mean(1)
+        up /= np.linalg.norm(up, axis=1, keepdims=True)
+        assert (up @ labels["gravity"]).max() < -0.9
+    assert len(found) == 3
 
 
 def test_verify_passes_and_the_same_command_does_nothing(

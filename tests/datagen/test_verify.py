@@ -49,6 +49,7 @@ def write_shard(
                 "pose": rng.normal(size=(T, 72)).astype(np.float32),
                 "betas": rng.normal(size=10).astype(np.float32),
                 "trans": rng.normal(size=(T, 3)).astype(np.float32),
+                "gravity": np.array([0, 1, 0], np.float32),
                 "occluded": np.zeros(T, np.uint8),
                 "crop": rng.normal(size=(T, 2, 3)).astype(np.float32),
                 "offsets": rng.normal(size=(T, 2)).astype(np.float32),
@@ -102,6 +103,18 @@ def wrong(layout: Layout) -> list[int]:
 def test_a_whole_data_set_passes(made: Layout) -> None:
     assert wrong(made) == [] and check.beside(made) == []
     assert verify([str(made.shards)]) == 0
+
+
+def test_shards_of_before_gravity_pass_and_todays_need_it(made: Layout, monkeypatch) -> None:
+    old = tuple(name for name in shard.LABELS if name != "gravity")
+    with monkeypatch.context() as before:
+        before.setattr(shard, "LABELS", old)
+        line = write_shard(made, 2)
+    Manifest(made.manifests / "shards.jsonl").append(line)
+    assert wrong(made) == [2]
+    content = dataset.read(made)
+    dataset.write(made, {**content, "config": {**content["config"], "record": 1}})
+    assert wrong(made) == []
 
 
 def test_a_slip_of_pythons_own_parser_condemns_no_shard(made: Layout, monkeypatch) -> None:

@@ -54,6 +54,11 @@ class View:
         turned = R_CAMERA_WORLD @ Rotation.from_rotvec([0.0, self.yaw, 0.0]).as_matrix()
         return held.as_matrix() @ turned
 
+    @property
+    def gravity(self) -> np.ndarray:
+        """Where things fall, a unit vector [3] in the camera's axes."""
+        return self.rotation @ [0.0, -1.0, 0.0]
+
 
 def intrinsics(cfg: BodiesConfig) -> np.ndarray:
     """Return K float32 [3,3]: square pixels, no skew, principal point at (width/2, height/2)."""

@@ -105,6 +105,7 @@ def test_shapes_of_every_clip_length(length):
         "pose": ((length, 72), "float32"),
         "betas": ((10,), "float32"),
         "trans": ((length, 3), "float32"),
+        "gravity": ((3,), "float32"),
         "camera": ((3, 3), "float32"),
         "offsets": ((length, 2), "float32"),
         "crop": ((length, 2, 3), "float32"),
@@ -144,6 +145,16 @@ def test_3d_truth_is_the_persons(person, background):
     clip = compose(person, background, ClipsConfig(), generator(0))
     for name in ("joints3d", "pose", "trans"):
         assert np.array_equal(getattr(clip, name), getattr(person, name)[:31])
+
+
+def test_gravity_is_that_of_the_persons_camera(person, background):
+    """A person whose meta tells of no tilt has a level camera, as SURREAL's."""
+    level = compose(person, background, ClipsConfig(), generator(0))
+    assert level.gravity.tolist() == [0, 1, 0]
+    tilted = SimpleNamespace(**{**vars(person), "meta": {"pitch": 0.4, "roll": -0.3}})
+    pitch, roll = (cv2.Rodrigues(np.array(v))[0] for v in ([0.4, 0, 0], [0, 0, -0.3]))
+    found = compose(tilted, background, ClipsConfig(), generator(0)).gravity
+    assert found == pytest.approx(roll @ pitch @ [0, 1, 0], abs=1e-6)
 
 
 def test_offset_is_the_scenes_motion_at_the_persons_place(person, background):

@@ -135,6 +135,12 @@ def test_joints_are_those_of_the_frame_before_in_the_cameras_view(made):
     assert even["occluded"].tolist() == [1] + [0] * 19
 
 
+def test_things_fall_down_the_calibrations_z(made):
+    for record, eye in zip(records(made)[::2], ([0.5, -4, 1.6], [-3.5, -1.5, 1.2]), strict=True):
+        assert record["gravity"] == pytest.approx(looking(np.array(eye)) @ [0, 0, -1], abs=1e-6)
+        assert record["gravity"][1] > 0.7
+
+
 def test_keypoints_lie_on_the_picture(made):
     """Which they do only with the videos' frame taken for the keypoints' frame before it."""
     for record in records(made):
