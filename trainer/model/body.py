@@ -67,7 +67,7 @@ class BodyJoints(nn.Module):
     def forward(self, rotations: Tensor, betas: Tensor) -> Tensor:
         """Return joints [N, 24 + E, 3] for bone rotations [N, 24, 3, 3] and betas [N, 10]."""
         rest = self.rest + torch.einsum("jcs,ns->njc", self.rest_shape, betas)
-        world, place = self._chain(rotations.unbind(1), rest.unbind(1))
+        world, place = self.chain(rotations.unbind(1), rest.unbind(1))
 
         identity = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
         feature = torch.cat((betas, (rotations[:, 1:] - identity).flatten(1)), dim=1)
@@ -77,7 +77,7 @@ class BodyJoints(nn.Module):
         surface = surface + torch.einsum("ek,nki->nei", self.folded_weight, skin_offset)
         return torch.cat((place, surface), dim=1)
 
-    def _chain(self, local: tuple[Tensor, ...], rest: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    def chain(self, local: tuple[Tensor, ...], rest: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         """Return world rotations [N, 24, 3, 3] and places [N, 24, 3], one tree level at a time."""
         # Lists and stacks, not index tensors: those would be copied to a GPU at every step.
         world, place = list(local), list(rest)

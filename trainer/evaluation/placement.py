@@ -1,0 +1,134 @@
+"""Where a body is before the camera: translations that reproject it, and the weak camera of a crop.
+
+A joint X at translation t is seen along the ray (u, v) if X_x + t_x = u (X_z + t_z), and so for y:
+linear in t. Depth, which a frame shows only by the body's size, is smooth over time.
+Axes: x right, y down, z away; metres. Letters: L frames, E evaluation joints, K ≤ E keypoints.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from trainer.smoothing import smooth
+
+NOISE = 0.02
+"""Error of a keypoint, metres at the body."""
+SIZE_ERROR, SIZE_SECONDS = 0.03, 0.3
+"""Error of a depth from size, as its share, and for how long it stays the same."""
+DEPTH_ACCELERATION, ACROSS_ACCELERATION = 3.0, 15.0
+"""Standard deviations, m/s²: along the camera's axis, and across it, where keypoints show it."""
+MASS = (0.05, 0.12, 0.27, 0.27, 0.12, 0.05, 0.02, 0.03, 0.17, 0.17, 0.03, 0.02)
+"""What moves with LSP's first twelve joints, as weights (de Leva 1996, segments to their ends)."""
+NEAREST = 0.2
+"""Metres between the camera and the body's nearest joint at least."""
+
+
+class _Depths(NamedTuple):
+    """What each frame alone says of its depth."""
+
+    depth: Tensor
+    information: Tensor
+    """1 / variance, 0 where a frame says nothing."""
+
+
+@torch.no_grad()
+def place(joints: Tensor, rays: Tensor, *, fps: float = 30.0) -> Tensor:
+    """Return translations [L, 3], metres, under which the joints lie on their rays.
+
+    Weighted linear least squares a frame; keypoints that lie far off count less; then the centre of
+    mass, which moves more steadily than any joint, is smoothed over time, so that depth does not
+    jump and gaps are bridged.
+
+    Args:
+        joints: [L, E ≥ 12, 3] metres, about any origin; the first K are the keypoints'.
+        rays: [L, K, 3] x/z, y/z, and a weight, 0 where a keypoint is not seen.
+        fps: frames a second.
+    """
+    mass = torch.tensor(MASS, dtype=torch.float64, device=joints.device)
+    middle = torch.einsum("lec,e->lc", joints[:, : len(MASS)].double(), mass / mass.sum())
+    points = joints[:, : rays.shape[1]].double() - middle[:, None]
+    weight = torch.where(rays.isfinite().all(-1), rays[..., 2], 0).double().clamp_min(0)
+    seen = torch.where(weight[..., None] > 0, rays[..., :2], 0).double()
+    loose = torch.ones_like(weight)
+    least = NEAREST - (joints[..., 2].double().amin(1) - middle[:, 2])
+    for _ in range(4):
+        each = _depths(points, seen, weight * loose, least)
+        depth = _steady(each, fps).maximum(least)
+        across, error = _across(points, seen, weight * loose, depth)
+        loose = 1 / (1 + (error / (3 * NOISE)) ** 2)
+    known = (weight * loose).sum(1, keepdim=True) / NOISE**2
+    # As directions, which stay where they are while the depth changes.
+    stiffness = (fps**2 / ACROSS_ACCELERATION * float(depth.median())) ** 2
+    centre = smooth(across / depth[:, None], known * depth[:, None] ** 2, stiffness)
+    placed = torch.cat((centre * depth[:, None], depth[:, None]), 1)
+    return (placed - middle).to(joints.dtype)
+
+
+def _depths(points: Tensor, rays: Tensor, weight: Tensor, least: Tensor) -> _Depths:
+    """Return each frame's least-squares depth [L]."""
+    total = weight.sum(1).clamp_min(1e-9)
+    # t_x and t_y at their best for any t_z: rays and right sides about their weighted means.
+    right = rays * points[..., 2:] - points[..., :2]
+    spread = _centred(rays, weight, total)
+    power = (weight[..., None] * spread**2).sum((1, 2))
+    match = (weight[..., None] * spread * _centred(right, weight, total)).sum((1, 2))
+    depth = -match / power.clamp_min(1e-12)
+    usable = ((weight > 1e-6).sum(1) > 1) & (depth > least) & (power > 1e-8)
+    depth = torch.where(usable, depth, least + 1)
+    return _Depths(depth, torch.where(usable, power / NOISE**2, 0.0))
+
+
+def _centred(values: Tensor, weight: Tensor, total: Tensor) -> Tensor:
+    mean = (weight[..., None] * values).sum(1) / total[:, None]
+    return values - mean[:, None]
+
+
+def _steady(each: _Depths, fps: float) -> Tensor:
+    """Return depths [L] smoothed over time; a frame far from its neighbours counts less."""
+    fixed = (SIZE_ERROR * each.depth) ** 2 * max(SIZE_SECONDS * fps, 1)
+    known = each.information > 0
+    weight = torch.where(known, 1 / (1 / each.information.clamp_min(1e-12) + fixed), 0.0)
+    stiffness = (fps**2 / DEPTH_ACCELERATION) ** 2
+    depth, loose = each.depth, torch.ones_like(weight)
+    for _ in range(3):
+        depth = smooth(each.depth[:, None], (weight * loose)[:, None], stiffness)[:, 0]
+        alone = 1 / each.information.clamp_min(1e-12) + (SIZE_ERROR * each.depth) ** 2
+        loose = 1 / (1 + (each.depth - depth) ** 2 / (9 * alone))
+    return depth
+
+
+def _across(points: Tensor, rays: Tensor, weight: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:
+    """Return t_x, t_y [L, 2] at given depths, and how far off each keypoint is [L, K], metres."""
+    aim = rays * (points[..., 2:] + depth[:, None, None])
+    offset = aim - points[..., :2]
+    across = (weight[..., None] * offset).sum(1) / weight.sum(1, keepdim=True).clamp_min(1e-9)
+    return across, (offset - across[:, None]).norm(dim=-1)
+
+
+@torch.no_grad()
+def weak_camera(joints: Tensor, translation: Tensor, crop: Tensor, k: Tensor, size: int) -> Tensor:
+    """Return s, tx, ty [L, 3] of x = s · (X + t) that fit the joints' true projection best.
+
+    x is in crop units, [-1, 1] from the crop's left or top edge to the other.
+
+    Args:
+        joints: [L, E, 3] metres, about SMPL's origin.
+        translation: [L, 3] metres, of that origin.
+        crop: [L, 2, 3] source pixels → crop pixels.
+        k: [3, 3] intrinsics of the source.
+        size: side of the crop, pixels.
+    """
+    points = (joints + translation[:, None]).double() @ k.double().T
+    pixels = points[..., :2] / points[..., 2:].clamp_min(1e-6)
+    crop = crop.double()
+    inside = pixels @ crop[:, :, :2].transpose(1, 2) + crop[:, None, :, 2]
+    image = (2 * inside + 1) / size - 1
+    flat = joints[..., :2].double()
+    body, seen = flat.mean(1), image.mean(1)
+    from_body, from_seen = flat - body[:, None], image - seen[:, None]
+    scale = (from_body * from_seen).sum((1, 2)) / (from_body**2).sum((1, 2)).clamp_min(1e-12)
+    scale = scale.clamp_min(1e-6)[:, None]
+    return torch.cat((scale, seen / scale - body), 1).to(joints.dtype)
