@@ -37,7 +37,7 @@ LOWER = (
 )
 
 DOUBTED = 0.6
-"""Radians: a guess whose limb's own twist is farther off than this is not held to."""
+"""Radians: a guess whose limb's own twist is farther off is held to less, and twice as far not."""
 BACKWARD = -0.1
 """Sine of the angle by which an elbow or knee bends backward and is not believed."""
 
@@ -94,8 +94,13 @@ def swung(linkage: Linkage, guess: Tensor, joints: Tensor, seen: Tensor) -> tupl
         turn = _twist(hinge, local, guess[:, hinge.bone] @ hinge.below)
         turn = turn * (seen[:, start] & seen[:, end])
         rotations[:, hinge.above] = rotations[:, hinge.above] @ _about(hinge.along, turn)
-        excess = turn - turn.clamp(-DOUBTED, DOUBTED)
+        # A small turn corrects the limb above and takes the one below along. A large one says that
+        # the guess has its hinge the wrong way round: then what is below stays as it was.
+        excess = turn * ((turn.abs() - DOUBTED) / DOUBTED).clamp(0, 1)
         guess[:, hinge.above] = guess[:, hinge.above] @ _about(hinge.along, excess)
+        back = _about(hinge.along, -excess)
+        guess[:, hinge.bone] = back @ guess[:, hinge.bone]
+        rotations[:, hinge.bone] = back @ rotations[:, hinge.bone]
     _swing(rotations, linkage, LOWER, joints, seen)
     for hinge in hinges(linkage):
         backward = guess[:, hinge.bone] @ hinge.below @ hinge.forward < BACKWARD
@@ -175,7 +180,7 @@ def _twist(hinge: Hinge, wanted: Tensor, guess: Tensor) -> Tensor:
     azimuth = torch.atan2(wanted @ side, wanted @ hinge.forward)
     own = torch.atan2(guess @ side, guess @ hinge.forward)
     bend = (guess - (guess @ hinge.along)[:, None] * hinge.along).norm(dim=-1)
-    own = own.clamp(-1, 1) * ((bend - 0.1) / 0.3).clamp(0, 1)
+    own = own * (2 - own.abs()).clamp(0, 1) * ((bend - 0.1) / 0.3).clamp(0, 1)
     turn = torch.remainder(azimuth - own + math.pi, 2 * math.pi) - math.pi
     clear = (wanted - (wanted @ hinge.along)[:, None] * hinge.along).norm(dim=-1)
     return turn * ((clear - 0.1) / 0.3).clamp(0, 1)

@@ -262,6 +262,10 @@ def test_elbows_and_knees_that_bend_backward_in_the_guess_do_not_in_the_fit():
         ahead = fit.rotations[:, hinge.bone] @ hinge.below @ hinge.forward
         assert bent.min() < -0.2, "the guess is no test"
         assert ahead.min() > -0.1
+    # Hands and feet, which no joint shows, did not turn about with the limbs above them.
+    vertices = smplx_vertices(rotations, torch.zeros(10))
+    assert procrustes(smplx_vertices(guess, torch.zeros(10)), vertices).mean() > 12
+    assert procrustes(smplx_vertices(fit.rotations, fit.betas), vertices).mean() < 10
 
 
 def test_the_shape_stays_within_a_bodys_reach():
