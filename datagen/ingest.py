@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,8 +78,23 @@ def _pose2sim(cfg: Pose2SimConfig) -> int:
     if root is not None and not root.is_dir():
         raise BadInput(f"--root {root} is not a folder")
     root = root or pose2sim.fetch(Path("~/.cache/motion-hmr/pose2sim").expanduser())
-    sources = pose2sim.find_sources(root, cfg.truth)
-    lines = make(sources, cfg.footage, evaluation=KEYPOINTS, truth_source=cfg.truth)
+    sources = pose2sim.find_sources(root, cfg.truth, cfg.scene)
+    if cfg.keypoints == "mediapipe":
+        from datagen.footage.detector import detections
+
+        folder = Layout(cfg.footage.out.expanduser()).root / "keypoints"
+        videos = {source.name: source.video for source in sources}
+        files, reasons = detections(videos, folder)
+        for reason in reasons.values():
+            raise BadInput(reason)
+        sources = [replace(source, found=files[source.name]) for source in sources]
+    lines = make(
+        sources,
+        cfg.footage,
+        evaluation=KEYPOINTS,
+        truth_source=cfg.truth,
+        choices={"keypoints": cfg.keypoints, "scene": cfg.scene},
+    )
     for line in lines[:1]:  # the cameras share it
         print(f"Truth: {cfg.truth}")
         for text in pose2sim.describe(line["residuals"]):

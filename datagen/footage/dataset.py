@@ -133,11 +133,13 @@ def ingest(
     evaluation: Sequence[str] = record.EVAL_JOINTS,
     split: str = "",
     truth_source: str = "",
+    choices: dict[str, str] | None = None,
 ) -> list[Line]:
     """Make the shards of the sources that are missing; return the lines of all that stand.
 
     evaluation: the evaluation joints that have a truth, if not all; split: as its owners name it;
-    truth_source: where the true joints come from, if there is a choice.
+    truth_source: where the true joints come from, if there is a choice; choices: the source's other
+    options that must be alike in one data set.
 
     Raises:
         BadInput: the folder holds another configuration's shards, or too many sources are bad.
@@ -145,7 +147,7 @@ def ingest(
     cfg = replace(cfg, out=cfg.out.expanduser().resolve())
     layout = Layout(cfg.out)
     manifest = Manifest(layout.manifests / "shards.jsonl")
-    content = {**describe(cfg, evaluation, split, truth_source), "split": split}
+    content = {**describe(cfg, evaluation, split, truth_source, choices or {}), "split": split}
     dataset.refuse_other(layout, content["config"])
     make_folder(layout.shards)
     sweep(layout.shards)
@@ -174,7 +176,11 @@ def ingest(
 
 
 def describe(
-    cfg: FootageConfig, evaluation: Sequence[str], split: str = "", truth_source: str = ""
+    cfg: FootageConfig,
+    evaluation: Sequence[str],
+    split: str = "",
+    truth_source: str = "",
+    choices: dict[str, str] | None = None,
 ) -> Line:
     """Return dataset.json without its counts."""
     options = {name: value for name, value in asdict(cfg).items() if name not in NOT_BYTES}
@@ -192,6 +198,7 @@ def describe(
         identity["split"] = split
     if truth_source:
         identity["truth"] = truth_source  # named as its option
+    identity |= choices or {}
     longest = pieces.longest(cfg.image_size, rgb=cfg.rgb) + 2 * pieces.CONTEXT
     return {
         **dataset.contract(identity, estimate.name, estimate.stride, cfg.person_diagonal),

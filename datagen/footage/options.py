@@ -149,10 +149,24 @@ class Pose2SimConfig:
     truth: Literal["trc", "refined"] = "trc"
     """The joints to evaluate against. trc: the published ones, triangulated frame by frame.
     refined: all views adjusted at once, bones of constant length (datagen.footage.multiview)."""
+    keypoints: Literal["openpose", "mediapipe"] = "openpose"
+    """What the network is given: the package's OpenPose keypoints, of which the truth is made, or
+    those that the detector of this program finds."""
+    scene: Literal["single", "multi"] = "single"
+    """Which pictures. multi: the same recording of the same man, but a rendered woman hides parts
+    of him; with --keypoints mediapipe only."""
     footage: FootageConfig = field(default_factory=FootageConfig)
 
     def __post_init__(self) -> None:
         require(
             self.root is None or not self.embedded,
             "--embedded is the clip that comes with the program; leave --root out",
+        )
+        require(
+            not self.embedded or (self.keypoints, self.scene) == ("openpose", "single"),
+            "--embedded has OpenPose's keypoints and one scene; leave --keypoints and --scene out",
+        )
+        require(
+            self.scene == "single" or self.keypoints == "mediapipe",
+            "the package has no keypoints of --scene multi; give --keypoints mediapipe",
         )

@@ -6,7 +6,8 @@ that of 0.4.0. Two traps, both measured: frame k of the videos shows frame k −
 the keypoints, so frame 0 has no truth; and the shipped principal points are up to 20 px off, which
 moves projections but not the joints' shape. The .trc is good to 2 or 3 cm: it was triangulated
 frame by frame, and its bones vary by 3 to 9 %. The other truth, `refined`, adjusts all frames of
-all cameras at once. Test data: nothing may be trained or chosen on it.
+all cameras at once. The scene `multi` of 0.9.8 is the same recording with a rendered woman in it:
+no second person. Test data: nothing may be trained or chosen on it.
 """
 
 # T frames of the videos, N frames of the truth
@@ -26,7 +27,7 @@ import numpy as np
 
 from datagen.common.errors import BadInput, BadMachine
 from datagen.common.files import make_folder
-from datagen.common.record import JOINTS, KEYPOINTS, Line
+from datagen.common.record import JOINTS, KEYPOINTS, Line, mirrored
 from datagen.footage.calibration import Camera, read_cameras
 from datagen.footage.dataset import Footage
 from datagen.footage.frames import frame_size, frame_times, read_frames
@@ -34,6 +35,7 @@ from datagen.footage.keypoint_files import read_keypoints
 from datagen.footage.multiview import BONES, Assumptions, adjust, residuals
 from datagen.footage.track import Track, Truth
 from datagen.footage.tracking import link
+from datagen.output.fingerprint import content
 
 TruthName = Literal["trc", "refined"]
 
@@ -83,6 +85,8 @@ class CameraSource:
     recording: Recording
     index: int
     truth: TruthName = "trc"
+    found: Path | None = None
+    """Keypoints of the video by another detector, to be used instead of OpenPose's."""
 
     @property
     def name(self) -> str:
@@ -97,6 +101,8 @@ class CameraSource:
         known: Line = {"input": self.video.stat().st_size, "late": LATE, "step": STEP}
         if self.truth == "refined":
             known["refined"] = asdict(Assumptions())
+        if self.found is not None:
+            known["keypoints"] = content(self.found)
         return known
 
     def open(self) -> Footage:
@@ -114,9 +120,16 @@ class CameraSource:
         here = np.clip(here, 0, len(seen) - 1)
         joints3d = np.zeros((frames, len(JOINTS), 3), np.float32)
         joints3d[:, LIMBS] = seen[here] * known[:, None, None]
-        points = person.detected[self.index][here] * known[:, None, None]
+        points, offset = person.detected[self.index][here], person.offsets[self.index]
+        if self.found is not None:
+            people = read_keypoints(self.found, frames)
+            points = nearest(people, camera.project(person.joints)[here])
+            points[~known] = 0
+            more = principal_offsets(person.joints[here], [camera], points[:, None, :12])[0]
+            camera, offset = camera.shifted(more), offset + more
+        points = points * known[:, None, None]
         width, height = frame_size(self.video)
-        offset = np.round(person.offsets[self.index], 2).tolist()
+        offset = np.round(offset, 2).tolist()
         meta = {
             "video": str(self.video), "size": [width, height], "fps": FPS / STEP,
             "principal_offset": offset, "truth": self.truth,
@@ -180,6 +193,27 @@ def _detections(path: Path, trc: Path) -> np.ndarray:
 
 
 LIMBS = [JOINTS.index(name) for name in KEYPOINTS]
+MIRRORED = mirrored(KEYPOINTS)
+
+
+def nearest(people: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Return of each frame's people [T,P,14,3] the one on the truth [T,12,2]; zeros if nobody is.
+
+    On it: the limbs' mean distance, with left and right as detected or exchanged (that is a
+    detector's error, not another person), is below a quarter of the true box's diagonal.
+    """
+    limbs = people[..., : len(KEYPOINTS), :]
+    seen = limbs[..., 2] > 0
+    total = np.minimum(
+        *((np.linalg.norm(limbs[..., :2] - one[:, None], axis=-1) * seen).sum(-1)
+          for one in (true, true[:, MIRRORED]))
+    )  # fmt: skip
+    mean = total / np.maximum(seen.sum(-1), 1)
+    mean[~seen.any(-1)] = np.inf
+    best = mean.argmin(1)
+    every = np.arange(len(people))
+    size = np.linalg.norm(np.ptp(true, axis=1), axis=-1)
+    return people[every, best] * (mean[every, best] < size / 4)[:, None, None]
 
 
 def principal_offsets(
@@ -224,12 +258,15 @@ def _trc_name(limb: str) -> str:
     return side[0].upper() + part.capitalize()
 
 
-def find_sources(root: Path, truth: TruthName = "trc") -> list[CameraSource]:
+def find_sources(
+    root: Path, truth: TruthName = "trc", scene: Literal["single", "multi"] = "single"
+) -> list[CameraSource]:
     """Return the cameras of an unpacked demo: both wheels' files somewhere under root.
 
     Raises BadInput naming what is missing.
     """
-    calibration = _one(root, "Demo_SinglePerson/calibration/*.qca.txt", "0.9.8")
+    folder = {"single": "Demo_SinglePerson", "multi": "Demo_MultiPerson"}[scene]
+    calibration = _one(root, f"{folder}/calibration/*.qca.txt", "0.9.8")
     trc = _one(root, "Demo/opensim/Balancing_for_IK.trc", "0.4.0")
     videos = sorted(calibration.parents[1].glob("videos/cam*.mp4"))
     folders = sorted(trc.parents[1].glob("pose/cam*_json"))

@@ -203,6 +203,54 @@ def test_the_refined_truth_is_named_and_its_bones_keep_their_lengths(demo, made,
     assert "--truth refined → --truth trc" in capsys.readouterr().err
 
 
+def test_of_several_people_the_one_on_the_truth_is_taken():
+    true = person()[..., [0, 2]] * 100
+    people = np.zeros((FRAMES, 3, 14, 3), np.float32)
+    people[:, 1, :12] = np.concatenate([true + 2, np.ones((*true.shape[:2], 1))], -1)
+    people[:, 0, :12] = people[:, 1, :12] + [150, 0, 0]  # somebody beside
+    people[10:20, 1, :6] = 0  # legs hidden
+    sides = [5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 7, 6]
+    people[5, 1, :12] = people[5, 1, sides]  # taken for his back
+    people[::2] = people[::2, ::-1]  # a detector's order means nothing
+    people[30] = 0
+    people[31] = people[32, 2]  # only the other one
+    found = pose2sim.nearest(people, true)
+    for t in range(FRAMES):
+        if t in (30, 31):
+            assert not found[t].any()
+            continue
+        assert (found[t, :6, 2] > 0).all() == (t not in range(10, 20))
+        order = sides if t == 5 else range(12)
+        assert np.abs(found[t, 6:12, :2] - true[t, order][6:] - 2).max() < 1e-3
+
+
+def test_keypoints_of_another_detector_take_the_place_of_openposes(demo, tmp_path):
+    sources = pose2sim.find_sources(demo)
+    camera = sources[0].open().tracks
+    whole = np.zeros((FRAMES, 2, 14, 3), np.float32)
+    for track in camera:
+        whole[track.source, 1] = track.points
+    whole[:, 1, :12, :2] += [3, -2]
+    whole[:, 0] = whole[:, 1] * [0.3, 0.3, 1]  # a bystander, first in the file
+    np.savez(tmp_path / "found.npz", keypoints=whole, layout="evaluation")
+    source = replace(sources[0], found=tmp_path / "found.npz")
+    assert source.identity() != sources[0].identity()
+    for ours, theirs in zip(source.open().tracks, camera, strict=True):
+        known = theirs.truth.valid
+        assert np.abs(ours.points[known, :12] - theirs.points[known, :12] - [3, -2, 0]).max() < 1e-3
+        assert ours.truth.joints3d == pytest.approx(theirs.truth.joints3d)
+        moved = ours.truth.camera[:2, 2] - theirs.truth.camera[:2, 2]
+        assert moved == pytest.approx([3, -2], abs=0.1)  # the pictures of scene multi are shifted
+
+
+@pytest.mark.parametrize(
+    "options", ["--scene multi", "--embedded --keypoints mediapipe", "--embedded --scene multi"]
+)
+def test_choices_that_do_not_exist_are_refused(options, capsys):
+    assert ingest.main(["pose2sim", *options.split()]) == 2
+    assert "--keypoints" in capsys.readouterr().err
+
+
 def test_the_evaluator_says_which_truth_it_measured(made):
     results = summarize(tally(clips_of(made), open_dataset(made), [], 0))
     assert table({**results, "truth_source": "refined"}).endswith("truth: refined")
