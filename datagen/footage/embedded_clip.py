@@ -59,6 +59,7 @@ class EmbeddedClip:
         limbs = clip_joints(self.truth)
         with np.load(CLIP_TRUTH, allow_pickle=False) as stored:
             camera = stored[f"{self.truth}_camera"].astype(np.float32)
+            gravity = stored["gravity"].astype(np.float32)
         joints3d = np.zeros((len(limbs), len(JOINTS), 3), np.float32)
         joints3d[:, LIMBS] = limbs
         frames = np.arange(len(points), dtype=np.int32)
@@ -67,7 +68,12 @@ class EmbeddedClip:
             person=self.name,
             source=frames,
             points=points,
-            truth=Truth(joints3d=joints3d, valid=np.ones(len(points), bool), camera=camera),
+            truth=Truth(
+                joints3d=joints3d,
+                valid=np.ones(len(points), bool),
+                camera=camera,
+                gravity=gravity,
+            ),
             meta={
                 "video": f"{self.name}/{CLIP.name}", "size": list(frame_size(CLIP)), "fps": FPS,
                 "truth": self.truth,

@@ -59,6 +59,8 @@ def main() -> None:
         small[:2, 2] += (scale - 1) / 2  # pixel centres lie at whole numbers
         truth[name] = camera.see(person.joints)[known].astype(np.float32)
         truth[f"{name}_camera"] = small.astype(np.float32)
+    down = people["trc"].cameras[CAMERA].rotation @ pose2sim.DOWN
+    truth["gravity"] = down.astype(np.float32)
     files, _ = detections({source.name: source.video}, cache / "keypoints")
     with np.load(files[source.name]) as found:
         world = found["world"][:, 0, list(LAYOUTS["mediapipe33"].limbs)]

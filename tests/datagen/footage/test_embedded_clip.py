@@ -77,6 +77,12 @@ def test_it_becomes_shards_with_truth(tmp_path, name):
     assert record["valid"].all() and record["source"].tolist() == list(range(50))
     assert record["joints3d"][:, LIMBS] == pytest.approx(clip_joints(name), abs=1e-6)
     assert record["meta"]["truth"] == name
+    down = record["gravity"]  # and he is upright: his ankles lie below his shoulders
+    assert np.linalg.norm(down) == pytest.approx(1, abs=1e-5)
+    limbs = record["joints3d"][:, LIMBS]
+    assert (limbs[:, [0, 5]].mean(1) - limbs[:, [8, 9]].mean(1)) @ down == pytest.approx(
+        1.2, abs=0.3
+    )
     # The detections in the crop and the truth through camera and crop are one person.
     image = record["joints3d"][:, LIMBS] @ record["camera"].T
     pixels = image[..., :2] / image[..., 2:]
