@@ -127,6 +127,7 @@ def ours(dataset: DataSet, workers: int) -> Iterator[int]:
         dataset=dataset,
         arrays=wanted_arrays("flow+keypoints"),
         frames=dataset.clip_length,
+        spacing=1,
         batch_size=BATCH,
         seed=0,
         shuffle=64,

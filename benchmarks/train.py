@@ -32,8 +32,8 @@ from trainer.data.inputs import draw_inputs
 from trainer.data.loader import Delivered
 from trainer.device import Ranks, find_device, keep_memory, set_precision
 from trainer.model.body import FIELDS
-from trainer.model.motion_hmr import MotionHMR
-from trainer.training.factory import make_trainer
+from trainer.model.resnet import ResNet
+from trainer.training.factory import make_trainer, model_spec
 from trainer.training.settings import choose
 
 VERTICES, JOINTS, STORED, STRIDE = 200, 38, 224, 4
@@ -104,18 +104,19 @@ def measure(cfg: FitConfig, device: torch.device, rounds: int) -> dict[str, floa
     set_precision(settings.precision, device)
     keep_memory(device)
     cfg = replace(cfg, initial_pose="rest")
-    trainer = make_trainer(cfg, settings, data, noise_body(rng), device, Ranks())
+    spec = model_spec(cfg, settings, data)
+    trainer = make_trainer(cfg, settings, spec, data, noise_body(rng), device, Ranks())
     delivered = noise_batch(rng, settings.batch_size, settings.frames)
     source = repeat(delivered)
     batch = {name: value.to(device) for name, value in delivered.batch.items()}
-    image = draw_inputs(batch, trainer.spec, trainer.dtype)
-    model = trainer.model
-    assert isinstance(model, MotionHMR)
+    image = draw_inputs(batch, trainer.spec, trainer.dtype).image
+    backbone = trainer.model.backbone
+    assert isinstance(backbone, ResNet) and image is not None
 
     def cnn() -> None:
-        model.backbone.zero_grad(set_to_none=True)
+        backbone.zero_grad(set_to_none=True)
         with trainer.autocast():
-            features = model.backbone(image.flatten(0, 1))
+            features = backbone(image.flatten(0, 1))
         features.float().sum().backward()
 
     if device.type == "cuda":

@@ -1,12 +1,14 @@
 """See what a checkpoint sees: the body over the video, and the same body turned by 60° beside it.
 
+    python -m datagen.overlay --video clip.mp4
     python -m datagen.overlay --video clip.mp4 --checkpoint runs/x/last.pt
     python -m datagen.overlay --predictions predictions/ --shards shards/ --video clip.mp4
 
-The first makes the shards and the prediction itself, with datagen.ingest and trainer.predict, and
-leaves them in a folder beside the result, with the crops and the flow that the checkpoint was
-trained on. Without --video the crops that the shards hold are shown. One .mp4, a contact sheet .png
-and an animated mesh .glb (glTF 2.0) for each person.
+The first takes the network that ships with the trainer. It and the second make the shards and the
+predictions, with datagen.ingest and trainer.predict, and leave them in a folder beside the result,
+with the crops and the flow that the checkpoint was trained on. Without --video the crops that the
+shards hold are shown. One .mp4, a contact sheet .png and an animated mesh .glb (glTF 2.0) for each
+person.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from datagen.common import cli
 from datagen.common.cli import count
 from datagen.common.errors import BadInput
 from datagen.common.files import whole
-from datagen.replay.checkpoint import learned_from, rest_joints
+from datagen.replay.checkpoint import learned_from, rest_joints, shipped
 from datagen.replay.options import OverlayConfig
 from datagen.replay.predict import predict
 
@@ -38,9 +40,11 @@ def overlay(cfg: OverlayConfig) -> int:
     from datagen.replay.prediction import read_motion
 
     predictions, shards = cfg.predictions, cfg.shards
-    if cfg.checkpoint is not None and cfg.video is not None:
-        predictions, shards = predict(cfg.video, cfg.checkpoint, cfg)
-    assert predictions is not None
+    checkpoint = None
+    if predictions is None:
+        assert cfg.video is not None
+        checkpoint = cfg.checkpoint or shipped()
+        predictions, shards = predict(cfg.video, checkpoint, cfg)
     files = [predictions] if predictions.is_file() else sorted(predictions.glob("*.npz"))
     if not files:
         what = "holds no .npz" if predictions.exists() else "does not exist"
@@ -48,8 +52,8 @@ def overlay(cfg: OverlayConfig) -> int:
     if cfg.video is not None:
         files = of_this(cfg.video, files)
     body = load_body(cfg.body)
-    if cfg.checkpoint is not None:
-        warn_of_other_body(learned_from(cfg.checkpoint).rest, cfg.checkpoint, body)
+    if checkpoint is not None:
+        warn_of_other_body(learned_from(checkpoint).rest, checkpoint, body)
     elif shards is not None:
         warn_of_other_body(rest_of(shards), shards, body)
     for path in files[: cfg.people]:

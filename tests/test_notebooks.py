@@ -23,7 +23,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     small = {"backbone": "small", "lstm_width": 16, "image_size": 32, "device": "cpu"}
     for name, inputs in (("points", "keypoints"), ("both", "flow+keypoints")):
         folder = root / "runs" / name
-        fit(FitConfig(shards=toy, val_shards=toy, out=folder, steps=2, batch_size=2, val_every=1,
+        fit(FitConfig(shards=toy, val_shards=(toy,), out=folder, steps=2, batch_size=2, val_every=1,
                       inputs=inputs, **small))  # fmt: skip
         evaluate(EvaluateConfig(checkpoint=folder / "last.pt", shards=toy, device="cpu"))
     return root / "runs", toy

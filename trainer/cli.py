@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_type_hints
 
 from trainer.errors import BadInput, Stopped
 
@@ -52,7 +52,7 @@ def run(config: type[Config], main: Callable[[Config], object], description: str
 
 
 def fill_help(options: Any) -> None:
-    """Give tyro the docstring of each field of a dataclass as one paragraph.
+    """Give tyro the docstring of each field of a dataclass, and of those in it, as one paragraph.
 
     Left to itself it prints an indented docstring with the line breaks of the source (1.0.17).
     """
@@ -64,6 +64,9 @@ def fill_help(options: Any) -> None:
     for option in fields(options):
         paragraph = " ".join((texts.get(option.name) or "").split())
         option.metadata = MappingProxyType({"help": paragraph})
+    for hint in get_type_hints(options).values():
+        if is_dataclass(hint):
+            fill_help(hint)
 
 
 def report_missing_packages() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from trainer.data.endless.options import EndlessConfig
 from trainer.errors import BadInput
+from trainer.model.checkpoint import RELEASE
 
 Inputs = Literal["flow+keypoints", "keypoints", "flow", "rgb", "rgb+keypoints"]
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
@@ -62,8 +64,8 @@ class FitConfig:
     resume: Path | None = None
     """Go on from this checkpoint exactly (its run's options must be given again; what was chosen
     for its machine is kept)."""
-    val_shards: Path | None = None
-    """Held-out shards for validation during training."""
+    val_shards: tuple[Path, ...] = ()
+    """Held-out data sets for validation during training; of several the mean error counts."""
     val_every: int = 1000
     """Steps between validations."""
     val_clips: int = 64
@@ -73,6 +75,20 @@ class FitConfig:
     """`lifter` is Martinez et al.'s frame-by-frame baseline: 12 keypoints → 14 joints."""
     inputs: Inputs = "flow+keypoints"
     """What the network sees; the total-occlusion flag is always added."""
+    keypoints: Literal["heatmaps", "coordinates"] = "heatmaps"
+    """How it sees keypoints: as heatmaps through the CNN (the paper), or as the coordinates of
+    their rays; coordinates alone need no CNN, beside flow or RGB they are added to its heatmaps."""
+    head: Literal["smpl", "joints"] = "smpl"
+    """What it predicts: SMPL's pose, shape and camera by HMR's regressor (the paper), or the joints
+    along the keypoints' rays, mostly their depth, to which a body is fitted afterwards."""
+    clips: Literal["stored", "endless"] = "stored"
+    """Train on the clips of the shards, or on endless keypoint clips that are drawn from the
+    shards' motions under virtual cameras (--inputs keypoints); see --endless.* below."""
+    endless: EndlessConfig = field(default_factory=EndlessConfig)
+    """How endless clips are drawn."""
+    init: Path | None = None
+    """Start from the weights of this checkpoint, of a network of the same size; what it lacks (a
+    CNN) begins afresh."""
     backbone: Literal["small", "resnet18", "resnet34", "resnet50"] | None = None
     """CNN per frame. Default: resnet50 (the paper's) on a GPU, resnet18 on a CPU. `small` is a
     thin ResNet of 10 layers for demonstrations: a fifth of resnet18's work."""
@@ -80,9 +96,15 @@ class FitConfig:
     """Side of the network's input, pixels. Default: 224 on a GPU, 112 on a CPU, or the stored
     crops' if that is less."""
     frames: int | None = None
-    """Frames of a training clip (a random part of a longer stored one). Default: as stored (31)."""
+    """Frames of a training clip (a random part of a longer stored one). Default: as stored (31), 16
+    for endless clips."""
+    spacing: int = 1
+    """Stored frames from one frame of a training clip to the next: 2 sees 15 frames a second."""
     lstm_width: int | None = None
-    """LSTM units per direction. Default: 1024 on a GPU (HMR's 2048 features), 256 on a CPU."""
+    """LSTM units per direction. Default: 1024 on a GPU (HMR's 2048 features), 256 on a CPU, 128 for
+    coordinates."""
+    lstm_layers: int = 1
+    """Layers of the LSTM."""
     residual: bool = False
     """Add the CNN's features to the LSTM's (as VIBE does; the paper does not say): small networks
     learn faster. The LSTM's two directions must then be as wide as the CNN."""
@@ -128,8 +150,8 @@ class FitConfig:
     """Weight of the aligned 3D error, m² (with HMR's 60 x ½ the other one bends the pose)."""
     weight_betas: float = 1e-3
     """Weight of |betas|², which nothing else holds."""
-    weight_pose: float = 0.0
-    """Weight of the rotation matrices' error (0: the paper uses no angles)."""
+    weight_rotations: float = 0.01
+    """Weight of the joint head's rotations beside its joints; HMR's regressor has no such loss."""
 
     flip: bool = True
     """Mirror half of the clips."""
@@ -178,10 +200,11 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "frames", "steps", "batch_size", "accumulate", "log_every", "save_every",
-                 "val_every", "val_clips", "shuffle", "lstm_width", "threads")  # fmt: skip
+                 "val_every", "val_clips", "shuffle", "lstm_width", "lstm_layers",
+                 "spacing", "threads")  # fmt: skip
         at_least(self, 32, "image_size")
         at_least(self, 0, "seed", "warmup", "workers", "lr_min", "weight_decay", "clip_grad",
-                 "weight_2d", "weight_3d", "weight_betas", "weight_pose",
+                 "weight_2d", "weight_3d", "weight_betas", "weight_rotations",
                  "turn", "dann_weight")  # fmt: skip
         require(0 <= self.ema < 1, f"--ema must lie in [0, 1), got {self.ema}")
         require(self.lr is None or self.lr > 0, f"--lr must be positive, got {self.lr}")
@@ -202,6 +225,29 @@ class FitConfig:
             "--feedback needs keypoints among the --inputs of --model motion-hmr",
         )
         require(
+            (self.head == "smpl" and self.keypoints == "heatmaps" and self.clips == "stored")
+            or (self.model != "lifter" and "keypoints" in self.inputs),
+            "--head joints, --keypoints coordinates and --clips endless need keypoints among the "
+            "--inputs of --model motion-hmr",
+        )
+        require(
+            not self.feedback or (self.head == "smpl" and self.keypoints == "heatmaps"),
+            "--feedback is for --head smpl with --keypoints heatmaps",
+        )
+        require(
+            self.clips == "stored" or self.inputs == "keypoints",
+            f"--clips endless has keypoints alone; pass --inputs keypoints, not {self.inputs}",
+        )
+        require(
+            self.clips == "stored" or not (self.turn or self.dann_shards or keypoint_errors(self)),
+            "--clips endless turns, disturbs and mirrors by --endless.*; leave --turn, "
+            "--keypoint-noise, -drop, -gaps and --dann-shards out",
+        )
+        require(
+            self.head == "smpl" or self.dann_shards is None,
+            "--dann-shards is for --head smpl",
+        )
+        require(
             self.model != "lifter" or self.dann_shards is None,
             "--dann-shards needs the features of --model motion-hmr",
         )
@@ -215,14 +261,15 @@ class FitConfig:
 class LookConfig:
     """How a checkpoint looks at a folder of shards."""
 
-    checkpoint: Path
-    """A checkpoint of trainer.fit (last.pt or best.pt)."""
+    checkpoint: Path | None = None
+    """A checkpoint of trainer.fit (last.pt or best.pt) or a model.safetensors. Default: the network
+    that ships with the trainer (trainer/assets/motion-joints)."""
     shards: Path
     """Folder of shards with its dataset.json."""
     frames: int | None = None
     """Window length. Default: as trained."""
     stride: int | None = None
-    """Frames between windows; overlapping windows keep their centre parts.
+    """The network's frames between windows; overlapping windows keep their centre parts.
     Default: half a window (the paper does not say)."""
     batch_size: int = 4
     """Windows at a time."""
@@ -233,6 +280,9 @@ class LookConfig:
     mirror: bool = False
     """Let Motion HMR see each window also in a mirror and take the mean, in twice the time (as
     VideoPose3D does; the paper does not)."""
+    refine: bool = False
+    """Adjust the joint head's joints of each clip to its keypoints, limbs of constant length and
+    steady motion, some 5 ms a frame. It helps a weak network more than a strong one."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to run."""
     on_damage: Literal["skip", "stop"] = "skip"
@@ -240,6 +290,11 @@ class LookConfig:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "frames", "stride", "batch_size", "max_clips")
+
+    @property
+    def network(self) -> Path:
+        """The checkpoint's file."""
+        return self.checkpoint or RELEASE
 
 
 @dataclass(frozen=True, kw_only=True)

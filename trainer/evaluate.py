@@ -17,18 +17,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from trainer import cli
 from trainer.cli import count
 from trainer.config import EvaluateConfig, keypoint_errors
 from trainer.data.dataset import DataSet
-from trainer.data.loader import wanted_arrays
 from trainer.data.records import META, Record
 from trainer.errors import BadInput
 from trainer.evaluation.frame_errors import Details, shown_by
 from trainer.evaluation.inference import look
-from trainer.evaluation.metrics import Tally, hips_of, summarize, visible_frames
+from trainer.evaluation.metrics import OCCLUDED, Tally, hips_of, summarize, visible_frames
 from trainer.evaluation.windows import Judged
 from trainer.model.motion_hmr import pick
 
@@ -52,7 +52,7 @@ def person_of(record: Record) -> str:
 def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
     """Return the results as written to evaluation.json; draw pictures of some clips."""
     errors = keypoint_errors(cfg)
-    seen = look(cfg, wanted_arrays, errors)
+    seen = look(cfg, errors=errors)
     clips, dataset, spec = seen.clips, seen.dataset, seen.spec
     out = cfg.out or place(cfg, dataset)
     out.mkdir(parents=True, exist_ok=True)
@@ -62,13 +62,18 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
     if not tallies:
         raise BadInput(f"{cfg.shards} holds no readable clip; run datagen.verify on it.")
     results: dict[str, object] = {
-        "checkpoint": str(cfg.checkpoint),
+        "checkpoint": str(cfg.network),
         "step": seen.step,
         "shards": str(cfg.shards),
         "data": dataset.identity(),
         "truth_source": dataset.truth_source,
         "inputs": spec.inputs,
-        "window": {"frames": seen.frames, "stride": seen.stride, "mirror": cfg.mirror},
+        "window": {
+            "frames": seen.frames,
+            "stride": seen.stride,
+            "mirror": cfg.mirror,
+            "refine": cfg.refine,
+        },
         "keypoints": errors._asdict(),
         "raw_weights": cfg.raw_weights,
         "max_clips": cfg.max_clips,
@@ -89,12 +94,14 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
 def place(cfg: EvaluateConfig, dataset: DataSet) -> Path:
     """Return the folder for the results on a data set: RUN/evaluation/<its name>-<its hash>.
 
-    Of another checkpoint than last.pt, its name is added, and every option by which the results
-    may differ: no look may replace another's.
+    Those of the network that ships lie in ./evaluation. Of another checkpoint than last.pt, its
+    name is added, and every option by which the results may differ: no evaluation may replace
+    another's.
     """
-    checkpoint = cfg.checkpoint
+    checkpoint = cfg.checkpoint or Path("last.pt")
     asked = {
-        "raw": cfg.raw_weights, "mirror": cfg.mirror, "frames": cfg.frames, "stride": cfg.stride,
+        "raw": cfg.raw_weights, "mirror": cfg.mirror, "refine": cfg.refine,
+        "frames": cfg.frames, "stride": cfg.stride,
         "clips": cfg.max_clips, **keypoint_errors(cfg)._asdict(),
     }  # fmt: skip
     options = "".join(
@@ -132,12 +139,21 @@ def tally(
         predicted = pick(clip.prediction["joints"], joints)
         person = tallies.setdefault(person_of(clip.record), Tally())
         counted = visible_frames(seen, usable)
-        person.add(predicted, truth, counted, hips, known)
+        person.add(
+            predicted, truth, counted, hips, known, missing_keypoints(clip.shown or arrays, dataset)
+        )
         if details is not None:
             details.add(clip, person_of(clip.record), predicted, truth, counted)
         if len(shown) < pictures:
             shown.append(clip)
     return tallies
+
+
+def missing_keypoints(arrays: dict[str, np.ndarray], dataset: DataSet) -> torch.Tensor:
+    """Return how many input keypoints each frame lacks [T], OCCLUDED in totally occluded ones."""
+    seen = arrays["joints2d"][:, list(dataset.keypoints), 2] == 1
+    hidden = torch.from_numpy(arrays["occluded"].astype(bool))
+    return torch.from_numpy((~seen).sum(1)).masked_fill(hidden, OCCLUDED)
 
 
 def table(results: dict[str, object]) -> str:
@@ -167,6 +183,13 @@ def table(results: dict[str, object]) -> str:
         values = results[key]
         assert isinstance(values, dict)
         lines.append(row(name, values))
+    groups = results["by_missing_keypoints"]
+    assert isinstance(groups, dict)
+    for name, values in groups.items():
+        if values["frames"] and name != "0":
+            what = name if name == "totally occluded" else f"{name} missing"
+            error = number(values["pa_mpjpe"])
+            lines.append(f"{what:24} {error:>9} {'':>9} {'':>9} {values['frames']:>8}")
     persons = results["persons"]
     assert isinstance(persons, dict)
     over = count(sum(values["frames"] > 0 for values in per_person.values()), "person")

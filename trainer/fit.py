@@ -48,7 +48,7 @@ def fit(cfg: FitConfig) -> Path:
     if saved:
         settings = resumed_settings(settings, saved)
     model = model_spec(cfg, settings, dataset)
-    held = open_held_out(cfg, settings, model, ranks)
+    held = open_held_out(cfg, model, ranks)
     set_precision(settings.precision, device)
     keep_memory(device)
     body = read_body(dataset.body)
@@ -56,8 +56,8 @@ def fit(cfg: FitConfig) -> Path:
         cfg=cfg,
         settings=settings,
         ranks=ranks,
-        trainer=make_trainer(cfg, settings, dataset, body, device, ranks),
-        loaders=make_loaders(cfg, settings, dataset, real, device, ranks, saved),
+        trainer=make_trainer(cfg, settings, model, dataset, body, device, ranks),
+        loaders=make_loaders(cfg, settings, model, dataset, real, device, ranks, saved),
         model=model,
         held=held,
         writer=RunWriter(folder, write=ranks.first, tensorboard=cfg.tensorboard),
@@ -68,7 +68,7 @@ def fit(cfg: FitConfig) -> Path:
             "settings": asdict(settings),
             "data": dataset.identity(),
             "real": real and real.identity(),
-            "held": held and {**held.identity(), "clips": cfg.val_clips},
+            "held": [{**data.identity(), "clips": cfg.val_clips} for data in held] or None,
         },
     )
     if saved:
@@ -126,7 +126,10 @@ def finish(folder: Path, best: float, cfg: FitConfig) -> None:
             draw_curve(metrics, folder / "loss.png")
             written += ", loss.png"
     print(f"done     {folder}: {written}")
-    checkpoint, shards = quoted(folder / name), quoted(cfg.val_shards or cfg.shards)
+    checkpoint, shards = (
+        quoted(folder / name),
+        quoted(cfg.val_shards[0] if cfg.val_shards else cfg.shards),
+    )
     print(f"next     python -m trainer.evaluate --checkpoint {checkpoint} --shards {shards}")
 
 

@@ -17,6 +17,12 @@ datagen.launch --motions read:
     crop [L,2,3]       source pixels → crop pixels; source [L] number of the frame in its video
     record, place [L]  where each frame lies in the shards; occluded [L]; image_size, size, names
 
+The joint head (`trainer.fit --head joints`) predicts joints, to which the body is fitted; it adds
+
+    predicted [L,E,3]  the evaluation joints as it predicted them, metres
+    sigma [L,E]        the error that it expects of each
+    gravity [3]        where things fall in the camera's axes; poses and trans are upright by it
+
 A lifter has none of the body's arrays; its joints are the evaluation joints, about the hips.
 """
 
@@ -32,7 +38,6 @@ import numpy as np
 from trainer import cli
 from trainer.cli import count, quoted
 from trainer.config import PredictConfig
-from trainer.data.loader import wanted_arrays
 from trainer.errors import BadInput
 from trainer.evaluation.inference import Look, look
 from trainer.evaluation.tracks import tracks
@@ -43,11 +48,11 @@ GEOMETRY = frozenset({"crop", "camera", "source", "joints2d"})
 
 def predict(cfg: PredictConfig) -> int:
     """Write a file a clip, or a track of footage; return how many."""
-    seen = look(cfg, lambda inputs: wanted_arrays(inputs, targets=False) | GEOMETRY, truth=False)
+    seen = look(cfg, GEOMETRY, truth=False)
     cfg.out.mkdir(parents=True, exist_ok=True)
     claim(cfg, seen)
     written = 0
-    for name, arrays in tracks(seen.clips, seen.dataset):
+    for name, arrays in tracks(seen.clips, seen.dataset, seen.body):
         write(cfg.out / f"{name}.npz", arrays)
         written += 1
     print(f"written  {count(written, 'prediction')} to {cfg.out}")
@@ -62,11 +67,12 @@ def claim(cfg: PredictConfig, seen: Look) -> None:
     The same look again writes the same files; of another one, whichever it does not overwrite would
     pass for its own.
     """
-    with open(cfg.checkpoint, "rb") as file:
+    with open(cfg.network, "rb") as file:
         network = hashlib.file_digest(file, "sha256").hexdigest()
     ours = {
         "checkpoint": network, "data": seen.dataset.identity(), "frames": seen.frames,
-        "stride": seen.stride, "mirror": cfg.mirror, "raw_weights": cfg.raw_weights,
+        "stride": seen.stride, "mirror": cfg.mirror, "refine": cfg.refine,
+        "raw_weights": cfg.raw_weights,
     }  # fmt: skip
     path = cfg.out / "predictions.json"
     try:

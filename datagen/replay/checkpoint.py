@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,13 +29,10 @@ class Learned:
 
 
 def learned_from(checkpoint: Path) -> Learned:
-    """Return what a checkpoint learned from. BadInput if it is none of trainer.fit's."""
-    import torch  # takes a second, and is needed for this alone
-
+    """Return what a checkpoint was trained on. BadInput if it is not one of trainer.fit's."""
     try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-        model = content["model"]
-        rest = rest_joints({name: part.numpy() for name, part in content["body"].items()})
+        model, body = contents(checkpoint)
+        rest = rest_joints(body)
         return Learned(
             str(model.get("flow", "")),
             int(model.get("stored_size", 0)),
@@ -44,6 +44,29 @@ def learned_from(checkpoint: Path) -> Learned:
         raise BadInput(
             f"{checkpoint} is no checkpoint of trainer.fit; give a last.pt or best.pt of a run"
         ) from None
+
+
+def contents(checkpoint: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return a checkpoint's description of its model, and its body's arrays."""
+    if checkpoint.suffix == ".safetensors":
+        from safetensors.numpy import load_file
+
+        model = json.loads(checkpoint.with_name("config.json").read_text())["model"]
+        arrays = load_file(checkpoint)
+        body = {n.removeprefix("body."): a for n, a in arrays.items() if n.startswith("body.")}
+        return model, body
+    import torch  # takes a second, and is needed for this alone
+
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    return content["model"], {name: part.numpy() for name, part in content["body"].items()}
+
+
+def shipped() -> Path:
+    """Return the network that ships with the trainer; the trainer is found, not imported."""
+    spec = importlib.util.find_spec("trainer")
+    assert spec is not None and spec.submodule_search_locations
+    folder = Path(next(iter(spec.submodule_search_locations)))
+    return folder / "assets" / "motion-joints" / "model.safetensors"
 
 
 def rest_joints(body: Mapping[str, np.ndarray]) -> np.ndarray:

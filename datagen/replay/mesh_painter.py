@@ -29,6 +29,8 @@ COLOUR = np.array([0.62, 0.74, 0.89])
 """sRGB of the drawn body."""
 PAPER = 244
 """Grey of the turned view's background."""
+DOWN = np.array([0.0, 1.0, 0.0])
+"""Gravity of a level camera."""
 
 
 class Painter:
@@ -83,11 +85,18 @@ def painter(body: Body, width: int, height: int) -> Painter:
     return Painter(body, width, height)
 
 
-def turned(vertices: np.ndarray, joints: np.ndarray, degrees: float) -> np.ndarray:
-    """Return vertices [L,V,3] turned about the upright axis through the pelvis, camera axes."""
+def turned(
+    vertices: np.ndarray, joints: np.ndarray, degrees: float, gravity: np.ndarray = DOWN
+) -> np.ndarray:
+    """Return vertices [L,V,3] as a level camera sees them from aside, in its axes.
+
+    They turn about their pelvis: by the shortest way until gravity [3] points down the picture,
+    then about the upright axis.
+    """
     pelvis = joints[:, :1]
-    turn = Rotation.from_rotvec([0.0, np.deg2rad(degrees), 0.0]).as_matrix()
-    return (vertices - pelvis) @ turn.T + pelvis
+    level = Rotation.align_vectors(DOWN[None], gravity[None])[0]
+    turn = Rotation.from_rotvec([0.0, np.deg2rad(degrees), 0.0]) * level
+    return (vertices - pelvis) @ turn.as_matrix().T + pelvis
 
 
 def box(motion: Motion, map_: np.ndarray) -> np.ndarray:

@@ -21,22 +21,27 @@ class OverlayConfig:
     video: Path | None = None
     """The video that the shards were made of. Default: show the stored crops."""
     checkpoint: Path | None = None
-    """Instead of --predictions and --shards: ingest the video and predict with this checkpoint."""
+    """Instead of --predictions and --shards: ingest the video and predict with this checkpoint.
+    Default: the network that ships with the trainer."""
+    refine: bool = False
+    """Without --predictions: fit the joints to the keypoints before the body, as trainer.predict
+    --refine does."""
     keypoints: Path | None = None
-    """With --checkpoint: the video's 2D keypoints, as datagen.ingest takes them.
+    """Without --predictions: the video's 2D keypoints, as datagen.ingest takes them.
     Default: MediaPipe finds them."""
     image_size: int | None = None
-    """With --checkpoint: side of the crop, pixels. Default: as in the shards that it was trained
-    on."""
+    """Without --predictions: side of the crop, pixels. Default: as in the shards that the network
+    was trained on."""
     flow: FlowName | None = None
-    """With --checkpoint: estimator of the flow. Default: that of the shards that it was trained
+    """Without --predictions: estimator of the flow. Default: that of the shards that it was trained
     on."""
     flow_weights: Path | None = None
-    """With --checkpoint: the estimator's weights, the same as for those shards (refused if not)."""
+    """Without --predictions: the estimator's weights, the same as for those shards (refused if
+    not)."""
     flow_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """With --checkpoint: precision of the estimator."""
+    """Without --predictions: precision of the estimator."""
     raft_iterations: int = 12
-    """With --checkpoint: refinement steps of RAFT."""
+    """Without --predictions: refinement steps of RAFT."""
     body: Path | None = None
     """SMPL body model (file or folder; its neutral body is drawn).
     Default: the embedded open body, as it is for training."""
@@ -55,21 +60,20 @@ class OverlayConfig:
         require(0 < self.opacity <= 1, f"--opacity must lie in (0, 1], got {self.opacity}")
         require(self.tallest >= 64, f"--tallest must be at least 64, got {self.tallest}")
         require(self.people is None or self.people >= 1, "--people must be at least 1")
-        if self.checkpoint is not None:
-            require(self.video is not None, "--checkpoint needs the --video to look at")
+        if self.predictions is None:
             require(
-                self.predictions is None and self.shards is None,
-                "--checkpoint makes its own predictions; leave --predictions and --shards out",
+                self.video is not None and self.shards is None,
+                "give the --video to look at, or --predictions and --shards (and --video)",
             )
         else:
-            for name in ("keypoints", "image_size", "flow", "flow_weights", "flow_dtype",
-                         "raft_iterations"):  # fmt: skip
+            for name in ("checkpoint", "refine", "keypoints", "image_size", "flow", "flow_weights",
+                         "flow_dtype", "raft_iterations"):  # fmt: skip
                 require(
                     getattr(self, name) == getattr(type(self), name),
-                    f"{option(name)} is for the shards that --checkpoint makes; give that too, or "
-                    "leave it out",
+                    f"{option(name)} is for predictions that are made of a --video; leave it out, "
+                    "or --predictions",
                 )
             require(
-                self.predictions is not None and (self.shards or self.video) is not None,
-                "give --predictions and --shards (and --video), or --video and --checkpoint",
+                (self.shards or self.video) is not None,
+                "--predictions need the --shards or the --video that they were made of",
             )

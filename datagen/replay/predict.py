@@ -17,7 +17,7 @@ from datagen.replay.options import OverlayConfig
 
 
 def predict(video: Path, checkpoint: Path, cfg: OverlayConfig) -> tuple[Path, Path]:
-    """Make the shards and the predictions of a video with the other doors; return their folders."""
+    """Make a video's shards and predictions with the other commands; return their folders."""
     if not checkpoint.is_file():
         what = "is a folder" if checkpoint.exists() else "does not exist"
         raise BadInput(f"--checkpoint {checkpoint} {what}; give a run's last.pt or best.pt")
@@ -36,7 +36,7 @@ def predict(video: Path, checkpoint: Path, cfg: OverlayConfig) -> tuple[Path, Pa
     for line in (
         ["datagen.ingest", "video", str(video), *found, "--out", str(shards)],
         ["trainer.predict", "--checkpoint", str(checkpoint), "--shards", str(shards),
-         "--out", str(predictions)],
+         "--out", str(predictions), "--mirror", *(["--refine"] if cfg.refine else [])],
     ):  # fmt: skip
         print("$ python -m", *line, flush=True)
         if subprocess.run([sys.executable, "-m", *line]).returncode:

@@ -6,7 +6,7 @@ L frames, S side of the crop, K keypoints.
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +54,8 @@ class Motion:
     """float [L,3] SMPL's translation in that world, metres, of the mean shape."""
     betas: np.ndarray
     """float [10] the mean shape."""
+    gravity: np.ndarray = field(default_factory=lambda: np.array([0.0, 1.0, 0.0]))
+    """float [3] where things fall, camera axes; a level camera's if the prediction has none."""
 
     def __len__(self) -> int:
         return len(self.pose)
@@ -78,6 +80,7 @@ def read_motion(path: Path) -> Motion:
                     "predict with a checkpoint of --model motion-hmr"
                 )
             arrays = {name: file[name] for name in SHAPES}
+            extra = {"gravity": file["gravity"].astype(float)} if "gravity" in file else {}
     except BadInput:
         raise
     # numpy takes text for a pickle and advises to load it as code; what it says helps nobody.
@@ -112,4 +115,5 @@ def read_motion(path: Path) -> Motion:
         size=(int(width), int(height)),
         fps=float(arrays["mocap_framerate"]),
         orient=arrays["poses"][:, :3],
+        **extra,
     )

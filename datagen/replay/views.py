@@ -50,7 +50,7 @@ def show(
         vertices, joints = body.forward(
             motion.pose[part], motion.shapes[part], np.zeros((count, 3))
         )
-        away = turned(vertices, joints, degrees)
+        away = turned(vertices, joints, degrees, motion.gravity)
         seen = crop.transform(pictures.maps[part], motion.in_crop(vertices, part))
         seen_away = (motion.in_crop(away, part) + 0.5) * unit - 0.5
         for i in range(count):

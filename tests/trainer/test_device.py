@@ -106,6 +106,12 @@ before = faults()
 keep_memory(torch.device("cpu"))
 print(before, min(faults() for _ in range(5)))  # the heap may grow once more, by a small piece
 """
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    before, after = map(int, run.stdout.split())
+    # The kernel may put a library right behind a heap, which then cannot grow; hardly thrice.
+    for _ in range(3):
+        run = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        )
+        before, after = map(int, run.stdout.split())
+        if after < before / 10:
+            break
     assert before > 20 and after < before / 10  # 64 MB: 16,384 pages, or 32 huge ones

@@ -58,7 +58,7 @@ def losses(folder: Path) -> list[tuple[int, float]]:
 
 def test_a_run_leaves_its_folder_and_can_be_measured_and_used(toy, tmp_path, capsys):
     folder = fit(
-        config(toy, tmp_path / "run", inputs="flow+keypoints", val_shards=toy, val_every=3)
+        config(toy, tmp_path / "run", inputs="flow+keypoints", val_shards=(toy,), val_every=3)
     )
     names = {path.name for path in folder.iterdir()}
     assert {"config.json", "run.json", "metrics.jsonl", "last.pt", "best.pt", "loss.png"} <= names
@@ -101,10 +101,10 @@ def test_damage_in_validation_stops_a_run_that_is_to_stop(toy, tmp_path, capsys)
     held = write_shards(tmp_path / "held", shards=1, clips=3, frames=8, size=32)
     tar = held / "shard-000000.tar"
     tar.write_bytes(tar.read_bytes()[:-20000])
-    fit(config(toy, tmp_path / "on", steps=1, val_shards=held))
+    fit(config(toy, tmp_path / "on", steps=1, val_shards=(held,)))
     assert "skipped: " in capsys.readouterr().err
     with pytest.raises(BadInput, match=r"shard-000000\.tar.* make that shard again"):
-        fit(config(toy, tmp_path / "off", steps=1, val_shards=held, on_damage="stop"))
+        fit(config(toy, tmp_path / "off", steps=1, val_shards=(held,), on_damage="stop"))
 
 
 def test_a_person_of_whom_no_frame_counts_is_in_no_mean():
@@ -155,7 +155,7 @@ def test_windows_are_rejoined_to_whole_clips(toy, tmp_path):
     checkpoint = folder / "last.pt"
     look = EvaluateConfig(checkpoint=checkpoint, shards=toy, device="cpu", stride=1, pictures=0)
     results = evaluate(look)
-    assert results["window"] == {"frames": 4, "stride": 1, "mirror": False}
+    assert results["window"] == {"frames": 4, "stride": 1, "mirror": False, "refine": False}
     assert results["every_frame"]["frames"] == 8 * 6
     both = evaluate(replace(look, mirror=True))
     assert both["window"]["mirror"] and both["every_frame"]["frames"] == 8 * 6
@@ -292,7 +292,7 @@ def test_a_run_is_not_overwritten(toy, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_goes_on_as_the_straight_one(toy, tmp_path, monkeypatch, number):
-    options = {"log_every": 1, "save_every": 100, "val_shards": toy, "val_every": 3}
+    options = {"log_every": 1, "save_every": 100, "val_shards": (toy,), "val_every": 3}
     straight = fit(config(toy, tmp_path / "straight", **options))
     log = RunWriter.log
 
@@ -326,24 +326,24 @@ def test_a_second_signal_of_another_kind_is_noted_too():
 
 def test_the_best_of_other_clips_is_no_best(toy, tmp_path):
     options = {"steps": 4, "save_every": 2, "val_every": 2}
-    stopped = fit(config(toy, tmp_path / "run", val_shards=toy, **options))
+    stopped = fit(config(toy, tmp_path / "run", val_shards=(toy,), **options))
     saved = load_checkpoint(stopped / "last.pt")
     save_checkpoint(stopped / "last.pt", {**saved, "best": 1.0, "judged": False})
-    fit(config(toy, stopped, resume=stopped / "last.pt", val_shards=toy, **options))
+    fit(config(toy, stopped, resume=stopped / "last.pt", val_shards=(toy,), **options))
     assert load_checkpoint(stopped / "last.pt")["best"] == 1.0
     fit(config(toy, stopped, resume=stopped / "last.pt", **options))  # keeps it in mind
     assert load_checkpoint(stopped / "last.pt")["best"] == 1.0
     saved = load_checkpoint(stopped / "last.pt")
     save_checkpoint(stopped / "last.pt", {**saved, "judged": False})
     options["val_clips"] = 3
-    fit(config(toy, stopped, resume=stopped / "last.pt", val_shards=toy, **options))
+    fit(config(toy, stopped, resume=stopped / "last.pt", val_shards=(toy,), **options))
     assert load_checkpoint(stopped / "last.pt")["best"] > 1.0
 
 
 def test_a_validation_that_fails_costs_no_step(toy, tmp_path, monkeypatch):
     import trainer.training.loop as loop
 
-    options = {"log_every": 1, "save_every": 3, "val_shards": toy, "val_every": 3}
+    options = {"log_every": 1, "save_every": 3, "val_shards": (toy,), "val_every": 3}
     straight = fit(config(toy, tmp_path / "straight", **options))
 
     def fail(*_):
@@ -377,10 +377,10 @@ def same_runs(ours: Path, theirs: Path) -> None:
 
 def test_wrong_validation_shards_are_refused_before_training(toy, tmp_path):
     with pytest.raises(BadInput, match=r"nowhere is not a folder; point --val-shards"):
-        fit(config(toy, tmp_path / "run", val_shards=Path("nowhere")))
+        fit(config(toy, tmp_path / "run", val_shards=(Path("nowhere"),)))
     pictures = write_shards(tmp_path / "rgb", shards=1, clips=2, frames=6, size=32, rgb=True)
     with pytest.raises(BadInput, match=r"--val-shards: .* holds no pictures"):
-        fit(config(pictures, tmp_path / "run", inputs="rgb", val_shards=toy))
+        fit(config(pictures, tmp_path / "run", inputs="rgb", val_shards=(toy,)))
     assert not (tmp_path / "run").exists()
 
 

@@ -43,6 +43,8 @@ def mirror_batch(batch: Batch, chosen: Tensor, spec: InputSpec) -> Batch:
         joints = batch["joints2d"][:, :, order].clone()
         joints[..., 0] = spec.stored_size - 1 - joints[..., 0]
         out["joints2d"] = pick("joints2d", joints)
+    if "crop" in batch:
+        out["crop"] = pick("crop", mirror_crop(batch["crop"], batch["camera"], spec))
     if "visibility" in batch:
         out["visibility"] = pick("visibility", batch["visibility"][:, :, order])
     if "joints3d" in batch:
@@ -50,6 +52,9 @@ def mirror_batch(batch: Batch, chosen: Tensor, spec: InputSpec) -> Batch:
         out["joints3d"] = pick("joints3d", batch["joints3d"][:, :, order] * sign)
     if "pose" in batch:
         out["pose"] = pick("pose", mirror_pose(batch["pose"]))
+    if "gravity" in batch:
+        sign = batch["gravity"].new_tensor([-1.0, 1.0, 1.0])
+        out["gravity"] = pick("gravity", batch["gravity"] * sign)
     return out
 
 
@@ -88,6 +93,8 @@ def turn_batch(batch: Batch, angle: Tensor, spec: InputSpec) -> Batch:
         out["joints2d"] = torch.cat((place, seen[..., None]), -1)
         if "visibility" in batch:
             out["visibility"] = batch["visibility"] * inside
+    if "crop" in batch:
+        out["crop"] = turn_crop(batch["crop"], batch["camera"], rotation, spec)
     if "joints3d" in batch:
         joints = batch["joints3d"]
         out["joints3d"] = torch.cat((points(joints[..., :2]), joints[..., 2:]), -1)
@@ -98,6 +105,37 @@ def turn_batch(batch: Batch, angle: Tensor, spec: InputSpec) -> Batch:
         tilt[:, 2, 2] = 1
         root = geometry.axis_angle_from_matrix(tilt[:, None] @ root)
         out["pose"] = torch.cat((root, pose[..., 3:]), -1)
+    if "gravity" in batch:
+        down = batch["gravity"]
+        across = torch.einsum("bij,bj->bi", rotation, down[:, :2].to(rotation.dtype))
+        out["gravity"] = torch.cat((across, down[:, 2:]), -1)
+    return out
+
+
+def mirror_crop(crop: Tensor, camera: Tensor, spec: InputSpec) -> Tensor:
+    """Return the crops [B, T, 2, 3] of clips whose rays are mirrored, x/z → −x/z.
+
+    camera [B, 3, 3] stays: a point of the mirrored source is as far on the other side of its
+    centre.
+    """
+    out = crop.clone()
+    centre = camera[:, None, 0, 2]
+    out[..., 0, 2] = spec.stored_size - 1 - crop[..., 0, 2] - 2 * crop[..., 0, 0] * centre
+    return out
+
+
+def turn_crop(crop: Tensor, camera: Tensor, rotation: Tensor, spec: InputSpec) -> Tensor:
+    """Return the crops [B, T, 2, 3] of clips turned by rotation [B, 2, 2] about their centres.
+
+    The source turns about the camera's axis by as much, so the crop's scale stays. Exact for square
+    pixels, as all crops of shards have but for the 0.1 % of a calibrated lens.
+    """
+    out = crop.clone()
+    middle = (spec.stored_size - 1) / 2
+    # Where the camera's axis meets the crop, less its shift.
+    axis = crop[..., [0, 1], [0, 1]] * camera[:, None, :2, 2]
+    moved = torch.einsum("bij,btj->bti", rotation, axis + crop[..., 2] - middle)
+    out[..., 2] = middle - axis + moved
     return out
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from trainer.data.inputs import InputSpec
 from trainer.errors import BadInput
+from trainer.model.build import ModelSpec
 
 
 @dataclass(frozen=True)
@@ -37,23 +38,36 @@ class DataSet:
     """The people's size in a crop of 224 px; 0 in data sets that do not say."""
     truth_source: str = ""
     """Which of several truths the joints are, where a data set has a choice."""
+    labels_only: bool = False
+    """Whether the records are motions without pictures, flow or keypoints."""
+    bodies: tuple[Path, ...] = ()
+    """Body files of all genders; `body` is the first of them."""
 
-    def spec(self, inputs: str, image_size: int, *, lift: bool = False) -> InputSpec:
-        """Return how this data set's records become the network's input."""
-        if "rgb" in inputs and not self.rgb:
+    def input_spec(self, model: ModelSpec) -> InputSpec:
+        """Return how this data set's records become a model's input."""
+        if self.labels_only and model.inputs != "keypoints":
             raise BadInput(
-                f"{self.folder} holds no pictures, which --inputs {inputs} needs; "
+                f"{self.folder} holds motions without pictures or flow, which --inputs "
+                f"{model.inputs} needs; pass --inputs keypoints, or make the data set without "
+                "--labels-only."
+            )
+        if "rgb" in model.inputs and not self.rgb:
+            raise BadInput(
+                f"{self.folder} holds no pictures, which --inputs {model.inputs} needs; "
                 "make the data set without --no-rgb or choose flow and keypoints."
             )
         return InputSpec(
-            inputs=inputs,
-            image_size=image_size,
+            inputs=model.inputs,
+            image_size=model.image_size,
             stored_size=self.image_size,
             flow_stride=self.flow_stride,
             keypoints=self.keypoints,
             mirror=self.mirror,
             names=self.joints,
-            lift=lift,
+            lift=model.name == "lifter",
+            coordinates=model.coordinates,
+            rays=model.rays,
+            spacing=model.spacing,
         )
 
     @property
@@ -127,6 +141,8 @@ def open_dataset(folder: Path, option: str = "--shards", *, truth: bool = True) 
             split=str(told.get("split", "")),
             person_diagonal=float(told.get("person_diagonal", 0)),
             truth_source=str(told.get("truth_source", "")),
+            labels_only=bool(told.get("labels_only", False)),
+            bodies=tuple(folder / name for name in told.get("bodies", [told["body"]])),
         )
     except (KeyError, TypeError) as error:
         raise BadInput(f"{path} lacks {error}; make the data set again.") from None

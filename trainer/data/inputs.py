@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from trainer.model.clip_features import Seen
+
 PAPER_SIZE = 224
 """Side of the paper's input: what is given in its pixels shrinks with the picture."""
 FLOW_UNIT = 20.0
@@ -41,7 +43,13 @@ class InputSpec:
     names: tuple[str, ...] = ()
     """Names of the record's joints."""
     lift: bool = False
-    """Whether the network wants the keypoints' coordinates instead of pictures of them."""
+    """Whether the network is a lifter: it wants keypoints in crop units, and no pictures."""
+    coordinates: bool = False
+    """Whether it reads keypoints' coordinates; beside flow or RGB it sees heatmaps too."""
+    rays: bool = False
+    """Whether it is given the keypoints' rays."""
+    spacing: int = 1
+    """Stored frames from one frame of the network's to the next."""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -50,20 +58,35 @@ class InputSpec:
 
     @property
     def channels(self) -> int:
-        """Input channels; one more than the features', for the total-occlusion flag."""
-        sizes = {"flow": 2, "rgb": 3, "keypoints": len(self.keypoints)}
-        return sum(sizes[part] for part in self.parts) + 1
+        """Channels of the CNN's input; one more than the features', for the total-occlusion flag.
+
+        0 for networks that see no pictures.
+        """
+        return channels_of(self.inputs, len(self.keypoints), self.lift, self.coordinates)
 
 
-def draw_inputs(batch: Batch, spec: InputSpec, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return the network's input [B, T, C, I, I], its channels last in memory.
+def channels_of(inputs: str, keypoints: int, lift: bool, coordinates: bool) -> int:
+    """Return the channels of a CNN's input, 0 for networks that see no pictures."""
+    if lift or (coordinates and inputs == "keypoints"):
+        return 0
+    sizes = {"flow": 2, "rgb": 3, "keypoints": keypoints}
+    return sum(sizes[part] for part in inputs.split("+")) + 1
+
+
+def draw_inputs(batch: Batch, spec: InputSpec, dtype: torch.dtype = torch.float32) -> Seen:
+    """Return what the network sees of a batch: pictures, keypoints' coordinates, or both."""
+    if spec.lift:
+        return Seen(None, keypoint_vectors(batch, spec))
+    image = draw_image(batch, spec, dtype) if spec.channels else None
+    return Seen(image, keypoint_rays(batch, spec) if spec.rays else None)
+
+
+def draw_image(batch: Batch, spec: InputSpec, dtype: torch.dtype) -> Tensor:
+    """Return the CNN's input [B, T, C, I, I], its channels last in memory.
 
     Channels: flow (u, v) or RGB, then keypoint heatmaps, then the total-occlusion flag. In a
-    totally occluded frame the flag is 1 and all other channels are 0 (paper, section 3.1). A
-    lifter's input is `keypoint_vectors` [B, T, 2K].
+    totally occluded frame the flag is 1 and all other channels are 0 (paper, section 3.1).
     """
-    if spec.lift:
-        return keypoint_vectors(batch, spec)
     occluded = batch["occluded"].bool()
     clips, frames = occluded.shape
     shown = ~occluded.flatten()
@@ -156,6 +179,21 @@ def keypoint_vectors(batch: Batch, spec: InputSpec) -> Tensor:
     joints = batch["joints2d"][:, :, list(spec.keypoints)]
     seen = (joints[..., 2:] == 1) & ~batch["occluded"].bool()[..., None, None]
     return (normalized(joints[..., :2], spec.stored_size) * seen).flatten(-2)
+
+
+def keypoint_rays(batch: Batch, spec: InputSpec) -> Tensor:
+    """Return the keypoints' rays [B, T, K, 3]: x/z, y/z of the record's camera, and 1 if seen.
+
+    Through the crop back to the source's pixels, and through its camera to rays; 0 where unseen.
+    """
+    joints = batch["joints2d"][:, :, list(spec.keypoints)].float()
+    crop, camera = batch["crop"].float(), batch["camera"].float()
+    scale, shift = crop[:, :, None, [0, 1], [0, 1]], crop[:, :, None, :, 2]
+    source = (joints[..., :2] - shift) / scale
+    focal, centre = camera[:, None, None, [0, 1], [0, 1]], camera[:, None, None, :2, 2]
+    seen = (joints[..., 2:] == 1) & ~batch["occluded"].bool()[..., None, None]
+    rays = (source - centre) / focal
+    return torch.cat((rays * seen, seen.to(rays.dtype)), -1)
 
 
 def normalized(joints2d: Tensor, stored_size: int) -> Tensor:

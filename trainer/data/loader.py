@@ -39,15 +39,20 @@ class NothingLeft(Damaged):
     """All shards of a consumer are damaged or empty."""
 
 
-def wanted_arrays(inputs: str, *, targets: bool = True, parameters: bool = False) -> frozenset[str]:
+def wanted_arrays(
+    inputs: str, *, rays: bool = False, targets: bool = True, parameters: bool = False
+) -> frozenset[str]:
     """Return the arrays to decode for these inputs, and nothing else.
 
-    targets adds what losses and metrics need, parameters SMPL's pose and betas.
+    rays adds what turns keypoints into rays, targets what losses and metrics need,
+    parameters SMPL's pose and betas.
     """
     parts = set(inputs.split("+"))
     arrays = {"occluded", "valid"} | ({"flow", "rgb"} & parts)
     if "keypoints" in parts:
         arrays.add("joints2d")
+    if rays:
+        arrays |= {"crop", "camera"}
     if targets:
         arrays |= TARGETS
     return frozenset(arrays | ({"pose", "betas"} if parameters else set()))
@@ -70,6 +75,7 @@ class Stream:
     dataset: DataSet
     arrays: frozenset[str]
     frames: int
+    spacing: int
     batch_size: int
     seed: int
     shuffle: int
@@ -146,12 +152,12 @@ def walk(
     yield NothingLeft(f"{stream.dataset.folder}: no clip could be read in {PATIENCE} epochs")
 
 
-def cut(arrays: dict[str, np.ndarray], start: int, frames: int) -> dict[str, np.ndarray]:
-    """Return the sub-clip of some frames from start."""
-    return {
-        name: value if name in WHOLE else value[start : start + frames]
-        for name, value in arrays.items()
-    }
+def cut(
+    arrays: dict[str, np.ndarray], start: int, frames: int, spacing: int = 1
+) -> dict[str, np.ndarray]:
+    """Return the sub-clip of some frames from start, every spacing-th of the clip's."""
+    chosen = slice(start, start + (frames - 1) * spacing + 1, spacing)
+    return {name: value if name in WHOLE else value[chosen] for name, value in arrays.items()}
 
 
 def collate(samples: list[dict[str, np.ndarray]]) -> Batch:
@@ -204,16 +210,16 @@ def batches(stream: Stream, consumer: int, consumers: int, skip: int) -> Iterato
 def sample(stream: Stream, record: Record, epoch: int) -> dict[str, np.ndarray]:
     """Return a record's arrays, cut to the stream's frames at random; Damaged if it has fewer."""
     arrays = decode(record, stream.arrays, stream.dataset)
-    spare = len(arrays["occluded"]) - stream.frames
-    if spare == 0:
-        return arrays
+    span = (stream.frames - 1) * stream.spacing + 1
+    spare = len(arrays["occluded"]) - span
     if spare < 0:
         raise Damaged(
             f"{record.shard}: clip {record.key} has {len(arrays['occluded'])} frames, "
-            f"fewer than {stream.frames}"
+            f"fewer than {span}"
         )
     rng = np.random.default_rng([stream.seed, epoch, zlib.crc32(record.key.encode())])
-    return cut(arrays, int(rng.integers(spare + 1)), stream.frames)
+    start = int(rng.integers(spare + 1)) if spare else 0
+    return cut(arrays, start, stream.frames, stream.spacing)
 
 
 class Loader:

@@ -28,7 +28,7 @@ LABELS = "labels.npz"
 FLOW = "flow.npy"
 RGB = "rgb.jpg"
 META = "meta.json"
-WHOLE = ("betas", "camera")
+WHOLE = ("betas", "camera", "gravity")
 """Arrays that belong to a whole clip; all others have a row a frame."""
 BLOCK = 512
 """Bytes of a tar block."""

@@ -25,9 +25,9 @@ import numpy as np
 from torch import Tensor
 
 from trainer.data.dataset import DataSet
-from trainer.data.records import META, Record
+from trainer.data.records import Record
 from trainer.evaluation.metrics import acceleration_error, aligned, hips_of, mpjpe
-from trainer.evaluation.windows import Judged
+from trainer.evaluation.windows import Judged, meta_of
 
 CLIPS, FRAMES = "clips.jsonl", "frames.npz"
 
@@ -95,20 +95,11 @@ class Details:
         return clips, frames
 
 
-def meta_of(record: Record) -> dict[str, Any]:
-    """Return a clip's meta.json, empty if it has none that can be read."""
-    try:
-        meta = json.loads(record.members[META])
-    except (KeyError, ValueError):
-        return {}
-    return meta if isinstance(meta, dict) else {}
-
-
 def shown_by(record: Record) -> dict[str, Any]:
     """Return what a clip's meta.json says of its content, as far as it does."""
     meta = meta_of(record)
     people = meta.get("people")
-    people = people if isinstance(people, dict) else {}
+    people = people if isinstance(people, dict) else meta  # a record of a motion alone
     look = people.get("look")
     told = {
         "motion": people.get("motion"),

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
 from trainer.config import EXACT, KeypointErrors, LookConfig
 from trainer.data.dataset import DataSet, open_dataset
-from trainer.data.inputs import InputSpec
+from trainer.data.loader import wanted_arrays
 from trainer.device import find_device, keep_memory, native_precision, set_precision
 from trainer.errors import BadInput
-from trainer.evaluation.windows import Judged, narrowed, predict_clips
+from trainer.evaluation.fitting import refined
+from trainer.evaluation.windows import Inference, Judged, narrowed, predict_clips
+from trainer.model.body import BodyJoints
 from trainer.model.build import ModelSpec
 from trainer.model.checkpoint import load_model
+from trainer.model.proportions import proportions
 
 
 @dataclass(frozen=True)
@@ -30,24 +34,26 @@ class Look:
     step: int
     frames: int
     stride: int
+    body: BodyJoints
+    """Of the checkpoint, on the CPU."""
 
 
 def look(
     cfg: LookConfig,
-    arrays: Callable[[str], frozenset[str]],
+    arrays: frozenset[str] = frozenset(),
     errors: KeypointErrors = EXACT,
     *,
     truth: bool = True,
 ) -> Look:
     """Open a checkpoint and a data set; the clips come with a progress bar.
 
-    arrays: what to decode, of the model's inputs. errors: as `windows.disturbed`. truth: whether
+    arrays: what to decode beside the model's input. errors: as `windows.disturbed`. truth: whether
     true poses are needed.
     """
     device = find_device(cfg.device)
     keep_memory(device)
     dataset = open_dataset(cfg.shards, truth=truth)
-    model, spec, saved = load_model(cfg.checkpoint, device, raw_weights=cfg.raw_weights)
+    model, spec, saved = load_model(cfg.network, device, raw_weights=cfg.raw_weights)
     frames = cfg.frames or spec.frames
     stride = cfg.stride or max(1, frames // 2)
     if stride > frames:
@@ -55,38 +61,50 @@ def look(
             f"--stride {stride} would leave frames out between windows of {frames}; "
             f"it must be {frames} at most."
         )
-    inputs = input_spec(spec, dataset, cfg.checkpoint)
+    refuse_other_joints(spec, dataset, dataset.folder, cfg.network)
+    remark_on_difference(spec, dataset, f"{cfg.network} learned from")
+    inputs = dataset.input_spec(spec)
     if cfg.mirror and spec.name == "lifter":
         raise BadInput("--mirror takes the mean of rotations, and a lifter says none.")
+    if cfg.refine and spec.head != "joints":
+        raise BadInput(f"--refine is for the joint head; {cfg.network} has none.")
     if cfg.mirror and "flow" in inputs.parts and inputs.stored_size % inputs.flow_stride:
         raise BadInput(f"--mirror needs crops of whole flow cells, {dataset.folder} has others.")
     if errors and "keypoints" not in inputs.parts:
         raise BadInput(
-            f"{cfg.checkpoint} sees {spec.inputs} alone, so --keypoint-noise, -drop and -gaps "
+            f"{cfg.network} sees {spec.inputs} alone, so --keypoint-noise, -drop and -gaps "
             "would change nothing; leave them out."
         )
     precision = precision_of(saved, device)
     set_precision(precision, device)
-    clips = predict_clips(
+    run = Inference(
         model,
-        dataset,
         inputs,
-        arrays(spec.inputs),
         frames=frames,
         stride=stride,
         batch_size=cfg.batch_size,
         device=device,
         precision=precision,
+        mirror=cfg.mirror,
+    )
+    clips = predict_clips(
+        run,
+        dataset,
+        wanted_arrays(spec.inputs, rays=spec.rays, targets=truth) | arrays,
         max_clips=cfg.max_clips,
         on_damage=cfg.on_damage,
-        mirror=cfg.mirror,
         errors=errors,
     )
     total = min(dataset.clips, cfg.max_clips or dataset.clips)
     judged: Iterable[Judged] = tqdm(clips, total=total, unit="clip", mininterval=1.0)
-    if spec.name == "lifter":
+    body = BodyJoints({name: np.asarray(value) for name, value in saved["body"].items()})
+    if cfg.refine:
+        known = proportions(body)
+        judged = (refined(clip, dataset, known) for clip in judged)
+    # A body is fitted to all joints that a head predicts; else they are cut to those with a truth.
+    if spec.name == "lifter" or (spec.evaluation_only and truth):
         judged = (narrowed(clip, spec.evaluation_names, dataset) for clip in judged)
-    return Look(judged, dataset, spec, int(saved["step"]), frames, stride)
+    return Look(judged, dataset, spec, int(saved["step"]), frames, stride, body)
 
 
 def precision_of(saved: dict[str, Any], device: torch.device) -> str:
@@ -95,13 +113,6 @@ def precision_of(saved: dict[str, Any], device: torch.device) -> str:
         return "fp32"
     trained = str(saved["settings"]["precision"])
     return native_precision(device) if trained == "bf16" else trained
-
-
-def input_spec(model: ModelSpec, dataset: DataSet, checkpoint: Path) -> InputSpec:
-    """Return how a data set's records become a model's input; BadInput if their joints differ."""
-    refuse_other_joints(model, dataset, dataset.folder, checkpoint)
-    remark_on_difference(model, dataset, f"{checkpoint} learned from")
-    return dataset.spec(model.inputs, model.image_size, lift=model.name == "lifter")
 
 
 def refuse_other_joints(

@@ -57,6 +57,7 @@ class Tally:
     mpjpe: list[np.ndarray] = field(default_factory=list)
     acceleration: list[np.ndarray] = field(default_factory=list)
     counted: list[np.ndarray] = field(default_factory=list)
+    missing: list[np.ndarray] = field(default_factory=list)
 
     def add(
         self,
@@ -65,15 +66,19 @@ class Tally:
         counted: Tensor,
         hips: tuple[int, int],
         known: Tensor | None = None,
+        missing: Tensor | None = None,
     ) -> None:
         """Add a clip: joints [T, J, 3] of both, and which frames count (bool [T]).
 
-        Frames whose target is not known (bool [T]; default: all are) enter no mean.
+        Frames whose target is not known (bool [T]; default: all are) enter no mean. missing [T]:
+        how many input keypoints each frame lacks, OCCLUDED in totally occluded ones; default: none.
         """
         keep = torch.ones_like(counted) if known is None else known
         self.pa_mpjpe.append(pa_mpjpe(predicted, target)[keep].numpy())
         self.mpjpe.append(mpjpe(predicted, target, hips)[keep].numpy())
         self.counted.append(counted[keep].numpy())
+        lacking = torch.zeros(len(target)) if missing is None else missing
+        self.missing.append(lacking[keep].numpy())
         three = counted[2:] & counted[1:-1] & counted[:-2]
         if len(target) > 2:
             self.acceleration.append(acceleration_error(predicted, target, hips)[three].numpy())
@@ -92,6 +97,23 @@ class Tally:
         }
 
 
+MISSING = {"0": (0, 0), "1-3": (1, 3), "4 and more": (4, 12)}
+"""Numbers of missing keypoints that frames are grouped by, least and most."""
+OCCLUDED = 99
+"""What stands for the number of missing keypoints in a totally occluded frame."""
+
+
+def by_missing(tally: Tally) -> dict[str, dict[str, float | int | None]]:
+    """Return the mean PA-MPJPE of all frames by how many input keypoints they lack."""
+    error, missing = np.concatenate(tally.pa_mpjpe), np.concatenate(tally.missing)
+    groups = {name: (missing >= a) & (missing <= b) for name, (a, b) in MISSING.items()}
+    groups["totally occluded"] = missing == OCCLUDED
+    return {
+        name: {"pa_mpjpe": _mean(error[chosen]), "frames": int(chosen.sum())}
+        for name, chosen in groups.items()
+    }
+
+
 def _mean(values: np.ndarray) -> float | None:
     return float(values.mean()) if values.size else None  # JSON has no NaN
 
@@ -101,7 +123,8 @@ def summarize(tallies: dict[str, Tally]) -> dict[str, object]:
 
     `persons` counts only frames with ≥ 7 visible keypoints and averages persons; `frames` averages
     those frames directly; `every_frame` also counts the frames below the rule, but for
-    acceleration, which takes three counted frames in a row everywhere.
+    acceleration, which takes three counted frames in a row everywhere; `by_missing_keypoints` has
+    all frames by how many keypoints the network lacked.
     """
     rows = {name: tally.row() for name, tally in sorted(tallies.items())}
     whole = Tally()
@@ -110,6 +133,7 @@ def summarize(tallies: dict[str, Tally]) -> dict[str, object]:
         whole.mpjpe += tally.mpjpe
         whole.acceleration += tally.acceleration
         whole.counted += tally.counted
+        whole.missing += tally.missing
     names = ("pa_mpjpe", "mpjpe", "acceleration")
     persons = {}
     for name in names:
@@ -119,6 +143,7 @@ def summarize(tallies: dict[str, Tally]) -> dict[str, object]:
         "persons": persons,
         "frames": whole.row(),
         "every_frame": whole.row(counted_only=False),
+        "by_missing_keypoints": by_missing(whole),
         "per_person": rows,
     }
 

@@ -17,10 +17,12 @@ import torch
 from trainer import geometry
 from trainer.data.dataset import DataSet
 from trainer.data.records import META
-from trainer.evaluation.windows import Judged
+from trainer.evaluation.fitting import fitted
+from trainer.evaluation.windows import Judged, intrinsics
+from trainer.model.body import BodyJoints
 
 R_WORLD_CAMERA = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
-"""AMASS's world has z up: x right, y away from the camera."""
+"""AMASS's world has z up: x right, y away from a level camera."""
 
 Arrays = dict[str, np.ndarray]
 
@@ -34,8 +36,12 @@ class Track:
     length: int = 0
 
 
-def tracks(clips: Iterable[Judged], dataset: DataSet) -> Iterator[tuple[str, Arrays]]:
+def tracks(
+    clips: Iterable[Judged], dataset: DataSet, body: BodyJoints
+) -> Iterator[tuple[str, Arrays]]:
     """Yield (name, arrays as trainer.predict describes them) of each clip or whole track.
+
+    To the joints of a joint head a body is fitted, with one shape for the whole track.
 
     A record of footage says in its meta.json which of its frames are its own (`keep`) and how many
     its track has; it is joined with its neighbours. One whose neighbours are missing (a damaged
@@ -52,6 +58,8 @@ def tracks(clips: Iterable[Judged], dataset: DataSet) -> Iterator[tuple[str, Arr
         joined = {
             key: np.concatenate([part[key] for part in track.parts]) for key in track.parts[0]
         }
+        if "sigma" in joined:
+            joined = with_body(joined, track.meta, dataset, body)
         return name, {**joined, **whole(joined, track.meta, dataset)}
 
     for clip in clips:
@@ -86,13 +94,29 @@ def frames_of(clip: Judged, dataset: DataSet) -> Arrays:
         "place": np.arange(length, dtype=np.int32),
         "K": np.broadcast_to(arrays["camera"], (length, 3, 3)),
     }
-    if "rotations" in said:
+    if "sigma" in said:
+        out["sigma"] = said["sigma"].numpy()
+        out["rotations"] = said["rotations"].numpy()
+        out["gravity"] = said["gravity"].numpy()
+    elif "rotations" in said:
         pose = geometry.axis_angle_from_matrix(said["rotations"])
         out["pose"] = pose.flatten(1).numpy()
         out["joints2d"] = ((said["joints2d"] + 1) * dataset.image_size - 1).numpy() / 2
         out["shapes"] = said["betas"].numpy()
         out["camera"] = said["camera"].numpy()
     return out
+
+
+def with_body(frames: Arrays, meta: dict[str, Any], dataset: DataSet, body: BodyJoints) -> Arrays:
+    """Return a track's arrays with those of the body that is fitted to its joints."""
+    size = np.array(meta.get("size", (0, 0)), np.int32)
+    k = intrinsics(frames["K"][0], size)
+    fps = float(meta.get("fps", dataset.fps))
+    found = fitted(body, frames, k, dataset.image_size, fps)
+    kept = {name: value for name, value in frames.items() if name != "rotations"}
+    gravity = frames["gravity"].mean(0)
+    gravity = gravity / max(np.linalg.norm(gravity), 1e-6)
+    return {**kept, "predicted": frames["joints"], "gravity": gravity, **found}
 
 
 def whole(frames: Arrays, meta: dict[str, Any], dataset: DataSet) -> Arrays:
@@ -107,10 +131,13 @@ def whole(frames: Arrays, meta: dict[str, Any], dataset: DataSet) -> Arrays:
     if "pose" not in frames:
         return out
     pelvis = frames["joints"][:, 0].astype(np.float64)
-    trans = translation(
-        frames["camera"], frames["crop"], intrinsics(frames["K"][0], size), dataset.image_size
-    )
-    poses, trans = into_world(frames["pose"], pelvis, trans)
+    trans = frames.get("trans")
+    if trans is None:
+        trans = translation(
+            frames["camera"], frames["crop"], intrinsics(frames["K"][0], size), dataset.image_size
+        )
+    world = world_of(frames["gravity"]) if "gravity" in frames else R_WORLD_CAMERA
+    poses, trans = into_world(frames["pose"], pelvis, trans, world)
     # The rest pelvis is linear in the shape, so the mean shape's is the mean of the frames'.
     trans -= pelvis.mean(0)
     return {
@@ -141,25 +168,30 @@ def translation(camera: np.ndarray, crop: np.ndarray, k: np.ndarray, size: int) 
     return np.concatenate([(origin - centre) * depth / focal, depth], 1)
 
 
-def intrinsics(k: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Return the record's K [3,3], or where it has none a guess for a picture of (width, height).
+def world_of(gravity: np.ndarray) -> np.ndarray:
+    """Return the rotation [3,3], camera → AMASS's world, in which gravity [3] points down (−z).
 
-    Focal length: the picture's diagonal, 53° from corner to corner, as CLIFF guesses it.
+    The camera's right stays as level as it can: y is where the camera looks, along the ground.
     """
-    if k[0, 0] > 0:
-        return k.astype(np.float64)
-    width, height = size if size.all() else (1000, 1000)
-    focal = float(np.hypot(width, height))
-    return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
+    up = -gravity.astype(np.float64)
+    right = np.array([1.0, 0.0, 0.0])
+    right -= (right @ up) * up
+    if np.linalg.norm(right) < 1e-3:  # a camera on its side
+        return R_WORLD_CAMERA
+    right /= np.linalg.norm(right)
+    return np.stack([right, np.cross(up, right), up])
 
 
 def into_world(
-    pose: np.ndarray, pelvis: np.ndarray, trans: np.ndarray
+    pose: np.ndarray,
+    pelvis: np.ndarray,
+    trans: np.ndarray,
+    world: np.ndarray = R_WORLD_CAMERA,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return pose [L,72] and the pelvis's place [L,3] in AMASS's world, of those in the camera's.
 
     SMPL turns a body about its rest pelvis [L,3], so that place, not trans [L,3], is what turns.
     """
     root = geometry.matrix_from_axis_angle(torch.from_numpy(pose[:, :3]).double())
-    turned = geometry.axis_angle_from_matrix(torch.from_numpy(R_WORLD_CAMERA) @ root)
-    return np.concatenate([turned.numpy(), pose[:, 3:]], 1), (pelvis + trans) @ R_WORLD_CAMERA.T
+    turned = geometry.axis_angle_from_matrix(torch.from_numpy(world) @ root)
+    return np.concatenate([turned.numpy(), pose[:, 3:]], 1), (pelvis + trans) @ world.T

@@ -6,11 +6,13 @@ the one whose centre is nearest. Letters: T frames of a window, L frames of a cl
 
 from __future__ import annotations
 
+import json
 import sys
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import islice, pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,12 +21,14 @@ from torch import Tensor, nn
 from trainer.config import EXACT, KeypointErrors
 from trainer.data.augment import disturb_keypoints, mirror_batch
 from trainer.data.dataset import DataSet
-from trainer.data.inputs import InputSpec, draw_inputs
+from trainer.data.endless.source import fixed_clips
+from trainer.data.inputs import Batch, InputSpec, draw_inputs
 from trainer.data.loader import collate, cut, read_clips
 from trainer.data.records import META, Damaged, Record
 from trainer.device import DTYPES, autocast
 from trainer.errors import BadInput
 from trainer.model.motion_hmr import MotionHMR, Prediction
+from trainer.model.motion_joints import MotionJoints
 
 
 def windows(length: int, frames: int, stride: int) -> list[tuple[int, int, int]]:
@@ -46,6 +50,8 @@ class Judged:
     arrays: dict[str, np.ndarray]
     prediction: dict[str, Tensor] = field(default_factory=dict)
     waiting: int = 0
+    shown: dict[str, np.ndarray] = field(default_factory=dict)
+    """The arrays as the network saw them."""
 
 
 def narrowed(clip: Judged, names: tuple[str, ...], dataset: DataSet) -> Judged:
@@ -66,85 +72,166 @@ def disturbed(clip: Judged, errors: KeypointErrors, spec: InputSpec) -> dict[str
     return {**clip.arrays, "joints2d": joints[0].numpy()}
 
 
-FIELDS = ("joints", "joints2d", "rotations", "betas", "camera")
+FIELDS = ("joints", "joints2d", "rotations", "betas", "camera", "sigma", "gravity")
+
+
+@dataclass(frozen=True)
+class Inference:
+    """How a model is run over whole clips."""
+
+    model: nn.Module
+    """In eval mode."""
+    spec: InputSpec
+    frames: int
+    """Frames of a window, as the network sees them."""
+    stride: int
+    """The network's frames from one window to the next."""
+    batch_size: int
+    device: torch.device
+    precision: str = "fp32"
+    mirror: bool = False
+    """Whether it sees each window twice, once in a mirror, and the mean counts."""
+
+    def __call__(self, windows: list[dict[str, np.ndarray]]) -> Prediction:
+        """Return the prediction of windows of one length."""
+        batch = {name: value.to(self.device) for name, value in collate(windows).items()}
+        with torch.inference_mode():
+            prediction = self.predict(batch)
+            if self.mirror:
+                assert isinstance(self.model, MotionHMR | MotionJoints)
+                everyone = torch.ones(len(windows), dtype=torch.bool, device=self.device)
+                mirrored = self.predict(mirror_batch(batch, everyone, self.spec))
+                # As precise as the body: outside of autocast.
+                prediction = self.model.average_flipped(prediction, mirrored)
+        return prediction
+
+    def predict(self, batch: Batch) -> Prediction:
+        """Return the prediction of a batch on the device."""
+        dtype = DTYPES.get(self.precision, torch.float32)
+        with autocast(self.device, self.precision)():
+            return self.model(draw_inputs(batch, self.spec, dtype))
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of a clip that is waiting for its prediction."""
+
+    clip: Judged
+    arrays: dict[str, np.ndarray]
+    places: slice
+    """The clip's frames that are kept of it."""
+    kept: slice
+    """Where they lie in the window."""
+
+
+def windows_of(clip: Judged, run: Inference) -> Iterator[Window]:
+    """Yield a clip's windows; a network of every n-th frame sees it n times, each a frame on."""
+    length, spacing = len(clip.arrays["occluded"]), run.spec.spacing
+    for phase in range(min(spacing, length)):
+        seen = len(range(phase, length, spacing))
+        for start, first, end in windows(seen, run.frames, run.stride):
+            arrays = cut(clip.shown, phase + start * spacing, min(run.frames, seen), spacing)
+            places = slice(phase + first * spacing, phase + (end - 1) * spacing + 1, spacing)
+            yield Window(clip, arrays, places, slice(first - start, end - start))
 
 
 def predict_clips(
-    model: nn.Module,
+    run: Inference,
     dataset: DataSet,
-    spec: InputSpec,
     arrays: frozenset[str],
     *,
-    frames: int,
-    stride: int,
-    batch_size: int,
-    device: torch.device,
-    precision: str = "fp32",
     max_clips: int | None = None,
     on_damage: str = "skip",
-    mirror: bool = False,
     errors: KeypointErrors = EXACT,
 ) -> Iterator[Judged]:
-    """Yield every clip of a data set with its prediction, in order; the model must be in eval.
+    """Yield every clip of a data set with its prediction, in order.
 
-    mirror: Motion HMR sees each window twice, once in a mirror, and the mean counts.
     errors: what `disturbed` does to the keypoints that the model sees.
     """
-    pending: list[tuple[Judged, dict[str, np.ndarray], int, int, int]] = []
+    pending: list[Window] = []
     clips: list[Judged] = []
-    run = autocast(device, precision)
-
-    def flush() -> None:
-        if not pending:
-            return
-        batch = collate([window for _, window, *_ in pending])
-        batch = {name: value.to(device) for name, value in batch.items()}
-        dtype = DTYPES.get(precision, torch.float32)
-        with torch.inference_mode():
-            with run():
-                prediction: Prediction = model(draw_inputs(batch, spec, dtype))
-            if mirror:
-                assert isinstance(model, MotionHMR)
-                everyone = torch.ones(len(pending), dtype=torch.bool, device=device)
-                turned = mirror_batch(batch, everyone, spec)
-                with run():
-                    image = model(draw_inputs(turned, spec, dtype))
-                prediction = model.between(prediction, image)  # as precise as the body
-        for i, (clip, _, start, first, end) in enumerate(pending):
-            for name in FIELDS:
-                values = getattr(prediction, name)
-                if values is None:
-                    continue
-                if name not in clip.prediction:
-                    whole = (len(clip.arrays["occluded"]), *values.shape[2:])
-                    clip.prediction[name] = torch.empty(whole)
-                clip.prediction[name][first:end] = values[i, first - start : end - start].cpu()
-            clip.waiting -= 1
-        pending.clear()
-
-    taken = 0
-    for item in read_clips(dataset, arrays, frozenset({META})):
-        if isinstance(item, Damaged):
-            if on_damage == "stop":
-                raise BadInput(f"{item}; make that shard again with datagen.launch.")
-            print(f"skipped: {item}", file=sys.stderr)
-            continue
-        clip = Judged(*item)
+    for clip in islice(read_evaluated(dataset, arrays, on_damage), max_clips):
         clips.append(clip)
-        shown = disturbed(clip, errors, spec) if errors else clip.arrays
-        length = len(clip.arrays["occluded"])
-        for start, first, end in windows(length, frames, stride):
-            window = cut(shown, start, min(frames, length))
-            if pending and len(pending[0][1]["occluded"]) != len(window["occluded"]):
-                flush()
-            pending.append((clip, window, start, first, end))
+        clip.shown = disturbed(clip, errors, run.spec) if errors else clip.arrays
+        for window in windows_of(clip, run):
+            length = len(window.arrays["occluded"])
+            if pending and len(pending[0].arrays["occluded"]) != length:
+                keep(pending, run)
+            pending.append(window)
             clip.waiting += 1
-            if len(pending) == batch_size:
-                flush()
+            if len(pending) == run.batch_size:
+                keep(pending, run)
         while clips and not clips[0].waiting:
             yield clips.pop(0)
-        taken += 1
-        if taken == max_clips:
-            break
-    flush()
+    keep(pending, run)
     yield from clips
+
+
+def read_evaluated(dataset: DataSet, arrays: frozenset[str], on_damage: str) -> Iterator[Judged]:
+    """Yield a data set's clips; damaged ones are named and skipped, or end the run."""
+    if dataset.labels_only:
+        items = fixed_clips(dataset)
+    else:
+        items = read_clips(dataset, arrays, frozenset({META}))
+    for item in items:
+        if not isinstance(item, Damaged):
+            clip = Judged(*item)
+            if "camera" in clip.arrays:
+                clip.arrays["camera"] = camera_of(clip)
+            yield clip
+        elif on_damage == "stop":
+            raise BadInput(f"{item}; make that shard again with datagen.launch.")
+        else:
+            print(f"skipped: {item}", file=sys.stderr)
+
+
+def keep(pending: list[Window], run: Inference) -> None:
+    """Predict the pending windows and write down what is kept of each in its clip."""
+    if not pending:
+        return
+    prediction = run([window.arrays for window in pending])
+    for i, window in enumerate(pending):
+        clip = window.clip
+        for name in FIELDS:
+            values = getattr(prediction, name)
+            if values is None:
+                continue
+            if name not in clip.prediction:
+                whole = (len(clip.arrays["occluded"]), *values.shape[2:])
+                clip.prediction[name] = torch.empty(whole)
+            clip.prediction[name][window.places] = values[i, window.kept].cpu()
+        clip.waiting -= 1
+    pending.clear()
+
+
+def camera_of(clip: Judged) -> np.ndarray:
+    """Return a clip's K [3, 3], or where its record has none a guess by the picture's size.
+
+    The focal length is then the picture's diagonal, 53° from corner to corner, as CLIFF guesses it.
+    """
+    k = clip.arrays["camera"]
+    if k[0, 0] > 0:
+        return k
+    size = np.array(meta_of(clip.record).get("size", (0, 0)))
+    return intrinsics(k, size).astype(k.dtype)
+
+
+def meta_of(record: Record) -> dict[str, Any]:
+    """Return a clip's meta.json, empty if it has none that can be read."""
+    try:
+        meta = json.loads(record.members[META])
+    except (KeyError, ValueError):
+        return {}
+    return meta if isinstance(meta, dict) else {}
+
+
+def intrinsics(k: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Return the record's K [3,3], or where it has none a guess for a picture of (width, height).
+
+    Focal length: the picture's diagonal, 53° from corner to corner, as CLIFF guesses it.
+    """
+    if k[0, 0] > 0:
+        return k.astype(np.float64)
+    width, height = size if size.all() else (1000, 1000)
+    focal = float(np.hypot(width, height))
+    return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])

@@ -20,8 +20,17 @@ import torch
 from torch import Tensor, nn
 
 from trainer.errors import BadInput
+from trainer.geometry import SMPL_MIRROR
 
 BONES = 24
+
+
+def mirror_rotations(rotations: Tensor) -> Tensor:
+    """Return SMPL's rotations [..., 24, 3, 3] of the people seen in a mirror, x → −x."""
+    flip = rotations.new_tensor([-1.0, 1.0, 1.0])
+    return rotations[..., SMPL_MIRROR, :, :] * flip[:, None] * flip
+
+
 FIELDS = {
     "v_template": "V 3",
     "shapedirs": "V 3 10",

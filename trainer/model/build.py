@@ -12,6 +12,7 @@ from torch import nn
 
 from trainer.model.lifter import Lifter, Statistics
 from trainer.model.motion_hmr import MotionHMR
+from trainer.model.motion_joints import MotionJoints
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,29 @@ class ModelSpec:
     residual: bool = False
     """Whether the CNN's features are added to the LSTM's."""
     feedback: bool = False
-    """Whether the regressor is told its reprojection's error at the keypoints."""
+    """Whether the regressor sees its reprojection's error at the keypoints."""
+    head: str = "smpl"
+    """`smpl`, HMR's regressor, or `joints`, the joint head."""
+    coordinates: bool = False
+    """Whether features come of the keypoints' coordinates; else, or besides, of heatmaps."""
+    spacing: int = 1
+    """Stored frames from one frame of the network's to the next."""
+    lstm_layers: int = 1
+    """Layers of the LSTM."""
+    keypoint_names: tuple[str, ...] = ()
+    """Names of the keypoints."""
+    evaluation_mirror: tuple[int, ...] = ()
+    """Left-right counterpart of each evaluation joint, among them."""
+
+    @property
+    def rays(self) -> bool:
+        """Whether the network is given the keypoints' rays."""
+        return self.coordinates or self.head == "joints"
+
+    @property
+    def evaluation_only(self) -> bool:
+        """Whether the model predicts the evaluation joints alone."""
+        return self.name == "lifter" or self.head == "joints"
 
     def plain(self) -> dict[str, Any]:
         """Return the fields as values that JSON and a checkpoint keep."""
@@ -69,12 +92,28 @@ def build_model(
     if spec.name == "lifter":
         blank = Statistics.blank(len(spec.keypoints), len(spec.evaluation_joints))
         return Lifter(statistics or blank)
+    arrays = {name: np.asarray(value) for name, value in body.items()}
+    if spec.head == "joints":
+        return MotionJoints(
+            arrays,
+            names=spec.evaluation_names,
+            mirror=spec.evaluation_mirror,
+            channels=spec.channels,
+            backbone=spec.backbone,
+            lstm_width=spec.lstm_width,
+            lstm_layers=spec.lstm_layers,
+            residual=spec.residual,
+            keypoints=spec.keypoint_names,
+            coordinates=spec.coordinates,
+        )
     return MotionHMR(
-        {name: np.asarray(value) for name, value in body.items()},
+        arrays,
         channels=spec.channels,
         backbone=spec.backbone,
         lstm_width=spec.lstm_width,
+        lstm_layers=spec.lstm_layers,
         residual=spec.residual,
+        coordinates=len(spec.keypoints) if spec.coordinates else 0,
         feedback=spec.keypoints if spec.feedback else (),
         rotation=spec.rotation,
         pose=pose,

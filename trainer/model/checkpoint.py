@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from pathlib import Path
@@ -13,6 +14,10 @@ from torch import nn
 from trainer.errors import BadInput
 from trainer.model.build import ModelSpec, build_model
 
+RELEASE = Path(__file__).parents[1] / "assets" / "motion-joints" / "model.safetensors"
+"""The network that ships: what predict, evaluate and overlay use if they are given no other."""
+FORMER_NAMES = (("memory.", "lstm."), ("regressor.of_errors.", "regressor.error_layer."))
+"""Beginnings of weights' names in former versions, and theirs now."""
 FORMAT = 2
 """What a model's input means is part of it: 1 counted flow in the input's own pixels."""
 
@@ -32,6 +37,8 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Return a checkpoint's content on the CPU; BadInput if the file is none of ours."""
+    if path.suffix == ".safetensors":
+        return load_release(path)
     content = read_tensors(path, "a last.pt or best.pt from a run's folder")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise BadInput(
@@ -70,8 +77,80 @@ def load_model(
     content = load_checkpoint(path)
     spec = ModelSpec.of(content["model"])
     model = build_model(spec, content["body"])
-    model.load_state_dict(
-        content["weights" if raw_weights or not content["average"] else "average"]
-    )
+    model.load_state_dict(weights_of(content, raw=raw_weights))
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model.eval(), spec, content
+
+
+def weights_of(content: dict[str, Any], *, raw: bool = False) -> dict[str, torch.Tensor]:
+    """Return a checkpoint's weights under today's names: averaged ones if there are any.
+
+    raw: the last ones instead.
+    """
+    chosen = content["weights" if raw or not content["average"] else "average"]
+    return {current_name(name): value for name, value in chosen.items()}
+
+
+def current_name(name: str) -> str:
+    """Return what a weight is called today."""
+    for former, now in FORMER_NAMES:
+        if name.startswith(former):
+            return now + name.removeprefix(former)
+    return name
+
+
+def save_release(folder: Path, content: dict[str, Any]) -> tuple[Path, Path]:
+    """Write a checkpoint's network as model.safetensors and config.json; return their paths.
+
+    Tensors and plain values alone, so that any program may read it and none has to run code.
+    """
+    from safetensors.torch import save_file
+
+    weights = {f"weights.{name}": value.contiguous() for name, value in weights_of(content).items()}
+    body = {
+        f"body.{name}": torch.as_tensor(value).contiguous()
+        for name, value in content["body"].items()
+    }
+    described = {
+        "format": FORMAT,
+        "model": content["model"],
+        "settings": content["settings"],
+        "step": content["step"],
+        "config": content["config"],
+        "data": content["data"],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    model, config = folder / "model.safetensors", folder / "config.json"
+    for path, write in (
+        (model, lambda at: save_file(weights | body, at)),
+        (config, lambda at: at.write_text(json.dumps(described, indent=2) + "\n")),
+    ):
+        temporary = path.with_name(f".{path.name}.tmp")
+        write(temporary)
+        os.replace(temporary, path)
+    return model, config
+
+
+def load_release(path: Path) -> dict[str, Any]:
+    """Return what `save_release` wrote, as `load_checkpoint` does; BadInput if it is not that."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    config = path.with_name("config.json")
+    try:
+        described = json.loads(config.read_text())
+        tensors = load_file(path)
+    except FileNotFoundError as error:
+        raise BadInput(
+            f"{error.filename or path} does not exist; a .safetensors network lies beside its "
+            "config.json."
+        ) from None
+    except (SafetensorError, ValueError) as error:
+        raise BadInput(f"{path} or its config.json is damaged ({error}).") from None
+    if not isinstance(described, dict) or described.get("format") != FORMAT:
+        raise BadInput(f"{config} is not the config.json of a network of this version.")
+    parts: dict[str, dict[str, torch.Tensor]] = {"weights": {}, "body": {}}
+    for name, value in tensors.items():
+        part, _, rest = name.partition(".")
+        parts.setdefault(part, {})[rest] = value
+    return {**described, "weights": parts["weights"], "body": parts["body"], "average": None}

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from trainer.model.clip_features import Seen
 from trainer.model.motion_hmr import Prediction
 
 WIDTH = 1024
@@ -63,7 +64,7 @@ class BoundedLinear(nn.Linear):
 
 
 class Lifter(nn.Module):
-    """Keypoints in crop units [B, T, 2K] → Prediction with joints [B, T, J, 3] alone."""
+    """Seen points [B, T, 2K] (crop units) → Prediction with joints [B, T, J, 3] alone."""
 
     input_mean: Tensor
     input_std: Tensor
@@ -87,7 +88,9 @@ class Lifter(nn.Module):
             BoundedLinear(inputs, WIDTH), nn.BatchNorm1d(WIDTH), nn.ReLU(), nn.Dropout(0.5)
         )
 
-    def forward(self, keypoints: Tensor) -> Prediction:
+    def forward(self, seen: Seen) -> Prediction:
+        keypoints = seen.points
+        assert keypoints is not None
         clips, frames = keypoints.shape[:2]
         with torch.autocast(keypoints.device.type, enabled=False):
             x = (keypoints.flatten(0, 1).float() - self.input_mean) / self.input_std

@@ -1,4 +1,4 @@
-"""Motion HMR: a CNN per frame, a memory over the clip, HMR's iterative regressor per frame.
+"""Motion HMR: a CNN per frame, an LSTM over the clip, HMR's iterative regressor per frame.
 
 The paper's Figure 3. What it leaves open (LSTM width, rotation parameters) follows HMR and its
 reimplementations and is named in trainer/config.py. Letters: B clips, T frames, N = B·T frames.
@@ -17,20 +17,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer import geometry
-from trainer.errors import BadInput
-from trainer.geometry import SMPL_MIRROR
-from trainer.model.body import BONES, BodyJoints
-from trainer.model.resnet import ResNet
+from trainer.model.body import BONES, BodyJoints, mirror_rotations
+from trainer.model.clip_features import ClipFeatures, Seen
 
 ITERATIONS = 3
 """Refinements of the regressor (HMR's num_stage)."""
 
 
 class Prediction(NamedTuple):
-    """What a model says of a clip; `rotations`, `betas` and `camera` are None for a lifter."""
+    """What a model predicts of a clip; only `joints` is there for every model."""
 
     joints: Tensor
-    """[B, T, J, 3] metres, camera axes, up to translation."""
+    """[B, T, J, 3] metres, camera axes, up to translation; of a lifter and of the joint head the
+    evaluation joints alone."""
     joints2d: Tensor | None = None
     """[B, T, J, 2] reprojection in crop units ([-1, 1])."""
     rotations: Tensor | None = None
@@ -39,6 +38,10 @@ class Prediction(NamedTuple):
     """[B, T, 10]."""
     camera: Tensor | None = None
     """[B, T, 3]: s, tx, ty of the weak perspective x = s·(X + t)."""
+    sigma: Tensor | None = None
+    """[B, T, J] each joint's expected error, metres; of the joint head."""
+    gravity: Tensor | None = None
+    """[B, T, 3] the direction in which things fall, camera axes; of the joint head."""
 
 
 def initial_state(rotation: str, pose: np.ndarray | None, betas: np.ndarray | None) -> Tensor:
@@ -60,7 +63,7 @@ def initial_state(rotation: str, pose: np.ndarray | None, betas: np.ndarray | No
 class Regressor(nn.Module):
     """HMR's iterative error feedback: [feature, Θ] → ΔΘ, three times with shared weights.
 
-    With `errors` numbers of what a present Θ gets wrong, it is [feature, Θ, errors of Θ] → ΔΘ.
+    With `errors` numbers of the present Θ's errors, it is [feature, Θ, errors of Θ] → ΔΘ.
     """
 
     start: Tensor
@@ -69,7 +72,7 @@ class Regressor(nn.Module):
         super().__init__()
         self.register_buffer("start", start)
         self.fc1 = nn.Linear(features + len(start), 1024)
-        self.of_errors = nn.Linear(errors, 1024, bias=False) if errors else None
+        self.error_layer = nn.Linear(errors, 1024, bias=False) if errors else None
         self.fc2 = nn.Linear(1024, 1024)
         self.fc3 = nn.Linear(1024, len(start))
         # HMR's variance scaling 0.01 (FAN_AVG, uniform): the first guesses are the mean person.
@@ -80,7 +83,7 @@ class Regressor(nn.Module):
     def forward(self, feature: Tensor, errors: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Return Θ [N, ...], float32; the hidden layers multiply in autocast's precision.
 
-        errors(Θ) says what Θ [N or 1, ...] gets wrong, [N, errors].
+        errors(Θ) returns the errors of Θ [N or 1, ...], [N, errors].
         """
         state = self.start[None]
         # fc1 of [feature, state], the feature's part of it once for all iterations.
@@ -88,9 +91,9 @@ class Regressor(nn.Module):
         seen = F.linear(feature, of_feature, self.fc1.bias)
         for _ in range(ITERATIONS):
             x = seen + F.linear(state, of_state)
-            if self.of_errors is not None:
+            if self.error_layer is not None:
                 assert errors is not None
-                x = x + self.of_errors(errors(state))
+                x = x + self.error_layer(errors(state))
             x = self.hidden(x)
             x = self.hidden(self.fc2(x))
             with torch.autocast(feature.device.type, enabled=False):
@@ -129,8 +132,8 @@ def pick(joints: Tensor, chosen: tuple[int, ...] | list[int]) -> Tensor:
     return joints if joints.shape[-2] == len(chosen) else joints[..., list(chosen), :]
 
 
-class MotionHMR(nn.Module):
-    """Input [B, T, C, I, I] → Prediction."""
+class MotionHMR(ClipFeatures):
+    """Seen clips → Prediction: SMPL's pose, shape and a weak camera for every frame."""
 
     def __init__(
         self,
@@ -139,38 +142,30 @@ class MotionHMR(nn.Module):
         channels: int,
         backbone: str = "resnet50",
         lstm_width: int = 1024,
+        lstm_layers: int = 1,
         residual: bool = False,
+        coordinates: int = 0,
         feedback: tuple[int, ...] = (),
         rotation: str = "6d",
         pose: np.ndarray | None = None,
         betas: np.ndarray | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            channels=channels, backbone=backbone, lstm_width=lstm_width, lstm_layers=lstm_layers,
+            residual=residual, coordinates=coordinates,
+        )  # fmt: skip
         self.rotation = rotation
-        self.backbone = ResNet(backbone, channels)
-        if residual and 2 * lstm_width != self.backbone.width:
-            raise BadInput(
-                f"--residual adds {backbone}'s {self.backbone.width} features to the LSTM's "
-                f"{2 * lstm_width}; pass --lstm-width {self.backbone.width // 2}."
-            )
-        self.residual = residual
-        self.memory = nn.LSTM(self.backbone.width, lstm_width, batch_first=True, bidirectional=True)
         start = initial_state(rotation, pose, betas)
         self.regressor = Regressor(2 * lstm_width, start, 3 * len(feedback))
         self.feedback = feedback
         self.body = BodyJoints(body)
 
-    def forward(self, image: Tensor) -> Prediction:
-        return self.head(self.features(image), self.keypoints(image))
+    def forward(self, seen: Seen) -> Prediction:
+        return self.head(self.frame_features(seen), self.keypoints(seen.image))
 
-    def features(self, image: Tensor) -> Tensor:
-        """Return the CNN's features [B, T, F] of every frame."""
-        flat = image.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        return self.backbone(flat).float().unflatten(0, image.shape[:2])
-
-    def keypoints(self, image: Tensor) -> Tensor | None:
+    def keypoints(self, image: Tensor | None) -> Tensor | None:
         """Return the keypoints [B, T, K, 3] (crop units, seen) of an image, None if unwanted."""
-        if not self.feedback:
+        if not self.feedback or image is None:
             return None
         end = image.shape[2] - 1  # the last channel is the total-occlusion flag
         return heatmap_centres(image[:, :, end - len(self.feedback) : end])
@@ -181,17 +176,11 @@ class MotionHMR(nn.Module):
         keypoints [B, T, K, 3] as `keypoints` returns them.
         """
         clips, frames = features.shape[:2]
-        # Under bf16 autocast cuDNN's LSTM would run in fp16, whose small gradients vanish unscaled
-        # (torch's AutocastRNN.cpp), and a CPU's takes twice as long; the body decides to the
-        # millimetre.
-        with torch.autocast(features.device.type, enabled=False):
-            memory, _ = self.memory(features)
-            if self.residual:
-                memory = memory + features
+        over_time = self.over_time(features)
         errors = None
         if keypoints is not None:
             errors = partial(self.errors, keypoints=keypoints.flatten(0, 1))
-        state = self.regressor(memory.flatten(0, 1), errors)
+        state = self.regressor(over_time.flatten(0, 1), errors)
         return Prediction(*(part.unflatten(0, (clips, frames)) for part in self.pose(state)))
 
     def errors(self, state: Tensor, keypoints: Tensor) -> Tensor:
@@ -216,8 +205,8 @@ class MotionHMR(nn.Module):
         joints2d = camera[:, None, :1] * (joints[..., :2] + camera[:, None, 1:])
         return joints, joints2d, rotation, betas, camera
 
-    def between(self, plain: Prediction, mirrored: Prediction) -> Prediction:
-        """Return the mean of what is said of clips and of the same clips in a mirror, x → −x.
+    def average_flipped(self, plain: Prediction, mirrored: Prediction) -> Prediction:
+        """Return the mean of the predictions of clips and of the same clips mirrored, x → −x.
 
         Rotations: the nearest to the mean matrix (its polar factor); betas, camera: the mean.
         """
@@ -225,8 +214,7 @@ class MotionHMR(nn.Module):
         assert plain.betas is not None and mirrored.betas is not None
         assert plain.camera is not None and mirrored.camera is not None
         flip = plain.betas.new_tensor([-1.0, 1.0, 1.0])
-        back = mirrored.rotations[:, :, SMPL_MIRROR] * flip[:, None] * flip
-        rotation = geometry.nearest(plain.rotations + back)
+        rotation = geometry.nearest(plain.rotations + mirror_rotations(mirrored.rotations))
         betas = (plain.betas + mirrored.betas) / 2
         camera = (plain.camera + mirrored.camera * flip[[1, 0, 1]]) / 2
         fields = self.posed(*(part.flatten(0, 1) for part in (rotation, betas, camera)))

@@ -8,21 +8,28 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from trainer.config import FitConfig
 from trainer.data.dataset import DataSet
-from trainer.data.inputs import InputSpec, keypoint_vectors
+from trainer.data.endless.loader import EndlessLoader
+from trainer.data.endless.source import endless_clips, read_takes
+from trainer.data.inputs import InputSpec, channels_of, keypoint_vectors
 from trainer.data.loader import Loader, Stream, collate, read_clips, wanted_arrays
 from trainer.data.records import Damaged
 from trainer.device import Ranks
 from trainer.errors import BadInput
 from trainer.evaluation.metrics import hips_of
 from trainer.model.build import ModelSpec, build_model
-from trainer.model.checkpoint import read_tensors
+from trainer.model.checkpoint import load_checkpoint, read_tensors, weights_of
+from trainer.model.clip_features import ClipFeatures
 from trainer.model.lifter import Lifter, Statistics
 from trainer.model.motion_hmr import MotionHMR, pick
+from trainer.model.motion_joints import MotionJoints
 from trainer.model.resnet import ResNet
+from trainer.training.joint_loss import JointWeights
 from trainer.training.objective import (
+    JointObjective,
     LifterObjective,
     MotionObjective,
     Objective,
@@ -38,11 +45,20 @@ MEAN_CLIPS = 256
 
 def model_spec(cfg: FitConfig, settings: Settings, dataset: DataSet) -> ModelSpec:
     """Return the spec of the model that a run trains."""
-    spec = input_spec(cfg, settings, dataset)
+    coordinates = cfg.keypoints == "coordinates"
+    keypoints = len(dataset.keypoints)
     return ModelSpec(
         name=cfg.model,
         inputs=cfg.inputs,
-        channels=spec.channels,
+        channels=channels_of(cfg.inputs, keypoints, cfg.model == "lifter", coordinates),
+        head=cfg.head,
+        coordinates=coordinates,
+        spacing=cfg.spacing,
+        lstm_layers=cfg.lstm_layers,
+        keypoint_names=tuple(dataset.joints[i] for i in dataset.keypoints),
+        evaluation_mirror=tuple(
+            dataset.evaluation_joints.index(dataset.mirror[i]) for i in dataset.evaluation_joints
+        ),
         image_size=settings.image_size,
         frames=settings.frames,
         backbone=settings.backbone,
@@ -59,14 +75,10 @@ def model_spec(cfg: FitConfig, settings: Settings, dataset: DataSet) -> ModelSpe
     )
 
 
-def input_spec(cfg: FitConfig, settings: Settings, dataset: DataSet) -> InputSpec:
-    """Return how a data set's records become the input of a run's model."""
-    return dataset.spec(cfg.inputs, settings.image_size, lift=cfg.model == "lifter")
-
-
 def make_trainer(
     cfg: FitConfig,
     settings: Settings,
+    spec: ModelSpec,
     dataset: DataSet,
     body: dict[str, np.ndarray],
     device: torch.device,
@@ -74,37 +86,65 @@ def make_trainer(
 ) -> Trainer:
     """Return a trainer with fresh weights."""
     torch.manual_seed(cfg.seed)
-    spec = model_spec(cfg, settings, dataset)
-    inputs = input_spec(cfg, settings, dataset)
+    inputs = dataset.input_spec(spec)
     joints = dataset.evaluation_joints
+    hips = hips_of(dataset.evaluation_names)
     objective: Objective
     if cfg.model == "lifter":
         model = build_model(spec, body, statistics=lifting_statistics(dataset, inputs))
         assert isinstance(model, Lifter)
-        objective = LifterObjective(model, joints, hips_of(dataset.evaluation_names))
+        objective = LifterObjective(model, joints, hips)
+    elif cfg.head == "joints":
+        model = build_model(spec, body)
+        assert isinstance(model, MotionJoints)
+        weights = JointWeights(rotations=cfg.weight_rotations)
+        objective = JointObjective(model, weights, joints, hips)
     else:
         pose, betas = mean_person(dataset) if cfg.initial_pose == "data" else (None, None)
         model = build_model(spec, body, pose=pose, betas=betas)
         assert isinstance(model, MotionHMR)
-        if cfg.weights:
-            load_backbone(model.backbone, cfg.weights, cfg.inputs)
         domain = cfg.dann_weight if cfg.dann_shards else 0.0
-        weights = Weights(cfg.weight_2d, cfg.weight_3d, cfg.weight_betas, cfg.weight_pose, domain)
+        weights = Weights(cfg.weight_2d, cfg.weight_3d, cfg.weight_betas, domain)
         objective = MotionObjective(model, weights, joints, dataset.image_size)
+    if cfg.weights:
+        if not isinstance(model, ClipFeatures) or model.backbone is None:
+            raise BadInput("--weights are those of a CNN, which this network does not have.")
+        load_backbone(model.backbone, cfg.weights, cfg.inputs)
+    if cfg.init:
+        load_initial(model, cfg.init)
     return Trainer(objective, cfg, settings, inputs, device, ranks)
+
+
+def load_initial(model: nn.Module, path: Path) -> None:
+    """Load another run's weights, averaged ones if there are any; what they lack stays fresh.
+
+    Raises BadInput if they are of a network of another size, or of another kind altogether.
+    """
+    weights = weights_of(load_checkpoint(path))
+    own = model.state_dict()
+    known = {name: value for name, value in weights.items() if name in own}
+    other = [name for name, value in known.items() if value.shape != own[name].shape]
+    if other or not known:
+        what = f"{other[0]} is {tuple(known[other[0]].shape)}" if other else "it shares no weights"
+        raise BadInput(f"--init {path} is of another network: {what}; give it that one's options.")
+    model.load_state_dict(known, strict=False)
 
 
 def make_loaders(
     cfg: FitConfig,
     settings: Settings,
+    model: ModelSpec,
     dataset: DataSet,
     real: DataSet | None,
     device: torch.device,
     ranks: Ranks,
     saved: dict[str, Any] | None,
-) -> list[Loader]:
+) -> list[Loader] | list[EndlessLoader]:
     """Return the loader of the training clips and, for DANN, that of the real ones."""
-    labelled = wanted_arrays(cfg.inputs, parameters=cfg.weight_pose > 0)
+    positions = saved["loaders"][ranks.rank] if saved else None
+    if cfg.clips == "endless":
+        return [endless_loader(cfg, settings, dataset, ranks, positions and positions[0])]
+    labelled = wanted_arrays(cfg.inputs, rays=model.rays, parameters=cfg.head == "joints")
     read = [(dataset, labelled)]
     if real:
         if (real.image_size, real.flow_stride, real.joints) != (
@@ -114,21 +154,23 @@ def make_loaders(
                 f"{cfg.dann_shards} and {cfg.shards} differ in image size, flow or joints; "
                 "make both with the same options."
             )
-        real.spec(cfg.inputs, settings.image_size)  # refused here if it lacks the pictures
+        real.input_spec(model)  # refused here if it lacks the pictures
         if real.clip_length < settings.frames:
             raise BadInput(
                 f"The clips of {cfg.dann_shards} have {real.clip_length} frames, fewer than the "
                 f"{settings.frames} of a training clip; pass --frames {real.clip_length}, or make "
                 f"them with --unlabelled {settings.frames}."
             )
-        read.append((real, wanted_arrays(cfg.inputs, targets=False)))
-    positions = saved["loaders"][ranks.rank] if saved else [None] * len(read)
+        unlabelled = wanted_arrays(cfg.inputs, rays=model.rays, targets=False)
+        read.append((real, unlabelled))
+    positions = positions or [None] * len(read)
     return [
         Loader(
             Stream(
                 dataset=data,
                 arrays=arrays,
                 frames=settings.frames,
+                spacing=cfg.spacing,
                 batch_size=settings.batch_size,
                 seed=cfg.seed,
                 shuffle=cfg.shuffle,
@@ -144,22 +186,45 @@ def make_loaders(
     ]
 
 
+def endless_loader(
+    cfg: FitConfig,
+    settings: Settings,
+    dataset: DataSet,
+    ranks: Ranks,
+    position: dict[str, object] | None,
+) -> EndlessLoader:
+    """Return the loader of endless clips of a data set's motions."""
+    clips = endless_clips(
+        dataset, cfg.endless, frames=settings.frames, spacing=cfg.spacing, on_damage=cfg.on_damage
+    )
+    return EndlessLoader(
+        clips,
+        batch_size=settings.batch_size,
+        seed=cfg.seed,
+        rank=ranks.rank,
+        workers=settings.workers,
+        position=position,
+    )
+
+
 def mean_person(dataset: DataSet) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Return the mean pose (float [72], axis-angle) and betas [10] of the first clips, if any.
 
     A plain mean of the body joints' axis-angles: they stay well below π, where it is close to the
     rotations' own mean. It is where refinement starts, as HMR's mean parameters are, and no target.
     """
-    clips = first_clips(dataset, frozenset({"pose", "betas", "occluded"}))
+    takes = islice(read_takes(dataset), MEAN_CLIPS)
+    clips = [take.labels for take in takes if not isinstance(take, Damaged)]
     if not clips:
         return None, None
-    pose = np.mean([clip["pose"].mean(0) for clip in clips], 0)
-    return pose, np.mean([clip["betas"] for clip in clips], 0)
+    pose = np.mean([clip["pose"].astype(np.float32).mean(0) for clip in clips], 0)
+    betas = [clip["betas"] for clip in clips if "betas" in clip]
+    return pose, np.mean(betas, 0) if betas else None
 
 
 def lifting_statistics(dataset: DataSet, spec: InputSpec) -> Statistics:
     """Return what a lifter standardises by, of the first clips."""
-    arrays = frozenset({"joints2d", "joints3d", "occluded"})
+    arrays = frozenset({"joints2d", "joints3d", "occluded", "visibility"})
     clips = first_clips(dataset, arrays)
     if not clips:
         raise BadInput(f"{dataset.folder} holds no readable clip; run datagen.verify on it.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tqdm import tqdm
 from trainer.cli import quoted
 from trainer.config import FitConfig
 from trainer.data.dataset import DataSet
+from trainer.data.endless.loader import EndlessLoader
 from trainer.data.loader import Loader
 from trainer.device import Ranks
 from trainer.errors import BadInput, Stopped
@@ -41,9 +43,9 @@ class Training:
     settings: Settings
     ranks: Ranks
     trainer: Trainer
-    loaders: list[Loader]
+    loaders: Sequence[Loader | EndlessLoader]
     model: ModelSpec
-    held: DataSet | None
+    held: list[DataSet]
     """What it is validated on."""
     writer: RunWriter
     described: dict[str, Any]
@@ -55,7 +57,7 @@ class Training:
     def restore(self, saved: dict[str, Any]) -> None:
         """Take up the run that a checkpoint was saved of."""
         self.trainer.restore(saved)
-        if self.held is None:
+        if not self.held:
             self.described["held"] = saved.get("held")
         if self.described["held"] == saved.get("held"):  # errors on other clips do not compare
             self.best = saved["best"]
@@ -111,7 +113,7 @@ class Training:
             if not math.isfinite(loss):
                 raise self.diverged(str(loss), number)
         saving = number % cfg.save_every == 0 or last
-        self.judged = self.held is None or not (number % cfg.val_every == 0 or last)
+        self.judged = not self.held or not (number % cfg.val_every == 0 or last)
         if saving:
             self.save()
         if not self.judged:
@@ -121,7 +123,7 @@ class Training:
 
     def judge(self) -> None:
         """Validate, and keep the weights if none were better."""
-        if self.held is None:
+        if not self.held:
             return
         error = held_out_error(
             self.trainer, self.cfg, self.settings, self.model, self.held, self.ranks

@@ -14,9 +14,12 @@ from torch import Tensor, nn
 from trainer import geometry
 from trainer.data.inputs import Batch, normalized
 from trainer.geometry import similarity
+from trainer.model.clip_features import Seen
 from trainer.model.domain import Discriminator, domain_loss
 from trainer.model.lifter import Lifter
 from trainer.model.motion_hmr import MotionHMR, Prediction, pick
+from trainer.model.motion_joints import MotionJoints
+from trainer.training.joint_loss import JointWeights, joint_losses
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,6 @@ class Weights:
     reprojection: float
     aligned: float
     betas: float
-    pose: float
     domain: float
 
 
@@ -41,10 +43,19 @@ class Totals(NamedTuple):
 
 @dataclass(frozen=True)
 class Real:
-    """Unlabelled real clips to look like: their images, and the adversary's present strength."""
+    """Unlabelled real clips to look like: what is seen of them, and the adversary's strength."""
 
-    image: Tensor
+    seen: Seen
     strength: float
+
+
+def joined(first: Seen, second: Seen) -> Seen:
+    """Return what is seen of both batches of clips as one."""
+    image, points = (
+        None if a is None or b is None else torch.cat((a, b))
+        for a, b in zip(first, second, strict=True)
+    )
+    return Seen(image, points)
 
 
 Losses = dict[str, Tensor]
@@ -75,19 +86,20 @@ class MotionObjective(nn.Module):
         self.weights = weights
         self.joints = joints
         self.stored_size = stored_size
-        self.discriminator = Discriminator(model.backbone.width) if weights.domain else None
+        width = model.lstm.input_size
+        self.discriminator = Discriminator(width) if weights.domain else None
 
     def forward(
-        self, image: Tensor, batch: Batch, totals: Totals, real: Real | None = None
+        self, seen: Seen, batch: Batch, totals: Totals, real: Real | None = None
     ) -> tuple[Losses, Prediction]:
-        clips = len(image)
+        clips, device = batch["valid"].shape[0], batch["valid"].device
         if real is None:
-            features = self.model.features(image)
+            features = self.model.frame_features(seen)
         else:
-            # One pass over both worlds: batch statistics then are the mixture's, and tell neither.
-            features = self.model.features(torch.cat((image, real.image)))
-        prediction = self.model.head(features[:clips], self.model.keypoints(image))
-        with torch.autocast(image.device.type, enabled=False):
+            # One pass over both worlds: batch statistics then are the mixture's, and show neither.
+            features = self.model.frame_features(joined(seen, real.seen))
+        prediction = self.model.head(features[:clips], self.model.keypoints(seen.image))
+        with torch.autocast(device.type, enabled=False):
             losses = self.losses(prediction, batch, totals)
             if real is not None and self.discriminator is not None:
                 domain = domain_loss(
@@ -127,12 +139,6 @@ class MotionObjective(nn.Module):
         w = self.weights
         total = w.reprojection * reprojection
         total = total + w.aligned * losses["aligned"] + w.betas * losses["betas"]
-        if w.pose:
-            assert prediction.rotations is not None
-            truth = geometry.matrix_from_axis_angle(batch["pose"].unflatten(-1, (24, 3)))
-            pose = pose_loss(prediction.rotations.flatten(0, 1), truth.flatten(0, 1), valid)
-            losses["pose"] = pose / frames
-            total = total + w.pose * losses["pose"]
         return {"loss": total, **losses}
 
 
@@ -148,9 +154,9 @@ class LifterObjective(nn.Module):
         self.hips = hips
 
     def forward(
-        self, keypoints: Tensor, batch: Batch, totals: Totals, real: Real | None = None
+        self, seen: Seen, batch: Batch, totals: Totals, real: Real | None = None
     ) -> tuple[Losses, Prediction]:
-        prediction = self.model(keypoints)
+        prediction = self.model(seen)
         truth = about_hips(pick(batch["joints3d"], self.joints), self.hips)
         difference = (prediction.joints - truth).flatten(2) / self.model.output_std
         error = (batch["valid"].float() * (difference**2).mean(-1)).sum()
@@ -160,9 +166,6 @@ class LifterObjective(nn.Module):
 def about_hips(joints: Tensor, hips: tuple[int, int]) -> Tensor:
     """Return joints [..., J, 3] about the midpoint of the hips."""
     return joints - joints[..., list(hips), :].mean(-2, keepdim=True)
-
-
-Objective = MotionObjective | LifterObjective
 
 
 def aligned_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
@@ -177,6 +180,51 @@ def reprojection_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tens
     return (weight[..., None] * (predicted.float() - target).abs()).sum()
 
 
-def pose_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Return Σ_n w_n · mean squared difference of the bones' rotation matrices [N, 24, 3, 3]."""
-    return (weight * ((predicted - target) ** 2).flatten(1).mean(1)).sum()
+class JointObjective(nn.Module):
+    """Motion HMR with the joint head, and its losses."""
+
+    model: MotionJoints
+
+    def __init__(
+        self,
+        model: MotionJoints,
+        weights: JointWeights,
+        joints: tuple[int, ...],
+        hips: tuple[int, int],
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.weights = weights
+        self.joints = joints
+        self.hips = hips
+
+    def forward(
+        self, seen: Seen, batch: Batch, totals: Totals, real: Real | None = None
+    ) -> tuple[Losses, Prediction]:
+        estimate, window = self.model.estimate(seen)
+        with torch.autocast(batch["valid"].device.type, enabled=False):
+            terms = joint_losses(
+                estimate,
+                window,
+                pick(batch["joints3d"], self.joints),
+                true_rotations(batch),
+                batch.get("gravity"),
+                self.hips,
+                batch["valid"].float(),
+            )
+            losses = {name: value / totals.frames.clamp_min(1) for name, value in terms.items()}
+            weights = vars(self.weights)
+            total = sum((weights[name] * value for name, value in losses.items()), torch.zeros(()))
+            with torch.no_grad():
+                prediction = self.model.prediction(estimate, window)
+        return {"loss": total, **losses}, prediction
+
+
+def true_rotations(batch: Batch) -> Tensor:
+    """Return the bones' rotations [B, T, 24, 3, 3] of a batch's labels, root → camera."""
+    if "rotations" in batch:
+        return batch["rotations"]
+    return geometry.matrix_from_axis_angle(batch["pose"].float().unflatten(-1, (24, 3)))
+
+
+Objective = MotionObjective | LifterObjective | JointObjective

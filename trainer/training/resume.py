@@ -95,6 +95,8 @@ def option(name: str, value: object) -> str:
     word = name.replace("_", "-")
     if isinstance(value, bool):
         return f"--{word}" if value else f"--no-{word}"
+    if isinstance(value, list):
+        value = " ".join(map(str, value))
     return f"no --{word}" if value is None else f"--{word} {value}"
 
 

@@ -11,7 +11,7 @@ import math
 import platform
 import subprocess
 import time
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,17 @@ from trainer.training.settings import Settings
 
 
 def plain(config: Any) -> dict[str, Any]:
-    """Return a config's fields as JSON values."""
-    return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(config).items()}
+    """Return a config's fields as JSON values; a nested one's are named as on the command line."""
+    out: dict[str, Any] = {}
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if is_dataclass(value):
+            out |= {f"{field.name}.{name}": inner for name, inner in plain(value).items()}
+        elif isinstance(value, tuple):
+            out[field.name] = [str(v) if isinstance(v, Path) else v for v in value]
+        else:
+            out[field.name] = str(value) if isinstance(value, Path) else value
+    return out
 
 
 def revision() -> str:

@@ -19,7 +19,7 @@ from trainer.errors import BadInput
 GPU_BYTES_PER_PIXEL = {"bf16": 1000, "fp16": 1000, "tf32": 2000, "fp32": 2000}
 """Training memory of ResNet-50 per input pixel of a frame; in bf16 1.6 GB a clip of 31 frames at
 224 px. Counted by autograd's saved tensors: 900 and 1760, and what is drawn and passing."""
-LEARNING_RATES = {"lifter": 1e-3, "resnet50": 1e-4, "small": 1e-3}
+LEARNING_RATES = {"lifter": 1e-3, "coordinates": 1.5e-3, "resnet50": 1e-4, "small": 1e-3}
 """Peak learning rates; 5e-4 for the others."""
 
 
@@ -39,12 +39,17 @@ class Settings:
     compile: bool
     workers: int
 
+    @property
+    def at_size(self) -> str:
+        """The size of the network's pictures, if it sees any."""
+        return "" if self.backbone in ("coordinates", "lifter") else f" at {self.image_size} px"
+
     def line(self, device: torch.device) -> str:
         """Return the one line that says which."""
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
         return (
             f"{name}, {count(torch.get_num_threads(), 'thread')}: "
-            f"{self.backbone} at {self.image_size} px, "
+            f"{self.backbone}{self.at_size}, "
             f"{self.frames} frames x {count(self.batch_size, 'clip')}, LSTM {self.lstm_width}, "
             f"{self.precision}{', compiled' if self.compile else ''}, "
             f"{count(self.steps, 'step')}, lr {self.lr:g}, {count(self.workers, 'loader thread')}"
@@ -62,27 +67,43 @@ def can_compile() -> bool:
     return bool(compiler) and header.exists() and capable
 
 
+def clip_frames(cfg: FitConfig, dataset: DataSet) -> int:
+    """Return the frames of a training clip; BadInput if the data set's clips have fewer."""
+    endless = cfg.clips == "endless"
+    if dataset.labels_only and not endless:
+        raise BadInput(
+            f"{dataset.folder} holds motions without pictures or keypoints; train on them with "
+            "--clips endless --inputs keypoints."
+        )
+    frames = cfg.frames or (16 if endless else 1 + (dataset.clip_length - 1) // cfg.spacing)
+    span = (frames - 1) * cfg.spacing + 1
+    if span > dataset.clip_length:
+        spaced = f", {cfg.spacing} apart, span {span} frames," if cfg.spacing > 1 else ""
+        raise BadInput(
+            f"--frames {frames}{spaced} is more than the {dataset.clip_length} frames that "
+            f"the clips of {dataset.folder} have."
+        )
+    return frames
+
+
 def choose(cfg: FitConfig, dataset: DataSet, device: torch.device) -> Settings:
     """Return the settings of a run: the user's where given, else the machine's."""
     gpu = device.type == "cuda"
     if cfg.sync_bn and not gpu:
         raise BadInput("--sync-bn needs GPUs: torch synchronises no batch statistics on CPUs.")
-    frames = cfg.frames or dataset.clip_length
-    if frames > dataset.clip_length:
-        raise BadInput(
-            f"--frames {frames} is more than the {dataset.clip_length} frames that "
-            f"the clips of {dataset.folder} have."
-        )
+    frames = clip_frames(cfg, dataset)
     backbone = cfg.backbone or ("resnet50" if gpu else "resnet18")
     if cfg.model == "lifter":
         backbone = "lifter"
+    elif cfg.keypoints == "coordinates" and cfg.inputs == "keypoints":
+        backbone = "coordinates"
     size = cfg.image_size or (224 if gpu else 112)
     size = min(size, dataset.image_size) if cfg.image_size is None else size
     precision = cfg.precision or native_precision(device)
     batch = cfg.batch_size
     if batch is None:
-        batch = 4
-        if gpu:
+        batch = 64 if backbone == "coordinates" else 4
+        if gpu and backbone not in ("coordinates", "lifter"):
             memory = torch.cuda.get_device_properties(device).total_memory - 4e9
             # Of DANN's steps the CNN sees as many real frames as drawn ones.
             seen = frames * (2 if cfg.dann_shards else 1)
@@ -100,7 +121,8 @@ def choose(cfg: FitConfig, dataset: DataSet, device: torch.device) -> Settings:
         backbone=backbone,
         image_size=size,
         frames=frames,
-        lstm_width=cfg.lstm_width or (1024 if gpu else 256),
+        lstm_width=cfg.lstm_width
+        or (128 if cfg.keypoints == "coordinates" else 1024 if gpu else 256),
         steps=steps,
         batch_size=batch,
         lr=cfg.lr or LEARNING_RATES.get(backbone, 5e-4),

@@ -97,6 +97,8 @@ class Trainer:
             name: value.to(self.device, non_blocking=True)
             for name, value in delivered.batch.items()
         }
+        if self.cfg.clips == "endless":  # drawn with all of this
+            return batch
         if "rgb" in batch:  # before they are mirrored: most pixels go here
             small = resize(batch["rgb"].flatten(0, 1), self.spec.image_size)
             batch["rgb"] = small.unflatten(0, batch["rgb"].shape[:2])
@@ -149,7 +151,7 @@ class Trainer:
         prediction = None
         for micro, batch in enumerate(batches):
             last = micro == cfg.accumulate - 1
-            image = draw_inputs(batch, self.spec, self.dtype)
+            seen = draw_inputs(batch, self.spec, self.dtype)
             other = None
             if unlabelled:
                 clips = self.prepare(unlabelled[micro], generators[micro])
@@ -159,7 +161,7 @@ class Trainer:
             if isinstance(self.wrapped, DistributedDataParallel):
                 self.wrapped.require_backward_grad_sync = last
             with self.autocast():
-                losses, prediction = self.wrapped(image, batch, totals, other)
+                losses, prediction = self.wrapped(seen, batch, totals, other)
             self.scaler.scale(losses["loss"]).backward()
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0) + value.detach()

@@ -14,28 +14,26 @@ from trainer.device import Ranks
 from trainer.errors import BadInput
 from trainer.evaluation.inference import refuse_other_joints, remark_on_difference
 from trainer.evaluation.metrics import clip_pa_mpjpe, mean_over
-from trainer.evaluation.windows import narrowed, predict_clips
+from trainer.evaluation.windows import Inference, narrowed, predict_clips
 from trainer.model.build import ModelSpec
 from trainer.model.motion_hmr import pick
-from trainer.training.factory import input_spec
 from trainer.training.settings import Settings
 from trainer.training.step import Trainer
 
 
-def open_held_out(
-    cfg: FitConfig, settings: Settings, model: ModelSpec, ranks: Ranks
-) -> DataSet | None:
-    """Return the validation data set if there is one, or raise BadInput, before a step is lost."""
-    if cfg.val_shards is None:
-        return None
-    held = open_dataset(cfg.val_shards, "--val-shards")
-    try:
-        input_spec(cfg, settings, held)
-    except BadInput as error:
-        raise BadInput(f"--val-shards: {error}") from None
-    refuse_other_joints(model, held, f"--val-shards {held.folder}", cfg.shards)
-    if ranks.first:
-        remark_on_difference(model, held, "this run learns from")
+def open_held_out(cfg: FitConfig, model: ModelSpec, ranks: Ranks) -> list[DataSet]:
+    """Return the validation data sets, or raise BadInput, before a step is lost."""
+    held = []
+    for folder in cfg.val_shards:
+        dataset = open_dataset(folder, "--val-shards")
+        try:
+            dataset.input_spec(model)
+        except BadInput as error:
+            raise BadInput(f"--val-shards: {error}") from None
+        refuse_other_joints(model, dataset, f"--val-shards {folder}", cfg.shards)
+        if ranks.first:
+            remark_on_difference(model, dataset, "this run learns from")
+        held.append(dataset)
     return held
 
 
@@ -44,11 +42,14 @@ def held_out_error(
     cfg: FitConfig,
     settings: Settings,
     model: ModelSpec,
-    dataset: DataSet,
+    held: list[DataSet],
     ranks: Ranks,
 ) -> float:
-    """Return the validation error, which the first rank measures and tells the others."""
-    error = [validate(trainer, cfg, settings, model, dataset) if ranks.first else math.inf]
+    """Return the mean of the data sets' errors, which the first rank measures for all."""
+    error = [math.inf]
+    if ranks.first:
+        errors = [validate(trainer, cfg, settings, model, dataset) for dataset in held]
+        error = [sum(errors) / len(errors)]
     if ranks.world > 1:
         dist.broadcast_object_list(error)
     return error[0]
@@ -61,23 +62,27 @@ def validate(
     model: ModelSpec,
     dataset: DataSet,
 ) -> float:
-    """Return the mean PA-MPJPE of the validation clips, mm."""
+    """Return the mean PA-MPJPE of a data set's validation clips, mm."""
     joints = dataset.evaluation_joints
-    errors = []
-    for clip in predict_clips(
+    spec = dataset.input_spec(model)
+    run = Inference(
         trainer.judged.eval(),
-        dataset,
-        input_spec(cfg, settings, dataset),
-        wanted_arrays(cfg.inputs),
+        spec,
         frames=settings.frames,
         stride=max(1, settings.frames // 2),
         batch_size=settings.batch_size,
         device=trainer.device,
         precision=settings.precision,
+    )
+    errors = []
+    for clip in predict_clips(
+        run,
+        dataset,
+        wanted_arrays(model.inputs, rays=model.rays),
         max_clips=cfg.val_clips,
         on_damage=cfg.on_damage,
     ):
-        if model.name == "lifter":
+        if model.evaluation_only:
             clip = narrowed(clip, model.evaluation_names, dataset)
         truth = pick(torch.from_numpy(clip.arrays["joints3d"].copy()), joints)
         valid = torch.from_numpy(clip.arrays["valid"].astype(bool))

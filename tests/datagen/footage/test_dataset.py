@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from footage_world import film, filmed, records, retime, turn, walk
+from trainer_fixtures import network
 
 from datagen import ingest, verify
 from datagen.common.errors import BadInput
@@ -411,11 +412,12 @@ def test_predict_runs_over_footage(made):
     from trainer.data.inputs import draw_inputs
 
     dataset = open_dataset(made / "out", truth=False)
-    spec = dataset.spec("flow+keypoints", 64)
+    spec = dataset.input_spec(network(inputs="flow+keypoints", image_size=64))
     (clip,) = read_clips(dataset, wanted_arrays("flow+keypoints", targets=False))
     assert not isinstance(clip, Damaged)
     batch = {name: torch.from_numpy(value[None].copy()) for name, value in clip[1].items()}
-    image = draw_inputs(batch, spec)
+    image = draw_inputs(batch, spec).image
+    assert image is not None
     assert image.shape == (1, 60, 15, 64, 64)
     assert image[0, 22, :14].abs().max() == 0 and image[0, 22, 14].min() == 1
     assert image[0, 30, 2:14].amax((1, 2)).min() > 0.9

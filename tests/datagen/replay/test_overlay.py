@@ -413,11 +413,11 @@ def test_another_body_than_the_checkpoints_is_remarked_upon(body, tmp_path, caps
         (["--predictions", "{broken}", "--shards", "{shards}"], "no whole file of trainer.predict"),
         (
             ["--predictions", "{said}", "--shards", "{shards}", "--image-size", "112"],
-            "--image-size is for the shards that --checkpoint makes",
+            "--image-size is for predictions that are made of a --video",
         ),
         (
             ["--predictions", "{said}", "--shards", "{shards}", "--flow", "dis"],
-            "--flow is for the shards that --checkpoint makes",
+            "--flow is for predictions that are made of a --video",
         ),
         (["--video", "{video}", "--checkpoint", "nowhere.pt"], "nowhere.pt does not exist"),
         (["--video", "nowhere.mp4", "--checkpoint", "{broken}"], "nowhere.mp4 does not exist"),

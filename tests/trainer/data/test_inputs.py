@@ -49,10 +49,16 @@ def test_channels_of_every_row_of_the_table(inputs, channels):
     assert spec(inputs=inputs).channels == channels
 
 
+def picture(batch: dict[str, torch.Tensor], spec_: InputSpec) -> torch.Tensor:
+    image = draw_inputs(batch, spec_).image
+    assert image is not None
+    return image
+
+
 def test_a_heatmap_peaks_at_its_keypoint_and_falls_off_by_ten_pixels():
     batch = batch_of()
     batch["joints2d"][0, 0, 24] = torch.tensor([100.0, 60.0, 1.0])
-    image = draw_inputs(batch, spec())
+    image = picture(batch, spec())
     assert image.shape == (1, 2, 15, 224, 224)
     heat = image[0, 0, 2]
     assert float(heat[60, 100]) == 1
@@ -65,7 +71,7 @@ def test_a_heatmap_peaks_at_its_keypoint_and_falls_off_by_ten_pixels():
 def test_heatmaps_shrink_with_the_picture():
     batch = batch_of()
     batch["joints2d"][0, 0, 24] = torch.tensor([100.5, 60.5, 1.0])
-    heat = draw_inputs(batch, spec(size=112))[0, 0, 2]
+    heat = picture(batch, spec(size=112))[0, 0, 2]
     # Pixel edges agree: stored 100.5 lies at (101/2 - 0.5) = 50.
     assert float(heat[30, 50]) == 1
     assert abs(float(heat[30, 55]) - np.exp(-0.5)) < 1e-6
@@ -75,7 +81,7 @@ def test_heatmaps_shrink_with_the_picture():
 def test_flow_equals_torchs_own_interpolations(size):
     batch = batch_of()
     batch["flow"] = torch.randn(1, 2, 2, 56, 56).half()
-    ours = draw_inputs(batch, spec(size=size))[0, :, :2]
+    ours = picture(batch, spec(size=size))[0, :, :2]
     full = F.interpolate(batch["flow"][0].float(), scale_factor=4, mode="bilinear")
     if size != 224:
         full = F.interpolate(full, (size, size), mode="bilinear", antialias=True)
@@ -89,7 +95,7 @@ def test_a_totally_occluded_frame_shows_its_flag_and_nothing_else():
     batch["joints2d"][..., :2] = 50
     batch["joints2d"][..., 2] = 1
     batch["occluded"][0, 1] = 1
-    image = draw_inputs(batch, spec())
+    image = picture(batch, spec())
     assert float(image[0, 1, :14].abs().max()) == 0
     assert bool((image[0, 1, 14] == 1).all())
     assert bool((image[0, 0, 14] == 0).all())
@@ -120,8 +126,8 @@ def test_two_mirrors_are_none():
 
 def test_the_mirrored_picture_is_the_picture_mirrored():
     batch, spec_ = toy_batch()
-    plain = draw_inputs(batch, spec_)
-    turned = draw_inputs(mirror_batch(batch, torch.tensor([True, True]), spec_), spec_)
+    plain = picture(batch, spec_)
+    turned = picture(mirror_batch(batch, torch.tensor([True, True]), spec_), spec_)
     expected = plain.flip(-1).clone()
     expected[:, :, 0] *= -1
     swap = [spec_.keypoints.index(spec_.mirror[k]) for k in spec_.keypoints]
@@ -143,8 +149,8 @@ def test_a_mirror_symmetric_model_says_the_mirrored_of_a_mirrored_clip():
 
     batch, spec_ = toy_batch()
     assert batch["flow"].abs().max() > 1
-    said = model(draw_inputs(batch, spec_))
-    turned = model(draw_inputs(mirror_batch(batch, torch.tensor([True, True]), spec_), spec_))
+    said = model(picture(batch, spec_))
+    turned = model(picture(mirror_batch(batch, torch.tensor([True, True]), spec_), spec_))
     swap = [spec_.keypoints.index(spec_.mirror[k]) for k in spec_.keypoints]
     expected = said[:, :, swap] * torch.tensor([-1.0, 1.0, 1.0])
     assert torch.allclose(turned, expected, atol=1e-4)
@@ -192,7 +198,7 @@ def test_both_ways_a_mirrored_clip_is_said_to_be_the_mirror_image():
     turned = mirror_batch(batch, torch.tensor([True, True]), spec_)
     with torch.no_grad():
         plain, mirrored = (model(draw_inputs(x, spec_)) for x in (batch, turned))
-        there, back = model.between(plain, mirrored), model.between(mirrored, plain)
+        there, back = model.average_flipped(plain, mirrored), model.average_flipped(mirrored, plain)
     sides = torch.tensor([-1.0, 1.0, 1.0])
     order = list(spec_.mirror)
     assert there.joints2d is not None and back.joints2d is not None
@@ -201,7 +207,7 @@ def test_both_ways_a_mirrored_clip_is_said_to_be_the_mirror_image():
     assert torch.allclose(back.joints2d, there.joints2d[:, :, order] * sides[:2], atol=1e-5)
     assert not torch.allclose(mirrored.joints, plain.joints[:, :, order] * sides, atol=1e-2)
     # What both agree on stays: the mean of a prediction and its own image is the prediction.
-    agreed = model.between(there, back)
+    agreed = model.average_flipped(there, back)
     for name in ("joints", "joints2d", "rotations", "betas", "camera"):
         assert torch.allclose(getattr(agreed, name), getattr(there, name), atol=1e-5)
 
@@ -216,8 +222,8 @@ def test_the_nearest_rotation_to_a_sum_is_scipys_mean():
 
 def test_a_quarter_turn_is_the_picture_turned():
     batch, spec_ = toy_batch()
-    plain = draw_inputs(batch, spec_)
-    turned = draw_inputs(turn_batch(batch, torch.full((2,), np.pi / 2), spec_), spec_)
+    plain = picture(batch, spec_)
+    turned = picture(turn_batch(batch, torch.full((2,), np.pi / 2), spec_), spec_)
     expected = torch.rot90(plain, -1, (-2, -1)).clone()  # clockwise
     u, v = expected[:, :, 0].clone(), expected[:, :, 1].clone()
     expected[:, :, 0], expected[:, :, 1] = -v, u

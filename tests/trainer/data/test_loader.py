@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trainer_fixtures import write_shards
+from trainer_fixtures import network, write_shards
 
 import trainer.data.loader
 import trainer.data.records
@@ -31,6 +31,7 @@ def stream(folder: Path, **changes) -> Stream:
         dataset=open_dataset(folder),
         arrays=wanted_arrays("flow+keypoints"),
         frames=6,
+        spacing=1,
         batch_size=1,
         seed=0,
         shuffle=4,
@@ -217,4 +218,4 @@ def test_bad_folders_are_refused_in_one_sentence(toy, tmp_path):
     (tmp_path / "shard-000000.tar").touch()
     (tmp_path / "dataset.json").write_text(json.dumps({**told, "rgb": False}))
     with pytest.raises(BadInput, match="holds no pictures"):
-        open_dataset(tmp_path).spec("rgb", 32)
+        open_dataset(tmp_path).input_spec(network(inputs="rgb"))

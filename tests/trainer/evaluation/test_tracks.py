@@ -20,10 +20,11 @@ from trainer.config import FitConfig, PredictConfig
 from trainer.data.dataset import open_dataset
 from trainer.data.records import decode, read_shard
 from trainer.errors import BadInput
-from trainer.evaluation.inference import input_spec
+from trainer.evaluation.inference import remark_on_difference
 from trainer.evaluation.tracks import R_WORLD_CAMERA, into_world, tracks, translation
 from trainer.evaluation.windows import Judged
 from trainer.fit import fit
+from trainer.model.body import BodyJoints, read_body
 from trainer.model.checkpoint import load_checkpoint, load_model, save_checkpoint
 from trainer.predict import predict
 
@@ -94,14 +95,14 @@ def test_flow_of_another_kind_than_was_learned_from_is_remarked_upon(toy, checkp
     _, spec, _ = load_model(checkpoint, torch.device("cpu"))
     assert not spec.flow  # it sees keypoints alone
     spec = replace(spec, inputs="flow+keypoints", flow=dataset.flow_name)
-    input_spec(spec, dataset, checkpoint)
+    remark_on_difference(spec, dataset, "it learned from")
     assert not capsys.readouterr().out
-    input_spec(replace(spec, flow="raft_small-0a1b2c3d"), dataset, checkpoint)
+    remark_on_difference(replace(spec, flow="raft_small-0a1b2c3d"), dataset, "it learned from")
     assert f"learned from raft_small-0a1b2c3d at {SIZE} px" in capsys.readouterr().out
     larger = replace(dataset, person_diagonal=200.0)
-    input_spec(spec, larger, checkpoint)
+    remark_on_difference(spec, larger, "it learned from")
     assert not capsys.readouterr().out  # nobody knows how large those were that it saw
-    input_spec(replace(spec, person_diagonal=150.0), larger, checkpoint)
+    remark_on_difference(replace(spec, person_diagonal=150.0), larger, "it learned from")
     assert "shows people of 200 px" in (said := capsys.readouterr().out) and "150 px" in said
 
 
@@ -145,7 +146,7 @@ def test_pieces_of_a_track_are_joined(toy):
         piece(3, 10, (2, 7), "a b/c"),
         said(0, 10),
     ]
-    joined = dict(tracks(iter(clips), dataset))
+    joined = dict(tracks(iter(clips), dataset, BodyJoints(read_body(dataset.body))))
     assert list(joined) == ["a_b_c", "000000_0000", "other"]
     track = joined["a_b_c"]
     assert track["joints"][:, 0, 0].tolist() == track["source"].tolist() == list(range(10))

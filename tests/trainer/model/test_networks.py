@@ -9,6 +9,7 @@ from trainer_fixtures import toy_body
 
 from trainer import geometry
 from trainer.data.inputs import InputSpec, draw_inputs, normalized
+from trainer.model.clip_features import Seen
 from trainer.model.motion_hmr import ERROR_SCALE, MotionHMR, heatmap_centres
 from trainer.model.resnet import ResNet
 
@@ -69,7 +70,7 @@ def test_the_papers_memory_has_the_size_of_two_directions_of_1024_units():
     body = toy_body(np.random.default_rng(0))
     model = MotionHMR(body, channels=15)
     one = 4 * 1024 * (2048 + 1024 + 2)
-    assert sum(p.numel() for p in model.memory.parameters()) == 2 * one
+    assert sum(p.numel() for p in model.lstm.parameters()) == 2 * one
     theta = 24 * 6 + 10 + 3
     head = (2048 + theta + 1) * 1024 + 1025 * 1024 + 1025 * theta
     assert sum(p.numel() for p in model.regressor.parameters()) == head
@@ -97,7 +98,7 @@ def test_refinement_starts_from_a_person_upright_before_the_camera(rotation):
 @pytest.mark.parametrize("rotation", ["6d", "axis-angle"])
 def test_every_weight_gets_a_gradient(rotation, feedback):
     model = small(rotation, feedback=feedback)
-    prediction = model(torch.randn(2, 3, 15, 64, 64))
+    prediction = model(Seen(torch.randn(2, 3, 15, 64, 64)))
     assert prediction.joints.shape == (2, 3, 38, 3)
     assert prediction.joints2d.shape == (2, 3, 38, 2)
     (prediction.joints[..., :2].square().sum() + prediction.joints2d.square().sum()).backward()
@@ -125,7 +126,7 @@ def test_heatmaps_say_where_their_keypoints_are():
         "occluded": torch.zeros(2, 3, dtype=torch.uint8),
     }
     batch["occluded"][0, 1] = 1
-    image = draw_inputs(batch, InputSpec("keypoints", 32, 128, 4, tuple(range(12)), ()))
+    image = draw_inputs(batch, InputSpec("keypoints", 32, 128, 4, tuple(range(12)), ())).image
     found = heatmap_centres(image[:, :, :12])
     expected = torch.cat((normalized(joints, 128) * seen, seen), -1)
     expected[0, 1] = 0
@@ -139,7 +140,7 @@ def test_with_feedback_refinement_also_hears_what_its_reprojection_misses():
     feature, keypoints = torch.randn(5, 64), torch.rand(5, 12, 3).round(decimals=1)
     keypoints[..., 2] = keypoints[..., 2].round()
     state = regressor.start.expand(5, -1)
-    weights = torch.cat((regressor.fc1.weight, regressor.of_errors.weight), 1)
+    weights = torch.cat((regressor.fc1.weight, regressor.error_layer.weight), 1)
     for _ in range(3):
         rotation, betas, camera = model.split(state)
         joints = model.body(rotation, betas)[:, 24:36]
@@ -168,7 +169,7 @@ def test_feedback_is_of_the_image_s_own_keypoints():
 
 def test_weak_perspective():
     model = small().eval()
-    p = model(torch.randn(1, 2, 15, 64, 64))
+    p = model(Seen(torch.randn(1, 2, 15, 64, 64)))
     expected = p.camera[..., None, :1] * (p.joints[..., :2] + p.camera[..., None, 1:])
     assert torch.allclose(p.joints2d, expected)
 
@@ -178,7 +179,7 @@ def test_the_memory_looks_both_ways():
     image = torch.randn(1, 5, 15, 64, 64)
     changed = image.clone()
     changed[:, 2] += 1
-    difference = (model(image).joints - model(changed).joints).abs().amax((0, 2, 3))
+    difference = (model(Seen(image)).joints - model(Seen(changed)).joints).abs().amax((0, 2, 3))
     assert bool((difference > 0).all())
 
 
@@ -186,13 +187,13 @@ def test_mixed_precision_ends_at_the_memory():
     # torch's cuDNN LSTM under bf16 autocast is one of fp16, without the scaling that fp16 needs.
     model = small()
     seen = []
-    model.memory.register_forward_hook(
+    model.lstm.register_forward_hook(
         lambda _, inputs, outputs: seen.append(
             (inputs[0].dtype, outputs[0].dtype, torch.is_autocast_enabled("cpu"))
         )
     )
     with torch.autocast("cpu", torch.bfloat16):
         assert model.backbone(torch.randn(2, 15, 64, 64)).dtype == torch.bfloat16
-        prediction = model(torch.randn(1, 2, 15, 64, 64))
+        prediction = model(Seen(torch.randn(1, 2, 15, 64, 64)))
     assert seen == [(torch.float32, torch.float32, False)]
     assert prediction.joints.dtype == torch.float32

@@ -19,7 +19,7 @@ from trainer.model.body import read_body
 from trainer.model.domain import Discriminator, adversary_strength, domain_loss, reverse_gradient
 from trainer.model.lifter import BoundedLinear
 from trainer.predict import predict
-from trainer.training.factory import load_backbone, make_loaders, make_trainer
+from trainer.training.factory import load_backbone, make_loaders, make_trainer, model_spec
 from trainer.training.objective import Real
 from trainer.training.settings import choose
 
@@ -51,7 +51,7 @@ def test_every_row_of_the_table_trains(toy, tmp_path, inputs):
 def test_feedback_trains_resumes_and_is_evaluated(toy, tmp_path):
     options = {"inputs": "flow+keypoints", "feedback": True, "log_every": 1}
     folder = fit(config(toy, tmp_path / "run", **options))
-    assert "regressor.of_errors.weight" in torch.load(folder / "last.pt")["weights"]
+    assert "regressor.error_layer.weight" in torch.load(folder / "last.pt")["weights"]
     fit(config(toy, folder, resume=folder / "last.pt", **options))  # nothing left to do
     with pytest.raises(BadInput, match="--feedback"):
         fit(config(toy, folder, resume=folder / "last.pt", **{**options, "feedback": False}))
@@ -87,15 +87,16 @@ def test_a_batchs_share_of_the_domain_loss_is_that_of_its_known_frames(toy, tmp_
     cfg = config(toy, tmp_path / "run", inputs="rgb", dann_shards=toy)
     dataset, cpu = open_dataset(toy), torch.device("cpu")
     settings = choose(cfg, dataset, cpu)
-    trainer = make_trainer(cfg, settings, dataset, read_body(dataset.body), cpu, Ranks())
-    loader = make_loaders(cfg, settings, dataset, None, cpu, Ranks(), None)[0]
+    model = model_spec(cfg, settings, dataset)
+    trainer = make_trainer(cfg, settings, model, dataset, read_body(dataset.body), cpu, Ranks())
+    loader = make_loaders(cfg, settings, model, dataset, None, cpu, Ranks(), None)[0]
     trainer.wrapped.eval()
     domain = []
     for known in (5, 1, 0):
         batch = {name: value.clone() for name, value in next(iter(loader)).batch.items()}
         batch["valid"][:, known:] = 0
-        image = draw_inputs(batch, trainer.spec)
-        losses, _ = trainer.wrapped(image, batch, trainer.totals([batch]), Real(image, 1.0))
+        seen = draw_inputs(batch, trainer.spec)
+        losses, _ = trainer.wrapped(seen, batch, trainer.totals([batch]), Real(seen, 1.0))
         domain.append(float(losses["domain"].detach()))
     assert domain[0] == pytest.approx(np.log(2), abs=0.1)
     assert domain[1] == pytest.approx(np.log(2), abs=0.1)
@@ -135,7 +136,7 @@ def test_a_lifter_is_validated_on_fewer_joints(toy, tmp_path):
     told = json.loads((held / "dataset.json").read_text())
     told["evaluation_joints"] = told["evaluation_joints"][:12]  # measured truth has no head
     (held / "dataset.json").write_text(json.dumps(told))
-    options = {"model": "lifter", "inputs": "keypoints", "val_shards": held}
+    options = {"model": "lifter", "inputs": "keypoints", "val_shards": (held,)}
     folder = fit(config(toy, tmp_path / "run", **options))
     results = evaluate(EvaluateConfig(checkpoint=folder / "last.pt", shards=held, device="cpu"))
     last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])

@@ -32,7 +32,8 @@ ranks = start_ranks("cpu")
 cpu = torch.device("cpu")
 data = open_dataset(cfg.shards)
 settings = choose(cfg, data, cpu)
-trainer = make_trainer(cfg, settings, data, read_body(data.body), cpu, ranks)
+model = model_spec(cfg, settings, data)
+trainer = make_trainer(cfg, settings, model, data, read_body(data.body), cpu, ranks)
 
 def gradients(trainer, batch):
     totals = trainer.totals([batch])
@@ -41,13 +42,13 @@ def gradients(trainer, batch):
     losses["loss"].backward()
     return torch.cat([p.grad.flatten() for p in trainer.objective.parameters()])
 
-batch = next(iter(make_loaders(cfg, settings, data, None, cpu, ranks, None)[0])).batch
+batch = next(iter(make_loaders(cfg, settings, model, data, None, cpu, ranks, None)[0])).batch
 batch["visibility"][0, :, 24 + ranks.rank :] = 0  # ranks count different numbers of joints
 batch["valid"][1, : 1 + ranks.rank] = 0
 together = gradients(trainer, batch)
 both = [None] * ranks.world
 dist.all_gather_object(both, batch)
-alone = make_trainer(cfg, settings, data, read_body(data.body), cpu, Ranks())
+alone = make_trainer(cfg, settings, model, data, read_body(data.body), cpu, Ranks())
 joined = {name: torch.cat([b[name] for b in both]) for name in batch}
 expected = gradients(alone, joined)
 error = float((together - expected).abs().max() / expected.abs().max())

@@ -1,0 +1,76 @@
+"""Evaluation joints of bodies whose bones may be longer or shorter than their shape has them.
+
+As `trainer.model.body`, but each bone, with the surface around it, is stretched along with its
+length, and pose blend shapes are left out: they move these joints by some millimetres.
+Letters: n clips, T frames, 24 bones, E evaluation joints.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from trainer.geometry import SMPL_MIRROR
+from trainer.model.body import BONES, BodyJoints
+
+LEAST_WEIGHT = 1e-3
+"""Bones that carry less of every evaluation joint are left out."""
+
+
+class StretchedBody:
+    """One body model: rotations, shape and bone lengths → evaluation joints."""
+
+    def __init__(self, body: BodyJoints) -> None:
+        self.parents = body.parents
+        weight = body.folded_weight
+        self.bones = [
+            k for k in range(BONES) if k == 0 or bool(weight[:, k].abs().max() > LEAST_WEIGHT)
+        ]
+        needed = set(self.bones)
+        for bone in reversed(range(1, BONES)):
+            if bone in needed:
+                needed.add(self.parents[bone])
+        self.chain = sorted(needed - {0})
+        self.rest, self.rest_shape = body.rest, body.rest_shape
+        joints = len(weight)
+        basis = body.folded_basis[:10].unflatten(1, (joints, BONES, 3))
+        self.weight = weight[:, self.bones]
+        self.place = body.folded[:, self.bones]
+        self.basis = basis[:, :, self.bones]
+        self.joints = joints
+
+    def __call__(self, rotations: Tensor, pelvis: Tensor, betas: Tensor, size: Tensor) -> Tensor:
+        """Return joints [n, T, E, 3], metres.
+
+        Args:
+            rotations: [n, T, 24, 3, 3], the root's body → world.
+            pelvis: its place [n, T, 3], metres.
+            betas: [n, 10].
+            size: [n, 24] length of what hangs on each bone, 1 as the shape has it.
+        """
+        rest = self.rest + torch.einsum("jcs,ns->njc", self.rest_shape, betas)
+        world, place = {0: rotations[:, :, 0]}, {0: pelvis}
+        for bone in self.chain:
+            above = self.parents[bone]
+            offset = (rest[:, bone] - rest[:, above]) * size[:, above, None]
+            world[bone] = world[above] @ rotations[:, :, bone]
+            place[bone] = place[above] + (world[above] @ offset[:, None, :, None]).squeeze(-1)
+        turned = torch.stack([world[bone] for bone in self.bones], 2)
+        moved = torch.stack([place[bone] for bone in self.bones], 2)
+        local = self.place + torch.einsum("sekc,ns->nekc", self.basis, betas)
+        local = local - self.weight[None, :, :, None] * rest[:, None, self.bones]
+        local = local * size[:, None, self.bones, None]
+        # One product: rows (frame), columns (bone, axis) x (joint).
+        flat = turned.permute(0, 1, 3, 2, 4).flatten(3)  # n T 3 (k j)
+        surface = flat @ local.flatten(2).mT[:, None]  # n T 3 E
+        share = self.weight / self.weight.sum(1, keepdim=True)
+        return surface.mT + torch.einsum("ek,ntki->ntei", share, moved)
+
+
+def bone_sizes(n: int, spread: float, generator: torch.Generator) -> Tensor:
+    """Return bone lengths [n, 24] about 1, left and right nearly alike, the spine's as one."""
+    drawn = torch.randn(n, BONES, generator=generator) * spread
+    other = drawn[:, SMPL_MIRROR]
+    size = 1 + 0.65 * (drawn + other) + 0.15 * (drawn - other)
+    size[:, [6, 9]] = size[:, [3]]
+    return size

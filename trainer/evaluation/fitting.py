@@ -1,0 +1,77 @@
+"""The body on a track of predicted joints: what a joint head's prediction lacks of Motion HMR's.
+
+Letters: L frames, E evaluation joints, K keypoints, J joints of a record, S side of the crop.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from trainer.data.dataset import DataSet
+from trainer.evaluation.placement import place, weak_camera
+from trainer.evaluation.refine import refine
+from trainer.evaluation.windows import Judged, meta_of
+from trainer.geometry import axis_angle_from_matrix
+from trainer.model.body import BodyJoints
+from trainer.model.body_fit import fit_body
+from trainer.model.proportions import Proportions
+
+ACROSS = 0.4
+"""How much less than in depth a joint is wrong across the picture, where its keypoint is seen."""
+
+
+def rays_of(keypoints: np.ndarray, crop: np.ndarray, k: np.ndarray) -> torch.Tensor:
+    """Return rays [L, K, 3] (x/z, y/z, seen) of keypoints [L, K, 3] in crop pixels.
+
+    crop [L, 2, 3] source → crop pixels, k [3, 3] the source's camera.
+    """
+    points, maps = torch.from_numpy(keypoints).float(), torch.from_numpy(crop).float()
+    camera = torch.from_numpy(k).float()
+    source = (points[..., :2] - maps[:, None, :, 2]) / maps[:, None, [0, 1], [0, 1]]
+    rays = (source - camera[:2, 2]) / camera[[0, 1], [0, 1]]
+    seen = (points[..., 2:] == 1).float()
+    return torch.cat((rays * seen, seen), -1)
+
+
+def refined(clip: Judged, dataset: DataSet, known: Proportions) -> Judged:
+    """Return a clip whose joints agree with its keypoints and move as limbs do."""
+    keypoints = clip.shown["joints2d"][:, list(dataset.keypoints)].copy()
+    keypoints[clip.shown["occluded"].astype(bool), :, 2] = 0
+    rays = rays_of(keypoints, clip.shown["crop"], clip.shown["camera"])
+    fps = float(meta_of(clip.record).get("fps", dataset.fps))
+    said = clip.prediction
+    said["joints"] = refine(said["joints"], said["sigma"], rays, known, fps=fps)
+    return clip
+
+
+def fitted(
+    body: BodyJoints, frames: dict[str, np.ndarray], k: np.ndarray, size: int, fps: float
+) -> dict[str, np.ndarray]:
+    """Return the body's arrays of a track, as `trainer.predict` describes them.
+
+    Args:
+        frames: joints [L, E, 3] metres, sigma [L, E], rotations [L, 24, 3, 3], keypoints, crop.
+        k: the source's camera [3, 3].
+        size: S.
+    """
+    joints, sigma = torch.from_numpy(frames["joints"]), torch.from_numpy(frames["sigma"])
+    along = sigma[..., None] * torch.tensor([ACROSS, ACROSS, 1.0])
+    guess = torch.from_numpy(frames["rotations"])
+    fit = fit_body(body, joints, along, guess, torch.zeros(10), fps=fps)
+    about = fit.joints - fit.translation[:, None]
+    rays = rays_of(frames["keypoints"], frames["crop"], k)
+    moved = place(about, rays, fps=fps)
+    crop, camera = torch.from_numpy(frames["crop"]).float(), torch.from_numpy(k).float()
+    weak = weak_camera(about, moved, crop, camera, size)
+    length = len(joints)
+    posed = body(fit.rotations, fit.betas.expand(length, -1))
+    units = weak[:, None, :1] * (posed[..., :2] + weak[:, None, 1:])
+    return {
+        "pose": axis_angle_from_matrix(fit.rotations).flatten(1).numpy(),
+        "shapes": fit.betas.expand(length, -1).numpy().copy(),
+        "camera": weak.numpy(),
+        "joints": posed.numpy(),
+        "joints2d": ((units + 1) * size - 1).numpy() / 2,
+        "trans": moved.double().numpy(),
+    }

@@ -1,0 +1,88 @@
+"""Features of every frame of a clip: a CNN of its pictures, its keypoints' coordinates, an LSTM.
+
+The paper's network has the CNN alone. With coordinates and pictures both, the CNN's features are
+added to the coordinates' through a layer that begins at zero: a network that was trained on
+keypoints starts as it was. Letters: B clips, T frames, K keypoints, F features.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from trainer.errors import BadInput
+from trainer.model.coordinates import CoordinateEncoder, View, view
+from trainer.model.resnet import ResNet
+
+
+class Seen(NamedTuple):
+    """What a network sees of clips."""
+
+    image: Tensor | None
+    """[B, T, C, I, I], None for networks without a CNN."""
+    points: Tensor | None = None
+    """[B, T, K, 3] rays (x/z, y/z, seen) for networks that read coordinates; a lifter's [B, T, 2K].
+    """
+
+
+class ClipFeatures(nn.Module):
+    """Seen clips → features of each frame, which know of the others; the heads derive from it."""
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        backbone: str,
+        lstm_width: int,
+        lstm_layers: int = 1,
+        residual: bool = False,
+        coordinates: int = 0,
+    ) -> None:
+        """channels: of the CNN's input, 0 without a CNN; coordinates: K, 0 without them."""
+        super().__init__()
+        width = 2 * lstm_width if coordinates else 0
+        self.backbone = ResNet(backbone, channels) if channels else None
+        self.coordinates = CoordinateEncoder(coordinates, width) if coordinates else None
+        self.projection = None
+        if self.backbone is not None and self.coordinates is not None:
+            self.projection = nn.Linear(self.backbone.width, width)
+            nn.init.zeros_(self.projection.weight)
+            nn.init.zeros_(self.projection.bias)
+        elif self.backbone is not None:
+            width = self.backbone.width
+        if residual and 2 * lstm_width != width:
+            raise BadInput(
+                f"--residual adds {backbone}'s {width} features to the LSTM's "
+                f"{2 * lstm_width}; pass --lstm-width {width // 2}."
+            )
+        self.residual = residual
+        self.lstm = nn.LSTM(width, lstm_width, lstm_layers, batch_first=True, bidirectional=True)
+
+    def frame_features(self, seen: Seen, window: View | None = None) -> Tensor:
+        """Return the features [B, T, F] of every frame by itself.
+
+        window: the view of `seen.points`, if it is known already.
+        """
+        features = None
+        if self.coordinates is not None:
+            assert seen.points is not None
+            features = self.coordinates(window or view(seen.points))
+        if self.backbone is not None:
+            assert seen.image is not None
+            flat = seen.image.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+            pictures = self.backbone(flat).float().unflatten(0, seen.image.shape[:2])
+            features = pictures if features is None else features + self.projection(pictures)  # pyright: ignore[reportOptionalCall]
+        assert features is not None
+        return features
+
+    def over_time(self, features: Tensor) -> Tensor:
+        """Return the features [B, T, 2·lstm_width] of frames that know of each other."""
+        # Under bf16 autocast cuDNN's LSTM would run in fp16, whose small gradients vanish unscaled
+        # (torch's AutocastRNN.cpp), and a CPU's takes twice as long; the body decides to the
+        # millimetre.
+        with torch.autocast(features.device.type, enabled=False):
+            features = features.float()
+            out, _ = self.lstm(features)
+            return out + features if self.residual else out

@@ -1,0 +1,116 @@
+"""Motion HMR with the joint head: joints and how far off they may be, instead of a body.
+
+Letters: B clips, T frames, K keypoints, E evaluation joints.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from trainer import geometry
+from trainer.model.body import BONES, BodyJoints, mirror_rotations
+from trainer.model.clip_features import ClipFeatures, Seen
+from trainer.model.coordinates import View, view
+from trainer.model.joint_head import JointEstimate, JointHead
+from trainer.model.motion_hmr import Prediction
+
+LIMBS = (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
+"""Bones by which a person's size is known, on both sides."""
+
+
+class MotionJoints(ClipFeatures):
+    """Seen clips → Prediction of the evaluation joints, in metres of the mean person."""
+
+    limb_length: Tensor
+
+    def __init__(
+        self,
+        body: dict[str, np.ndarray],
+        *,
+        names: tuple[str, ...],
+        mirror: tuple[int, ...],
+        channels: int,
+        backbone: str,
+        lstm_width: int,
+        lstm_layers: int,
+        residual: bool,
+        keypoints: tuple[str, ...],
+        coordinates: bool,
+    ) -> None:
+        """names: of the evaluation joints; mirror: each one's counterpart; keypoints: by name;
+        coordinates: whether features come of them, too."""
+        super().__init__(
+            channels=channels, backbone=backbone, lstm_width=lstm_width, lstm_layers=lstm_layers,
+            residual=residual, coordinates=len(keypoints) if coordinates else 0,
+        )  # fmt: skip
+        self.head = JointHead(2 * lstm_width, names, keypoints)
+        self.limbs = limbs_of(names)
+        self.mirror = list(mirror)
+        rest = BodyJoints(body)(torch.eye(3).expand(1, BONES, 3, 3), torch.zeros(1, 10))[0, BONES:]
+        self.register_buffer("limb_length", self.lengths(rest))
+
+    def forward(self, seen: Seen) -> Prediction:
+        estimate, window = self.estimate(seen)
+        return self.prediction(estimate, window)
+
+    def estimate(self, seen: Seen) -> tuple[JointEstimate, View]:
+        """Return what the head predicts and the view that it is in: what training is about."""
+        assert seen.points is not None
+        window = view(seen.points)
+        features = self.over_time(self.frame_features(seen, window))
+        return self.head(features, window), window
+
+    def prediction(self, estimate: JointEstimate, window: View) -> Prediction:
+        """Return an estimate in the camera's axes and in metres.
+
+        Metres as if each window's limbs were, in the median frame, as long as the mean body's:
+        one camera shows no size.
+        """
+        with torch.autocast(estimate.joints.device.type, enabled=False):
+            size = self.lengths(estimate.joints).median(1).values
+            metres = self.limb_length / size.clamp_min(1e-6)
+            joints = estimate.joints @ window.turn[:, None] * metres[:, None, None, None]
+            sigma = estimate.log_sigma.exp() * metres[:, None, None]
+            turned = window.turn.mT[:, None] @ estimate.rotations[:, :, 0]
+            rotations = torch.cat((turned[:, :, None], estimate.rotations[:, :, 1:]), 2)
+            gravity = estimate.gravity @ window.turn
+        return Prediction(joints=joints, rotations=rotations, sigma=sigma, gravity=gravity)
+
+    def lengths(self, joints: Tensor) -> Tensor:
+        """Return the sum [...] of the limbs' lengths of joints [..., E, 3]."""
+        begin, end = zip(*self.limbs, strict=True)
+        return (joints[..., list(begin), :] - joints[..., list(end), :]).norm(dim=-1).sum(-1)
+
+    def average_flipped(self, plain: Prediction, mirrored: Prediction) -> Prediction:
+        """Return the mean of the predictions of clips and of the same clips mirrored, x → −x.
+
+        Joints about their own mean; rotations: the nearest to the mean matrix; gravity: the mean.
+        """
+        assert plain.rotations is not None and mirrored.rotations is not None
+        assert plain.sigma is not None and mirrored.sigma is not None
+        assert plain.gravity is not None and mirrored.gravity is not None
+        flip = plain.joints.new_tensor([-1.0, 1.0, 1.0])
+        back = mirrored.joints[:, :, self.mirror] * flip
+        joints = (centred(plain.joints) + centred(back)) / 2
+        rotations = geometry.nearest(plain.rotations + mirror_rotations(mirrored.rotations))
+        sigma = (plain.sigma + mirrored.sigma[:, :, self.mirror]) / 2
+        gravity = F.normalize(plain.gravity + mirrored.gravity * flip, dim=-1)
+        return Prediction(joints=joints, rotations=rotations, sigma=sigma, gravity=gravity)
+
+
+def limbs_of(names: tuple[str, ...]) -> list[tuple[int, int]]:
+    """Return the limbs' bones as pairs of indices among the joints' names."""
+    index = {name.removeprefix("lsp_"): i for i, name in enumerate(names)}
+    return [
+        (index[f"{side}_{begin}"], index[f"{side}_{end}"])
+        for side in ("left", "right")
+        for begin, end in LIMBS
+    ]
+
+
+def centred(joints: Tensor) -> Tensor:
+    """Return joints [..., E, 3] about their mean."""
+    return joints - joints.mean(-2, keepdim=True)

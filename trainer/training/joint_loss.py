@@ -1,0 +1,88 @@
+"""The joint head's losses, in the person's size.
+
+Half the distance of the joints, half their distance after similarity alignment; how well the
+expected errors fit the errors made; the bones' rotations, for the body that is fitted later, and
+gravity, for its world.
+Letters: B clips, T frames, E evaluation joints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainer.geometry import similarity
+from trainer.model.coordinates import View
+from trainer.model.joint_head import JointEstimate
+
+LEAST_DEPTH = 0.1
+"""Metres; clips without a known frame, whose weight is 0, stay finite."""
+
+
+@dataclass(frozen=True)
+class JointWeights:
+    """Weights of the joint head's loss terms."""
+
+    distance: float = 0.5
+    aligned: float = 0.5
+    sigma: float = 0.01
+    rotations: float = 0.01
+    gravity: float = 0.02
+
+
+def in_view(joints: Tensor, window: View, weight: Tensor) -> Tensor:
+    """Return camera-frame joints [B, T, E, 3], metres, in a view's axes and the person's size.
+
+    The size is what the person's box would be at the clip's mean depth, so x and y are the view's.
+    weight [B, T] of frames in that mean: 0 where the joints are not known.
+    """
+    turned = joints @ window.turn[:, None].mT
+    depth = (turned[..., 2].mean(2) * weight).sum(1) / weight.sum(1).clamp_min(1e-6)
+    return turned / (depth.clamp_min(LEAST_DEPTH) * window.size)[:, None, None, None]
+
+
+def joint_losses(
+    estimate: JointEstimate,
+    window: View,
+    truth: Tensor,
+    rotations: Tensor,
+    gravity: Tensor | None,
+    hips: tuple[int, int],
+    weight: Tensor,
+) -> dict[str, Tensor]:
+    """Return the loss terms, sums over frames with weight [B, T].
+
+    truth [B, T, E, 3] metres, rotations [B, T, 24, 3, 3] and gravity [B, 3] (None where nobody
+    knows it) in the camera's axes. The gradient takes the similarity alignment as given, and the
+    error that sigma is compared with.
+    """
+    target = about(in_view(truth, window, weight), hips)
+    joints = about(estimate.joints, hips)
+    distance = length(joints - target)
+    moved = similarity(joints, target)(joints)
+    error = distance.detach() * torch.exp(-estimate.log_sigma) + estimate.log_sigma
+    root = window.turn[:, None] @ rotations[:, :, 0]
+    turned = torch.cat((root[:, :, None], rotations[:, :, 1:]), 2)
+    wrong = (estimate.rotations - turned).square().sum((-1, -2)).mean(-1)
+    terms = {
+        "distance": distance.mean(-1),
+        "aligned": length(moved - target).mean(-1),
+        "sigma": error.mean(-1),
+        "rotations": wrong,
+    }
+    if gravity is not None:
+        down = torch.einsum("bij,bj->bi", window.turn, gravity)
+        terms["gravity"] = (estimate.gravity - down[:, None]).square().sum(-1)
+    return {name: (weight * value).sum() for name, value in terms.items()}
+
+
+def about(joints: Tensor, hips: tuple[int, int]) -> Tensor:
+    """Return joints [..., E, 3] about the midpoint of the hips."""
+    return joints - joints[..., list(hips), :].mean(-2, keepdim=True)
+
+
+def length(vectors: Tensor) -> Tensor:
+    """Return lengths [...] of vectors [..., 3], with a finite gradient at 0."""
+    return (vectors.square().sum(-1) + 1e-12).sqrt()
