@@ -22,5 +22,17 @@ run python -m trainer.fit --shards demo/shards --val-shards demo/test/shards --o
 run python -m trainer.evaluate --checkpoint demo/run/last.pt --shards demo/test/shards \
     --device cpu
 
+
+# A real person, through the network that ships: one camera of the Pose2Sim demo, with its truth.
+person=datagen/assets/people/pose2sim_demo
+run python -m datagen.ingest pose2sim --embedded --image-size 128 --out demo/person/shards
+run python -m trainer.evaluate --shards demo/person/shards --mirror --device cpu \
+    --out demo/person/evaluation
+run python -m benchmarks.pose2sim --embedded
+run python -m datagen.overlay --video $person/clip.mp4 --keypoints $person/keypoints.npz \
+    --out demo/person
+
 printf '\nLook at:\n'
-ls demo/pictures/report.html demo/pictures/sources.png demo/pictures/clip-*.png demo/run/*.png demo/run/evaluation/*/*.png
+ls demo/pictures/report.html demo/pictures/sources.png demo/pictures/clip-*.png demo/run/*.png \
+    demo/run/evaluation/*/*.png demo/person/*.mp4 demo/person/*.png
+printf '\nNext, your own video: .venv/bin/python -m datagen.overlay --video your.mp4\n'

@@ -161,7 +161,7 @@ def report(lines: list[dict[str, Any]], cfg: FootageConfig) -> int:
     else:
         known = any(line["statistics"]["valid"] for line in lines)
         door = "trainer.evaluate" if known else "trainer.predict"
-        print(f"Next: python -m {door} --checkpoint runs/x/last.pt --shards {out}")
+        print(f"Next: python -m {door} --shards {out}")
     return 0 if lines else 1
 
 
