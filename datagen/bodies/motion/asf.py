@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from datagen.bodies.motion import quaternion as quat
-from datagen.bodies.motion.retarget import Take
 from datagen.bodies.motion.skeletons import require_roles
+from datagen.bodies.motion.take import Take
 from datagen.common.errors import BadInput
 
 RATE = 120.0

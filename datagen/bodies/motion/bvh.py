@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from datagen.bodies.motion import quaternion as quat
-from datagen.bodies.motion.retarget import Take
 from datagen.bodies.motion.skeletons import require_roles
+from datagen.bodies.motion.take import Take
 from datagen.common.errors import BadInput
 
 _MAX_JOINTS = 1000
+_NAME_WORDS = 8  # words that a joint's name may have
 _LEAD = 12  # frames in which a rest pose before the take is looked for
 _AXES = {"X": 0, "Y": 1, "Z": 2}
 
@@ -28,14 +30,13 @@ class _Joint:
 def read_bvh(path: Path) -> Take:
     """Return the take of one file. Raises BadInput for broken files and unknown skeletons."""
     try:
-        tokens = path.read_text(encoding="utf-8", errors="replace").split()
+        tokens = _tokens(path.read_bytes())
         joints, start = _parse_hierarchy(tokens)
         values, step = _parse_motion(tokens, start, sum(len(j.channels) for j in joints))
         rest, rotations, positions = _pose(joints, values)
     except (ValueError, IndexError, OverflowError) as why:
         raise BadInput(f"{path}: not readable as BVH ({why}); export it again") from why
-    known = "CMU's, Mixamo's, Poser's or SMPL's"
-    roles = require_roles(path, [joint.name for joint in joints], "joint", known)
+    roles = require_roles(path, [joint.name for joint in joints], "joint")
     first = _first_frame(rotations[:, sorted(roles.values())])
     return Take(
         rest=rest,
@@ -43,7 +44,20 @@ def read_bvh(path: Path) -> Take:
         positions=positions[first:],
         times=step * np.arange(len(values) - first),
         roles=roles,
+        lead=(positions[0], rotations[0]),
     )
+
+
+def _tokens(content: bytes) -> list[str]:
+    """Return the words of a file in UTF-8 or UTF-16, with or without a byte order mark."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = content.decode("utf-16", errors="replace")
+    elif content[1:2] == b"\0" or content[:1] == b"\0":
+        text = content.decode("utf-16-le" if content[1:2] == b"\0" else "utf-16-be", "replace")
+    else:
+        text = content.decode("utf-8-sig", errors="replace")
+    text = text.replace("{", " { ").replace("}", " } ")  # some stick to a name
+    return re.sub(r"(?i)\b(frames|frame\s+time)\s*:", r"\1: ", text).split()
 
 
 def _first_frame(rotations: np.ndarray) -> int:
@@ -83,9 +97,10 @@ def _parse_hierarchy(tokens: list[str]) -> tuple[list[_Joint], int]:
             parent = open_joints[-1] if open_joints else -1
             if joints and parent < 0:
                 raise ValueError(f"joint {tokens[at + 1]} hangs on nothing")
-            joints.append(_Joint(tokens[at + 1], parent))
+            brace = tokens.index("{", at + 1, at + 2 + _NAME_WORDS)
+            joints.append(_Joint(" ".join(tokens[at + 1 : brace]), parent))
             open_joints.append(len(joints) - 1)
-            at += 2
+            at = brace
         elif word == "END":
             open_joints.append(-1)
             at += 2
@@ -144,24 +159,41 @@ def _pose(joints: list[_Joint], values: np.ndarray) -> tuple[np.ndarray, np.ndar
     positions = np.empty((count, len(joints), 3))
     column = 0
     for index, joint in enumerate(joints):
-        local = np.broadcast_to(quat.IDENTITY, (count, 4))
-        place = np.tile(np.array(joint.offset), (count, 1))
-        for name in joint.channels:
-            axis, kind = _AXES.get(name[:1].upper()), name[1:].lower()
-            if axis is None or kind not in ("rotation", "position"):
-                raise ValueError(f"joint {joint.name} has an unknown channel {name[:40]!r}")
-            if kind == "rotation":
-                local = quat.multiply(local, quat.about(axis, np.radians(values[:, column])))
-            else:
-                place[:, axis] = values[:, column]
-            column += 1
+        width = len(joint.channels)
+        local, place = _local(joint, values[:, column : column + width])
+        column += width
         if joint.parent < 0:
             rotations[:, index], positions[:, index] = local, place
             continue
         above = joint.parent
-        rest[index] = rest[above] + joint.offset
+        # a skeleton that is written by position channels alone has no offsets
+        offset = np.array(joint.offset) if any(joint.offset) else np.median(place, axis=0)
+        rest[index] = rest[above] + offset
         rotations[:, index] = quat.multiply(rotations[:, above], local)
-        # offsets, not position channels, below the root: a limb's length is no motion
-        bone = quat.rotate(rotations[:, above], np.array(joint.offset))
-        positions[:, index] = positions[:, above] + bone
+        positions[:, index] = positions[:, above] + quat.rotate(rotations[:, above], place)
     return rest, rotations, positions
+
+
+def _local(joint: _Joint, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a joint's turn [N, 4] and place [N, 3] in its parent from its channels [N, C].
+
+    Position channels take the offset's place. Below the root some exporters write what is added
+    to the offset: those values lie nearer to zero than to the offset.
+    """
+    count, offset = len(values), np.array(joint.offset)
+    turn = np.broadcast_to(quat.IDENTITY, (count, 4))
+    place, moved = np.tile(offset, (count, 1)), []
+    for name, column in zip(joint.channels, values.T, strict=True):
+        axis, kind = _AXES.get(name[:1].upper()), name[1:].lower()
+        if axis is None or kind not in ("rotation", "position"):
+            raise ValueError(f"joint {joint.name} has an unknown channel {name[:40]!r}")
+        if kind == "rotation":
+            turn = quat.multiply(turn, quat.about(axis, np.radians(column)))
+        else:
+            place[:, axis] = column
+            moved.append(axis)
+    if joint.parent >= 0 and moved:
+        given, own = place[:, moved], offset[moved]
+        if np.abs(given).sum() < np.abs(given - own).sum():
+            place[:, moved] = given + own
+    return turn, place

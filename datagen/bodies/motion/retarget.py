@@ -12,13 +12,15 @@ Letters: N frames, K source joints.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
+from datagen.bodies.motion import anatomy, bind_pose
 from datagen.bodies.motion import quaternion as quat
 from datagen.bodies.motion.glitches import bridge
+from datagen.bodies.motion.take import Take
 from datagen.common.record import SMPL_PARENTS
 
 RATE = 30.0  # frames per second of every motion in the library
@@ -32,22 +34,6 @@ _SPINE = (0, 3, 6, 9, 12, 15)
 SOLE = 0.025  # metres from SMPL's foot joint (ball of the foot) down to the ground, standing
 
 _WRIST_BEND = np.radians(60.0)
-
-
-@dataclass(frozen=True)
-class Take:
-    """A performance on its own skeleton.
-
-    rest [K, 3] joint positions of the rest pose; rotations [N, K, 4] world orientation of each
-    joint relative to rest; positions [N, K, 3] joints in the world, in rest's unit; times [N] in
-    seconds, increasing; roles: SMPL joint → source joint.
-    """
-
-    rest: np.ndarray
-    rotations: np.ndarray
-    positions: np.ndarray
-    times: np.ndarray
-    roles: dict[int, int]
 
 
 def forward(rotations: np.ndarray, pelvis: np.ndarray, rest: np.ndarray) -> np.ndarray:
@@ -101,22 +87,17 @@ def retarget(take: Take, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     `rest` [24, 3] are the rest joints of the body that will perform. The hips' path is scaled by
     the ratio of leg lengths, so that a step keeps its proportion and feet stay on the ground.
     """
-    take = canonical(take)
+    take = unmirrored(take)
+    if bind_pose.along_axes(take):
+        take = canonical(take)
+        align = _upright_alignments(take, rest)
+    else:
+        take, posed = bind_pose.rebased(bind_pose.level(take))
+        align = bind_pose.alignments(take, rest, posed)
     source, roles = take.rest, take.roles
     world: dict[int, np.ndarray] = {}
     for joint, index in roles.items():
         world[joint] = take.rotations[:, index]
-    align: dict[int, np.ndarray] = {}
-    for joint, tip in _NEXT.items():
-        bone = source[roles[tip]] - source[roles[joint]]
-        align[joint] = quat.between(rest[tip] - rest[joint], bone)
-    for hand, forearm in ((20, 18), (21, 19)):
-        align[hand] = align[forearm]  # the hand rests in line with the forearm
-    for shin, tip, below in ((4, 7, (7, 10)), (5, 8, (8, 11))):
-        # CMU's skeletons stand astride at rest and their soles are rolled with the shins
-        bone = (source[roles[tip]] - source[roles[shin]]) * [1.0, 1.0, 0.0]
-        align[below[0]] = align[below[1]] = quat.between(np.array([0.0, -1.0, 0.0]), bone)
-    for joint in world:
         if joint in align:
             world[joint] = quat.multiply(world[joint], align[joint])
 
@@ -134,6 +115,37 @@ def retarget(take: Take, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     offset = 0.5 * (rest[1] + rest[2]) - rest[0]
     pelvis = hips - quat.rotate(rotations[:, 0], offset)
     return rotations, pelvis
+
+
+def unmirrored(take: Take) -> Take:
+    """Return the take in right-handed coordinates: mirrored back if its knees and toes say so."""
+    if not anatomy.is_mirrored(take.positions, take.roles):
+        return take
+    flip, turned = np.array([-1.0, 1.0, 1.0]), np.array([1.0, -1.0, -1.0, 1.0])
+    lead = None if take.lead is None else (take.lead[0] * flip, take.lead[1] * turned)
+    return replace(
+        take,
+        rest=take.rest * flip,
+        rotations=take.rotations * turned,
+        positions=take.positions * flip,
+        lead=lead,
+    )
+
+
+def _upright_alignments(take: Take, rest: np.ndarray) -> dict[int, np.ndarray]:
+    """Return A of the limbs of a skeleton that stands along the axes in its zero pose."""
+    source, roles = take.rest, take.roles
+    align: dict[int, np.ndarray] = {}
+    for joint, tip in _NEXT.items():
+        bone = source[roles[tip]] - source[roles[joint]]
+        align[joint] = quat.between(rest[tip] - rest[joint], bone)
+    for hand, forearm in ((20, 18), (21, 19)):
+        align[hand] = align[forearm]  # the hand rests in line with the forearm
+    for shin, tip, below in ((4, 7, (7, 10)), (5, 8, (8, 11))):
+        # CMU's skeletons stand astride at rest and their soles are rolled with the shins
+        bone = (source[roles[tip]] - source[roles[shin]]) * [1.0, 1.0, 0.0]
+        align[below[0]] = align[below[1]] = quat.between(np.array([0.0, -1.0, 0.0]), bone)
+    return align
 
 
 def leg_length(rest: np.ndarray, roles: dict[int, int] | None = None) -> float:

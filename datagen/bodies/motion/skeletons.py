@@ -6,6 +6,7 @@ bone to one exporter and the shoulder to another), so a file is matched to one f
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from datagen.common.errors import BadInput
@@ -19,7 +20,7 @@ _MOTIONBUILDER = {  # CMU as exported by MotionBuilder; Mixamo, LAFAN1 and Rokok
     "pelvis": ("Hips",),
     "spine1": ("LowerBack", "Spine"),
     "spine2": ("Spine", "Spine1"),
-    "spine3": ("Spine1", "Spine2", "Spine3", "Spine4"),
+    "spine3": ("Spine4", "Spine3", "Spine2", "Spine1"),
     "neck": ("Neck1", "Neck"),
     "head": ("Head",),
     "#_hip": ("#UpLeg",),
@@ -81,10 +82,73 @@ _ACCLAIM = {  # CMU's own .asf
 _SMPL = {name.replace("left", "#"): (name.replace("left", "#"),) for name in SMPL_JOINTS[:22]}
 _SMPL = {name: names for name, names in _SMPL.items() if "right" not in name}
 
-_FAMILIES = (_MOTIONBUILDER, _MAX, _POSER, _ACCLAIM, _SMPL)
+_ROKOKO = {
+    **_MOTIONBUILDER,
+    "spine2": ("Spine1", "Spine2"),
+    "#_hip": ("#Thigh", "#UpLeg"),
+    "#_knee": ("#Shin", "#Leg"),
+}
+_UNITY = {
+    "pelvis": ("Hips", "Pelvis"),
+    "spine1": ("Spine",),
+    "spine2": ("Chest",),
+    "spine3": ("UpperChest", "Chest"),
+    "neck": ("Neck",),
+    "head": ("Head",),
+    "#_hip": ("#UpperLeg",),
+    "#_knee": ("#LowerLeg",),
+    "#_ankle": ("#Foot",),
+    "#_foot": ("#Toes", "#Toe", "#ToeBase"),
+    "#_collar": ("#Shoulder",),
+    "#_shoulder": ("#UpperArm",),
+    "#_elbow": ("#LowerArm", "#ForeArm"),
+    "#_wrist": ("#Hand",),
+}
+_XSENS = {  # MVN's segments in FBX; its .bvh has 3ds Max's names with four chests
+    **_UNITY,
+    "spine1": ("L5",),
+    "spine2": ("T12", "L3"),
+    "spine3": ("T8",),
+}
+_MVN = {**_MAX, "spine1": ("Chest",), "spine2": ("Chest2", "Chest3"), "spine3": ("Chest4",)}
+_THIGH = {  # Unreal, 3ds Max's biped and Character Creator: thigh, calf, clavicle
+    "pelvis": ("Pelvis", "Hips", "Hip"),
+    "spine1": ("Spine01", "Spine1", "Spine", "Waist"),
+    "spine2": ("Spine02", "Spine2", "Spine1", "Spine01"),
+    "spine3": ("Spine03", "Spine3", "Spine2", "Spine02"),
+    "neck": ("Neck01", "Neck1", "Neck", "NeckTwist01"),
+    "head": ("Head",),
+    "#_hip": ("#Thigh",),
+    "#_knee": ("#Calf",),
+    "#_ankle": ("#Foot",),
+    "#_foot": ("#Ball", "#Toe0", "#ToeBase", "#Toe"),
+    "#_collar": ("#Clavicle",),
+    "#_shoulder": ("#UpperArm",),
+    "#_elbow": ("#LowerArm", "#ForeArm"),
+    "#_wrist": ("#Hand",),
+}
+_BIPED = {**_THIGH, "spine1": ("Spine",), "spine2": ("Spine1",), "spine3": ("Spine2", "Spine3")}
+_CHARACTER_CREATOR = {
+    **_THIGH,
+    "pelvis": ("Pelvis", "Hip"),
+    "spine1": ("Waist",),
+    "spine2": ("Spine01",),
+    "spine3": ("Spine02",),
+}
+
+KNOWN = (
+    "CMU's, LaFAN1's, Mixamo's, Rokoko's, Xsens's, Unreal's, Unity's, Character Creator's, "
+    "3ds Max biped's, BEAT's, Poser's or SMPL's"
+)
+"""Whose names are understood; each has a test."""
+
+_FAMILIES = (
+    _MOTIONBUILDER, _MAX, _POSER, _ACCLAIM, _SMPL, _ROKOKO, _UNITY, _XSENS, _MVN, _THIGH, _BIPED,
+    _CHARACTER_CREATOR,
+)  # fmt: skip
 
 
-def require_roles(path: Path, names: list[str], part: str, known: str) -> dict[int, int]:
+def require_roles(path: Path, names: list[str], part: str, known: str = KNOWN) -> dict[int, int]:
     """Return SMPL joint → index into `names`, what `path` calls its `part`s (joints, bones).
 
     Raises BadInput, which advises `known` names, if an essential joint is not among them.
@@ -102,13 +166,17 @@ def require_roles(path: Path, names: list[str], part: str, known: str) -> dict[i
 def find_roles(names: list[str]) -> dict[int, int]:
     """Return SMPL joint → index into `names` for the family that explains most of them.
 
-    Case, prefixes such as `mixamorig:` and underscores do not matter. A name plays one part only:
-    the later of two claims upon the spine falls to the next name in its list.
+    Case, underscores and prefixes such as `mixamorig:`, `CC_Base_` or `Bip01 ` do not matter, nor
+    how a side is written (`.L`, `_l`, `L_`, `Left`). A name plays one part only: the later of two
+    claims upon the spine falls to the next name in its list.
     """
-    index: dict[str, int] = {}
-    for place, name in enumerate(names):
-        index.setdefault(_plain(name), place)
-    return max((_match(family, index) for family in _FAMILIES), key=len)
+    found: list[dict[int, int]] = []
+    for plain in (_plain, _spelt_out):
+        index: dict[str, int] = {}
+        for place, name in enumerate(names):
+            index.setdefault(plain(name), place)
+        found += [_match(family, index) for family in _FAMILIES]
+    return max(found, key=len)
 
 
 def _match(family: dict[str, tuple[str, ...]], index: dict[str, int]) -> dict[int, int]:
@@ -134,6 +202,25 @@ def _sided(family: dict[str, tuple[str, ...]]) -> list[tuple[str, tuple[str, ...
             filled = (name.replace("#", side).replace("$", side[:1]) for name in names)
             rows.append((joint.replace("#", side), tuple(filled)))
     return rows
+
+
+_PREFIX = re.compile(r"^(mixamorig\d*|cc_base|bip\d*|character\d*|def|org)[_ .-]+", re.IGNORECASE)
+_FIRST = re.compile(r"^(left|right|l|r)[_ .-]+(.+)$", re.IGNORECASE)
+_LAST = re.compile(r"^(.+?)[_ .-]+(left|right|l|r)$", re.IGNORECASE)
+_SIDES = {"l": "left", "r": "right"}
+
+
+def _spelt_out(name: str) -> str:
+    """Return a name without prefix, its side in front and in full (`Bip01 L Calf`, `Calf.L`)."""
+    name = _PREFIX.sub("", name.rsplit(":", 1)[-1].strip())
+    if match := _FIRST.match(name):
+        side, part = match[1], match[2]
+    elif match := _LAST.match(name):
+        side, part = match[2], match[1]
+    else:
+        return _plain(name.replace(".", "").replace("-", ""))
+    side = side.lower()
+    return _SIDES.get(side, side) + _plain(re.sub(r"[.-]", "", part))
 
 
 def _plain(name: str) -> str:

@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from datagen.bodies.motion import embedded
+from datagen.bodies.motion import anatomy, embedded
 from datagen.bodies.motion import quaternion as quat
 from datagen.bodies.motion.amass import members, read_amass, read_betas, read_surreal
 from datagen.bodies.motion.asf import read_amc
 from datagen.bodies.motion.bvh import read_bvh
 from datagen.bodies.motion.deepmimic import read_deepmimic
-from datagen.bodies.motion.retarget import Take, ground, resample, retarget
+from datagen.bodies.motion.retarget import ground, resample, retarget
+from datagen.bodies.motion.take import Take
 from datagen.bodies.options import MotionPlace
 from datagen.common.errors import BadInput
 from datagen.common.files import files_below
@@ -168,6 +169,9 @@ def _load_file(source: MotionSource, path: Path, rest: np.ndarray) -> tuple[np.n
         raise BadInput(f"{path}: cannot be read ({why.strerror}); mend or remove it") from why
     _check_length(take.times, path)
     _check_limbs(take, path)
+    why = anatomy.fault(take.positions, take.roles)
+    if why:
+        raise BadInput(f"{path}: shows no human posture, {why}; check its joints' names and axes")
     rotations, pelvis = resample(*retarget(take, rest), take.times)
     return rotations, ground(rotations, pelvis, rest)
 

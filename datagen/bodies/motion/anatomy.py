@@ -1,0 +1,176 @@
+"""What every human body shows, whatever its skeleton's local frames: sides, hinges, posture.
+
+Points are joints [N, K, 3] of a take; roles name which of them is which SMPL joint. The sides of a
+body follow from its names (the left hip is left of the right one), the front from what bends one
+way only: toes lie before ankles, knees bend forwards, elbows backwards.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+_SAMPLES = 300
+"""Frames of a take that are looked at, evenly spaced."""
+
+_STANDING = 0.75  # cosine of the least upright of trunk, thighs and shins of who stands
+
+LIMBS = ((1, 4, 7), (2, 5, 8), (16, 18, 20), (17, 19, 21))
+
+
+def sampled(count: int) -> np.ndarray:
+    """Return indices of at most `_SAMPLES` of `count` frames, evenly spaced."""
+    return np.unique(np.linspace(0, count - 1, min(count, _SAMPLES)).round().astype(int))
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Return vectors [..., 3] of length 1; those of no length stay as they are."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.maximum(length, 1e-12)
+
+
+def trunk_axes(points: np.ndarray, roles: dict[int, int]) -> tuple[np.ndarray, ...]:
+    """Return unit vectors left, up and forward [N, 3] of the pelvis, by names and right hand."""
+    hips = points[:, roles[1]] - points[:, roles[2]]
+    spine = next(joint for joint in (3, 6, 9, 12, 15) if joint in roles)
+    base = 0.5 * (points[:, roles[1]] + points[:, roles[2]])
+    left = unit(hips)
+    up = unit(points[:, roles[spine]] - base) + unit(points[:, roles[9]] - base)
+    up = unit(up - np.sum(up * left, axis=-1, keepdims=True) * left)
+    return left, up, np.cross(left, up)
+
+
+def frontness(points: np.ndarray, roles: dict[int, int]) -> float:
+    """Return how clearly toes, knees and elbows agree with the front that the sides' names give.
+
+    About 1 for a body as it is, about -1 for one seen in a mirror with its names kept, near 0
+    without evidence (a stiff figure without toes).
+    """
+    _, up, forward = trunk_axes(points, roles)
+    evidence = 0.0
+    for ankle, toe in ((7, 10), (8, 11)):
+        if toe in roles:
+            foot = unit(points[:, roles[toe]] - points[:, roles[ankle]])
+            evidence += float(np.mean(np.sum(foot * forward, axis=-1)))
+    chest = unit(points[:, roles[16]] - points[:, roles[17]])
+    chest_front = unit(np.cross(chest, up))
+    for first, middle, last in LIMBS:
+        top, hinge, end = (points[:, roles[joint]] for joint in (first, middle, last))
+        length = np.linalg.norm(hinge - top, axis=-1) + np.linalg.norm(end - hinge, axis=-1)
+        bend = 4.0 * (hinge - 0.5 * (top + end)) / np.maximum(length, 1e-12)[:, None]
+        side, weight = (forward, 2.0) if first < 3 else (-chest_front, 0.5)
+        evidence += weight * float(np.mean(np.sum(bend * side, axis=-1)))
+    return float(np.clip(evidence, -1.0, 1.0))
+
+
+def is_mirrored(points: np.ndarray, roles: dict[int, int]) -> bool:
+    """Return if the take was written in left-handed coordinates: toes and knees point back."""
+    return frontness(points[sampled(len(points))], roles) < -0.25
+
+
+def up_axis(points: np.ndarray, roles: dict[int, int]) -> np.ndarray:
+    """Return the coordinate axis [3] that is up, y where nothing speaks against it.
+
+    Someone who stands, with trunk, thighs and shins in line, shows it; of people who never stand
+    (crawling, sitting, lying) the lowest point stays at one height along the true axis alone.
+    """
+    points = points[sampled(len(points))]
+    bones = [points[:, roles[9]] - 0.5 * (points[:, roles[1]] + points[:, roles[2]])]
+    for hip, knee, ankle in LIMBS[:2]:
+        bones += [points[:, roles[hip]] - points[:, roles[knee]]]
+        bones += [points[:, roles[knee]] - points[:, roles[ankle]]]
+    standing = unit(np.stack(bones)).min(axis=0)  # [N, 3], the least upright bone of each frame
+    fallen = unit(np.stack([-bone for bone in bones])).min(axis=0)
+    scores = np.quantile(np.concatenate([standing, fallen], axis=1), 0.9, axis=0)
+    axes = np.concatenate([np.eye(3), -np.eye(3)])
+    joints = points[:, list(roles.values())]
+    floors = np.std((joints @ axes.T).min(axis=1), axis=0)
+    upright = unit(np.stack(bones)).mean(axis=(0, 1)) @ axes.T
+    stands = scores > _STANDING
+    if stands.any() and not stands[1]:
+        return axes[int(scores.argmax())]
+    clearly = 1.5 if stands.any() else 3.0
+    for place in (2, 5, 0, 3):
+        shown = stands[place] if stands.any() else upright[place] > upright[1]
+        if shown and clearly * floors[place] < floors[1]:
+            return axes[place]
+    return axes[1]
+
+
+def fault(points: np.ndarray, roles: dict[int, int]) -> str | None:
+    """Return what makes the take's joints no human body in most frames, None if nothing does."""
+    points = points[sampled(len(points))]
+    left, up, _ = trunk_axes(points, roles)
+    shoulders = unit(points[:, roles[16]] - points[:, roles[17]])
+    if np.median(np.sum(shoulders * left, axis=-1)) < 0.0:
+        return "its shoulders face against its hips"
+    top = roles.get(12, roles.get(15, roles[9]))
+    neck = unit(0.5 * (points[:, roles[16]] + points[:, roles[17]]) - points[:, roles[0]])
+    if top != roles[9]:
+        neck = unit(points[:, top] - points[:, roles[0]])
+    if np.median(np.sum(neck * up, axis=-1)) < -0.2:
+        return "its neck lies below its hips' side of the spine"
+    thighs = np.stack(
+        [unit(points[:, roles[b]] - points[:, roles[a]]) for a, b in ((1, 4), (2, 5))]
+    )
+    if np.median(np.sum(thighs * up, axis=-1).mean(axis=0)) > 0.7:
+        return "its legs lie along its trunk"
+    return _length_fault(points, roles)
+
+
+def _length_fault(points: np.ndarray, roles: dict[int, int]) -> str | None:
+    lengths = []
+    for first, middle, last in LIMBS:
+        a, b, c = (points[:, roles[joint]] for joint in (first, middle, last))
+        lengths.append(np.median(np.linalg.norm(b - a, axis=-1) + np.linalg.norm(c - b, axis=-1)))
+    leg, arm = min(lengths[:2]), min(lengths[2:])
+    if max(lengths[:2]) > 1.6 * leg or max(lengths[2:]) > 1.6 * arm:
+        return "its left and right limbs differ in length by more than half"
+    if not 0.25 < arm / max(leg, 1e-12) < 2.0:
+        return f"its arms are {arm / max(leg, 1e-12):.2g} times as long as its legs"
+    return None
+
+
+def is_rest(rest: np.ndarray, roles: dict[int, int]) -> bool:
+    """Return if one figure [K, 3] is a posture that limbs' turns can be counted from.
+
+    Such are T, A and hanging arms, turned, leaning or stooping; no such are bones that lie in one
+    line because each runs along its own axis.
+    """
+    points = rest[None]
+    _, up, forward = (axis[0] for axis in trunk_axes(points, roles))
+
+    def along(first: int, last: int) -> np.ndarray:
+        return unit(rest[roles[last]] - rest[roles[first]])
+
+    if fault(points, roles) or frontness(points, roles) < 0.0:
+        return False
+    chest_left = unit(rest[roles[16]] - rest[roles[17]])
+    trunk = unit(0.5 * (rest[roles[16]] + rest[roles[17]]) - rest[roles[0]])
+    for hip, knee, ankle, toe, side, arm, wrist in (
+        (1, 4, 7, 10, 16, 18, 20),
+        (2, 5, 8, 11, 17, 19, 21),
+    ):
+        outward = chest_left if hip == 1 else -chest_left
+        if along(hip, knee) @ up > -0.2 or along(hip, knee) @ along(knee, ankle) < 0.5:
+            return False
+        if toe in roles and along(ankle, toe) @ forward < 0.3:
+            return False
+        if along(side, arm) @ trunk > 0.75 or along(side, arm) @ outward < -0.3:
+            return False
+        if along(side, arm) @ along(arm, wrist) < -0.2:
+            return False
+    return True
+
+
+def is_spread(rest: np.ndarray, roles: dict[int, int]) -> bool:
+    """Return if one figure [K, 3] is a T or A pose: what no frame of a performance looks like."""
+    if not is_rest(rest, roles):
+        return False
+    left, up, _ = (axis[0] for axis in trunk_axes(rest[None], roles))
+    for first, middle, last in LIMBS:
+        upper = unit(rest[roles[middle]] - rest[roles[first]])
+        lower = unit(rest[roles[last]] - rest[roles[middle]])
+        side = left if first in (1, 16) else -left
+        if upper @ lower < 0.94 or (upper @ side < 0.6 if first > 2 else upper @ up > -0.94):
+            return False
+    return True

@@ -1,0 +1,186 @@
+"""BVH as other programs write it comes back as the motion that it was made from."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bvh_writer import NAMES, Style, bones_along, turned, write_bvh
+from motion_files import REST
+from scipy.spatial.transform import Rotation
+
+from datagen.bodies.motion import anatomy
+from datagen.bodies.motion import quaternion as quat
+from datagen.bodies.motion.bvh import read_bvh
+from datagen.bodies.motion.retarget import forward, to_world
+from datagen.bodies.motion.sources import MotionSource, find_motions, load_motion
+from datagen.common.errors import BadInput
+
+MIRROR = np.diag([-1.0, 1.0, 1.0])
+Z_UP = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
+ABOVE_HIPS = (3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21)
+
+
+def leaning(axis, degrees, joints=tuple(range(22))):
+    return turned(Rotation.from_euler(axis, degrees, degrees=True), joints)
+
+
+STYLES = {
+    "lafan1": Style("lafan1", bones_along(0, REST)),
+    "bones along y": Style("mixamo", bones_along(1, REST)),
+    "bones along z": Style("blender", bones_along(2, REST), order="XYZ"),
+    "unity": Style("unity", world=MIRROR),
+    "unity along y": Style("unity", bones_along(1, REST), MIRROR),
+    "unreal": Style("unreal", bones_along(0, REST, True), MIRROR @ Z_UP, above="root"),
+    "character creator": Style(
+        "character_creator", bones_along(1, REST), Z_UP, above="RL_BoneRoot", positions="all"
+    ),
+    "turned 20": Style("mixamo", leaning("y", 20)),
+    "turned 60": Style("rokoko", leaning("y", 60)),
+    "turned -130": Style("beat", leaning("y", -130)),
+    "leans 40": Style("biped", leaning("z", 40)),
+    "tilted 60": Style("beat", leaning("x", 60), positions="added"),
+    "stoops 20": Style("xsens", leaning("x", 20, ABOVE_HIPS)),
+    "stoops 60": Style("xsens_segments", leaning("x", 60, ABOVE_HIPS)),
+    "rest frame first": Style("lafan1", bones_along(0, REST), lead=True),
+    "no offsets": Style("lafan1", positions="bare"),
+    "motionless root": Style("lafan1", above="Reference"),
+}
+STYLES |= {f"names of {name}": Style(name) for name in NAMES}
+
+
+def embedded(name, frames=150):
+    source = next(s for s in find_motions(None) if s.name == name)
+    motion = load_motion(source, REST)
+    return motion.pose[:frames].astype(float), (motion.trans[:frames] + REST[0]).astype(float)
+
+
+def turns(pose):
+    return quat.from_axis_angle(pose.reshape(-1, 24, 3))
+
+
+def joints(pose, pelvis):
+    return forward(turns(pose), pelvis, REST)[:, :22]
+
+
+def read(path):
+    motion = load_motion(MotionSource("take", "take", str(path)), REST)
+    return motion.pose.astype(float), (motion.trans + REST[0]).astype(float)
+
+
+def gap(found, true):
+    """Mean distance, metres, after the turn about y and the shift that fit best (Procrustes)."""
+    a, b = (x.reshape(-1, 3) - x.reshape(-1, 3).mean(axis=0) for x in (found, true))
+    flat = a[:, [2, 0]], b[:, [2, 0]]
+    angle = np.arctan2(
+        (flat[0][:, 0] * flat[1][:, 1] - flat[0][:, 1] * flat[1][:, 0]).sum(),
+        (flat[0] * flat[1]).sum(),
+    )
+    turn = Rotation.from_euler("y", angle)
+    return float(np.linalg.norm(turn.apply(a) - b, axis=1).mean())
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_a_walk_and_a_dance_come_back(name, tmp_path):
+    for motion in ("walk", "dance_1"):
+        pose, pelvis = embedded(motion)
+        write_bvh(tmp_path / "take.bvh", pose, pelvis, REST, STYLES[name])
+        again = read(tmp_path / "take.bvh")
+        count = min(len(pose), len(again[0]))  # a rest frame takes a few of the first with it
+        assert count > len(pose) - 13
+        true = joints(pose[-count:], pelvis[-count:])
+        assert gap(joints(*(x[-count:] for x in again)), true) < 0.005
+
+
+@pytest.mark.parametrize("name", ["lafan1", "unity along y", "bones along z", "stoops 60"])
+def test_limbs_are_not_twisted_about_their_bones(name, tmp_path):
+    """Joints alone do not show it: the mesh's knees and elbows point where they did."""
+    pose, pelvis = embedded("walk")
+    write_bvh(tmp_path / "take.bvh", pose, pelvis, REST, STYLES[name])
+    again, _ = read(tmp_path / "take.bvh")
+    between = quat.multiply(quat.inverse(to_world(turns(pose))), to_world(turns(again)))
+    degrees = np.degrees(np.linalg.norm(quat.to_axis_angle(between), axis=-1))
+    assert np.median(degrees, axis=0)[:20].max() < 15
+
+
+@pytest.mark.parametrize(
+    "name, style",
+    [
+        ("crawl", "lafan1"), ("getup_faceup", "lafan1"), ("sit_stand_1", "lafan1"),
+        ("crawl", "character creator"), ("sit_stand_1", "character creator"),
+    ],
+)  # fmt: skip
+def test_up_is_found_of_who_lies_sits_or_crawls(name, style, tmp_path):
+    pose, pelvis = embedded(name, 400)
+    write_bvh(tmp_path / "take.bvh", pose, pelvis, REST, STYLES[style])
+    assert gap(joints(*read(tmp_path / "take.bvh")), joints(pose, pelvis)) < 0.005
+
+
+def test_the_takes_of_a_whole_folder_agree_in_four_styles(shared_data: Path, tmp_path):
+    sources = find_motions(shared_data / "mocap" / "cmu_smpl2")
+    assert len(sources) == 33
+    for source in sources[::4]:
+        motion = load_motion(source, REST)
+        pose, pelvis = motion.pose[:300].astype(float), (motion.trans[:300] + REST[0]).astype(float)
+        for name in ("lafan1", "unity", "unreal", "character creator"):
+            write_bvh(tmp_path / "take.bvh", pose, pelvis, REST, STYLES[name])
+            found = joints(*read(tmp_path / "take.bvh"))
+            assert gap(found, joints(pose, pelvis)) < 0.005, f"{source.name} {name}"
+
+
+def test_a_body_in_a_mirror_is_seen_by_its_knees(tmp_path):
+    pose, pelvis = embedded("walk")
+    for world, mirrored in ((np.eye(3), False), (MIRROR, True)):
+        write_bvh(tmp_path / "take.bvh", pose, pelvis, REST, Style("lafan1", world=world))
+        take = read_bvh(tmp_path / "take.bvh")
+        assert anatomy.is_mirrored(take.positions, take.roles) == mirrored
+
+
+def scrambled(text):
+    """Legs that go up along the trunk in every frame."""
+    return re.sub(r"(JOINT \w+Leg\n.*\n\s*OFFSET \S+) -(\d\d)", r"\1 \2", text)
+
+
+def shuffled(text):
+    """Arms' names on the legs of the other side."""
+    swap = {"LeftArm": "RightArm", "RightArm": "LeftArm", "LeftUpLeg": "LeftUpLeg"}
+    return re.sub(r"JOINT (\w+)", lambda match: f"JOINT {swap.get(match[1], match[1])}", text)
+
+
+@pytest.mark.parametrize("damage", [scrambled, shuffled])
+def test_what_no_posture_explains_is_refused(damage, tmp_path):
+    pose, pelvis = embedded("walk")
+    write_bvh(tmp_path / "take.bvh", pose, pelvis, REST, Style())
+    text = (tmp_path / "take.bvh").read_text()
+    assert damage(text) != text
+    (tmp_path / "take.bvh").write_text(damage(text))
+    with pytest.raises(BadInput, match=r"take.bvh: shows no human posture"):
+        read(tmp_path / "take.bvh")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda text: b"\xef\xbb\xbf" + text.encode(),
+        lambda text: text.encode("utf-16"),
+        lambda text: text.encode("utf-16-be"),
+        lambda text: text.replace("Frames: ", "Frames:").replace("Time: ", "Time:").encode(),
+        lambda text: re.sub(r"\s+\{", "{", text).encode(),
+        lambda text: text.replace("\n", "\r\n").encode(),
+    ],
+)
+def test_harmless_spellings_change_nothing(write, tmp_path):
+    pose, pelvis = embedded("walk", 20)
+    write_bvh(tmp_path / "a.bvh", pose, pelvis, REST, Style())
+    (tmp_path / "b.bvh").write_bytes(write((tmp_path / "a.bvh").read_text()))
+    for a, b in zip(read(tmp_path / "a.bvh"), read(tmp_path / "b.bvh"), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("positions", ["hips", "all", "added"])
+def test_hips_below_a_motionless_root_travel(positions, tmp_path):
+    pose, pelvis = embedded("walk")
+    style = Style(above="Reference", positions=positions)
+    write_bvh(tmp_path / "take.bvh", pose, pelvis, REST, style)
+    found = joints(*read(tmp_path / "take.bvh"))[:, 0]
+    np.testing.assert_allclose(found - found[0], pelvis - pelvis[0], atol=2e-3)
