@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from datagen.footage.detection.pose_detector import PoseDetector
+from datagen.footage.detection.roi import whole
 from datagen.footage.detector import detect
 from datagen.footage.frames import frame_size, frame_times, read_frames
 
@@ -60,9 +61,10 @@ def apart(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, int]:
 def speed(video: Path, detector: PoseDetector) -> tuple[float, float]:
     """Return ms of one thread's time that a detection and a landmark pass take."""
     picture = next(read_frames(video, [0]))
-    crop = detector.find(picture)[0]
+    frame = whole(picture.shape[1], picture.shape[0])
+    crop = detector.find(picture, frame)[0]
     spent = []
-    for call in (lambda: detector.find(picture), lambda: detector.read(picture, crop)):
+    for call in (lambda: detector.find(picture, frame), lambda: detector.read(picture, crop)):
         times = []
         for _ in range(30):
             start = time.thread_time()

@@ -13,36 +13,44 @@ import numpy as np
 from datagen.common.cli import count
 from datagen.common.errors import BadInput
 from datagen.common.files import make_folder, sha256, whole
+from datagen.footage.detection.appearance import appearance
 from datagen.footage.detection.followers import Followers
 from datagen.footage.detection.pose_detector import PoseDetector
 from datagen.footage.frames import frame_times, read_frames
 
 LAYOUT = "mediapipe33"
-VERSION = 2
+VERSION = 3
 """Of what `detect` writes; raised when the same video gets other keypoints."""
 
 
 def detect(video: Path, detector: PoseDetector, out: Path) -> int:
     """Write the keypoints of every frame of a video as our own .npz; return the number of frames.
 
-    `keypoints` float32 [T,P,33,3] (x, y in pixels, visibility; 0 where nobody is found) of up to P
-    people at a time, and `world` float32 [T,P,33,3], the network's own 3D joints in metres (NaN
-    where nobody is found). A person keeps a place among the P while it is followed, no longer.
+    Of up to P people at a time: `keypoints` float32 [T,P,33,3] (x, y in pixels, visibility; 0 where
+    nobody is found), `world` float32 [T,P,33,3], the network's own 3D joints in metres, and
+    `appearance` float32 [T,P,6], colours of the clothes (both NaN where nobody is found). A person
+    keeps a place among the P while it is followed, no longer.
 
     Raises:
         BadInput: the video does not decode.
     """
     frames = len(frame_times(video))
     followers = Followers(detector)
-    found = [followers.step(picture) for picture in read_frames(video, range(frames))]
+    found, looks = [], []
+    for picture in read_frames(video, range(frames)):
+        found.append(followers.step(picture))
+        looks.append({slot: appearance(picture, pose.points) for slot, pose in found[-1].items()})
     people = 1 + max((slot for poses in found for slot in poses), default=0)
     keypoints = np.zeros((frames, people, 33, 3), np.float32)
     world = np.full((frames, people, 33, 3), np.nan, np.float32)
+    colours = np.full((frames, people, 6), np.nan, np.float32)
     for t, poses in enumerate(found):
         for slot, pose in poses.items():
             keypoints[t, slot], world[t, slot] = pose.points, pose.world
+            colours[t, slot] = looks[t][slot]
+    arrays = {"keypoints": keypoints, "world": world, "appearance": colours}
     with whole(out) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, keypoints=keypoints, world=world, layout=np.array(LAYOUT))
+        np.savez_compressed(file, layout=np.array(LAYOUT), **arrays)
     return frames
 
 

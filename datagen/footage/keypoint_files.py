@@ -74,6 +74,19 @@ def read_keypoints(
     return people
 
 
+def read_appearance(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Return the people's clothes [T,P,C] of our own detector's file; None of any other.
+
+    `shape`: (T, P) of its keypoints; an array of another is not theirs.
+    """
+    if path.suffix.lower() != ".npz":
+        return None
+    with np.load(path, allow_pickle=False) as loaded:
+        looks = loaded["appearance"] if "appearance" in loaded.files else np.zeros(0)
+    fits = looks.ndim == 3 and looks.shape[:2] == shape and looks.dtype.kind == "f"
+    return looks.astype(np.float64) if fits else None
+
+
 def read_openpose(folder: Path) -> np.ndarray:
     """Return [T,P,K,3] of a folder of OpenPose's JSON files, in the order of their numbers."""
     files = sorted(folder.glob("*.json"), key=_number)

@@ -12,6 +12,7 @@ from datagen.common.options import require
 from datagen.common.record import STRIP_ROWS
 from datagen.flow.options import FlowConfig
 from datagen.footage.keypoints import LAYOUTS
+from datagen.footage.tracking import place_of
 
 LEAST = 96
 """Frames of a piece that every crop leaves room for: its neighbours' 64, and 32 of its own."""
@@ -90,9 +91,9 @@ class VideoConfig:
     threshold: float | None = None
     """Confidence above which a keypoint is seen. Default: 0.1 for OpenPose (HMMR's), 0.3 for COCO,
     0.2 for MediaPipe, which doubts what the person's own body hides and training shows."""
-    person: Literal["largest", "all"] | int = "largest"
-    """Whom to follow where there are several: the largest (box times frames), all, or a rank by
-    size from 0."""
+    person: str = "largest"
+    """Whom to follow where there are several: largest (box times frames), all, a rank by size from
+    0, or X,Y, a pixel of the first frame that shows somebody there."""
     min_frames: int = 8
     """A person seen in fewer frames is passed over."""
 
@@ -106,6 +107,12 @@ class VideoConfig:
             not self.keypoints or len(self.keypoints) == len(self.videos),
             f"--keypoints must name a file or folder for each video: there are {len(self.videos)}, "
             f"got {len(self.keypoints)}",
+        )
+        require(
+            self.person in ("largest", "all")
+            or self.person.isdecimal()
+            or place_of(self.person) is not None,
+            f"--person must be largest, all, a rank from 0 or X,Y in pixels, got {self.person}",
         )
         require(self.min_frames >= 2, f"--min-frames must be at least 2, got {self.min_frames}")
         require(

@@ -1,8 +1,11 @@
 """Who is who from frame to frame, and which of them to follow."""
 
-# T frames, P people a frame
+# T frames, P people a frame, C colours of an appearance
 
 from __future__ import annotations
+
+import re
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -17,42 +20,75 @@ PATIENCE = 10
 """Frames of absence in which that grows by as much again; a runner covers 0.06 a frame."""
 FEWEST = 3
 """Seen joints that make a detection: fewer cannot be told from noise."""
+OTHER_CLOTHES = 40.0
+"""CIELAB distance of clothes that are certainly not the same; light and shade make 10 to 20."""
+CLOTHES = 0.3
+"""How far away, in sizes of the person, other clothes count as: more than two people who cross are
+apart, less than they are otherwise."""
+WARDROBE = 0.05
+"""Share of a frame in what a person is remembered to look like."""
 
 
-def link(people: np.ndarray) -> list[np.ndarray]:
+@dataclass(eq=False)
+class _Person:
+    """A track while it is made."""
+
+    points: np.ndarray
+    """float32 [T,14,3]."""
+    last: int
+    """Frame of the last sight."""
+    look: np.ndarray
+    """float64 [C] clothes, averaged over the past; NaN while unknown."""
+
+    def add(self, t: int, pose: np.ndarray, look: np.ndarray) -> None:
+        """Take a detection of frame t."""
+        self.points[t], self.last = pose, t
+        mixed = (1 - WARDROBE) * self.look + WARDROBE * look
+        self.look = np.where(np.isnan(self.look), look, np.where(np.isnan(look), self.look, mixed))
+
+    def cost(self, t: int, pose: np.ndarray, look: np.ndarray) -> float:
+        """Return how badly a detection of frame t fits, in sizes of the person; inf if not at all.
+
+        Somebody in other clothes who appears after a gap is somebody else.
+        """
+        far = distance(pose, self.points[self.last])
+        missed = t - self.last
+        other = unlike(look, self.look)
+        if far >= REACH * (1 + missed / PATIENCE) or (missed > 1 and other >= 1):
+            return np.inf
+        return far + CLOTHES * other
+
+
+def link(people: np.ndarray, looks: np.ndarray | None = None) -> list[np.ndarray]:
     """Return the tracks in detections [T,P,14,3], each [T,14,3] with zeros where it is missed.
 
-    Frame by frame, detections go to the tracks whose last sight they fit best (Hungarian method on
-    the mean distance of the joints seen in both); what fits none begins a track. Largest first:
-    by the sum of a track's box diagonals.
+    Frame by frame, detections go to the tracks that they fit best (Hungarian method on the mean
+    distance of the joints seen in both, and on the clothes if they are known, [T,P,C] CIELAB or
+    NaN); what fits none begins a track. So two who cross stay who they are though one is hidden
+    for a while. Largest first: by the sum of a track's box diagonals.
     """
     frames = len(people)
-    tracks: list[np.ndarray] = []
-    last: list[tuple[int, np.ndarray]] = []
+    looks = np.full((*people.shape[:2], 1), np.nan) if looks is None else looks
+    tracks: list[_Person] = []
     for t in range(frames):
-        here = [person for person in people[t] if (person[:, 2] > 0).sum() >= FEWEST]
-        alive = [i for i, (seen, _) in enumerate(last) if t - seen <= GAP]
-        cost = np.full((len(here), len(alive)), 1e3)
-        for row, person in enumerate(here):
-            for column, i in enumerate(alive):
-                seen, pose = last[i]
-                reach = REACH * (1 + (t - seen) / PATIENCE)
-                if (far := distance(person, pose)) < reach:
-                    cost[row, column] = far
-        rows, columns = linear_sum_assignment(cost)
+        here = np.flatnonzero((people[t, ..., 2] > 0).sum(-1) >= FEWEST)
+        alive = [track for track in tracks if t - track.last <= GAP]
+        cost = np.array(
+            [[track.cost(t, people[t, p], looks[t, p]) for track in alive] for p in here]
+        ).reshape(len(here), len(alive))
+        rows, columns = linear_sum_assignment(np.minimum(cost, 1e3))
         owner = {
-            int(row): alive[column]
+            row: alive[column]
             for row, column in zip(rows, columns, strict=True)
-            if cost[row, column] < 1e3
+            if np.isfinite(cost[row, column])
         }
-        for row, person in enumerate(here):
+        for row, p in enumerate(here):
             if row not in owner:
-                owner[row] = len(tracks)
-                tracks.append(np.zeros((frames, *people.shape[2:]), np.float32))
-                last.append((t, person))
-            tracks[owner[row]][t] = person
-            last[owner[row]] = (t, person)
-    return sorted(tracks, key=size, reverse=True)
+                unknown = np.full(looks.shape[2], np.nan)
+                owner[row] = _Person(np.zeros((frames, *people.shape[2:]), np.float32), t, unknown)
+                tracks.append(owner[row])
+            owner[row].add(t, people[t, p], looks[t, p])
+    return sorted((track.points for track in tracks), key=size, reverse=True)
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -62,6 +98,16 @@ def distance(a: np.ndarray, b: np.ndarray) -> float:
         return np.inf
     diagonal = max(_diagonal(a), _diagonal(b), 1.0)
     return float(np.linalg.norm(a[both, :2] - b[both, :2], axis=1).mean()) / diagonal
+
+
+def unlike(a: np.ndarray, b: np.ndarray) -> float:
+    """Return how different clothes [C] are, from 0 to 1 (certainly others'); 0 if unknown."""
+    apart = [
+        float(np.linalg.norm(a[i : i + 3] - b[i : i + 3])) / OTHER_CLOTHES
+        for i in range(0, len(a), 3)
+        if np.isfinite(a[i : i + 3] - b[i : i + 3]).all()
+    ]
+    return min(1.0, max(apart, default=0.0))
 
 
 def size(track: np.ndarray) -> float:
@@ -74,10 +120,17 @@ def _diagonal(person: np.ndarray) -> float:
     return float(np.linalg.norm(points.max(0) - points.min(0)))
 
 
-def choose(tracks: list[np.ndarray], which: str | int, fewest: int) -> dict[int, np.ndarray]:
+def place_of(which: str) -> tuple[float, float] | None:
+    """Return x and y of "x,y"; None of anything else."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)", which)
+    return (float(match[1]), float(match[2])) if match else None
+
+
+def choose(tracks: list[np.ndarray], which: str, fewest: int) -> dict[int, np.ndarray]:
     """Return the chosen tracks by rank (0 the largest), those of at least `fewest` seen frames.
 
-    `which`: "largest" of these, "all" of them, or a rank among all tracks.
+    `which`: "largest" of these, "all" of them, a rank among all tracks, or "x,y": whoever is seen
+    first with that pixel in the box of its joints, the one with the nearest middle if several are.
     """
     long = {
         rank: track for rank, track in enumerate(tracks) if (track[..., 2].any(1)).sum() >= fewest
@@ -86,5 +139,19 @@ def choose(tracks: list[np.ndarray], which: str | int, fewest: int) -> dict[int,
         return long
     if which == "largest":
         return dict(list(long.items())[:1])
-    rank = int(which)
+    place = place_of(which)
+    rank = int(which) if place is None else _nearest(long, place)
     return {rank: long[rank]} if rank in long else {}
+
+
+def _nearest(tracks: dict[int, np.ndarray], place: tuple[float, float]) -> int:
+    """Return the rank of the track that is first seen around a pixel; -1 if none ever is."""
+    best = (np.inf, np.inf, -1)
+    for rank, track in tracks.items():
+        for t in np.flatnonzero(track[..., 2].any(1)):
+            points = track[t, track[t, :, 2] > 0, :2]
+            low, high = points.min(0), points.max(0)
+            if (low <= place).all() and (place <= high).all():
+                best = min(best, (t, float(np.linalg.norm((low + high) / 2 - place)), rank))
+                break
+    return best[2]

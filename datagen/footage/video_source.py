@@ -12,7 +12,7 @@ import numpy as np
 from datagen.common.errors import BadInput
 from datagen.footage.dataset import Footage
 from datagen.footage.frames import frame_size, frame_times, read_frames, thin
-from datagen.footage.keypoint_files import read_keypoints
+from datagen.footage.keypoint_files import read_appearance, read_keypoints
 from datagen.footage.keypoints import within
 from datagen.footage.track import Track
 from datagen.footage.tracking import choose, link
@@ -28,7 +28,7 @@ class VideoSource:
     keypoints: Path
     layout: str | None = None
     threshold: float | None = None
-    person: str | int = "largest"
+    person: str = "largest"
     min_frames: int = 8
     undetected: str = ""
     """Why the detector could not look at it, if so."""
@@ -62,7 +62,8 @@ class VideoSource:
                 f"{self.path}; give the keypoints of this video at its own size and rotation"
             )
         used, rate = thin(times)
-        tracks = link(shown[used])
+        looks = read_appearance(self.keypoints, people.shape[:2])
+        tracks = link(shown[used], None if looks is None else looks[used])
         chosen = choose(tracks, self.person, self.min_frames)
         if not chosen:
             if not tracks:

@@ -47,9 +47,8 @@ def decode(raw: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     pairs, here = pairs[found], anchors()[found]
     centre, half = pairs[:, 0] + here, pairs[:, 1] / 2
     points = pairs[:, 2:] + here[:, None]
-    return np.concatenate([(centre - half)[:, None], (centre + half)[:, None], points], 1), scores[
-        found
-    ]
+    corners = np.stack([centre - half, centre + half], 1)
+    return np.concatenate([corners, points], 1), scores[found]
 
 
 def suppress(people: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

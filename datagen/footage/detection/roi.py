@@ -16,6 +16,10 @@ MARGIN = 1.25
 """Sides of a person's crop over its circle's diameter; that of the landmark network's training."""
 
 
+OVERLAP = 1.3
+"""Sides of all windows over what they cover, at least."""
+
+
 @dataclass(frozen=True)
 class Roi:
     """A square region of interest."""
@@ -36,6 +40,35 @@ class Roi:
 def whole(width: int, height: int) -> Roi:
     """Return the smallest square that holds a whole picture in its middle (a letterbox)."""
     return Roi(width / 2, height / 2, float(max(width, height)))
+
+
+def windows(width: int, height: int) -> list[Roi]:
+    """Return squares as high as a picture is, or as wide, which cover its long side and overlap.
+
+    A person is larger in them than in the whole picture, and may be alone. None if the picture is
+    nearly square.
+    """
+    side, long = min(width, height), max(width, height)
+    if long < 1.1 * side:
+        return []
+    middles = np.linspace(side / 2, long - side / 2, int(np.ceil(OVERLAP * long / side)))
+    return [
+        Roi(float(m), side / 2, side) if width > height else Roi(side / 2, float(m), side)
+        for m in middles
+    ]
+
+
+def inside(boxes: np.ndarray, window: Roi, width: int, height: int) -> np.ndarray:
+    """Return which boxes [N,2,2] (first and last corner) keep away from a window's edges, bool [N].
+
+    Half a box away, except from those that are the picture's edges too.
+    """
+    room = (boxes[:, 1] - boxes[:, 0]) / 2
+    low = np.array([window.x, window.y]) - window.side / 2
+    high = low + window.side
+    below = (boxes[:, 0] - room >= low) | (low <= 0)
+    above = (boxes[:, 1] + room <= high) | (high >= [width, height])
+    return np.all(below & above, axis=1)
 
 
 def circumscribed(centre: np.ndarray, top: np.ndarray) -> Roi:

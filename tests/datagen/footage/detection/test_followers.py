@@ -16,12 +16,16 @@ class KnownPeople:
 
     def __init__(self) -> None:
         self.people: list[tuple[float, float]] = []
+        self.size = 1.0
+        """Of the second person, in sizes of the others."""
         self.hidden: set[int] = set()
         """Whom the detector misses, though a crop would show them."""
         self.found = self.read_crops = 0
+        self.views: list[Roi] = []
 
-    def find(self, picture: np.ndarray) -> list[Roi]:
+    def find(self, picture: np.ndarray, frame: Roi) -> list[Roi]:
         self.found += 1
+        self.views.append(frame)
         return [Roi(x, y, 250) for i, (x, y) in enumerate(self.people) if i not in self.hidden]
 
     def read(self, picture: np.ndarray, crop: Roi) -> Reading | None:
@@ -30,8 +34,9 @@ class KnownPeople:
         if not near:
             return None
         x, y = min(near, key=lambda p: np.hypot(p[0] - crop.x, p[1] - crop.y))
-        circle = np.array([[x, y], [x, y - 100]])
-        return Reading(BODY + np.array([x, y]), np.ones(33), circle, np.zeros((33, 3)))
+        size = self.size if self.people.index((x, y)) == 1 else 1.0
+        circle = np.array([[x, y], [x, y - 100 * size]])
+        return Reading(size * BODY + np.array([x, y]), np.ones(33), circle, np.zeros((33, 3)))
 
 
 def centres(poses) -> dict[int, float]:
@@ -59,6 +64,19 @@ def test_nobody_is_looked_for_in_every_frame():
     assert detector.found == 5
 
 
+def test_looks_go_round_the_parts_of_a_wide_picture():
+    detector = KnownPeople()
+    followers = Followers(detector)  # pyright: ignore[reportArgumentType]
+    detector.people = [(200, 100)]
+    wide = np.zeros((90, 160, 3), np.uint8)
+    for _ in range(5 * LOOK):
+        followers.step(wide)
+    first, rest = detector.views[:4], detector.views[4:]
+    assert [view.side for view in first] == [160, 90, 90, 90]
+    assert [view.x for view in first] == [80, 45, 80, 115]
+    assert rest == [*first[1:], first[0]]
+
+
 def test_whoever_is_lost_is_found_again_in_the_same_frame():
     detector = KnownPeople()
     followers = Followers(detector)  # pyright: ignore[reportArgumentType]
@@ -84,10 +102,21 @@ def test_a_newcomer_takes_the_first_free_slot():
 def test_two_crops_on_one_person_are_one():
     detector = KnownPeople()
     followers = Followers(detector)  # pyright: ignore[reportArgumentType]
-    for gap in range(160, -1, -20):  # one walks behind the other, who stands
-        detector.people = [(500 - gap, 100), (500, 100)] if gap >= 40 else [(500, 100)]
+    for gap in range(160, -1, -10):  # one walks behind the other, who stands
+        detector.people = [(500 - gap, 100), (500, 100)] if gap >= 20 else [(500, 100)]
         poses = followers.step(FRAME)
     assert centres(poses) == {1: 500}  # the one that did not have to move keeps it
+
+
+def test_a_part_of_a_body_is_nobody():
+    detector = KnownPeople()
+    followers = Followers(detector)  # pyright: ignore[reportArgumentType]
+    detector.people, detector.size = [(200, 100), (200, 131)], 0.2
+    assert centres(followers.step(FRAME)) == {0: 200}
+    detector.people = [(200, 100), (250, 131)]
+    for _ in range(LOOK):
+        poses = followers.step(FRAME)
+    assert len(poses) == 2
 
 
 def test_no_more_are_followed_than_asked_for():

@@ -28,6 +28,38 @@ def test_a_letterbox_holds_the_whole_picture():
     assert corners == pytest.approx(np.array([[0, -40], [320, 280], [160, 0]]))
 
 
+@pytest.mark.parametrize(
+    ("size", "number"), [((1920, 1080), 3), ((1080, 1920), 3), ((640, 480), 2)]
+)
+def test_windows_cover_a_picture_and_overlap(size, number):
+    found = roi.windows(*size)
+    long = int(size[1] > size[0])
+    assert len(found) == number and {one.side for one in found} == {min(size)}
+    middles = [(one.x, one.y)[long] for one in found]
+    assert middles[0] == min(size) / 2 and middles[-1] == size[long] - min(size) / 2
+    assert (np.diff(middles) < 0.9 * min(size)).all()
+    assert {(one.x, one.y)[1 - long] for one in found} == {min(size) / 2}
+
+
+@pytest.mark.parametrize("size", [(320, 320), (320, 300), (1, 1)])
+def test_a_square_picture_has_no_windows(size):
+    assert roi.windows(*size) == []
+
+
+def test_who_is_cut_by_a_window_is_left_out_unless_the_picture_ends_there():
+    window = Roi(150, 50, 100)  # x from 100 to 200, y from 0 to 100, of 300 x 100
+    boxes = np.array(
+        [
+            [(120, 0), (140, 20)],
+            [(105, 40), (125, 60)],
+            [(180, 40), (195, 60)],
+            [(150, 90), (160, 120)],
+        ]
+    )
+    assert roi.inside(boxes, window, 300, 100).tolist() == [True, False, False, True]
+    assert roi.inside(boxes, roi.whole(300, 100), 300, 100).all()
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_a_view_is_opencvs_warp(seed):
     rng = np.random.default_rng(seed)

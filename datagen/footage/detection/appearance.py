@@ -1,0 +1,48 @@
+"""What a person looks like, in few numbers: the colours of trunk and thighs.
+
+Those are clothes, which keep their colour from frame to frame where positions are confused.
+"""
+
+# K points, N samples
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+SHOULDERS, HIPS, KNEES = (11, 12), (23, 24), (25, 26)
+SEEN = 0.5
+"""Visibility of the joints that a colour is taken between."""
+STEPS = np.linspace(0.2, 0.8, 7)
+"""Where on the way from joint to joint colours are taken; not at the ends, next to bare skin."""
+
+
+def appearance(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return float32 [6], the trunk's colour and the thighs', CIELAB; NaN for what is not seen.
+
+    Args:
+        picture: uint8 [H,W,3] RGB.
+        points: [33,3] x, y in pixels and visibility.
+    """
+    points = np.asarray(points, np.float64)
+    ends = points[list(SHOULDERS)], points[list(HIPS)], points[list(KNEES)]
+    shoulders, hips, knees = (end[:, :2] for end in ends)
+    sides = shoulders + STEPS[:, None, None] * (hips - shoulders)  # [7,2,2] down either side
+    trunk = sides[:, :1] + STEPS[:, None] * (sides[:, 1:] - sides[:, :1])
+    thighs = hips + STEPS[:, None, None] * (knees - hips)
+    colours = []
+    for places, joints in ((trunk, ends[0:2]), (thighs, ends[1:3])):
+        seen = min(end[:, 2].min() for end in joints) >= SEEN
+        colours.append(_colour(picture, places.reshape(-1, 2)) if seen else np.full(3, np.nan))
+    return np.concatenate(colours).astype(np.float32)
+
+
+def _colour(picture: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return the median CIELAB colour [3] at places [N,2] of a picture; NaN if all are outside."""
+    height, width = picture.shape[:2]
+    x, y = np.rint(places).astype(np.int64).T
+    shown = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    if not shown.any():
+        return np.full(3, np.nan)
+    samples = picture[y[shown], x[shown]][None].astype(np.float32) / 255
+    return np.median(cv2.cvtColor(samples, cv2.COLOR_RGB2LAB)[0], axis=0)
