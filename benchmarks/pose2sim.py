@@ -87,7 +87,7 @@ def main() -> None:
     print(f"the truths differ by       {apart:6.1f} mm")
     if cfg.evaluation:
         result = json.loads(cfg.evaluation.read_text())
-        error, truth = result["persons"]["pa_mpjpe"], result.get("truth", "trc")
+        error, truth = result["persons"]["pa_mpjpe"], result.get("truth_source") or "trc"
         print(f"the network, against {truth:5} {error:6.1f} mm")
     found = {name: scores(name, truth, predicted) for name, truth in truths.items()}
     which = "embedded clip" if cfg.embedded else "demo"
