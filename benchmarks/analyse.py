@@ -21,7 +21,7 @@ from skimage.segmentation import find_boundaries, slic
 
 from datagen.backgrounds import scenes
 from datagen.backgrounds.camera_motion import camera_motion
-from datagen.backgrounds.cuts import spoiled
+from datagen.backgrounds.cuts import window_fault
 from datagen.backgrounds.library import window_starts
 from datagen.backgrounds.sources import find_videos
 from datagen.backgrounds.supervoxels import supervoxels
@@ -86,7 +86,7 @@ def main() -> None:
     camera_motion(clips[0][:3])  # the first call loads code
     for frames in clips:
         times = [time.process_time()]
-        spoiled(frames)
+        window_fault(frames)
         times.append(time.process_time())
         motion = camera_motion(frames)
         times.append(time.process_time())

@@ -30,7 +30,7 @@ from scipy.spatial.transform import Rotation
 from datagen.backgrounds import scenes
 from datagen.backgrounds.camera_motion import CameraMotion, apply, camera_motion
 from datagen.backgrounds.handheld import Path, tremor
-from datagen.backgrounds.library import distrust
+from datagen.backgrounds.library import reject_reason
 from datagen.backgrounds.options import BackgroundsConfig
 from datagen.common.seeds import generator
 
@@ -249,7 +249,7 @@ def main(options: Options) -> None:
         floor.setdefault(row, []).append(np.linalg.norm(best - true, axis=1))
         for method, estimate in (("ours", camera_motion), ("plain", plain)):
             motion = estimate(frames)
-            trusted = distrust(motion, cfg) is None
+            trusted = reject_reason(motion, cfg) is None
             accepted.setdefault(row, {}).setdefault(method, []).append(trusted)
             errors.setdefault(row, {}).setdefault(method, [])
             if trusted:

@@ -42,7 +42,7 @@ from datagen.flow.network import EMBEDDED
 from datagen.flow.options import FlowConfig
 from datagen.flow.pwc import CHANNELS, PwcNet
 from datagen.flow.training.pairs import make_pair
-from datagen.flow.training.people import People, person_pair
+from datagen.flow.training.people import PersonPairs, person_pair
 from datagen.flow.training.textures import load_textures
 
 SIZE, FRAMES = 224, 32
@@ -79,7 +79,7 @@ def people(count: int, folder: Path) -> list[Test]:
     for source in held_out[:: max(1, len(held_out) // 4)]:
         paths.append(folder / f"{source.name}.h5")
         build_person(source, BodiesConfig(max_clip_frames=50), 7, paths[-1])
-    crowd, textures = People(paths), load_textures(None, "test")
+    crowd, textures = PersonPairs(paths), load_textures(None, "test")
     tests: list[Test] = []
     for k in range(count):
         rng = generator(7, "flow benchmark", "people", k)

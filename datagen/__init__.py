@@ -2,7 +2,7 @@
 
 import sys
 
-if sys.argv[:1] == ["-m"]:  # so it reads while `python -m datagen.…` looks for the door
+if sys.argv[:1] == ["-m"]:  # while `python -m datagen.…` looks for the command
     from datagen.common import cli
 
     cli.report_missing_packages()

@@ -1,4 +1,4 @@
-"""Say what this machine can do, and the command that mends each lack.
+"""Check what this machine can do; print the command that fixes what is missing.
 
     python -m datagen.doctor
 
@@ -61,8 +61,8 @@ def doctor(cfg: DoctorConfig) -> int:
             good, text = False, f"{error}; run: {INSTALL} {package}"
         failed += not good
         print(f"{'ok ' if good else 'BAD'}  {name:<11} {text}")
-    mend = f"{failed} thing{'s' * (failed > 1)} to mend; run this again afterwards."
-    print(mend if failed else "This machine is ready.")
+    fix = f"{count(failed, 'problem')} to fix; run this again afterwards."
+    print(fix if failed else "This machine is ready.")
     return 1 if failed else 0
 
 

@@ -104,7 +104,7 @@ def _pose2sim(cfg: Pose2SimConfig) -> int:
 
 def _video(cfg: VideoConfig) -> int:
     from datagen.footage.dataset import ingest as make
-    from datagen.footage.video_source import VideoSource, named
+    from datagen.footage.video_source import FootageVideo, named
 
     videos = named([path.expanduser() for path in cfg.videos])
     reasons: dict[str, str] = {}
@@ -119,7 +119,7 @@ def _video(cfg: VideoConfig) -> int:
         if missing := [str(file) for file in files if not file.exists()]:
             raise BadInput(f"--keypoints {', '.join(missing)} does not exist")
     sources = [
-        VideoSource(
+        FootageVideo(
             path=path,
             name=name,
             keypoints=file,
@@ -135,7 +135,7 @@ def _video(cfg: VideoConfig) -> int:
 
 
 def report(lines: list[dict[str, Any]], cfg: FootageConfig) -> int:
-    """Print what stands and the next command; return 0 if anything does."""
+    """Print the finished shards and the next command; return 0 if there are any."""
     for line in lines:
         counts = line["statistics"]
         print(
@@ -160,8 +160,8 @@ def report(lines: list[dict[str, Any]], cfg: FootageConfig) -> int:
         print(f"Next: python -m trainer.fit --shards shards {inputs}--dann-shards {out}")
     else:
         known = any(line["statistics"]["valid"] for line in lines)
-        door = "trainer.evaluate" if known else "trainer.predict"
-        print(f"Next: python -m {door} --shards {out}")
+        command = "trainer.evaluate" if known else "trainer.predict"
+        print(f"Next: python -m {command} --shards {out}")
     return 0 if lines else 1
 
 

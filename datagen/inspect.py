@@ -3,7 +3,7 @@
 python -m datagen.inspect shards/ --out report.html   (or a folder: the page and its pictures)
 
 Manifests are read front to back and tars opened only for the clips that are drawn, so 5,000 shards
-take hardly longer than 5; the data set may lie at any URL that fsspec reads (s3://…, https://…).
+take hardly longer than 5; the data set may be at any URL that fsspec reads (s3://…, https://…).
 Where the library is still there, clips are composed anew with the draws of their shard, to show the
 person, the scene and the superpixel before they became one image.
 """
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from datagen.report.page import Figure
-    from datagen.report.pictures import Sample
-    from datagen.report.reader import Record, Source
+    from datagen.report.pictures import RecomposedClip
+    from datagen.report.reader import DataSetReader, StoredClip
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class InspectConfig:
 
 
 def inspect(cfg: InspectConfig) -> int:
-    """Write the report and print where it lies."""
+    """Write the report and print its path."""
     from datagen.clips.contact_sheet import titled
     from datagen.report import page, pictures
-    from datagen.report.reader import Source
+    from datagen.report.reader import DataSetReader
     from datagen.report.summary import summarize
 
-    source = Source(cfg.shards)
+    source = DataSetReader(cfg.shards)
     summary = summarize(source)
     alone = cfg.out.suffix.lower() in (".html", ".htm")
     report = cfg.out if alone else cfg.out / "report.html"
@@ -83,7 +83,9 @@ def inspect(cfg: InspectConfig) -> int:
     return 0
 
 
-def _samples(source: Source, records: list[Record], library: Path | None) -> list[Sample]:
+def _samples(
+    source: DataSetReader, records: list[StoredClip], library: Path | None
+) -> list[RecomposedClip]:
     """Return the clips with their sources; none, with a note, where these cannot be had."""
     from datagen.report.pictures import recompose
 
@@ -96,7 +98,7 @@ def _samples(source: Source, records: list[Record], library: Path | None) -> lis
         return []
 
 
-def _sheet(records: list[Record], samples: list[Sample]) -> Figure:
+def _sheet(records: list[StoredClip], samples: list[RecomposedClip]) -> Figure:
     from datagen.report import pictures
     from datagen.report.page import Figure
 

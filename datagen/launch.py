@@ -12,7 +12,7 @@ The motions alone, without pictures, in seconds:
 
     python -m datagen.launch --labels-only --motions amass/ --out motions/shards
 
-With --plan it says what the run would cost, and makes nothing. The same command again continues a
+With --plan it prints what the run would cost, and makes nothing. The same command again continues a
 stopped run; nothing finished is made twice.
 """
 
@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 
 if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
-    # Run as a file: its folder must not shadow the standard library (inspect.py lies there).
+    # Run as a file: its folder must not shadow the standard library (it holds inspect.py).
     sys.path[0] = str(Path(__file__).resolve().parents[1])
     from datagen.common import cli
 

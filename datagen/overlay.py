@@ -26,17 +26,17 @@ from datagen.common import cli
 from datagen.common.cli import count
 from datagen.common.errors import BadInput
 from datagen.common.files import whole
-from datagen.replay.checkpoint import learned_from, rest_joints, shipped
+from datagen.replay.checkpoint import checkpoint_info, rest_joints, shipped
 from datagen.replay.options import OverlayConfig
 from datagen.replay.predict import predict
 
 if TYPE_CHECKING:
     from datagen.bodies.smpl.model import Body
-    from datagen.replay.prediction import Motion
+    from datagen.replay.prediction import PredictedMotion
 
 
 def overlay(cfg: OverlayConfig) -> int:
-    """Write a film, a sheet and a mesh for every prediction; print where they lie."""
+    """Write a video, a contact sheet and a mesh for every prediction; print their paths."""
     from datagen.replay.prediction import read_motion
 
     predictions, shards = cfg.predictions, cfg.shards
@@ -53,7 +53,7 @@ def overlay(cfg: OverlayConfig) -> int:
         files = of_this(cfg.video, files)
     body = load_body(cfg.body)
     if checkpoint is not None:
-        warn_of_other_body(learned_from(checkpoint).rest, checkpoint, body)
+        warn_of_other_body(checkpoint_info(checkpoint).rest, checkpoint, body)
     elif shards is not None:
         warn_of_other_body(rest_of(shards), shards, body)
     for path in files[: cfg.people]:
@@ -77,10 +77,9 @@ def of_this(video: Path, files: list[Path]) -> list[Path]:
 
 def load_body(path: Path | None) -> Body:
     """Return the neutral body, or the only one there is."""
-    from datagen.bodies.smpl.model import load_bodies
+    from datagen.bodies.smpl.model import load_bodies, neutral_or_first
 
-    bodies = load_bodies(path)
-    return bodies.get("neutral") or next(iter(bodies.values()))
+    return neutral_or_first(load_bodies(path))
 
 
 def rest_of(shards: Path) -> np.ndarray:
@@ -91,7 +90,7 @@ def rest_of(shards: Path) -> np.ndarray:
         with np.load(Layout(shards).body) as body:
             return rest_joints(body)
     except FileNotFoundError:
-        raise BadInput(f"--shards {shards} holds no body.npz, so it is no data set") from None
+        raise BadInput(f"--shards {shards} holds no body.npz, so it is not a data set") from None
     except (OSError, KeyError, ValueError) as error:
         raise BadInput(
             f"{shards} has no readable body.npz ({error}); make the data set again"
@@ -99,7 +98,7 @@ def rest_of(shards: Path) -> np.ndarray:
 
 
 def warn_of_other_body(joints: np.ndarray, of: Path, body: Body) -> None:
-    """Say so if the body that is drawn is not the one of a network or shards, by its joints."""
+    """Print a note if the body drawn is not that of the network or shards, by its joints."""
     far = 100 * np.linalg.norm(joints - body.rest_joints(), axis=1).max()
     if far > 0.5:
         print(
@@ -108,14 +107,14 @@ def warn_of_other_body(joints: np.ndarray, of: Path, body: Body) -> None:
         )
 
 
-def write(motion: Motion, body: Body, shards: Path | None, cfg: OverlayConfig) -> None:
-    """Write one prediction's film, sheet and mesh."""
+def write(motion: PredictedMotion, body: Body, shards: Path | None, cfg: OverlayConfig) -> None:
+    """Write one prediction's video, contact sheet and mesh."""
     from datagen.replay import gltf, pictures
     from datagen.replay.video_writer import film
     from datagen.replay.views import columns_of, contact_sheet, show
 
     if cfg.video is not None:
-        under = pictures.of_video(motion, cfg.video, cfg.tallest)
+        under = pictures.of_video(motion, cfg.video)
     else:
         assert shards is not None
         under = pictures.of_records(motion, shards)

@@ -33,7 +33,7 @@ from datagen.output.manifest import Manifest
 
 @dataclass(frozen=True)
 class VerifyConfig:
-    """What to check, and whether to mend it."""
+    """What to check, and whether to repair it."""
 
     shards: tyro.conf.Positional[Folder]
     """Folder of shards, with dataset.json in it, or its URL."""
@@ -41,7 +41,7 @@ class VerifyConfig:
     """Make what is damaged or missing again, with the options that manifests/config.json holds.
     The machine that made the shards makes the same bytes."""
     library: Folder | None = None
-    """The data set's library, if it lies elsewhere by now (for --repair)."""
+    """The data set's library, if it has been moved (for --repair)."""
     backend: BackendName | None = None
     """Who repairs. Default: as the shards were made."""
     workers: int | None = None
@@ -62,7 +62,7 @@ def verify(cfg: VerifyConfig) -> int:
         (layout.shards / "shards" / "dataset.json").exists()
         or not (layout.config.exists() or layout.found())
     ):
-        dataset.read(layout)  # says that this is no folder of shards
+        dataset.read(layout)  # raises: this is not a folder of shards
     beside = _beside(layout)
     if beside and cfg.repair:
         from datagen.launcher.run import publish
@@ -73,7 +73,7 @@ def verify(cfg: VerifyConfig) -> int:
         return _following(layout, cfg)
     wrong = inspect(layout, cfg)
     if wrong and cfg.repair:
-        mend(layout, wrong, cfg)
+        repair(layout, wrong, cfg)
         beside, wrong = _beside(layout), inspect(layout, cfg)
     if not beside and not wrong:
         return 0
@@ -81,7 +81,7 @@ def verify(cfg: VerifyConfig) -> int:
 
 
 def _following(layout: Layout, cfg: VerifyConfig) -> int:
-    """Print what mends the data set; return 1."""
+    """Print the command that repairs the data set; return 1."""
     if not layout.config.exists():  # real footage, or shards that were published without it
         print("Next: delete the bad files and run the command that made them again")
     elif not cfg.repair:
@@ -93,9 +93,9 @@ def inspect(layout: Layout, cfg: VerifyConfig) -> list[int]:
     """Print what is wrong with the shards; return the numbers of the damaged and missing ones."""
     content = dataset.read(layout)
     lines = Manifest(layout.manifests / "shards.jsonl").latest("shard")
-    told = "the manifest"
+    reference = "the manifest"
     if not lines and layout.found():  # published without its manifests
-        lines, told = check.published(layout, content), "croissant.json"
+        lines, reference = check.published(layout, content), "croissant.json"
     began = time.perf_counter()
     numbers = check.numbers(layout, content, lines)
     found = check.problems(layout, numbers, content, lines, cfg.workers or os.cpu_count() or 1)
@@ -112,12 +112,12 @@ def inspect(layout: Layout, cfg: VerifyConfig) -> list[int]:
     clips = sum(lines[index]["clips"] or 0 for index in numbers) or content["clips"]
     print(
         f"{count(len(numbers), 'shard')}, {count(clips, 'clip')}, {size:.1f} MB: "
-        f"all as {told} says ({size / spent:.0f} MB/s)"
+        f"all match {reference} ({size / spent:.0f} MB/s)"
     )
     return wrong
 
 
-def mend(layout: Layout, numbers: list[int], cfg: VerifyConfig) -> None:
+def repair(layout: Layout, numbers: list[int], cfg: VerifyConfig) -> None:
     """Make the shards of these numbers again."""
     from datagen.launcher.run import launch
 
@@ -132,8 +132,8 @@ def mend(layout: Layout, numbers: list[int], cfg: VerifyConfig) -> None:
     for index in sorted({*numbers} & before.keys() & after.keys()):
         if before[index].get("sha256") != after[index]["sha256"]:
             print(
-                f"note: {layout.shard(index).name} has other bytes than its old line in the "
-                "manifest says: that line was damaged, or another machine or version wrote it"
+                f"note: {layout.shard(index).name} does not match its old line in the "
+                "manifest: that line was damaged, or another machine or version wrote it"
             )
 
 
@@ -145,7 +145,7 @@ def _beside(layout: Layout) -> list[str]:
 
 
 def _options(layout: Layout, cfg: VerifyConfig) -> LaunchConfig:
-    """Return the options that the shards were made with, at the place where they lie now."""
+    """Return the options that the shards were made with, for the folder where they are now."""
     options = saved_options.read(layout)
     output = dataclasses.replace(options.output, out=layout.shards)
     cluster = dataclasses.replace(options.cluster, workers=cfg.workers or options.cluster.workers)

@@ -1,6 +1,6 @@
 """How the camera moved: frame-to-frame tracks, the background's share of them, a similarity each.
 
-The paper says only "off-the-shelf procedures" (Doersch & Zisserman 2019, section 3.1). Ours:
+The paper specifies only "off-the-shelf procedures" (Doersch & Zisserman 2019, section 3.1). Ours:
 Shi-Tomasi corners, pyramidal Lucas-Kanade with a forward-backward check and a RANSAC similarity,
 with three additions that the person pasted on top needs.
 
@@ -35,7 +35,7 @@ ROUND_TRIP = 1.0  # pixels by which a track may miss its start when followed bac
 RANSAC_ERROR = 1.0  # pixels; at the usual 3 a slow walker and the scene are one motion
 REFIT_ERROR = 1.0  # pixels, with the wide-lens terms
 RIVALS = 3  # motions that are tried for the background
-RIVAL = 0.15  # share of the tracks that a motion must explain to be heard
+RIVAL = 0.15  # share of the tracks that a motion must explain to be considered
 BORDER = 6.0  # weight of the frame's border
 FEW = 2.0  # tracks: a cell where fewer follow any rival counts less
 MEMORY = 0.75  # share of a track's belief that earlier frames hold
@@ -53,8 +53,8 @@ class CameraMotion:
     `homography` float32 [T,3,3] maps pixels of frame 0 to frame t, `motion` float32 [T,2,3] is the
     similarity nearest to it around the frame's centre; those of frame 0 are the identity.
     `inliers` and `inlier_ratio` [T-1] count, pair by pair, the tracks that follow the background;
-    `shift` [T-1] is the motion of the frame's centre in pixels; `contest` [T-1] is how much of the
-    frame the runner-up for the background is seen in, relative to the background.
+    `shift` [T-1] is the motion of the frame's centre in pixels; `competing` [T-1] is the part of
+    the frame that follows the second most likely background motion, relative to the first's.
     """
 
     homography: np.ndarray
@@ -62,7 +62,7 @@ class CameraMotion:
     inliers: np.ndarray
     inlier_ratio: np.ndarray
     shift: np.ndarray
-    contest: np.ndarray
+    competing: np.ndarray
 
 
 def corners(grey: np.ndarray) -> np.ndarray:
@@ -131,10 +131,10 @@ def _areas(start: np.ndarray, votes: np.ndarray, size: tuple[int, int]) -> np.nd
 def background_tracks(
     start: np.ndarray, end: np.ndarray, belief: np.ndarray, size: tuple[int, int]
 ) -> tuple[np.ndarray, float]:
-    """Return which tracks [N] follow the background, bool, and how contested that is, 0 to 1.
+    """Return which tracks [N] follow the background, bool, and how far another competes, 0 to 1.
 
     None do where no motion can be fitted. belief: float [N], -1 foreground to 1 background, what
-    earlier frames say of each track.
+    earlier frames suggest of each track.
     """
     rivals: list[np.ndarray] = []
     unexplained = np.ones(len(start), bool)
@@ -199,7 +199,7 @@ class Pair:
 
     homography: np.ndarray | None
     inliers: int
-    contest: float
+    competing: float
     points: np.ndarray
     belief: np.ndarray
 
@@ -223,19 +223,19 @@ def pair_motion(
     belief = recalled = recall(start, earlier.points, earlier.belief)
     if learning:
         belief = np.zeros(len(start))
-    inlier, contest = background_tracks(start, end, belief, size)
+    inlier, competing = background_tracks(start, end, belief, size)
     homography, count = None, 0
     for _ in range(3):
         count = int(inlier.sum())
         if count < 6:
-            return Pair(None, count, contest, end, belief)
+            return Pair(None, count, competing, end, belief)
         homography = fit(start[inlier], end[inlier], size)
         inlier = np.linalg.norm(apply(homography, start) - end, axis=1) < REFIT_ERROR
         if (inlier & (belief > FOREGROUND)).sum() > 0.5 * count:
             inlier &= belief > FOREGROUND
     memory = LEARNING_MEMORY if learning else MEMORY
     belief = memory * recalled + (1 - memory) * np.where(inlier, 1.0, -1.0)
-    return Pair(homography, int(inlier.sum()), contest, end, belief)
+    return Pair(homography, int(inlier.sum()), competing, end, belief)
 
 
 def nearest_similarity(homography: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -263,7 +263,7 @@ def camera_motion(frames: np.ndarray) -> CameraMotion:
     size = (frames.shape[2], frames.shape[1])
     centre = (np.asarray([size], np.float64) - 1) / 2
     totals = [np.eye(3)]
-    inliers, ratio, shift, contest = [], [], [], []
+    inliers, ratio, shift, competing = [], [], [], []
     tracks = [track(before, after) for before, after in pairwise(grey)]
     # Forth to learn what is background, back to apply it to the start too, forth to measure.
     pair = NOTHING
@@ -277,7 +277,7 @@ def camera_motion(frames: np.ndarray) -> CameraMotion:
         inliers.append(0 if pair.homography is None else pair.inliers)
         ratio.append(inliers[-1] / max(len(start), 1))
         shift.append(float(np.linalg.norm(apply(step, centre) - centre)))
-        contest.append(pair.contest)
+        competing.append(pair.competing)
         total = step @ totals[-1]
         totals.append(total / total[2, 2])
     return CameraMotion(
@@ -288,5 +288,5 @@ def camera_motion(frames: np.ndarray) -> CameraMotion:
         inliers=np.asarray(inliers, np.int32),
         inlier_ratio=np.asarray(ratio, np.float32),
         shift=np.asarray(shift, np.float32),
-        contest=np.asarray(contest, np.float32),
+        competing=np.asarray(competing, np.float32),
     )

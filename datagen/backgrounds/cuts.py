@@ -1,4 +1,4 @@
-"""What spoils a window before any tracking: cuts, black pictures, frozen pictures."""
+"""Faults of a window that show before any tracking: cuts, black frames, frozen frames."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def cuts(difference: np.ndarray) -> np.ndarray:
     return np.flatnonzero(difference > max(CUT, CUT_RATIO * usual))
 
 
-def spoiled(frames: np.ndarray) -> str | None:
+def window_fault(frames: np.ndarray) -> str | None:
     """Return why a window uint8 [T,H,W,3] cannot be used, `black`, `frozen` or `cut`, else None."""
     thumbs = thumbnails(frames)
     if (np.percentile(thumbs, 95, axis=(1, 2, 3)) < BLACK).any():

@@ -1,20 +1,20 @@
 """The background library: videos and embedded scenes become analysed windows, one HDF5 file each.
 
 A file holds a group a window: `jpeg` (the frames' JPEG bytes, one after the other), `ends` (where
-each ends), `motion`, `homography` and `segments` (gzip) are what a clip is composed from. Beside
-them lie the quality figures of each frame pair (`inliers`, `inlier_ratio`, `shift`), for whoever
-looks into the file; the window's worst are in the JSON of its attribute `meta`. The bytes depend
+each ends), `motion`, `homography` and `segments` (gzip) are what a clip is composed from. The
+quality figures of each frame pair (`inliers`, `inlier_ratio`, `shift`) are stored too, for people
+who inspect the file; the window's worst are in the JSON of its attribute `meta`. The bytes depend
 on the source, the options and the seed alone.
 """
 
 from __future__ import annotations
 
 import json
-import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import h5py
@@ -22,7 +22,7 @@ import numpy as np
 
 from datagen.backgrounds import scenes
 from datagen.backgrounds.camera_motion import CameraMotion, camera_motion
-from datagen.backgrounds.cuts import spoiled
+from datagen.backgrounds.cuts import window_fault
 from datagen.backgrounds.options import BackgroundsConfig
 from datagen.backgrounds.sources import VideoSource
 from datagen.backgrounds.supervoxels import supervoxels
@@ -31,6 +31,7 @@ from datagen.common.errors import BadInput
 from datagen.common.files import sha256
 from datagen.common.hdf5 import new_file
 from datagen.common.seeds import generator
+from datagen.common.stopwatch import Stopwatch
 
 # T frames, H W pixels, h w coarse pixels
 
@@ -64,10 +65,10 @@ def window_starts(total: int, frames: int, windows: int) -> list[int]:
     return [int(i * section + (section - frames) / 2) for i in range(windows)]
 
 
-def distrust(motion: CameraMotion, cfg: BackgroundsConfig) -> str | None:
-    """Return why a window's camera motion is not trusted, or nothing.
+def reject_reason(motion: CameraMotion, cfg: BackgroundsConfig) -> str | None:
+    """Return why a window is rejected for its camera motion; None if it can be trusted.
 
-    `textureless`, `untracked`, `fast`, or `contested`: something else may be the background.
+    `textureless`, `untracked`, `fast`, or `contested`: another motion may be the background's.
     """
     if motion.inliers.min() < cfg.min_inliers:
         return "textureless"
@@ -75,7 +76,7 @@ def distrust(motion: CameraMotion, cfg: BackgroundsConfig) -> str | None:
         return "untracked"
     if motion.shift.max() > cfg.max_shift:
         return "fast"
-    if np.median(motion.contest) > cfg.max_contest:
+    if np.median(motion.competing) > cfg.max_contest:
         return "contested"
     return None
 
@@ -95,7 +96,7 @@ def _windows(
     if total < frames:
         raise BadInput(
             f"{path} has {total} frames that can be decoded, a window needs {frames}; "
-            "leave it out or lower --clip-length"
+            "omit it or lower --clip-length"
         )
     starts = window_starts(total, frames, cfg.windows_per_video)
     places = generator(seed, "background", source.name, "crop").random(len(starts))
@@ -122,27 +123,30 @@ def build_background(
     `frames` is clip_length + 1. BadInput if the video is unreadable, too short, or has no window
     that can be trusted.
     """
-    rejected: list[dict] = []
-    seconds: defaultdict[str, float] = defaultdict(float)
     windows: list[dict] = []
+    rejected: list[dict] = []
+    watch = Stopwatch()
     with new_file(path) as file:
         file.attrs["version"] = VERSION
         file.attrs["name"] = source.name
         file.attrs["group"] = source.group
-        clock = time.perf_counter()
         for start, pictures in _windows(source, cfg, frames, width, height, seed):
-            seconds["read"] += time.perf_counter() - clock
-            line = _analyse(
-                file, source.name, start, pictures, cfg, seed, len(windows), rejected, seconds
-            )
-            if line is not None:
-                windows.append(line)
-            clock = time.perf_counter()
+            watch.lap("read")
+            motion = _trusted_motion(pictures, cfg, watch)
+            if isinstance(motion, str):
+                rejected.append({"start": start, "reason": motion})
+                continue
+            rng = generator(seed, "background", source.name, start, "segments")
+            segments = _segments(pictures, motion, cfg, rng)
+            watch.lap("segments")
+            entry = _entry(start, pictures, motion, segments)
+            group = file.create_group(f"window_{len(windows):03d}")
+            _write_window(group, pictures, motion, segments, entry)
+            windows.append(entry)
+            watch.lap("write")
         if not windows:
             counts = ", ".join(f"{reason} {n}" for reason, n in _reasons(rejected).items())
-            raise BadInput(
-                f"{source.path or source.name} has no usable window ({counts}); leave it out"
-            )
+            raise BadInput(f"{source.path or source.name} has no usable window ({counts}); omit it")
     return {
         "kind": "background",
         "name": source.name,
@@ -153,7 +157,7 @@ def build_background(
         "windows": windows,
         "rejected": _reasons(rejected),
         "rejected_windows": rejected,
-        "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
+        "seconds": watch.rounded(),
     }
 
 
@@ -162,55 +166,45 @@ def _reasons(rejected: list[dict]) -> dict[str, int]:
     return dict(sorted(Counter(window["reason"] for window in rejected).items()))
 
 
-def _analyse(
-    file: h5py.File,
-    name: str,
-    start: int,
-    pictures: np.ndarray,
-    cfg: BackgroundsConfig,
-    seed: int,
-    index: int,
-    rejected: list[dict],
-    seconds: defaultdict[str, float],
-) -> dict | None:
-    """Analyse one window into the open file; return its manifest entry, or None if rejected."""
-    times = [time.perf_counter()]
+def _trusted_motion(
+    pictures: np.ndarray, cfg: BackgroundsConfig, watch: Stopwatch
+) -> CameraMotion | str:
+    """Return a window's camera motion, or the reason why the window is rejected."""
+    fault = window_fault(pictures)
+    watch.lap("cuts")
+    if fault is not None:
+        return fault
+    motion = camera_motion(pictures)
+    watch.lap("motion")
+    return reject_reason(motion, cfg) or motion
 
-    def lap(stage: str) -> None:
-        times.append(time.perf_counter())
-        seconds[stage] += times[-1] - times[-2]
 
-    reason = spoiled(pictures)
-    lap("cuts")
-    if reason is None:
-        motion = camera_motion(pictures)
-        lap("motion")
-        reason = distrust(motion, cfg)
-    if reason is not None:
-        rejected.append({"start": start, "reason": reason})
-        return None
-    rng = generator(seed, "background", name, start, "segments")
-    segments = supervoxels(
+def _segments(
+    pictures: np.ndarray, motion: CameraMotion, cfg: BackgroundsConfig, rng: np.random.Generator
+) -> np.ndarray:
+    """Return the supervoxels of a window, uint8 [T,h,w]; their number is drawn."""
+    return supervoxels(
         pictures,
         motion.motion,
         int(rng.integers(cfg.segments_min, cfg.segments_max + 1)),
         scale=cfg.slic_scale,
         compactness=cfg.slic_compactness,
-        time_spacing=cfg.slic_time_spacing,
     )
-    lap("segments")
-    entry = {
+
+
+def _entry(
+    start: int, pictures: np.ndarray, motion: CameraMotion, segments: np.ndarray
+) -> dict[str, Any]:
+    """Return a window's entry in the manifest: its start, and its worst quality figures."""
+    return {
         "start": start,
         "segments": int(segments.max()) + 1,
         "inliers": int(motion.inliers.min()),
         "inlier_ratio": round(float(motion.inlier_ratio.min()), 3),
         "max_shift": round(float(motion.shift.max()), 2),
-        "contest": round(float(np.median(motion.contest)), 3),
+        "contest": round(float(np.median(motion.competing)), 3),
         "drift": round(float(np.hypot(*_drift(motion.motion, pictures)[-1])), 2),
     }
-    _write_window(file.create_group(f"window_{index:03d}"), pictures, motion, segments, entry)
-    lap("write")
-    return entry
 
 
 def _drift(motion: np.ndarray, pictures: np.ndarray) -> np.ndarray:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from datagen.common.options import option, require
 
+TIME_SPACING = 0.25
+"""Length of one frame step in SLIC's space; < 1 makes segments last through the window."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class BackgroundsConfig:
@@ -31,8 +34,6 @@ class BackgroundsConfig:
     """SLIC runs at 1/scale of the frame's width and height."""
     slic_compactness: float = 10.0
     """SLIC's weight of space against colour."""
-    slic_time_spacing: float = 0.25
-    """Length of one frame step in SLIC's space; < 1 makes segments last through the window."""
     min_inlier_ratio: float = 0.3
     """A frame pair whose RANSAC inlier share is below this rejects its window."""
     min_inliers: int = 20
@@ -40,8 +41,8 @@ class BackgroundsConfig:
     max_shift: float = 25.0
     """A frame pair that moves more pixels than this is a cut and rejects its window."""
     max_contest: float = 0.5
-    """A window is rejected in which another motion than the background's is seen in more than this
-    share of the background's area, in half of the frame pairs."""
+    """Reject a window where, in half of the frame pairs, a second motion covers more than this
+    share of the background's area: either may be the background."""
 
     def __post_init__(self) -> None:
         require(
@@ -60,7 +61,7 @@ class BackgroundsConfig:
             f"got {self.segments_min} and {self.segments_max}",
         )
         require(self.slic_scale >= 1, f"--slic-scale must be at least 1, got {self.slic_scale}")
-        for name in ("slic_compactness", "slic_time_spacing", "max_shift"):
+        for name in ("slic_compactness", "max_shift"):
             value = getattr(self, name)
             require(value > 0, f"{option(name)} must be positive, got {value}")
         for name in ("min_inlier_ratio", "max_contest"):

@@ -2,7 +2,7 @@
 
 A scene is like a video file: its name fixes every picture. The world is a CC0 panorama folded
 onto a flat ground and a dome far away, so that a camera that moves sees parallax, and a few boxes
-standing around for depth and for occluders of their own. The true motion of every background
+placed around for depth and for occluders of their own. The true motion of every background
 point comes with it (`Scene.follow`, `Scene.homographies`), against which the camera-motion
 estimate is tested.
 """
@@ -257,7 +257,7 @@ def _shadow(base: np.ndarray, right: np.ndarray, front: np.ndarray, width, depth
 
 
 def _box(rng: np.random.Generator, heading: float, light: np.ndarray) -> list[Quad]:
-    """Draw a box or a poster board standing around the heading: shadow, walls, top."""
+    """Draw a box or a poster board near the heading: shadow, walls, top."""
     azimuth = heading + rng.uniform(-0.9, 0.9)
     distance = rng.uniform(3.5, 10.0)
     base = np.array([distance * np.sin(azimuth), EYE, distance * np.cos(azimuth)])

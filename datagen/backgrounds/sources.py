@@ -102,7 +102,7 @@ def kinetics_clips(listed: Path) -> set[str]:
             "give a CSV of youtube_id, time_start, time_end"
         ) from error
     if not clips:
-        raise BadInput(f"{listed} lists no clip; leave --videos-csv out to use every video")
+        raise BadInput(f"{listed} lists no clip; omit --videos-csv to use every video")
     return clips
 
 

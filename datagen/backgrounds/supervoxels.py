@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 from skimage.segmentation import slic
 
+from datagen.backgrounds.options import TIME_SPACING
+
 # T frames, h w coarse pixels
 
 MAX_LABELS = 255  # labels are uint8
@@ -51,7 +53,6 @@ def supervoxels(
     *,
     scale: int = 4,
     compactness: float = 10.0,
-    time_spacing: float = 0.25,
 ) -> np.ndarray:
     """Return segment labels uint8 [T,h,w], 0..n-1, every label present, at 1/scale of the frames.
 
@@ -59,33 +60,14 @@ def supervoxels(
     asked of SLIC (it may return fewer on flat pictures). h = ceil(H/scale), w = ceil(W/scale).
     Deterministic.
     """
-    count, full_height, full_width = frames.shape[:3]
-    height, width = -(-full_height // scale), -(-full_width // scale)
-    small = [cv2.resize(f, (width, height), interpolation=cv2.INTER_AREA) for f in frames]
-
-    # The same motion in coarse pixels, whose centres lie at scale * x + (scale - 1) / 2.
-    ratio = np.asarray([full_width / width, full_height / height], np.float64)
-    offset = (ratio - 1) / 2
-    linear = motion[:, :, :2] * (ratio[None, None, :] / ratio[None, :, None])
-    moved = motion[:, :, :2] @ offset + motion[:, :, 2] - offset
-    coarse = np.concatenate([linear, (moved / ratio)[:, :, None]], axis=2)
-
-    low, canvas_width, canvas_height = _canvas(coarse, height, width)
-    # Canvas pixel -> frame pixel, for every frame.
-    coarse[:, :, 2] += coarse[:, :, :2] @ low
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    size = (canvas_width, canvas_height)
-    still = np.stack(
-        [
-            cv2.warpAffine(f, m, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-            for f, m in zip(small, coarse, strict=True)
-        ]
-    )
-
-    segments = max(2, round(segments * canvas_width * canvas_height / (width * height)))
+    full = frames.shape[1:3]
+    size = -(-full[0] // scale), -(-full[1] // scale)
+    coarse = _coarse_motion(motion, full, size)
+    canvas, still = _stabilised(frames, coarse, size)
+    segments = max(2, round(segments * canvas[0] * canvas[1] / (size[0] * size[1])))
     segments = min(segments, MAX_LABELS)
-    step = time_step(count, canvas_height, canvas_width, segments)
-    groups = np.arange(count) // step
+    step = time_step(len(frames), *canvas, segments)
+    groups = np.arange(len(frames)) // step
     volume = np.stack(
         [still[groups == g].mean(axis=0, dtype=np.float32) for g in range(groups[-1] + 1)]
     )
@@ -93,23 +75,56 @@ def supervoxels(
         volume / 255,
         n_segments=segments,
         compactness=compactness,
-        spacing=(time_spacing * step, 1, 1),
+        spacing=(TIME_SPACING * step, 1, 1),
         start_label=0,
         channel_axis=-1,
     )
-    back = np.stack(
-        [
-            cv2.warpAffine(
-                labels[g].astype(np.float32),
-                cv2.invertAffineTransform(m),
-                (width, height),
-                flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
-                borderMode=cv2.BORDER_REPLICATE,
-            )
-            for g, m in zip(groups, coarse, strict=True)
-        ]
-    )
+    back = np.stack([_uncanvas(labels[g], m, size) for g, m in zip(groups, coarse, strict=True)])
     present, relabelled = np.unique(back, return_inverse=True)
     if len(present) > MAX_LABELS + 1:
         raise ValueError(f"SLIC made {len(present)} segments of {segments}; labels are uint8")
     return relabelled.reshape(back.shape).astype(np.uint8)
+
+
+def _coarse_motion(motion: np.ndarray, full: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+    """Return motion [T,2,3] in coarse pixels, whose centres are at scale * x + (scale - 1) / 2.
+
+    full, size: height and width of the frames and of the coarse ones.
+    """
+    ratio = np.asarray([full[1] / size[1], full[0] / size[0]], np.float64)
+    offset = (ratio - 1) / 2
+    linear = motion[:, :, :2] * (ratio[None, None, :] / ratio[None, :, None])
+    moved = motion[:, :, :2] @ offset + motion[:, :, 2] - offset
+    return np.concatenate([linear, (moved / ratio)[:, :, None]], axis=2)
+
+
+def _stabilised(
+    frames: np.ndarray, coarse: np.ndarray, size: tuple[int, int]
+) -> tuple[tuple[int, int], np.ndarray]:
+    """Return the canvas's height and width, and the coarse frames warped onto it [T,H',W',3].
+
+    Changes `coarse` [T,2,3] in place into maps canvas pixel → frame pixel.
+    """
+    height, width = size
+    small = [cv2.resize(f, (width, height), interpolation=cv2.INTER_AREA) for f in frames]
+    low, canvas_width, canvas_height = _canvas(coarse, height, width)
+    coarse[:, :, 2] += coarse[:, :, :2] @ low
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    still = [
+        cv2.warpAffine(
+            f, m, (canvas_width, canvas_height), flags=flags, borderMode=cv2.BORDER_REPLICATE
+        )
+        for f, m in zip(small, coarse, strict=True)
+    ]
+    return (canvas_height, canvas_width), np.stack(still)
+
+
+def _uncanvas(labels: np.ndarray, to_frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return labels [H',W'] of the canvas as a coarse frame sees them, float32 [h,w]."""
+    return cv2.warpAffine(
+        labels.astype(np.float32),
+        cv2.invertAffineTransform(to_frame),
+        (size[1], size[0]),
+        flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )

@@ -1,18 +1,18 @@
 """The body library's maker: a motion sequence becomes clips of people, drawn and labelled.
 
 Every clip has its own person, as in SURREAL: gender, shape, look, light, yaw and
-distance are drawn once and hold for the clip. `datagen.bodies.storage` says how it is stored.
+distance are drawn once and hold for the clip. `datagen.bodies.storage` defines how it is stored.
 """
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
-import h5py
 import numpy as np
 
 from datagen.bodies.appearance.atlas import vertex_colours
@@ -23,13 +23,17 @@ from datagen.bodies.options import BodiesConfig
 from datagen.bodies.render import camera, light
 from datagen.bodies.render.renderer import Renderer
 from datagen.bodies.smpl.mesh import Mesh
-from datagen.bodies.smpl.model import Body, kept_bodies
+from datagen.bodies.smpl.model import Body, kept_bodies, neutral_or_first
 from datagen.bodies.storage import library_file, manifest_line, write_clip
 from datagen.common.errors import BadInput
 from datagen.common.seeds import generator
+from datagen.common.stopwatch import Stopwatch
 
 BETA_LIMIT = 3.0
 """Shapes beyond three standard deviations are drawn back to the limit."""
+
+Draws = Callable[[str], np.random.Generator]
+"""Returns the generator of a clip's draws for one purpose."""
 
 
 def clip_starts(frames: float, stride: int, longest: int) -> list[int]:
@@ -50,105 +54,143 @@ def build_person(source: MotionSource, cfg: BodiesConfig, seed: int, path: Path)
     Raises:
         BadInput: the body or the motion cannot be used.
     """
-    clock = _Clock("motion", "body", "look", "shade", "render", "store")
+    watch = Stopwatch()
     bodies = kept_bodies(cfg.body, cfg.joint_regressor)
-    any_body = bodies.get("neutral") or next(iter(bodies.values()))
-    motion = load_motion(source, any_body.rest_joints())
-    clock.lap("motion")
+    motion = load_motion(source, neutral_or_first(bodies).rest_joints())
+    watch.lap("motion")
 
-    starts = clip_starts(len(motion.pose), cfg.stride, cfg.max_clip_frames)
+    starts, clips = clip_starts(len(motion.pose), cfg.stride, cfg.max_clip_frames), []
     with library_file(path, source.name, cfg.height, cfg.width) as file:
-        clips = [
-            _add_clip(file, motion, index, start, bodies, cfg, seed, clock)
-            for index, start in enumerate(starts)
-        ]
-    line = manifest_line(path, source.name, source.subject, clips, clock.seconds)
-    clock.lap("store")
+        for index, start in enumerate(starts):
+            rng = partial(generator, seed, "body", motion.name, index)
+            person = _pose_person(motion, start, bodies, cfg, rng)
+            watch.lap("body")
+            appearance = _draw_appearance(person, cfg, rng, watch)
+            group = file.create_group(f"clip_{index:04d}")
+            clips.append(_write_clip(group, person, appearance, cfg, watch))
+            watch.lap("store")
+    line = manifest_line(path, source.name, source.subject, clips, watch.seconds)
+    watch.lap("store")
     return line
 
 
-def _add_clip(
-    file: h5py.File, motion: Motion, clip: int, start: int, bodies: dict[str, Body],
-    cfg: BodiesConfig, seed: int, clock: _Clock,
-) -> dict:  # fmt: skip
-    """Draw one clip's person, render and store it; return what the manifest says of it."""
+@dataclass(frozen=True)
+class _Posed:
+    """A clip's person in the camera's frame, metres; T frames, V vertices."""
 
-    def rng(purpose: str) -> np.random.Generator:
-        return generator(seed, "body", motion.name, clip, purpose)
+    body: Body
+    start: int
+    """First frame in the motion."""
+    view: camera.View
+    betas: np.ndarray
+    """float32 [10]."""
+    pose: np.ndarray
+    """float32 [T,72] axis-angle."""
+    trans: np.ndarray
+    """float32 [T,3]."""
+    vertices: np.ndarray
+    """float32 [T,V,3]."""
+    joints: np.ndarray
+    """float32 [T,38,3]."""
+    meta: dict[str, Any]
+    """The motion and the person, for the clip's metadata."""
 
-    stop = min(start + cfg.max_clip_frames, len(motion.pose))
+
+@dataclass(frozen=True)
+class _Appearance:
+    """What a person is drawn with."""
+
+    mesh: Mesh
+    texture: np.ndarray
+    """uint8 [h,w,3], or linear colours float [V,3] for a body without uv."""
+    shades: np.ndarray
+    """float32 [T,V], the light's factor at each vertex."""
+    look: dict[str, Any]
+    """Skin tone, hair and garments as drawn."""
+    light: np.ndarray
+    """The lamp's spherical harmonics."""
+
+
+def _pose_person(
+    motion: Motion, start: int, bodies: dict[str, Body], cfg: BodiesConfig, rng: Draws
+) -> _Posed:
+    """Draw a clip's gender, shape, view and pose noise, and pose the body.
+
+    Raises:
+        BadInput: the body's file makes infinite vertices.
+    """
+    part = slice(start, min(start + cfg.max_clip_frames, len(motion.pose)))
     # SURREAL has men and women; a neutral body serves only where there is no other.
     genders = sorted(bodies.keys() - {"neutral"}) or ["neutral"]
     gender = str(rng("gender").choice(genders))
     body = bodies[gender]
     betas = np.clip(rng("shape").standard_normal(10), -BETA_LIMIT, BETA_LIMIT).astype(np.float32)
-    view = camera.draw_view(cfg, motion.trans[start:stop], rng("view"))
+    view = camera.draw_view(cfg, motion.trans[part], rng("view"))
     pelvis = body.rest_joints(betas)[0]
-    pose = pose_noise.vary(motion.pose[start:stop], cfg.pose_noise, rng("posture"))
-    pose, trans = camera.into_camera(view, pose, motion.trans[start:stop], pelvis)
+    pose = pose_noise.vary(motion.pose[part], cfg.pose_noise, rng("posture"))
+    pose, trans = camera.into_camera(view, pose, motion.trans[part], pelvis)
     vertices, joints = body.forward(pose, betas, trans)
     if not np.isfinite(vertices).all():
         raise BadInput(f"{motion.name} makes the {gender} body infinite: check the body's file")
-    clock.lap("body")
+    meta = {"motion": motion.name, "subject": motion.subject, "start": start, "gender": gender}
+    return _Posed(body, start, view, betas, pose, trans, vertices, joints, meta)
 
-    texture, look = dress(body, rng("look"), cfg.textures)
-    if body.uv is None:
-        texture = light.to_linear(vertex_colours(body, texture))
-    clock.lap("look")
+
+def _draw_appearance(
+    person: _Posed, cfg: BodiesConfig, rng: Draws, watch: Stopwatch
+) -> _Appearance:
+    """Draw a clip's look and light, and shade the body's vertices."""
+    texture, look = dress(person.body, rng("look"), cfg.textures)
+    if person.body.uv is None:
+        texture = light.to_linear(vertex_colours(person.body, texture))
+    watch.lap("look")
     lamp = light.draw_light(rng("light"))
-    mesh = _mesh(body)
-    shades = np.stack([light.shade(mesh.normals(frame), lamp) for frame in vertices])
-    clock.lap("shade")
+    mesh = _mesh(person.body)
+    shades = np.stack([light.shade(mesh.normals(frame), lamp) for frame in person.vertices])
+    watch.lap("shade")
+    return _Appearance(mesh, texture, shades, look, lamp)
 
+
+def _write_clip(
+    group: Any, person: _Posed, appearance: _Appearance, cfg: BodiesConfig, watch: Stopwatch
+) -> dict[str, Any]:
+    """Render a clip into its group; return its entry in the manifest."""
     k = camera.intrinsics(cfg)
     renderer = _renderer(tuple(k.ravel().tolist()), cfg.width, cfg.height)
 
     def layers() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        for picture in renderer.render(mesh, vertices, shades, texture):
-            clock.lap("render")
+        for picture in renderer.render(
+            appearance.mesh, person.vertices, appearance.shades, appearance.texture
+        ):
+            watch.lap("render")
             yield picture.rgb, picture.mask, picture.flow
-            clock.lap("store")
+            watch.lap("store")
 
+    view, joints, betas = person.view, person.joints, person.betas
     meta = {
-        "motion": motion.name,
-        "subject": motion.subject,
-        "start": start,
-        "gender": gender,
+        **person.meta,
         "yaw": view.yaw,
         "depth": view.depth,
         "pitch": view.pitch,
         "roll": view.roll,
-        "light": [round(float(value), 6) for value in lamp],
-        "look": look,
+        "light": [round(float(value), 6) for value in appearance.light],
+        "look": appearance.look,
         "backend": renderer.backend,
         "driver": renderer.driver,
     }
-    labels = {"joints3d": joints, "pose": pose, "betas": betas, "trans": trans, "camera": k}
-    group = file.create_group(f"clip_{clip:04d}")
+    labels = {
+        "joints3d": joints, "pose": person.pose, "betas": betas, "trans": person.trans, "camera": k,
+    }  # fmt: skip
     sizes = write_clip(group, layers(), labels, meta)
-    clock.lap("store")
     return {
-        "frames": stop - start,
-        "start": start,
-        "gender": gender,
+        "frames": len(joints),
+        "start": person.start,
+        "gender": person.meta["gender"],
         "betas": [round(float(beta), 2) for beta in betas],
-        "look": look,
+        "look": appearance.look,
         "visible": int((sizes > 0).sum()),
         "in_view": camera.stretches(camera.in_view(joints[:, 0], k, cfg.width, cfg.height)),
     }
-
-
-class _Clock:
-    """Adds the time since the last lap to a stage."""
-
-    def __init__(self, *stages: str) -> None:
-        self.seconds = dict.fromkeys(stages, 0.0)
-        self._last = time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.seconds[stage] += now - self._last
-        self._last = now
 
 
 @lru_cache(maxsize=3)

@@ -80,11 +80,11 @@ class BodiesConfig:
         ]
         require(
             self.surreal is None or not given,
-            f"--surreal has people as they were rendered; leave {' and '.join(given)} out",
+            f"--surreal has people as they were rendered; omit {' and '.join(given)}",
         )
         require(
             self.joint_regressor is None or self.body is not None,
-            "--joint-regressor is for SMPL's surface; give --body with it or leave it out",
+            "--joint-regressor is for SMPL's surface; give --body with it or omit it",
         )
         for name in ("motions_only", "motions_without"):
             pattern = getattr(self, name)
@@ -109,7 +109,7 @@ class BodiesConfig:
         )
         require(
             self.surreal is None or (low, high, self.camera_roll) == (0, 0, 0),
-            "--surreal has pictures of a level camera; leave --camera-pitch and --camera-roll out",
+            "--surreal has pictures of a level camera; omit --camera-pitch and --camera-roll",
         )
         require(
             0 <= self.pose_noise <= 60,
@@ -117,7 +117,7 @@ class BodiesConfig:
         )
         require(
             self.surreal is None or self.pose_noise == 0,
-            "--surreal has people as they moved; leave --pose-noise out",
+            "--surreal has people as they moved; omit --pose-noise",
         )
         require(self.stride > 0, f"--stride must be at least 1, got {self.stride}")
         require(

@@ -75,7 +75,7 @@ def library_file(path: Path, name: str, height: int, width: int) -> Iterator[h5p
 def manifest_line(
     path: Path, name: str, subject: str, clips: list[dict], seconds: dict[str, float]
 ) -> dict:
-    """Return what manifests/bodies.jsonl says of a finished file; each clip has its `frames`."""
+    """Return a finished file's line for manifests/bodies.jsonl; each clip has its `frames`."""
     return {
         "kind": "body",
         "name": name,
@@ -120,7 +120,7 @@ def write_clip(
 
 
 def read_person(path: Path, clip: int, start: int, frames: int, *, flow: bool = False) -> Person:
-    """Read frames [start, start + frames) of a clip, with its surface flow if `flow` says so.
+    """Read frames [start, start + frames) of a clip, with its surface flow if `flow` is true.
 
     Only the training of FlowNetS wants that flow; shards have an estimator's.
 

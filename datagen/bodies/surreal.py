@@ -27,7 +27,7 @@ from scipy.spatial.transform import Rotation
 
 from datagen.bodies.motion.sources import MONSTERS
 from datagen.bodies.render import camera
-from datagen.bodies.smpl.model import Body
+from datagen.bodies.smpl.model import Body, neutral_or_first
 from datagen.bodies.storage import library_file, manifest_line, write_clip
 from datagen.common.errors import BadInput
 from datagen.common.files import files_below
@@ -70,7 +70,7 @@ class SurrealSource:
 
     @property
     def path(self) -> str:
-        """The file that stands for the sequence: its first clip's labels."""
+        """The file that represents the sequence: its first clip's labels."""
         return str(self.clips[0].with_name(f"{self.clips[0].name}_info.mat"))
 
     @property
@@ -163,7 +163,7 @@ def mirror_pose(pose: np.ndarray, yaw: np.ndarray) -> np.ndarray:
     """Return the pose [T,72] of the body that the picture shows, in the camera's frame.
 
     Args:
-        pose: SURREAL's [T,72]; its body stands in a frame that Rx(90°)·Rz(yaw) turns into the
+        pose: SURREAL's [T,72]; its body is in a frame that Rx(90°)·Rz(yaw) turns into the
             world.
         yaw: SURREAL's zrot [T].
     """
@@ -186,7 +186,7 @@ def build_surreal(source: SurrealSource, bodies: dict[str, Body], path: Path) ->
 
     Args:
         bodies: SMPL's, for the evaluation joints and translations; with any other body the
-            evaluation joints are SURREAL's kinematic ones and `meta` says so.
+            evaluation joints are SURREAL's kinematic ones which `meta` notes.
 
     Raises:
         BadInput: not one clip can be used.
@@ -216,7 +216,7 @@ def _read_clip(stem: Path, bodies: dict[str, Body]) -> tuple[Any, dict[str, np.n
     labels = read_labels(stem.with_name(f"{stem.name}_info.mat"))
     first, stop = _longest_run(labels.valid)
     if stop - first < 2:
-        raise BadInput(f"{stem.name} has no two valid frames in a row: leave it out")
+        raise BadInput(f"{stem.name} has no two valid frames in a row: omit it")
     frames = _read_video(stem.with_name(f"{stem.name}.mp4"), len(labels.pose))[first:stop]
     masks = _read_masks(stem.with_name(f"{stem.name}_segm.mat"), len(labels.pose))[first:stop]
     used = slice(first, stop)
@@ -230,8 +230,7 @@ def _read_clip(stem: Path, bodies: dict[str, Body]) -> tuple[Any, dict[str, np.n
         regressed = smpl.forward(pose, labels.betas, trans)[1][:, len(SMPL_JOINTS) :]
         meta["evaluation_joints"] = "regressed"
     else:
-        body = bodies.get("neutral") or next(iter(bodies.values()))
-        trans = joints3d[:, 0] - body.rest_joints()[0]
+        trans = joints3d[:, 0] - neutral_or_first(bodies).rest_joints()[0]
         regressed = joints3d[:, [_kinematic(name) for name in EVAL_JOINTS]]
         meta["evaluation_joints"] = "kinematic"
     arrays = {

@@ -27,7 +27,7 @@ def place(
 
     c is the pelvis's mean position. Where a moving camera would leave the pelvis outside the frame
     for more than half of the frames that show it when rendered, the whole path is shifted so that
-    the middle of its range is the frame's centre. Our guess: the paper says nothing, and this
+    the middle of its range is the frame's centre. Our guess, as the paper does not specify it; this
     keeps clips of wide pans, where drawing another window would leave them out.
 
     Args:

@@ -1,4 +1,4 @@
-"""Pictures of a clip: what the network is given and what it is told, side by side.
+"""Pictures of a clip: the network's inputs and its labels, side by side.
 
 Arrays in, a uint8 RGB image out; no files, no display. The same drawing serves clips fresh from
 `compose`, records read back from a shard, the demo and the notebooks.

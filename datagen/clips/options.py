@@ -24,7 +24,7 @@ class ClipsConfig:
     """Cut the person by a superpixel and hide it totally for a while (off in Table 2)."""
     occluder_sampling: Literal["mixed", "touching", "uniform"] = "mixed"
     """Draw the superpixel among those touching the person, among all, or either with even odds
-    (`mixed`). The paper says only "at random"."""
+    (`mixed`). The paper specifies only "at random"."""
     drop_occluded_keypoints: float = 0.5
     """Chance that a joint behind the occluder counts as unseen. Our guess."""
     total_occlusion: float = 0.3
@@ -34,7 +34,7 @@ class ClipsConfig:
     flag_absent: bool = True
     """Flag frames that show none of the limbs' 12 keypoints (the person has left the picture) as
     totally occluded, as the empty frames of real tracks are at test time. Our choice: the paper
-    says nothing of either."""
+    specifies neither."""
     person_diagonal: float = 150.0
     """Diagonal of the visible-joint box in the crop, pixels at 224 (HMR's rule)."""
     jitter_translation: float = 20.0

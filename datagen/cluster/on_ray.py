@@ -35,7 +35,7 @@ class Try:
     cores: int = 1
 
 
-def standing() -> str | None:
+def local_cluster() -> str | None:
     """Return the address of the cluster that `ray start` has made of this machine, if it answers.
 
     Ray would find it by itself, and wait for minutes for one that was killed.
@@ -68,7 +68,7 @@ class Ray:
         self.ray, self.errors = ray, ray.exceptions
         joins = self.cfg.address
         if joins in (None, "auto"):
-            joins = os.environ.get("RAY_ADDRESS") or standing() or joins
+            joins = os.environ.get("RAY_ADDRESS") or local_cluster() or joins
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
         if not joins:
             options |= {"num_cpus": self.cfg.workers, "include_dashboard": False}

@@ -34,7 +34,7 @@ class ClusterConfig:
     flow_actors: int | None = None
     """Flow actors. Default: as many as the GPUs allow. On --flow-gpus 0 they use the processor."""
     cache: Path | None = None
-    """Folder on every node for copies of the library, if that lies behind a URL; it grows to the
+    """Folder on every node for copies of the library, if that is behind a URL; it grows to the
     library's size. Default: one in the system's folder for temporary files."""
     max_bad: float = 0.5
     """Stop when more than this share of videos, motions or shards is bad."""

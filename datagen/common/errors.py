@@ -4,7 +4,7 @@
 class BadInput(ValueError):
     """A file or value of the user's cannot be used.
 
-    The message is one sentence that names the file or value and says what to do; doors print it
+    The message is one sentence that names the file or value and what to do; commands print it
     without a traceback, tasks turn it into a line of the quarantine.
     """
 
@@ -12,7 +12,7 @@ class BadInput(ValueError):
 class BadMachine(RuntimeError):
     """This machine lacks something that every task needs.
 
-    The message is one sentence that ends with the command that mends it. No input is at fault, so
+    The message is one sentence that ends with the command that fixes it. No input is at fault, so
     the run stops instead of putting them all into the quarantine.
     """
 

@@ -93,7 +93,7 @@ def make_folder(folder: Path) -> None:
     except (FileExistsError, NotADirectoryError):
         taken = next(place for place in (folder, *folder.parents) if place.exists())
         raise BadMachine(
-            f"{folder} cannot be made: {taken} is no folder; name another path"
+            f"{folder} cannot be made: {taken} is not a folder; name another path"
         ) from None
     except PermissionError:
         denied = True
@@ -103,7 +103,7 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Turn the failures that a folder is to blame for into one sentence that says what to do.
+    """Turn the failures that a folder is to blame for into one sentence on what to do.
 
     Raises BadMachine: the disk is full, or the folder cannot be written.
     """
@@ -237,7 +237,7 @@ def _runs(process: int) -> bool:
 
 
 def is_local(path: Path) -> bool:
-    """Return whether `path` lies in this machine's file system, not behind a URL."""
+    """Return whether `path` is in this machine's file system, not behind a URL."""
     return isinstance(path, Path)
 
 

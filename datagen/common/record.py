@@ -15,7 +15,7 @@ and `gravity` only where it is known.
 
 Limbs and neck in its `joints2d` are detections; the other joints are the truth's projections, or
 unseen. A frame without any detected limb is totally occluded. Joints without a truth are 0 in
-`joints3d` and missing from `evaluation_joints`. Its meta.json says `track`, unique to a data set,
+`joints3d` and missing from `evaluation_joints`. Its meta.json gives `track`, unique to a data set,
 and `person`, by which errors are averaged; pieces of one track repeat their neighbours' frames
 around their own: `frames` [begin, end) in the track, `keep` [first, last) in the record, which
 tile the track. So whoever joins predictions takes those of `keep`, in the order of `frames`.

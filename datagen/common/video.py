@@ -2,7 +2,7 @@
 
 OpenCV reads the file where it can, PyAV where it cannot: OpenCV's own FFmpeg has no AV1 decoder,
 which is what video sites deliver today. Frames count as they are coded, each once, whatever times
-a variable frame rate gives them; the picture is turned as the file's rotation flag says.
+a variable frame rate gives them; the picture is turned by the file's rotation flag.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Reader(Protocol):
         ...
 
     def time(self) -> float:
-        """Return when the frame is shown, seconds; 0 where the file does not say."""
+        """Return when the frame is shown, seconds; 0 where the file does not give it."""
         ...
 
     def rate(self) -> float:
@@ -85,7 +85,7 @@ class PyAVReader:
         except (FFmpegError, IndexError) as error:
             why = getattr(error, "strerror", None) or "it has no pictures"
             raise BadInput(
-                f"{path} cannot be read as a video ({why}); leave it out or convert it to MP4"
+                f"{path} cannot be read as a video ({why}); omit it or convert it to MP4"
             ) from error
         self.damage = FFmpegError
 
@@ -119,7 +119,7 @@ def open_video(path: Path) -> Reader:
         reader.release()
         if readable:
             return kind(path)
-    raise BadInput(f"{path} cannot be read as a video; leave it out or convert it to MP4")
+    raise BadInput(f"{path} cannot be read as a video; omit it or convert it to MP4")
 
 
 def count_frames(path: Path) -> int:
@@ -135,7 +135,7 @@ def count_frames(path: Path) -> int:
 def cover(frame: np.ndarray, width: int, height: int, place: float) -> np.ndarray:
     """Resize to cover width x height keeping the shape, then cut it out.
 
-    frame uint8 [h,w,3]; `place` in [0,1] says where along the longer side the cut lies.
+    frame uint8 [h,w,3]; `place` in [0,1] is the position of the cut along the longer side.
     """
     old_height, old_width = frame.shape[:2]
     scale = max(width / old_width, height / old_height)

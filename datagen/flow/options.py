@@ -41,7 +41,7 @@ class FlowConfig:
         )
         require(
             self.flow != "dis" or self.flow_weights is None,
-            "--flow dis has no weights; name the network with --flow or leave --flow-weights out",
+            "--flow dis has no weights; name the network with --flow or omit --flow-weights",
         )
         require(
             self.raft_iterations >= 1,
@@ -49,10 +49,10 @@ class FlowConfig:
         )
         require(
             self.flow in rafts or self.raft_iterations == FlowConfig.raft_iterations,
-            f"--flow {self.flow} has no refinement steps; name a RAFT with --flow or leave "
-            "--raft-iterations out",
+            f"--flow {self.flow} has no refinement steps; name a RAFT with --flow or omit "
+            "--raft-iterations",
         )
         require(
             self.flow != "dis" or self.flow_dtype == "auto",
-            "--flow dis has one precision; name a network with --flow or leave --flow-dtype out",
+            "--flow dis has one precision; name a network with --flow or omit --flow-dtype",
         )

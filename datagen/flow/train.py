@@ -28,7 +28,7 @@ from datagen.flow.training.curve import plot
 from datagen.flow.training.dataset import Pairs
 from datagen.flow.training.loss import endpoint_error
 from datagen.flow.training.options import TrainFlowConfig
-from datagen.flow.training.trainer import Trainer
+from datagen.flow.training.trainer import FlowTrainer
 
 VALIDATION_PAIRS = 32
 """Held-out pairs of each kind, people and shapes."""
@@ -39,7 +39,7 @@ def train(cfg: TrainFlowConfig) -> Path:
     from tqdm import tqdm
 
     cfg.out.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(cfg)
+    trainer = FlowTrainer(cfg)
     if (cfg.out / "last.pth").exists():
         trainer.resume(cfg.out / "last.pth")
         _cut_log(cfg.out / "metrics.jsonl", trainer.step)

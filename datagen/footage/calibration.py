@@ -62,7 +62,7 @@ def read_cameras(path: Path) -> list[Camera]:
             position = np.array([place[axis] for axis in "xyz"]) / 1000
             cameras.append(Camera(intrinsics / UNIT, flip @ rotation, position))
     except (OSError, ElementTree.ParseError, KeyError, ValueError) as error:
-        raise BadInput(f"{path} is no calibration of Qualisys ({error})") from None
+        raise BadInput(f"{path} is not a calibration of Qualisys ({error})") from None
     return cameras
 
 

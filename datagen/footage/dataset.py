@@ -1,7 +1,7 @@
 """Sources of real footage become a data set: one shard a source, resumable, bad ones named.
 
 A shard's bytes depend on its source and the options alone. Its number is the next free one, so
-inputs can be added later; `manifests/shards.jsonl` says which source each holds.
+inputs can be added later; `manifests/shards.jsonl` lists the source of each.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from tqdm import tqdm
 
 from datagen.cluster.backends import open_backend
 from datagen.cluster.options import ClusterConfig
-from datagen.cluster.outcome import Outcome
+from datagen.cluster.quarantine import Quarantine
 from datagen.common import record
 from datagen.common.cli import count
-from datagen.common.errors import BadInput, BadMachine
-from datagen.common.files import make_folder, sweep, whole
+from datagen.common.errors import BadInput
+from datagen.common.files import make_folder, sweep
 from datagen.common.record import Line
 from datagen.flow.load import estimator
 from datagen.footage import pieces
@@ -29,12 +29,12 @@ from datagen.footage.options import FootageConfig
 from datagen.footage.track import Track
 from datagen.output import dataset, fingerprint, shard
 from datagen.output.layout import Layout
-from datagen.output.manifest import Manifest, standing
+from datagen.output.manifest import Manifest, finished_shards
 
 
 @dataclass(frozen=True, eq=False)
 class Footage:
-    """A source once opened: its tracks, its frames, and what its manifest line says besides."""
+    """A source once opened: its tracks, its frames, and more fields of its manifest line."""
 
     tracks: Sequence[Track]
     frames: Iterable[tuple[int, np.ndarray]]
@@ -42,7 +42,7 @@ class Footage:
     line: Line
 
 
-class Source(Protocol):
+class FootageSource(Protocol):
     """Where footage comes from: a video, a sequence, a camera. Picklable."""
 
     @property
@@ -61,7 +61,7 @@ class Source(Protocol):
 class FootageTask:
     """Cut the tracks of one source, estimate their flow and write the tar."""
 
-    source: Source
+    source: FootageSource
     index: int
     cfg: FootageConfig
     path: Path
@@ -127,7 +127,7 @@ LIMBS = [record.JOINTS.index(name) for name in record.KEYPOINTS]
 
 
 def ingest(
-    sources: Sequence[Source],
+    sources: Sequence[FootageSource],
     cfg: FootageConfig,
     *,
     evaluation: Sequence[str] = record.EVAL_JOINTS,
@@ -135,7 +135,7 @@ def ingest(
     truth_source: str = "",
     choices: dict[str, str] | None = None,
 ) -> list[Line]:
-    """Make the shards of the sources that are missing; return the lines of all that stand.
+    """Make the shards of the sources that are missing; return the lines of all that exist then.
 
     evaluation: the evaluation joints that have a truth, if not all; split: as its owners name it;
     truth_source: where the true joints come from, if there is a choice; choices: the source's other
@@ -152,7 +152,7 @@ def ingest(
     make_folder(layout.shards)
     sweep(layout.shards)
     _write_body(layout, cfg)
-    lines = standing(layout)
+    lines = finished_shards(layout)
     for index in layout.found().keys() - lines.keys():  # killed before its line was written
         layout.shard(index).unlink()
     _write_dataset(layout, content, list(lines.values()))
@@ -163,7 +163,7 @@ def ingest(
         + (f", clips of {cfg.unlabelled} frames" if cfg.unlabelled else ", whole tracks")
     )
     bad = _run(tasks, cfg, layout, manifest)
-    lines = standing(layout)
+    lines = finished_shards(layout)
     _write_dataset(layout, content, list(lines.values()))
     if len(bad) > cfg.max_bad * max(len(sources), 1):
         if len(sources) == 1:
@@ -216,9 +216,9 @@ NOT_BYTES = ("out", "workers", "max_bad")
 
 
 def _tasks(
-    sources: Sequence[Source], lines: dict[int, Line], layout: Layout, cfg: FootageConfig
+    sources: Sequence[FootageSource], lines: dict[int, Line], layout: Layout, cfg: FootageConfig
 ) -> list[FootageTask]:
-    """Return the tasks of the sources that do not stand; one read otherwise than now is replaced.
+    """Return the tasks of the sources without a shard, or whose shard was made differently.
 
     Raises BadInput if the folder holds another input of a source's name.
     """
@@ -247,40 +247,26 @@ def _run(
     bad: list[str] = []
     if not tasks:
         return bad
-    quarantine = Manifest(layout.manifests / "quarantine.jsonl")
+    quarantine = Quarantine(layout.manifests / "quarantine.jsonl")
     workers = min(cfg.workers, len(tasks))
     kind = "processes" if workers > 1 else "serial"
     with open_backend(ClusterConfig(backend=kind, workers=workers)) as backend:
-        for outcome in tqdm(backend.run(tasks), total=len(tasks), unit="input"):
+        outcomes = tqdm(backend.run(tasks), total=len(tasks), unit="input")
+        for outcome in quarantine.watch(outcomes, "footage"):
             if outcome.line is not None:
                 manifest.append(outcome.line)
                 continue
-            if outcome.bad_machine:
-                raise BadMachine(outcome.reason)
             bad.append(outcome.reason)
             if len(tasks) > 1:  # a lone one's reason is the command's error
                 tqdm.write(f"skipped: {outcome.reason}")
-            quarantine.append(_reason(outcome))
     return bad
-
-
-def _reason(outcome: Outcome) -> Line:
-    return {
-        "kind": "footage",
-        "name": outcome.task.name,
-        "reason": outcome.reason,
-        "traceback": outcome.trace,
-    }
 
 
 def _write_body(layout: Layout, cfg: FootageConfig) -> None:
     """Write body.npz, as the launcher does, so that the folder is a data set like any other."""
-    from datagen.bodies.smpl.model import load_bodies
+    from datagen.bodies.smpl.model import load_bodies, neutral_or_first, write_reduced
 
-    bodies = load_bodies(cfg.body, cfg.joint_regressor)
-    body = bodies.get("neutral") or next(iter(bodies.values()))
-    with whole(layout.body) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, **body.reduced())  # pyright: ignore[reportArgumentType]
+    write_reduced(layout.body, neutral_or_first(load_bodies(cfg.body, cfg.joint_regressor)))
 
 
 def _write_dataset(layout: Layout, content: Line, lines: list[Line]) -> None:

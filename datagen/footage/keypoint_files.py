@@ -29,7 +29,7 @@ def read_keypoints(
     Args:
         path: a folder of OpenPose's JSON, one file a frame; an .npy or .json array [T,K,3] or
             [T,P,K,3]; a .json list of COCO results; an .npz with `keypoints` and, if K does not
-            say it, `layout`.
+            tell it, `layout`.
         frames: the video's frames; the file must have as many. None takes what is there.
         threshold: confidence above which a joint is seen; default: the layout's own.
         layout: one of LAYOUTS' names, where K (and for 25 points, their places) should not decide.
@@ -42,8 +42,8 @@ def read_keypoints(
     elif path.suffix.lower() == ".json":
         points = _json(path, frames)
     elif path.suffix.lower() in (".npy", ".npz"):
-        points, told = _numpy(path)
-        layout = layout or told
+        points, found = _numpy(path)
+        layout = layout or found
     else:
         raise BadInput(
             f"--keypoints {path} must be a folder of OpenPose's JSON or a {', '.join(SUFFIXES)} "
@@ -61,7 +61,7 @@ def read_keypoints(
     if kind is None or kind.points != points.shape[2]:
         counts = sorted({known.points for known in LAYOUTS.values()})
         raise BadInput(
-            f"{path} has {points.shape[2]} points a person, which is no layout known here; "
+            f"{path} has {points.shape[2]} points a person, which is not a layout known here; "
             f"the known ones have {', '.join(map(str, counts))} ({', '.join(LAYOUTS)})"
         )
     people = evaluation_points(points, kind, threshold)
@@ -119,7 +119,7 @@ def _padded(people: list[list[np.ndarray]], path: Path) -> np.ndarray:
     if len(kinds) > 1:
         raise BadInput(f"{path} has people of different numbers of points; give one layout")
     if not kinds:
-        raise BadInput(f"{path} shows nobody in any frame; leave the video out")
+        raise BadInput(f"{path} shows nobody in any frame; omit the video")
     most = max(len(frame) for frame in people)
     out = np.zeros((len(people), most, *kinds.pop()))
     for t, frame in enumerate(people):
@@ -138,7 +138,7 @@ def _json(path: Path, frames: int | None) -> np.ndarray:
     try:
         points = np.asarray(content, float)
     except (ValueError, TypeError):
-        raise BadInput(f"{path} is no array of numbers [T,17,3] or [T,P,17,3]") from None
+        raise BadInput(f"{path} is not an array of numbers [T,17,3] or [T,P,17,3]") from None
     return _shaped(points, path)
 
 
@@ -156,10 +156,10 @@ def _results(path: Path, content: list[Any], frames: int | None) -> np.ndarray:
         ]  # fmt: skip
     except (KeyError, TypeError, ValueError):
         raise BadInput(
-            f"{path} is no list of COCO results; each needs image_id and keypoints"
+            f"{path} is not a list of COCO results; each needs image_id and keypoints"
         ) from None
     if not found:
-        raise BadInput(f"{path} shows nobody in any frame; leave the video out")
+        raise BadInput(f"{path} shows nobody in any frame; omit the video")
     numbers = [number for number, _ in found]
     if min(numbers) < 0:
         raise BadInput(f"{path}: an image_id has no number in it; it must be the frame's")
@@ -214,4 +214,4 @@ def _load(path: Path) -> Any:
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path} is no JSON ({error})") from None
+        raise BadInput(f"{path} is not JSON ({error})") from None

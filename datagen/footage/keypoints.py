@@ -27,7 +27,7 @@ CROWN_OF_TRUNK = 0.63
 
 
 @dataclass(frozen=True)
-class Layout:
+class KeypointLayout:
     """Where a detector's points lie among its K; limbs in the order of record.KEYPOINTS."""
 
     name: str
@@ -45,22 +45,24 @@ LAYOUTS = {
     layout.name: layout
     for layout in (
         # Our own file: the 12 limbs, or those and neck and crown, seen from 0.5 up.
-        Layout("limbs", 12, tuple(range(12)), threshold=0.5),
-        Layout("evaluation", 14, tuple(range(12)), neck=12, head=13, threshold=0.5),
-        Layout("coco17", 17, (16, 14, 12, 11, 13, 15, 10, 8, 6, 5, 7, 9), face=(0, 1, 2, 3, 4)),
-        Layout(
+        KeypointLayout("limbs", 12, tuple(range(12)), threshold=0.5),
+        KeypointLayout("evaluation", 14, tuple(range(12)), neck=12, head=13, threshold=0.5),
+        KeypointLayout(
+            "coco17", 17, (16, 14, 12, 11, 13, 15, 10, 8, 6, 5, 7, 9), face=(0, 1, 2, 3, 4)
+        ),
+        KeypointLayout(
             "openpose18", 18, (10, 9, 8, 11, 12, 13, 4, 3, 2, 5, 6, 7), face=(0, 14, 15, 16, 17),
             neck=1, threshold=OPENPOSE,
         ),
-        Layout(
+        KeypointLayout(
             "openpose25", 25, (11, 10, 9, 12, 13, 14, 4, 3, 2, 5, 6, 7), face=(0, 15, 16, 17, 18),
             neck=1, threshold=OPENPOSE,
         ),
-        Layout(  # BODY_25B: COCO's 17, then the upper neck and the crown
+        KeypointLayout(  # BODY_25B: COCO's 17, then the upper neck and the crown
             "openpose25b", 25, (16, 14, 12, 11, 13, 15, 10, 8, 6, 5, 7, 9), face=(0, 1, 2, 3, 4),
             head=18, threshold=OPENPOSE,
         ),
-        Layout(
+        KeypointLayout(
             "mediapipe33", 33, (28, 26, 24, 23, 25, 27, 16, 14, 12, 11, 13, 15),
             face=(0, 2, 5, 7, 8), threshold=0.2,
         ),
@@ -69,7 +71,7 @@ LAYOUTS = {
 assert all(len(layout.limbs) == len(KEYPOINTS) for layout in LAYOUTS.values())
 
 
-def guess_layout(points: np.ndarray) -> Layout | None:
+def guess_layout(points: np.ndarray) -> KeypointLayout | None:
     """Return the layout of points [...,K,3]; None if no layout has K.
 
     OpenPose has two of 25 points. Where they lie tells them apart: BODY_25's second is the neck,
@@ -104,7 +106,7 @@ def _between(points: np.ndarray, middle: int, a: int, b: int) -> float:
 
 
 def evaluation_points(
-    points: np.ndarray, layout: Layout, threshold: float | None = None
+    points: np.ndarray, layout: KeypointLayout, threshold: float | None = None
 ) -> np.ndarray:
     """Return float32 [...,14,3] in EVAL_JOINTS' order: x, y, and 1 if seen, else all 0.
 

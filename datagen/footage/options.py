@@ -62,7 +62,7 @@ class FootageConfig:
         )
         require(
             self.joint_regressor is None or self.body is not None,
-            "--joint-regressor is for SMPL's surface; give --body with it or leave it out",
+            "--joint-regressor is for SMPL's surface; give --body with it or omit it",
         )
         require(self.workers >= 1, f"--workers must be at least 1, got {self.workers}")
         require(0 <= self.max_bad <= 1, f"--max-bad must lie in [0, 1], got {self.max_bad}")
@@ -84,7 +84,7 @@ class VideoConfig:
     (.npy or .json, [T,17,3] or [T,P,17,3]) or COCO results (.json), or our own .npz. One entry a
     frame of the video."""
     layout: str | None = None
-    """What the keypoints are, where their number does not say it: limbs, evaluation, coco17,
+    """What the keypoints are, where their number does not determine it: limbs, evaluation, coco17,
     openpose18, openpose25, openpose25b or mediapipe33."""
     detector: Literal["none", "mediapipe"] = "none"
     """Find the keypoints with MediaPipe's pose networks, which come with the program."""
@@ -167,7 +167,7 @@ class Pose2SimConfig:
     def __post_init__(self) -> None:
         require(
             self.root is None or not self.embedded,
-            "--embedded is the clip that comes with the program; leave --root out",
+            "--embedded is the clip that comes with the program; omit --root",
         )
         require(
             not self.embedded or (self.keypoints, self.scene) == ("openpose", "single"),

@@ -49,7 +49,7 @@ RULES = {
 
 
 @dataclass(frozen=True, eq=False)
-class Person:
+class ThreedpwPerson:
     """One person of a sequence, world frame, metres."""
 
     gender: str
@@ -69,9 +69,9 @@ class Person:
 
 @dataclass(frozen=True, eq=False)
 class Sequence:
-    """What a sequence file says."""
+    """The content of a sequence file."""
 
-    people: list[Person]
+    people: list[ThreedpwPerson]
     cameras: np.ndarray
     """[N,4,4] world → camera."""
     intrinsics: np.ndarray
@@ -123,7 +123,7 @@ class SequenceSource:
         total = {name: sum(rule[name] for rule in rules) for name in RULES.values()}
         return Footage(tracks, self._frames(files, (height, width)), {"rules": total})
 
-    def _truth(self, sequence: Sequence, person: Person) -> Truth:
+    def _truth(self, sequence: Sequence, person: ThreedpwPerson) -> Truth:
         from datagen.bodies.smpl.model import load_bodies
 
         bodies = load_bodies(self.body, self.joint_regressor)
@@ -139,7 +139,7 @@ class SequenceSource:
         if np.median(apart) > FAR:
             raise BadInput(
                 f"--body {self.body}: its joints lie {1000 * np.median(apart):.0f} mm from those "
-                f"that {self.path.name} says; 3DPW's truth needs the SMPL model it was fitted with"
+                f"that {self.path.name} gives; 3DPW's truth needs the SMPL model it was fitted with"
             )
         return truth
 
@@ -152,7 +152,7 @@ class SequenceSource:
             yield number, image
 
 
-def truth_of(body: Body, sequence: Sequence, person: Person) -> Truth:
+def truth_of(body: Body, sequence: Sequence, person: ThreedpwPerson) -> Truth:
     """Return a person's truth in the camera's frame, from the posed mesh of `body`."""
     turn, shift = sequence.cameras[:, :3, :3], sequence.cameras[:, :3, 3]
     pose = person.poses.copy()
@@ -178,7 +178,7 @@ def _moved(cameras: np.ndarray, points: np.ndarray) -> np.ndarray:
     return points @ cameras[:, :3, :3].transpose(0, 2, 1) + cameras[:, None, :3, 3]
 
 
-def count_frames(person: Person, width: int, height: int) -> dict[str, int]:
+def count_frames(person: ThreedpwPerson, width: int, height: int) -> dict[str, int]:
     """Return how many frames of a person each rule of RULES counts."""
     confidence = person.points[..., 2]
     some = person.points.any((1, 2))
@@ -207,7 +207,9 @@ def read_sequence(path: Path) -> Sequence:
     raw.setdefault("genders", raw.pop("gender", None))
     missing = [name for name in (*FIELDS, "cam_poses", "cam_intrinsics") if name not in raw]
     if missing or raw["genders"] is None:
-        raise BadInput(f"{path} lacks {', '.join(missing) or 'genders'}; it is no sequence of 3DPW")
+        raise BadInput(
+            f"{path} lacks {', '.join(missing) or 'genders'}; it is not a sequence of 3DPW"
+        )
     cameras = _array(path, "cam_poses", raw["cam_poses"], (None, 4, 4))
     frames = len(cameras)
     people = []
@@ -224,7 +226,7 @@ def read_sequence(path: Path) -> Sequence:
         if gender is None or len(one["betas"]) < NUM_BETAS:
             raise BadInput(f"{path}: person {index} has no gender m or f, or fewer than 10 betas")
         people.append(
-            Person(
+            ThreedpwPerson(
                 gender=gender,
                 betas=one["betas"][:NUM_BETAS],
                 poses=one["poses"],
@@ -265,7 +267,7 @@ def read_image(path: Path) -> np.ndarray:
     """Return an image as uint8 [H,W,3] RGB, as stored: the camera knows no orientation flag."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
-        raise BadInput(f"{path} is no image that can be read; unpack imageFiles.zip again")
+        raise BadInput(f"{path} is not an image that can be read; unpack imageFiles.zip again")
     return image
 
 

@@ -55,7 +55,7 @@ class Track:
     """float32 [T,14,3] detections in EVAL_JOINTS' order: x, y in source pixels, seen 0/1."""
     truth: Truth | None = None
     meta: dict[str, Any] = field(default_factory=dict)
-    """What a record's meta.json says besides: source, size, fps."""
+    """More fields of a record's meta.json: source, size, fps."""
 
     def __len__(self) -> int:
         return len(self.source)
@@ -83,7 +83,7 @@ def labels(track: Track, size: int, diagonal: float) -> dict[str, np.ndarray]:
         raise BadInput(
             f"{track.name}: none of its frames, {track.source[0]} to {track.source[-1]}, shows two "
             f"joints {crop.MIN_DIAGONAL:g} px apart to crop around; give better keypoints, or "
-            "leave this person out"
+            "omit this person"
         ) from None
     maps = maps.astype(np.float32).astype(np.float64)  # pixels move by what is recorded
     # Detections for the joints that a detector finds, the truth's projections for all others.

@@ -19,7 +19,7 @@ REACH = 0.35
 PATIENCE = 10
 """Frames of absence in which that grows by as much again; a runner covers 0.06 a frame."""
 FEWEST = 3
-"""Seen joints that make a detection: fewer cannot be told from noise."""
+"""Seen joints that make a detection: fewer cannot be distinguished from noise."""
 OTHER_CLOTHES = 40.0
 """CIELAB distance of clothes that are certainly not the same; light and shade make 10 to 20."""
 CLOTHES = 0.3

@@ -20,7 +20,7 @@ from datagen.output.fingerprint import content
 
 
 @dataclass(frozen=True)
-class VideoSource:
+class FootageVideo:
     """One video and its keypoint file."""
 
     path: Path
@@ -69,13 +69,13 @@ class VideoSource:
             if not tracks:
                 raise BadInput(
                     f"{self.path}: {self.keypoints} shows nobody in any frame; lower --threshold, "
-                    "give other keypoints, or leave the video out"
+                    "give other keypoints, or omit the video"
                 )
             longest = max(int(t[..., 2].any(1).sum()) for t in tracks)
             raise BadInput(
                 f"{self.path}: no person {'' if self.person == 'all' else f'({self.person}) '}is "
                 f"seen in {self.min_frames} frames (people found: {len(tracks)}, the longest for "
-                f"{longest}); lower --threshold or --min-frames, or leave the video out"
+                f"{longest}); lower --threshold or --min-frames, or omit the video"
             )
         meta = {
             "video": str(self.path),

@@ -55,7 +55,7 @@ class LaunchConfig:
         )
         require(
             self.flow.flow != "dis" or not self.cluster.flow_gpus,
-            "--flow dis needs no GPU; name a network with --flow or leave --flow-gpus out",
+            "--flow dis needs no GPU; name a network with --flow or omit --flow-gpus",
         )
 
     def _refuse_pictures(self) -> None:

@@ -1,4 +1,4 @@
-"""What a run costs, reckoned from its samples: by stage, for its processes, and in all."""
+"""What a run costs, estimated from its samples: by stage, for its processes, and in all."""
 
 from __future__ import annotations
 
@@ -105,12 +105,12 @@ def starts_cost(
     return seconds
 
 
-def report(plan: Plan, cfg: LaunchConfig, standing: int) -> list[str]:
-    """Return the lines that tell a person what the plan says; `standing` shards are there."""
+def report(plan: Plan, cfg: LaunchConfig, done: int) -> list[str]:
+    """Return the plan as lines of text; `done` shards exist already."""
     asked = cfg.output
     lines = [
         f"{count(len(asked.wanted()), 'shard')}, each of {count(asked.clips_per_shard, 'clip')} of "
-        f"{cfg.clips.clip_length} frames; {standing} stand, to make:",
+        f"{cfg.clips.clip_length} frames; {done} done, remaining:",
         f"{'':<12}{'files':>8}{'core-hours':>14}{'GB':>10}",
     ]
     for name, stage in plan.stages.items():
@@ -133,7 +133,7 @@ def report(plan: Plan, cfg: LaunchConfig, standing: int) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as people say it: 2 d 3 h, 5 h 10 min, 12 min 3 s, 4.2 s."""
+    """Return a duration in its two largest units: 2 d 3 h, 5 h 10 min, 12 min 3 s, 4.2 s."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     for size, unit, smaller, small in (

@@ -5,24 +5,27 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datagen.clips.pairing import Pairing
 from datagen.cluster.backends import Backend
-from datagen.cluster.outcome import Outcome, Task
+from datagen.cluster.outcome import Task
+from datagen.cluster.quarantine import Quarantine
 from datagen.common.cli import count
-from datagen.common.errors import BadInput, BadMachine
-from datagen.common.files import sweep, whole
-from datagen.common.splits import drawn, in_split
+from datagen.common.errors import BadInput
+from datagen.common.files import sweep
+from datagen.common.record import Line
 from datagen.flow.load import estimator
 from datagen.launcher import saved_options, tasks
 from datagen.launcher.config import LaunchConfig
 from datagen.launcher.identity import describe, identity
-from datagen.launcher.library import Library
+from datagen.launcher.library import Library, MakeTask
 from datagen.launcher.progress import Progress
+from datagen.launcher.sources import find_sources
 from datagen.output import card, dataset, fingerprint
 from datagen.output.layout import Layout
-from datagen.output.manifest import Manifest, standing
+from datagen.output.manifest import Manifest, finished_shards
 
 if TYPE_CHECKING:
     from datagen.flow.estimator import Flow
@@ -34,42 +37,32 @@ class Driver:
     """One call of the launcher: the driver's state, none of which reaches a shard's bytes."""
 
     def __init__(self, cfg: LaunchConfig, layout: Layout) -> None:
-        from datagen.backgrounds.sources import absent, find_videos
-
         self.cfg, self.layout = cfg, layout
-        self.quarantine = Manifest(layout.manifests / "quarantine.jsonl")
+        self.quarantine = Quarantine(layout.manifests / "quarantine.jsonl")
         self._needed_by: dict[str, int] = {}
         """A shard that needs the source."""
-        frames, split, seed = cfg.clips.clip_length + 1, cfg.output.split, cfg.output.seed
-        size = {"width": cfg.bodies.width, "height": cfg.bodies.height}
-        listed = cfg.backgrounds.videos_csv
-        videos = find_videos(cfg.backgrounds.videos, listed)
-        self.absent = absent(videos, listed) if listed else []
-        motions, self.motions_found = used_motions(cfg)
-        groups = in_split((video.group for video in videos), split, "videos")
-        videos = [video for video in videos if video.group in groups]
-        some_videos = drawn((video.name for video in videos), cfg.backgrounds.video_limit)
-
+        sources = find_sources(cfg)
+        self.absent, self.motions_found = sources.absent, sources.motions_found
+        frames, seed = cfg.clips.clip_length + 1, cfg.output.seed
         people, scenes = fingerprint.library_folders(identity(cfg))
-        self.people = Library(
-            layout.library / people,
-            Manifest(layout.manifests / "bodies.jsonl"),
-            motions,
-            lambda source, path: tasks.BodyTask(source, cfg.bodies, seed, path),
-            lists=not cfg.cluster.plan,
-        )
-        self.scenes = Library(
-            layout.library / scenes,
-            Manifest(layout.manifests / "backgrounds.jsonl"),
-            [video for video in videos if video.name in some_videos],
-            lambda source, path: tasks.BackgroundTask(
-                source, cfg.backgrounds, frames=frames, seed=seed, path=path, **size
-            ),
-            lists=not cfg.cluster.plan,
-        )
+
+        def body_task(source: Any, path: Path) -> Task:
+            return tasks.BodyTask(source, cfg.bodies, seed, path)
+
+        def background_task(source: Any, path: Path) -> Task:
+            size = cfg.bodies.width, cfg.bodies.height
+            return tasks.BackgroundTask(source, cfg.backgrounds, frames, *size, seed, path)
+
+        self.people = self._library(people, "bodies", sources.motions, body_task)
+        self.scenes = self._library(scenes, "backgrounds", sources.videos, background_task)
         self.pairing = Pairing(
             tuple(sorted(self.people.sources)), tuple(sorted(self.scenes.sources)), frames, seed
         )
+
+    def _library(self, folder: str, kind: str, sources: Sequence[Any], make: MakeTask) -> Library:
+        manifest = Manifest(self.layout.manifests / f"{kind}.jsonl")
+        lists = not self.cfg.cluster.plan
+        return Library(self.layout.library / folder, manifest, sources, make, lists=lists)
 
     def announce(self, todo: int, wanted: int) -> None:
         """Print what is about to be done: so many of the shards that are wanted."""
@@ -95,18 +88,15 @@ class Driver:
 
     def prepare(self) -> None:
         """Write what the trainer needs beside the shards, and remove what a killed run left."""
-        import numpy as np
-
-        from datagen.bodies.smpl.model import load_bodies
+        from datagen.bodies.smpl.model import load_bodies, neutral_or_first, write_reduced
 
         estimator(self.cfg.flow)  # refuses bad weights before anything is written
-        bodies = load_bodies(self.cfg.bodies.body, self.cfg.bodies.joint_regressor)
-        body = bodies.get("neutral") or next(iter(bodies.values()))
+        options = self.cfg.bodies
+        body = neutral_or_first(load_bodies(options.body, options.joint_regressor))
         for note in body.notes:
             print(f"  note    {note}")
         self.sweep()
-        with whole(self.layout.body) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, **body.reduced())  # pyright: ignore[reportArgumentType]
+        write_reduced(self.layout.body, body)
         saved_options.write(self.layout, self.cfg)
         self._describe()
 
@@ -137,8 +127,13 @@ class Driver:
                 (self.scenes, scenes, "scenes"),
             ):
                 queue = [library.task(name) for name in library.longest_first(names)]
-                for outcome in progress.follow(backend.run(queue), what, len(queue)):
-                    self._settle(library, outcome)
+                outcomes = progress.follow(backend.run(queue), what, len(queue))
+                for outcome in self.quarantine.watch(outcomes, "input", self._origin):
+                    if outcome.line is not None:
+                        library.learn(outcome.task.name, outcome.line)
+                    else:
+                        bad_input = outcome.bad_input
+                        library.fail(outcome.task.name, outcome.reason, bad_input=bad_input)
                 bad, tried, total = library.failures(), library.tried(), len(library.sources)
                 self._stop_if_bad(what, bad, tried, total, library.reason)
             if self.people.failures() + self.scenes.failures() == before:
@@ -152,22 +147,20 @@ class Driver:
         failed: list[str] = []
         flow = self.cfg.flow
         queue = (self._shard_task(index, backend.flow(flow)) for index in todo)
-        for outcome in progress.follow(backend.run(queue), "shards"):
-            if outcome.bad_machine:
-                raise BadMachine(outcome.reason)
+        outcomes = progress.follow(backend.run(queue), "shards")
+        for outcome in self.quarantine.watch(outcomes, "shard", self._origin):
             if outcome.line is not None:
                 manifest.append(outcome.line)
             else:
                 failed.append(outcome.task.name)
-                self._quarantine("shard", outcome)
                 tried = progress.done["shards"]
                 self._stop_if_bad("shards", len(failed), tried, FEW, outcome.reason)
         return failed
 
     def conclude(self, failed: list[str], made: int) -> None:
-        """Bring dataset.json up to date and print what stands, of it `made` now, and where."""
+        """Update dataset.json and the card; print how many shards exist, `made` of them now."""
         self._describe()
-        lines = standing(self.layout)
+        lines = finished_shards(self.layout)
         card.write(self.layout, lines)
         bad = self.people.failures() + self.scenes.failures()
         size = sum(line["bytes"] for line in lines.values()) / 1e6
@@ -177,11 +170,11 @@ class Driver:
         print(f"{shards}, {count(clips, 'clip')}, {size:.1f} MB in {self.layout.shards}{now}")
         if bad:
             inputs = count(bad, "input")
-            print(f"{inputs} could not be used: {self.quarantine.path} says which and why")
+            print(f"{inputs} could not be used: {self.quarantine.path} lists which and why")
         if failed:
             print(
                 f"{count(len(failed), 'shard')} failed ({_few(failed, 5)}): "
-                f"{self.quarantine.path} says why; run the same command to try them again"
+                f"{self.quarantine.path} gives the reasons; run the same command to try them again"
             )
         else:
             print(following(self.cfg, self.layout))
@@ -201,26 +194,9 @@ class Driver:
             flow,
         )
 
-    def _settle(self, library: Library, outcome: Outcome) -> None:
-        if outcome.bad_machine:
-            raise BadMachine(outcome.reason)
-        if outcome.line is not None:
-            library.learn(outcome.task.name, outcome.line)
-        else:
-            library.fail(outcome.task.name, outcome.reason, bad_input=outcome.bad_input)
-            self._quarantine("input", outcome)
-
-    def _quarantine(self, kind: str, outcome: Outcome) -> None:
-        self.quarantine.append(
-            {
-                "kind": kind,
-                "name": outcome.task.name,
-                "reason": outcome.reason,
-                "traceback": outcome.trace,
-                "seed": self.cfg.output.seed,
-                "command": self._command(outcome.task),
-            }
-        )
+    def _origin(self, task: Task) -> Line:
+        """Return a quarantined task's seed and the command that reproduces its failure."""
+        return {"seed": self.cfg.output.seed, "command": self._command(task)}
 
     def _command(self, task: Task) -> str:
         """Return the command that runs into the same failure: the shard alone, in one process.
@@ -239,7 +215,7 @@ class Driver:
 
     def _stop_if_bad(self, what: str, bad: int, tried: int, total: int, reason: str) -> None:
         share = self.cfg.cluster.max_bad
-        # A few bad ones at the start of a large collection say nothing of the rest.
+        # A few bad ones at the start of a large collection do not predict the rest.
         if bad > share * max(tried, min(total, FEW)):
             raise BadInput(
                 f"{bad} of {tried} {what} could not be made, more than --max-bad {share}; "
@@ -248,29 +224,9 @@ class Driver:
 
     def _describe(self) -> None:
         flow = estimator(self.cfg.flow)
-        clips = sum(line["clips"] for line in standing(self.layout).values())
+        clips = sum(line["clips"] for line in finished_shards(self.layout).values())
         content = describe(self.cfg, flow.name, flow.stride, clips)
         dataset.write(self.layout, content)
-
-
-def used_motions(cfg: LaunchConfig) -> tuple[list[Any], int]:
-    """Return the motions that the options choose, sorted by name, and how many the split has.
-
-    Which split a subject belongs to depends on all that were found, not on --motions-only and the
-    like, so that no choice of motions moves a subject from one split to another.
-    """
-    from datagen.bodies.motion.sources import find_motions, matching
-    from datagen.bodies.surreal import find_surreal
-
-    bodies = cfg.bodies
-    found = find_surreal(bodies.surreal) if bodies.surreal else find_motions(*bodies.motions)
-    subjects = in_split((motion.subject for motion in found), cfg.output.split, "subjects")
-    found = [motion for motion in found if motion.subject in subjects]
-    kept = found
-    if bodies.motions_only is not None or bodies.motions_without is not None:
-        kept = matching(found, bodies.motions_only, bodies.motions_without)
-    some = drawn((motion.name for motion in kept), bodies.motion_limit)
-    return [motion for motion in kept if motion.name in some], len(found)
 
 
 def _of(used: int, found: int) -> str:
@@ -284,7 +240,7 @@ def _few(names: Sequence[str], number: int) -> str:
 
 
 def following(cfg: LaunchConfig, layout: Layout) -> str:
-    """Return the line that says what to do with finished shards."""
+    """Return the line that names the next command for finished shards."""
     shards = shlex.quote(str(layout.shards))
     if cfg.output.split in ("val", "test"):
         return f"Next: python -m trainer.evaluate --checkpoint FILE --shards {shards}"

@@ -1,4 +1,4 @@
-"""A data set's identity from its options: what decides its bytes, and what dataset.json says."""
+"""A data set's identity from its options: what decides its bytes, and what dataset.json holds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from datagen.backgrounds.options import TIME_SPACING
 from datagen.common import record
 from datagen.common.errors import BadInput
 from datagen.launcher.config import LaunchConfig
@@ -16,11 +17,15 @@ from datagen.output.layout import Layout
 NOT_BYTES = ("num_shards", "shards", "out", "library")
 """Options of the output stage that change no shard's bytes."""
 
+FORMER_OPTIONS = {"backgrounds": {"slic_time_spacing": TIME_SPACING}}
+"""Former options by stage, with the one value that they have now. An identity still holds them, so
+that older data sets can be continued and share their libraries."""
+
 
 def identity(cfg: LaunchConfig) -> dict[str, Any]:
     """Return every option and input that decides the bytes of a shard, ready for JSON.
 
-    Single files enter by their SHA-256, folders by the names and sizes of what lies in them, so a
+    Single files enter by their SHA-256, folders by the names and sizes of the files in them, so a
     moved folder is the same input and an added video is not. BadInput if one is not there.
     """
     stages: dict[str, Any] = {"record": record.REVISION}
@@ -30,7 +35,7 @@ def identity(cfg: LaunchConfig) -> dict[str, Any]:
             name: given(name, value)
             for name, value in options.items()
             if name not in NOT_BYTES and (value or name not in LATER)
-        }
+        } | FORMER_OPTIONS.get(stage, {})
     if cfg.output.labels_only:  # all motions are dealt to as many shards as there are
         stages["output"]["num_shards"] = cfg.output.num_shards
     motions = cfg.bodies.motions
@@ -59,7 +64,7 @@ def given(option: str, value: Any) -> Any:
         return list(value) if isinstance(value, tuple) else value
     if not value.exists():
         name = option.replace("_", "-")
-        raise BadInput(f"--{name} {value}: no such file or folder; mend the path")
+        raise BadInput(f"--{name} {value}: no such file or folder; correct the path")
     return content(value)
 
 

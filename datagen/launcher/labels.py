@@ -15,22 +15,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from tqdm import tqdm
 
 from datagen.bodies.options import BodiesConfig
 from datagen.cluster.backends import Backend, Serial, open_backend
-from datagen.cluster.outcome import Outcome
+from datagen.cluster.quarantine import Quarantine
 from datagen.common.cli import count
-from datagen.common.errors import BadInput, BadMachine
-from datagen.common.files import sweep, whole
+from datagen.common.errors import BadInput
+from datagen.common.files import sweep
 from datagen.common.record import FPS, Line
 from datagen.launcher import saved_options
 from datagen.launcher.config import LaunchConfig
 from datagen.launcher.identity import describe, guard
 from datagen.output import card, dataset
 from datagen.output.layout import Layout
-from datagen.output.manifest import Manifest, standing
+from datagen.output.manifest import Manifest, finished_shards
 from datagen.output.motion_shard import LONGEST, spans
 
 if TYPE_CHECKING:
@@ -70,11 +69,11 @@ class MotionShardTask:
 
     def _records(self, notes: _Notes) -> Any:
         from datagen.bodies.motion.sources import load_betas, load_motion
-        from datagen.bodies.smpl.model import kept_bodies
+        from datagen.bodies.smpl.model import kept_bodies, neutral_or_first
         from datagen.output import motion_shard, shard
 
         bodies = kept_bodies(self.cfg.body, self.cfg.joint_regressor)
-        body = bodies.get("neutral") or next(iter(bodies.values()))
+        body = neutral_or_first(bodies)
         rest, number = body.rest_joints(), 0
         for source in self.sources:
             try:
@@ -97,7 +96,7 @@ class MotionShardTask:
 
 
 class _Notes:
-    """What a shard's manifest line says of its motions."""
+    """The motions' part of a shard's manifest line."""
 
     def __init__(self) -> None:
         self.motions: list[Line] = []
@@ -124,13 +123,14 @@ class _Notes:
 
 def launch(cfg: LaunchConfig, layout: Layout, only: Collection[int] | None = None) -> int:
     """Make what is missing of the shards, or of shards `only`; return 0 if all are there then."""
-    from datagen.launcher.driver import following, used_motions
+    from datagen.launcher.driver import following
+    from datagen.launcher.sources import used_motions
 
     sources, found = used_motions(cfg)
     cfg = dealt(cfg, len(sources))
     guard(layout, cfg)
     wanted = cfg.output.wanted() if only is None else sorted(only)
-    there = standing(layout)
+    there = finished_shards(layout)
     todo = [index for index in wanted if index not in there]
     if not todo:
         if not card.current(layout, there):
@@ -160,14 +160,15 @@ def launch(cfg: LaunchConfig, layout: Layout, only: Collection[int] | None = Non
 
 
 def publish(cfg: LaunchConfig, layout: Layout) -> None:
-    """Write what lies beside the shards, of which only clip_length awaits the last of them.
+    """Write the files beside the shards; only clip_length changes until the last shard is made.
 
     cfg: with the number of shards.
     """
+    from datagen.bodies.smpl.model import write_reduced
+
     _sweep(layout)
     for path, body in _bodies(cfg, layout).items():
-        with whole(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, **body.reduced())  # pyright: ignore[reportArgumentType]
+        write_reduced(path, body)
     saved_options.write(layout, cfg)
     _describe(cfg, layout)
 
@@ -197,36 +198,30 @@ def _run(
     """Make the shards; return the names of those that failed with the reasons, as the quarantine
     has them."""
     manifest = Manifest(layout.manifests / "shards.jsonl")
-    quarantine = Manifest(layout.manifests / "quarantine.jsonl")
+    quarantine = Quarantine(layout.manifests / "quarantine.jsonl")
     alone = shlex.join(["python", "-m", "datagen.launch", *cfg.arguments()])
     failed: dict[str, str] = {}
 
-    def note(kind: str, name: str, reason: str, trace: str = "") -> None:
-        line = {"kind": kind, "name": name, "reason": reason, "traceback": trace}
-        quarantine.append({**line, "seed": cfg.output.seed, "command": alone})
-
-    outcome: Outcome
-    for outcome in tqdm(backend.run(tasks), total=len(tasks), desc="shards", unit="shard"):
-        if outcome.bad_machine:
-            raise BadMachine(outcome.reason)
+    origin = {"seed": cfg.output.seed, "command": alone}
+    outcomes = tqdm(backend.run(tasks), total=len(tasks), desc="shards", unit="shard")
+    for outcome in quarantine.watch(outcomes, "shard", lambda task: origin):
         if outcome.line is None:
             failed[outcome.task.name] = outcome.reason
-            note("shard", outcome.task.name, outcome.reason, outcome.trace)
             continue
         for bad in outcome.line["bad"]:
-            note("input", bad["name"], bad["reason"])
+            quarantine.add("input", bad["name"], bad["reason"], **origin)
         manifest.append(outcome.line)
     return failed
 
 
 def _conclude(cfg: LaunchConfig, layout: Layout, failed: dict[str, str]) -> None:
-    """Bring dataset.json up to date and print what there is.
+    """Update dataset.json and print what there is.
 
     Raises BadInput if no shard could be made, or too many motions could not be used.
     """
     from datagen.launcher.driver import following
 
-    lines = standing(layout)
+    lines = finished_shards(layout)
     if not lines:
         raise BadInput(f"no shard could be made; the last: {[*failed.values()][-1]}")
     _describe(cfg, layout)
@@ -248,15 +243,15 @@ def _conclude(cfg: LaunchConfig, layout: Layout, failed: dict[str, str]) -> None
         f"{frames / FPS / 60:.1f} minutes, {size:.1f} MB in {layout.shards}"
     )
     if bad:
-        print(f"{count(len(bad), 'motion')} could not be used: {quarantine} says which and why")
+        print(f"{count(len(bad), 'motion')} could not be used: {quarantine} lists which and why")
     if failed:
-        print(f"{count(len(failed), 'shard')} failed: {quarantine} says why")
+        print(f"{count(len(failed), 'shard')} failed: {quarantine} gives the reasons")
     else:
         print(following(cfg, layout))
 
 
 def _describe(cfg: LaunchConfig, layout: Layout) -> None:
-    lines = list(standing(layout).values())
+    lines = list(finished_shards(layout).values())
     clips = [line["clips"] for line in lines]
     content = {
         **describe(cfg, "none", 0, sum(clips)),
@@ -271,10 +266,10 @@ def _describe(cfg: LaunchConfig, layout: Layout) -> None:
 
 def _bodies(cfg: LaunchConfig, layout: Layout) -> dict[Path, Body]:
     """Return the bodies that go beside the shards: body.npz, then one a gender."""
-    from datagen.bodies.smpl.model import kept_bodies
+    from datagen.bodies.smpl.model import kept_bodies, neutral_or_first
 
     bodies = kept_bodies(cfg.bodies.body, cfg.bodies.joint_regressor)
-    first = bodies.get("neutral") or next(iter(bodies.values()))
+    first = neutral_or_first(bodies)
     others = sorted(bodies.keys() - {first.gender})
     return {layout.body: first} | {layout.body_of(name): bodies[name] for name in others}
 

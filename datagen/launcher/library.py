@@ -15,7 +15,10 @@ from datagen.common.record import Line
 from datagen.output.manifest import Manifest
 
 FAILED = "failed"
-"""Kind of the line of a source that cannot be used; it says the `reason`."""
+"""Kind of the line of a source that cannot be used; it gives the `reason`."""
+
+MakeTask = Callable[[Any, Path], Task]
+"""Returns the task that makes a source's file under a path."""
 
 
 class Library:
@@ -26,7 +29,7 @@ class Library:
         folder: Path,
         manifest: Manifest,
         sources: Iterable[Any],
-        make: Callable,
+        make: MakeTask,
         *,
         lists: bool = True,
     ) -> None:
@@ -107,7 +110,7 @@ def local_file(folder: Path, name: str) -> Path:
 def finished(folder: Path, sources: Mapping[str, Any]) -> dict[str, Line]:
     """Return the manifest lines of the library files that are whole, by their sources' names.
 
-    The line lies beside the file and is written after it. It holds the size of the source, of all
+    The line is in a file beside it, written after it. It holds the size of the source, of all
     files that it was made from, so that a replaced input is made anew. Sources that were given up
     (`give_up`) have a line as well, of kind FAILED.
     """
@@ -118,8 +121,8 @@ def finished(folder: Path, sources: Mapping[str, Any]) -> dict[str, Line]:
     for name, text in zip(names, texts, strict=True):
         with suppress(json.JSONDecodeError):
             line = json.loads(text)
-            stands = line["kind"] == FAILED or found.get(f"{name}.h5") == line["bytes"]
-            if stands and _size(sources[name]) == line["source_bytes"]:
+            whole = line["kind"] == FAILED or found.get(f"{name}.h5") == line["bytes"]
+            if whole and _size(sources[name]) == line["source_bytes"]:
                 lines[name] = line
     return lines
 

@@ -25,14 +25,14 @@ from datagen.launcher.cost import Plan, library_cost, report, shards_cost, start
 from datagen.launcher.driver import Driver
 from datagen.launcher.identity import guard
 from datagen.launcher.library import Library
-from datagen.launcher.sample import Sample
+from datagen.launcher.sample import WorkerSample
 from datagen.output.layout import Layout
-from datagen.output.manifest import standing
+from datagen.output.manifest import finished_shards
 
 PEOPLE, SCENES = 3, 3
 """Samples on each worker: motions, videos."""
 MOST_WORKERS = 64
-"""Workers that take samples at most; more would say nothing new."""
+"""Workers that take samples at most; more would add no information."""
 MOTIONS_READ = 200
 """Motions whose length is read at most; for more, the mean of as many is taken."""
 
@@ -43,7 +43,7 @@ def plan(cfg: LaunchConfig) -> int:
     layout = Layout(cfg.output.out, cfg.output.library)
     guard(layout, cfg)
     cfg = sized(cfg, layout)
-    there, wanted = standing(layout), cfg.output.wanted()
+    there, wanted = finished_shards(layout), cfg.output.wanted()
     todo = [index for index in wanted if index not in there]
     if not todo:
         print(f"Nothing to do: {layout.shards} has the {count(len(wanted), 'shard')} asked for.")
@@ -126,12 +126,12 @@ def _weights(
     """
     from datagen.bodies.library import clip_starts
     from datagen.bodies.motion.sources import MotionSource, load_motion
-    from datagen.bodies.smpl.model import load_bodies
+    from datagen.bodies.smpl.model import load_bodies, neutral_or_first
 
     if len(names) > MOTIONS_READ:
         names = [names[i] for i in np.sort(rng.choice(len(names), MOTIONS_READ, replace=False))]
     bodies = cfg.bodies
-    rest = next(iter(load_bodies(bodies.body, bodies.joint_regressor).values())).rest_joints()
+    rest = neutral_or_first(load_bodies(bodies.body, bodies.joint_regressor)).rest_joints()
     weights: dict[str, float] = {}
     for name in names:
         source = library.sources[name]
@@ -155,7 +155,7 @@ def _samples(
     workers: int,
     rng: np.random.Generator,
     flow: Flow | None,
-) -> Iterator[Sample]:
+) -> Iterator[WorkerSample]:
     """Yield a sample for each worker: people of all lengths, any scenes, none twice if there are
     enough."""
     workers = min(workers, MOST_WORKERS)
@@ -166,7 +166,7 @@ def _samples(
     chosen = [scenes[order[i % len(scenes)]] for i in range(workers * SCENES)]
     for k in range(workers):
         # every worker has short and long motions; its first, the shortest, is made twice
-        yield Sample(
+        yield WorkerSample(
             f"sample {k}",
             tuple(driver.people.task(name) for name in dict.fromkeys(people[k::workers])),
             tuple(driver.scenes.task(name) for name in dict.fromkeys(chosen[k::workers])),

@@ -39,7 +39,7 @@ class Progress:
             bar_format="{desc} |{bar:20}| {percentage:3.0f}%{postfix}",
             mininterval=0.1 if terminal else LOG_EVERY,
             miniters=0,
-            delay=1e-9,  # nothing is shown before there is something to say
+            delay=1e-9,  # nothing is shown before there is something to show
             dynamic_ncols=terminal,
         )
 

@@ -15,11 +15,11 @@ from datagen.launcher.identity import guard
 from datagen.launcher.progress import Progress
 from datagen.output import card
 from datagen.output.layout import Layout
-from datagen.output.manifest import standing
+from datagen.output.manifest import finished_shards
 
 
 def launch(cfg: LaunchConfig, only: Collection[int] | None = None) -> int:
-    """Make what is missing of the data set, or of shards `only`; return 0 if it stands then."""
+    """Make what is missing of the data set, or of shards `only`; return 0 if all was made."""
     cfg = absolute(cfg)
     layout = Layout(cfg.output.out, cfg.output.library)
     if cfg.output.labels_only:
@@ -27,7 +27,7 @@ def launch(cfg: LaunchConfig, only: Collection[int] | None = None) -> int:
     guard(layout, cfg)
     cfg = sized(cfg, layout)
     wanted = cfg.output.wanted() if only is None else sorted(only)
-    there = standing(layout)
+    there = finished_shards(layout)
     todo = [index for index in wanted if index not in there]
     if not todo:
         if not card.current(layout, there):  # killed between its last shard and the card
@@ -59,11 +59,11 @@ def _make(driver: Driver, todo: list[int]) -> int:
 
 
 def publish(cfg: LaunchConfig) -> None:
-    """Write all that lies beside the shards anew: body.npz, dataset.json and the card."""
+    """Rewrite all files beside the shards: body.npz, dataset.json and the card."""
     cfg = absolute(cfg)
     layout = Layout(cfg.output.out, cfg.output.library)
     if cfg.output.labels_only:
         labels.publish(cfg, layout)
     else:
         Driver(cfg, layout).prepare()
-    card.write(layout, standing(layout))
+    card.write(layout, finished_shards(layout))

@@ -23,7 +23,7 @@ CLIPS = 16
 
 
 @dataclass(frozen=True)
-class Sample:
+class WorkerSample:
     """One worker's samples: make people, scenes and a shard of clips of them, and time each."""
 
     name: str

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar, get_args
 from datagen.common.errors import BadInput, BadOption
 from datagen.common.files import place, write_json
 from datagen.launcher.config import LaunchConfig
-from datagen.launcher.identity import identity
+from datagen.launcher.identity import FORMER_OPTIONS, identity
 from datagen.output import fingerprint
 from datagen.output.layout import Layout
 
@@ -56,20 +56,22 @@ def _plain(value: Any) -> Any:
     return str(value) if hasattr(value, "joinpath") else value  # a Path, or a URL
 
 
-def _filled(kind: type[Options], content: dict[str, Any]) -> Options:
+def _filled(kind: type[Options], content: dict[str, Any], stage: str = "") -> Options:
     hints = typing.get_type_hints(kind)
-    return kind(**{name: _value(hints[name], value) for name, value in _known(hints, content)})
-
-
-def _known(hints: dict[str, Any], content: dict[str, Any]) -> list[tuple[str, Any]]:
+    content = _current(content, FORMER_OPTIONS.get(stage, {}))
     if unknown := sorted(content.keys() - hints.keys()):
         raise ValueError(f"there is no option {', '.join(unknown)}")
-    return list(content.items())
+    return kind(**{name: _value(name, hints[name], value) for name, value in content.items()})
 
 
-def _value(hint: Any, value: Any) -> Any:
+def _current(content: dict[str, Any], former: dict[str, Any]) -> dict[str, Any]:
+    """Return options without former ones that had the value which they always have now."""
+    return {n: value for n, value in content.items() if n not in former or former[n] != value}
+
+
+def _value(name: str, hint: Any, value: Any) -> Any:
     if dataclasses.is_dataclass(hint):
-        return _filled(typing.cast(type, hint), value)
+        return _filled(typing.cast(type, hint), value, name)
     if typing.get_origin(hint) is tuple:
         return tuple(_value(get_args(hint)[0], part) for part in value)  # JSON has lists
     kinds = (hint, *get_args(hint))

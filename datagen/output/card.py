@@ -50,7 +50,7 @@ def write(layout: Layout, lines: dict[int, Line]) -> None:
     """Write README.md and croissant.json beside the shards and dataset.json.
 
     Args:
-        lines: manifest lines of the shards that stand, by number.
+        lines: manifest lines of the finished shards, by number.
     """
     dataset = {**read(layout), "clips": sum(line["clips"] for line in lines.values())}
     write_json(layout.dataset, dataset)
@@ -72,13 +72,13 @@ def current(layout: Layout, lines: dict[int, Line]) -> bool:
     except (OSError, ValueError, KeyError):
         return False
     digests = {file["name"]: file.get("sha256") for file in files}
-    told = {name: digest for name, digest in digests.items() if name.startswith("shard-")}
-    return told == {shard_name(index): line["sha256"] for index, line in lines.items()}
+    listed = {name: digest for name, digest in digests.items() if name.startswith("shard-")}
+    return listed == {shard_name(index): line["sha256"] for index, line in lines.items()}
 
 
 def readme(dataset: Line, lines: list[Line]) -> str:
     """Return the text of README.md."""
-    front = _front(dataset)
+    front = _front_matter(dataset)
     if dataset.get("labels_only"):
         licence = _licence(dataset["config"])
         return front + motion_card.text(dataset, lines, _title(dataset), licence)
@@ -113,7 +113,7 @@ Synthetic clips of people in motion before real or virtual scenes, with SMPL pos
 | `meta.json` | the person, the scene and everything drawn |
 {"| `rgb.jpg` | the T crops in one strip |" if dataset["rgb"] else ""}
 
-`dataset.json` names the joints and says how to read the rest; `body.npz` turns pose and shape into
+`dataset.json` names the joints and describes the other fields; `body.npz` turns pose and shape into
 joints.
 
 ```python
@@ -138,8 +138,8 @@ training pose estimators, not for identifying or judging people.
     return front + text.replace("\n\n\n", "\n\n")
 
 
-def _front(dataset: Line) -> str:
-    """Return README.md's front matter, which Hugging Face reads."""
+def _front_matter(dataset: Line) -> str:
+    """Return the YAML block by which Hugging Face's hub lists a data set."""
     digits = len(str(max(dataset["clips"], 1)))  # 1..999 clips are in the first class
     split = SPLITS.get(dataset["split"], dataset["split"])
     lines = [
@@ -241,8 +241,8 @@ def _licence(config: Line) -> str:
 
 def _shown_motion(sums: dict[str, list[float]]) -> str:
     shares = ", ".join(f"{k}s {share:.0%}" for k, share in statistics.shown_motion(sums).items())
-    said = f"\nThe flow shows so much of the visible keypoints' own motion: {shares}.\n"
-    return said if shares else ""
+    text = f"\nThe flow shows so much of the visible keypoints' own motion: {shares}.\n"
+    return text if shares else ""
 
 
 def _statistics(lines: list[Line]) -> str:

@@ -1,4 +1,4 @@
-"""Is a data set what its manifest says? Re-hash, re-count, open every record."""
+"""Does a data set match its manifest? Re-hash, re-count, open every record."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def numbers(layout: Layout, dataset: Line, lines: dict[int, Line]) -> list[int]:
 
 
 def published(layout: Layout, dataset: Line) -> dict[int, Line]:
-    """Return what croissant.json says of each shard, as its manifest's lines would.
+    """Return each shard's line of the manifest, rebuilt from croissant.json.
 
     For a data set that was published or copied without its manifests. Raises BadInput if it has no
     croissant.json either, or one that cannot be read.
@@ -83,8 +83,8 @@ def published(layout: Layout, dataset: Line) -> dict[int, Line]:
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise BadInput(
-            f"nothing says what the shards in {layout.shards} must be: {layout.manifests} has no "
-            "shards.jsonl; copy manifests/ along with them"
+            f"nothing to check the shards in {layout.shards} against: {layout.manifests} has "
+            "no shards.jsonl; copy manifests/ with them"
         ) from None
 
 
@@ -122,7 +122,7 @@ def problems(
 def _shard_problem(path: Path, index: int, dataset: Line, line: Line) -> str:
     data = path.read_bytes()
     if len(data) != line["bytes"]:
-        return f"{path.name} holds {len(data)} bytes, the manifest says {line['bytes']}"
+        return f"{path.name} holds {len(data)} bytes, not {line['bytes']}"
     if hashlib.sha256(data).hexdigest() != line["sha256"]:
         return f"{path.name} differs from its SHA-256 in the manifest"
     # The bytes are those that were written. What follows asks whether they were right.
@@ -186,9 +186,9 @@ def _record_problem(members: dict[str, bytes], dataset: Line) -> str:
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
     """Return a JPEG's height and width from its headers; decoding its pixels would take a hundred
-    times as long and say no more of bytes whose SHA-256 is right. ValueError if it is none."""
+    times as long and adds nothing for bytes whose SHA-256 is right. ValueError if it is not one."""
     if data[:2] != b"\xff\xd8" or data[-2:] != b"\xff\xd9":
-        raise ValueError("rgb.jpg is no whole JPEG")
+        raise ValueError("rgb.jpg is not a whole JPEG")
     at = 2
     while at + 9 <= len(data) and data[at] == 0xFF:
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")

@@ -15,7 +15,7 @@ from datagen.output.layout import Layout
 def contract(
     identity: dict[str, Any], flow_name: str, flow_stride: int, person_diagonal: float
 ) -> dict[str, Any]:
-    """Return what dataset.json says of every data set: what was asked, and what its fields are."""
+    """Return the part of dataset.json that every data set has: its options and its fields."""
     return {
         "version": record.VERSION,
         "fingerprint": fingerprint.digest(identity),

@@ -16,7 +16,7 @@ LATER = ("motions_only", "motions_without", "labels_only")
 fingerprints and libraries."""
 
 EMBEDDED = ("embedded bodies", "embedded motions", "embedded scenes")
-"""Entries of an identity that say which embedded assets are used; a release may bring others."""
+"""Entries of an identity that name the embedded assets used; a release may bring others."""
 
 NO_OPTIONS = ("record", "evaluation", *EMBEDDED)
 """Entries of an identity that are no option's."""
@@ -40,7 +40,7 @@ def library_folders(identity: dict[str, Any]) -> tuple[str, str]:
 
     Each is named by what decides its bytes, so that data sets which differ in later stages only
     share it and no option can mix two of them. Which inputs there are does not enter: each file of
-    a library is made from one, whichever others lie beside it.
+    a library is made from one, whichever others there are.
     """
     bodies, backgrounds, output = (identity[name] for name in ("bodies", "backgrounds", "output"))
     people = {**bodies, "motions": None, "surreal": bodies["surreal"] is not None}
@@ -61,7 +61,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         a, b = old.get(key), new.get(key)
         if isinstance(a, dict) and isinstance(b, dict):
             lines += differences(a, b)
-        elif a != b and not (key in EMBEDDED and lines):  # else an option says it already
+        elif a != b and not (key in EMBEDDED and lines):  # else an option shows it already
             lines.append(f"{_typed(key, a)} → {_typed(key, b)}")
     return lines
 
@@ -69,7 +69,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 def _typed(name: str, value: Any) -> str:
     """Return an entry of an identity as its option is typed."""
     if name in NO_OPTIONS:
-        return f"{name} {value or 'of before'}"
+        return f"{name} {value or '(older release)'}"
     if isinstance(value, bool):
         return option(name if value else f"no_{name}")
     if value is None:
@@ -78,7 +78,7 @@ def _typed(name: str, value: Any) -> str:
 
 
 def content(path: Path) -> str:
-    """Return a file's SHA-256 or, of a folder, that of the names and sizes of what lies in it."""
+    """Return a file's SHA-256 or, of a folder, that of the names and sizes of the files in it."""
     if path.is_file():
         return f"file {sha256(path)[:16]}"
     sizes = [(str(p.relative_to(path)), p.stat().st_size) for p in files_below(path)]

@@ -1,4 +1,4 @@
-"""Where the files of a data set lie."""
+"""The paths of a data set's files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHARD = re.compile(r"shard-(\d{6})\.tar")
 class Layout:
     """The folders of one data set, on this machine or behind a URL.
 
-    manifests/ and library/ lie beside a folder called `shards` and inside any other.
+    manifests/ and library/ are beside a folder called `shards` and inside any other.
     """
 
     shards: Path

@@ -70,7 +70,7 @@ class Manifest:
                 part.unlink(missing_ok=True)
 
     def _read(self) -> tuple[list[Line], list[Path]]:
-        """Return all lines and the parts that some of them lie in."""
+        """Return all lines and the part files that hold some of them."""
         parts: list[Path] = []
         if not is_local(self.path):
             parts = [self._parts / name for name in sorted(sizes(self._parts))]
@@ -81,7 +81,7 @@ class Manifest:
 
 
 def _parse(text: bytes) -> Line | None:
-    """Return a line's object, or None for one that bad storage has damaged: what it told of is
+    """Return a line's object, or None for one that bad storage has damaged: its shard is
     then taken for missing, and made again."""
     try:
         line = json.loads(text)
@@ -90,7 +90,7 @@ def _parse(text: bytes) -> Line | None:
     return line if isinstance(line, dict) else None
 
 
-def standing(layout: Layout) -> dict[int, Line]:
+def finished_shards(layout: Layout) -> dict[int, Line]:
     """Return the manifest lines of the shards whose files exist at their recorded size."""
     lines = Manifest(layout.manifests / "shards.jsonl").latest("shard")
     found = layout.found()

@@ -28,7 +28,7 @@ class OutputConfig:
     """Clips in each shard."""
     out: Folder = Path("shards")
     """Folder of the shards, or its URL (s3://bucket/data; needs `pip install s3fs`, gs: gcsfs).
-    If it is called `shards`, manifests/ and library/ lie beside it,
+    If it is called `shards`, manifests/ and library/ are beside it,
     otherwise inside it."""
     library: Folder | None = None
     """Folder of people and scenes to take from and add to, such as another data set's `library`:

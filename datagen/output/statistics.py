@@ -124,7 +124,7 @@ def total(lines: Iterable[Line]) -> Line:
         "followed": {
             name: np.sum([part["followed"][name] for part in parts], axis=0).tolist()
             for name in parts[0].get("followed", {})
-            if all("followed" in part for part in parts)  # not in data sets of before
+            if all("followed" in part for part in parts)  # not in older data sets
         },
         "people": dict(sorted(sum((Counter(part["people"]) for part in parts), Counter()).items())),
     }

@@ -1,4 +1,4 @@
-"""What a checkpoint of trainer.fit learned from. The trainer is not imported: only its file is."""
+"""What a checkpoint of trainer.fit was trained on. Reads the file; does not import the trainer."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from datagen.common.errors import BadInput
 
 
 @dataclass(frozen=True)
-class Learned:
+class CheckpointInfo:
     """The shards that a network was trained on."""
 
     flow: str
-    """What estimated their flow; empty if the network sees none, or nobody knows."""
+    """The estimator of their flow; empty if the network uses none, or if it is unknown."""
     image_size: int
-    """Side of their crops, pixels; 0 if nobody knows."""
+    """Side of their crops, pixels; 0 if unknown."""
     person_diagonal: float
-    """The people's size in a crop of 224 px; 0 if nobody knows."""
+    """The people's size in a crop of 224 px; 0 if unknown."""
     rest: np.ndarray
-    """Its body's joints at rest, float [24,3] metres."""
+    """The body's joints at rest, float [24,3] metres."""
 
 
-def learned_from(checkpoint: Path) -> Learned:
+def checkpoint_info(checkpoint: Path) -> CheckpointInfo:
     """Return what a checkpoint was trained on. BadInput if it is not one of trainer.fit's."""
     try:
         model, body = contents(checkpoint)
         rest = rest_joints(body)
-        return Learned(
+        return CheckpointInfo(
             str(model.get("flow", "")),
             int(model.get("stored_size", 0)),
             float(model.get("person_diagonal", 0)),
             rest,
         )
-    # What is no pickle may raise anything, and torch's advice is to load it as code.
+    # A file that is not a pickle may raise anything, and torch's advice is to load it as code.
     except Exception:
         raise BadInput(
-            f"{checkpoint} is no checkpoint of trainer.fit; give a last.pt or best.pt of a run"
+            f"{checkpoint} is not a checkpoint of trainer.fit; give a last.pt or best.pt of a run"
         ) from None
 
 

@@ -1,9 +1,10 @@
 """A moving body as binary glTF 2.0: one skinned mesh, 24 joints, a rotation a joint and frame.
 
-What glTF cannot say is left out: SMPL's pose-dependent corrections (posedirs; the embedded bodies
-have none) and a shape that changes over time (the mean one is taken). Weights come in sets of four
-joints, the largest first: a viewer that knows only the first set, as three.js, shows SMPL's own
-bodies exactly and the embedded ones, which have up to seven joints a vertex, to within millimetres.
+What glTF cannot express is left out: SMPL's pose-dependent corrections (posedirs; the embedded
+bodies have none) and a shape that changes over time (the mean one is used). Weights come in sets of
+four joints, the largest first: a viewer that reads only the first set, as three.js does, shows
+SMPL's own bodies exactly and the embedded ones, which have up to seven joints a vertex, to within
+millimetres.
 
 L frames, V vertices.
 """
@@ -21,7 +22,7 @@ from datagen.bodies.smpl.mesh import Mesh
 from datagen.bodies.smpl.model import Body
 from datagen.common.record import SMPL_JOINTS, SMPL_PARENTS
 from datagen.replay.mesh_painter import COLOUR
-from datagen.replay.prediction import Motion
+from datagen.replay.prediction import PredictedMotion
 
 FLOAT, USHORT, UBYTE, UINT = 5126, 5123, 5121, 5125
 ARRAY, ELEMENTS = 34962, 34963
@@ -32,7 +33,7 @@ R_GLTF_WORLD = Rotation.from_euler("x", -90, degrees=True)
 """glTF has y up, AMASS's world z."""
 
 
-def of_motion(body: Body, motion: Motion) -> bytes:
+def of_motion(body: Body, motion: PredictedMotion) -> bytes:
     """Return a predicted motion as a .glb, upright in a y-up world, its path starting at (0, 0)."""
     pelvis = body.rest_joints(motion.betas)[0]
     orient = (R_GLTF_WORLD * Rotation.from_rotvec(motion.orient)).as_rotvec()
@@ -168,14 +169,14 @@ class _File:
 
     def finish(self, **parts: Any) -> bytes:
         """Return the whole .glb."""
-        told = {
+        content = {
             "asset": {"version": "2.0", "generator": "motion-hmr"},
             **parts,
             "buffers": [{"byteLength": len(self.data)}],
             "bufferViews": self.views,
             "accessors": self.accessors,
         }
-        text = json.dumps(told, separators=(",", ":")).encode()
+        text = json.dumps(content, separators=(",", ":")).encode()
         text += b" " * (-len(text) % 4)
         chunks = struct.pack("<I4s", len(text), b"JSON") + text
         chunks += struct.pack("<I4s", len(self.data), b"BIN\0") + bytes(self.data)

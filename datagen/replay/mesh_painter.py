@@ -19,7 +19,7 @@ from datagen.bodies.render.light import shade, to_linear
 from datagen.bodies.render.renderer import Renderer
 from datagen.bodies.smpl.mesh import Mesh
 from datagen.bodies.smpl.model import Body
-from datagen.replay.prediction import Motion
+from datagen.replay.prediction import PredictedMotion
 
 DISTANCE = 10.0  # metres; where the renderer sees the body's origin
 FINE = 2  # drawn at twice the size and averaged: the renderer has no anti-aliasing
@@ -99,7 +99,7 @@ def turned(
     return (vertices - pelvis) @ turn.as_matrix().T + pelvis
 
 
-def box(motion: Motion, map_: np.ndarray) -> np.ndarray:
+def box(motion: PredictedMotion, map_: np.ndarray) -> np.ndarray:
     """Return the corners [4,2] of the crop, the detection as the network has it, in a picture
     whose map [2,3] from crop pixels is given."""
     end = motion.image_size - 0.5

@@ -53,12 +53,9 @@ class OverlayConfig:
     """The turned view's angle."""
     opacity: float = 0.9
     """Of the body over the picture."""
-    tallest: int = 720
-    """Height of the result at most, pixels."""
 
     def __post_init__(self) -> None:
         require(0 < self.opacity <= 1, f"--opacity must lie in (0, 1], got {self.opacity}")
-        require(self.tallest >= 64, f"--tallest must be at least 64, got {self.tallest}")
         require(self.people is None or self.people >= 1, "--people must be at least 1")
         if self.predictions is None:
             require(
@@ -70,7 +67,7 @@ class OverlayConfig:
                          "flow_dtype", "raft_iterations"):  # fmt: skip
                 require(
                     getattr(self, name) == getattr(type(self), name),
-                    f"{option(name)} is for predictions that are made of a --video; leave it out, "
+                    f"{option(name)} is for predictions that are made of a --video; omit it, "
                     "or --predictions",
                 )
             require(

@@ -1,4 +1,4 @@
-"""What lies under a predicted body: its video's frames, or the crops that its records hold."""
+"""The pictures under a predicted body: its video's frames, or the crops that its records hold."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from datagen.common.errors import BadInput
 from datagen.footage.frames import read_frames
 from datagen.output import shard
 from datagen.output.layout import Layout
-from datagen.replay.prediction import Motion
+from datagen.replay.prediction import PredictedMotion
 
 CROP_SIDE = 448  # pixels at which a stored crop is shown
 
@@ -35,8 +35,8 @@ class Pictures:
     """Whether a picture is the crop and no more."""
 
 
-def of_video(motion: Motion, path: Path, tallest: int) -> Pictures:
-    """Return the video's frames that a motion names, at most `tallest` pixels high.
+def of_video(motion: PredictedMotion, path: Path, max_height: int = 720) -> Pictures:
+    """Return the video's frames that a motion names, at most `max_height` pixels high.
 
     BadInput if its pictures are of another size than those that the prediction was made of.
     """
@@ -46,9 +46,9 @@ def of_video(motion: Motion, path: Path, tallest: int) -> Pictures:
         made = f"a video of {motion.size[0]}x{motion.size[1]}" if motion.size[0] else "no video"
         raise BadInput(
             f"{motion.name} was predicted from {made}, {path} is one of {width}x{height}; give the "
-            "video that was ingested, or leave --video out and give --shards to see their crops"
+            "video that was ingested, or omit --video and give --shards to see their crops"
         )
-    size = even(width * min(1, tallest / height)), even(min(height, tallest))
+    size = even(width * min(1, max_height / height)), even(min(height, max_height))
     scale = np.array([size[0] / width, size[1] / height])
     shrink = np.zeros((2, 3))
     shrink[[0, 1], [0, 1]], shrink[:, 2] = scale, (scale - 1) / 2  # pixel centres are integers
@@ -63,7 +63,7 @@ def of_video(motion: Motion, path: Path, tallest: int) -> Pictures:
     return Pictures(*size, maps, frames(), cropped=False)
 
 
-def of_records(motion: Motion, shards: Path) -> Pictures:
+def of_records(motion: PredictedMotion, shards: Path) -> Pictures:
     """Return the crops stored in the records that a motion names, enlarged.
 
     BadInput if the shards lack them, or are others than the prediction was made of.
@@ -72,8 +72,8 @@ def of_records(motion: Motion, shards: Path) -> Pictures:
     map_ = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]])
 
     def frames() -> Iterator[np.ndarray]:
-        told = zip(motion.record.tolist(), motion.place.tolist(), strict=True)
-        for t, (key, place) in enumerate(told):
+        places = zip(motion.record.tolist(), motion.place.tolist(), strict=True)
+        for t, (key, place) in enumerate(places):
             strip, crops = stored_crops(shards, key, motion.image_size)
             if not np.array_equal(crops[place], motion.crop[t]):
                 raise BadInput(

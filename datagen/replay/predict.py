@@ -12,12 +12,12 @@ from datagen.common.errors import BadInput
 from datagen.common.files import sha256
 from datagen.common.options import arguments
 from datagen.flow.options import FlowConfig, FlowName
-from datagen.replay.checkpoint import learned_from
+from datagen.replay.checkpoint import checkpoint_info
 from datagen.replay.options import OverlayConfig
 
 
 def predict(video: Path, checkpoint: Path, cfg: OverlayConfig) -> tuple[Path, Path]:
-    """Make a video's shards and predictions with the other commands; return their folders."""
+    """Run datagen.ingest and trainer.predict on a video; return (predictions, shards) folders."""
     if not checkpoint.is_file():
         what = "is a folder" if checkpoint.exists() else "does not exist"
         raise BadInput(f"--checkpoint {checkpoint} {what}; give a run's last.pt or best.pt")
@@ -29,7 +29,7 @@ def predict(video: Path, checkpoint: Path, cfg: OverlayConfig) -> tuple[Path, Pa
     found = ["--keypoints", str(cfg.keypoints)] if cfg.keypoints else ["--detector", "mediapipe"]
     size, flow = crops_and_flow(checkpoint, cfg)
     found += ["--image-size", str(size), *arguments(flow)]
-    if diagonal := learned_from(checkpoint).person_diagonal:
+    if diagonal := checkpoint_info(checkpoint).person_diagonal:
         found += ["--person-diagonal", f"{diagonal:g}"]
     if predictions.exists():  # of this video by another checkpoint, perhaps
         shutil.rmtree(predictions)
@@ -45,30 +45,30 @@ def predict(video: Path, checkpoint: Path, cfg: OverlayConfig) -> tuple[Path, Pa
 
 
 def crops_and_flow(checkpoint: Path, cfg: OverlayConfig) -> tuple[int, FlowConfig]:
-    """Return the side of the crops, px, and the flow for a checkpoint: what it learned from.
+    """Return the side of the crops, px, and the flow for a checkpoint: those of its training data.
 
-    Raises BadInput or BadOption if the options say otherwise; without flow any will do.
+    Raises BadInput or BadOption if the options contradict it; without flow any will do.
     """
-    known = learned_from(checkpoint)
+    known = checkpoint_info(checkpoint)
     estimator, _, weights = known.flow.partition("-")
     if estimator and estimator not in get_args(FlowName):
         raise BadInput(
-            f"{checkpoint} learned from {known.flow} flow, which datagen does not make; make the "
+            f"{checkpoint} was trained on {known.flow} flow, which datagen does not make; make the "
             "predictions with trainer.predict and give them with --predictions and --shards"
         )
-    said = {"--flow": (cfg.flow, estimator), "--image-size": (cfg.image_size, known.image_size)}
-    for name, (given, learned) in said.items():
-        if known.flow and learned and given not in (None, learned):
+    wanted = {"--flow": (cfg.flow, estimator), "--image-size": (cfg.image_size, known.image_size)}
+    for name, (given, trained_on) in wanted.items():
+        if known.flow and trained_on and given not in (None, trained_on):
             raise BadInput(
-                f"{name} {given} contradicts {checkpoint}, which learned from {known.flow} flow "
-                f"of {known.image_size} px crops; leave {name} out"
+                f"{name} {given} contradicts {checkpoint}, which was trained on {known.flow} flow "
+                f"of {known.image_size} px crops; omit {name}"
             )
     given = sha256(cfg.flow_weights)[:8] if cfg.flow_weights and cfg.flow_weights.is_file() else ""
     if known.flow and given != weights:
-        said = f"of weights whose SHA-256 begins with {weights}; give them with"
+        source = f"of weights whose SHA-256 begins with {weights}; give them with"
         if not weights:
-            said = "without weights of one's own; leave out"
-        raise BadInput(f"{checkpoint} learned from {estimator} flow {said} --flow-weights")
+            source = "without own weights; omit"
+        raise BadInput(f"{checkpoint} was trained on {estimator} flow {source} --flow-weights")
     flow = FlowConfig(
         flow=cfg.flow or estimator or "dis",  # pyright: ignore[reportArgumentType]
         flow_weights=cfg.flow_weights,

@@ -21,7 +21,7 @@ SHAPES = {
 
 
 @dataclass(frozen=True, eq=False)
-class Motion:
+class PredictedMotion:
     """One person's prediction over L frames."""
 
     name: str
@@ -46,7 +46,7 @@ class Motion:
     image_size: int
     """S, pixels."""
     size: tuple[int, int]
-    """Width and height of the source; 0, 0 if it is no video."""
+    """Width and height of the source; 0, 0 if it is not a video."""
     fps: float
     orient: np.ndarray
     """float [L,3] axis-angle of the root in AMASS's world (z up)."""
@@ -70,23 +70,23 @@ class Motion:
         return ((units + 1) * self.image_size - 1) / 2
 
 
-def read_motion(path: Path) -> Motion:
+def read_motion(path: Path) -> PredictedMotion:
     """Return a prediction's motion; BadInput if the file is none, or has no body."""
     try:
         with np.load(path, allow_pickle=False) as file:
             if "joints" in file and "pose" not in file:
                 raise BadInput(
-                    f"{path} has joints but no body: a lifter said it; "
+                    f"{path} has joints but no body: a lifter predicts no rotations; "
                     "predict with a checkpoint of --model motion-hmr"
                 )
             arrays = {name: file[name] for name in SHAPES}
             extra = {"gravity": file["gravity"].astype(float)} if "gravity" in file else {}
     except BadInput:
         raise
-    # numpy takes text for a pickle and advises to load it as code; what it says helps nobody.
+    # numpy takes text for a pickle and advises to load it as code; its message helps nobody.
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         raise BadInput(
-            f"{path} is no whole file of trainer.predict; give one of its .npz, or predict again"
+            f"{path} is not a whole file of trainer.predict; give one of its .npz, or predict again"
         ) from None
     sizes: dict[str, int] = {}
     for name, axes in SHAPES.items():
@@ -106,7 +106,7 @@ def read_motion(path: Path) -> Motion:
     if not (arrays["crop"][:, [0, 1], [0, 1]] > 0).all():
         raise BadInput(f"{path}: a crop map has no scale; make the shards again")
     width, height = arrays["size"]
-    return Motion(
+    return PredictedMotion(
         name=path.stem,
         **{n: arrays[n] for n in ("pose", "shapes", "camera", "crop", "keypoints", "source")},
         **{n: arrays[n] for n in ("record", "place", "trans", "betas")},

@@ -56,7 +56,7 @@ class Film:
 
 @contextmanager
 def film(path: Path, fps: float) -> Iterator[Film]:
-    """Yield the film that will lie at `path`, whole, if the block succeeds."""
+    """Yield the video that appears at `path`, whole, if the block succeeds."""
     import av
 
     with whole(path) as temporary:

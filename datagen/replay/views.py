@@ -13,7 +13,7 @@ from datagen.clips import contact_sheet as sheet
 from datagen.clips import crop
 from datagen.replay.mesh_painter import PAPER, box, draw_box, painter, turned
 from datagen.replay.pictures import Pictures
-from datagen.replay.prediction import Motion
+from datagen.replay.prediction import PredictedMotion
 
 AT_ONCE = 50  # frames whose vertices are held
 CELL = 224  # side of a picture in the contact sheet, pixels
@@ -37,7 +37,7 @@ class Shown:
 
 
 def show(
-    motion: Motion, body: Body, pictures: Pictures, *, degrees: float, opacity: float
+    motion: PredictedMotion, body: Body, pictures: Pictures, *, degrees: float, opacity: float
 ) -> Iterator[Shown]:
     """Yield every frame of a motion; the turned view's camera is the prediction's own."""
     height = pictures.height
@@ -70,7 +70,9 @@ def columns_of(length: int, columns: int = 8) -> set[int]:
     return set(sheet.evenly(length, columns))
 
 
-def contact_sheet(motion: Motion, pictures: Pictures, frames: dict[int, Shown]) -> np.ndarray:
+def contact_sheet(
+    motion: PredictedMotion, pictures: Pictures, frames: dict[int, Shown]
+) -> np.ndarray:
     """Return some frames by number as columns of cells: the whole picture (if it is more than the
     crop), what the network was given, the body over it, the body turned."""
     rows: list[list[np.ndarray]] = [[], [], [], []]

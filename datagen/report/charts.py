@@ -64,7 +64,7 @@ def histogram(values: Histogram, *, unit: str = "", share: bool = False) -> str:
     if not values.weight:
         return nothing()
     used = np.flatnonzero(values.counts)
-    # A few empty bins beside: a single column says less than its surroundings.
+    # A few empty bins beside: a single column is hard to read without its surroundings.
     first, last = max(used[0] - 2, 0), min(used[-1] + 3, len(values.counts))
     step = -(-(last - first) // COLUMNS)
     last = min(first + step * -(-(last - first) // step), len(values.counts))
@@ -189,7 +189,7 @@ def duration(seconds: float) -> str:
 
 
 def nothing() -> str:
-    """Return what stands where a data set says nothing."""
+    """Return the placeholder for a chart without data."""
     return '<p class="nothing">Not recorded in this data set.</p>'
 
 

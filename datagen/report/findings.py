@@ -72,7 +72,7 @@ def _balance(summary: Summary) -> Iterator[Finding]:
             level = "good" if share > 0.06 else "note"
             yield Finding(level, f"All ten skin tones occur; the rarest, {name}, in {share:.0%}.")
     if 0 < clips < 200:
-        yield Finding("note", f"Too few clips to judge the balance of people: {clips}.")
+        yield Finding("note", f"Too few clips to assess the balance of people: {clips}.")
     yaw = summary.shards.coverage.get("yaw")
     if yaw is not None and yaw.sum():
         share = yaw.min() / yaw.sum()

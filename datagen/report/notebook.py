@@ -13,7 +13,7 @@ import numpy as np
 from datagen.clips import contact_sheet
 from datagen.common.errors import BadInput
 from datagen.report import charts, page, pictures
-from datagen.report.reader import Record, Source
+from datagen.report.reader import DataSetReader, StoredClip
 from datagen.report.summary import Summary
 
 
@@ -31,7 +31,7 @@ class Part:
         )
 
 
-class Picture:
+class Image:
     """A uint8 RGB image [H,W,3]."""
 
     def __init__(self, image: np.ndarray) -> None:
@@ -43,16 +43,18 @@ class Picture:
         return data.tobytes()
 
 
-def sources(source: Source, records: list[Record], library: Path | None = None) -> Picture | Part:
-    """Show what clips were made of (the paper's Figure 2), or say why that cannot be shown."""
+def sources(
+    source: DataSetReader, records: list[StoredClip], library: Path | None = None
+) -> Image | Part:
+    """Show what clips were made of (the paper's Figure 2), or why that cannot be shown."""
     try:
         some = [pictures.recompose(source, record, library) for record in records]
     except BadInput as error:
         return _nothing(str(error))
-    return Picture(pictures.sources_sheet(some))
+    return Image(pictures.sources_sheet(some))
 
 
-def overlays(record: Record, columns: int = 8) -> Picture:
+def overlays(record: StoredClip, columns: int = 8) -> Image:
     """Show flow (upper row) and heatmaps (lower row) over the pictures of one clip."""
     shown = pictures.pictures_of(record)
     places = contact_sheet.evenly(len(shown), columns)
@@ -67,17 +69,17 @@ def overlays(record: Record, columns: int = 8) -> Picture:
         points = record.labels["joints2d"][t, pictures.POINTS]
         seen = points * (record.labels["occluded"][t] == 0)
         rows[1].append(contact_sheet.heat(contact_sheet.dim(shown[t]), seen))
-    return Picture(contact_sheet.grid([*rows[0], *rows[1]], len(places)))
+    return Image(contact_sheet.grid([*rows[0], *rows[1]], len(places)))
 
 
-def totally_occluded(source: Source, count: int, tries: int = 64) -> list[Record]:
+def totally_occluded(source: DataSetReader, count: int, tries: int = 64) -> list[StoredClip]:
     """Return up to `count` clips with total occlusions, sought in the shards that have most."""
     shares = {
         line["shard"]: line.get("statistics", {}).get("totally_occluded", 0)
         for line in source.latest("shards", "shard")
     }
 
-    def candidates() -> Iterator[Record]:
+    def candidates() -> Iterator[StoredClip]:
         for shard in sorted(shares, key=lambda shard: -shares[shard]):
             if shares[shard]:
                 yield from source.records(shard, tries)
@@ -86,7 +88,7 @@ def totally_occluded(source: Source, count: int, tries: int = 64) -> list[Record
     return list(islice(found, count))
 
 
-def people(source: Source, count: int = 24, library: Path | None = None) -> Picture | Part:
+def people(source: DataSetReader, count: int = 24, library: Path | None = None) -> Image | Part:
     """Show people of the library, each cut out of the middle of a clip."""
     from datagen.bodies.storage import read_person
 
@@ -99,17 +101,15 @@ def people(source: Source, count: int = 24, library: Path | None = None) -> Pict
     places = [(line, clip) for line in lines for clip in range(len(line["clips"]))]
     for index in contact_sheet.evenly(len(places), count):
         line, clip = places[index]
-        told = line["clips"][clip]
-        person = read_person(folder / line["file"], clip, told["frames"] // 2, 1)
-        look = told.get("look", {}).get("skin_tone")
-        text = told["gender"] + (f", tone {look}" if look else "")
+        entry = line["clips"][clip]
+        person = read_person(folder / line["file"], clip, entry["frames"] // 2, 1)
+        look = entry.get("look", {}).get("skin_tone")
+        text = entry["gender"] + (f", tone {look}" if look else "")
         cells.append(_cut_out(person.rgb[0], person.mask[0], text))
-    return (
-        Picture(contact_sheet.grid(cells, min(8, len(cells)))) if cells else Part(charts.nothing())
-    )
+    return Image(contact_sheet.grid(cells, min(8, len(cells)))) if cells else Part(charts.nothing())
 
 
-def scenes(source: Source, count: int = 8, library: Path | None = None) -> Picture | Part:
+def scenes(source: DataSetReader, count: int = 8, library: Path | None = None) -> Image | Part:
     """Show windows of the library: the first frame, its superpixels, and the camera's path.
 
     The path (orange) is where the motion takes the first frame's centre.
@@ -132,9 +132,7 @@ def scenes(source: Source, count: int = 8, library: Path | None = None) -> Pictu
         path = (scene.motion @ centre).round().astype(np.int32)
         cv2.polylines(picture, [path[:, None]], False, (255, 140, 0), 2, cv2.LINE_AA)
         cells += [scene.frames[0], contact_sheet.caption(picture, lines[index]["name"])]
-    return (
-        Picture(contact_sheet.grid(cells, min(4, len(cells)))) if cells else Part(charts.nothing())
-    )
+    return Image(contact_sheet.grid(cells, min(4, len(cells)))) if cells else Part(charts.nothing())
 
 
 def shapes(summary: Summary) -> Part:
@@ -147,7 +145,7 @@ def shapes(summary: Summary) -> Part:
     return Part(f'<div class="cards">{"".join(cards)}</div>')
 
 
-def rejected(source: Source, limit: int = 20) -> Part:
+def rejected(source: DataSetReader, limit: int = 20) -> Part:
     """Show videos of which windows were rejected, where and why; the first `limit`."""
     lines = (line for line in source.latest("backgrounds", "name") if line.get("rejected"))
     rows = []

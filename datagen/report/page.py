@@ -97,11 +97,11 @@ def document(body: str, title: str, *, part: bool = False) -> str:
 
 def header(summary: Summary, name: str) -> str:
     """Return the title, the figures one asks for first, and the findings."""
-    told, made = summary.dataset, summary.shards
-    length, alone = told.get("clip_length", 0), bool(told.get("labels_only"))
-    varying = alone or told.get("real")
-    seconds = (made.frames if varying else made.clips * length) / told.get("fps", 30)
-    lead = _lead(told) + (f", split “{told['split']}”." if told.get("split") else ".")
+    dataset, made = summary.dataset, summary.shards
+    length, alone = dataset.get("clip_length", 0), bool(dataset.get("labels_only"))
+    varying = alone or dataset.get("real")
+    seconds = (made.frames if varying else made.clips * length) / dataset.get("fps", 30)
+    lead = _lead(dataset) + (f", split “{dataset['split']}”." if dataset.get("split") else ".")
     cells = [
         (charts.number(made.clips), "records" if alone else "clips"),
         (charts.number(made.shards), "shards"),
@@ -124,12 +124,16 @@ def header(summary: Summary, name: str) -> str:
     )
 
 
-def _lead(told: Line) -> str:
-    """Return the sentence that says what the records are, without its end."""
-    length, size, flow = told.get("clip_length", 0), told.get("image_size"), told.get("flow", {})
-    if told.get("labels_only"):
+def _lead(dataset: Line) -> str:
+    """Return the sentence about the records, without its end."""
+    length, size, flow = (
+        dataset.get("clip_length", 0),
+        dataset.get("image_size"),
+        dataset.get("flow", {}),
+    )
+    if dataset.get("labels_only"):
         return f"Motions without pictures: records of at most {length} frames"
-    kind = "Real footage: clips of at most" if told.get("real") else "Clips of"
+    kind = "Real footage: clips of at most" if dataset.get("real") else "Clips of"
     return (
         f"{kind} {length} frames, {size}×{size} px, flow by {flow.get('name')} at "
         f"1/{flow.get('stride')} of the side"
@@ -337,7 +341,7 @@ def quarantine(summary: Summary) -> str:
 
 
 def section(title: str, hint: str, cards: Sequence[str]) -> str:
-    """Return a section of cards under its title and a sentence that says how to read them."""
+    """Return a section of cards under its title and a sentence on how to read them."""
     return (
         f'<h2>{escape(title)}</h2><p class="hint">{escape(hint)}</p>'
         f'<div class="cards">{"".join(cards)}</div>'

@@ -1,6 +1,6 @@
 """Pictures of single clips: contact sheets, and the strip and skeleton that the player shows.
 
-A clip is drawn from its record alone, wherever that lies. Where the library is there too, the
+A clip is drawn from its record alone, wherever that is. If the library is available too, the
 clip is composed anew with the draws of its shard, so that the person, the scene and the superpixel
 can be shown before they became one image.
 """
@@ -25,7 +25,7 @@ from datagen.clips.options import ClipsConfig
 from datagen.common.errors import BadInput
 from datagen.common.record import JOINTS, KEYPOINTS, SMPL_PARENTS, STRIP_ROWS
 from datagen.output import fingerprint
-from datagen.report.reader import Record, Source
+from datagen.report.reader import DataSetReader, StoredClip
 
 if TYPE_CHECKING:
     from datagen.backgrounds.library import Background
@@ -46,16 +46,16 @@ PANELS = ("picture", "labels", "flow", "heatmaps")
 
 
 @dataclass(frozen=True)
-class Sample:
+class RecomposedClip:
     """A clip as its shard holds it, with its sources and itself composed anew."""
 
-    record: Record
+    record: StoredClip
     person: Person
     background: Background
     clip: Clip
 
 
-def chosen(source: Source, shards: list[int], count: int) -> Iterator[Record]:
+def chosen(source: DataSetReader, shards: list[int], count: int) -> Iterator[StoredClip]:
     """Yield about `count` clips: the first of shards that are spread evenly over those given."""
     if not shards:
         raise BadInput(
@@ -71,7 +71,9 @@ def chosen(source: Source, shards: list[int], count: int) -> Iterator[Record]:
             yield record
 
 
-def recompose(source: Source, record: Record, library: Path | None = None) -> Sample:
+def recompose(
+    source: DataSetReader, record: StoredClip, library: Path | None = None
+) -> RecomposedClip:
     """Return the clip with what it was made of, read from the local library.
 
     Raises BadInput if the clip was not made from a library, or the library is gone.
@@ -88,10 +90,10 @@ def recompose(source: Source, record: Record, library: Path | None = None) -> Sa
     person = read_person(folders[0] / f"{meta['person']}.h5", meta["clip"], meta["start"], frames)
     background = read_background(folders[1] / f"{meta['background']}.h5", meta["window"])
     rng = generator(meta["seed"], shard, number, "compose")
-    return Sample(record, person, background, compose(person, background, config, rng))
+    return RecomposedClip(record, person, background, compose(person, background, config, rng))
 
 
-def library_folders(source: Source, library: Path | None = None) -> tuple[Path, Path]:
+def library_folders(source: DataSetReader, library: Path | None = None) -> tuple[Path, Path]:
     """Return the folders of people and scenes. BadInput where they are not."""
     config = source.dataset.get("config", {})
     if "bodies" not in config:
@@ -106,7 +108,7 @@ def library_folders(source: Source, library: Path | None = None) -> tuple[Path, 
     return people, scenes
 
 
-def sources_sheet(some: list[Sample]) -> np.ndarray:
+def sources_sheet(some: list[RecomposedClip]) -> np.ndarray:
     """Draw the paper's Figure 2, a clip a row; the columns are SOURCES."""
     cells: list[np.ndarray] = []
     for sample in some:
@@ -123,7 +125,7 @@ def sources_sheet(some: list[Sample]) -> np.ndarray:
     return contact_sheet.grid([_fit(cell) for cell in cells], len(SOURCES))
 
 
-def records_sheet(some: list[Record]) -> np.ndarray:
+def records_sheet(some: list[StoredClip]) -> np.ndarray:
     """Draw clips from their records alone, two clips a row; the columns are PANELS twice."""
     cells = [
         _fit(panel)
@@ -133,7 +135,7 @@ def records_sheet(some: list[Record]) -> np.ndarray:
     return contact_sheet.grid(cells, 2 * len(PANELS))
 
 
-def clip_sheet(record: Record, clip: Clip | None = None, columns: int = 8) -> np.ndarray:
+def clip_sheet(record: StoredClip, clip: Clip | None = None, columns: int = 8) -> np.ndarray:
     """Draw a clip over time: rows picture, labels, flow, heatmaps."""
     labels = record.labels
     return contact_sheet.clip_sheet(
@@ -146,7 +148,7 @@ def clip_sheet(record: Record, clip: Clip | None = None, columns: int = 8) -> np
     )
 
 
-def pictures_of(record: Record) -> np.ndarray:
+def pictures_of(record: StoredClip) -> np.ndarray:
     """Return the crops uint8 [T,S,S,3]; grey ones where the record holds no pictures."""
     if record.frames is not None:
         return record.frames
@@ -159,7 +161,7 @@ def telling_frame(occluded: np.ndarray) -> int:
     return int(shown[len(shown) // 2]) if len(shown) else 0
 
 
-def _panels(record: Record, t: int, picture: np.ndarray | None) -> list[np.ndarray]:
+def _panels(record: StoredClip, t: int, picture: np.ndarray | None) -> list[np.ndarray]:
     """Return a frame's PANELS [S,S,3]."""
     if picture is None:
         picture = np.asarray(pictures_of(record)[t])
@@ -177,12 +179,12 @@ def _panels(record: Record, t: int, picture: np.ndarray | None) -> list[np.ndarr
     )
 
 
-def _scale(record: Record) -> float:
+def _scale(record: StoredClip) -> float:
     """Return the speed, pixels a frame, that all of a clip's pictures show fully saturated."""
     return contact_sheet.flow_scale(record.flow[:: max(1, len(record.flow) // 8)])
 
 
-def film(record: Record, side: int = FILM) -> np.ndarray:
+def film(record: StoredClip, side: int = FILM) -> np.ndarray:
     """Return a clip as a strip [T·2C, 2C, 3]: each frame its four PANELS, two by two.
 
     Of a piece of footage it shows the first frames, as many as a JPEG holds.
@@ -194,7 +196,7 @@ def film(record: Record, side: int = FILM) -> np.ndarray:
     return np.concatenate(frames)
 
 
-def player(record: Record, side: int = FILM, fps: float = 30) -> str:
+def player(record: StoredClip, side: int = FILM, fps: float = 30) -> str:
     """Return the HTML of a clip's player: its film, and its skeleton in 3D, which a drag turns.
 
     The page needs style.css and, after the last player, player.js.

@@ -21,12 +21,12 @@ from datagen.output.layout import Layout, shard_name
 from datagen.output.shard import key
 
 AHEAD = 1 << 20  # bytes read beyond what is asked for: about one clip
-MEND = "run python -m datagen.verify --repair"
+REPAIR = "run python -m datagen.verify --repair"
 MISSING = (FileNotFoundError, NotADirectoryError)
 
 
 @dataclass(frozen=True)
-class Record:
+class StoredClip:
     """One clip as its shard holds it; arrays as in `datagen.clips.compose.Clip`, T frames."""
 
     key: str
@@ -39,7 +39,7 @@ class Record:
     """Side S of the crop, pixels."""
 
 
-class Source:
+class DataSetReader:
     """Reads a data set's manifests line by line and single clips of its tars by ranges of bytes."""
 
     def __init__(self, url: str) -> None:
@@ -55,7 +55,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        """What to call the data set: the last folder of its URL that says anything."""
+        """The data set's name: the last non-empty folder of its URL."""
         return posixpath.basename(self.root) or posixpath.basename(self.shards) or self.url
 
     @property
@@ -74,11 +74,11 @@ class Source:
                 "make one with python -m datagen.launch, or give the folder with the tars in it"
             ) from None
         except (ValueError, UnicodeDecodeError) as error:
-            raise BadInput(f"{self.url}: dataset.json is damaged ({error}); {MEND}") from None
+            raise BadInput(f"{self.url}: dataset.json is damaged ({error}); {REPAIR}") from None
         except OSError as error:
             raise BadInput(f"{self.url} cannot be read ({error})") from None
         if not isinstance(content, dict):
-            raise BadInput(f"{self.url}: dataset.json is damaged (no object); {MEND}")
+            raise BadInput(f"{self.url}: dataset.json is damaged (no object); {REPAIR}")
         return content
 
     def lines(self, name: str) -> Iterator[Line]:
@@ -105,7 +105,7 @@ class Source:
             if newest.get(line[field]) == place:
                 yield line
 
-    def records(self, shard: int, count: int) -> Iterator[Record]:
+    def records(self, shard: int, count: int) -> Iterator[StoredClip]:
         """Yield the first `count` clips of a shard; no more of the tar is read.
 
         Clips are independent draws, so the first are as good a sample as any.
@@ -139,31 +139,31 @@ class Source:
                 f"{path} cannot be read ({error}); run python -m datagen.verify"
             ) from error
 
-    def record(self, name: str) -> Record:
+    def record(self, name: str) -> StoredClip:
         """Return the clip of a key such as 000123_0042. BadInput if there is none."""
         shard, _, clip = name.partition("_")
         if not (shard.isdigit() and clip.isdigit()):
-            raise BadInput(f"{name} is no key of a clip; keys look like 000123_0042")
+            raise BadInput(f"{name} is not a key of a clip; keys look like 000123_0042")
         for record in self.records(int(shard), int(clip) + 1):
             if record.key == name:
                 return record
         raise BadInput(f"{self.url} holds no clip {name}")
 
-    def _decode(self, name: str, members: dict[str, bytes]) -> Record:
+    def _decode(self, name: str, members: dict[str, bytes]) -> StoredClip:
         with np.load(io.BytesIO(members["labels.npz"])) as file:
             labels = dict(file)
         frames, size = None, int(self.dataset["image_size"])
         if "rgb.jpg" in members:
             strip = cv2.imdecode(np.frombuffer(members["rgb.jpg"], np.uint8), cv2.IMREAD_COLOR)
             if strip is None:
-                raise ValueError(f"rgb.jpg of {name} is no JPEG")
+                raise ValueError(f"rgb.jpg of {name} is not a JPEG")
             frames = strip[..., ::-1].reshape(-1, size, size, 3)
         flow = np.load(io.BytesIO(members["flow.npy"]))
-        return Record(name, flow, labels, json.loads(members["meta.json"]), frames, size)
+        return StoredClip(name, flow, labels, json.loads(members["meta.json"]), frames, size)
 
     @property
     def layout(self) -> Layout:
-        """Where the local data set's library lies. BadInput for a remote one."""
+        """The library's folder of a local data set. BadInput for a remote one."""
         if not self.local:
             raise BadInput(f"{self.url} is remote: give a copy of its library with --library")
         return Layout(Path(self.shards))

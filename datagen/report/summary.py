@@ -13,7 +13,7 @@ import numpy as np
 from datagen.common.record import Line
 from datagen.output.statistics import shown_motion
 from datagen.report.histogram import Histogram, Moments
-from datagen.report.reader import Source
+from datagen.report.reader import DataSetReader
 
 STATISTICS = {
     "flow.mean": np.linspace(0, 20, 401),
@@ -106,7 +106,7 @@ class Shards:
 
 
 @dataclass
-class People:
+class PeopleSummary:
     """manifests/bodies.jsonl: who the clips may show."""
 
     files: int = 0
@@ -199,8 +199,8 @@ class Scenes:
 
 
 @dataclass
-class Quarantine:
-    """manifests/quarantine.jsonl: what could not be used and does not stand by now, and why."""
+class QuarantineSummary:
+    """manifests/quarantine.jsonl: what could not be used and has not been made since, and why."""
 
     count: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
@@ -221,13 +221,13 @@ class Summary:
 
     dataset: Line
     shards: Shards = field(default_factory=Shards)
-    people: People = field(default_factory=People)
+    people: PeopleSummary = field(default_factory=PeopleSummary)
     motions: Motions = field(default_factory=Motions)
     scenes: Scenes = field(default_factory=Scenes)
-    quarantine: Quarantine = field(default_factory=Quarantine)
+    quarantine: QuarantineSummary = field(default_factory=QuarantineSummary)
 
 
-def summarize(source: Source) -> Summary:
+def summarize(source: DataSetReader) -> Summary:
     """Read the data set's manifests. BadInput if it is none."""
     summary = Summary(source.dataset)
     _gather(summary.shards, source.latest("shards", "shard"))
@@ -237,19 +237,21 @@ def summarize(source: Source) -> Summary:
         _gather(summary.motions, (motion for line in lines for motion in line["motions"]))
     _gather(summary.people, source.latest("bodies", "name"))
     _gather(summary.scenes, source.latest("backgrounds", "name"))
-    standing = _standing(source)
+    finished = _finished(source)
     bad = source.latest("quarantine", "name")
-    _gather(summary.quarantine, (line for line in bad if line["name"] not in standing))
+    _gather(summary.quarantine, (line for line in bad if line["name"] not in finished))
     return summary
 
 
-def _standing(source: Source) -> set[str]:
+def _finished(source: DataSetReader) -> set[str]:
     """Return the names of what was made, be it after a failure, which the quarantine still has."""
     names = {line["name"] for part in PARTS for line in source.lines(part)}
     return names | {line["source"] for line in source.lines("shards") if "source" in line}
 
 
-def _gather(part: Shards | People | Motions | Scenes | Quarantine, lines: Iterable[Line]) -> None:
+def _gather(
+    part: Shards | PeopleSummary | Motions | Scenes | QuarantineSummary, lines: Iterable[Line]
+) -> None:
     for line in lines:
         part.add(line)
 

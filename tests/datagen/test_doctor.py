@@ -32,7 +32,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "check", "mend"),
+    ("module", "check", "fix"),
     [
         ("cv2", "video", "pip install -c constraints.txt opencv-python-headless"),
         ("av", "video", "pip install -c constraints.txt av"),
@@ -40,7 +40,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_missing_package_is_named_with_its_command(
-    quick, module: str, check: str, mend: str, monkeypatch, capsys
+    quick, module: str, check: str, fix: str, monkeypatch, capsys
 ) -> None:
     real = builtins.__import__
 
@@ -52,8 +52,8 @@ def test_a_missing_package_is_named_with_its_command(
     monkeypatch.setattr(builtins, "__import__", without)
     assert doctor([]) == 1
     found = lines(capsys)
-    assert found[check].startswith("BAD") and found[check].endswith(mend)
-    assert found[""].startswith("1 thing to mend")
+    assert found[check].startswith("BAD") and found[check].endswith(fix)
+    assert found[""].startswith("1 problem to fix")
 
 
 def test_a_body_that_is_not_there_is_named(capsys, monkeypatch, tmp_path: Path) -> None:

@@ -228,7 +228,7 @@ def test_files_beside_the_shards_are_checked(made: Layout, name: str) -> None:
 def test_a_copy_without_manifests_is_checked_by_its_croissant(made: Layout, capsys) -> None:
     shutil.rmtree(made.manifests)
     assert verify([str(made.shards)]) == 0
-    assert "all as croissant.json says" in capsys.readouterr().out
+    assert "all match croissant.json" in capsys.readouterr().out
     with open(made.shard(1), "r+b") as file:
         file.seek(700)
         file.write(b"x")

@@ -28,7 +28,7 @@ class Canvas:
         return Canvas(atlas, np.zeros((count, 3), np.float32), np.zeros(count, np.float32))
 
     def paint(self, cover: np.ndarray, colours: np.ndarray, cloth: bool = False) -> None:
-        """Lay colours ([3] or [N,3]) over the texels as `cover` [N] in 0..1 says."""
+        """Lay colours ([3] or [N,3]) over the texels with opacity `cover` [N] in 0..1."""
         at = np.flatnonzero(cover)
         share = cover[at].astype(np.float32)
         layer = colours if colours.ndim == 1 else colours[at]

@@ -40,7 +40,7 @@ def draw_scan(body: Body, rng: np.random.Generator, folder: Path) -> tuple[np.nd
 def _scans(folder: Path, gender: str) -> tuple[str, ...]:
     """List the scans that a gender may wear, relative to the folder, sorted."""
     if not folder.is_dir():
-        raise BadInput(f"--textures {folder} is no folder.")
+        raise BadInput(f"--textures {folder} is not a folder.")
     other = {"male": "female", "female": "male"}.get(gender)
     names = []
     for path in files_below(folder):

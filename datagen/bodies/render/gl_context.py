@@ -15,7 +15,7 @@ def open_platform(width: int, height: int) -> tuple[str, Any]:
     """Return (name, pyrender platform) with a current context: EGL, or else OSMesa.
 
     PYOPENGL_PLATFORM chooses one of them; otherwise EGL is tried first. BadMachine with the
-    command that mends it if neither starts.
+    command that fixes it if neither starts.
     """
     os.environ.setdefault("LP_NUM_THREADS", "1")  # one core a worker; threads only wait here
     chosen = os.environ.get("PYOPENGL_PLATFORM")

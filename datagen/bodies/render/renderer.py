@@ -68,7 +68,7 @@ void main() {
 
 
 @dataclass(frozen=True)
-class Picture:
+class Rendered:
     """One frame as drawn; everything is 0 where no person is."""
 
     rgb: np.ndarray
@@ -98,7 +98,7 @@ class Renderer:
 
     def render(
         self, mesh: Mesh, vertices: np.ndarray, shades: np.ndarray, look: np.ndarray
-    ) -> Iterator[Picture]:
+    ) -> Iterator[Rendered]:
         """Yield a picture for each frame; the last one's flow is zero.
 
         Args:
@@ -238,14 +238,14 @@ class Renderer:
         gl.glBindBuffer(gl.GL_ARRAY_BUFFER, self._vertices)
         gl.glBufferData(gl.GL_ARRAY_BUFFER, corners.nbytes, corners, gl.GL_STREAM_DRAW)
 
-    def _draw(self, mesh: Mesh, frame: int, vertices: np.ndarray) -> Picture:
+    def _draw(self, mesh: Mesh, frame: int, vertices: np.ndarray) -> Rendered:
         """Draw a frame of the uploaded chunk and read the person's bounding box back."""
         rgb = np.zeros((self.height, self.width, 3), np.uint8)
         depth = np.zeros((self.height, self.width), np.float32)
         flow = np.zeros((self.height, self.width, 2), np.float32)
         left, top, right, bottom = bounding_box(vertices, self.camera, self.width, self.height)
         if left >= right or top >= bottom:
-            return Picture(rgb, depth, flow)
+            return Rendered(rgb, depth, flow)
 
         gl = self._gl
         stride = 16  # bytes of a corner
@@ -266,7 +266,7 @@ class Renderer:
         rgb[top:bottom, left:right] = colour[..., :3]
         flow[top:bottom, left:right] = motion[..., :2]
         depth[top:bottom, left:right] = motion[..., 2]
-        return Picture(rgb, depth, flow)
+        return Rendered(rgb, depth, flow)
 
     def _uniform(self, name: str) -> int:
         return self._gl.glGetUniformLocation(self._program, name)
@@ -279,7 +279,7 @@ def bounding_box(
     z = vertices[:, 2]
     if z.max() <= NEAR or z.min() >= FAR:
         return 0, 0, 0, 0
-    if z.min() <= NEAR:  # part of it is behind the camera: the projected box says nothing
+    if z.min() <= NEAR:  # part of it is behind the camera: the projected box is meaningless
         return 0, 0, width, height
     x = camera[0, 0] * vertices[:, 0] / z + camera[0, 2]
     y = camera[1, 1] * vertices[:, 1] / z + camera[1, 2]

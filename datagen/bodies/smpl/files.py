@@ -28,7 +28,7 @@ _GENDER = re.compile(r"female|neutral|male|(?<![a-z])[mfn](?![a-z])")
 
 
 def gender_of(path: Path) -> str | None:
-    """Tell a body file's gender from its name or its folder's; None if neither says."""
+    """Return a body file's gender from its name or its folder's; None if neither shows it."""
     for name in (path.stem, path.parent.name):
         found = _GENDER.search(name.lower().replace("basicmodel", ""))
         if found:
@@ -97,7 +97,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     except Exception as error:  # zip, deflate, header and memory errors, each of its own kind
         hint = "it holds Python objects" if "pickle" in str(error).lower() else "it is damaged"
         raise BadInput(
-            f"{path} is no plain .npz ({hint}); use the official .pkl or an .npz of plain arrays."
+            f"{path} is not a plain .npz ({hint}); use the official .pkl or a plain .npz."
         ) from error
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from datagen.bodies.smpl.files import find_body_files, read_body_file
 from datagen.bodies.smpl.regressor import kinematic_regressor, read_regressor
+from datagen.common.files import whole
 from datagen.common.record import SMPL_PARENTS
 
 FRAMES_AT_ONCE = 25
@@ -182,6 +183,17 @@ def load_bodies(body: Path | None = None, joint_regressor: Path | None = None) -
             }
     files = find_body_files(Path(body))
     return {gender: _load(gender, path, joint_regressor) for gender, path in files.items()}
+
+
+def neutral_or_first(bodies: dict[str, Body]) -> Body:
+    """Return the neutral body, or the first there is: for uses that need one body of no gender."""
+    return bodies.get("neutral") or next(iter(bodies.values()))
+
+
+def write_reduced(path: Path, body: Body) -> None:
+    """Write a data set's body.npz (`Body.reduced`), whole or not at all."""
+    with whole(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **body.reduced())  # pyright: ignore[reportArgumentType]
 
 
 def _load(gender: str, path: Path, joint_regressor: Path | None) -> Body:

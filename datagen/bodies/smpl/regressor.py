@@ -17,7 +17,7 @@ from datagen.common.record import EVAL_JOINTS, SMPL_JOINTS
 H36M_TO_EVAL = (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10)
 """Rows of the 17 x 6890 H36M regressor in EVAL_JOINTS' order (SPIN's H36M_TO_J14)."""
 CROWN = 12
-"""Vertices at the top of the head whose mean is the crown, where no regressor says better."""
+"""Vertices at the top of the head whose mean is the crown, unless a regressor gives one."""
 
 
 def read_regressor(path: Path, num_vertices: int) -> np.ndarray:
@@ -31,9 +31,9 @@ def read_regressor(path: Path, num_vertices: int) -> np.ndarray:
     try:
         rows = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise BadInput(f"--joint-regressor {path} is no plain .npy array.") from error
+        raise BadInput(f"--joint-regressor {path} is not a plain .npy array.") from error
     if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.dtype.kind not in "fiu":
-        raise BadInput(f"--joint-regressor {path} is no plain .npy array of two dimensions.")
+        raise BadInput(f"--joint-regressor {path} is not a plain .npy array of two dimensions.")
     if rows.shape[0] not in (14, 17, 19) or rows.shape[1] != num_vertices:
         raise BadInput(
             f"--joint-regressor {path} is {rows.shape[0]} x {rows.shape[1]}; this body wants "

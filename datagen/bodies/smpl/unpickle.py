@@ -127,7 +127,7 @@ def read_pickle(path: Path) -> dict[str, np.ndarray]:
     Entries that are not arrays of numbers are left out; sparse matrices come back dense.
 
     Raises:
-        BadInput: the file is damaged, is no dict or names anything beyond numpy arrays,
+        BadInput: the file is damaged, is not a dict or names anything beyond numpy arrays,
             scipy.sparse matrices and chumpy arrays.
     """
     record = _load(path, "a body model")
@@ -158,7 +158,7 @@ def read_lists(path: Path, names: tuple[str, ...], what: str) -> dict[str, Any]:
     the dict lacks, the result lacks.
 
     Raises:
-        BadInput: the file is damaged, is no dict, or an entry is anything else; `what` it should
+        BadInput: the file is damaged, is not a dict, or an entry is anything else; `what` it should
             have been enters the message.
     """
     record = _load(path, what)
@@ -169,7 +169,7 @@ def read_lists(path: Path, names: tuple[str, ...], what: str) -> dict[str, Any]:
         try:
             found[name] = _plain(record[name], depth=0)
         except _NotNumbers:
-            raise BadInput(f"{path}: '{name}' is no list of arrays; it is not {what}.") from None
+            raise BadInput(f"{path}: '{name}' is not a list of arrays; it is not {what}.") from None
         except (ValueError, LookupError, TypeError, ArithmeticError, MemoryError) as error:
             raise BadInput(f"{path} has a damaged entry '{name}' ({_brief(error)}).") from error
     return found
@@ -282,7 +282,7 @@ def _sparse_array(state: dict, depth: int) -> np.ndarray:
 
     shape = _shape(state.get("_shape", state.get("shape")))
     if len(shape) != 2 or shape[0] * shape[1] > 10**7:
-        raise ValueError(f"shape {shape} is no joint regressor's")
+        raise ValueError(f"shape {shape} is not a joint regressor's")
     data = _array(state["data"], depth + 1)
     if "indptr" in state:
         indices = _array(state["indices"], depth + 1)

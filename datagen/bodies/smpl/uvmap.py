@@ -38,7 +38,7 @@ def read_uv_map(path: Path, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         pairs = np.array(corners, np.int64).reshape(-1, 3, 2) - 1
     except (OSError, ValueError) as error:
         raise BadInput(
-            f"{path} is no UV map: an .obj with `vt u v` and triangles `f v/vt v/vt v/vt`."
+            f"{path} is not a UV map: an .obj with `vt u v` and triangles `f v/vt v/vt v/vt`."
         ) from error
     inside = len(pairs) and pairs.min() >= 0 and pairs[..., 1].max() < len(vt)
     if not inside or not np.isfinite(vt).all():

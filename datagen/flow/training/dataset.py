@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from datagen.common.seeds import generator
 from datagen.flow.training.options import TrainFlowConfig
 from datagen.flow.training.pairs import make_pair
-from datagen.flow.training.people import People, person_pair, render_people
+from datagen.flow.training.people import PersonPairs, person_pair, render_people
 from datagen.flow.training.textures import load_textures
 
 
@@ -34,7 +34,7 @@ class Pairs(Dataset):
         self._textures = load_textures(cfg.textures, split)
         self._people = None
         if cfg.people:
-            self._people = People(render_people(cfg.out / "people", split, cfg.seed))
+            self._people = PersonPairs(render_people(cfg.out / "people", split, cfg.seed))
         self._cfg = cfg
         self._split = split
         self._repeats = repeats

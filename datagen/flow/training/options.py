@@ -52,7 +52,7 @@ class TrainFlowConfig:
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
     """Where the network is trained."""
     repeats: int = 16
-    """Times that a drawn scene is met, mirrored and recoloured afresh; 1 where workers abound."""
+    """Times that a drawn scene is met, mirrored and recoloured afresh; 1 with many workers."""
     workers: int = 0
     """Processes that make pairs; 0 makes them between the steps."""
     checkpoint_every: int = 250

@@ -44,7 +44,7 @@ def render_people(folder: Path, split: Split, seed: int) -> list[Path]:
     return paths
 
 
-class People:
+class PersonPairs:
     """Pairs of successive frames of rendered people, drawn at random."""
 
     def __init__(self, paths: list[Path]) -> None:

@@ -74,7 +74,7 @@ def build(cfg: TrainFlowConfig) -> FlowNetS | PwcNet:
     return network.to(cfg.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-class Trainer:
+class FlowTrainer:
     """The network, its optimiser and the running average of its weights that is kept."""
 
     def __init__(self, cfg: TrainFlowConfig) -> None:

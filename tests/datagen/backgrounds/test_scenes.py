@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.camera_motion import DISTURBANCES, MOTIONS, case, cases
 from datagen.backgrounds.camera_motion import apply, camera_motion
-from datagen.backgrounds.library import distrust
+from datagen.backgrounds.library import reject_reason
 from datagen.backgrounds.options import BackgroundsConfig
 from datagen.backgrounds.scenes import open_scene, panorama_of, scene_names
 
@@ -71,7 +71,7 @@ def test_offset_statistics(row):
     for _, kind, disturbance, name in (c for c in cases(24) if c[0] == row):
         frames, true, best = case(name, kind, disturbance, seed=1)
         motion = camera_motion(frames)
-        trusted.append(distrust(motion, BackgroundsConfig()) is None)
+        trusted.append(reject_reason(motion, BackgroundsConfig()) is None)
         if trusted[-1]:
             errors.append(np.linalg.norm(apply(motion.homography[-1], PLACES) - true, axis=1))
             floors.append(np.linalg.norm(best - true, axis=1))

@@ -154,7 +154,7 @@ def test_clips_become_a_library_file(clip_folder, tmp_path):
     path = tmp_path / "library" / "run0_01_01.h5"
     line = build_surreal(source, load_bodies(None), path)
     assert line["kind"] == "body" and [clip["frames"] for clip in line["clips"]] == [3]
-    assert list(line["rejected"]) == ["01_01_c0002"]  # one frame is no clip
+    assert list(line["rejected"]) == ["01_01_c0002"]  # one frame is not a clip
     person = read_person(path, 0, 0, 3, flow=True)
     assert person.mask[0, 100, 125] and not person.mask[0, 100, 115]  # frame 3 of the video
     assert person.rgb[0, 120, 140, 0] > 180 > person.rgb[0, 120, 140, 2]  # red, not blue

@@ -88,13 +88,13 @@ def test_a_ray_that_was_killed_is_not_waited_for(
 ) -> None:
     """`ray start` notes its address; Ray itself tries to reach it for minutes."""
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
-    assert on_ray.standing() is None
+    assert on_ray.local_cluster() is None
     record = tmp_path / "ray" / "ray_current_cluster"
     record.parent.mkdir()
     with socket.create_server(("127.0.0.1", 0)) as server:
         record.write_text(f"127.0.0.1:{server.getsockname()[1]}")
-        assert on_ray.standing() == record.read_text()
-    assert on_ray.standing() is None
+        assert on_ray.local_cluster() == record.read_text()
+    assert on_ray.local_cluster() is None
 
 
 @dataclass(frozen=True)

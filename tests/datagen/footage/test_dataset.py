@@ -17,7 +17,7 @@ from datagen.common.record import JOINTS, KEYPOINTS
 from datagen.footage import pieces as cut
 from datagen.footage.frames import frame_times, read_frames, thin
 from datagen.footage.track import Track
-from datagen.footage.video_source import VideoSource, named
+from datagen.footage.video_source import FootageVideo, named
 from trainer.data.dataset import open_dataset
 from trainer.data.loader import read_clips, wanted_arrays
 from trainer.data.records import Damaged
@@ -354,7 +354,7 @@ class TestBadInput:
             points = file["keypoints"] * [4, 4, 1]
         np.savez(tmp_path / "hd.npz", keypoints=points)
         with pytest.raises(BadInput, match="mostly outside the 320x240"):
-            VideoSource(made / "walker.mp4", "walker", tmp_path / "hd.npz").open()
+            FootageVideo(made / "walker.mp4", "walker", tmp_path / "hd.npz").open()
 
     @pytest.mark.parametrize(
         ("args", "said"),

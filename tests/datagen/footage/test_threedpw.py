@@ -270,7 +270,7 @@ class TestBadInput:
         [
             ("folder", "40 of 40 images"),
             ("image", "image_00017.jpg"),
-            ("broken", "image_00003.jpg is no image"),
+            ("broken", "image_00003.jpg is not an image"),
             ("size", "image_00030.jpg is 20x10"),
         ],
     )

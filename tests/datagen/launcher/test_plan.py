@@ -65,7 +65,7 @@ def test_durations_are_as_people_say_them(seconds: float, text: str) -> None:
 
 
 def test_a_failed_sample_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
-    task = sample.Sample("sample 0", (), (), LaunchConfig(), 0.0)
+    task = sample.WorkerSample("sample 0", (), (), LaunchConfig(), 0.0)
     good, bad = Outcome(task, line={"kind": "sample"}), Outcome(task, reason="no window")
     assert room._measured([good, bad]) == [good.line]
     assert "1 of 2 samples failed" in capsys.readouterr().out
@@ -92,7 +92,7 @@ def test_a_plan_measures_and_leaves_nothing(
     out = tmp_path / "x"
     assert launch([*OPTIONS, "--out", str(out), "--plan"]) == 0
     text = capsys.readouterr().out
-    assert "3 shards, each of 2 clips of 4 frames; 0 stand" in text
+    assert "3 shards, each of 2 clips of 4 frames; 0 done" in text
     rows = {line.split()[0]: line.split() for line in text.splitlines() if line[:1].strip()}
     assert rows["people"][1] == "2" and rows["scenes"][1] == "1" and rows["shards"][1] == "3"
     assert float(rows["in"][2]) > 0 and "time on 1 worker:" in text
@@ -109,7 +109,7 @@ def test_a_plan_measures_and_leaves_nothing(
     monkeypatch.setattr(Serial, "flow", lambda *_: pool)
     assert launch([*OPTIONS, "--out", str(out), "--shards", "0,1,4", "--plan"]) == 0
     text = capsys.readouterr().out
-    assert "3 shards" in text and "1 stand" in text and "without --plan" in text
+    assert "3 shards" in text and "1 done" in text and "without --plan" in text
     hours = next(line for line in text.splitlines() if line.startswith("GPU-hours"))
     assert float(hours.split()[1]) > 0
     rows = {line.split()[0]: line.split() for line in text.splitlines() if line[:1].strip()}

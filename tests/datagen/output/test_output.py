@@ -14,6 +14,7 @@ from datagen.bodies.options import BodiesConfig
 from datagen.clips.options import ClipsConfig
 from datagen.common.errors import BadInput, BadOption
 from datagen.common.files import HOST, sweep, whole
+from datagen.launcher import saved_options
 from datagen.launcher.config import LaunchConfig
 from datagen.launcher.identity import describe, guard, identity
 from datagen.output import dataset, fingerprint
@@ -183,3 +184,19 @@ def test_dataset_json_says_all_the_trainer_needs() -> None:
     ]
     mirror = content["mirror"]
     assert [mirror[i] for i in mirror] == list(range(38))
+
+
+def test_a_former_options_value_stays_part_of_the_identity(tmp_path: Path) -> None:
+    """Data sets of before are continued, and `verify --repair` reads their options."""
+    layout = Layout(tmp_path / "x")
+    cfg = LaunchConfig(output=OutputConfig(out=tmp_path / "x", num_shards=1))
+    assert identity(cfg)["backgrounds"]["slic_time_spacing"] == 0.25
+    saved_options.write(layout, cfg)
+    content = json.loads(layout.config.read_text())
+    content["options"]["backgrounds"]["slic_time_spacing"] = 0.25
+    layout.config.write_text(json.dumps(content))
+    assert saved_options.read(layout) == cfg
+    content["options"]["backgrounds"]["slic_time_spacing"] = 0.5
+    layout.config.write_text(json.dumps(content))
+    with pytest.raises(BadInput, match="there is no option slic_time_spacing"):
+        saved_options.read(layout)

@@ -26,9 +26,9 @@ from datagen.overlay import main as overlay
 from datagen.overlay import of_this, warn_of_other_body
 from datagen.replay import gltf, pictures
 from datagen.replay import video_writer as films
-from datagen.replay.checkpoint import learned_from
+from datagen.replay.checkpoint import checkpoint_info
 from datagen.replay.mesh_painter import painter, turned
-from datagen.replay.prediction import Motion, read_motion
+from datagen.replay.prediction import PredictedMotion, read_motion
 from datagen.replay.views import show
 from trainer.config import FitConfig, PredictConfig
 from trainer.fit import fit
@@ -59,7 +59,7 @@ def prediction(pose, shapes, camera, maps, **changes) -> dict[str, np.ndarray]:
     return {**arrays, **changes}
 
 
-def saved(path: Path, arrays: dict[str, np.ndarray]) -> Motion:
+def saved(path: Path, arrays: dict[str, np.ndarray]) -> PredictedMotion:
     np.savez(path, **arrays)
     return read_motion(path)
 
@@ -98,8 +98,8 @@ def test_the_weak_camera_is_mapped_back_to_the_videos_pixels(tmp_path):
     made = prediction(*zero, camera, maps, size=np.array([width, height]))
     told = saved(tmp_path / "dot.npz", made)
     video = write_video(tmp_path / "dot.mp4", frames)
-    for tallest, scale in ((720, 1.0), (180, 0.5)):
-        under = pictures.of_video(told, video, tallest)
+    for max_height, scale in ((720, 1.0), (180, 0.5)):
+        under = pictures.of_video(told, video, max_height)
         assert (under.width, under.height) == (width * scale, height * scale)
         at = crop.transform(under.maps, told.in_crop(np.zeros((6, 1, 3))))[:, 0]
         assert np.abs(at - ((dots + 0.5) * scale - 0.5)).max() < 0.5 * scale
@@ -342,7 +342,7 @@ KNOWN = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
 
 
 @pytest.mark.parametrize(
-    ("learned", "options", "expected"),
+    ("trained_on", "options", "expected"),
     [
         (("dis", 112), [], "--image-size 112"),
         (("flownets", 224), [], "--image-size 224 --flow flownets"),
@@ -357,12 +357,12 @@ KNOWN = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
          "begins with 0a1b2c3d; give them with --flow-weights"),
         ((f"raft_small-{KNOWN}", 224), ["--flow-weights", __file__],
          f"--image-size 224 --flow raft_small --flow-weights {__file__}"),
-        (("flownets", 224), ["--flow-weights", __file__], "leave out --flow-weights"),
+        (("flownets", 224), ["--flow-weights", __file__], "omit --flow-weights"),
         (("farneback", 224), [], "farneback flow, which datagen does not make"),
     ],
 )  # fmt: skip
-def test_a_video_is_read_as_the_checkpoint_learned(
-    tmp_path, capsys, monkeypatch, learned, options, expected
+def test_a_video_gets_the_crops_and_flow_of_the_checkpoint(
+    tmp_path, capsys, monkeypatch, trained_on, options, expected
 ):
     called = []
 
@@ -372,7 +372,7 @@ def test_a_video_is_read_as_the_checkpoint_learned(
 
     monkeypatch.setattr("datagen.replay.predict.subprocess.run", run)
     checkpoint, video = tmp_path / "last.pt", tmp_path / "v.mp4"
-    model = {"flow": learned[0], "stored_size": learned[1], "person_diagonal": 180.0}
+    model = {"flow": trained_on[0], "stored_size": trained_on[1], "person_diagonal": 180.0}
     body = {"J_regressor": torch.zeros(24, 5), "v_template": torch.zeros(5, 3)}
     torch.save({"model": model, "body": body}, checkpoint)
     video.touch()
@@ -398,7 +398,7 @@ def test_another_body_than_the_checkpoints_is_remarked_upon(body, tmp_path, caps
         (far, f"up to 2.0 cm from those of the body in {checkpoint}"),
     ):
         torch.save({"model": {}, "body": trained}, checkpoint)
-        warn_of_other_body(learned_from(checkpoint).rest, checkpoint, body)
+        warn_of_other_body(checkpoint_info(checkpoint).rest, checkpoint, body)
         out = capsys.readouterr().out
         assert said in out and bool(said) == bool(out)
 
@@ -422,7 +422,7 @@ def test_another_body_than_the_checkpoints_is_remarked_upon(body, tmp_path, caps
         (["--video", "{video}", "--checkpoint", "nowhere.pt"], "nowhere.pt does not exist"),
         (["--video", "nowhere.mp4", "--checkpoint", "{broken}"], "nowhere.mp4 does not exist"),
         (["--video", "{video}", "--checkpoint", "."], ". is a folder"),
-        (["--video", "{video}", "--checkpoint", "{broken}"], "is no checkpoint of trainer.fit"),
+        (["--video", "{video}", "--checkpoint", "{broken}"], "is not a checkpoint of trainer.fit"),
     ],
 )
 def test_what_cannot_be_shown_is_one_sentence(predicted, tmp_path, capsys, options, words):

@@ -19,8 +19,8 @@ from datagen.output.statistics import total
 from datagen.report import charts, page, pictures
 from datagen.report.findings import findings
 from datagen.report.histogram import Histogram, Moments
-from datagen.report.reader import Source
-from datagen.report.summary import Quarantine, Summary, summarize
+from datagen.report.reader import DataSetReader
+from datagen.report.summary import QuarantineSummary, Summary, summarize
 
 YAW = [5, 1, 1, 1, 1, 1, 1, 1]
 
@@ -43,7 +43,7 @@ def shard_line(index: int, clips: int = 8, flow: float = 2.0) -> dict:
     }  # fmt: skip
 
 
-def write(folder: Path, **manifests: list[dict]) -> Source:
+def write(folder: Path, **manifests: list[dict]) -> DataSetReader:
     """Write a data set without tars."""
     (folder / "shards").mkdir(parents=True)
     told = {
@@ -56,7 +56,7 @@ def write(folder: Path, **manifests: list[dict]) -> Source:
     for name, lines in manifests.items():
         text = "".join(json.dumps(line) + "\n" for line in lines)
         (folder / "manifests" / f"{name}.jsonl").write_text(text)
-    return Source(str(folder / "shards"))
+    return DataSetReader(str(folder / "shards"))
 
 
 def test_a_histogram_agrees_with_numpy():
@@ -192,7 +192,7 @@ def test_findings_tell_good_from_worrying(tmp_path):
 
 
 def test_the_quarantine_keeps_its_first_lines_only():
-    quarantine = Quarantine()
+    quarantine = QuarantineSummary()
     for i in range(1000):
         quarantine.add({"kind": "input", "name": f"n{i}", "reason": "broken"})
     assert quarantine.count == 1000 and len(quarantine.lines) == 200
@@ -265,7 +265,7 @@ def test_the_rose_points_where_people_face():
 
 
 def test_clips_are_read_from_the_first_of_spread_shards(small_set):
-    source = Source(str(small_set))
+    source = DataSetReader(str(small_set))
     records = list(pictures.chosen(source, [0, 1], 3))
     assert [record.key for record in records] == ["000000_0000", "000000_0001", "000001_0000"]
     record = records[0]
@@ -277,7 +277,7 @@ def test_clips_are_read_from_the_first_of_spread_shards(small_set):
 
 
 def test_a_clip_composed_anew_is_the_one_in_the_shard(small_set):
-    source = Source(str(small_set))
+    source = DataSetReader(str(small_set))
     for record in pictures.chosen(source, [0, 1], 4):
         clip = pictures.recompose(source, record).clip
         for name, value in record.labels.items():
@@ -285,7 +285,7 @@ def test_a_clip_composed_anew_is_the_one_in_the_shard(small_set):
 
 
 def test_the_film_and_the_skeleton_are_the_clips(small_set):
-    record = next(pictures.chosen(Source(str(small_set)), [0], 1))
+    record = next(pictures.chosen(DataSetReader(str(small_set)), [0], 1))
     film = pictures.film(record, side=64)
     assert film.shape == (6 * 128, 128, 3)
     shown = record.labels["occluded"] == 0
@@ -306,7 +306,7 @@ def test_the_film_and_the_skeleton_are_the_clips(small_set):
 
 
 def test_a_long_piece_is_played_as_far_as_a_jpeg_holds(small_set):
-    record = next(pictures.chosen(Source(str(small_set)), [0], 1))
+    record = next(pictures.chosen(DataSetReader(str(small_set)), [0], 1))
     assert "of 6 frames" not in pictures.player(record)
     labels = {name: np.repeat(value, 32, 0) for name, value in record.labels.items()}
     long = replace(record, labels=labels, flow=np.repeat(record.flow, 32, 0), frames=None)
@@ -346,9 +346,9 @@ def test_a_remote_data_set_is_read_by_ranges(small_set, tmp_path, capsys):
     memory.put(str(small_set.parent / "manifests"), "/far/manifests", recursive=True)
     memory.put(str(small_set), "/far/shards", recursive=True)
     try:
-        source = Source("memory://far/shards")
+        source = DataSetReader("memory://far/shards")
         assert source.name == "far" and not source.local
-        near = Source(str(small_set)).record("000001_0001")
+        near = DataSetReader(str(small_set)).record("000001_0001")
         far = source.record("000001_0001")
         assert np.array_equal(near.flow, far.flow) and near.meta == far.meta
         assert inspect(["memory://far/shards", "--out", str(tmp_path / "far.html")]) == 0

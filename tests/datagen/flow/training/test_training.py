@@ -24,9 +24,9 @@ from datagen.flow.training.layers import Layer, paint
 from datagen.flow.training.loss import LEVEL_WEIGHTS, level_errors, weighted_sum
 from datagen.flow.training.options import TrainFlowConfig
 from datagen.flow.training.pairs import film, make_pair
-from datagen.flow.training.people import People, person_pair
+from datagen.flow.training.people import PersonPairs, person_pair
 from datagen.flow.training.textures import load_textures
-from datagen.flow.training.trainer import Trainer, rate, start_as_pyramid
+from datagen.flow.training.trainer import FlowTrainer, rate, start_as_pyramid
 
 SMALL = TrainFlowConfig(
     width=0.125, steps=4, batch_size=2, size=64, crop=48, checkpoint_every=2, repeats=2,
@@ -169,14 +169,14 @@ def test_splits_share_no_photo() -> None:
 
 
 @pytest.fixture(scope="module")
-def people(tmp_path_factory: pytest.TempPathFactory) -> People:
+def people(tmp_path_factory: pytest.TempPathFactory) -> PersonPairs:
     path = tmp_path_factory.mktemp("people") / "run.h5"
     (source,) = (s for s in find_motions(None) if s.name == "run")
     build_person(source, BodiesConfig(motion_limit=1, max_clip_frames=50), 0, path)
-    return People([path])
+    return PersonPairs([path])
 
 
-def test_a_rendered_persons_flow_fetches_the_second_image_back(people: People) -> None:
+def test_a_rendered_persons_flow_fetches_the_second_image_back(people: PersonPairs) -> None:
     textures, right, wrong = load_textures(), [], []
     for seed in range(10):
         rng = np.random.default_rng(seed)
@@ -199,7 +199,7 @@ def test_a_stopped_training_goes_on_as_if_never_stopped(
     whole = dataclasses.replace(small, out=tmp_path / "whole")
     parts = dataclasses.replace(small, out=tmp_path / "parts")
     weights = train(whole)
-    trainer = Trainer(parts)
+    trainer = FlowTrainer(parts)
     trainer.cfg.out.mkdir()
     pairs = Pairs(parts, "train", 2)
     for step in range(2):
@@ -235,18 +235,18 @@ def test_training_begins_with_the_weights_that_are_given(tmp_path: Path) -> None
     cfg = dataclasses.replace(
         SMALL, network="pwc", width=0.25, first_weights=tmp_path / "known.pth"
     )
-    for network in (Trainer(cfg).network, Trainer(cfg).average.module):
+    for network in (FlowTrainer(cfg).network, FlowTrainer(cfg).average.module):
         for key, value in network.state_dict().items():
             assert torch.equal(value, known.state_dict()[key])
     with pytest.raises(BadInput, match=r"--network flownets --width 0\.125"):
-        Trainer(dataclasses.replace(cfg, network="flownets", width=0.125))
+        FlowTrainer(dataclasses.replace(cfg, network="flownets", width=0.125))
 
 
 def test_losses_are_means_of_the_steps_since_the_last_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("datagen.flow.train.VALIDATION_PAIRS", 2)
-    monkeypatch.setattr(Trainer, "update", _step_of_loss_1)
+    monkeypatch.setattr(FlowTrainer, "update", _step_of_loss_1)
     cfg = dataclasses.replace(SMALL, out=tmp_path, steps=3)
     train(cfg)
     train(dataclasses.replace(cfg, steps=5))
@@ -254,14 +254,14 @@ def test_losses_are_means_of_the_steps_since_the_last_line(
     assert [(line["step"], line["loss"]) for line in lines] == [(2, 1), (3, 1), (4, 1), (5, 1)]
 
 
-def _step_of_loss_1(trainer: Trainer, *_: torch.Tensor) -> tuple[float, float]:
+def _step_of_loss_1(trainer: FlowTrainer, *_: torch.Tensor) -> tuple[float, float]:
     trainer.step += 1
     return 1.0, 1.0
 
 
 @pytest.mark.slow
 def test_a_narrow_network_learns_a_few_pairs_by_heart() -> None:
-    trainer = Trainer(dataclasses.replace(SMALL, lr=1e-3, steps=10_000, width=0.25))
+    trainer = FlowTrainer(dataclasses.replace(SMALL, lr=1e-3, steps=10_000, width=0.25))
     trainer.step = 500
     pairs = Pairs(SMALL, "train")
     batch = [torch.stack(part) for part in zip(*(pairs[i] for i in range(16)), strict=True)]

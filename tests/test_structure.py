@@ -1,0 +1,164 @@
+"""The structure of the two programs, read from their imports: rooms, directions, no circles."""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+COMMANDS = {
+    "datagen": {"launch", "verify", "inspect", "ingest", "overlay", "doctor"},
+    "trainer": {"fit", "evaluate", "predict", "tables"},
+}
+ROOT_MODULES = {"datagen": set(), "trainer": {"config", "cli", "device", "geometry", "errors"}}
+"""Modules beside the commands in a program's root."""
+
+ROOMS = {
+    "datagen": [
+        "common", "bodies", "backgrounds", "clips", "flow", "output", "cluster", "footage",
+        "replay", "report", "launcher",
+    ],
+    "trainer": ["data", "model", "evaluation", "training", "analysis", "paper"],
+}  # fmt: skip
+"""Folders in the order of the data: a room imports itself and those before it."""
+
+SPLIT_ROOMS = {
+    "bodies": ["smpl", "motion", "appearance", "render"],
+}
+"""Rooms within rooms, in the same sense; modules of the room itself come last."""
+
+
+def modules(program: str) -> dict[str, Path]:
+    """Return a program's modules by dotted name, but for the scripts that built its assets."""
+    found = {}
+    for path in sorted((ROOT / program).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if "build" not in parts:
+            found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+def imported(path: Path, known: dict[str, Path]) -> Iterator[str]:
+    """Yield the modules of `known` that a file imports, in functions and for types too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                if inner in known or node.module in known:
+                    yield inner if inner in known else str(node.module)
+
+
+def graph(program: str) -> dict[str, set[str]]:
+    known = modules(program)
+    return {name: set(imported(path, known)) - {name} for name, path in known.items()}
+
+
+def room(module: str) -> str:
+    """Return the folder right below the program that holds a module; "" for its root."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and ROOT.joinpath(*parts[:2]).is_dir() else ""
+
+
+def place(module: str, split: str) -> str:
+    """Return the folder within room `split` that holds a module; "" for the room itself."""
+    parts = module.split(".")
+    return parts[2] if len(parts) > 2 and ROOT.joinpath(*parts[:3]).is_dir() else ""
+
+
+@pytest.mark.parametrize("program", COMMANDS)
+def test_the_root_holds_commands(program: str) -> None:
+    found = {path.stem for path in (ROOT / program).glob("*.py")} - {"__init__", "__main__"}
+    assert found == COMMANDS[program] | ROOT_MODULES[program]
+    assert len(ROOT_MODULES[program]) <= 5
+
+
+@pytest.mark.parametrize("program", COMMANDS)
+def test_every_room_is_known_and_says_what_it_holds(program: str) -> None:
+    folders = {path.parent for path in (ROOT / program).rglob("*.py")}
+    for folder in folders - {ROOT / program}:
+        if "assets" not in folder.parts:
+            text = (folder / "__init__.py").read_text()
+            assert ast.get_docstring(ast.parse(text)), f"{folder}/__init__.py has no docstring"
+    rooms = {room(module) for module in modules(program) if module.count(".") > 1}
+    assert rooms - {"assets", ""} == set(ROOMS[program])
+
+
+@pytest.mark.parametrize("program", COMMANDS)
+def test_no_import_circle(program: str) -> None:
+    waiting = graph(program)
+    while free := {name for name, targets in waiting.items() if not targets & waiting.keys()}:
+        for name in free:
+            del waiting[name]
+    assert not waiting, f"these import each other, or what does: {sorted(waiting)}"
+
+
+@pytest.mark.parametrize("program", COMMANDS)
+def test_data_flows_down_the_rooms(program: str) -> None:
+    """A room imports those before it; nothing imports a command."""
+    order = {name: rank for rank, name in enumerate(["", *ROOMS[program]])}
+    commands = {f"{program}.{name}" for name in COMMANDS[program]}
+    upward = [
+        (module, target)
+        for module, targets in graph(program).items()
+        for target in targets
+        if target in commands or order[room(target)] > order[room(module)]
+        if module not in commands and module != program
+    ]
+    assert not upward
+
+
+@pytest.mark.parametrize("split", SPLIT_ROOMS)
+def test_data_flows_down_within_a_room(split: str) -> None:
+    order = {name: rank for rank, name in enumerate([*SPLIT_ROOMS[split], ""])}
+    upward = [
+        (module, target)
+        for module, targets in graph("datagen").items()
+        for target in targets
+        if room(module) == split == room(target) and not target.endswith(".options")
+        if order[place(target, split)] > order[place(module, split)]
+    ]
+    assert not upward
+
+
+def test_the_programs_share_nothing() -> None:
+    for program, other in (("trainer", "datagen"), ("datagen", "trainer")):
+        known = {**modules(other), other: ROOT / other}
+        for module, path in modules(program).items():
+            assert not list(imported(path, known)), f"{module} imports {other}"
+
+
+def test_the_trainer_needs_none_of_the_generators_libraries() -> None:
+    for module, path in modules("trainer").items():
+        tree = ast.walk(ast.parse(path.read_text()))
+        names = {str(node.module) for node in tree if isinstance(node, ast.ImportFrom)}
+        tree = ast.walk(ast.parse(path.read_text()))
+        names |= {a.name for node in tree if isinstance(node, ast.Import) for a in node.names}
+        roots = {name.split(".")[0] for name in names}
+        assert not roots & {"cv2", "ray", "h5py", "pyrender", "skimage", "smplx"}, module
+
+
+TWO_MEANINGS = {
+    # Both programs refuse the user's input; they share no code.
+    "BadInput",
+    # Of datagen and trainer; they go when the trainer's classes are renamed.
+    "Outcome", "Statistics", "Table", "Track", "Training",
+    # Of pose2sim and the body library.
+    "Person",
+}  # fmt: skip
+
+
+def test_one_class_name_has_one_meaning() -> None:
+    defined = defaultdict(set)
+    for program in COMMANDS:
+        for module, path in modules(program).items():
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    defined[node.name].add(module)
+    twice = {name: where for name, where in defined.items() if len(where) > 1}
+    assert twice.keys() <= TWO_MEANINGS, twice
