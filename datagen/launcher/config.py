@@ -70,7 +70,7 @@ class LaunchConfig:
         require(
             not given,
             "--labels-only writes motions without people, scenes, pictures and flow, at once and "
-            f"all of them; leave {' and '.join(given)} out",
+            f"all of them; omit {' and '.join(given)}",
         )
 
     def arguments(self) -> list[str]:
