@@ -6,86 +6,15 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from toy_layers import CAMERA, IDENTITY, H, J, W, make_background, make_person, same
 
 from datagen.clips import compose as room
 from datagen.clips.compose import compose
-from datagen.clips.compositing import Layers, composite, crop_frames, shrink_kernel
+from datagen.clips.compositing import Layers, composite
 from datagen.clips.crop import inverse, transform
 from datagen.clips.options import ClipsConfig
 from datagen.common.errors import BadInput
 from datagen.common.seeds import generator
-
-W, H, J = 320, 240, 38
-CAMERA = np.array([[600, 0, 160], [0, 600, 120], [0, 0, 1]], np.float32)
-IDENTITY = np.eye(2, 3)
-
-
-def make_person(rng, frames=32, colour=None, speed=1.5):
-    """A walking patchwork: its joints are the corners and inner pixels of a box that moves."""
-    size = rng.integers((50, 100), (90, 160))
-    path = rng.uniform(-speed, speed, 2) * np.arange(frames)[:, None]
-    corner = np.rint((W, H) / np.array(2) - size / 2 + path).astype(int)
-    joints = rng.integers((0, 0), size + 1, (J, 2))
-    joints[[0, 24, 25, 26]] = size // 2, (0, 0), size, (0, size[1])
-    rgb = np.zeros((frames, H, W, 3), np.uint8)
-    mask = np.zeros((frames, H, W), bool)
-    coat = rng.integers(1, 256, (size[1] + 1, size[0] + 1, 3), np.uint8)
-    for t, (x, y) in enumerate(corner):
-        to = np.s_[max(y, 0) : y + size[1] + 1, max(x, 0) : x + size[0] + 1]
-        shown = rgb[t][to].shape
-        piece = coat[max(-y, 0) :, max(-x, 0) :][: shown[0], : shown[1]]
-        rgb[t][to] = piece if colour is None else colour
-        mask[t][to] = True
-    pixels = np.concatenate([corner[:, None] + joints, np.ones((frames, J, 1))], axis=2)
-    return SimpleNamespace(
-        name="box",
-        rgb=rgb,
-        mask=mask,
-        joints3d=(pixels @ np.linalg.inv(CAMERA.astype(float)).T * 7).astype(np.float32),
-        pose=rng.normal(size=(frames, 72)).astype(np.float32),
-        betas=np.zeros(10, np.float32),
-        trans=rng.normal(size=(frames, 3)).astype(np.float32),
-        camera=CAMERA,
-        meta={},
-    )
-
-
-def make_background(rng, frames=32, pan=2.0, zoom=0.004):
-    """Noise seen by a panning, zooming camera, cut into the cells of a wandering grid."""
-    scene = rng.integers(0, 256, (H, W, 3), np.uint8)
-    motion = np.zeros((frames, 2, 3))
-    for t in range(frames):
-        scale = 1 + zoom * t
-        motion[t] = [[scale, 0, pan * t], [0, scale, -pan / 2 * t]]
-    video = np.stack([cv2.warpAffine(scene, m, (W, H), borderMode=cv2.BORDER_WRAP) for m in motion])
-    y, x = np.mgrid[:60, :80]
-    drift = (np.arange(frames) * pan / 4).astype(int)[:, None, None]
-    segments = ((x - drift) // 16 % 5 * 5 + y // 12).astype(np.uint8)
-    return SimpleNamespace(
-        name="noise",
-        frames=video,
-        homography=np.concatenate([motion, np.tile([[[0, 0, 1]]], (frames, 1, 1))], axis=1),
-        segments=segments,
-        meta={},
-    )
-
-
-@pytest.fixture
-def person():
-    return make_person(np.random.default_rng(1))
-
-
-@pytest.fixture
-def background():
-    return make_background(np.random.default_rng(2))
-
-
-def same(a, b):
-    """Whether two clips agree to the byte."""
-    arrays = [name for name, value in vars(a).items() if isinstance(value, np.ndarray)]
-    return a.meta == b.meta and all(
-        getattr(a, n).tobytes() == getattr(b, n).tobytes() for n in arrays
-    )
 
 
 @pytest.mark.parametrize("length", [8, 16, 31, 56])
@@ -325,110 +254,6 @@ def test_frames_that_show_no_limb_are_flagged_as_empty_ones_of_real_tracks_are(f
     assert np.array_equal(clip.occluded, absent if flag else np.zeros(31))
     off = compose(person, background, replace(cfg, occluders=False), generator(0))
     assert np.array_equal(off.occluded, clip.occluded)  # Table 2's switch leaves the rule alone
-
-
-@pytest.mark.parametrize("scale", [1.0, 1.3, 2.2])
-def test_the_same_as_whole_frames_then_crop(scale, background):
-    """Off the silhouettes, and beyond the frame too, where the composited frame's edge repeats."""
-    person = make_person(np.random.default_rng(9))
-    person.rgb = np.stack([cv2.GaussianBlur(f, (0, 0), 2) for f in person.rgb])
-    person.rgb *= person.mask[..., None]
-    scene = np.stack([cv2.GaussianBlur(f, (0, 0), 2) for f in background.frames])
-    offsets = np.tile([150.0, 60.0], (32, 1))  # half of the person leaves the frame
-    cut = np.zeros((32, H, W), np.uint8)
-    cut[:, 150:190, 200:280] = 255
-    maps = np.tile([[[scale, 0, 112 - 290 * scale], [0, scale, 112 - 200 * scale]]], (32, 1, 1))
-    crops, _ = composite(Layers(person.rgb, person.mask, offsets, scene, cut), maps, 224)
-    for t in range(0, 32, 8):
-        mask = np.zeros((H, W), bool)
-        mask[60:, 150:] = person.mask[t, : H - 60, : W - 150]
-        rgb = np.zeros_like(scene[t])
-        rgb[60:, 150:] = person.rgb[t, : H - 60, : W - 150]
-        mask &= cut[t] == 0
-        whole = np.where(mask[..., None], rgb, scene[t])
-        edge = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3)))
-        theirs, edge = (
-            cv2.warpAffine(image, maps[t], (224, 224), borderMode=cv2.BORDER_REPLICATE)
-            for image in (whole, edge * np.uint8(255))
-        )
-        off_edge = edge == 0
-        assert off_edge.mean() > 0.8
-        difference = np.abs(crops[t].astype(int) - theirs).max(axis=-1)
-        assert difference[off_edge].max() <= 3
-        assert np.abs(crops[t].astype(int) - theirs).mean() < 1
-
-
-@pytest.mark.parametrize("scale", [0.4, 0.7, 1.0, 1.6, 3.0])
-def test_edges_have_no_fringe(scale):
-    """A person of the background's own colour disappears: no dark or bright rim at any scale."""
-    mask = np.zeros((1, H, W), bool)
-    mask[0, 60:180, 130:190] = True
-    colour = np.array([200, 90, 30], np.uint8)
-    layers = Layers(
-        mask[..., None] * colour,
-        mask,
-        np.array([[0.3, 0.6]]),
-        np.broadcast_to(colour, (1, H, W, 3)).copy(),
-        None,
-    )
-    maps = np.array([[[scale, 0, 112 - 160 * scale], [0, scale, 112 - 120 * scale]]])
-    crops, _ = composite(layers, maps, 224)
-    assert np.abs(crops.astype(int) - colour).max() <= 1
-
-
-@pytest.mark.parametrize("scale", [0.2, 0.4, 0.7, 0.9])
-def test_shrinking_does_not_alias(scale):
-    """A shrunken checkerboard is grey as area averaging makes it, its mean kept."""
-    y, x = np.mgrid[:H, :W]
-    board = np.repeat((((x + y) % 2) * 255).astype(np.uint8)[None, ..., None], 3, axis=3)
-    nobody = np.zeros((1, H, W), bool)
-    layers = Layers(np.zeros_like(board), nobody, np.zeros((1, 2)), board, None)
-    maps = np.array([[[scale, 0, 16 - 160 * scale], [0, scale, 16 - 120 * scale]]])
-    crop = composite(layers, maps, 32)[0].astype(float)
-    plain = cv2.warpAffine(board[0], maps[0], (32, 32), flags=cv2.INTER_LINEAR).astype(float)
-    assert abs(crop.mean() - 127.5) < 2 and crop.std() <= plain.std()
-    kernel = shrink_kernel(scale)
-    taps = np.arange(len(kernel)) - len(kernel) // 2
-    assert kernel.sum() == pytest.approx(1)
-    assert (kernel * taps**2).sum() == pytest.approx((1 / scale**2 - 1) / 12)
-
-
-@pytest.mark.parametrize("scale", [1.0, 1.37, 2.9])
-def test_real_footage_is_cropped_as_opencv_does(scale, background):
-    smooth = np.stack([cv2.GaussianBlur(f, (0, 0), 2) for f in background.frames[:3]])
-    maps = np.tile([[[scale, 0, 40.3 - 60 * scale], [0, scale, 90.8 - 50 * scale]]], (3, 1, 1))
-    crops = crop_frames(smooth, maps, 224)
-    for frame, crop in zip(smooth, crops, strict=True):
-        theirs = cv2.warpAffine(
-            frame, maps[0], (224, 224), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-        assert np.abs(crop.astype(int) - theirs).max() <= 2
-
-
-def test_footage_far_larger_than_the_crop_is_averaged():
-    video = np.random.default_rng(0).integers(0, 256, (1, 800, 800, 3), np.uint8)
-    maps = np.array([[[0.25, 0, -0.375], [0, 0.25, -0.375]]])  # pixel centres: (x + 0.5) / 4 - 0.5
-    ours = crop_frames(video, maps, 200)[0].astype(float)
-    theirs = cv2.resize(video[0], (200, 200), interpolation=cv2.INTER_AREA).astype(float)
-    assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.9
-    assert ours.std() == pytest.approx(theirs.std(), rel=0.2)
-
-
-@pytest.mark.parametrize("scale", [0.06, 0.107, 0.19])
-def test_a_spot_of_large_footage_keeps_its_place_width_and_light(scale):
-    """Against the closed form: a Gaussian spot, averaged over the width of a crop's pixel."""
-    x, y, sigma, size = 431.3, 650.8, 40.0, 128
-    rows, columns = np.mgrid[:1087, :1001]  # no multiples of a square
-    spot = 20 + 200 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 2 / sigma**2)
-    video = np.repeat(spot[None, ..., None], 3, 3).round().astype(np.uint8)
-    maps = np.array([[[scale, 0, 60.4 - scale * x], [0, scale, 70.9 - scale * y]]])
-    crop = crop_frames(video, maps, size)[0, ..., 0].astype(float) - 20
-    places = np.arange(size)
-    assert (crop.sum(0) * places).sum() / crop.sum() == pytest.approx(60.4, abs=0.05)
-    assert (crop.sum(1) * places).sum() / crop.sum() == pytest.approx(70.9, abs=0.05)
-    assert crop.sum() == pytest.approx(200 * 2 * np.pi * (sigma * scale) ** 2, rel=0.02)
-    variance = (crop.sum(0) * (places - 60.4) ** 2).sum() / crop.sum()
-    assert variance == pytest.approx((sigma * scale) ** 2 + 1 / 12, rel=0.05)
 
 
 def test_misfits_are_refused(person, background):

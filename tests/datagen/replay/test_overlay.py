@@ -1,8 +1,6 @@
 """Predictions over their pictures: on the right pixel, in the right colours, as a valid mesh."""
 
 import hashlib
-import json
-import struct
 import subprocess
 from pathlib import Path
 
@@ -10,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from scipy.spatial.transform import Rotation
+from predictions import S, maps_of, prediction, saved
 from trainer_fixtures import write_shards
 
 from datagen.bodies.motion import embedded, sources
@@ -18,57 +16,22 @@ from datagen.bodies.options import BodiesConfig
 from datagen.bodies.render.camera import View, into_camera, intrinsics, project
 from datagen.bodies.render.renderer import Renderer
 from datagen.bodies.smpl.mesh import Mesh
-from datagen.bodies.smpl.model import Body, load_bodies
 from datagen.clips import crop
 from datagen.clips.compositing import crop_frames
 from datagen.footage.frames import read_frames
 from datagen.overlay import main as overlay
 from datagen.overlay import of_this, warn_of_other_body
-from datagen.replay import gltf, pictures
+from datagen.replay import pictures
 from datagen.replay import video_writer as films
 from datagen.replay.checkpoint import checkpoint_info
 from datagen.replay.mesh_painter import painter, turned
-from datagen.replay.prediction import PredictedMotion, read_motion
 from datagen.replay.views import show
 from trainer.config import FitConfig, PredictConfig
 from trainer.fit import fit
 from trainer.predict import predict
 
-S = 224
 KEPT: list[Renderer] = []
 """A renderer that goes takes the drawing contexts of all others with it."""
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_bodies()["male"]
-
-
-def prediction(pose, shapes, camera, maps, **changes) -> dict[str, np.ndarray]:
-    """Return the arrays of a file of trainer.predict."""
-    length = len(pose)
-    arrays = {
-        "pose": pose, "shapes": shapes, "camera": camera, "crop": maps,
-        "keypoints": np.zeros((length, 12, 3)), "source": np.arange(length),
-        "record": np.full(length, "000000_0000"), "place": np.arange(length),
-        "occluded": np.zeros(length, np.uint8), "image_size": np.array(S),
-        "size": np.array([0, 0]), "mocap_framerate": np.array(30.0),
-        "poses": np.concatenate([pose, np.zeros((length, 84))], 1),
-        "trans": np.zeros((length, 3)), "betas": shapes.mean(0),
-    }  # fmt: skip
-    return {**arrays, **changes}
-
-
-def saved(path: Path, arrays: dict[str, np.ndarray]) -> PredictedMotion:
-    np.savez(path, **arrays)
-    return read_motion(path)
-
-
-def maps_of(scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    maps = np.zeros((len(scale), 2, 3))
-    maps[:, [0, 1], [0, 1]] = scale[:, None]
-    maps[:, :, 2] = shift
-    return maps
 
 
 def write_video(path: Path, frames: np.ndarray) -> Path:
@@ -198,87 +161,6 @@ def test_films_are_whole_and_of_their_colours(tmp_path, monkeypatch):
             film.add(colours[0])
             raise RuntimeError
         assert [p.name for p in tmp_path.iterdir()] == ["x.mp4"] and path.stat().st_size > 300
-
-
-def gltf_parts(data: bytes) -> tuple[dict, list[np.ndarray]]:
-    """Return the JSON of a .glb and the arrays of its accessors."""
-    magic, version, length, size, kind = struct.unpack_from("<4sIII4s", data)
-    assert (magic, version, length, kind) == (b"glTF", 2, len(data), b"JSON")
-    told = json.loads(data[20 : 20 + size])
-    binary = data[28 + size :]
-    arrays = []
-    for accessor in told["accessors"]:
-        view = told["bufferViews"][accessor["bufferView"]]
-        dtype = {5126: "<f4", 5123: "<u2", 5121: "u1", 5125: "<u4"}[accessor["componentType"]]
-        wide = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}[accessor["type"]]
-        count = accessor["count"] * wide
-        arrays.append(np.frombuffer(binary, dtype, count, view["byteOffset"]).reshape(-1, wide))
-    return told, arrays
-
-
-def skinned(told: dict, arrays: list[np.ndarray], frame: int, sets: int) -> np.ndarray:
-    """Return the vertices [V,3] that a glTF viewer of some sets of weights shows in a frame."""
-    local = [np.eye(4) for _ in told["nodes"]]
-    for node, matrix in zip(told["nodes"], local, strict=True):
-        matrix[:3, 3] = node.get("translation", [0, 0, 0])
-    animation = told["animations"][0]
-    for channel in animation["channels"]:
-        values = arrays[animation["samplers"][channel["sampler"]]["output"]][frame]
-        matrix = local[channel["target"]["node"]]
-        if channel["target"]["path"] == "rotation":
-            matrix[:3, :3] = Rotation.from_quat(values).as_matrix()
-        else:
-            matrix[:3, 3] = values
-    world: dict[int, np.ndarray] = {}
-
-    def walk(node: int, above: np.ndarray) -> None:
-        world[node] = above @ local[node]
-        for child in told["nodes"][node].get("children", []):
-            walk(child, world[node])
-
-    for root in told["scenes"][0]["nodes"]:
-        walk(root, np.eye(4))
-    skin = told["skins"][0]
-    unbind = arrays[skin["inverseBindMatrices"]].reshape(-1, 4, 4).transpose(0, 2, 1)
-    bones = np.stack([world[j] @ m for j, m in zip(skin["joints"], unbind, strict=True)])
-    names = told["meshes"][0]["primitives"][0]["attributes"]
-    joints = np.concatenate([arrays[names[f"JOINTS_{i}"]] for i in range(sets)], 1)
-    weights = np.concatenate([arrays[names[f"WEIGHTS_{i}"]] for i in range(sets)], 1)
-    weights = weights / weights.sum(1, keepdims=True)  # as three.js does
-    rest = arrays[names["POSITION"]]
-    matrices = np.einsum("vk,vkij->vij", weights, bones[joints])
-    return np.einsum("vij,vj->vi", matrices, np.c_[rest, np.ones(len(rest))])[:, :3]
-
-
-def test_the_mesh_moves_as_the_body_does(body):
-    rng = np.random.default_rng(5)
-    pose, betas = rng.normal(0, 0.5, (4, 72)), rng.normal(0, 1, 10)
-    trans = rng.normal(0, 1, (4, 3))
-    told, arrays = gltf_parts(gltf.animated(body, pose, betas, trans, 25))
-    expected, _ = body.forward(pose, betas, trans)
-    few = []
-    for frame in range(4):
-        np.testing.assert_allclose(skinned(told, arrays, frame, 2), expected[frame], atol=1e-4)
-        few.append(np.linalg.norm(skinned(told, arrays, frame, 1) - expected[frame], axis=1))
-    assert np.mean(few) < 1e-3 and np.max(few) < 0.03  # metres, for viewers of four weights
-    primitive = told["meshes"][0]["primitives"][0]
-    assert np.array_equal(arrays[primitive["indices"]].reshape(-1, 3), body.faces)
-    times = arrays[told["animations"][0]["samplers"][0]["input"]].ravel()
-    np.testing.assert_allclose(times, np.arange(4) / 25)
-
-
-def test_a_predicted_mesh_stands_upright_on_the_ground(body, tmp_path):
-    upright = np.zeros((3, 72))
-    upright[:, 0] = np.pi  # a camera's y points down
-    made = prediction(upright, np.zeros((3, 10)), np.tile([0.9, 0, 0], (3, 1)), maps_of(
-        np.ones(3), np.zeros((3, 2))
-    ))  # fmt: skip
-    # y down to z up, as trainer.predict turns it
-    made["poses"][:, :3] = Rotation.from_euler("x", 90, degrees=True).as_rotvec()
-    told, arrays = gltf_parts(gltf.of_motion(body, saved(tmp_path / "x.npz", made)))
-    shown = skinned(told, arrays, 0, 2)
-    assert abs(shown[:, 1].min()) < 1e-4 and 1.4 < shown[:, 1].max() < 2
-    assert np.abs(shown[:, [0, 2]].mean(0)).max() < 0.2
 
 
 @pytest.fixture(scope="module")
