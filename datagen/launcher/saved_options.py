@@ -73,7 +73,7 @@ def _value(name: str, hint: Any, value: Any) -> Any:
     if dataclasses.is_dataclass(hint):
         return _filled(typing.cast(type, hint), value, name)
     if typing.get_origin(hint) is tuple:
-        return tuple(_value(get_args(hint)[0], part) for part in value)  # JSON has lists
+        return tuple(_value(name, get_args(hint)[0], part) for part in value)  # JSON has lists
     kinds = (hint, *get_args(hint))
     literals = (kind for kind in kinds if typing.get_origin(kind) is Literal)
     words = {word for kind in literals for word in get_args(kind)}

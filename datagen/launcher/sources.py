@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from datagen.backgrounds.sources import VideoSource, absent, find_videos
 from datagen.bodies.motion.sources import MotionSource, find_motions, matching
@@ -40,7 +41,7 @@ def find_sources(cfg: LaunchConfig) -> Sources:
     return Sources(motions, found, [video for video in videos if video.name in names], lacking)
 
 
-def used_motions(cfg: LaunchConfig) -> tuple[list[MotionSource | SurrealSource], int]:
+def used_motions(cfg: LaunchConfig) -> tuple[list[Any], int]:
     """Return the motions that the options choose, sorted by name, and how many the split has.
 
     Which split a subject belongs to depends on all that were found, not on --motions-only and the
