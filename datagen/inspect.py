@@ -1,4 +1,4 @@
-"""Look at a data set: one page with its counts, its balance, its clips and what is worrying.
+"""Report on a data set: one page with its counts, its balance, its clips and possible problems.
 
 python -m datagen.inspect shards/ --out report.html   (or a folder: the page and its pictures)
 

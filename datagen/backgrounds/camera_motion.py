@@ -1,4 +1,4 @@
-"""How the camera moved: frame-to-frame tracks, the background's share of them, a similarity each.
+"""Camera motion: tracks from frame to frame, those of the background among them, a similarity each.
 
 The paper specifies only "off-the-shelf procedures" (Doersch & Zisserman 2019, section 3.1). Ours:
 Shi-Tomasi corners, pyramidal Lucas-Kanade with a forward-backward check and a RANSAC similarity,

@@ -1,4 +1,4 @@
-"""How a hand holds a camera: where it looks, where it is and how far it zooms, over time."""
+"""A hand-held camera's motion: its direction, position and zoom over time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What backgrounds are made of: video files below a folder, or the embedded scenes.
+"""Sources of backgrounds: video files below a folder, or the embedded scenes.
 
 Kinetics comes as a list, `youtube_id,time_start,time_end,split` with or without a `label` in front,
 and its clips as files called `<youtube_id>_<start>_<end>.mp4`, times in six digits, in one folder

@@ -1,4 +1,4 @@
-"""The body library's maker: a motion sequence becomes clips of people, drawn and labelled.
+"""Builds the body library: a motion sequence becomes clips of rendered, labelled people.
 
 Every clip has its own person, as in SURREAL: gender, shape, look, light, yaw and
 distance are drawn once and hold for the clip. `datagen.bodies.storage` defines how it is stored.

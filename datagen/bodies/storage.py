@@ -1,4 +1,4 @@
-"""How people are stored: one HDF5 file a motion sequence, a group a clip, only the person's pixels.
+"""The body library's files: HDF5, one a motion sequence, a group a clip, the person's pixels only.
 
 Pixels are kept in raster order as differences from their left neighbour (what PNG does), flow in
 fixed point: a 320x240 frame with its flow takes some 11 kB, all of SURREAL (67,529 clips, 6.5

@@ -1,4 +1,4 @@
-"""Where the person stands in the scene: it moves with the camera.
+"""The person's position in the scene, which moves with the camera.
 
 The paper offsets each frame of the person by the camera motion of the corresponding frame of the
 video: a translation only, in 2D. The motion of the scene is a homography a frame; evaluated at the

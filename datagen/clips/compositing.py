@@ -1,4 +1,4 @@
-"""Person, scene and occluder warped straight into the crop: one resampling, clean edges.
+"""Compositing: person, scene and occluder warped straight into the crop, with one resampling.
 
 What comes out is what compositing at full resolution and then cropping would give, an image that
 repeats its edge beyond the frame, but each layer is sampled once, at the crop's own resolution,

@@ -1,4 +1,4 @@
-"""What hides the person: one supervoxel of the scene, and stretches of total occlusion.
+"""Occlusion: one supervoxel of the scene over the person, and stretches of total occlusion.
 
 The paper cuts the person by one SLIC superpixel of the video itself, so that the occluder moves,
 deforms and is lit as the scene is. Segments come at a fraction of the frame's resolution and are

@@ -1,4 +1,4 @@
-"""Which person meets which scene: independent draws for every clip of every shard.
+"""Pairing of people and scenes: independent draws for every clip of every shard.
 
 The paper samples people and videos independently. A clip's draw is a function of (seed, shard,
 clip) and of what is usable, so any shard can be made alone. Sequences and videos are tried in a

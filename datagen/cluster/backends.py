@@ -1,4 +1,4 @@
-"""Three ways to run the same tasks: here, in processes of this machine, on Ray.
+"""Three backends for the same tasks: this process, processes of this machine, Ray.
 
 Each is a context manager whose `run` yields outcomes as tasks finish, with a bounded number in
 flight; what a task returns never depends on the way.

@@ -1,4 +1,4 @@
-"""Options of who does the work."""
+"""Options of the workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What came of a task: a manifest line, or the reason why there is none."""
+"""The outcome of a task: a manifest line, or the reason why there is none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""manifests/quarantine.jsonl: what could not be made, and why."""
+"""manifests/quarantine.jsonl: the inputs and shards that could not be made, with reasons."""
 
 from __future__ import annotations
 

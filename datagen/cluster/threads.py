@@ -1,4 +1,4 @@
-"""One thread for each worker: tasks run side by side, and sums come out the same everywhere."""
+"""One thread for each worker: tasks run side by side, and floating-point sums are reproducible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The errors that are nobody's programming mistake: a bad input, a machine that lacks something."""
+"""Errors that are not bugs: a bad input, an option out of range, a machine that lacks something."""
 
 
 class BadInput(ValueError):

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, in a folder or behind a URL that fsspec knows.
+"""Files written atomically and read, in a folder or at a URL that fsspec supports.
 
 In a folder: temporary name, flush, rename. Behind a URL: written here, then uploaded; an object
 store shows an upload when it is complete, other servers get a temporary name and a rename.

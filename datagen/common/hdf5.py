@@ -1,4 +1,4 @@
-"""New HDF5 files: made in memory, written in one piece."""
+"""New HDF5 files: built in memory, written in one piece."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What dataclasses of options share: their types, their one way to refuse, their command line."""
+"""Shared by all option dataclasses: types, validation, conversion back to a command line."""
 
 from __future__ import annotations
 

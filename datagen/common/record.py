@@ -1,4 +1,4 @@
-"""The contract of a data set: its joints, its fields and their shapes, its dataset.json.
+"""The format of a data set: its joints, its fields and their shapes, its dataset.json.
 
 Letters used all over the project: T frames of a clip, S side of the crop in pixels, J joints,
 V vertices, B clips of a batch.

@@ -1,4 +1,4 @@
-"""Random draws that depend on what is made, never on who makes it or when."""
+"""Random generators keyed by what is made, independent of workers and order."""
 
 from __future__ import annotations
 

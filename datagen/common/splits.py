@@ -1,4 +1,4 @@
-"""Train, validation and test parts that share no subject and no video."""
+"""Train, validation and test splits that share no subject and no video."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stretches of a video file, covering a frame of the asked size.
+"""Reading stretches of a video file, scaled and cut to a given size.
 
 OpenCV reads the file where it can, PyAV where it cannot: OpenCV's own FFmpeg has no AV1 decoder,
 which is what video sites deliver today. Frames count as they are coded, each once, whatever times

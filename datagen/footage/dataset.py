@@ -1,4 +1,4 @@
-"""Sources of real footage become a data set: one shard a source, resumable, bad ones named.
+"""Real footage becomes a data set: one shard a source, resumable, unusable sources quarantined.
 
 A shard's bytes depend on its source and the options alone. Its number is the next free one, so
 inputs can be added later; `manifests/shards.jsonl` lists the source of each.

@@ -1,4 +1,4 @@
-"""A video as the frames to look at: none faster than the network's 30 a second."""
+"""A video's frames, thinned to at most the network's 30 a second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""2D keypoints of whatever detector, as the evaluation's 14 joints.
+"""2D keypoints of any detector, converted to the 14 evaluation joints.
 
 Every layout is answered by three lists of indices: the 12 limbs (the network's input), the neck,
 the face. The crown is no detector's joint, but the training crop is put around it too, so it is

@@ -1,4 +1,4 @@
-"""Options of real footage: what every kind of it takes, and a dataclass a kind."""
+"""Options of real footage: those of every kind, and a dataclass for each kind."""
 
 from __future__ import annotations
 

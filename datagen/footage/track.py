@@ -1,4 +1,4 @@
-"""A person through real footage: what was detected, what is known of it, and its crops' labels.
+"""A person's track through real footage: detections, known truth, and the labels of its crops.
 
 T frames, S side of the crop, J joints of a record.
 """

@@ -1,4 +1,4 @@
-"""Who is who from frame to frame, and which of them to follow."""
+"""Linking detections from frame to frame, and choosing the tracks to keep."""
 
 # T frames, P people a frame, C colours of an appearance
 

@@ -1,4 +1,4 @@
-"""Every option of a data set: those of the five stages and of who does the work."""
+"""All options of a data set: those of the five stages and of the workers."""
 
 from __future__ import annotations
 

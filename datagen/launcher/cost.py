@@ -1,4 +1,4 @@
-"""What a run costs, estimated from its samples: by stage, for its processes, and in all."""
+"""The cost of a run, estimated from its samples: by stage, for its processes, and in total."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one call of the launcher does: libraries first, then shards; bad input is set aside."""
+"""One run of the launcher: libraries first, then shards; bad input is quarantined."""
 
 from __future__ import annotations
 

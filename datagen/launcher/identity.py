@@ -1,4 +1,4 @@
-"""A data set's identity from its options: what decides its bytes, and what dataset.json holds."""
+"""A data set's identity: the options and inputs that decide its bytes, and its dataset.json."""
 
 from __future__ import annotations
 

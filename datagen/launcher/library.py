@@ -1,4 +1,4 @@
-"""A library of people or scenes, as the driver sees it: what it is made from, and what is known."""
+"""A library of people or scenes in a run: its sources, its tasks, and the state of each."""
 
 from __future__ import annotations
 

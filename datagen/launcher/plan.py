@@ -1,4 +1,4 @@
-"""What a run would cost, from a few real samples: core-hours by stage, GPU-hours, GB, ETA.
+"""`--plan`: the cost of a run, from a few real samples: core-hours by stage, GPU-hours, GB, time.
 
 The samples are made by the run's own tasks on its own workers, all at a time, into temporary
 folders: what they cost there is what the run's will cost, and nothing of them is kept.

@@ -1,4 +1,4 @@
-"""The main job: libraries first, then shards; what exists already is never made again."""
+"""The launcher's main function: libraries first, then shards; nothing finished is made again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One worker's samples of a run: what people, scenes and clips cost there, made and thrown away."""
+"""One worker's samples for `--plan`: people, scenes and clips are made, timed and deleted."""
 
 from __future__ import annotations
 

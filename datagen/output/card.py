@@ -1,4 +1,4 @@
-"""README.md and croissant.json of a data set: what others read before they take it.
+"""README.md and croissant.json of a data set.
 
 Both are made from dataset.json and the manifest's lines alone and hold no date or path, so equal
 data sets have equal cards. README.md opens with Hugging Face's front matter; croissant.json is

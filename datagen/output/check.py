@@ -84,7 +84,7 @@ def published(layout: Layout, dataset: Line) -> dict[int, Line]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise BadInput(
             f"nothing to check the shards in {layout.shards} against: {layout.manifests} has "
-            "no shards.jsonl; copy manifests/ with them"
+            "no shards.jsonl; copy manifests/ along with them"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""dataset.json: all the trainer knows of the shards beside it."""
+"""dataset.json: the description of a data set that the trainer reads."""
 
 from __future__ import annotations
 

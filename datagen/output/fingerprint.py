@@ -1,4 +1,4 @@
-"""What decides a data set's bytes, as one dictionary and one hash."""
+"""A data set's identity as one hash, and how two identities differ."""
 
 from __future__ import annotations
 

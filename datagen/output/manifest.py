@@ -1,4 +1,4 @@
-"""Manifests: append-only JSON lines, one for each thing that is finished or failed."""
+"""Manifests: append-only JSON lines, one for each item that is finished or failed."""
 
 from __future__ import annotations
 

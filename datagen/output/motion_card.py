@@ -1,4 +1,4 @@
-"""What a data set's card says where the data set is of motions alone (`--labels-only`)."""
+"""The card of a data set of motions without pictures (`--labels-only`)."""
 
 from __future__ import annotations
 

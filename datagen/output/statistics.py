@@ -1,4 +1,4 @@
-"""Numbers that tell whether a shard looks as it should, kept in its manifest line.
+"""Statistics of a shard's content, kept in its manifest line.
 
 Shares are means over clips; coverage and people are counts, so that lines add up to a data set's.
 """

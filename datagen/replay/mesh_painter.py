@@ -1,4 +1,4 @@
-"""The body drawn over a picture, and turned beside it.
+"""Draws the body over a picture, and turned beside it.
 
 The prediction's camera is a weak one, without perspective; the renderer's has perspective. Each
 vertex is therefore put on the ray of the very pixel where the weak camera sees it, at a depth that

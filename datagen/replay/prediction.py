@@ -1,4 +1,4 @@
-"""A predicted motion, as trainer.predict writes it: where the body is in every frame's picture.
+"""A file of trainer.predict: the predicted motion, and the body's place in every frame's picture.
 
 L frames, S side of the crop, K keypoints.
 """

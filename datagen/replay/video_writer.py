@@ -1,4 +1,4 @@
-"""Pictures as an mp4 that players and browsers open.
+"""Writes pictures as an .mp4 that players and browsers open.
 
 Written by PyAV: OpenCV's wheels have no H.264 encoder, and their VP9 takes longer over a picture
 than drawing it does.

@@ -1,4 +1,4 @@
-"""A motion as the paper's Figure 5: the body over the picture, and turned beside it."""
+"""Views of a prediction, as in the paper's Figure 5: over the picture, and turned beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Charts as small pieces of HTML that follow the page's colours and width; style.css draws them."""
+"""Charts as HTML that adapts to the page's colours and width (style.css)."""
 
 from __future__ import annotations
 

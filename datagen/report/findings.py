@@ -1,4 +1,4 @@
-"""What one should know of a data set at once: sentences, each good, worth a note, or worrying."""
+"""Findings on a data set: sentences, each good, a note, or a warning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the notebooks show: pieces of the report, pictures and tables, each drawn by Jupyter."""
+"""Parts of the report, pictures and tables for the notebooks."""
 
 from __future__ import annotations
 

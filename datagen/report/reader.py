@@ -1,4 +1,4 @@
-"""A data set to be looked at, in a folder or at any URL that fsspec reads (s3://, https://, …)."""
+"""Reads a data set in a folder or at any URL that fsspec supports (s3://, https://, …)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a data set holds, summed over its manifests front to back: 5 shards or 5,000 alike."""
+"""Sums over a data set's manifests, in constant memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where each texel of a body's texture lies on the body: the ground that clothes are painted on.
+"""The point of the body's surface under each texel of its texture, for painting clothes on it.
 
 Clothing is a matter of places: a sleeve ends so far along the arm, a hem so high above the knee. In
 the T pose these places are plain heights and widths between joints, so each texel gets its rest

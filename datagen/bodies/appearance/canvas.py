@@ -1,4 +1,4 @@
-"""A person being painted: the texels' colours, what covers them, and what has been drawn."""
+"""A texture being painted: the texels' colours, what covers them, and what has been drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cloth and cut: what a garment covers, and how its fabric looks there.
+"""Clothes: the part of the body that a garment covers, and the look of its fabric.
 
 Everything is a function of an Atlas (N texels on the body in its T pose): a cut returns how much of
 each texel it covers, a fabric its colour. Lengths in metres, colours sRGB in 0..1.

@@ -1,4 +1,4 @@
-"""SURREAL's texture scans, where the user has them: real people in SMPL's UVs."""
+"""SURREAL's texture scans, if the user has them: real people in SMPL's UV layout."""
 
 from __future__ import annotations
 

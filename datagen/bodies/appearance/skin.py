@@ -1,4 +1,4 @@
-"""The person under the clothes: skin over the whole human range, face, hair and beard.
+"""Skin of the whole human range, face, hair and beard.
 
 Distances in metres on the body at rest, colours sRGB in 0..1. N painted texels.
 """

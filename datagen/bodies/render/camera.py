@@ -1,4 +1,4 @@
-"""SURREAL's camera, as a proper right-handed one: the body's place in it and the view of it.
+"""SURREAL's camera with a right-handed frame: the placement of the body in front of it.
 
 World: y up, metres (the frame of `datagen.bodies.motion`). Camera: OpenCV's, x right, y down,
 z forward. Pixels: centres at integer coordinates. SURREAL's own extrinsics have determinant -1, so

@@ -1,4 +1,4 @@
-"""Body model files: which file is whose, what must be in it, what is wrong if it is not.
+"""Body model files: finding them by gender, and validating their content.
 
 V vertices, F triangles, U texture points.
 """

@@ -1,4 +1,4 @@
-"""A body's triangles as the renderer needs them, worked out once and used for every frame."""
+"""A body's triangles in the renderer's layout, computed once and used for every frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The body: SMPL's layout, SMPL's forward pass, whole clips at once.
+"""The SMPL body model: its arrays, and its forward pass on whole clips.
 
 A Body is SMPL itself (from the user's files) or one of the open bodies shipped with the package
 (CC0 MakeHuman people, see assets/build/bodies.py); nothing after this module knows which.

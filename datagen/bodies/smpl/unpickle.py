@@ -1,4 +1,4 @@
-"""SMPL's official .pkl, read without running any of it.
+"""SMPL's official .pkl, read without executing any of it.
 
 A pickle is a program. The official model files need six kinds of names: numpy arrays, scipy.sparse
 matrices, chumpy's arrays (a library that no longer imports) and a few built-ins. Each of them is
