@@ -179,9 +179,9 @@ class TestFiles:
     @pytest.mark.parametrize(
         ("name", "content", "said"),
         [
-            ("x.json", "{", "no JSON"),
+            ("x.json", "{", "not JSON"),
             ("x.json", "{}", "neither"),
-            ("x.json", "[[1],[2,3]]", "no array"),
+            ("x.json", "[[1],[2,3]]", "not an array"),
             ("x.json", "[[1, 2], [2, 3]]", r"shape \[2, 2\]"),
             ("x.json", '[{"keypoints": [1, 2]}]', "COCO results"),
             ("x.json", '[{"image_id": 1, "keypoints": []}]', "shows nobody"),

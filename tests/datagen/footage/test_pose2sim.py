@@ -274,7 +274,7 @@ def test_a_damaged_calibration_is_refused(tmp_path, text):
     if text == "<a/>":
         assert read_cameras(path) == []
         return
-    with pytest.raises(BadInput, match="no calibration"):
+    with pytest.raises(BadInput, match="not a calibration"):
         read_cameras(path)
 
 

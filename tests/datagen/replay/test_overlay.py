@@ -292,7 +292,10 @@ def test_another_body_than_the_checkpoints_is_remarked_upon(body, tmp_path, caps
         (["--predictions", "{said}", "--shards", "nowhere"], "holds no body.npz"),
         (["--predictions", "{said}", "--video", "{video}"], "predicted from no video"),
         (["--predictions", "{lifted}", "--shards", "{shards}"], "has joints but no body"),
-        (["--predictions", "{broken}", "--shards", "{shards}"], "no whole file of trainer.predict"),
+        (
+            ["--predictions", "{broken}", "--shards", "{shards}"],
+            "is not a whole file of trainer.predict",
+        ),
         (
             ["--predictions", "{said}", "--shards", "{shards}", "--image-size", "112"],
             "--image-size is for predictions that are made of a --video",
