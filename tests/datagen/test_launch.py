@@ -234,7 +234,10 @@ def test_a_body_of_another_layout_is_named(tmp_path: Path, capsys) -> None:
         (["--address", "auto", "--flow-gpus", "1"], "takes no --address or --flow-gpus"),
         (["--backend", "ray", "--flow-gpus", "0.5"], "--flow dis needs no GPU"),
         (["--joint-regressor", "rows.npy"], "give --body with it"),
-        (["--surreal", "cmu", "--stride", "9", "--depth-std", "0"], "omit --stride and --depth-std"),
+        (
+            ["--surreal", "cmu", "--stride", "9", "--depth-std", "0"],
+            "omit --stride and --depth-std",
+        ),
         (["--flow", "flownets", "--raft-iterations", "9"], "omit --raft-iterations"),
         (["--flow-dtype", "float32"], "omit --flow-dtype"),
     ],
