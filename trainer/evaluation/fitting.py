@@ -18,8 +18,8 @@ from trainer.model.body_fit import fit_body
 from trainer.model.proportions import Proportions
 
 ACROSS = 0.2
-"""How much less than in depth a joint is wrong across the picture (of 0.4, 0.2, 0.1 and 0.05 the best
-on both validation sets)."""
+"""How much less than in depth a joint is wrong across the picture; of 0.4, 0.2, 0.1 and 0.05 the
+best on both validation sets."""
 
 
 def rays_of(keypoints: np.ndarray, crop: np.ndarray, k: np.ndarray) -> torch.Tensor:
