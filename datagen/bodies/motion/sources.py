@@ -7,7 +7,9 @@ its left side at +x.
 
 from __future__ import annotations
 
+import hashlib
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from datagen.bodies.motion import anatomy, embedded
+from datagen.bodies.motion import anatomy, embedded, subjects
 from datagen.bodies.motion import quaternion as quat
 from datagen.bodies.motion.amass import members, read_amass, read_betas, read_surreal
 from datagen.bodies.motion.asf import read_amc
@@ -33,9 +35,6 @@ MONSTERS = re.compile(r"^(ung_)?(18|19)_|^(ung_)?143_21$")
 
 LONGEST = 3600.0
 """Seconds that one motion may last."""
-
-_TAKE_NUMBER = re.compile(r"(?:^|_)(\d{1,3})_(\d{1,3})(?:_[a-z])?(?:_poses|_stageii)?$")
-_PIECE = re.compile(r"(_[a-z]|_mirror|_mirrored)$")
 
 
 @dataclass(frozen=True)
@@ -90,9 +89,15 @@ def _below(folder: Path) -> list[_Found]:
     if not folder.is_dir():
         raise BadInput(f"--motions {folder}: no such folder; give a folder of motion capture")
     found: list[_Found] = []
-    for path in files_below(folder):
-        if _is_motion(path):
-            found += _sources(path, folder)
+    pairs = subjects.listed(folder)
+    paths = [path for path in files_below(folder) if _is_motion(path)]
+    for path in paths:
+        own = subjects.named(pairs, path, folder)
+        found += [
+            (name, own or subject, file, part)
+            for name, subject, file, part in _sources(path, folder)
+        ]
+    subjects.check(pairs, paths, folder)
     if not found:
         raise BadInput(
             f"--motions {folder}: holds no motion; put AMASS .npz, .bvh, .asf with .amc or "
@@ -216,20 +221,8 @@ def _sources(path: Path, folder: Path) -> list[_Found]:
         parts = [part for part in parts if f"trans_{part}" in held]
         if parts:
             kept = (part for part in sorted(parts) if not MONSTERS.match(part))
-            return [(part, _subject(Path(part), ""), path, part) for part in kept]
-    return [(name, _subject(path, path.parent.name), path, None)]
-
-
-def _subject(path: Path, folder: str) -> str:
-    """Return who performs: AMASS's folder of takes, CMU's NN of NN_MM, else the take itself."""
-    name = path.name if path.suffix not in (".npz", ".bvh", ".amc", ".txt") else path.stem
-    # First, as HDM05's takes end in numbers too, which are no subjects; CMU's folder is its NN.
-    if folder and name.endswith(("_poses", "_stageii")):
-        return folder
-    numbered = _TAKE_NUMBER.search(name)
-    if numbered:
-        return numbered[1]
-    return _PIECE.sub("", name)
+            return [(part, subjects.performer(Path(part), ""), path, part) for part in kept]
+    return [(name, subjects.performer(path, path.parent.name), path, None)]
 
 
 def _unique(found: list[_Found]) -> list[MotionSource]:
@@ -253,4 +246,10 @@ def _unique(found: list[_Found]) -> list[MotionSource]:
 
 
 def _clean(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", name) or "_"
+    """Return a name of [A-Za-z0-9_-]; letters of other scripts live on in a hash of the name."""
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name) or "_"
+    if name.isascii():
+        return plain
+    whole = unicodedata.normalize("NFC", name)  # macOS writes letters and accents apart
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", whole)
+    return f"{plain}-{hashlib.sha256(whole.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"

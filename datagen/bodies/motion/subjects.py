@@ -1,0 +1,88 @@
+"""Who performs a take: read from where each collection writes it, or from subjects.csv.
+
+Splits share no subject, so takes of one person must get one name; two persons of one name do no
+harm, they only stay together.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from datagen.common.errors import BadInput
+
+LIST = "subjects.csv"
+"""Beside the motions: lines `file,subject`; file is a path below the folder, * and ? allowed."""
+
+_COLLECTIONS = (
+    re.compile(r"_(subject\d+)(?:_poses|_stageii)?$"),  # LaFAN1: walk1_subject1
+    re.compile(r"^\d+_([^\W\d_]+)_\d+_\d+_\d+$"),  # BEAT: 1_wayne_0_9_9
+    re.compile(r"^g[A-Z]{2}_s[A-Z]{2}_c\w+_(d\d+)_m[A-Z]{2}\d+_ch\d+$"),  # AIST++: dancer d04
+    re.compile(r"^HDM_([a-z]{2})_"),  # HDM05: HDM_bd_01-01_01_120
+)
+_PERSON = re.compile(r"^((?:Fem|M)ale\d+)")  # ACCAD: Female1Running_c3d, Female1Walking_c3d
+_TAKE_NUMBER = re.compile(r"(?:^|_)(\d{1,3})_(\d{1,3})(?:_[a-z])?(?:_poses|_stageii)?$")
+_PIECE = re.compile(r"(_[a-z]|_mirror|_mirrored)$")
+_SUFFIXES = (".npz", ".bvh", ".amc", ".txt")
+
+
+def performer(path: Path, folder: str) -> str:
+    """Return who performs the take `path` in a folder of that name.
+
+    Collections' own names first, then AMASS's folder of a person's takes, CMU's NN of NN_MM, else
+    the take itself without the letter of its piece.
+    """
+    name = path.stem if path.suffix.lower() in _SUFFIXES else path.name
+    for collection in _COLLECTIONS:
+        if found := collection.search(name):
+            return found[1]
+    # before the numbers, as some takes end in numbers that are no subjects'
+    if folder and name.endswith(("_poses", "_stageii")):
+        person = _PERSON.match(folder)
+        return person[1] if person else folder
+    numbered = _TAKE_NUMBER.search(name)
+    return numbered[1] if numbered else _PIECE.sub("", name)
+
+
+def listed(folder: Path) -> list[tuple[str, str]]:
+    """Return (file, subject) of each line of the folder's subjects.csv, [] if it has none.
+
+    Raises BadInput for a file that is no such list.
+    """
+    path = folder / LIST
+    if not path.is_file():
+        return []
+    try:
+        rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
+    except (OSError, ValueError, csv.Error) as why:
+        raise BadInput(f"{path}: cannot be read ({why}); write lines of file,subject") from why
+    pairs = []
+    for number, row in enumerate(rows, start=1):
+        words = [word.strip() for word in row]
+        if not any(words) or (number == 1 and words[:2] == ["file", "subject"]):
+            continue
+        if len(words) != 2 or not all(words):
+            raise BadInput(f"{path}: line {number} is not of the form file,subject; mend it")
+        pairs.append((words[0], words[1]))
+    return pairs
+
+
+def named(pairs: list[tuple[str, str]], path: Path, folder: Path) -> str | None:
+    """Return the subject that subjects.csv gives the take, None if it gives none."""
+    relative = path.relative_to(folder).as_posix()
+    plain = relative.removesuffix(path.suffix)
+    for pattern, subject in pairs:
+        if fnmatchcase(relative, pattern) or fnmatchcase(plain, pattern):
+            return subject
+    return None
+
+
+def check(pairs: list[tuple[str, str]], paths: list[Path], folder: Path) -> None:
+    """Refuse a line of subjects.csv that is of no take: a misspelt file would pass unseen."""
+    for pattern, subject in pairs:
+        if not any(named([(pattern, subject)], path, folder) for path in paths):
+            raise BadInput(
+                f"{folder / LIST}: {pattern} is no motion of this folder; write its path below it"
+            )
