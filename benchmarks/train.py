@@ -33,7 +33,7 @@ from trainer.data.loader import Delivered
 from trainer.device import Ranks, find_device, keep_memory, set_precision
 from trainer.model.body import FIELDS
 from trainer.model.resnet import ResNet
-from trainer.training.factory import make_trainer, model_spec
+from trainer.training.factory import make_train_step, model_spec
 from trainer.training.settings import choose
 
 VERTICES, JOINTS, STORED, STRIDE = 200, 38, 224, 4
@@ -105,7 +105,7 @@ def measure(cfg: FitConfig, device: torch.device, rounds: int) -> dict[str, floa
     keep_memory(device)
     cfg = replace(cfg, initial_pose="rest")
     spec = model_spec(cfg, settings, data)
-    trainer = make_trainer(cfg, settings, spec, data, noise_body(rng), device, Ranks())
+    trainer = make_train_step(cfg, settings, spec, data, noise_body(rng), device, Ranks())
     delivered = noise_batch(rng, settings.batch_size, settings.frames)
     source = repeat(delivered)
     batch = {name: value.to(device) for name, value in delivered.batch.items()}

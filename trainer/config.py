@@ -1,4 +1,4 @@
-"""Options of the trainer: one frozen dataclass a door, its docstrings are `--help`."""
+"""Options of the trainer: one frozen dataclass per command, whose docstrings are `--help`."""
 
 from __future__ import annotations
 
@@ -258,7 +258,7 @@ class FitConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LookConfig:
+class InferenceConfig:
     """How a checkpoint looks at a folder of shards."""
 
     checkpoint: Path | None = None
@@ -298,7 +298,7 @@ class LookConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig(LookConfig):
+class EvaluateConfig(InferenceConfig):
     """Measure a checkpoint on a folder of shards."""
 
     out: Path | None = None
@@ -320,11 +320,11 @@ class EvaluateConfig(LookConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig(LookConfig):
+class PredictConfig(InferenceConfig):
     """Write what a checkpoint sees in a folder of shards: one .npz a clip or filmed track."""
 
     out: Path = Path("predictions")
-    """Folder of the predictions, of one checkpoint's look at one data set."""
+    """Folder of the predictions, of one checkpoint on one data set."""
 
 
 @dataclass(frozen=True, kw_only=True)

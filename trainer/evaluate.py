@@ -26,10 +26,10 @@ from trainer.config import EvaluateConfig, keypoint_errors
 from trainer.data.dataset import DataSet
 from trainer.data.records import META, Record
 from trainer.errors import BadInput
-from trainer.evaluation.frame_errors import Details, shown_by
-from trainer.evaluation.inference import look
+from trainer.evaluation.frame_errors import FrameErrors, shown_by
+from trainer.evaluation.inference import open_inference
 from trainer.evaluation.metrics import OCCLUDED, Tally, hips_of, summarize, visible_frames
-from trainer.evaluation.windows import Judged
+from trainer.evaluation.windows import PredictedClip
 from trainer.model.motion_hmr import pick
 
 
@@ -52,12 +52,12 @@ def person_of(record: Record) -> str:
 def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
     """Return the results as written to evaluation.json; draw pictures of some clips."""
     errors = keypoint_errors(cfg)
-    seen = look(cfg, errors=errors)
+    seen = open_inference(cfg, errors=errors)
     clips, dataset, spec = seen.clips, seen.dataset, seen.spec
     out = cfg.out or place(cfg, dataset)
     out.mkdir(parents=True, exist_ok=True)
-    shown: list[Judged] = []
-    details = Details(dataset)
+    shown: list[PredictedClip] = []
+    details = FrameErrors(dataset)
     tallies = tally(clips, dataset, shown, cfg.pictures, details)
     if not tallies:
         raise BadInput(f"{cfg.shards} holds no readable clip; run datagen.verify on it.")
@@ -117,11 +117,11 @@ def place(cfg: EvaluateConfig, dataset: DataSet) -> Path:
 
 
 def tally(
-    clips: Iterable[Judged],
+    clips: Iterable[PredictedClip],
     dataset: DataSet,
-    shown: list[Judged],
+    shown: list[PredictedClip],
     pictures: int,
-    details: Details | None = None,
+    details: FrameErrors | None = None,
 ) -> dict[str, Tally]:
     """Return each person's errors; the first clips are kept in `shown` to be drawn."""
     names = dataset.evaluation_names
@@ -199,7 +199,7 @@ def table(results: dict[str, object]) -> str:
     return "\n".join(lines)
 
 
-def draw(shown: list[Judged], dataset: DataSet, out: Path) -> None:
+def draw(shown: list[PredictedClip], dataset: DataSet, out: Path) -> None:
     """Draw predicted beside true skeletons, if matplotlib is there."""
     try:
         from trainer.analysis.skeletons import draw_skeletons

@@ -1,10 +1,10 @@
 """Train Motion HMR.
 
     python -m trainer.fit --shards shards/
-    python -m trainer.fit --shards shards/ --steps 30 --device cpu       a look, on a laptop
+    python -m trainer.fit --shards shards/ --steps 30 --device cpu       a trial, on a laptop
     torchrun --nproc-per-node 8 -m trainer.fit --shards shards/          several GPUs
 
-What is left unset is chosen for the machine, and said.
+Options left unset are chosen for the machine and printed.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from trainer.config import FitConfig
 from trainer.data.dataset import DataSet, open_dataset
 from trainer.device import find_device, keep_memory, set_precision, start_ranks
 from trainer.model.body import read_body
-from trainer.training.factory import make_loaders, make_trainer, model_spec
-from trainer.training.loop import Training
+from trainer.training.factory import make_loaders, make_train_step, model_spec
+from trainer.training.loop import TrainingLoop
 from trainer.training.resume import resumed_settings, saved_run
 from trainer.training.run_folder import RunWriter, plain
 from trainer.training.settings import choose
@@ -52,11 +52,11 @@ def fit(cfg: FitConfig) -> Path:
     set_precision(settings.precision, device)
     keep_memory(device)
     body = read_body(dataset.body)
-    training = Training(
+    loop = TrainingLoop(
         cfg=cfg,
         settings=settings,
         ranks=ranks,
-        trainer=make_trainer(cfg, settings, model, dataset, body, device, ranks),
+        train_step=make_train_step(cfg, settings, model, dataset, body, device, ranks),
         loaders=make_loaders(cfg, settings, model, dataset, real, device, ranks, saved),
         model=model,
         held=held,
@@ -72,18 +72,18 @@ def fit(cfg: FitConfig) -> Path:
         },
     )
     if saved:
-        training.restore(saved)
-    training.writer.forget_after(training.trainer.step)
-    training.writer.describe(cfg, settings, dataset, device)
+        loop.restore(saved)
+    loop.writer.forget_after(loop.train_step.step)
+    loop.writer.describe(cfg, settings, dataset, device)
     if ranks.first:
-        say_plan(training, dataset, device)
-    pace = training.go()
+        print_plan(loop, dataset, device)
+    throughput = loop.run()
     if ranks.first:
-        print(f"pace     {pace.line(settings.workers)}")
-        finish(folder, training.best, cfg)
+        print(f"speed    {throughput.line(settings.workers)}")
+        finish(folder, loop.best, cfg)
     if ranks.world > 1:
-        # What DDP holds of the group goes first: freed as Python ends, it may abort a done rank.
-        del training
+        # DDP's references to the group go first: freed at exit, they may abort a finished rank.
+        del loop
         gc.collect()
         dist.destroy_process_group()
     return folder
@@ -94,20 +94,20 @@ def now() -> str:
     return time.strftime("%Y%m%d-%H%M%S")
 
 
-def say_plan(training: Training, dataset: DataSet, device: torch.device) -> None:
+def print_plan(loop: TrainingLoop, dataset: DataSet, device: torch.device) -> None:
     """Print what the run will do."""
-    cfg, trainer = training.cfg, training.trainer
-    weights = sum(p.numel() for p in trainer.model.parameters())
+    cfg, train_step = loop.cfg, loop.train_step
+    weights = sum(p.numel() for p in train_step.model.parameters())
     clips, shards = count(dataset.clips, "clip"), count(len(dataset.shards), "shard")
     print(f"data     {dataset.folder}: {clips} in {shards}")
     print(f"model    {cfg.model}, {cfg.inputs}, {weights:,} weights")
-    print(f"machine  {training.settings.line(device)}")
-    if cfg.flip and not trainer.flips:
+    print(f"machine  {loop.settings.line(device)}")
+    if cfg.flip and not train_step.flips:
         print(
             f"flip     off: crops of {dataset.image_size} px do not hold whole flow cells of "
             f"{dataset.flow_stride} px, and cut ones cannot be mirrored"
         )
-    print(f"run      {training.folder}" + (f", from step {trainer.step}" if trainer.step else ""))
+    print(f"run      {loop.folder}" + (f", from step {train_step.step}" if train_step.step else ""))
 
 
 def finish(folder: Path, best: float, cfg: FitConfig) -> None:

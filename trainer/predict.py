@@ -7,9 +7,9 @@ From Motion HMR, L frames, the first five as AMASS has them, which Blender's SMP
 datagen.launch --motions read:
 
     poses [L,156]      SMPL+H axis-angle, fingers straight; the root → a world with z up
-    trans [L,3]        metres; x and y of the picture, depth by the size that the camera says
+    trans [L,3]        metres; x and y of the picture, depth from the camera's scale
     betas [10], gender, mocap_framerate
-    pose [L,72], shapes [L,10]      as the network said them: root → camera, x right, y down
+    pose [L,72], shapes [L,10]      as predicted: root → camera, x right, y down
     camera [L,3]       s, tx, ty of x = s·(X + t) in crop units ([-1, 1] across the crop)
     joints [L,J,3]     metres about the body's origin, camera axes
     joints2d [L,J,2]   their reprojection, crop pixels; keypoints [L,K,3] what the network was given
@@ -39,7 +39,7 @@ from trainer import cli
 from trainer.cli import count, quoted
 from trainer.config import PredictConfig
 from trainer.errors import BadInput
-from trainer.evaluation.inference import Look, look
+from trainer.evaluation.inference import Inference, open_inference
 from trainer.evaluation.tracks import tracks
 
 GEOMETRY = frozenset({"crop", "camera", "source", "joints2d"})
@@ -48,7 +48,7 @@ GEOMETRY = frozenset({"crop", "camera", "source", "joints2d"})
 
 def predict(cfg: PredictConfig) -> int:
     """Write a file a clip, or a track of footage; return how many."""
-    seen = look(cfg, GEOMETRY, truth=False)
+    seen = open_inference(cfg, GEOMETRY, truth=False)
     cfg.out.mkdir(parents=True, exist_ok=True)
     claim(cfg, seen)
     written = 0
@@ -61,11 +61,11 @@ def predict(cfg: PredictConfig) -> int:
     return written
 
 
-def claim(cfg: PredictConfig, seen: Look) -> None:
+def claim(cfg: PredictConfig, seen: Inference) -> None:
     """Write down whose predictions a folder holds; BadInput if it holds any of others.
 
-    The same look again writes the same files; of another one, whichever it does not overwrite would
-    pass for its own.
+    The same options write the same files again; files of other options that are not overwritten
+    would be mistaken for these.
     """
     with open(cfg.network, "rb") as file:
         network = hashlib.file_digest(file, "sha256").hexdigest()
@@ -81,8 +81,8 @@ def claim(cfg: PredictConfig, seen: Look) -> None:
         theirs = None
     if theirs != ours and any(cfg.out.glob("*.npz")):
         raise BadInput(
-            f"{cfg.out} holds predictions of another checkpoint, data set or look; remove them or "
-            "choose another --out."
+            f"{cfg.out} holds predictions of another checkpoint, data set or options; remove "
+            "them or choose another --out."
         )
     path.write_text(json.dumps(ours, indent=2) + "\n")
 

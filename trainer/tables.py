@@ -24,7 +24,7 @@ from trainer.errors import BadInput
 from trainer.paper import rows
 from trainer.paper.report import write_report
 from trainer.paper.rows import launch_command
-from trainer.paper.study import Outcome, SeededRun, Study, work
+from trainer.paper.study import RunResult, SeededRun, Study, work
 
 
 def make_tables(cfg: TablesConfig) -> int:
@@ -60,7 +60,7 @@ def make_tables(cfg: TablesConfig) -> int:
     return len(failed)
 
 
-def wanted_runs(study: Study, tables: list[rows.Table], seeds: int) -> list[SeededRun]:
+def wanted_runs(study: Study, tables: list[rows.PaperTable], seeds: int) -> list[SeededRun]:
     """Return the networks that the tables need, each once a seed."""
     trainings = {
         training.name: training
@@ -73,7 +73,7 @@ def wanted_runs(study: Study, tables: list[rows.Table], seeds: int) -> list[Seed
     ]
 
 
-def told(outcome: Outcome) -> str:
+def told(outcome: RunResult) -> str:
     """Return what is to say of a network that was run."""
     folder = outcome.run.folder
     failure = ", FAILED" if outcome.failed else ""

@@ -70,12 +70,12 @@ def test_a_run_leaves_its_folder_and_can_be_measured_and_used(toy, tmp_path, cap
     results = evaluate(EvaluateConfig(checkpoint=folder / "best.pt", shards=toy, device="cpu"))
     assert set(results["per_person"]) == {"toy0", "toy1"}
     assert 0 < results["persons"]["pa_mpjpe"] < 1000
-    (judged,) = (folder / "evaluation").iterdir()
-    assert judged.name.endswith("-best")
+    (evaluation,) = (folder / "evaluation").iterdir()
+    assert evaluation.name.endswith("-best")
     said = capsys.readouterr().out
-    assert "mm/frame²" in said and str(judged / "evaluation.json") in said
-    assert (judged / "skeletons.png").stat().st_size > 10_000
-    json.loads((judged / "evaluation.json").read_text())
+    assert "mm/frame²" in said and str(evaluation / "evaluation.json") in said
+    assert (evaluation / "skeletons.png").stat().st_size > 10_000
+    json.loads((evaluation / "evaluation.json").read_text())
 
     said = tmp_path / "said"
     options = PredictConfig(checkpoint=folder / "last.pt", shards=toy, out=said, device="cpu")
@@ -164,7 +164,7 @@ def test_windows_are_rejoined_to_whole_clips(toy, tmp_path):
         evaluate(EvaluateConfig(checkpoint=checkpoint, shards=toy, device="cpu", stride=5))
 
 
-def test_poor_keypoints_are_shown_to_the_model_and_judged_by_the_true_ones(toy, tmp_path):
+def test_poor_keypoints_are_shown_to_the_model_and_compared_with_the_true_ones(toy, tmp_path):
     folder = fit(config(toy, tmp_path / "run", steps=1, inputs="keypoints"))
     look = EvaluateConfig(checkpoint=folder / "last.pt", shards=toy, device="cpu", pictures=0)
     exact = evaluate(look)
@@ -328,13 +328,13 @@ def test_the_best_of_other_clips_is_no_best(toy, tmp_path):
     options = {"steps": 4, "save_every": 2, "val_every": 2}
     stopped = fit(config(toy, tmp_path / "run", val_shards=(toy,), **options))
     saved = load_checkpoint(stopped / "last.pt")
-    save_checkpoint(stopped / "last.pt", {**saved, "best": 1.0, "judged": False})
+    save_checkpoint(stopped / "last.pt", {**saved, "best": 1.0, "validated": False})
     fit(config(toy, stopped, resume=stopped / "last.pt", val_shards=(toy,), **options))
     assert load_checkpoint(stopped / "last.pt")["best"] == 1.0
     fit(config(toy, stopped, resume=stopped / "last.pt", **options))  # keeps it in mind
     assert load_checkpoint(stopped / "last.pt")["best"] == 1.0
     saved = load_checkpoint(stopped / "last.pt")
-    save_checkpoint(stopped / "last.pt", {**saved, "judged": False})
+    save_checkpoint(stopped / "last.pt", {**saved, "validated": False})
     options["val_clips"] = 3
     fit(config(toy, stopped, resume=stopped / "last.pt", val_shards=(toy,), **options))
     assert load_checkpoint(stopped / "last.pt")["best"] > 1.0

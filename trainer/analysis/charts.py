@@ -92,7 +92,7 @@ def extremes_chart(run: Run, clips: Sequence[dict], columns: int = 5) -> Figure:
     Seen from the camera, frames spread over the clip.
     """
     frames = run.frames
-    assert frames is not None, "extremes are of judged runs"
+    assert frames is not None, "extremes are of evaluated runs"
     names, keys = frames["names"].tolist(), frames["keys"].tolist()
     figure, rows = plt.subplots(len(clips), columns, figsize=(2.1 * columns, 2.5 * len(clips)),
                                 squeeze=False, layout="constrained")  # fmt: skip
@@ -101,7 +101,7 @@ def extremes_chart(run: Run, clips: Sequence[dict], columns: int = 5) -> Figure:
         for place, one in zip(np.linspace(0, len(places) - 1, columns).round(), axes, strict=True):
             n = places[int(place)]
             draw_skeleton(one, frames["truth"][n][:, :2].astype(float), names, true=True)
-            draw_skeleton(one, frames["said"][n][:, :2].astype(float), names)
+            draw_skeleton(one, frames["predicted"][n][:, :2].astype(float), names)
             error = frames["error"][n].mean()
             one.set_title(f"frame {frames['frame'][n]}: {error:.0f} mm", fontsize=8)
             _frame(one)

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from trainer.analysis.runs import Run, judgements
-from trainer.analysis.table import Table
+from trainer.analysis.runs import Run, frame_errors
+from trainer.analysis.table import TextTable
 from trainer.errors import BadInput
 
 HIDDEN = (0, 1, 3, 6, 15)
@@ -26,15 +26,16 @@ SPEEDS = (0, 0.25, 0.5, 1.0, 2.0, np.inf)
 """Edges of the groups of frames by the joints' mean speed about the hips, m/s."""
 
 
-def overview(runs: Iterable[Run]) -> Table:
+def overview(runs: Iterable[Run]) -> TextTable:
     """Return a row a run: what it is, how long it trained, what it reaches."""
     rows = []
     for run in runs:
-        told, held = run.config, [m for m in run.metrics if m.get("val_pa_mpjpe") is not None]
+        options, held = run.config, [m for m in run.metrics if m.get("val_pa_mpjpe") is not None]
         persons = (run.evaluation or {}).get("persons", {})
         best = min((line["val_pa_mpjpe"] for line in held), default=None)
         rows.append(
-            [run.name, told.get("inputs"), told.get("model"), told.get("backbone") or "default",
+            [run.name, options.get("inputs"), options.get("model"),
+             options.get("backbone") or "default",
              max((line["step"] for line in run.metrics), default=0), best,
              (run.evaluation or {}).get("shards"),
              *(persons.get(name) for name in ("pa_mpjpe", "mpjpe", "acceleration"))]
@@ -43,7 +44,7 @@ def overview(runs: Iterable[Run]) -> Table:
         "run", "inputs", "model", "backbone", "steps", "best held-out PA-MPJPE, mm",
         "evaluated on", "PA-MPJPE, mm", "MPJPE, mm", "acceleration error, mm/frame²",
     )  # fmt: skip
-    return Table(head, rows)
+    return TextTable(head, rows)
 
 
 @dataclass(frozen=True)
@@ -59,16 +60,16 @@ class Groups:
     """[R,G] how many."""
 
     @property
-    def table(self) -> Table:
+    def table(self) -> TextTable:
         head = [self.what, *self.runs, "frames"]
         rows = [
             [label, *self.error[:, g], int(self.frames[:, g].max())]
             for g, label in enumerate(self.labels)
         ]
-        return Table(head, rows)
+        return TextTable(head, rows)
 
 
-def judged(runs: Iterable[Run]) -> list[Run]:
+def evaluated(runs: Iterable[Run]) -> list[Run]:
     """Return the runs that were evaluated frame by frame. BadInput if none was."""
     found = [run for run in runs if run.frames is not None and run.clips]
     if not found:
@@ -81,10 +82,10 @@ def judged(runs: Iterable[Run]) -> list[Run]:
 
 def by_joint(runs: Sequence[Run]) -> Groups:
     """Return the mean error of each joint over the frames that count."""
-    names = [name.removeprefix("lsp_") for name in judgements(runs[0])["names"].tolist()]
+    names = [name.removeprefix("lsp_") for name in frame_errors(runs[0])["names"].tolist()]
     errors, counts = [], []
     for run in runs:
-        frames = judgements(run)
+        frames = frame_errors(run)
         errors.append(frames["error"][frames["counted"]].mean(0))
         counts.append([frames["counted"].sum()] * len(names))
     return Groups("joint", names, _names(runs), np.array(errors), np.array(counts))
@@ -102,7 +103,7 @@ def by_visibility(runs: Sequence[Run]) -> Groups:
 
     errors, counts = [], []
     for run in runs:
-        frames = judgements(run)
+        frames = frame_errors(run)
         chosen = split(frames)
         errors.append([_mean(frames["error"][keep]) for keep in chosen])
         counts.append([int(keep.sum()) for keep in chosen])
@@ -117,7 +118,7 @@ def by_hidden(runs: Sequence[Run]) -> Groups:
     labels = [_span(low, high - 1, "") for low, high in pairwise(HIDDEN)]
 
     def place(run: Run) -> np.ndarray:
-        frames = judgements(run)
+        frames = frame_errors(run)
         return np.digitize((frames["visibility"] != 2).sum(1), HIDDEN) - 1
 
     return _grouped("joints not clear", labels, runs, place)
@@ -139,7 +140,7 @@ def by_motion(runs: Sequence[Run], limit: int = 20) -> Groups:
 
     def place(run: Run) -> np.ndarray:
         own = np.array([labels.index(m) if (m := _motion(c)) in labels else -1 for c in run.clips])
-        return own[judgements(run)["clip"]]
+        return own[frame_errors(run)["clip"]]
 
     groups = _grouped("motion", labels, runs, place)
     order = np.argsort(-np.nan_to_num(np.nanmean(groups.error, axis=0), nan=-1))[:limit]
@@ -158,14 +159,14 @@ def by_pose(runs: Sequence[Run], clusters: int = 8, seed: int = 0) -> tuple[Grou
     """
     from scipy.cluster.vq import kmeans2, vq
 
-    first = _facing(judgements(runs[0]))
+    first = _facing(frame_errors(runs[0]))
     few = first[:: max(1, len(first) // 20_000)].reshape(-1, first[0].size)
     centres, owner = kmeans2(few, _seeds(few, clusters, seed), minit="matrix")
     size = np.bincount(owner, minlength=len(centres))
     centres = centres[np.argsort(-size)][: int((size > 0).sum())]
 
     def place(run: Run) -> np.ndarray:
-        poses = _facing(judgements(run))
+        poses = _facing(frame_errors(run))
         return vq(poses.reshape(len(poses), -1), centres)[0]
 
     labels = [f"pose {index + 1}" for index in range(len(centres))]
@@ -182,15 +183,15 @@ def extremes(run: Run, count: int = 3) -> tuple[list[dict[str, Any]], list[dict[
     return ranked[:count], ranked[::-1][:count]
 
 
-def clip_table(clips: Iterable[dict[str, Any]]) -> Table:
+def clip_table(clips: Iterable[dict[str, Any]]) -> TextTable:
     """Return clips as a table: what they show and how well they were seen."""
     names = ("key", "motion", "person", "scene", "pa_mpjpe", "mpjpe", "hidden", "speed", "frames")
-    return Table(names, [[clip.get(name) for name in names] for clip in clips])
+    return TextTable(names, [[clip.get(name) for name in names] for clip in clips])
 
 
 def speeds(run: Run) -> np.ndarray:
     """Return each frame's mean speed of the true joints about the hips, m/s [N]."""
-    frames = judgements(run)
+    frames = frame_errors(run)
     truth = frames["truth"].astype(np.float32)
     rate = np.array([clip.get("fps", 30) for clip in run.clips])[frames["clip"][1:]]
     step = np.linalg.norm(np.diff(truth, axis=0), axis=-1).mean(-1) * rate
@@ -236,7 +237,7 @@ def _grouped(
     errors = np.full((len(runs), len(labels)), np.nan)
     counts = np.zeros((len(runs), len(labels)), int)
     for r, run in enumerate(runs):
-        frames, group = judgements(run), place(run)
+        frames, group = frame_errors(run), place(run)
         error = frames["error"].mean(1)
         for g in range(len(labels)):
             keep = frames["counted"] & (group == g)

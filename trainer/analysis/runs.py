@@ -16,6 +16,9 @@ from trainer.data.dataset import identity
 from trainer.errors import BadInput
 from trainer.evaluation.frame_errors import CLIPS, FRAMES
 
+FORMER_NAMES = {"said": "predicted"}
+"""Arrays of frames.npz by what former versions called them."""
+
 
 class Run:
     """One run's folder; what is missing in it is None or empty."""
@@ -23,7 +26,7 @@ class Run:
     def __init__(self, folder: str, evaluation: str | None = None) -> None:
         """`evaluation` is the folder of evaluation.json, if it is not the run's own."""
         self.folder = str(folder).rstrip("/")
-        self.judged = str(evaluation or folder).rstrip("/")
+        self.evaluation_folder = str(evaluation or folder).rstrip("/")
         self.name = self.folder.rsplit("/", 1)[-1]
 
     @cached_property
@@ -36,20 +39,20 @@ class Run:
 
     @cached_property
     def evaluation(self) -> dict[str, Any] | None:
-        return _json(f"{self.judged}/evaluation.json")
+        return _json(f"{self.evaluation_folder}/evaluation.json")
 
     @cached_property
     def clips(self) -> list[dict[str, Any]]:
-        return _lines(f"{self.judged}/{CLIPS}")
+        return _lines(f"{self.evaluation_folder}/{CLIPS}")
 
     @cached_property
     def frames(self) -> dict[str, np.ndarray] | None:
         """The arrays of `trainer.evaluation.frame_errors`."""
-        data = _bytes(f"{self.judged}/{FRAMES}")
+        data = _bytes(f"{self.evaluation_folder}/{FRAMES}")
         if data is None:
             return None
         with np.load(io.BytesIO(data)) as arrays:
-            return dict(arrays)
+            return {FORMER_NAMES.get(name, name): arrays[name] for name in arrays.files}
 
     @property
     def name_with_inputs(self) -> str:
@@ -60,44 +63,47 @@ class Run:
 def find_runs(folder: str, shards: str | None = None) -> list[Run]:
     """Return the runs below a folder or URL (or the one that it is), by name.
 
-    shards: data set whose evaluations to look at; default: the one that most runs were evaluated
+    shards: data set of the evaluations to compare; default: the one that most runs were evaluated
     on, as errors on different data cannot be compared. A run not evaluated on it has none; of
-    several evaluations, last.pt's is taken, and one of all clips as they are.
+    several evaluations, the one of last.pt with default options is preferred.
 
     Raises BadInput if there is no run, or no data set in `shards`.
     """
     files, root = fsspec.url_to_fs(str(folder))
     paths = sorted(files.find(root, maxdepth=5)) if files.exists(root) else []
-
-    def holding(name: str) -> list[str]:
-        places = [path.rsplit("/", 1)[0] for path in paths if path.endswith(f"/{name}")]
-        local = isinstance(files, LocalFileSystem)
-        return places if local else [files.unstrip_protocol(place) for place in places]
-
-    runs, judged = holding("metrics.jsonl"), holding("evaluation.json")
+    runs = _folders_with("metrics.jsonl", paths, files)
     if not runs:
         raise BadInput(f"{folder} holds no run (metrics.jsonl); train one with trainer.fit.")
-    told = {place: _json(f"{place}/evaluation.json") or {} for place in judged}
-
-    def first_choice(place: str) -> tuple[bool, bool]:
-        said = told[place]
-        mirror = said.get("window", {}).get("mirror")
-        odd = any([*said.get("keypoints", {}).values(), said.get("max_clips"), mirror])
-        plain = not odd and not said.get("raw_weights")
-        return plain, str(said.get("checkpoint")).endswith("last.pt")
-
-    judged.sort(key=first_choice)
-    found = {
-        run: {
-            _key(told[place].get("data")): place
-            for place in judged
-            if f"{place}/".startswith(f"{run}/")
-        }
-        for run in runs
+    evaluations = {
+        place: _json(f"{place}/evaluation.json") or {}
+        for place in _folders_with("evaluation.json", paths, files)
     }
-    often = Counter(known for places in found.values() for known in places).most_common(1)
+    found = {run: _evaluations_of(run, evaluations) for run in runs}
+    often = Counter(data for places in found.values() for data in places).most_common(1)
     wanted = _key(_identity(shards)) if shards else often[0][0] if often else ""
     return [Run(run, found[run].get(wanted, f"{run}/evaluation")) for run in runs]
+
+
+def _folders_with(name: str, paths: list[str], files: fsspec.AbstractFileSystem) -> list[str]:
+    """Return the folders of the files with a name, as URLs unless they are local."""
+    folders = [path.rsplit("/", 1)[0] for path in paths if path.endswith(f"/{name}")]
+    local = isinstance(files, LocalFileSystem)
+    return folders if local else [files.unstrip_protocol(folder) for folder in folders]
+
+
+def _evaluations_of(run: str, evaluations: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Return the preferred evaluation folder of a run on each data set (by its `_key`)."""
+    own = [place for place in evaluations if f"{place}/".startswith(f"{run}/")]
+    own.sort(key=lambda place: _preference(evaluations[place]))  # the last one wins
+    return {_key(evaluations[place].get("data")): place for place in own}
+
+
+def _preference(evaluation: dict[str, Any]) -> tuple[bool, bool]:
+    """Return (made with default options, made of last.pt): larger is preferred."""
+    window = evaluation.get("window", {})
+    changed = [*evaluation.get("keypoints", {}).values(), evaluation.get("max_clips")]
+    changed += [window.get("mirror"), window.get("refine"), evaluation.get("raw_weights")]
+    return not any(changed), str(evaluation.get("checkpoint")).endswith("last.pt")
 
 
 def _key(data: object) -> str:
@@ -105,19 +111,23 @@ def _key(data: object) -> str:
 
 
 def _identity(shards: str) -> dict[str, object]:
-    """Return a data set's identity, as trainer.evaluate noted it. BadInput if there is none."""
-    told = _json(f"{str(shards).rstrip('/')}/dataset.json")
-    if told is None:
-        raise BadInput(f"{shards} has no dataset.json; give what the runs were evaluated on.")
+    """Return a data set's identity, as trainer.evaluate writes it. BadInput if there is none."""
+    metadata = _json(f"{str(shards).rstrip('/')}/dataset.json")
+    if metadata is None:
+        raise BadInput(
+            f"{shards} has no dataset.json; pass the shards that the runs were evaluated on."
+        )
     files, root = fsspec.url_to_fs(str(shards))
     names = sorted(path.rsplit("/", 1)[-1] for path in files.glob(f"{root}/shard-*.tar"))
-    return identity(str(told["fingerprint"]), names)
+    return identity(str(metadata["fingerprint"]), names)
 
 
-def judgements(run: Run) -> dict[str, np.ndarray]:
+def frame_errors(run: Run) -> dict[str, np.ndarray]:
     """Return the run's `frames`. BadInput if it was not evaluated."""
     if run.frames is None:
-        raise BadInput(f"{run.judged} has no {FRAMES}; run trainer.evaluate on {run.folder}.")
+        raise BadInput(
+            f"{run.evaluation_folder} has no {FRAMES}; run trainer.evaluate on {run.folder}."
+        )
     return run.frames
 
 

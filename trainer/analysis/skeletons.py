@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from trainer.data.dataset import DataSet
 from trainer.data.records import Damaged, decode, members_of
 from trainer.evaluation.metrics import pa_mpjpe
-from trainer.evaluation.windows import Judged
+from trainer.evaluation.windows import PredictedClip
 from trainer.geometry import similarity
 from trainer.model.motion_hmr import pick
 
@@ -28,7 +28,7 @@ BONES = (
 LEFT, RIGHT, MIDDLE, TRUE = "#d1495b", "#2e86ab", "#555555", "#bbbbbb"
 
 
-def draw_skeletons(clips: list[Judged], dataset: DataSet, out: Path) -> None:
+def draw_skeletons(clips: list[PredictedClip], dataset: DataSet, out: Path) -> None:
     """Draw a row a clip: the reprojection in the crop, the front view, the view from the side.
 
     The usable frame nearest to the middle; true joints in grey, predicted ones in colour (left
@@ -65,7 +65,7 @@ def draw_skeletons(clips: list[Judged], dataset: DataSet, out: Path) -> None:
     figure.savefig(out, dpi=100)
 
 
-def _middle(clip: Judged) -> int:
+def _middle(clip: PredictedClip) -> int:
     """Return the usable frame nearest to the clip's middle."""
     usable = np.flatnonzero(
         clip.arrays["valid"].astype(bool) & ~clip.arrays["occluded"].astype(bool)
@@ -75,7 +75,12 @@ def _middle(clip: Judged) -> int:
 
 
 def _crop(
-    axes: Axes, clip: Judged, dataset: DataSet, frame: int, names: list[str], joints: list[int]
+    axes: Axes,
+    clip: PredictedClip,
+    dataset: DataSet,
+    frame: int,
+    names: list[str],
+    joints: list[int],
 ) -> None:
     """Draw the true 2D joints and the reprojected ones over the crop (its picture if there)."""
     size = dataset.image_size
@@ -90,7 +95,7 @@ def _crop(
     axes.set_title(f"{clip.record.key} frame {frame}, in the crop", fontsize=8)
 
 
-def _picture(clip: Judged, dataset: DataSet, frame: int) -> np.ndarray | None:
+def _picture(clip: PredictedClip, dataset: DataSet, frame: int) -> np.ndarray | None:
     """Return a frame's crop uint8 [S,S,3], None if the shards hold none or it is damaged."""
     arrays = clip.arrays
     if "rgb" not in arrays:  # a network that sees no colour: only the drawn clips are decoded

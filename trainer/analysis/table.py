@@ -11,7 +11,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Table:
+class TextTable:
     """Rows of text and numbers; a float has one digit behind the point, None is a dash."""
 
     head: Sequence[str]

@@ -11,7 +11,7 @@ import torch
 from trainer.data.dataset import DataSet
 from trainer.evaluation.placement import place, weak_camera
 from trainer.evaluation.refine import refine
-from trainer.evaluation.windows import Judged, meta_of
+from trainer.evaluation.windows import PredictedClip, meta_of
 from trainer.geometry import axis_angle_from_matrix
 from trainer.model.body import BodyJoints
 from trainer.model.body_fit import fit_body
@@ -35,7 +35,7 @@ def rays_of(keypoints: np.ndarray, crop: np.ndarray, k: np.ndarray) -> torch.Ten
     return torch.cat((rays * seen, seen), -1)
 
 
-def refined(clip: Judged, dataset: DataSet, known: Proportions) -> Judged:
+def refined(clip: PredictedClip, dataset: DataSet, known: Proportions) -> PredictedClip:
     """Return a clip whose joints agree with its keypoints and move as limbs do."""
     keypoints = clip.shown["joints2d"][:, list(dataset.keypoints)].copy()
     keypoints[clip.shown["occluded"].astype(bool), :, 2] = 0

@@ -1,4 +1,4 @@
-"""Each clip's and each frame's errors, written beside evaluation.json for a closer look.
+"""Each clip's and each frame's errors, written beside evaluation.json.
 
 clips.jsonl   a line a clip: its key, who and what it shows, its errors
 frames.npz    arrays over all frames, N of them, and the E evaluation joints:
@@ -8,8 +8,8 @@ frames.npz    arrays over all frames, N of them, and the E evaluation joints:
     error float32 [N,E]       mm from each true joint after the frame's similarity (PA-MPJPE's mean)
     mpjpe float32 [N]         mm, hips brought together
     visibility uint8 [N,E]    0 off frame, 1 behind the occluder, 2 clear
-    truth, said float16 [N,E,3]   true joints, and predicted ones aligned to them, metres about the
-                              true hips' middle, camera axes
+    truth, predicted float16 [N,E,3]  true joints, and predicted ones aligned to them, metres about
+                              the true hips' midpoint, camera axes
 Frames without truth are left out. A frame takes 250 bytes before compression.
 """
 
@@ -27,28 +27,28 @@ from torch import Tensor
 from trainer.data.dataset import DataSet
 from trainer.data.records import Record
 from trainer.evaluation.metrics import acceleration_error, aligned, hips_of, mpjpe
-from trainer.evaluation.windows import Judged, meta_of
+from trainer.evaluation.windows import PredictedClip, meta_of
 
 CLIPS, FRAMES = "clips.jsonl", "frames.npz"
 
 
 @dataclass
-class Details:
-    """Gathers clips as they are judged; `write` puts them beside evaluation.json."""
+class FrameErrors:
+    """Collects the errors of clips; `write` puts them beside evaluation.json."""
 
     dataset: DataSet
     lines: list[dict[str, Any]] = field(default_factory=list)
     parts: list[dict[str, np.ndarray]] = field(default_factory=list)
 
     def add(
-        self, clip: Judged, person: str, predicted: Tensor, truth: Tensor, counted: Tensor
+        self, clip: PredictedClip, person: str, predicted: Tensor, truth: Tensor, counted: Tensor
     ) -> None:
         """Add a clip: evaluation joints [T, E, 3] of both, and which frames count (bool [T])."""
         hips = hips_of(self.dataset.evaluation_names)
-        said = aligned(predicted, truth).numpy()
+        estimate = aligned(predicted, truth).numpy()
         true = truth.double().numpy()
         middle = true[:, list(hips)].mean(1, keepdims=True)
-        error = 1000 * np.linalg.norm(said - true, axis=-1)
+        error = 1000 * np.linalg.norm(estimate - true, axis=-1)
         part = {
             "clip": np.full(len(true), len(self.lines), np.int32),
             "frame": np.arange(len(true), dtype=np.int32),
@@ -58,7 +58,7 @@ class Details:
             "mpjpe": mpjpe(predicted, truth, hips).numpy().astype(np.float32),
             "visibility": clip.arrays["visibility"][:, list(self.dataset.evaluation_joints)],
             "truth": (true - middle).astype(np.float16),
-            "said": (said - middle).astype(np.float16),
+            "predicted": (estimate - middle).astype(np.float16),
         }
         known = clip.arrays["valid"].astype(bool)
         self.parts.append({name: value[known] for name, value in part.items()})
@@ -96,19 +96,19 @@ class Details:
 
 
 def shown_by(record: Record) -> dict[str, Any]:
-    """Return what a clip's meta.json says of its content, as far as it does."""
+    """Return the content of a clip as described by its meta.json: motion, subject, scene …"""
     meta = meta_of(record)
     people = meta.get("people")
     people = people if isinstance(people, dict) else meta  # a record of a motion alone
     look = people.get("look")
-    told = {
+    content = {
         "motion": people.get("motion"),
         "subject": people.get("subject"),
         "gender": people.get("gender"),
         "skin_tone": look.get("skin_tone") if isinstance(look, dict) else None,
         "scene": meta.get("background"),
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in content.items() if value is not None}
 
 
 def _mean(values: np.ndarray) -> float | None:

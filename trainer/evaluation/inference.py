@@ -1,4 +1,4 @@
-"""A trained model from a checkpoint, ready to look at shards."""
+"""A checkpoint opened for inference on a data set."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from trainer.config import EXACT, KeypointErrors, LookConfig
+from trainer.config import EXACT, InferenceConfig, KeypointErrors
 from trainer.data.dataset import DataSet, open_dataset
 from trainer.data.loader import wanted_arrays
 from trainer.device import find_device, keep_memory, native_precision, set_precision
 from trainer.errors import BadInput
 from trainer.evaluation.fitting import refined
-from trainer.evaluation.windows import Inference, Judged, narrowed, predict_clips
+from trainer.evaluation.windows import ClipPredictor, PredictedClip, narrowed, predict_clips
 from trainer.model.body import BodyJoints
 from trainer.model.build import ModelSpec
 from trainer.model.checkpoint import load_model
@@ -25,10 +25,10 @@ from trainer.model.proportions import proportions
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a checkpoint says of a data set: its clips, each judged as it is asked for."""
+class Inference:
+    """A checkpoint's predictions of a data set, made as `clips` is iterated."""
 
-    clips: Iterable[Judged]
+    clips: Iterable[PredictedClip]
     dataset: DataSet
     spec: ModelSpec
     step: int
@@ -38,13 +38,13 @@ class Look:
     """Of the checkpoint, on the CPU."""
 
 
-def look(
-    cfg: LookConfig,
+def open_inference(
+    cfg: InferenceConfig,
     arrays: frozenset[str] = frozenset(),
     errors: KeypointErrors = EXACT,
     *,
     truth: bool = True,
-) -> Look:
+) -> Inference:
     """Open a checkpoint and a data set; the clips come with a progress bar.
 
     arrays: what to decode beside the model's input. errors: as `windows.disturbed`. truth: whether
@@ -65,7 +65,7 @@ def look(
     remark_on_difference(spec, dataset, f"{cfg.network} learned from")
     inputs = dataset.input_spec(spec)
     if cfg.mirror and spec.name == "lifter":
-        raise BadInput("--mirror takes the mean of rotations, and a lifter says none.")
+        raise BadInput("--mirror averages rotations, and a lifter predicts none.")
     if cfg.refine and spec.head != "joints":
         raise BadInput(f"--refine is for the joint head; {cfg.network} has none.")
     if cfg.mirror and "flow" in inputs.parts and inputs.stored_size % inputs.flow_stride:
@@ -77,7 +77,7 @@ def look(
         )
     precision = precision_of(saved, device)
     set_precision(precision, device)
-    run = Inference(
+    run = ClipPredictor(
         model,
         inputs,
         frames=frames,
@@ -96,15 +96,15 @@ def look(
         errors=errors,
     )
     total = min(dataset.clips, cfg.max_clips or dataset.clips)
-    judged: Iterable[Judged] = tqdm(clips, total=total, unit="clip", mininterval=1.0)
+    predicted: Iterable[PredictedClip] = tqdm(clips, total=total, unit="clip", mininterval=1.0)
     body = BodyJoints({name: np.asarray(value) for name, value in saved["body"].items()})
     if cfg.refine:
         known = proportions(body)
-        judged = (refined(clip, dataset, known) for clip in judged)
+        predicted = (refined(clip, dataset, known) for clip in predicted)
     # A body is fitted to all joints that a head predicts; else they are cut to those with a truth.
     if spec.name == "lifter" or (spec.evaluation_only and truth):
-        judged = (narrowed(clip, spec.evaluation_names, dataset) for clip in judged)
-    return Look(judged, dataset, spec, int(saved["step"]), frames, stride, body)
+        predicted = (narrowed(clip, spec.evaluation_names, dataset) for clip in predicted)
+    return Inference(predicted, dataset, spec, int(saved["step"]), frames, stride, body)
 
 
 def precision_of(saved: dict[str, Any], device: torch.device) -> str:

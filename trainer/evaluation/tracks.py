@@ -18,7 +18,7 @@ from trainer import geometry
 from trainer.data.dataset import DataSet
 from trainer.data.records import META
 from trainer.evaluation.fitting import fitted
-from trainer.evaluation.windows import Judged, intrinsics
+from trainer.evaluation.windows import PredictedClip, intrinsics
 from trainer.model.body import BodyJoints
 
 R_WORLD_CAMERA = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
@@ -28,7 +28,7 @@ Arrays = dict[str, np.ndarray]
 
 
 @dataclass
-class Track:
+class OpenTrack:
     """The pieces of one track that have been seen so far."""
 
     meta: dict[str, Any]
@@ -37,7 +37,7 @@ class Track:
 
 
 def tracks(
-    clips: Iterable[Judged], dataset: DataSet, body: BodyJoints
+    clips: Iterable[PredictedClip], dataset: DataSet, body: BodyJoints
 ) -> Iterator[tuple[str, Arrays]]:
     """Yield (name, arrays as trainer.predict describes them) of each clip or whole track.
 
@@ -47,10 +47,10 @@ def tracks(
     its track has; it is joined with its neighbours. One whose neighbours are missing (a damaged
     shard) comes at the end with the frames there are.
     """
-    open_tracks: dict[str, Track] = {}
+    open_tracks: dict[str, OpenTrack] = {}
     used: set[str] = set()
 
-    def close(track: Track, name: str) -> tuple[str, Arrays]:
+    def close(track: OpenTrack, name: str) -> tuple[str, Arrays]:
         name = re.sub(r"[^\w.-]", "_", name)
         if name in used:  # two tracks of one name: the record tells them apart
             name = f"{name}-{track.parts[0]['record'][0]}"
@@ -68,10 +68,10 @@ def tracks(
         first, last = meta.get("keep", (0, length))
         piece = {name: value[first:last] for name, value in frames_of(clip, dataset).items()}
         if "keep" not in meta:
-            yield close(Track(meta, [piece]), clip.record.key)
+            yield close(OpenTrack(meta, [piece]), clip.record.key)
             continue
         name = str(meta.get("track", meta.get("person", clip.record.key)))
-        track = open_tracks.setdefault(name, Track(meta))
+        track = open_tracks.setdefault(name, OpenTrack(meta))
         track.parts.append(piece)
         track.length += last - first
         if track.length >= meta.get("track_frames", 0):
@@ -80,7 +80,7 @@ def tracks(
         yield close(track, name)
 
 
-def frames_of(clip: Judged, dataset: DataSet) -> Arrays:
+def frames_of(clip: PredictedClip, dataset: DataSet) -> Arrays:
     """Return what is known of each frame [L, ...] of a clip."""
     said, arrays = clip.prediction, clip.arrays
     length = len(arrays["occluded"])

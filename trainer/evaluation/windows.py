@@ -43,7 +43,7 @@ def windows(length: int, frames: int, stride: int) -> list[tuple[int, int, int]]
 
 
 @dataclass
-class Judged:
+class PredictedClip:
     """A clip with what the model says of it, on the CPU; prediction tensors are [L, ...]."""
 
     record: Record
@@ -54,14 +54,16 @@ class Judged:
     """The arrays as the network saw them."""
 
 
-def narrowed(clip: Judged, names: tuple[str, ...], dataset: DataSet) -> Judged:
+def narrowed(clip: PredictedClip, names: tuple[str, ...], dataset: DataSet) -> PredictedClip:
     """Return the clip with a lifter's joints, which are called `names`, cut to the data set's."""
     chosen = [names.index(name) for name in dataset.evaluation_names]
     clip.prediction["joints"] = clip.prediction["joints"][:, chosen]
     return clip
 
 
-def disturbed(clip: Judged, errors: KeypointErrors, spec: InputSpec) -> dict[str, np.ndarray]:
+def disturbed(
+    clip: PredictedClip, errors: KeypointErrors, spec: InputSpec
+) -> dict[str, np.ndarray]:
     """Return a clip's arrays with a poor detector's keypoints, the same whenever it is asked.
 
     As `augment.disturb_keypoints`, over the whole clip, seeded by its key.
@@ -76,7 +78,7 @@ FIELDS = ("joints", "joints2d", "rotations", "betas", "camera", "sigma", "gravit
 
 
 @dataclass(frozen=True)
-class Inference:
+class ClipPredictor:
     """How a model is run over whole clips."""
 
     model: nn.Module
@@ -116,7 +118,7 @@ class Inference:
 class Window:
     """A part of a clip that is waiting for its prediction."""
 
-    clip: Judged
+    clip: PredictedClip
     arrays: dict[str, np.ndarray]
     places: slice
     """The clip's frames that are kept of it."""
@@ -124,7 +126,7 @@ class Window:
     """Where they lie in the window."""
 
 
-def windows_of(clip: Judged, run: Inference) -> Iterator[Window]:
+def windows_of(clip: PredictedClip, run: ClipPredictor) -> Iterator[Window]:
     """Yield a clip's windows; a network of every n-th frame sees it n times, each a frame on."""
     length, spacing = len(clip.arrays["occluded"]), run.spec.spacing
     for phase in range(min(spacing, length)):
@@ -136,20 +138,20 @@ def windows_of(clip: Judged, run: Inference) -> Iterator[Window]:
 
 
 def predict_clips(
-    run: Inference,
+    run: ClipPredictor,
     dataset: DataSet,
     arrays: frozenset[str],
     *,
     max_clips: int | None = None,
     on_damage: str = "skip",
     errors: KeypointErrors = EXACT,
-) -> Iterator[Judged]:
+) -> Iterator[PredictedClip]:
     """Yield every clip of a data set with its prediction, in order.
 
     errors: what `disturbed` does to the keypoints that the model sees.
     """
     pending: list[Window] = []
-    clips: list[Judged] = []
+    clips: list[PredictedClip] = []
     for clip in islice(read_evaluated(dataset, arrays, on_damage), max_clips):
         clips.append(clip)
         clip.shown = disturbed(clip, errors, run.spec) if errors else clip.arrays
@@ -167,7 +169,9 @@ def predict_clips(
     yield from clips
 
 
-def read_evaluated(dataset: DataSet, arrays: frozenset[str], on_damage: str) -> Iterator[Judged]:
+def read_evaluated(
+    dataset: DataSet, arrays: frozenset[str], on_damage: str
+) -> Iterator[PredictedClip]:
     """Yield a data set's clips; damaged ones are named and skipped, or end the run."""
     if dataset.labels_only:
         items = fixed_clips(dataset)
@@ -175,7 +179,7 @@ def read_evaluated(dataset: DataSet, arrays: frozenset[str], on_damage: str) -> 
         items = read_clips(dataset, arrays, frozenset({META}))
     for item in items:
         if not isinstance(item, Damaged):
-            clip = Judged(*item)
+            clip = PredictedClip(*item)
             if "camera" in clip.arrays:
                 clip.arrays["camera"] = camera_of(clip)
             yield clip
@@ -185,7 +189,7 @@ def read_evaluated(dataset: DataSet, arrays: frozenset[str], on_damage: str) -> 
             print(f"skipped: {item}", file=sys.stderr)
 
 
-def keep(pending: list[Window], run: Inference) -> None:
+def keep(pending: list[Window], run: ClipPredictor) -> None:
     """Predict the pending windows and write down what is kept of each in its clip."""
     if not pending:
         return
@@ -204,7 +208,7 @@ def keep(pending: list[Window], run: Inference) -> None:
     pending.clear()
 
 
-def camera_of(clip: Judged) -> np.ndarray:
+def camera_of(clip: PredictedClip) -> np.ndarray:
     """Return a clip's K [3, 3], or where its record has none a guess by the picture's size.
 
     The focal length is then the picture's diagonal, 53° from corner to corner, as CLIFF guesses it.

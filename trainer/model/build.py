@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainer.model.lifter import Lifter, Statistics
+from trainer.model.lifter import Lifter, LiftingStatistics
 from trainer.model.motion_hmr import MotionHMR
 from trainer.model.motion_joints import MotionJoints
 
@@ -82,7 +82,7 @@ def build_model(
     *,
     pose: np.ndarray | None = None,
     betas: np.ndarray | None = None,
-    statistics: Statistics | None = None,
+    statistics: LiftingStatistics | None = None,
 ) -> nn.Module:
     """Return the model of a spec with fresh weights.
 
@@ -90,7 +90,7 @@ def build_model(
     by; all three are part of a checkpoint's weights.
     """
     if spec.name == "lifter":
-        blank = Statistics.blank(len(spec.keypoints), len(spec.evaluation_joints))
+        blank = LiftingStatistics.blank(len(spec.keypoints), len(spec.evaluation_joints))
         return Lifter(statistics or blank)
     arrays = {name: np.asarray(value) for name, value in body.items()}
     if spec.head == "joints":

@@ -20,7 +20,7 @@ from trainer.model.motion_hmr import Prediction
 WIDTH = 1024
 
 
-class Statistics(NamedTuple):
+class LiftingStatistics(NamedTuple):
     """Means and deviations of the training set's inputs [2K] and outputs [3J]."""
 
     input_mean: Tensor
@@ -29,10 +29,10 @@ class Statistics(NamedTuple):
     output_std: Tensor
 
     @staticmethod
-    def of(inputs: Tensor, outputs: Tensor) -> Statistics:
+    def of(inputs: Tensor, outputs: Tensor) -> LiftingStatistics:
         """Return the statistics of inputs [N, 2K] and outputs [N, 3J]."""
         floor = 1e-3
-        return Statistics(
+        return LiftingStatistics(
             inputs.mean(0),
             inputs.std(0).clamp_min(floor),
             outputs.mean(0),
@@ -40,9 +40,9 @@ class Statistics(NamedTuple):
         )
 
     @staticmethod
-    def blank(keypoints: int, joints: int) -> Statistics:
+    def blank(keypoints: int, joints: int) -> LiftingStatistics:
         """Return neutral statistics, to be overwritten by a checkpoint's."""
-        return Statistics(
+        return LiftingStatistics(
             torch.zeros(2 * keypoints),
             torch.ones(2 * keypoints),
             torch.zeros(3 * joints),
@@ -71,7 +71,7 @@ class Lifter(nn.Module):
     output_mean: Tensor
     output_std: Tensor
 
-    def __init__(self, statistics: Statistics) -> None:
+    def __init__(self, statistics: LiftingStatistics) -> None:
         super().__init__()
         for name, value in statistics._asdict().items():
             self.register_buffer(name, value)

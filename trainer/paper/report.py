@@ -10,14 +10,14 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from trainer.paper.rows import Row, Table, Training, words
+from trainer.paper.rows import PaperTable, Row, RowNetwork, words
 from trainer.paper.study import SeededRun, Study
 
 MAIN = "3dpw"
 """The paper's own evaluation set."""
 
 
-def write_report(study: Study, tables: Iterable[Table], seeds: int) -> Path:
+def write_report(study: Study, tables: Iterable[PaperTable], seeds: int) -> Path:
     """Write report.md and the curves beside it; return its path."""
     tables = list(tables)
     every = [run for table in tables for row in table.rows for run in runs_of(study, row, seeds)]
@@ -92,7 +92,7 @@ def _describe(name: str, study: Study, *, test: bool) -> str:
     )
 
 
-def rows_of(study: Study, table: Table, seeds: int) -> str:
+def rows_of(study: Study, table: PaperTable, seeds: int) -> str:
     """Return a table in Markdown: the paper's column, then one a test set."""
     tests = sorted(study.tests, key=lambda name: name != MAIN)
     heads = " | ".join(f"ours, {name}" for name in tests)
@@ -138,7 +138,7 @@ def runs_of(study: Study, row: Row, seeds: int) -> list[SeededRun]:
     return [SeededRun(study, training, seed) for training in row.trainings for seed in range(seeds)]
 
 
-def figures(study: Study, training: Training, test: str, seeds: int) -> list[float]:
+def figures(study: Study, training: RowNetwork, test: str, seeds: int) -> list[float]:
     """Return the PA-MPJPE of each seed that is finished, if a frame counted."""
     out = []
     for seed in range(seeds):
@@ -169,7 +169,7 @@ def logged(run: SeededRun) -> list[dict[str, Any]]:
         return []
 
 
-def order_of(study: Study, table: Table, seeds: int) -> str:
+def order_of(study: Study, table: PaperTable, seeds: int) -> str:
     """Return which of the paper's comparisons hold here, on the main test set."""
     test = MAIN if MAIN in study.tests else first_test(study)
     by_title = {row.title: row for row in table.rows}
@@ -194,7 +194,7 @@ def order_of(study: Study, table: Table, seeds: int) -> str:
     return f"The paper's order, on `{test}`{alone}:\n\n" + "\n".join(lines) + "\n"
 
 
-def draw(study: Study, table: Table, seeds: int, out: Path) -> bool:
+def draw(study: Study, table: PaperTable, seeds: int, out: Path) -> bool:
     """Draw validation curves of a table's rows, thin a seed, thick their mean; False if none."""
     curves: dict[str, list[list[tuple[int, float]]]] = {}
     for row in table.rows:

@@ -32,7 +32,7 @@ FILES = ("body", "joint_regressor", "textures", "motions", "surreal", "videos", 
 
 
 @dataclass(frozen=True)
-class Training:
+class RowNetwork:
     """One network to train, but for its seed."""
 
     name: str
@@ -49,13 +49,13 @@ class Row:
 
     title: str
     paper: str
-    trainings: tuple[Training, ...] = ()
+    trainings: tuple[RowNetwork, ...] = ()
     best: bool = False
     """Report the best of the trainings, their mean in brackets, as the paper does for DANN."""
 
 
 @dataclass(frozen=True)
-class Table:
+class PaperTable:
     """One of the paper's tables."""
 
     number: int
@@ -65,19 +65,19 @@ class Table:
     """Pairs of rows of which the paper finds the first better."""
 
 
-def tables(dann_weights: tuple[float, ...] = DANN_WEIGHTS) -> tuple[Table, ...]:
+def tables(dann_weights: tuple[float, ...] = DANN_WEIGHTS) -> tuple[PaperTable, ...]:
     """Return the paper's tables."""
-    flow_keypoints = Training("flow+keypoints", {"inputs": "flow+keypoints"})
+    flow_keypoints = RowNetwork("flow+keypoints", {"inputs": "flow+keypoints"})
 
-    def inputs(name: str) -> tuple[Training, ...]:
-        return (Training(name, {"inputs": name}),)
+    def inputs(name: str) -> tuple[RowNetwork, ...]:
+        return (RowNetwork(name, {"inputs": name}),)
 
     dann = tuple(
-        Training(f"rgb+dann-{weight:g}", {"inputs": "rgb", "dann-weight": weight}, real=True)
+        RowNetwork(f"rgb+dann-{weight:g}", {"inputs": "rgb", "dann-weight": weight}, real=True)
         for weight in dann_weights
     )
-    lifter = Training("lifter", {"model": "lifter", "inputs": "keypoints"})
-    first = Table(
+    lifter = RowNetwork("lifter", {"model": "lifter", "inputs": "keypoints"})
+    first = PaperTable(
         1,
         "What the network sees",
         (
@@ -106,7 +106,7 @@ def tables(dann_weights: tuple[float, ...] = DANN_WEIGHTS) -> tuple[Table, ...]:
         "no-tracking": ("No occlusions, no background tracking", "80.3"),
         "static": ("No occlusions, static background", "88.9"),
     }
-    second = Table(
+    second = PaperTable(
         2,
         "What the training clips are made of (flow + keypoints)",
         tuple(
@@ -116,7 +116,7 @@ def tables(dann_weights: tuple[float, ...] = DANN_WEIGHTS) -> tuple[Table, ...]:
                 (
                     flow_keypoints
                     if data == "full"
-                    else Training(data, flow_keypoints.options, data),
+                    else RowNetwork(data, flow_keypoints.options, data),
                 ),
             )
             for data, (title, paper) in names.items()
@@ -128,7 +128,7 @@ def tables(dann_weights: tuple[float, ...] = DANN_WEIGHTS) -> tuple[Table, ...]:
         ),
     )
     lengths = {8: "79.0", 16: "77.8", FRAMES: "74.7", 56: "76.2"}
-    third = Table(
+    third = PaperTable(
         3,
         "How long a clip the network sees (flow + keypoints)",
         tuple(
@@ -138,7 +138,7 @@ def tables(dann_weights: tuple[float, ...] = DANN_WEIGHTS) -> tuple[Table, ...]:
                 (
                     flow_keypoints
                     if frames == FRAMES
-                    else Training(f"frames-{frames}", flow_keypoints.options, frames=frames),
+                    else RowNetwork(f"frames-{frames}", flow_keypoints.options, frames=frames),
                 ),
             )
             for frames, paper in lengths.items()
@@ -192,7 +192,7 @@ OWN = frozenset({"inputs", "model", "frames", "seed", "dann-weight"})
 """Options that make a row what it is, and are not for all."""
 
 
-def suits(name: str, training: Training) -> bool:
+def suits(name: str, training: RowNetwork) -> bool:
     """Return whether an option for all rows says anything to this one."""
     if name in ("feedback", "weights") and training.options.get("model") == "lifter":
         return False
@@ -200,7 +200,7 @@ def suits(name: str, training: Training) -> bool:
     return not of_keypoints or "keypoints" in str(training.options["inputs"])
 
 
-def fit_options(training: Training, common: Options, seed: int) -> Options:
+def fit_options(training: RowNetwork, common: Options, seed: int) -> Options:
     """Return the options of trainer.fit for a training: the common ones, changed by its own."""
     shared = {name: value for name, value in common.items() if suits(name, training)}
     options: Options = {**shared, "frames": training.frames, "seed": seed, **training.options}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.data.dataset import DataSet
-from trainer.paper.rows import Options, Training, fit_options, words
+from trainer.paper.rows import Options, RowNetwork, fit_options, words
 
 DONE = "trained.json"
 """Written into a run's folder when its training has ended; holds the command."""
@@ -43,7 +43,7 @@ class SeededRun:
     """A training with a seed, and the folder that its options and data alone decide."""
 
     study: Study
-    training: Training
+    training: RowNetwork
     seed: int
 
     @property
@@ -123,7 +123,7 @@ class SeededRun:
 
 
 @dataclass
-class Outcome:
+class RunResult:
     """What came of a run in this call."""
 
     run: SeededRun
@@ -132,10 +132,10 @@ class Outcome:
     """Commands that ended in an error."""
 
 
-def work(runs: list[SeededRun]) -> Iterator[Outcome]:
+def work(runs: list[SeededRun]) -> Iterator[RunResult]:
     """Do what is missing of each run, one process after the other, and yield what came of it."""
     for run in runs:
-        outcome = Outcome(run)
+        outcome = RunResult(run)
         began = time.perf_counter()
         with alone(run.folder) as lock:
             finish(run, outcome, lock)
@@ -143,7 +143,7 @@ def work(runs: list[SeededRun]) -> Iterator[Outcome]:
         yield outcome
 
 
-def finish(run: SeededRun, outcome: Outcome, lock: int) -> None:
+def finish(run: SeededRun, outcome: RunResult, lock: int) -> None:
     """Train what is not trained and evaluate what is not evaluated."""
     if not run.trained:
         if not (run.folder / "last.pt").exists():

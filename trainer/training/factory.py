@@ -23,7 +23,7 @@ from trainer.evaluation.metrics import hips_of
 from trainer.model.build import ModelSpec, build_model
 from trainer.model.checkpoint import load_checkpoint, read_tensors, weights_of
 from trainer.model.clip_features import ClipFeatures
-from trainer.model.lifter import Lifter, Statistics
+from trainer.model.lifter import Lifter, LiftingStatistics
 from trainer.model.motion_hmr import MotionHMR, pick
 from trainer.model.motion_joints import MotionJoints
 from trainer.model.resnet import ResNet
@@ -37,7 +37,7 @@ from trainer.training.objective import (
     about_hips,
 )
 from trainer.training.settings import Settings
-from trainer.training.step import Trainer
+from trainer.training.step import TrainStep
 
 MEAN_CLIPS = 256
 """Clips whose mean pose and shape are the regressor's starting point."""
@@ -75,7 +75,7 @@ def model_spec(cfg: FitConfig, settings: Settings, dataset: DataSet) -> ModelSpe
     )
 
 
-def make_trainer(
+def make_train_step(
     cfg: FitConfig,
     settings: Settings,
     spec: ModelSpec,
@@ -83,7 +83,7 @@ def make_trainer(
     body: dict[str, np.ndarray],
     device: torch.device,
     ranks: Ranks,
-) -> Trainer:
+) -> TrainStep:
     """Return a trainer with fresh weights."""
     torch.manual_seed(cfg.seed)
     inputs = dataset.input_spec(spec)
@@ -112,7 +112,7 @@ def make_trainer(
         load_backbone(model.backbone, cfg.weights, cfg.inputs)
     if cfg.init:
         load_initial(model, cfg.init)
-    return Trainer(objective, cfg, settings, inputs, device, ranks)
+    return TrainStep(objective, cfg, settings, inputs, device, ranks)
 
 
 def load_initial(model: nn.Module, path: Path) -> None:
@@ -222,7 +222,7 @@ def mean_person(dataset: DataSet) -> tuple[np.ndarray | None, np.ndarray | None]
     return pose, np.mean(betas, 0) if betas else None
 
 
-def lifting_statistics(dataset: DataSet, spec: InputSpec) -> Statistics:
+def lifting_statistics(dataset: DataSet, spec: InputSpec) -> LiftingStatistics:
     """Return what a lifter standardises by, of the first clips."""
     arrays = frozenset({"joints2d", "joints3d", "occluded", "visibility"})
     clips = first_clips(dataset, arrays)
@@ -235,7 +235,7 @@ def lifting_statistics(dataset: DataSet, spec: InputSpec) -> Statistics:
         for b in batches
     ]
     seen = [keypoint_vectors(b, spec).flatten(0, 1) for b in batches]
-    return Statistics.of(torch.cat(seen), torch.cat(truth))
+    return LiftingStatistics.of(torch.cat(seen), torch.cat(truth))
 
 
 def first_clips(dataset: DataSet, arrays: frozenset[str]) -> list[dict[str, np.ndarray]]:

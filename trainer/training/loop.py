@@ -1,4 +1,4 @@
-"""A run in progress: the loop over steps, and what it writes down on its way."""
+"""The training loop: steps, validations, checkpoints and metrics."""
 
 from __future__ import annotations
 
@@ -25,121 +25,121 @@ from trainer.model.checkpoint import save_checkpoint
 from trainer.training.run_folder import RunWriter
 from trainer.training.settings import Settings
 from trainer.training.signals import Interrupt
-from trainer.training.step import Trainer
+from trainer.training.step import TrainStep
 from trainer.training.validation import held_out_error
 
 MUCH_WAIT = 0.05
-"""Share of a step's time spent waiting for data above which a run says so."""
+"""Share of the time spent waiting for data above which a run advises more workers."""
 
 
 @dataclass
-class Training:
-    """A trainer with its clips and its folder; `go` trains to the end, or is stopped and says so.
+class TrainingLoop:
+    """A training step with its batches and its run folder; `run` trains to the last step.
 
-    `best` is the least validation error so far, mm.
+    `best` is the lowest validation error so far, mm.
     """
 
     cfg: FitConfig
     settings: Settings
     ranks: Ranks
-    trainer: Trainer
+    train_step: TrainStep
     loaders: Sequence[Loader | EndlessLoader]
     model: ModelSpec
     held: list[DataSet]
-    """What it is validated on."""
+    """Validation data sets."""
     writer: RunWriter
     described: dict[str, Any]
-    """What a checkpoint says of its run, the same after every step."""
+    """Metadata of the run in its checkpoints, the same after every step."""
     best: float = math.inf
-    judged: bool = True
+    validated: bool = True
     """False after a resume if the validation of the checkpoint's step is still to do."""
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Take up the run that a checkpoint was saved of."""
-        self.trainer.restore(saved)
+        """Continue the run of a checkpoint."""
+        self.train_step.restore(saved)
         if not self.held:
             self.described["held"] = saved.get("held")
         if self.described["held"] == saved.get("held"):  # errors on other clips do not compare
             self.best = saved["best"]
-        self.judged = saved.get("judged", True)
+        self.validated = saved.get("validated", saved.get("judged", True))  # the former name
 
-    def go(self) -> Pace:
-        """Train to the last step; return how fast it went.
+    def run(self) -> Throughput:
+        """Train to the last step; return the throughput.
 
-        Raises BadInput when the loss is no number any more, Stopped after Ctrl-C or SIGTERM (in
-        single-process runs), its state saved.
+        Raises BadInput if the loss is NaN or infinite, Stopped after Ctrl-C or SIGTERM (in
+        single-process runs) once the state is saved.
         """
-        if not self.judged:  # it was stopped while it validated
-            self.judge()
+        if not self.validated:  # it was stopped while it validated
+            self.validate()
             self.save()
-        elif self.trainer.step == self.settings.steps:
-            self.save()  # a finished run, taken up in another folder perhaps
+        elif self.train_step.step == self.settings.steps:
+            self.save()  # a finished run, perhaps resumed into another folder
         steps, world = self.settings.steps, self.ranks.world
         sources = [iter(loader) for loader in self.loaders]
-        pace = Pace(self.settings.batch_size * self.cfg.accumulate * world)
+        throughput = Throughput(self.settings.batch_size * self.cfg.accumulate * world)
         bar = tqdm(
-            total=steps, initial=self.trainer.step, disable=not self.ranks.first, unit="step",
+            total=steps, initial=self.train_step.step, disable=not self.ranks.first, unit="step",
             mininterval=1.0, file=sys.stderr,
         )  # fmt: skip
         with bar, Interrupt(on=world == 1) as interrupt:
-            while self.trainer.step < steps:
-                self.advance(sources, pace, bar)
-                if interrupt.number is not None and self.trainer.step < steps:
+            while self.train_step.step < steps:
+                self.advance(sources, throughput, bar)
+                if interrupt.number is not None and self.train_step.step < steps:
                     self.save()
                     raise Stopped(
-                        f"stopped at step {self.trainer.step}; go on with "
+                        f"stopped at step {self.train_step.step}; go on with "
                         f"`--resume {quoted(self.folder / 'last.pt')}` and the same options",
                         interrupt.number,
                     )
-        return pace
+        return throughput
 
-    def advance(self, sources: list[Any], pace: Pace, bar: tqdm[Any]) -> None:
-        """Make one step, and write down what is due after it."""
+    def advance(self, sources: list[Any], throughput: Throughput, bar: tqdm[Any]) -> None:
+        """Make one step; log, validate and save where due."""
         cfg = self.cfg
-        number = self.trainer.step + 1
+        number = self.train_step.step + 1
         last = number == self.settings.steps
         report = number <= 10 or number % cfg.log_every == 0 or last
         try:
-            figures = self.trainer.advance(*sources, report=report)
-        # The alignment's, of joints that are no numbers any more.
+            figures = self.train_step.advance(*sources, report=report)
+        # Raised by the alignment if joints are NaN.
         except torch.linalg.LinAlgError:  # pyright: ignore[reportPrivateImportUsage]
             raise self.diverged("not a number", number) from None
         bar.update()
-        pace.add(figures.pop("seconds"), figures.pop("waited"))
+        throughput.add(figures.pop("seconds"), figures.pop("waited"))
         if report:
-            self.writer.log({"step": number, **figures, **pace.take()})
+            self.writer.log({"step": number, **figures, **throughput.take()})
             loss, error = figures["loss"], figures["pa_mpjpe"]
             bar.set_postfix_str(f"loss {loss:.3g}, PA-MPJPE {error:.0f} mm", refresh=False)
             if not math.isfinite(loss):
                 raise self.diverged(str(loss), number)
         saving = number % cfg.save_every == 0 or last
-        self.judged = not self.held or not (number % cfg.val_every == 0 or last)
+        self.validated = not self.held or not (number % cfg.val_every == 0 or last)
         if saving:
             self.save()
-        if not self.judged:
-            self.judge()
+        if not self.validated:
+            self.validate()
             if saving:
                 self.save()  # which knows the best
 
-    def judge(self) -> None:
-        """Validate, and keep the weights if none were better."""
+    def validate(self) -> None:
+        """Validate, and save best.pt if the error is the lowest so far."""
         if not self.held:
             return
         error = held_out_error(
-            self.trainer, self.cfg, self.settings, self.model, self.held, self.ranks
+            self.train_step, self.cfg, self.settings, self.model, self.held, self.ranks
         )
-        self.writer.log({"step": self.trainer.step, "val_pa_mpjpe": error})
-        self.judged = True
+        self.writer.log({"step": self.train_step.step, "val_pa_mpjpe": error})
+        self.validated = True
         if error < self.best:
             self.best = error
             self.save("best.pt")
 
     def save(self, name: str = "last.pt") -> None:
-        """Write a checkpoint of the present step."""
+        """Write a checkpoint of the current step."""
         positions = self.positions()
         if self.ranks.first:
-            state = {"loaders": positions, "best": self.best, "judged": self.judged}
-            content = {**self.trainer.state(), **state, **self.described}
+            state = {"loaders": positions, "best": self.best, "validated": self.validated}
+            content = {**self.train_step.state(), **state, **self.described}
             save_checkpoint(self.folder / name, content)
 
     @property
@@ -148,7 +148,7 @@ class Training:
         return self.writer.folder
 
     def positions(self) -> list[Any]:
-        """Return where each rank's loaders stand in their shards."""
+        """Return the positions of each rank's loaders in their shards."""
         own = [loader.position() for loader in self.loaders]
         if self.ranks.world == 1:
             return [own]
@@ -166,8 +166,8 @@ class Training:
 
 
 @dataclass
-class Pace:
-    """How fast the steps since the last report went."""
+class Throughput:
+    """Seconds, waiting for data and clips per second since the last report and over the run."""
 
     clips: int
     """Clips of a step, over all ranks."""
@@ -186,13 +186,13 @@ class Pace:
         self.all_waited += waited
 
     def line(self, workers: int) -> str:
-        """Return what is to say of the run's waiting for data."""
+        """Return one line on the time spent waiting for data."""
         share = self.all_waited / max(self.all_seconds, 1e-9)
         advice = f"; raise --workers (now {workers})" if share > MUCH_WAIT else ""
         return f"{share:.1%} of the time was waiting for data{advice}"
 
     def take(self) -> dict[str, float]:
-        """Return seconds a step, the share of waiting for data and clips/s; begin anew."""
+        """Return seconds a step, the share of waiting for data and clips/s; start over."""
         figures = {
             "seconds": self.seconds / self.steps,
             "data_wait": self.waited / self.seconds,

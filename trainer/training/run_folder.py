@@ -1,7 +1,7 @@
 """The run folder: what was asked, on which data, by which code, and how it went.
 
 runs/<time>/  config.json  run.json  metrics.jsonl  last.pt  best.pt  loss.png
-              evaluation/<data set>/  what trainer.evaluate says
+              evaluation/<data set>/  results of trainer.evaluate
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class RunWriter:
         """Append a line to metrics.jsonl (and to TensorBoard's events)."""
         if not self.write:
             return
-        # JSON has no NaN (no frame to judge) and no infinity (an fp16 step that is left out).
+        # JSON has no NaN (no frame counts) and no infinity (an fp16 step that is left out).
         line = {
             k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in line.items()
         }

@@ -32,7 +32,7 @@ from trainer.training.optimizer import Average, learning_rate, make_optimizer
 from trainer.training.settings import Settings
 
 
-class Trainer:
+class TrainStep:
     """The model in training, its optimiser and average, and the step that moves them."""
 
     def __init__(
@@ -80,7 +80,7 @@ class Trainer:
         return self.objective.model
 
     @property
-    def judged(self) -> nn.Module:
+    def eval_model(self) -> nn.Module:
         """The model to validate: the average if there is one."""
         return self.average.module if self.average else self.model
 

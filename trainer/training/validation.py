@@ -1,4 +1,4 @@
-"""The error of the network in training on clips that it does not learn from."""
+"""Validation: the error of the network in training on held-out clips."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from trainer.device import Ranks
 from trainer.errors import BadInput
 from trainer.evaluation.inference import refuse_other_joints, remark_on_difference
 from trainer.evaluation.metrics import clip_pa_mpjpe, mean_over
-from trainer.evaluation.windows import Inference, narrowed, predict_clips
+from trainer.evaluation.windows import ClipPredictor, narrowed, predict_clips
 from trainer.model.build import ModelSpec
 from trainer.model.motion_hmr import pick
 from trainer.training.settings import Settings
-from trainer.training.step import Trainer
+from trainer.training.step import TrainStep
 
 
 def open_held_out(cfg: FitConfig, model: ModelSpec, ranks: Ranks) -> list[DataSet]:
@@ -38,7 +38,7 @@ def open_held_out(cfg: FitConfig, model: ModelSpec, ranks: Ranks) -> list[DataSe
 
 
 def held_out_error(
-    trainer: Trainer,
+    train_step: TrainStep,
     cfg: FitConfig,
     settings: Settings,
     model: ModelSpec,
@@ -48,7 +48,7 @@ def held_out_error(
     """Return the mean of the data sets' errors, which the first rank measures for all."""
     error = [math.inf]
     if ranks.first:
-        errors = [validate(trainer, cfg, settings, model, dataset) for dataset in held]
+        errors = [validate(train_step, cfg, settings, model, dataset) for dataset in held]
         error = [sum(errors) / len(errors)]
     if ranks.world > 1:
         dist.broadcast_object_list(error)
@@ -56,7 +56,7 @@ def held_out_error(
 
 
 def validate(
-    trainer: Trainer,
+    train_step: TrainStep,
     cfg: FitConfig,
     settings: Settings,
     model: ModelSpec,
@@ -65,13 +65,13 @@ def validate(
     """Return the mean PA-MPJPE of a data set's validation clips, mm."""
     joints = dataset.evaluation_joints
     spec = dataset.input_spec(model)
-    run = Inference(
-        trainer.judged.eval(),
+    run = ClipPredictor(
+        train_step.eval_model.eval(),
         spec,
         frames=settings.frames,
         stride=max(1, settings.frames // 2),
         batch_size=settings.batch_size,
-        device=trainer.device,
+        device=train_step.device,
         precision=settings.precision,
     )
     errors = []

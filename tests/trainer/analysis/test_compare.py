@@ -47,7 +47,7 @@ def write(folder: Path, scale: float = 1.0) -> Run:
         mpjpe=error.mean(1),
         visibility=visibility,
         truth=truth.astype(np.float16),
-        said=truth.astype(np.float16),
+        predicted=truth.astype(np.float16),
     )
     clips = [
         {"key": "a", "person": "p", "motion": "stand_mirrored", "pa_mpjpe": 42.0 * scale},
@@ -142,6 +142,15 @@ def test_speeds_are_of_the_clips_own_rate_and_of_neighbours_alone(tmp_path):
     (tmp_path / "gap" / CLIPS).write_text("".join(json.dumps(clip) + "\n" for clip in clips))
     speed = compare.speeds(Run(str(tmp_path / "gap")))
     assert np.allclose(speed, [0] * 10 + [1.2] * 4, atol=0.02)  # at 60 frames a second, twice 0.6
+
+
+def test_predicted_joints_of_former_versions_are_read(runs, tmp_path):
+    run = write(tmp_path / "former")
+    frames = dict(np.load(tmp_path / "former" / FRAMES))
+    frames["said"] = frames.pop("predicted")
+    np.savez(tmp_path / "former" / FRAMES, **frames)
+    assert run.frames is not None and runs[0].frames is not None
+    assert np.array_equal(run.frames["predicted"], runs[0].frames["predicted"])
 
 
 def test_poses_are_clustered_whichever_way_they_face(runs):

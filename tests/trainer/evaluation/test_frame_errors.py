@@ -11,9 +11,9 @@ from trainer.config import EvaluateConfig, FitConfig
 from trainer.data.dataset import open_dataset
 from trainer.data.records import Record
 from trainer.evaluate import evaluate, person_of
-from trainer.evaluation.frame_errors import Details, shown_by
+from trainer.evaluation.frame_errors import FrameErrors, shown_by
 from trainer.evaluation.metrics import hips_of
-from trainer.evaluation.windows import Judged
+from trainer.evaluation.windows import PredictedClip
 from trainer.fit import fit
 
 
@@ -29,9 +29,9 @@ def measured(tmp_path_factory):
     )
     results = evaluate(EvaluateConfig(checkpoint=run / "last.pt", shards=toy, device="cpu"))
     torch.set_num_threads(before)
-    (judged,) = (run / "evaluation").iterdir()
-    lines = [json.loads(line) for line in (judged / "clips.jsonl").read_text().splitlines()]
-    with np.load(judged / "frames.npz") as frames:
+    (evaluation,) = (run / "evaluation").iterdir()
+    lines = [json.loads(line) for line in (evaluation / "clips.jsonl").read_text().splitlines()]
+    with np.load(evaluation / "frames.npz") as frames:
         return results, lines, dict(frames)
 
 
@@ -73,16 +73,16 @@ def test_speed_is_of_known_frames_at_the_clips_own_rate(tmp_path):
         "occluded": np.zeros(5), "valid": np.array([1, 1, 1, 0, 0]),
         "visibility": np.array([[2] * 38] * 3 + [[0] * 38] * 2),
     }  # fmt: skip
-    details = Details(dataset)
+    details = FrameErrors(dataset)
     known = torch.tensor([True] * 3 + [False] * 2)
-    details.add(Judged(record, arrays), "toy", truth + 0.01, truth, known)
+    details.add(PredictedClip(record, arrays), "toy", truth + 0.01, truth, known)
     (line,) = details.lines
     assert line["speed"] == pytest.approx(0.1 * 10 * 12 / 14, rel=1e-3) and line["hidden"] == 0
 
 
 def test_said_joints_are_aligned_to_the_true_ones(measured):
     _, _, frames = measured
-    gap = frames["said"].astype(float) - frames["truth"].astype(float)
+    gap = frames["predicted"].astype(float) - frames["truth"].astype(float)
     assert np.abs(1000 * np.linalg.norm(gap, axis=-1) - frames["error"]).max() < 3  # float16
     assert np.abs(gap.mean(axis=1)).max() < 2e-3  # a similarity brings the centres together
     hips = [frames["names"].tolist().index(f"lsp_{side}_hip") for side in ("right", "left")]

@@ -22,7 +22,7 @@ from trainer.data.records import decode, read_shard
 from trainer.errors import BadInput
 from trainer.evaluation.inference import remark_on_difference
 from trainer.evaluation.tracks import R_WORLD_CAMERA, into_world, tracks, translation
-from trainer.evaluation.windows import Judged
+from trainer.evaluation.windows import PredictedClip
 from trainer.fit import fit
 from trainer.model.body import BodyJoints, read_body
 from trainer.model.checkpoint import load_checkpoint, load_model, save_checkpoint
@@ -126,25 +126,25 @@ def test_pieces_of_a_track_are_joined(toy):
     wanted = frozenset({"occluded", "joints2d", "crop", "camera", "source"})
     arrays = decode(record.load(frozenset({"labels.npz", "meta.json"})), wanted, dataset)
 
-    def said(first: int, last: int) -> Judged:
+    def predicted(first: int, last: int) -> PredictedClip:
         cut = {
             name: value if name == "camera" else value[first:last] for name, value in arrays.items()
         }
         numbers = torch.arange(first, last, dtype=torch.float32)
         joints = numbers[:, None, None].expand(-1, 38, 3)
-        return Judged(record, cut, {"joints": joints})
+        return PredictedClip(record, cut, {"joints": joints})
 
-    def piece(first: int, last: int, keep: tuple[int, int], person: str) -> Judged:
+    def piece(first: int, last: int, keep: tuple[int, int], person: str) -> PredictedClip:
         meta = {"person": person, "keep": keep, "track_frames": 10, "fps": 25.0, "size": (64, 48)}
-        judged = said(first, last)
+        whole = predicted(first, last)
         other = type(record)(record.shard, record.key, members={"meta.json": json.dumps(meta)})
-        return Judged(other, judged.arrays, judged.prediction)
+        return PredictedClip(other, whole.arrays, whole.prediction)
 
     clips = [
         piece(0, 7, (0, 5), "a b/c"),
         piece(0, 7, (0, 5), "other"),
         piece(3, 10, (2, 7), "a b/c"),
-        said(0, 10),
+        predicted(0, 10),
     ]
     joined = dict(tracks(iter(clips), dataset, BodyJoints(read_body(dataset.body))))
     assert list(joined) == ["a_b_c", "000000_0000", "other"]

@@ -19,7 +19,7 @@ from trainer.model.body import read_body
 from trainer.model.domain import Discriminator, adversary_strength, domain_loss, reverse_gradient
 from trainer.model.lifter import BoundedLinear
 from trainer.predict import predict
-from trainer.training.factory import load_backbone, make_loaders, make_trainer, model_spec
+from trainer.training.factory import load_backbone, make_loaders, make_train_step, model_spec
 from trainer.training.objective import Real
 from trainer.training.settings import choose
 
@@ -88,7 +88,7 @@ def test_a_batchs_share_of_the_domain_loss_is_that_of_its_known_frames(toy, tmp_
     dataset, cpu = open_dataset(toy), torch.device("cpu")
     settings = choose(cfg, dataset, cpu)
     model = model_spec(cfg, settings, dataset)
-    trainer = make_trainer(cfg, settings, model, dataset, read_body(dataset.body), cpu, Ranks())
+    trainer = make_train_step(cfg, settings, model, dataset, read_body(dataset.body), cpu, Ranks())
     loader = make_loaders(cfg, settings, model, dataset, None, cpu, Ranks(), None)[0]
     trainer.wrapped.eval()
     domain = []

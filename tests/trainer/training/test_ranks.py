@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 torch.set_num_threads(1)
-from trainer.training.factory import make_loaders, make_trainer, model_spec
+from trainer.training.factory import make_loaders, make_train_step, model_spec
 from trainer.config import FitConfig
 from trainer.data.inputs import draw_inputs
 from trainer.device import Ranks, start_ranks
@@ -33,7 +33,7 @@ cpu = torch.device("cpu")
 data = open_dataset(cfg.shards)
 settings = choose(cfg, data, cpu)
 model = model_spec(cfg, settings, data)
-trainer = make_trainer(cfg, settings, model, data, read_body(data.body), cpu, ranks)
+trainer = make_train_step(cfg, settings, model, data, read_body(data.body), cpu, ranks)
 
 def gradients(trainer, batch):
     totals = trainer.totals([batch])
@@ -48,7 +48,7 @@ batch["valid"][1, : 1 + ranks.rank] = 0
 together = gradients(trainer, batch)
 both = [None] * ranks.world
 dist.all_gather_object(both, batch)
-alone = make_trainer(cfg, settings, model, data, read_body(data.body), cpu, Ranks())
+alone = make_train_step(cfg, settings, model, data, read_body(data.body), cpu, Ranks())
 joined = {name: torch.cat([b[name] for b in both]) for name in batch}
 expected = gradients(alone, joined)
 error = float((together - expected).abs().max() / expected.abs().max())
