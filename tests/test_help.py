@@ -50,3 +50,14 @@ def test_help_breaks_its_lines_where_the_terminal_ends(monkeypatch, capsys) -> N
     assert stop.value.code == 0
     said = capsys.readouterr().out
     assert "recursively): its people instead of rendered ones. Give SMPL's own " in said
+
+
+def test_the_groups_of_help_have_all_options() -> None:
+    trainer.fill_help(FitConfig)
+    shown: dict[str, str] = {}
+    for part in fields(trainer.in_groups(FitConfig)):
+        hint = get_type_hints(trainer.in_groups(FitConfig))[part.name]
+        if part.name in FitConfig.HELP_GROUPS.values():
+            shown |= {option.name: option.metadata["help"] for option in fields(hint)}
+    own = {option.name: option.metadata["help"] for option in fields(FitConfig)}
+    assert shown == {name: text for name, text in own.items() if name != "endless"}

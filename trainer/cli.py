@@ -9,15 +9,26 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import field, fields, is_dataclass, make_dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, NoReturn, TypeVar, get_type_hints
+from typing import Annotated, Any, NoReturn, TypeVar, get_type_hints
 
 from trainer.errors import BadInput, Stopped
 
 PACKAGES = frozenset(
-    ("docstring_parser", "fsspec", "matplotlib", "numpy", "PIL", "torch", "tqdm", "tyro")
+    (
+        "docstring_parser",
+        "fsspec",
+        "matplotlib",
+        "numpy",
+        "PIL",
+        "safetensors",
+        "scipy",
+        "torch",
+        "tqdm",
+        "tyro",
+    )
 )
 """Import names of the trainer's dependencies in pyproject.toml."""
 
@@ -35,6 +46,7 @@ def run(config: type[Config], main: Callable[[Config], object], description: str
     try:
         if {"-h", "--help"} & set(sys.argv[1:]):
             fill_help(config)
+            config = in_groups(config)
         prog = f"python -m {module.name}" if module else None
         main(tyro.cli(config, prog=prog, description=description))
     except BadInput as error:
@@ -67,6 +79,35 @@ def fill_help(options: Any) -> None:
     for hint in get_type_hints(options).values():
         if is_dataclass(hint):
             fill_help(hint)
+
+
+def in_groups(config: type[Config]) -> type[Config]:
+    """Return a dataclass that --help shows in groups, with the same options.
+
+    `HELP_GROUPS` of the config names each group's first field. It is for --help alone, which ends
+    the program: the options of a group are read into a dataclass of their own.
+    """
+    import tyro
+
+    starts, hints = getattr(config, "HELP_GROUPS", {}), get_type_hints(config)
+    if not starts:
+        return config
+    title, groups, nested = "", {}, []
+    for option in fields(config):  # type: ignore[arg-type]
+        title = starts.get(option.name, title)
+        known = field(
+            default=option.default, default_factory=option.default_factory, kw_only=True,
+            metadata=option.metadata,
+        )  # fmt: skip  # type: ignore[call-overload]
+        member = (option.name, hints[option.name], known)
+        (nested if is_dataclass(member[1]) else groups.setdefault(title, [])).append(member)
+    parts: list[Any] = []
+    for name, members in groups.items():
+        group: Any = make_dataclass(name, members, frozen=True, kw_only=True)
+        group.__doc__ = " "  # or tyro shows the signature
+        part = Annotated[group, tyro.conf.OmitArgPrefixes]  # type: ignore[valid-type]
+        parts.append((name, part, field(kw_only=True)))
+    return make_dataclass(config.__name__, [*parts, *nested], frozen=True, kw_only=True)
 
 
 def report_missing_packages() -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
-from trainer.data.endless.options import EndlessConfig
+from trainer.common.endless_options import EndlessConfig
 from trainer.errors import BadInput
-from trainer.model.checkpoint import RELEASE
 
 Inputs = Literal["flow+keypoints", "keypoints", "flow", "rgb", "rgb+keypoints"]
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+RELEASE = Path(__file__).parent / "assets" / "motion-joints" / "model.safetensors"
+"""The network that ships, the default of predict, evaluate and overlay."""
 
 
 def require(ok: bool, rule: str) -> None:
@@ -20,12 +21,17 @@ def require(ok: bool, rule: str) -> None:
         raise BadInput(rule)
 
 
+def flag(name: str, on: bool = True) -> str:
+    """Return a field's name as an option of the command line: --batch-size; off: --no-flip."""
+    return f"--{'' if on else 'no-'}{name.replace('_', '-')}"
+
+
 def at_least(config: object, least: int, *names: str) -> None:
     """Raise BadInput if one of these fields is set and less."""
     for name in names:
         value = getattr(config, name)
-        option = f"--{name.replace('_', '-')}"
-        require(value is None or value >= least, f"{option} must be at least {least}, got {value}")
+        rule = f"{flag(name)} must be at least {least}, got {value}"
+        require(value is None or value >= least, rule)
 
 
 class KeypointErrors(NamedTuple):
@@ -48,14 +54,19 @@ def keypoint_errors(config: FitConfig | EvaluateConfig) -> KeypointErrors:
     at_least(config, 0, "keypoint_noise")
     for name in ("keypoint_drop", "keypoint_gaps"):
         chance = getattr(config, name)
-        option = f"--{name.replace('_', '-')}"
-        require(0 <= chance <= 1, f"{option} must lie in [0, 1], got {chance}")
+        require(0 <= chance <= 1, f"{flag(name)} must lie in [0, 1], got {chance}")
     return KeypointErrors(config.keypoint_noise, config.keypoint_drop, config.keypoint_gaps)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
-    """Train on a folder of shards. What is left unset is chosen for the machine, and said."""
+    """Train on a folder of shards. Options left unset are chosen for the machine and printed."""
+
+    HELP_GROUPS: ClassVar = {
+        "shards": "data", "model": "model", "steps": "optimiser", "flip": "augmentation",
+        "device": "machine",
+    }  # fmt: skip
+    """Groups of options in --help, by their first options."""
 
     shards: Path
     """Folder of shards with its dataset.json."""
@@ -126,8 +137,6 @@ class FitConfig:
     paper's: 3 a GPU of 31 frames, 6 of 8 or 16, 2 of 56."""
     accumulate: int = 1
     """Batches whose gradients are summed into one step."""
-    optimizer: Literal["adamw", "adam"] = "adamw"
-    """Optimiser; `adam` adds weight decay to the gradient instead."""
     lr: float | None = None
     """Peak learning rate. Default: 1e-4 for resnet50, 5e-4 for resnet18 and -34, 1e-3 for
     `small` and the lifter."""

@@ -22,15 +22,16 @@ import torch
 
 from trainer import cli
 from trainer.cli import count
+from trainer.common.files import write_json
 from trainer.config import EvaluateConfig, keypoint_errors
 from trainer.data.dataset import DataSet
 from trainer.data.records import META, Record
 from trainer.errors import BadInput
 from trainer.evaluation.frame_errors import FrameErrors, shown_by
 from trainer.evaluation.inference import open_inference
-from trainer.evaluation.metrics import OCCLUDED, Tally, hips_of, summarize, visible_frames
+from trainer.evaluation.metrics import OCCLUDED, Tally, hips_of, summarize
+from trainer.evaluation.truth import compare_with_truth
 from trainer.evaluation.windows import PredictedClip
-from trainer.model.motion_hmr import pick
 
 
 def person_of(record: Record) -> str:
@@ -52,25 +53,25 @@ def person_of(record: Record) -> str:
 def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
     """Return the results as written to evaluation.json; draw pictures of some clips."""
     errors = keypoint_errors(cfg)
-    seen = open_inference(cfg, errors=errors)
-    clips, dataset, spec = seen.clips, seen.dataset, seen.spec
+    inference = open_inference(cfg, errors=errors)
+    dataset = inference.dataset
     out = cfg.out or place(cfg, dataset)
     out.mkdir(parents=True, exist_ok=True)
     shown: list[PredictedClip] = []
-    details = FrameErrors(dataset)
-    tallies = tally(clips, dataset, shown, cfg.pictures, details)
+    frame_errors = FrameErrors(dataset)
+    tallies = tally(inference.clips, dataset, shown, cfg.pictures, frame_errors)
     if not tallies:
         raise BadInput(f"{cfg.shards} holds no readable clip; run datagen.verify on it.")
     results: dict[str, object] = {
         "checkpoint": str(cfg.network),
-        "step": seen.step,
+        "step": inference.step,
         "shards": str(cfg.shards),
         "data": dataset.identity(),
         "truth_source": dataset.truth_source,
-        "inputs": spec.inputs,
+        "inputs": inference.spec.inputs,
         "window": {
-            "frames": seen.frames,
-            "stride": seen.stride,
+            "frames": inference.frames,
+            "stride": inference.stride,
             "mirror": cfg.mirror,
             "refine": cfg.refine,
         },
@@ -81,11 +82,11 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
         **summarize(tallies),
     }
     path = out / "evaluation.json"
-    path.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    write_json(path, results)
     print(table(results))
     print(f"written  {path}")
-    for detail in details.write(out):
-        print(f"written  {detail}")
+    for file in frame_errors.write(out):
+        print(f"written  {file}")
     if shown:
         draw(shown, dataset, out)
     return results
@@ -121,29 +122,20 @@ def tally(
     dataset: DataSet,
     shown: list[PredictedClip],
     pictures: int,
-    details: FrameErrors | None = None,
+    frame_errors: FrameErrors | None = None,
 ) -> dict[str, Tally]:
     """Return each person's errors; the first clips are kept in `shown` to be drawn."""
-    names = dataset.evaluation_names
-    hips = hips_of(names)
-    joints = list(dataset.evaluation_joints)
-    # The limbs and the neck: what a 2D detector finds. The head's top is no detector's joint.
-    detected = [dataset.joints.index(n) for n in names if not n.endswith("head_top")]
+    hips = hips_of(dataset.evaluation_names)
     tallies: dict[str, Tally] = {}
     for clip in clips:
-        arrays = clip.arrays
-        truth = torch.from_numpy(arrays["joints3d"][:, joints].copy())
-        known = torch.from_numpy(arrays["valid"].astype(bool))
-        usable = known & ~torch.from_numpy(arrays["occluded"].astype(bool))
-        seen = torch.from_numpy(arrays["joints2d"][:, detected, 2].copy())
-        predicted = pick(clip.prediction["joints"], joints)
-        person = tallies.setdefault(person_of(clip.record), Tally())
-        counted = visible_frames(seen, usable)
-        person.add(
-            predicted, truth, counted, hips, known, missing_keypoints(clip.shown or arrays, dataset)
+        person = person_of(clip.record)
+        compared = compare_with_truth(clip, dataset)
+        missing = missing_keypoints(clip.shown or clip.arrays, dataset)
+        tallies.setdefault(person, Tally()).add(
+            compared.predicted, compared.truth, compared.counted, hips, compared.known, missing
         )
-        if details is not None:
-            details.add(clip, person_of(clip.record), predicted, truth, counted)
+        if frame_errors is not None:
+            frame_errors.add(clip, person, compared)
         if len(shown) < pictures:
             shown.append(clip)
     return tallies
@@ -210,5 +202,10 @@ def draw(shown: list[PredictedClip], dataset: DataSet, out: Path) -> None:
     print(f"picture  {out / 'skeletons.png'}")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run the command line."""
     cli.run(EvaluateConfig, evaluate, __doc__ or "")
+
+
+if __name__ == "__main__":
+    main()

@@ -33,5 +33,10 @@ def export(cfg: ExportConfig) -> Path:
     return cfg.out
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run the command line."""
     cli.run(ExportConfig, export, __doc__ or "")
+
+
+if __name__ == "__main__":
+    main()

@@ -68,7 +68,10 @@ def fit(cfg: FitConfig) -> Path:
             "settings": asdict(settings),
             "data": dataset.identity(),
             "real": real and real.identity(),
-            "held": [{**data.identity(), "clips": cfg.val_clips} for data in held] or None,
+            "held": [
+                {**data.identity(), "clips": cfg.val_clips, "frames": "counted"} for data in held
+            ]
+            or None,
         },
     )
     if saved:
@@ -133,5 +136,10 @@ def finish(folder: Path, best: float, cfg: FitConfig) -> None:
     print(f"next     python -m trainer.evaluate --checkpoint {checkpoint} --shards {shards}")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run the command line."""
     cli.run(FitConfig, fit, __doc__ or "")
+
+
+if __name__ == "__main__":
+    main()

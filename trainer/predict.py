@@ -30,29 +30,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 
 from trainer import cli
 from trainer.cli import count, quoted
+from trainer.common.files import write_atomic, write_json
 from trainer.config import PredictConfig
 from trainer.errors import BadInput
 from trainer.evaluation.inference import Inference, open_inference
 from trainer.evaluation.tracks import tracks
 
 GEOMETRY = frozenset({"crop", "camera", "source", "joints2d"})
-"""What a prediction needs of a record to find the picture again."""
+"""Arrays of a record that place its predictions in the video."""
 
 
 def predict(cfg: PredictConfig) -> int:
     """Write a file a clip, or a track of footage; return how many."""
-    seen = open_inference(cfg, GEOMETRY, truth=False)
+    inference = open_inference(cfg, GEOMETRY, truth=False)
     cfg.out.mkdir(parents=True, exist_ok=True)
-    claim(cfg, seen)
+    claim(cfg, inference)
     written = 0
-    for name, arrays in tracks(seen.clips, seen.dataset, seen.body):
+    for name, arrays in tracks(inference.clips, inference.dataset, inference.body):
         write(cfg.out / f"{name}.npz", arrays)
         written += 1
     print(f"written  {count(written, 'prediction')} to {cfg.out}")
@@ -61,8 +61,8 @@ def predict(cfg: PredictConfig) -> int:
     return written
 
 
-def claim(cfg: PredictConfig, seen: Inference) -> None:
-    """Write down whose predictions a folder holds; BadInput if it holds any of others.
+def claim(cfg: PredictConfig, inference: Inference) -> None:
+    """Note in the output folder which predictions it holds; BadInput if it holds others.
 
     The same options write the same files again; files of other options that are not overwritten
     would be mistaken for these.
@@ -70,8 +70,8 @@ def claim(cfg: PredictConfig, seen: Inference) -> None:
     with open(cfg.network, "rb") as file:
         network = hashlib.file_digest(file, "sha256").hexdigest()
     ours = {
-        "checkpoint": network, "data": seen.dataset.identity(), "frames": seen.frames,
-        "stride": seen.stride, "mirror": cfg.mirror, "refine": cfg.refine,
+        "checkpoint": network, "data": inference.dataset.identity(), "frames": inference.frames,
+        "stride": inference.stride, "mirror": cfg.mirror, "refine": cfg.refine,
         "raw_weights": cfg.raw_weights,
     }  # fmt: skip
     path = cfg.out / "predictions.json"
@@ -84,16 +84,19 @@ def claim(cfg: PredictConfig, seen: Inference) -> None:
             f"{cfg.out} holds predictions of another checkpoint, data set or options; remove "
             "them or choose another --out."
         )
-    path.write_text(json.dumps(ours, indent=2) + "\n")
+    write_json(path, ours)
 
 
 def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write one prediction, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "wb") as file:
+    with write_atomic(path) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
-    os.replace(temporary, path)
+
+
+def main() -> None:
+    """Run the command line."""
+    cli.run(PredictConfig, predict, __doc__ or "")
 
 
 if __name__ == "__main__":
-    cli.run(PredictConfig, predict, __doc__ or "")
+    main()

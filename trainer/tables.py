@@ -145,11 +145,16 @@ def say_plan(
                 print(f"    python -m {' '.join(run.evaluate_command(test))}")
 
 
-def main(cfg: TablesConfig) -> None:
-    """The door."""
+def run(cfg: TablesConfig) -> None:
+    """Make the tables; exit with status 1 if a network could not be trained or evaluated."""
     if make_tables(cfg):
         sys.exit(1)
 
 
+def main() -> None:
+    """Run the command line."""
+    cli.run(TablesConfig, run, __doc__ or "")
+
+
 if __name__ == "__main__":
-    cli.run(TablesConfig, main, __doc__ or "")
+    main()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 from trainer.analysis.compare import Groups
 from trainer.analysis.runs import Run
 from trainer.analysis.skeletons import LEFT, MIDDLE, RIGHT, draw_skeleton
+from trainer.common.files import read_json_lines
 
 COLOURS = ("#2e86ab", "#d1495b", "#edae49", "#66a182", "#7d5ba6", "#8d6a50")
 
@@ -135,7 +135,7 @@ def _smooth(values: Sequence[float], window: int) -> np.ndarray:
 
 def draw_curve(metrics: Path, out: Path) -> None:
     """Draw loss and PA-MPJPE (training and, if any, validation) over the steps to a PNG."""
-    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    lines = read_json_lines(metrics)
     training = [line for line in lines if "loss" in line]
     validation = [line for line in lines if line.get("val_pa_mpjpe") is not None]
     steps = [line["step"] for line in training]

@@ -12,6 +12,7 @@ import fsspec
 import numpy as np
 from fsspec.implementations.local import LocalFileSystem
 
+from trainer.common.files import json_lines
 from trainer.data.dataset import identity
 from trainer.errors import BadInput
 from trainer.evaluation.frame_errors import CLIPS, FRAMES
@@ -52,7 +53,7 @@ class Run:
         if data is None:
             return None
         with np.load(io.BytesIO(data)) as arrays:
-            return {FORMER_NAMES.get(name, name): arrays[name] for name in arrays.files}
+            return {FORMER_NAMES.get(name, name): arrays[name] for name in map(str, arrays.files)}
 
     @property
     def name_with_inputs(self) -> str:
@@ -145,6 +146,5 @@ def _json(url: str) -> dict[str, Any] | None:
 
 
 def _lines(url: str) -> list[dict[str, Any]]:
-    """Return the whole lines of a .jsonl file; a run that is still writing has a torn last one."""
-    data = _bytes(url) or b""
-    return [json.loads(line) for line in data[: data.rfind(b"\n") + 1].splitlines()]
+    """Return the lines of a .jsonl file; none if there is no file."""
+    return json_lines(_bytes(url) or b"")

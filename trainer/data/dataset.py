@@ -1,4 +1,4 @@
-"""A folder of shards as a data set: what its dataset.json says."""
+"""A folder of shards as a data set, described by its dataset.json."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trainer.model.build import ModelSpec
 
 @dataclass(frozen=True)
 class DataSet:
-    """What dataset.json says of a folder of shards."""
+    """A folder of shards and its metadata."""
 
     folder: Path
     shards: tuple[Path, ...]
@@ -35,7 +35,7 @@ class DataSet:
     fingerprint: str
     split: str = ""
     person_diagonal: float = 0.0
-    """The people's size in a crop of 224 px; 0 in data sets that do not say."""
+    """The people's size in a crop of 224 px; 0 where it is not recorded."""
     truth_source: str = ""
     """Which of several truths the joints are, where a data set has a choice."""
     labels_only: bool = False
@@ -102,7 +102,7 @@ def open_dataset(folder: Path, option: str = "--shards", *, truth: bool = True) 
         )
     path = folder / "dataset.json"
     try:
-        told = json.loads(path.read_text())
+        metadata = json.loads(path.read_text())
     except OSError:
         raise BadInput(
             f"{folder} has no dataset.json; point {option} at a folder that datagen.launch or "
@@ -110,9 +110,11 @@ def open_dataset(folder: Path, option: str = "--shards", *, truth: bool = True) 
         ) from None
     except ValueError as error:
         raise BadInput(f"{path} is not valid JSON ({error}); make the data set again.") from None
-    if told.get("version") != 1:
-        raise BadInput(f"{path} has version {told.get('version')!r}; this trainer reads version 1.")
-    if truth and not told.get("truth", True):
+    if metadata.get("version") != 1:
+        raise BadInput(
+            f"{path} has version {metadata.get('version')!r}; this trainer reads version 1."
+        )
+    if truth and not metadata.get("truth", True):
         raise BadInput(
             f"{folder} ({option}) holds footage without true poses, which is for trainer.predict "
             "and for trainer.fit's --dann-shards."
@@ -124,25 +126,25 @@ def open_dataset(folder: Path, option: str = "--shards", *, truth: bool = True) 
         return DataSet(
             folder=folder,
             shards=shards,
-            clip_length=int(told["clip_length"]),
-            image_size=int(told["image_size"]),
-            joints=tuple(told["joints"]),
-            keypoints=tuple(told["keypoints"]),
-            evaluation_joints=tuple(told["evaluation_joints"]),
-            mirror=tuple(told["mirror"]),
-            flow_stride=int(told["flow"]["stride"]),
-            flow_name=str(told["flow"]["name"]),
-            rgb=bool(told["rgb"]),
-            fps=float(told["fps"]),
-            body=folder / told["body"],
-            clips=int(told["clips"]),
-            clips_per_shard=int(told["clips_per_shard"]),
-            fingerprint=str(told["fingerprint"]),
-            split=str(told.get("split", "")),
-            person_diagonal=float(told.get("person_diagonal", 0)),
-            truth_source=str(told.get("truth_source", "")),
-            labels_only=bool(told.get("labels_only", False)),
-            bodies=tuple(folder / name for name in told.get("bodies", [told["body"]])),
+            clip_length=int(metadata["clip_length"]),
+            image_size=int(metadata["image_size"]),
+            joints=tuple(metadata["joints"]),
+            keypoints=tuple(metadata["keypoints"]),
+            evaluation_joints=tuple(metadata["evaluation_joints"]),
+            mirror=tuple(metadata["mirror"]),
+            flow_stride=int(metadata["flow"]["stride"]),
+            flow_name=str(metadata["flow"]["name"]),
+            rgb=bool(metadata["rgb"]),
+            fps=float(metadata["fps"]),
+            body=folder / metadata["body"],
+            clips=int(metadata["clips"]),
+            clips_per_shard=int(metadata["clips_per_shard"]),
+            fingerprint=str(metadata["fingerprint"]),
+            split=str(metadata.get("split", "")),
+            person_diagonal=float(metadata.get("person_diagonal", 0)),
+            truth_source=str(metadata.get("truth_source", "")),
+            labels_only=bool(metadata.get("labels_only", False)),
+            bodies=tuple(folder / name for name in metadata.get("bodies", [metadata["body"]])),
         )
     except (KeyError, TypeError) as error:
         raise BadInput(f"{path} lacks {error}; make the data set again.") from None

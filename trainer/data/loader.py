@@ -59,7 +59,7 @@ def wanted_arrays(
 
 
 class Delivered(NamedTuple):
-    """A batch, with what its worker wants said."""
+    """A batch, with its place in the stream and what was damaged on the way."""
 
     batch: Batch
     keys: list[str]
@@ -79,7 +79,7 @@ class Stream:
     batch_size: int
     seed: int
     shuffle: int
-    """Clips held back to be drawn from; 1 keeps the order of the tape."""
+    """Clips held back to be drawn from; 1 keeps the file order."""
     on_damage: Literal["skip", "stop"]
 
 
@@ -95,6 +95,35 @@ def deal(
     return [(int(u) // parts, int(u) % parts) for u in units[consumer::consumers]]
 
 
+class Pool:
+    """Records held back to be drawn from at random; the first `skip` draws are not loaded."""
+
+    def __init__(self, members: frozenset[str], skip: int) -> None:
+        self.members, self.skip = members, skip
+        self.drawn = 0
+        self.held: list[Record] = []
+
+    def add(self, record: Record) -> None:
+        """Hold a record back; Damaged if it lacks a member or cannot be read."""
+        record.check(self.members)
+        if self.drawn >= self.skip:
+            record.load(self.members)
+        self.held.append(record)
+
+    def draw(self, rng: np.random.Generator) -> Record | Damaged | None:
+        """Take a record out and return it loaded, or its damage; None if it is to be skipped."""
+        index = int(rng.integers(len(self.held)))
+        self.held[index], self.held[-1] = self.held[-1], self.held[index]
+        record = self.held.pop()
+        self.drawn += 1
+        if self.drawn <= self.skip:
+            return None
+        try:
+            return record.load(self.members)
+        except Damaged as error:
+            return error
+
+
 def walk(
     stream: Stream, consumers: int, consumer: int, skip: int = 0
 ) -> Iterator[tuple[Record, int] | Damaged]:
@@ -103,53 +132,52 @@ def walk(
     Skipped records are not read, only passed over by their headers, so a resume is quick.
     Damaged shards are yielded as errors once an epoch.
     """
-    shards = stream.dataset.shards
-    members = members_of(stream.arrays)  # a record without them is damaged, skipped or not
-    parts = -(-consumers // len(shards))
-    drawn = epoch = empty = 0
+    pool = Pool(members_of(stream.arrays), skip)
+    epoch = empty = 0
     while empty < PATIENCE:
         rng = np.random.default_rng([stream.seed, epoch, consumer])
-        held: list[Record] = []
         empty += 1
-
-        def draw(held: list[Record], rng: np.random.Generator) -> Record:
-            index = int(rng.integers(len(held)))
-            held[index], held[-1] = held[-1], held[index]
-            return held.pop()
-
-        for shard, part in deal(len(shards), consumers, consumer, stream.seed, epoch):
-            try:
-                for index, record in enumerate(read_shard(shards[shard])):
-                    if index % parts != part:
-                        if members <= record.places.keys():
-                            empty = 0  # a clip there is, only another consumer's
-                        continue
-                    try:
-                        record.check(members)
-                        if drawn >= skip:
-                            record.load(members)
-                    except Damaged as error:
-                        yield error
-                        continue
-                    held.append(record)
-                    empty = 0
-                    if len(held) >= stream.shuffle:
-                        drawn += 1
-                        chosen = draw(held, rng)
-                        if drawn > skip:
-                            yield chosen.load(members), epoch
-            except Damaged as error:
-                yield error
-        while held:
-            drawn += 1
-            chosen = draw(held, rng)
-            if drawn > skip:
+        for item in epoch_records(stream, consumers, consumer, epoch):
+            if isinstance(item, Damaged):
+                yield item
+                continue
+            if item is not None:
                 try:
-                    yield chosen.load(members), epoch
+                    pool.add(item)
                 except Damaged as error:
                     yield error
+                    continue
+            empty = 0
+            if item is not None and len(pool.held) >= stream.shuffle:
+                chosen = pool.draw(rng)
+                if chosen is not None:
+                    yield chosen if isinstance(chosen, Damaged) else (chosen, epoch)
+        while pool.held:
+            chosen = pool.draw(rng)
+            if chosen is not None:
+                yield chosen if isinstance(chosen, Damaged) else (chosen, epoch)
         epoch += 1
     yield NothingLeft(f"{stream.dataset.folder}: no clip could be read in {PATIENCE} epochs")
+
+
+def epoch_records(
+    stream: Stream, consumers: int, consumer: int, epoch: int
+) -> Iterator[Record | Damaged | None]:
+    """Yield a consumer's records of an epoch, not loaded, in file order, and damaged shards.
+
+    None stands for a usable record of a shard's other part, which another consumer reads.
+    """
+    shards, members = stream.dataset.shards, members_of(stream.arrays)
+    parts = -(-consumers // len(shards))
+    for shard, part in deal(len(shards), consumers, consumer, stream.seed, epoch):
+        try:
+            for index, record in enumerate(read_shard(shards[shard])):
+                if index % parts == part:
+                    yield record
+                elif members <= record.places.keys():
+                    yield None
+        except Damaged as error:
+            yield error
 
 
 def cut(
@@ -171,7 +199,7 @@ def collate(samples: list[dict[str, np.ndarray]]) -> Batch:
 def batches(stream: Stream, consumer: int, consumers: int, skip: int) -> Iterator[Delivered]:
     """Yield a consumer's batches without end, from the record after those to skip.
 
-    An empty batch is the last: it says what damage stopped the stream.
+    An empty batch is the last: its `damaged` names what stopped the stream.
     """
     samples: list[dict[str, np.ndarray]] = []
     keys: list[str] = []
@@ -253,7 +281,7 @@ class Loader:
                     f"not {self.consumers}; pass --workers {len(drawn)}."
                 )
             self.batches, self.drawn = taken, list(drawn)
-        self.told: set[str] = set()
+        self.reported: set[str] = set()
 
     def __iter__(self) -> Iterator[Delivered]:
         first, consumers = self.rank * self.consumers, self.world * self.consumers
@@ -268,8 +296,8 @@ class Loader:
                     f"{delivered.damaged[-1]}; make that shard again with datagen.launch."
                 )
             for message in delivered.damaged:
-                if message not in self.told:
-                    self.told.add(message)
+                if message not in self.reported:
+                    self.reported.add(message)
                     print(f"skipped: {message}", file=sys.stderr)
             self.batches += 1
             yield delivered
@@ -299,7 +327,7 @@ class Loader:
                 thread.shutdown(wait=False, cancel_futures=True)
 
     def position(self) -> dict[str, object]:
-        """Return where the loader stands, as plain numbers."""
+        """Return the position in the shards as plain numbers."""
         return {"batches": self.batches, "drawn": list(self.drawn)}
 
 

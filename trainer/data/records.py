@@ -36,7 +36,7 @@ EMPTY = bytes(BLOCK)
 
 
 class Damaged(Exception):
-    """A shard that cannot be read to its end; the message names it and says what is wrong."""
+    """A shard that cannot be read to its end; the message names it and what is wrong."""
 
 
 @dataclass
@@ -75,8 +75,8 @@ class Record:
 def read_shard(path: Path) -> Iterator[Record]:
     """Yield a shard's records front to back, their members unread; Damaged where it breaks.
 
-    A record's members may be loaded at any time; while the iteration stands at the record they
-    come from the open file, in the order of the tape.
+    A record's members may be loaded at any time; while the iteration is at the record they
+    come from the open file, in file order.
     """
     try:
         with open(path, "rb", buffering=0) as file:
@@ -110,13 +110,13 @@ def tar_members(path: Path, file: int) -> Iterator[tuple[str, int, int]]:
             raise Damaged(f"{path} is cut off: it has no end-of-archive mark")
         try:
             size = int(header[124:136].rstrip(b" \0"), 8)
-            told = int(header[148:156].rstrip(b" \0"), 8)
+            stored = int(header[148:156].rstrip(b" \0"), 8)
             name = header[:100].partition(b"\0")[0].decode("ascii")
         except ValueError:
             raise Damaged(f"{path} is not a tar at byte {at}") from None
         # The checksum is the sum of the bytes, its own eight taken as blanks; adler32 adds faster.
         added = (zlib.adler32(header) & 0xFFFF) - 1 - sum(header[148:156]) + 8 * 0x20
-        if (added - told) % 65521:
+        if (added - stored) % 65521:
             raise Damaged(f"{path} is not a tar at byte {at}")
         begin = at + BLOCK
         at = begin + -(-size // BLOCK) * BLOCK

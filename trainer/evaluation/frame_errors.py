@@ -16,17 +16,17 @@ Frames without truth are left out. A frame takes 250 bytes before compression.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
+from trainer.common.files import write_atomic
 from trainer.data.dataset import DataSet
 from trainer.data.records import Record
 from trainer.evaluation.metrics import acceleration_error, aligned, hips_of, mpjpe
+from trainer.evaluation.truth import Comparison
 from trainer.evaluation.windows import PredictedClip, meta_of
 
 CLIPS, FRAMES = "clips.jsonl", "frames.npz"
@@ -40,10 +40,9 @@ class FrameErrors:
     lines: list[dict[str, Any]] = field(default_factory=list)
     parts: list[dict[str, np.ndarray]] = field(default_factory=list)
 
-    def add(
-        self, clip: PredictedClip, person: str, predicted: Tensor, truth: Tensor, counted: Tensor
-    ) -> None:
-        """Add a clip: evaluation joints [T, E, 3] of both, and which frames count (bool [T])."""
+    def add(self, clip: PredictedClip, person: str, compared: Comparison) -> None:
+        """Add a clip with its joints beside the truth."""
+        predicted, truth, known = compared.predicted, compared.truth, compared.known.numpy()
         hips = hips_of(self.dataset.evaluation_names)
         estimate = aligned(predicted, truth).numpy()
         true = truth.double().numpy()
@@ -52,7 +51,7 @@ class FrameErrors:
         part = {
             "clip": np.full(len(true), len(self.lines), np.int32),
             "frame": np.arange(len(true), dtype=np.int32),
-            "counted": counted.numpy(),
+            "counted": compared.counted.numpy(),
             "occluded": clip.arrays["occluded"].astype(bool),
             "error": error.astype(np.float32),
             "mpjpe": mpjpe(predicted, truth, hips).numpy().astype(np.float32),
@@ -60,7 +59,6 @@ class FrameErrors:
             "truth": (true - middle).astype(np.float16),
             "predicted": (estimate - middle).astype(np.float16),
         }
-        known = clip.arrays["valid"].astype(bool)
         self.parts.append({name: value[known] for name, value in part.items()})
         line = {"key": clip.record.key, "person": person, **shown_by(clip.record)}
         line["frames"] = int(part["counted"].sum())
@@ -84,14 +82,10 @@ class FrameErrors:
         arrays["names"] = np.array(self.dataset.evaluation_names)
         arrays["keys"] = np.array([line["key"] for line in self.lines])
         clips, frames = folder / CLIPS, folder / FRAMES
-        for path, mode in ((clips, "w"), (frames, "wb")):
-            temporary = path.with_name(f".{path.name}.tmp")
-            with open(temporary, mode) as file:
-                if path == clips:
-                    file.writelines(json.dumps(line) + "\n" for line in self.lines)
-                else:
-                    np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
-            os.replace(temporary, path)
+        with write_atomic(clips) as file:
+            file.writelines(json.dumps(line).encode() + b"\n" for line in self.lines)
+        with write_atomic(frames) as file:
+            np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
         return clips, frames
 
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from trainer.config import EXACT, InferenceConfig, KeypointErrors
 from trainer.data.dataset import DataSet, open_dataset
+from trainer.data.inputs import InputSpec
 from trainer.data.loader import wanted_arrays
 from trainer.device import find_device, keep_memory, native_precision, set_precision
 from trainer.errors import BadInput
@@ -64,20 +65,10 @@ def open_inference(
     refuse_other_joints(spec, dataset, dataset.folder, cfg.network)
     remark_on_difference(spec, dataset, f"{cfg.network} learned from")
     inputs = dataset.input_spec(spec)
-    if cfg.mirror and spec.name == "lifter":
-        raise BadInput("--mirror averages rotations, and a lifter predicts none.")
-    if cfg.refine and spec.head != "joints":
-        raise BadInput(f"--refine is for the joint head; {cfg.network} has none.")
-    if cfg.mirror and "flow" in inputs.parts and inputs.stored_size % inputs.flow_stride:
-        raise BadInput(f"--mirror needs crops of whole flow cells, {dataset.folder} has others.")
-    if errors and "keypoints" not in inputs.parts:
-        raise BadInput(
-            f"{cfg.network} sees {spec.inputs} alone, so --keypoint-noise, -drop and -gaps "
-            "would change nothing; leave them out."
-        )
+    refuse_options(cfg, spec, inputs, errors)
     precision = precision_of(saved, device)
     set_precision(precision, device)
-    run = ClipPredictor(
+    predictor = ClipPredictor(
         model,
         inputs,
         frames=frames,
@@ -88,7 +79,7 @@ def open_inference(
         mirror=cfg.mirror,
     )
     clips = predict_clips(
-        run,
+        predictor,
         dataset,
         wanted_arrays(spec.inputs, rays=spec.rays, targets=truth) | arrays,
         max_clips=cfg.max_clips,
@@ -105,6 +96,23 @@ def open_inference(
     if spec.name == "lifter" or (spec.evaluation_only and truth):
         predicted = (narrowed(clip, spec.evaluation_names, dataset) for clip in predicted)
     return Inference(predicted, dataset, spec, int(saved["step"]), frames, stride, body)
+
+
+def refuse_options(
+    cfg: InferenceConfig, spec: ModelSpec, inputs: InputSpec, errors: KeypointErrors
+) -> None:
+    """Raise BadInput for options that the checkpoint's network or the data set does not allow."""
+    if cfg.mirror and spec.name == "lifter":
+        raise BadInput("--mirror averages rotations, and a lifter predicts none.")
+    if cfg.refine and spec.head != "joints":
+        raise BadInput(f"--refine is for the joint head; {cfg.network} has none.")
+    if cfg.mirror and "flow" in inputs.parts and inputs.stored_size % inputs.flow_stride:
+        raise BadInput(f"--mirror needs crops of whole flow cells, {cfg.shards} has others.")
+    if errors and "keypoints" not in inputs.parts:
+        raise BadInput(
+            f"{cfg.network} sees {spec.inputs} alone, so --keypoint-noise, -drop and -gaps "
+            "would change nothing; leave them out."
+        )
 
 
 def precision_of(saved: dict[str, Any], device: torch.device) -> str:

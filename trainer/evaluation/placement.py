@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainer.smoothing import smooth
+from trainer.common.smoothing import smooth
 
 NOISE = 0.02
 """Error of a keypoint, metres at the body."""

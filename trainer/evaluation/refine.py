@@ -19,9 +19,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from trainer.common.smoothing import smooth
 from trainer.evaluation.placement import place
 from trainer.model.proportions import LIMB_PAIRS, LIMBS, Proportions, log_lengths, sizes
-from trainer.smoothing import smooth
 
 
 @dataclass(frozen=True, kw_only=True)

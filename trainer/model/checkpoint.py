@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from trainer.common.files import write_atomic, write_json
 from trainer.errors import BadInput
 from trainer.model.build import ModelSpec, build_model
 
-RELEASE = Path(__file__).parents[1] / "assets" / "motion-joints" / "model.safetensors"
-"""The network that ships: what predict, evaluate and overlay use if they are given no other."""
 FORMER_NAMES = (("memory.", "lstm."), ("regressor.of_errors.", "regressor.error_layer."))
 """Beginnings of weights' names in former versions, and theirs now."""
 FORMAT = 2
@@ -23,20 +21,13 @@ FORMAT = 2
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint (tensors and plain values): temporary name, flush, rename.
-
-    A run killed at any moment leaves the former checkpoint or the new one, never half of one.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "wb") as file:
+    """Write a checkpoint (tensors and plain values), whole or not at all."""
+    with write_atomic(path) as file:
         torch.save({"format": FORMAT, **content}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Return a checkpoint's content on the CPU; BadInput if the file is none of ours."""
+    """Return a checkpoint's content on the CPU; BadInput if it is not one of our checkpoints."""
     if path.suffix == ".safetensors":
         return load_release(path)
     content = read_tensors(path, "a last.pt or best.pt from a run's folder")
@@ -104,7 +95,7 @@ def save_release(folder: Path, content: dict[str, Any]) -> tuple[Path, Path]:
 
     Tensors and plain values alone, so that any program may read it and none has to run code.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     weights = {f"weights.{name}": value.contiguous() for name, value in weights_of(content).items()}
     body = {
@@ -121,13 +112,9 @@ def save_release(folder: Path, content: dict[str, Any]) -> tuple[Path, Path]:
     }
     folder.mkdir(parents=True, exist_ok=True)
     model, config = folder / "model.safetensors", folder / "config.json"
-    for path, write in (
-        (model, lambda at: save_file(weights | body, at)),
-        (config, lambda at: at.write_text(json.dumps(described, indent=2) + "\n")),
-    ):
-        temporary = path.with_name(f".{path.name}.tmp")
-        write(temporary)
-        os.replace(temporary, path)
+    with write_atomic(model) as file:
+        file.write(save(weights | body))
+    write_json(config, described)
     return model, config
 
 

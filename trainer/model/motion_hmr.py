@@ -135,6 +135,7 @@ def pick(joints: Tensor, chosen: tuple[int, ...] | list[int]) -> Tensor:
 class MotionHMR(ClipFeatures):
     """Seen clips → Prediction: SMPL's pose, shape and a weak camera for every frame."""
 
+    # More than eight parameters: `build_model` alone calls it, each is a field of ModelSpec.
     def __init__(
         self,
         body: dict[str, np.ndarray],

@@ -26,6 +26,7 @@ class MotionJoints(ClipFeatures):
 
     limb_length: Tensor
 
+    # More than eight parameters: `build_model` alone calls it, each is a field of ModelSpec.
     def __init__(
         self,
         body: dict[str, np.ndarray],

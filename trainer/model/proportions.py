@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from trainer.common.smoothing import smooth
 from trainer.geometry import matrix_from_axis_angle
 from trainer.model.body import BONES, BodyJoints
-from trainer.smoothing import smooth
 
 LIMBS = ((1, 0), (2, 1), (3, 4), (4, 5), (7, 6), (8, 7), (9, 10), (10, 11))
 """Shanks, thighs, forearms, upper arms: the joints at their ends, right first for the legs."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from trainer.common.files import read_json_lines, write_atomic
 from trainer.paper.rows import PaperTable, Row, RowNetwork, words
 from trainer.paper.study import SeededRun, Study
 
@@ -34,9 +34,8 @@ def write_report(study: Study, tables: Iterable[PaperTable], seeds: int) -> Path
                 "averaged weights are evaluated).*\n"
             )
     path = study.out / "report.md"
-    temporary = path.with_suffix(".md.tmp")
-    temporary.write_text("\n".join(parts))
-    os.replace(temporary, path)
+    with write_atomic(path) as file:
+        file.write("\n".join(parts).encode())
     return path
 
 
@@ -161,12 +160,7 @@ def minutes(run: SeededRun) -> float:
 
 def logged(run: SeededRun) -> list[dict[str, Any]]:
     """Return the lines of a run's metrics.jsonl; none if there is none yet."""
-    try:
-        return [
-            json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()
-        ]
-    except (OSError, ValueError):
-        return []
+    return read_json_lines(run.folder / "metrics.jsonl")
 
 
 def order_of(study: Study, table: PaperTable, seeds: int) -> str:

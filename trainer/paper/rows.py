@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from trainer.config import flag
 from trainer.data.dataset import DataSet
 
 Options = dict[str, object]
@@ -65,9 +66,17 @@ class PaperTable:
     """Pairs of rows of which the paper finds the first better."""
 
 
+FLOW_KEYPOINTS = RowNetwork("flow+keypoints", {"inputs": "flow+keypoints"})
+"""The paper's own network, which is in all three tables."""
+
+
 def tables(dann_weights: tuple[float, ...] = DANN_WEIGHTS) -> tuple[PaperTable, ...]:
     """Return the paper's tables."""
-    flow_keypoints = RowNetwork("flow+keypoints", {"inputs": "flow+keypoints"})
+    return inputs_table(dann_weights), data_table(), length_table()
+
+
+def inputs_table(dann_weights: tuple[float, ...]) -> PaperTable:
+    """Return Table 1."""
 
     def inputs(name: str) -> tuple[RowNetwork, ...]:
         return (RowNetwork(name, {"inputs": name}),)
@@ -77,7 +86,7 @@ def tables(dann_weights: tuple[float, ...] = DANN_WEIGHTS) -> tuple[PaperTable, 
         for weight in dann_weights
     )
     lifter = RowNetwork("lifter", {"model": "lifter", "inputs": "keypoints"})
-    first = PaperTable(
+    return PaperTable(
         1,
         "What the network sees",
         (
@@ -86,7 +95,7 @@ def tables(dann_weights: tuple[float, ...] = DANN_WEIGHTS) -> tuple[PaperTable, 
             Row("Flow", "100.1", inputs("flow")),
             Row("RGB + keypoints", "82.4", inputs("rgb+keypoints")),
             Row("Keypoints", "77.6", inputs("keypoints")),
-            Row("Flow + keypoints", "74.7", (flow_keypoints,)),
+            Row("Flow + keypoints", "74.7", (FLOW_KEYPOINTS,)),
             Row("Martinez et al., lifting keypoints", "157.0", (lifter,)),
             Row("HMR (trained on real 3D labels)", "77.2"),
             Row("Temporal HMR (real 3D labels)", "80.1"),
@@ -100,13 +109,17 @@ def tables(dann_weights: tuple[float, ...] = DANN_WEIGHTS) -> tuple[PaperTable, 
             ("Flow + keypoints", "Keypoints"),
         ),
     )
+
+
+def data_table() -> PaperTable:
+    """Return Table 2."""
     names = {
         "full": ("Full", "74.7"),
         "no-occluders": ("No occlusions", "77.2"),
         "no-tracking": ("No occlusions, no background tracking", "80.3"),
         "static": ("No occlusions, static background", "88.9"),
     }
-    second = PaperTable(
+    return PaperTable(
         2,
         "What the training clips are made of (flow + keypoints)",
         tuple(
@@ -114,9 +127,9 @@ def tables(dann_weights: tuple[float, ...] = DANN_WEIGHTS) -> tuple[PaperTable, 
                 title,
                 paper,
                 (
-                    flow_keypoints
+                    FLOW_KEYPOINTS
                     if data == "full"
-                    else RowNetwork(data, flow_keypoints.options, data),
+                    else RowNetwork(data, FLOW_KEYPOINTS.options, data),
                 ),
             )
             for data, (title, paper) in names.items()
@@ -127,8 +140,12 @@ def tables(dann_weights: tuple[float, ...] = DANN_WEIGHTS) -> tuple[PaperTable, 
             ("No occlusions, no background tracking", "No occlusions, static background"),
         ),
     )
+
+
+def length_table() -> PaperTable:
+    """Return Table 3."""
     lengths = {8: "79.0", 16: "77.8", FRAMES: "74.7", 56: "76.2"}
-    third = PaperTable(
+    return PaperTable(
         3,
         "How long a clip the network sees (flow + keypoints)",
         tuple(
@@ -136,9 +153,9 @@ def tables(dann_weights: tuple[float, ...] = DANN_WEIGHTS) -> tuple[PaperTable, 
                 f"{frames} frames",
                 paper,
                 (
-                    flow_keypoints
+                    FLOW_KEYPOINTS
                     if frames == FRAMES
-                    else RowNetwork(f"frames-{frames}", flow_keypoints.options, frames=frames),
+                    else RowNetwork(f"frames-{frames}", FLOW_KEYPOINTS.options, frames=frames),
                 ),
             )
             for frames, paper in lengths.items()
@@ -149,7 +166,6 @@ def tables(dann_weights: tuple[float, ...] = DANN_WEIGHTS) -> tuple[PaperTable, 
             ("31 frames", "56 frames"),
         ),
     )
-    return first, second, third
 
 
 SMALL: Options = {
@@ -174,9 +190,9 @@ def words(options: Options) -> list[str]:
     line: list[str] = []
     for name, value in options.items():
         if isinstance(value, bool):
-            line.append(f"--{name}" if value else f"--no-{name}")
+            line.append(flag(name, value))
         else:
-            line += [f"--{name}", str(value)]
+            line += [flag(name), str(value)]
     return line
 
 
@@ -235,13 +251,13 @@ def launch_command(variant: str, full: DataSet | None) -> str:
 
 def option(name: str, value: Any) -> list[str]:
     """Return an option of datagen with its value, as words of a command line."""
-    flag = name.replace("_", "-")
+    word = flag(name)
     if value is None:
         return []
     if name in FILES:
-        return [f"--{flag} …"]
+        return [f"{word} …"]
     if isinstance(value, bool):
-        return [f"--{'' if value else 'no-'}{flag}"]
+        return [flag(name, value)]
     if isinstance(value, list):
-        return [f"--{flag}", *map(str, value)]
-    return [f"--{flag} {value}"]
+        return [word, *map(str, value)]
+    return [f"{word} {value}"]

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from trainer.cli import count, quoted
-from trainer.config import FitConfig
+from trainer.config import FitConfig, flag
 from trainer.data.dataset import DataSet
 from trainer.device import Ranks
 from trainer.errors import BadInput
 from trainer.model.checkpoint import load_checkpoint
 from trainer.training.run_folder import plain
 from trainer.training.settings import Settings
+
+FORMER_OPTIONS = {"optimizer": "adamw"}
+"""Options that former versions had, with the values that this version always has."""
 
 
 def saved_run(
@@ -74,8 +77,8 @@ def refuse_other_run(
     if now["dann_shards"] and then["dann_shards"]:  # the same, or refused above
         free.add("dann_shards")
     for name, value in then.items():
-        if name not in now:  # an option of former versions: it must have been off
-            if value:
+        if name not in now:  # an option of former versions: off, or what is done now
+            if value and FORMER_OPTIONS.get(name) != value:
                 raise BadInput(
                     f"{cfg.resume} was trained with {option(name, value)}, which this version no "
                     "longer has; go on with the version in its run.json."
@@ -92,12 +95,12 @@ def refuse_other_run(
 
 def option(name: str, value: object) -> str:
     """Return an option of trainer.fit as one types it."""
-    word = name.replace("_", "-")
+    word = flag(name)
     if isinstance(value, bool):
-        return f"--{word}" if value else f"--no-{word}"
+        return flag(name, value)
     if isinstance(value, list):
         value = " ".join(map(str, value))
-    return f"no --{word}" if value is None else f"--{word} {value}"
+    return f"no {word}" if value is None else f"{word} {value}"
 
 
 def resumed_settings(settings: Settings, saved: dict[str, Any]) -> Settings:

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from trainer.common.files import read_json_lines, write_atomic, write_json
 from trainer.config import FitConfig
 from trainer.data.dataset import DataSet
 from trainer.errors import BadInput
@@ -84,8 +85,8 @@ class RunWriter:
             "settings": asdict(settings),
             "data": {"folder": str(dataset.folder), "clips": dataset.clips, **dataset.identity()},
         }
-        (self.folder / "config.json").write_text(json.dumps(plain(cfg), indent=2) + "\n")
-        (self.folder / "run.json").write_text(json.dumps(about, indent=2) + "\n")
+        write_json(self.folder / "config.json", plain(cfg))
+        write_json(self.folder / "run.json", about)
 
     def forget_after(self, step: int) -> None:
         """Drop the lines of metrics.jsonl after a step: the run is about to make them again."""
@@ -93,10 +94,11 @@ class RunWriter:
             return
         kept = [
             line
-            for line in self.metrics.read_text().splitlines()
-            if _step_of(line) is not None and _step_of(line) <= step  # type: ignore[operator]
+            for line in read_json_lines(self.metrics)
+            if isinstance(line.get("step"), int) and line["step"] <= step
         ]
-        self.metrics.write_text("".join(f"{line}\n" for line in kept))
+        with write_atomic(self.metrics) as file:
+            file.writelines(json.dumps(line).encode() + b"\n" for line in kept)
 
     def log(self, line: dict[str, Any]) -> None:
         """Append a line to metrics.jsonl (and to TensorBoard's events)."""
@@ -112,10 +114,3 @@ class RunWriter:
             for name, value in line.items():
                 if isinstance(value, int | float) and name != "step":
                     self.events.add_scalar(name, value, line["step"])
-
-
-def _step_of(line: str) -> int | None:
-    try:
-        return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return None  # a line cut by a kill

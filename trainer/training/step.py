@@ -1,8 +1,8 @@
-"""One optimiser step, and everything that a resumed run must find again.
+"""One optimiser step, with all the state that a resumed run restores.
 
 Nothing random has a state: dropout, mirroring and noise are seeded anew by (seed, step, rank), the
-learning rate is a function of the step, the order of clips one of the loader's position. So a
-resumed run is the straight one, to the bit on a CPU.
+learning rate is a function of the step, the order of clips one of the loader's position. A
+resumed run therefore equals the uninterrupted one, bit for bit on a CPU.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from trainer.config import FitConfig, keypoint_errors
@@ -26,7 +26,7 @@ from trainer.device import DTYPES, Ranks, autocast
 from trainer.errors import BadInput
 from trainer.evaluation.metrics import clip_pa_mpjpe
 from trainer.model.domain import adversary_strength
-from trainer.model.motion_hmr import pick
+from trainer.model.motion_hmr import Prediction, pick
 from trainer.training.objective import Losses, Objective, Real, Totals, count
 from trainer.training.optimizer import Average, learning_rate, make_optimizer
 from trainer.training.settings import Settings
@@ -60,7 +60,7 @@ class TrainStep:
             self.wrapped = DistributedDataParallel(
                 self.objective, device_ids=[device.index] if device.type == "cuda" else None
             )
-        self.optimizer = make_optimizer(self.objective, cfg.optimizer, cfg.weight_decay)
+        self.optimizer = make_optimizer(self.objective, cfg.weight_decay)
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
         self.autocast = autocast(device, settings.precision)
         self.dtype = DTYPES.get(settings.precision, torch.float32)
@@ -97,7 +97,7 @@ class TrainStep:
             name: value.to(self.device, non_blocking=True)
             for name, value in delivered.batch.items()
         }
-        if self.cfg.clips == "endless":  # drawn with all of this
+        if self.cfg.clips == "endless":  # already augmented as they are drawn
             return batch
         if "rgb" in batch:  # before they are mirrored: most pixels go here
             small = resize(batch["rgb"].flatten(0, 1), self.spec.image_size)
@@ -137,48 +137,14 @@ class TrainStep:
         delivered = [next(source) for _ in range(cfg.accumulate)]
         unlabelled = [next(real) for _ in range(cfg.accumulate)] if real else []
         waited = time.perf_counter() - began
-        rate = learning_rate(
-            self.step, self.settings.steps, self.settings.warmup, self.settings.lr, cfg.lr_min
-        )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         self.wrapped.train()
         self.optimizer.zero_grad(set_to_none=True)
-        generators = [self.draws(micro) for micro in range(cfg.accumulate)]
-        batches = [self.prepare(d, g) for d, g in zip(delivered, generators, strict=True)]
-        totals = self.totals(batches)
-        sums: Losses = {}
-        prediction = None
-        for micro, batch in enumerate(batches):
-            last = micro == cfg.accumulate - 1
-            seen = draw_inputs(batch, self.spec, self.dtype)
-            other = None
-            if unlabelled:
-                clips = self.prepare(unlabelled[micro], generators[micro])
-                strength = adversary_strength(self.step / self.settings.steps)
-                other = Real(draw_inputs(clips, self.spec, self.dtype), strength)
-            self.draws(micro)
-            if isinstance(self.wrapped, DistributedDataParallel):
-                self.wrapped.require_backward_grad_sync = last
-            with self.autocast():
-                losses, prediction = self.wrapped(seen, batch, totals, other)
-            self.scaler.scale(losses["loss"]).backward()
-            for name, value in losses.items():
-                sums[name] = sums.get(name, 0) + value.detach()
-        self.scaler.unscale_(self.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(
-            self.objective.parameters(), cfg.clip_grad or float("inf")
-        )
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        if self.average:
-            self.average.update(self.model, self.step)
-        self.step += 1
+        batches, sums, prediction = self.accumulate(delivered, unlabelled)
+        rate, norm = self.update()
         if not report:
             return {"seconds": time.perf_counter() - began, "waited": waited}
-        assert prediction is not None
-        joints = self.objective.joints
         figures = self.reduce(sums)
+        joints = self.objective.joints
         figures["pa_mpjpe"] = clip_pa_mpjpe(
             pick(prediction.joints.detach(), joints).cpu(),
             pick(batches[-1]["joints3d"], joints).cpu(),
@@ -192,6 +158,51 @@ class TrainStep:
             waited=waited,
         )
         return figures
+
+    def accumulate(
+        self, delivered: list[Delivered], unlabelled: list[Delivered]
+    ) -> tuple[list[Batch], Losses, Prediction]:
+        """Sum the gradients of micro-batches.
+
+        Returns the prepared batches, the sum of each loss term and the last batch's prediction.
+        """
+        generators = [self.draws(micro) for micro in range(len(delivered))]
+        batches = [self.prepare(d, g) for d, g in zip(delivered, generators, strict=True)]
+        totals = self.totals(batches)
+        sums: Losses = {}
+        for micro, batch in enumerate(batches):
+            seen = draw_inputs(batch, self.spec, self.dtype)
+            other = None
+            if unlabelled:
+                clips = self.prepare(unlabelled[micro], generators[micro])
+                strength = adversary_strength(self.step / self.settings.steps)
+                other = Real(draw_inputs(clips, self.spec, self.dtype), strength)
+            self.draws(micro)
+            if isinstance(self.wrapped, DistributedDataParallel):
+                self.wrapped.require_backward_grad_sync = micro == len(batches) - 1
+            with self.autocast():
+                losses, prediction = self.wrapped(seen, batch, totals, other)
+            self.scaler.scale(losses["loss"]).backward()
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0) + value.detach()
+        return batches, sums, prediction
+
+    def update(self) -> tuple[float, Tensor]:
+        """Move the weights and their average; return the learning rate and the gradient's norm."""
+        cfg, settings = self.cfg, self.settings
+        rate = learning_rate(self.step, settings.steps, settings.warmup, settings.lr, cfg.lr_min)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.scaler.unscale_(self.optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(
+            self.objective.parameters(), cfg.clip_grad or float("inf")
+        )
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.average:
+            self.average.update(self.model, self.step)
+        self.step += 1
+        return rate, norm
 
     def reduce(self, losses: Losses) -> dict[str, Any]:
         """Return the loss terms as numbers, the mean of the ranks."""
@@ -217,7 +228,7 @@ class TrainStep:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up a training from its checkpoint."""
+        """Continue from a checkpoint."""
         self.step = state["step"]
         self.model.load_state_dict(state["weights"])
         self.objective.load_state_dict(state["objective"], strict=False)

@@ -13,10 +13,10 @@ from trainer.data.loader import wanted_arrays
 from trainer.device import Ranks
 from trainer.errors import BadInput
 from trainer.evaluation.inference import refuse_other_joints, remark_on_difference
-from trainer.evaluation.metrics import clip_pa_mpjpe, mean_over
+from trainer.evaluation.metrics import mean_over, pa_mpjpe
+from trainer.evaluation.truth import compare_with_truth
 from trainer.evaluation.windows import ClipPredictor, narrowed, predict_clips
 from trainer.model.build import ModelSpec
-from trainer.model.motion_hmr import pick
 from trainer.training.settings import Settings
 from trainer.training.step import TrainStep
 
@@ -62,10 +62,12 @@ def validate(
     model: ModelSpec,
     dataset: DataSet,
 ) -> float:
-    """Return the mean PA-MPJPE of a data set's validation clips, mm."""
-    joints = dataset.evaluation_joints
+    """Return the mean PA-MPJPE over a data set's validation clips, mm; NaN if no frame counts.
+
+    Over the frames that trainer.evaluate counts: its `frames` of the same clips.
+    """
     spec = dataset.input_spec(model)
-    run = ClipPredictor(
+    predictor = ClipPredictor(
         train_step.eval_model.eval(),
         spec,
         frames=settings.frames,
@@ -74,18 +76,18 @@ def validate(
         device=train_step.device,
         precision=settings.precision,
     )
-    errors = []
-    for clip in predict_clips(
-        run,
+    clips = predict_clips(
+        predictor,
         dataset,
         wanted_arrays(model.inputs, rays=model.rays),
         max_clips=cfg.val_clips,
         on_damage=cfg.on_damage,
-    ):
+    )
+    errors = [torch.empty(0)]
+    for clip in clips:
         if model.evaluation_only:
             clip = narrowed(clip, model.evaluation_names, dataset)
-        truth = pick(torch.from_numpy(clip.arrays["joints3d"].copy()), joints)
-        valid = torch.from_numpy(clip.arrays["valid"].astype(bool))
-        errors.append(clip_pa_mpjpe(pick(clip.prediction["joints"], joints), truth, valid))
-    values = torch.tensor(errors)
-    return mean_over(values, ~values.isnan())
+        compared = compare_with_truth(clip, dataset)
+        errors.append(pa_mpjpe(compared.predicted, compared.truth)[compared.counted])
+    values = torch.cat(errors)
+    return mean_over(values, torch.ones(len(values), dtype=torch.bool))

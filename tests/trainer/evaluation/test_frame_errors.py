@@ -13,6 +13,7 @@ from trainer.data.records import Record
 from trainer.evaluate import evaluate, person_of
 from trainer.evaluation.frame_errors import FrameErrors, shown_by
 from trainer.evaluation.metrics import hips_of
+from trainer.evaluation.truth import Comparison
 from trainer.evaluation.windows import PredictedClip
 from trainer.fit import fit
 
@@ -75,7 +76,8 @@ def test_speed_is_of_known_frames_at_the_clips_own_rate(tmp_path):
     }  # fmt: skip
     details = FrameErrors(dataset)
     known = torch.tensor([True] * 3 + [False] * 2)
-    details.add(PredictedClip(record, arrays), "toy", truth + 0.01, truth, known)
+    compared = Comparison(truth + 0.01, truth, known, known)
+    details.add(PredictedClip(record, arrays), "toy", compared)
     (line,) = details.lines
     assert line["speed"] == pytest.approx(0.1 * 10 * 12 / 14, rel=1e-3) and line["hidden"] == 0
 

@@ -33,7 +33,7 @@ def test_adamw_is_the_papers_formula_and_decays_no_bias():
     # Loshchilov & Hutter, algorithm 2, written out in float64.
     torch.manual_seed(0)
     module = nn.Linear(3, 2)
-    optimizer = make_optimizer(module, "adamw", 0.1)
+    optimizer = make_optimizer(module, 0.1)
     rate = 0.01
     for group in optimizer.param_groups:
         group["lr"] = rate

@@ -8,8 +8,8 @@ import torch
 from scipy.spatial.transform import Rotation
 from toy_motions import toy_motion
 
+from trainer.common.endless_options import EndlessConfig
 from trainer.data.endless.motions import Motions, gather, quaternion_from_axis_angle
-from trainer.data.endless.options import EndlessConfig
 from trainer.data.endless.postures import (
     HINGES,
     LIMBS,

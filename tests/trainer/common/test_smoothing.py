@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainer.smoothing import smooth
+from trainer.common.smoothing import smooth
 
 
 def dense(values: np.ndarray, weight: np.ndarray, stiffness: float) -> np.ndarray:
