@@ -28,7 +28,7 @@ from trainer.geometry import matrix_from_axis_angle
 from trainer.model.articulation import Linkage
 from trainer.model.body import BONES, BodyJoints
 from trainer.model.body_fit import fit_body
-from trainer.model.pose_system import Energy, FitConfig
+from trainer.model.pose_system import BodyFitConfig, Energy
 from trainer.model.swing import kabsch
 
 NOISE, GUESS = 0.02, 15.0
@@ -59,7 +59,7 @@ def track(body: BodyJoints, rest: np.ndarray, name: str, frames: int, seed: int)
 def by_adam(body: BodyJoints, given: Tensor, guess: Tensor, true: Tensor, goal: float):
     """Return (CPU seconds, error in mm) of Adam when it reaches the goal, or of its best look."""
     start = time.process_time()
-    config, frames = FitConfig(), len(given)
+    config, frames = BodyFitConfig(), len(given)
     linkage = Linkage(body, torch.zeros(10))
     trust = Energy(linkage, config, 30).trust
     first = kabsch(linkage.posed(guess).joints, given, torch.ones(frames, 14, dtype=torch.bool))

@@ -26,10 +26,10 @@ import torch
 from smplx.lbs import lbs
 from torch import Tensor
 
-from trainer.common.endless_options import EndlessConfig
+from trainer.config import EndlessConfig
 from trainer.data.dataset import open_dataset
 from trainer.data.endless.cameras import draw_cameras, place
-from trainer.data.endless.clips import FOCAL, EndlessClips, Layout, seeded
+from trainer.data.endless.clips import FOCAL, EndlessClips, RecordLayout, seeded
 from trainer.data.endless.motions import gather, matrix_from_quaternion
 from trainer.data.endless.source import endless_clips
 from trainer.model.body import BONES, BodyJoints, read_body
@@ -64,7 +64,7 @@ def made_up(folder: Path) -> tuple[EndlessClips, dict[str, np.ndarray]]:
     joints = BodyJoints(body)
     rng = np.random.default_rng(0)
     motions = gather((made_up_motion(rng) for _ in range(TAKES)), joints.rest[0].numpy())
-    layout = Layout(
+    layout = RecordLayout(
         joints=BONES + EVALUATION,
         keypoints=tuple(range(BONES, BONES + 12)),
         evaluation=tuple(range(BONES, BONES + EVALUATION)),

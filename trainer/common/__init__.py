@@ -1,1 +1,1 @@
-"""Foundations: files written whole, smooth curves, the options of endless clips."""
+"""Foundations: files written whole, smooth curves."""

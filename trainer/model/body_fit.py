@@ -21,7 +21,7 @@ from torch import Tensor
 
 from trainer.model.articulation import Linkage
 from trainer.model.body import BONES, BodyJoints
-from trainer.model.pose_system import Energy, FitConfig, State, System, Targets
+from trainer.model.pose_system import BodyFitConfig, Energy, State, System, Targets
 from trainer.model.swing import swung
 
 SHAPE_FRAMES = 96
@@ -59,7 +59,7 @@ def fit_body(
     betas: Tensor,
     *,
     fps: float = 30.0,
-    config: FitConfig | None = None,
+    config: BodyFitConfig | None = None,
 ) -> BodyFit:
     """Fit a body to the joints of one track.
 
@@ -73,7 +73,7 @@ def fit_body(
         fps: frames a second, for the smoothness.
         config: standard deviations of everything else.
     """
-    config = config or FitConfig()
+    config = config or BodyFitConfig()
     betas = betas.float().reshape(-1, betas.shape[-1]).mean(0)
     betas = betas.clamp(-config.betas_limit, config.betas_limit)
     seen = _observed(joints.float(), sigma.float())
@@ -146,7 +146,7 @@ def _fit_pose(linkage: Linkage, energy: Energy, target: Targets, guess: Tensor) 
 
 def _fit_shape(
     body: BodyJoints,
-    config: FitConfig,
+    config: BodyFitConfig,
     seen: Targets,
     guess: Tensor,
     betas: Tensor,
@@ -188,7 +188,7 @@ def _eliminated(linkage: Linkage, system: System, state: State) -> tuple[Tensor,
 
 
 def _add_reach(
-    matrix: Tensor, gradient: Tensor, betas: Tensor, mean: Tensor, config: FitConfig
+    matrix: Tensor, gradient: Tensor, betas: Tensor, mean: Tensor, config: BodyFitConfig
 ) -> None:
     """Add, in place, the betas' distance from their mean and a wall at the limit of their reach."""
     near = 1 / config.betas**2

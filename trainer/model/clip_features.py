@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.errors import BadInput
-from trainer.model.coordinates import CoordinateEncoder, View, view
+from trainer.model.coordinates import CoordinateEncoder, WindowView, view
 from trainer.model.resnet import ResNet
 
 
@@ -60,7 +60,7 @@ class ClipFeatures(nn.Module):
         self.residual = residual
         self.lstm = nn.LSTM(width, lstm_width, lstm_layers, batch_first=True, bidirectional=True)
 
-    def frame_features(self, seen: Seen, window: View | None = None) -> Tensor:
+    def frame_features(self, seen: Seen, window: WindowView | None = None) -> Tensor:
         """Return the features [B, T, F] of every frame by itself.
 
         window: the view of `seen.points`, if it is known already.

@@ -26,7 +26,7 @@ TURNS = 5
 """Times that the axis is moved to the person; each leaves about a fifth of its error."""
 
 
-class View(NamedTuple):
+class WindowView(NamedTuple):
     """A window's keypoints as the network sees them, and the way back."""
 
     points: Tensor
@@ -39,7 +39,7 @@ class View(NamedTuple):
     """[B, 3, 3] the camera's axes → the view's."""
 
 
-def view(rays: Tensor) -> View:
+def view(rays: Tensor) -> WindowView:
     """Return the view of rays [B, T, K, 3] (x/z, y/z, seen).
 
     Size and place are medians over the frames that show enough; a window without such a frame is
@@ -51,7 +51,7 @@ def view(rays: Tensor) -> View:
         return _view(rays)
 
 
-def _view(rays: Tensor) -> View:
+def _view(rays: Tensor) -> WindowView:
     seen = rays[..., 2]
     ahead = torch.cat((rays[..., :2], torch.ones_like(rays[..., :1])), -1)
     points, turn = rays[..., :2], torch.eye(3, dtype=rays.dtype, device=rays.device)
@@ -62,7 +62,7 @@ def _view(rays: Tensor) -> View:
         turned = ahead @ turn[:, None].mT
         points = turned[..., :2] / turned[..., 2:].clamp_min(LEAST_AHEAD)
         size, middle = boxes(points, seen)
-    return View(points / size[:, None, None, None] * seen[..., None], seen, size, turn)
+    return WindowView(points / size[:, None, None, None] * seen[..., None], seen, size, turn)
 
 
 def boxes(points: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,7 +98,7 @@ class CoordinateEncoder(nn.Module):
             nn.Linear(3 * keypoints + 1, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
         )
 
-    def forward(self, seen: View) -> Tensor:
+    def forward(self, seen: WindowView) -> Tensor:
         size = torch.log(seen.size / USUAL_SIZE)[:, None, None]
         flat = torch.cat((seen.points, seen.seen[..., None]), -1).flatten(2)
         with torch.autocast(flat.device.type, enabled=False):  # as precise as the keypoints

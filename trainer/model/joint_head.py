@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from trainer import geometry
 from trainer.model.body import BONES
-from trainer.model.coordinates import View
+from trainer.model.coordinates import WindowView
 
 LOG_SIGMA = (-7.0, 1.0)
 """Range of the logarithm of a joint's error, in the person's size."""
@@ -72,12 +72,12 @@ class JointHead(nn.Module):
             self.fall.weight.mul_(0.3)
             self.fall.bias.copy_(torch.tensor([0.0, 1.0, 0.0]))
 
-    def forward(self, features: Tensor, seen: View) -> JointEstimate:
+    def forward(self, features: Tensor, seen: WindowView) -> JointEstimate:
         # Out of autocast: in half precision a ray, and a depth, is off by millimetres.
         with torch.autocast(features.device.type, enabled=False):
             return self.placed(features.float(), seen)
 
-    def placed(self, features: Tensor, seen: View) -> JointEstimate:
+    def placed(self, features: Tensor, seen: WindowView) -> JointEstimate:
         """Return the estimate of features in single precision."""
         offset, log_sigma = self.output(features).split((3 * self.count, self.count), -1)
         offset = offset.unflatten(-1, (self.count, 3))

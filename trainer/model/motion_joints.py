@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from trainer import geometry
 from trainer.model.body import BONES, BodyJoints, mirror_rotations
 from trainer.model.clip_features import ClipFeatures, Seen
-from trainer.model.coordinates import View, view
+from trainer.model.coordinates import WindowView, view
 from trainer.model.joint_head import JointEstimate, JointHead
 from trainer.model.motion_hmr import Prediction
 
@@ -57,14 +57,14 @@ class MotionJoints(ClipFeatures):
         estimate, window = self.estimate(seen)
         return self.prediction(estimate, window)
 
-    def estimate(self, seen: Seen) -> tuple[JointEstimate, View]:
+    def estimate(self, seen: Seen) -> tuple[JointEstimate, WindowView]:
         """Return what the head predicts and the view that it is in: what training is about."""
         assert seen.points is not None
         window = view(seen.points)
         features = self.over_time(self.frame_features(seen, window))
         return self.head(features, window), window
 
-    def prediction(self, estimate: JointEstimate, window: View) -> Prediction:
+    def prediction(self, estimate: JointEstimate, window: WindowView) -> Prediction:
         """Return an estimate in the camera's axes and in metres.
 
         Metres as if each window's limbs were, in the median frame, as long as the mean body's:

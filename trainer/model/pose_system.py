@@ -30,7 +30,7 @@ LIMBS = {1: 4, 2: 5, 4: 7, 5: 8, 16: 18, 17: 19, 18: 20, 19: 21}
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitConfig:
+class BodyFitConfig:
     """Standard deviations of all that a fit knows besides the joints; angles from the guess."""
 
     root: float = 40.0
@@ -83,7 +83,7 @@ class Targets(NamedTuple):
 class Energy:
     """The parts of a fit's energy that do not depend on the track."""
 
-    def __init__(self, rest: Linkage, config: FitConfig, fps: float) -> None:
+    def __init__(self, rest: Linkage, config: BodyFitConfig, fps: float) -> None:
         """Prepare for a rest body and frames a second; 0: frames are no neighbours."""
         sd = math.radians(config.acceleration) * (30 / fps) ** 2 if fps else math.inf
         self.smooth = 1 / sd**2
@@ -213,7 +213,7 @@ def _add_hinge(hinge: Hinge, rotations: Tensor, matrix: Tensor, gradient: Tensor
     gradient[:, at] += (weight * ahead)[:, None] * slope
 
 
-def _trust(linkage: Linkage, joints: list[Hinge], config: FitConfig) -> Tensor:
+def _trust(linkage: Linkage, joints: list[Hinge], config: BodyFitConfig) -> Tensor:
     """Return [72, 72]: the inverse variances of rotations from the guess, in the bones' frames."""
     degrees = torch.full((BONES, 3), config.ends)
     degrees[0] = config.root

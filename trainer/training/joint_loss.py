@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from trainer.geometry import similarity
-from trainer.model.coordinates import View
+from trainer.model.coordinates import WindowView
 from trainer.model.joint_head import JointEstimate
 
 LEAST_DEPTH = 0.1
@@ -32,7 +32,7 @@ class JointWeights:
     gravity: float = 0.02
 
 
-def in_view(joints: Tensor, window: View, weight: Tensor) -> Tensor:
+def in_view(joints: Tensor, window: WindowView, weight: Tensor) -> Tensor:
     """Return camera-frame joints [B, T, E, 3], metres, in a view's axes and the person's size.
 
     The size is what the person's box would be at the clip's mean depth, so x and y are the view's.
@@ -45,7 +45,7 @@ def in_view(joints: Tensor, window: View, weight: Tensor) -> Tensor:
 
 def joint_losses(
     estimate: JointEstimate,
-    window: View,
+    window: WindowView,
     truth: Tensor,
     rotations: Tensor,
     gravity: Tensor | None,

@@ -9,8 +9,7 @@ import pytest
 import torch
 from toy_motions import some_motions, toy_motion, write_motions
 
-from trainer.common.endless_options import EndlessConfig
-from trainer.config import FitConfig
+from trainer.config import EndlessConfig, FitConfig
 from trainer.errors import BadInput
 from trainer.fit import fit
 from trainer.model.checkpoint import load_checkpoint, save_checkpoint

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from trainer.geometry import similarity
 from trainer.model.body import BONES
-from trainer.model.coordinates import View, view
+from trainer.model.coordinates import WindowView, view
 from trainer.model.joint_head import JointEstimate
 from trainer.training.joint_loss import about, in_view, joint_losses
 
@@ -22,7 +22,7 @@ DOWN = F.normalize(
 """Gravity in each clip's camera."""
 
 
-def scene(seed: int = 0) -> tuple[Tensor, Tensor, View]:
+def scene(seed: int = 0) -> tuple[Tensor, Tensor, WindowView]:
     """True joints and rotations in a camera's axes and the view of their first twelve, doubles."""
     rng = np.random.default_rng(seed)
     joints = torch.from_numpy(rng.normal([0.7, -0.4, 5], 0.4, (B, T, E, 3)))
@@ -32,7 +32,7 @@ def scene(seed: int = 0) -> tuple[Tensor, Tensor, View]:
     return joints, turned.reshape(B, T, BONES, 3, 3), view(rays.double())
 
 
-def perfect(joints: Tensor, rotations: Tensor, window: View) -> JointEstimate:
+def perfect(joints: Tensor, rotations: Tensor, window: WindowView) -> JointEstimate:
     root = window.turn[:, None] @ rotations[:, :, 0]
     return JointEstimate(
         in_view(joints, window, torch.ones(B, T)),

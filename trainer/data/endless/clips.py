@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainer.common.endless_options import EndlessConfig
+from trainer.config import EndlessConfig
 from trainer.data.dataset import DataSet
 from trainer.data.endless.cameras import draw_cameras, mirror_joints, place
 from trainer.data.endless.detector import ORDER, Detector, diagonal
-from trainer.data.endless.motions import Motions
+from trainer.data.endless.motions import MotionStore
 from trainer.data.endless.people import StretchedBody, bone_sizes
 from trainer.data.endless.postures import Postures
 from trainer.data.inputs import PAPER_SIZE, Batch
@@ -31,7 +31,7 @@ DIAGONAL = 150.0
 
 
 @dataclass(frozen=True)
-class Layout:
+class RecordLayout:
     """Where a record's joints lie, and the size of its crops."""
 
     joints: int
@@ -44,7 +44,7 @@ class Layout:
     """The people's size in the crops, pixels."""
 
     @staticmethod
-    def of(dataset: DataSet) -> Layout:
+    def of(dataset: DataSet) -> RecordLayout:
         """Return a data set's layout; BadInput if its keypoints are others than a detector's."""
         names = tuple(dataset.joints[i].removeprefix("lsp_") for i in dataset.keypoints)
         if names != ORDER or not set(dataset.keypoints) <= set(dataset.evaluation_joints):
@@ -55,7 +55,7 @@ class Layout:
         evaluation = dataset.evaluation_joints
         counterpart = [evaluation.index(dataset.mirror[i]) for i in evaluation]
         size = dataset.image_size
-        return Layout(
+        return RecordLayout(
             joints=len(dataset.joints),
             keypoints=dataset.keypoints,
             evaluation=evaluation,
@@ -70,9 +70,9 @@ class EndlessClips:
 
     def __init__(
         self,
-        motions: Motions,
+        motions: MotionStore,
         bodies: Sequence[BodyJoints],
-        layout: Layout,
+        layout: RecordLayout,
         config: EndlessConfig,
         *,
         frames: int,

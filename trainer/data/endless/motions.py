@@ -21,7 +21,7 @@ DOWN_FROM_CAMERA = np.array([0.0, 1.0, 0.0], np.float32)
 
 
 @dataclass(frozen=True)
-class Motions:
+class MotionStore:
     """Takes end to end in a world with y up, at the records' frame rate."""
 
     quaternions: Tensor
@@ -60,7 +60,7 @@ class Motions:
         return F.normalize(q, dim=-1), place
 
 
-def gather(takes: Iterable[dict[str, np.ndarray]], rest_pelvis: np.ndarray) -> Motions:
+def gather(takes: Iterable[dict[str, np.ndarray]], rest_pelvis: np.ndarray) -> MotionStore:
     """Return the motions of records' labels: pose [L,72], trans [L,3] and perhaps gravity [3].
 
     rest_pelvis [3]: the body's pelvis in its rest pose, about which SMPL turns the root.
@@ -83,7 +83,7 @@ def gather(takes: Iterable[dict[str, np.ndarray]], rest_pelvis: np.ndarray) -> M
     ends = np.cumsum(lengths)
     first = torch.from_numpy(np.repeat(ends - lengths, lengths))
     last = torch.from_numpy(np.repeat(ends - 1, lengths))
-    return Motions(torch.cat(quaternions), torch.cat(places), first, last)
+    return MotionStore(torch.cat(quaternions), torch.cat(places), first, last)
 
 
 def upright(gravity: Tensor) -> Tensor:

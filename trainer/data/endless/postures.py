@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainer.common.endless_options import EndlessConfig
+from trainer.config import EndlessConfig
 from trainer.data.endless.motions import (
-    Motions,
+    MotionStore,
     matrix_from_quaternion,
     multiply,
     quaternion_from_axis_angle,
@@ -49,7 +49,9 @@ MOST_FLEX = 0.7
 class Postures:
     """Draws the postures of clips of `frames` frames, every `spacing`-th of the motions'."""
 
-    def __init__(self, motions: Motions, config: EndlessConfig, frames: int, spacing: int) -> None:
+    def __init__(
+        self, motions: MotionStore, config: EndlessConfig, frames: int, spacing: int
+    ) -> None:
         self.motions, self.config = motions, config
         self.frames, self.spacing = frames, spacing
         self.begin = motions.starts((frames - 1) * spacing + 1)

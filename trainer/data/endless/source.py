@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trainer.common.endless_options import VALIDATION, EndlessConfig
+from trainer.config import VALIDATION, EndlessConfig
 from trainer.data.dataset import DataSet
-from trainer.data.endless.clips import EndlessClips, Layout, seeded
+from trainer.data.endless.clips import EndlessClips, RecordLayout, seeded
 from trainer.data.endless.motions import gather
 from trainer.data.npz import npz_arrays
 from trainer.data.records import LABELS, META, Damaged, Record, read_shard
@@ -30,7 +30,7 @@ FIXED_FRAMES = 32
 """Frames of such a clip: one second."""
 
 
-class Take(NamedTuple):
+class MotionLabels(NamedTuple):
     """One record's motion."""
 
     record: Record
@@ -38,7 +38,7 @@ class Take(NamedTuple):
     """pose [L, 72], trans [L, 3], perhaps betas [10] and gravity [3]."""
 
 
-def read_takes(dataset: DataSet) -> Iterator[Take | Damaged]:
+def read_takes(dataset: DataSet) -> Iterator[MotionLabels | Damaged]:
     """Yield the motions of a data set's records in order; errors of damaged ones as values."""
     for shard in dataset.shards:
         try:
@@ -51,7 +51,7 @@ def read_takes(dataset: DataSet) -> Iterator[Take | Damaged]:
             yield error
 
 
-def read_take(record: Record) -> Take:
+def read_take(record: Record) -> MotionLabels:
     """Return a record's motion; Damaged if it has none or one that is no motion."""
     wanted = frozenset({LABELS, META}) & frozenset(record.places)
     record.load(wanted | {LABELS})
@@ -62,7 +62,7 @@ def read_take(record: Record) -> Take:
     wrong = fault_of(labels)
     if wrong:
         raise Damaged(f"{record.shard}: clip {record.key} holds no motion: {wrong}")
-    return Take(record, labels)
+    return MotionLabels(record, labels)
 
 
 def fault_of(labels: dict[str, np.ndarray]) -> str:
@@ -83,7 +83,7 @@ def fault_of(labels: dict[str, np.ndarray]) -> str:
     return ""
 
 
-def usable_takes(dataset: DataSet, on_damage: str) -> list[Take]:
+def usable_takes(dataset: DataSet, on_damage: str) -> list[MotionLabels]:
     """Return a data set's motions; damaged records are named and skipped, or end the run."""
     takes = []
     for item in read_takes(dataset):
@@ -108,7 +108,7 @@ def endless_clips(
     bodies = bodies_of(dataset)
     pelvis = bodies[0].rest[0].numpy()
     motions = gather((take.labels for take in usable_takes(dataset, on_damage)), pelvis)
-    layout = Layout.of(dataset)
+    layout = RecordLayout.of(dataset)
     return EndlessClips(motions, bodies, layout, config, frames=frames, spacing=spacing)
 
 
@@ -121,7 +121,7 @@ def fixed_clips(
     come from it alone and are drawn by its number. One of each take, then the second ones and so
     on, so that the first clips show as many takes as can be. Records keep their take's meta.json.
     """
-    bodies, layout = bodies_of(dataset), Layout.of(dataset)
+    bodies, layout = bodies_of(dataset), RecordLayout.of(dataset)
     pelvis = bodies[0].rest[0].numpy()
     takes = []
     for item in read_takes(dataset):

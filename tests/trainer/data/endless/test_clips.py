@@ -10,9 +10,9 @@ import torch
 from toy_motions import some_motions, toy_motion, write_motions
 from trainer_fixtures import npz, toy_body, write_shards
 
-from trainer.common.endless_options import VALIDATION, EndlessConfig
+from trainer.config import VALIDATION, EndlessConfig
 from trainer.data.dataset import open_dataset
-from trainer.data.endless.clips import FOCAL, EndlessClips, Layout, seeded
+from trainer.data.endless.clips import FOCAL, EndlessClips, RecordLayout, seeded
 from trainer.data.endless.loader import EndlessLoader
 from trainer.data.endless.source import (
     FIXED_FRAMES,
@@ -283,7 +283,7 @@ def test_a_take_that_is_no_motion_is_damaged(tmp_path: Path, kind: str):
     with pytest.raises(Damaged, match=r"shard-000000\.tar: clip 000000_0001 "):
         read_take(records[1])
     kinds = [type(item).__name__ for item in read_takes(dataset)]
-    assert kinds == ["Take", "Damaged", "Take"]
+    assert kinds == ["MotionLabels", "Damaged", "MotionLabels"]
     items = list(fixed_clips(dataset, count=4))
     assert sum(isinstance(item, Damaged) for item in items) == 1 and len(items) == 5
     assert len(usable_takes(dataset, "skip")) == 2
@@ -310,6 +310,6 @@ def test_motions_of_pictured_shards_serve_as_well(tmp_path: Path):
 def test_other_keypoints_than_a_detectors_are_refused(dataset):
     order = (*dataset.keypoints[6:], *dataset.keypoints[:6])
     with pytest.raises(BadInput, match="other keypoints than endless clips have"):
-        Layout.of(replace(dataset, keypoints=order))
+        RecordLayout.of(replace(dataset, keypoints=order))
     with pytest.raises(BadInput, match="lower --frames or --spacing"):
         endless_clips(dataset, EndlessConfig(), frames=36, spacing=2)

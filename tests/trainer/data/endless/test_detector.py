@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainer.common.endless_options import EndlessConfig
+from trainer.config import EndlessConfig
 from trainer.data.endless.detector import ORDER, Detector, diagonal, shares
 from trainer.errors import BadInput
 

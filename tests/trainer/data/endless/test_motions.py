@@ -8,7 +8,7 @@ from toy_motions import LEVEL, camera_of, toy_motion
 from trainer_fixtures import toy_body
 
 from trainer.data.endless.motions import (
-    Motions,
+    MotionStore,
     gather,
     matrix_from_quaternion,
     multiply,
@@ -92,7 +92,7 @@ def test_a_moment_among_a_million_frames_is_exact():
     line = torch.arange(frames)
     zero, end = torch.zeros(frames, dtype=torch.long), torch.full((frames,), frames - 1)
     quaternion = torch.tensor([1.0, 0, 0, 0]).half().expand(frames, 24, 4)
-    motions = Motions(quaternion, (line % 2)[:, None].float().expand(frames, 3), zero, end)
+    motions = MotionStore(quaternion, (line % 2)[:, None].float().expand(frames, 3), zero, end)
     time = torch.tensor([2_000_000.25], dtype=torch.float64)
     assert torch.allclose(motions.at(time)[1], torch.tensor(0.25))
 

@@ -8,8 +8,8 @@ import torch
 from scipy.spatial.transform import Rotation
 from toy_motions import toy_motion
 
-from trainer.common.endless_options import EndlessConfig
-from trainer.data.endless.motions import Motions, gather, quaternion_from_axis_angle
+from trainer.config import EndlessConfig
+from trainer.data.endless.motions import MotionStore, gather, quaternion_from_axis_angle
 from trainer.data.endless.postures import (
     HINGES,
     LIMBS,
@@ -29,7 +29,7 @@ PLAIN = EndlessConfig(speed=1, upper=0, limbs=0, flex=0, turn=0, tilt=0)
 
 
 @pytest.fixture(scope="module")
-def motions() -> Motions:
+def motions() -> MotionStore:
     rng = np.random.default_rng(0)
     return gather([toy_motion(rng, frames) for frames in (40, 65, 31)], np.zeros(3))
 
@@ -39,7 +39,7 @@ def rotvec(matrix: torch.Tensor) -> np.ndarray:
     return Rotation.from_matrix(matrix.reshape(-1, 3, 3).double().numpy()).as_rotvec()
 
 
-def test_plain_clips_are_stretches_of_the_takes(motions: Motions):
+def test_plain_clips_are_stretches_of_the_takes(motions: MotionStore):
     postures = Postures(motions, PLAIN, 8, 4)
     rotations, pelvis = postures.draw(50, torch.Generator().manual_seed(0))
     time = postures.times(50, torch.Generator().manual_seed(0))
@@ -53,7 +53,7 @@ def test_plain_clips_are_stretches_of_the_takes(motions: Motions):
     assert torch.allclose(pelvis, place - place[:, 4:5])
 
 
-def test_speed_is_log_uniform_keeps_the_middle_and_stays_in_the_take(motions: Motions):
+def test_speed_is_log_uniform_keeps_the_middle_and_stays_in_the_take(motions: MotionStore):
     slow = replace(PLAIN, speed=2.0)
     postures = Postures(motions, slow, 9, 3)
     time = postures.times(4000, torch.Generator().manual_seed(1))
@@ -70,7 +70,7 @@ def test_speed_is_log_uniform_keeps_the_middle_and_stays_in_the_take(motions: Mo
 
 
 @pytest.mark.parametrize("name", ["upper", "limbs"])
-def test_exchanged_bones_come_from_other_moments_and_stay_together(motions: Motions, name: str):
+def test_exchanged_bones_come_from_other_moments_and_stay_together(motions: MotionStore, name: str):
     postures = Postures(motions, replace(PLAIN, **{name: 0.4}), 6, 2)
     mixed, pelvis = postures.draw(400, torch.Generator().manual_seed(2))
     plain, same = Postures(motions, PLAIN, 6, 2).draw(400, torch.Generator().manual_seed(2))
@@ -118,7 +118,7 @@ def test_a_hinge_at_rest_stays_there():
     assert [SMPL_MIRROR[bone] for bone in HINGES] == [5, 4, 19, 18]
 
 
-def test_joints_turn_as_far_as_asked_for_the_whole_clip(motions: Motions):
+def test_joints_turn_as_far_as_asked_for_the_whole_clip(motions: MotionStore):
     drawn = turns(20_000, 10.0, torch.Generator().manual_seed(5))
     vector = Rotation.from_quat(drawn.roll(-1, -1).reshape(-1, 4).numpy()).as_rotvec()
     about = np.sqrt((vector.reshape(20_000, -1, 3) ** 2).mean((0, 2)))
@@ -132,7 +132,7 @@ def test_joints_turn_as_far_as_asked_for_the_whole_clip(motions: Motions):
     assert torch.allclose(turned[:, :, still], plain[:, :, still], atol=1e-6)
 
 
-def test_tilt_leans_the_whole_body_from_upright_and_does_not_turn_it(motions: Motions):
+def test_tilt_leans_the_whole_body_from_upright_and_does_not_turn_it(motions: MotionStore):
     cfg = replace(PLAIN, tilt=8.0)
     tilted, _ = Postures(motions, cfg, 4, 1).draw(3000, torch.Generator().manual_seed(7))
     plain, _ = Postures(motions, PLAIN, 4, 1).draw(3000, torch.Generator().manual_seed(7))
@@ -142,7 +142,7 @@ def test_tilt_leans_the_whole_body_from_upright_and_does_not_turn_it(motions: Mo
     assert torch.equal(tilted[:, :, 1:], plain[:, :, 1:])
 
 
-def test_all_kinds_of_variation_give_rotations(motions: Motions):
+def test_all_kinds_of_variation_give_rotations(motions: MotionStore):
     cfg = EndlessConfig(turn=40.0, tilt=30.0, flex=1.0)
     rotations, pelvis = Postures(motions, cfg, 5, 3).draw(300, torch.Generator().manual_seed(8))
     identity = torch.eye(3).expand_as(rotations)
