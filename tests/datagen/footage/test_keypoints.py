@@ -244,11 +244,11 @@ class TestTracks:
         assert list(choose(tracks, "largest", 8)) == [0]
         assert list(choose(tracks, "all", 8)) == [0, 1]
         assert list(choose(tracks, "all", 55)) == [0]
-        assert list(choose(tracks, 1, 8)) == [1] and choose(tracks, 2, 8) == {}
+        assert list(choose(tracks, "1", 8)) == [1] and choose(tracks, "2", 8) == {}
         passer = 40 * tracks[0]  # for a moment, but close by
         passer[5:] = 0
         assert list(choose([passer, *tracks], "largest", 8)) == [1]
-        assert choose([passer, *tracks], "largest", 100) == {} == choose([passer], 0, 8)
+        assert choose([passer, *tracks], "largest", 100) == {} == choose([passer], "0", 8)
 
     def test_nobody(self):
         assert link(np.zeros((5, 2, 14, 3), np.float32)) == []
