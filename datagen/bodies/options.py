@@ -37,6 +37,14 @@ class BodiesConfig:
     """Use only the motions whose names this regular expression matches somewhere."""
     motions_without: str | None = None
     """Leave out the motions whose names this regular expression matches somewhere."""
+    motion_up: Literal["z", "y", "-y", "x", "-x", "-z"] | None = None
+    """The axis of .npz motions that points up (-y: a camera's frame). Default: z, AMASS's, and
+    files that seem to have another are refused."""
+    motion_unit: Literal["m", "cm", "mm"] | None = None
+    """The unit of .npz motions' trans. Default: m, AMASS's; what flies or races is refused."""
+    motion_rate: float | None = None
+    """Frames a second of formats that carry no rate (.amc, SURREAL's smpl_data.npz).
+    Default: CMU's 120."""
     surreal: Path | None = None
     """Folder of the real SURREAL (its .mp4, _info.mat, _segm.mat, searched recursively): its
     people instead of rendered ones. Give SMPL's own --body, whose joints its labels are."""
@@ -90,6 +98,10 @@ class BodiesConfig:
             pattern = getattr(self, name)
             wrong = _fault(pattern) if pattern is not None else ""
             require(not wrong, f"{option(name)} {pattern!r} is no regular expression: {wrong}")
+        rate = self.motion_rate
+        require(
+            rate is None or 1 <= rate <= 1000, f"--motion-rate must lie in [1, 1000], got {rate}"
+        )
         limit = self.motion_limit
         require(limit is None or limit > 0, f"--motion-limit must be at least 1, got {limit}")
         require(

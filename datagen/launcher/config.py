@@ -21,8 +21,8 @@ from datagen.output.options import OutputConfig
 
 FOR_LABELS = (
     "--labels-only", "--body", "--joint-regressor", "--motions", "--motions-only",
-    "--motions-without", "--motion-limit", "--num-shards", "--clips-per-shard", "--out", "--split",
-    "--seed",
+    "--motions-without", "--motion-up", "--motion-unit", "--motion-rate", "--motion-limit",
+    "--num-shards", "--clips-per-shard", "--out", "--split", "--seed",
 )  # fmt: skip
 """Options of the stages that --labels-only heeds."""
 

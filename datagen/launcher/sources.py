@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from datagen.backgrounds.sources import VideoSource, absent, find_videos
+from datagen.bodies.motion.convention import Convention
 from datagen.bodies.motion.sources import MotionSource, find_motions, matching
 from datagen.bodies.surreal import SurrealSource, find_surreal
 from datagen.common.splits import drawn, in_split
@@ -48,7 +49,11 @@ def used_motions(cfg: LaunchConfig) -> tuple[list[Any], int]:
     like, so that no choice of motions moves a subject from one split to another.
     """
     bodies = cfg.bodies
-    found = find_surreal(bodies.surreal) if bodies.surreal else find_motions(*bodies.motions)
+    if bodies.surreal:
+        found = find_surreal(bodies.surreal)
+    else:
+        convention = Convention(bodies.motion_up, bodies.motion_unit, bodies.motion_rate)
+        found = find_motions(*bodies.motions, convention=convention)
     subjects = in_split((motion.subject for motion in found), cfg.output.split, "subjects")
     found = [motion for motion in found if motion.subject in subjects]
     kept = found

@@ -11,7 +11,10 @@ from typing import Any
 from datagen.common.files import files_below, sha256
 from datagen.common.options import option
 
-LATER = ("motions_only", "motions_without", "labels_only")
+CONVENTION = ("motion_up", "motion_unit", "motion_rate")
+"""Options that say how motions are to be read, and so decide the bytes of a library."""
+
+LATER = ("motions_only", "motions_without", "labels_only", *CONVENTION)
 """Options that came later: left out where they are not given, so that older data sets keep their
 fingerprints and libraries."""
 
@@ -45,7 +48,11 @@ def library_folders(identity: dict[str, Any]) -> tuple[str, str]:
     bodies, backgrounds, output = (identity[name] for name in ("bodies", "backgrounds", "output"))
     people = {**bodies, "motions": None, "surreal": bodies["surreal"] is not None}
     people |= {"motion_limit": None, "seed": output["seed"]}
-    people = {name: value for name, value in people.items() if name not in LATER}
+    people = {
+        name: value
+        for name, value in people.items()
+        if name not in LATER or (name in CONVENTION and value is not None)
+    }
     people |= {entry: identity.get(entry) for entry in EMBEDDED[:2]}
     scenes = {**backgrounds, "videos": None, "videos_csv": None, "video_limit": None}
     scenes |= {"seed": output["seed"], "frames": identity["clips"]["clip_length"] + 1}

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from datagen.bodies.motion import quaternion as quat
+from datagen.bodies.motion.convention import Convention, refuse_degrees
 from datagen.common.errors import BadInput
 
 REST_PELVIS = np.array([0.0, -0.2406, 0.0213])
@@ -20,7 +21,8 @@ REST_PELVIS = np.array([0.0, -0.2406, 0.0213])
 
 SURREAL_RATE = 120.0
 _RATES = ("mocap_framerate", "mocap_frame_rate")
-_UPRIGHT = quat.about(0, np.array(-0.5 * np.pi))  # z up → y up
+AMASS = Convention()
+"""z up, metres."""
 
 
 def members(path: Path) -> list[str]:
@@ -32,11 +34,12 @@ def members(path: Path) -> list[str]:
         return []
 
 
-def read_amass(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
+def read_amass(path: Path, convention: Convention = AMASS) -> tuple[np.ndarray, np.ndarray, float]:
     """Return local rotations [N, 24, 4], pelvis [N, 3] metres (y up) and frames per second.
 
     `poses` may have 72 (SMPL), 156 (SMPL+H) or 165 (SMPL-X) columns; fingers and face are left
-    out, hands lie straight. Raises BadInput for anything else.
+    out, hands lie straight. `convention`: the file's up axis and unit, if not AMASS's. Raises
+    BadInput for anything else.
     """
     with _open(path) as archive:
         names = set(archive.namelist())
@@ -50,17 +53,19 @@ def read_amass(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
         rate = _read(archive, path, rate_name)
     if rate.size != 1 or not 1.0 <= float(rate.ravel()[0]) <= 1000.0:
         raise BadInput(f"{path}: {rate_name} must be one number from 1 to 1000, got {rate!r:.80}")
-    rotations, pelvis = _smpl(path, poses, trans)
+    rotations, pelvis = _smpl(path, poses, trans, convention)
     return rotations, pelvis, float(rate.ravel()[0])
 
 
-def read_surreal(path: Path, sequence: str) -> tuple[np.ndarray, np.ndarray, float]:
+def read_surreal(
+    path: Path, sequence: str, convention: Convention = AMASS
+) -> tuple[np.ndarray, np.ndarray, float]:
     """Return one sequence of SURREAL's smpl_data.npz, as `read_amass` does."""
     with _open(path) as archive:
         poses = _read(archive, path, f"pose_{sequence}")
         trans = _read(archive, path, f"trans_{sequence}")
-    rotations, pelvis = _smpl(path, poses, trans)
-    return rotations, pelvis, SURREAL_RATE
+    rotations, pelvis = _smpl(path, poses, trans, convention)
+    return rotations, pelvis, convention.rate or SURREAL_RATE
 
 
 def read_betas(path: Path) -> np.ndarray:
@@ -77,7 +82,9 @@ def read_betas(path: Path) -> np.ndarray:
     return np.pad(betas, (0, 10 - len(betas))).astype(np.float32)
 
 
-def _smpl(path: Path, poses: np.ndarray, trans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _smpl(
+    path: Path, poses: np.ndarray, trans: np.ndarray, convention: Convention
+) -> tuple[np.ndarray, np.ndarray]:
     if poses.ndim != 2 or poses.shape[1] not in (72, 156, 165) or len(poses) < 2:
         raise BadInput(
             f"{path}: poses has shape {poses.shape}; at least 2 frames of 72, 156 or 165 numbers "
@@ -85,15 +92,17 @@ def _smpl(path: Path, poses: np.ndarray, trans: np.ndarray) -> tuple[np.ndarray,
         )
     if trans.shape != (len(poses), 3):
         raise BadInput(f"{path}: trans has shape {trans.shape}, it must be ({len(poses)}, 3)")
-    for name, values, limit in (("poses", poses, 100.0), ("trans", trans, 1e4)):
+    for name, values, limit in (("poses", poses, 1e3), ("trans", trans, 1e6)):
         if not np.isfinite(values).all() or np.abs(values).max() > limit:
             raise BadInput(f"{path}: {name} has NaN, infinite or absurd numbers; export it again")
     vectors = np.zeros((len(poses), 24, 3))
     joints = 24 if poses.shape[1] == 72 else 22
     vectors[:, :joints] = poses[:, : joints * 3].reshape(len(poses), joints, 3)
+    refuse_degrees(path, vectors)
     rotations = quat.from_axis_angle(vectors)
-    rotations[:, 0] = quat.multiply(_UPRIGHT, rotations[:, 0])
-    return rotations, quat.rotate(_UPRIGHT, REST_PELVIS + trans)
+    upright = convention.upright()
+    rotations[:, 0] = quat.multiply(upright, rotations[:, 0])
+    return rotations, quat.rotate(upright, REST_PELVIS + convention.scale() * trans)
 
 
 def _open(path: Path) -> zipfile.ZipFile:

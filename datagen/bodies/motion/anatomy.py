@@ -13,6 +13,7 @@ _SAMPLES = 300
 """Frames of a take that are looked at, evenly spaced."""
 
 _STANDING = 0.75  # cosine of the least upright of trunk, thighs and shins of who stands
+_ALONG = 0.7  # mean cosine of the same over a whole take of who is upright
 
 LIMBS = ((1, 4, 7), (2, 5, 8), (16, 18, 20), (17, 19, 21))
 
@@ -88,6 +89,8 @@ def up_axis(points: np.ndarray, roles: dict[int, int]) -> np.ndarray:
     stands = scores > _STANDING
     if stands.any() and not stands[1]:
         return axes[int(scores.argmax())]
+    if not stands.any() and upright.max() > _ALONG and abs(upright[1]) < 0.5 * _ALONG:
+        return axes[int(upright.argmax())]
     clearly = 1.5 if stands.any() else 3.0
     for place in (2, 5, 0, 3):
         shown = stands[place] if stands.any() else upright[place] > upright[1]

@@ -48,8 +48,11 @@ def skeleton_of(path: Path) -> Path:
     raise BadInput(f"{path}: its skeleton {subject}.asf is not beside it; put it there")
 
 
-def read_amc(path: Path) -> Take:
-    """Return the take of one .amc. Raises BadInput for broken files and unknown skeletons."""
+def read_amc(path: Path, rate: float | None = None) -> Take:
+    """Return the take of one .amc, recorded at `rate` frames a second (None: CMU's 120).
+
+    Raises BadInput for broken files and unknown skeletons.
+    """
     skeleton = skeleton_of(path)
     try:
         bones, degrees = _parse_skeleton(_lines(skeleton))
@@ -62,7 +65,7 @@ def read_amc(path: Path) -> Take:
     except (ValueError, IndexError, OverflowError) as why:
         raise BadInput(f"{path}: not readable as AMC ({why}); copy it again") from why
     rotations, positions = _pose(bones, values, degrees)
-    times = np.arange(len(rotations)) / RATE
+    times = np.arange(len(rotations)) / (rate or RATE)
     return Take(rest=rest, rotations=rotations, positions=positions, times=times, roles=roles)
 
 

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ import numpy as np
 
 from datagen.bodies.motion import anatomy, embedded, subjects
 from datagen.bodies.motion import quaternion as quat
-from datagen.bodies.motion.amass import members, read_amass, read_betas, read_surreal
+from datagen.bodies.motion.amass import AMASS, members, read_amass, read_betas, read_surreal
 from datagen.bodies.motion.asf import read_amc
 from datagen.bodies.motion.bvh import read_bvh
+from datagen.bodies.motion.convention import Convention
+from datagen.bodies.motion.convention import check as check_convention
 from datagen.bodies.motion.deepmimic import read_deepmimic
 from datagen.bodies.motion.retarget import ground, resample, retarget
 from datagen.bodies.motion.take import Take
@@ -43,13 +45,14 @@ class MotionSource:
 
     name: unique, of [A-Za-z0-9_-]; subject: who performs (splits share none); path: the file, or
     None for an embedded motion; part: the sequence within a file of many, or the embedded motion's
-    own name where another motion has it too.
+    own name where another motion has it too; convention: what the user says of the file.
     """
 
     name: str
     subject: str
     path: str | None
     part: str | None = None
+    convention: Convention = AMASS
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Motion:
     trans: np.ndarray
 
 
-def find_motions(*places: MotionPlace | None) -> list[MotionSource]:
+def find_motions(*places: MotionPlace | None, convention: Convention = AMASS) -> list[MotionSource]:
     """Return the motions below folders (None or "embedded": the embedded ones), sorted by name.
 
     Files of other kinds are passed over; a file that turns out to be broken is found here and
@@ -78,7 +81,7 @@ def find_motions(*places: MotionPlace | None) -> list[MotionSource]:
             found += [(name, subject, None, None) for name, subject in embedded.catalogue()]
         else:
             found += _below(Path(place))
-    return _unique(found)
+    return [replace(source, convention=convention) for source in _unique(found)]
 
 
 _Found = tuple[str, str, Path | None, str | None]
@@ -163,13 +166,18 @@ def _load_file(source: MotionSource, path: Path, rest: np.ndarray) -> tuple[np.n
     """Return local rotations [N, 24, 4] and the pelvis [N, 3] at 30 frames per second."""
     try:
         if path.suffix.lower() == ".npz":
-            rotations, pelvis, rate = (
-                read_surreal(path, source.part) if source.part else read_amass(path)
-            )
+            if source.part:
+                rotations, pelvis, rate = read_surreal(path, source.part, source.convention)
+            else:
+                rotations, pelvis, rate = read_amass(path, source.convention)
+                check_convention(path, rotations, pelvis, rate, rest, source.convention)
             times = np.arange(len(pelvis)) / rate
             _check_length(times, path)
             return resample(rotations, pelvis, times)
-        take = _READERS[path.suffix.lower()](path)
+        if path.suffix.lower() == ".amc":
+            take = read_amc(path, source.convention.rate)
+        else:
+            take = _READERS[path.suffix.lower()](path)
     except OSError as why:
         raise BadInput(f"{path}: cannot be read ({why.strerror}); mend or remove it") from why
     _check_length(take.times, path)

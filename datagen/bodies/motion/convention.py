@@ -1,0 +1,116 @@
+"""Conventions that a file of SMPL poses does not name: its up axis, unit and frame rate.
+
+AMASS has z up, metres and radians. Other collections use its layout with y up (AIST++, HumanML3D),
+with a camera's y down, in centimetres or in degrees; such a file is read without an error and shows
+people who lie, fly or spin. The whole take tells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datagen.bodies.motion import anatomy
+from datagen.bodies.motion import quaternion as quat
+from datagen.bodies.motion.retarget import forward
+from datagen.common.errors import BadInput
+
+UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001}
+"""Names of --motion-unit and their lengths in metres."""
+
+UPS = ("z", "y", "-y", "x", "-x", "-z")
+"""Names of --motion-up; -y is a camera's frame (y down)."""
+
+_LONGEST_TURN = 7.0  # radians; axis-angle vectors of an exporter reach 2 pi
+_FASTEST = 12.0  # m/s, a sprinter's
+_HIGHEST = 15.0  # metres of the lowest joint over the ground
+_SHORTEST = 1.0  # seconds of motion that speed and the up axis are taken from
+_THIN, _STILL = 0.4, 0.05  # metres: who lies is no thicker, and stays on the floor
+_FLOOR = 0.15  # metres from zero at which a floor lies
+
+
+@dataclass(frozen=True)
+class Convention:
+    """How a user says that files of SMPL poses are to be read; None: as the format has it.
+
+    up: which of the file's axes is up; unit: of its lengths; rate: frames per second of formats
+    that do not carry one (.amc, SURREAL's smpl_data.npz).
+    """
+
+    up: str | None = None
+    unit: str | None = None
+    rate: float | None = None
+
+    def scale(self) -> float:
+        """Return metres per unit."""
+        return UNITS[self.unit or "m"]
+
+    def upright(self) -> np.ndarray:
+        """Return the turn [4] from the file's axes to y up."""
+        return _UPRIGHT[self.up or "z"]
+
+
+_UPRIGHT = {
+    "y": quat.IDENTITY,
+    "z": quat.about(0, np.array(-0.5 * np.pi)),
+    "-z": quat.about(0, np.array(0.5 * np.pi)),
+    "-y": quat.about(0, np.array(np.pi)),
+    "x": quat.about(2, np.array(0.5 * np.pi)),
+    "-x": quat.about(2, np.array(-0.5 * np.pi)),
+}
+
+
+def refuse_degrees(path: Path, vectors: np.ndarray) -> None:
+    """Raise BadInput if axis-angle vectors [N, J, 3] are longer than any in radians."""
+    longest = np.linalg.norm(vectors[anatomy.sampled(len(vectors))], axis=-1).max(axis=1)
+    if np.median(longest) > _LONGEST_TURN:
+        raise BadInput(
+            f"{path}: its poses turn joints by up to {np.median(longest):.0f} radians, they seem "
+            "to be in degrees; convert them to radians"
+        )
+
+
+def check(
+    path: Path, rotations: np.ndarray, pelvis: np.ndarray, rate: float, rest: np.ndarray,
+    convention: Convention,
+) -> None:  # fmt: skip
+    """Raise BadInput, with what the file seems to be, for a take that no one can have performed.
+
+    rotations [N, 24, 4] local, pelvis [N, 3] as read with y up, metres, at `rate` a second; rest
+    [24, 3] the rest joints of a body.
+    """
+    joints = forward(rotations, pelvis, rest)[:, :22]
+    joints = joints[anatomy.sampled(len(joints))]
+    short = len(pelvis) < _SHORTEST * rate
+    speed = np.linalg.norm(np.diff(pelvis, axis=0), axis=1) * rate
+    fast = 0.0 if short else float(np.quantile(speed, 0.95))
+    high = float(np.median(np.abs(joints[..., 1].min(1))))
+    if fast > _FASTEST or high > _HIGHEST:
+        unit = "mm" if max(fast / 5.0, high) > 300.0 else "cm"
+        raise BadInput(
+            f"{path}: its pelvis moves at {fast:.0f} m/s, {high:.0f} m above the ground; it seems "
+            f"to be in {unit}, give --motion-unit {unit}"
+        )
+    if convention.up is not None or short:
+        return
+    up = _found_up(joints, convention)
+    if up != "z":
+        what = "in a camera's frame, y down" if up == "-y" else f"of {up} up"
+        raise BadInput(
+            f"{path}: its people lie in the air, gravity seems to be another than AMASS's z up: "
+            f"it seems to be {what}; give --motion-up={up}, or --motion-up z if they do lie"
+        )
+
+
+def _found_up(joints: np.ndarray, convention: Convention) -> str:
+    """Return the name of the file's axis that joints [N, 22, 3], read with y up, show as up."""
+    found = anatomy.up_axis(joints, {joint: joint for joint in range(22)})
+    lowest, feet = joints[..., 1].min(axis=1), float(np.median((joints @ found).min(axis=1)))
+    flat = np.median(np.ptp(joints[..., 1], axis=1)) < _THIN and lowest.std() < _STILL
+    if flat and abs(float(np.median(lowest))) < _FLOOR and abs(feet) > _FLOOR:
+        return convention.up or "z"  # lying on the floor, not standing on one at zero
+    own = np.round(quat.rotate(quat.inverse(convention.upright()), found))
+    axis = int(np.abs(own).argmax())
+    return ("-" if own[axis] < 0 else "") + "xyz"[axis]

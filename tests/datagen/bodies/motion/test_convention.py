@@ -1,0 +1,149 @@
+"""Files of SMPL poses in another convention are refused by name, or read right when it is given."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from motion_files import REST
+from scipy.spatial.transform import Rotation
+
+from datagen.bodies.motion import quaternion as quat
+from datagen.bodies.motion.amass import REST_PELVIS
+from datagen.bodies.motion.convention import UNITS, UPS, Convention
+from datagen.bodies.motion.retarget import forward
+from datagen.bodies.motion.sources import find_motions, load_motion
+from datagen.common.errors import BadInput
+
+AXES = {  # the file's axes of ours (y up): rows are x, y, z of the file
+    "y": np.eye(3),
+    "z": [[1, 0, 0], [0, 0, -1], [0, 1, 0]],
+    "-z": [[1, 0, 0], [0, 0, 1], [0, -1, 0]],
+    "-y": [[1, 0, 0], [0, -1, 0], [0, 0, -1]],
+    "x": [[0, 1, 0], [-1, 0, 0], [0, 0, 1]],
+    "-x": [[0, -1, 0], [1, 0, 0], [0, 0, 1]],
+}
+
+
+def walk(name="walk", frames=150):
+    source = next(s for s in find_motions(None) if s.name == name)
+    motion = load_motion(source, REST)
+    return motion.pose[:frames].astype(float), motion.trans[:frames] + REST[0]
+
+
+def write(path, pose, pelvis, up="z", unit="m", turn=1.0):
+    """AMASS's arrays with the body turned to a world whose `up` axis is up, by scipy."""
+    world = Rotation.from_matrix(AXES[up])
+    poses = np.zeros((len(pose), 156))
+    poses[:, :66] = pose[:, :66]
+    poses[:, :3] = (world * Rotation.from_rotvec(pose[:, :3])).as_rotvec()
+    trans = (world.apply(pelvis) - REST_PELVIS) / UNITS[unit]
+    np.savez(path, poses=turn * poses, trans=trans, mocap_framerate=30.0)
+
+
+def joints(motion):
+    turns = quat.from_axis_angle(motion.pose.reshape(-1, 24, 3))
+    return forward(turns, motion.trans + REST[0], REST)[:, :22]
+
+
+def load(folder, **given):
+    (source,) = find_motions(folder, convention=Convention(**given))
+    return joints(load_motion(source, REST))
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("up", UPS)
+def test_what_is_given_is_read_right(up, unit, tmp_path):
+    pose, pelvis = walk()
+    write(tmp_path / "a_poses.npz", pose, pelvis, up, unit)
+    true = forward(quat.from_axis_angle(pose.reshape(-1, 24, 3)), pelvis, REST)[:, :22]
+    np.testing.assert_allclose(load(tmp_path, up=up, unit=unit), true, atol=1e-4)
+
+
+@pytest.mark.parametrize("up", [up for up in UPS if up != "z"])
+@pytest.mark.parametrize("name", ["walk", "dance_1", "squats_1"])
+def test_another_up_axis_is_named(up, name, tmp_path):
+    write(tmp_path / "a_poses.npz", *walk(name), up)
+    with pytest.raises(BadInput, match=rf"a_poses.npz: .*give --motion-up={up},"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("unit", ["cm", "mm"])
+@pytest.mark.parametrize("name", ["walk", "talk_1"])
+def test_another_unit_is_named(unit, name, tmp_path):
+    write(tmp_path / "a_poses.npz", *walk(name), unit=unit)
+    with pytest.raises(BadInput, match=f"give --motion-unit {unit}"):
+        load(tmp_path)
+
+
+def test_degrees_are_named(tmp_path):
+    write(tmp_path / "a_poses.npz", *walk(), turn=180 / np.pi)
+    with pytest.raises(BadInput, match="seem to be in degrees"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["walk", "crawl", "getup_faceup", "sit_stand_1", "bow_1", "jog_1", "jump_up_1"]
+)
+def test_what_people_do_is_not_refused(name, tmp_path):
+    write(tmp_path / "a_poses.npz", *walk(name, 400))
+    assert len(load(tmp_path)) > 30
+
+
+def test_who_lies_all_the_time_is_not_refused(tmp_path):
+    """Flat on the back, breathing: the body is along a level axis in every frame."""
+    pose = np.zeros((90, 72))
+    pose[:, 0] = -np.pi / 2
+    pose[:, 9] = 0.02 * np.sin(np.arange(90) / 8)
+    write(tmp_path / "a_poses.npz", pose, np.tile([0.3, 0.12, 0.5], (90, 1)))
+    assert np.ptp(load(tmp_path)[..., 1], axis=1).max() < 0.4
+
+
+def test_real_takes_are_not_refused(shared_data: Path):
+    sources = find_motions(shared_data / "mocap" / "cmu_smpl2")
+    sources += find_motions(shared_data / "mocap" / "cmu_smpl")[::4]
+    for source in sources:
+        load_motion(source, REST)
+
+
+def test_an_amc_recorded_at_60_a_second(tmp_path):
+    """The format carries no rate: half the rate lasts twice as long, on the same path."""
+    (tmp_path / "89.asf").write_text(SKELETON)
+    frames = "\n".join(
+        f"{k + 1}\nroot 0 17 {0.1 * k:.3f} 0 0 0\nlfemur {20 * np.sin(k / 5):.4f} 0 0"
+        for k in range(121)
+    )
+    (tmp_path / "89_01.amc").write_text(f":FULLY-SPECIFIED\n:DEGREES\n{frames}\n")
+    usual, slow = load(tmp_path), load(tmp_path, rate=60.0)
+    assert (len(usual), len(slow)) == (31, 61)
+    np.testing.assert_allclose(slow[::2], usual, atol=1e-3)
+
+
+def _bone(name, direction, length, dof=""):
+    return f"begin\nname {name}\ndirection {direction}\nlength {length}\naxis 0 0 0 XYZ\n{dof}end\n"
+
+
+SKELETON = (
+    ":units\nangle deg\n:root\norder TX TY TZ RX RY RZ\norientation 0 0 0\n:bonedata\n"
+    + _bone("lowerback", "0 1 0", 2)
+    + _bone("thorax", "0 1 0", 4)
+    + _bone("upperneck", "0 1 0", 1)
+    + "".join(
+        _bone(f"{s}hipjoint", f"{x} 0 0", 1.5)
+        + _bone(f"{s}femur", "0 -1 0", 7, "dof rx ry rz\n" if s == "l" else "")
+        + _bone(f"{s}tibia", "0 -1 0", 7)
+        + _bone(f"{s}foot", "0 0 1", 2)
+        + _bone(f"{s}clavicle", f"{x} 0 0", 3)
+        + _bone(f"{s}humerus", f"{x} 0 0", 5)
+        + _bone(f"{s}radius", f"{x} 0 0", 4)
+        + _bone(f"{s}hand", f"{x} 0 0", 1)
+        for s, x in (("l", 1), ("r", -1))
+    )
+    + ":hierarchy\nbegin\nroot lowerback lhipjoint rhipjoint\nlowerback thorax\n"
+    + "thorax upperneck lclavicle rclavicle\n"
+    + "".join(
+        f"{s}hipjoint {s}femur\n{s}femur {s}tibia\n{s}tibia {s}foot\n"
+        f"{s}clavicle {s}humerus\n{s}humerus {s}radius\n{s}radius {s}hand\n"
+        for s in "lr"
+    )
+    + "end\n"
+)
