@@ -2,7 +2,7 @@
 
 import sys
 
-if sys.argv[:1] == ["-m"]:  # so it reads while `python -m trainer.…` looks for the door
+if sys.argv[:1] == ["-m"]:  # so it reads while `python -m trainer.…` looks for the command
     from trainer import cli
 
     cli.report_missing_packages()

@@ -5,8 +5,8 @@
     python -m trainer.tables --small --data full=DIR … --test held-out=DIR      on a laptop
 
 Every network is trained and evaluated by a process of its own, into a folder of its own; the same
-command again goes on where a stopped one was, and runs nothing twice that stands. The report is
-written anew after each. `bash benchmarks/tables.sh` makes the data first.
+command again goes on where a stopped one was, and runs nothing again that is complete. The report
+is written anew after each. `bash benchmarks/tables.sh` makes the data first.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ def make_tables(cfg: TablesConfig) -> int:
     tables = [table for table in rows.tables(weights) if table.number in cfg.tables]
     every = wanted_runs(study, tables, cfg.seeds)
     todo = [run for run in every if not run.lack and not run.finished]
-    say_plan(cfg, study, every, todo)
+    print_plan(cfg, study, every, todo)
     if cfg.plan:
         return 0
     cfg.out.mkdir(parents=True, exist_ok=True)
     failed: list[str] = []
     progress = tqdm(work(todo), total=len(todo), unit="network", disable=not todo)
     for outcome in progress:
-        progress.write(told(outcome))
+        progress.write(outcome_lines(outcome))
         failed += outcome.failed
         write_report(study, tables, cfg.seeds)
     path = write_report(study, tables, cfg.seeds)
@@ -73,8 +73,8 @@ def wanted_runs(study: Study, tables: list[rows.PaperTable], seeds: int) -> list
     ]
 
 
-def told(outcome: RunResult) -> str:
-    """Return what is to say of a network that was run."""
+def outcome_lines(outcome: RunResult) -> str:
+    """Return the lines to print of a network that was run."""
     folder = outcome.run.folder
     failure = ", FAILED" if outcome.failed else ""
     lines = [f"{folder.name}: {outcome.seconds / 60:.1f} min{failure}"]
@@ -119,7 +119,7 @@ def number(text: str) -> object:
     return {"True": True, "False": False}.get(text, int(text) if text.isdecimal() else text)
 
 
-def say_plan(
+def print_plan(
     cfg: TablesConfig, study: Study, every: list[SeededRun], todo: list[SeededRun]
 ) -> None:
     """Print what will be run, what cannot be, and the commands that make the missing data."""

@@ -155,7 +155,8 @@ def disturb_keypoints(
     Half of the noise's variance is drawn for every frame; the other half holds for the clip, as a
     detector errs to one side of a joint for as long as it sees it alike. A gap lies between two
     frames drawn uniformly, a third of the clip in the mean: limbs that the body hides are lost
-    until they come out, and unlike a keypoint dropped once are not told by the frames beside. The
+    until they come out, and unlike a keypoint dropped once cannot be inferred from the
+    frames beside. The
     2D targets of the loss are kept apart in `target2d` and stay exact.
     """
     if not errors or "joints2d" not in batch:

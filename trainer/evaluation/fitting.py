@@ -41,8 +41,8 @@ def refined(clip: PredictedClip, dataset: DataSet, known: Proportions) -> Predic
     keypoints[clip.shown["occluded"].astype(bool), :, 2] = 0
     rays = rays_of(keypoints, clip.shown["crop"], clip.shown["camera"])
     fps = float(meta_of(clip.record).get("fps", dataset.fps))
-    said = clip.prediction
-    said["joints"] = refine(said["joints"], said["sigma"], rays, known, fps=fps)
+    predicted = clip.prediction
+    predicted["joints"] = refine(predicted["joints"], predicted["sigma"], rays, known, fps=fps)
     return clip
 
 

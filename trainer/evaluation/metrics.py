@@ -100,7 +100,7 @@ class Tally:
 MISSING = {"0": (0, 0), "1-3": (1, 3), "4 and more": (4, 12)}
 """Numbers of missing keypoints that frames are grouped by, least and most."""
 OCCLUDED = 99
-"""What stands for the number of missing keypoints in a totally occluded frame."""
+"""The number of missing keypoints that marks a totally occluded frame."""
 
 
 def by_missing(tally: Tally) -> dict[str, dict[str, float | int | None]]:

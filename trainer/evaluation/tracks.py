@@ -82,10 +82,10 @@ def tracks(
 
 def frames_of(clip: PredictedClip, dataset: DataSet) -> Arrays:
     """Return what is known of each frame [L, ...] of a clip."""
-    said, arrays = clip.prediction, clip.arrays
+    predicted, arrays = clip.prediction, clip.arrays
     length = len(arrays["occluded"])
     out = {
-        "joints": said["joints"].numpy(),
+        "joints": predicted["joints"].numpy(),
         "crop": arrays["crop"],
         "source": arrays["source"],
         "keypoints": arrays["joints2d"][:, list(dataset.keypoints)],
@@ -94,16 +94,16 @@ def frames_of(clip: PredictedClip, dataset: DataSet) -> Arrays:
         "place": np.arange(length, dtype=np.int32),
         "K": np.broadcast_to(arrays["camera"], (length, 3, 3)),
     }
-    if "sigma" in said:
-        out["sigma"] = said["sigma"].numpy()
-        out["rotations"] = said["rotations"].numpy()
-        out["gravity"] = said["gravity"].numpy()
-    elif "rotations" in said:
-        pose = geometry.axis_angle_from_matrix(said["rotations"])
+    if "sigma" in predicted:
+        out["sigma"] = predicted["sigma"].numpy()
+        out["rotations"] = predicted["rotations"].numpy()
+        out["gravity"] = predicted["gravity"].numpy()
+    elif "rotations" in predicted:
+        pose = geometry.axis_angle_from_matrix(predicted["rotations"])
         out["pose"] = pose.flatten(1).numpy()
-        out["joints2d"] = ((said["joints2d"] + 1) * dataset.image_size - 1).numpy() / 2
-        out["shapes"] = said["betas"].numpy()
-        out["camera"] = said["camera"].numpy()
+        out["joints2d"] = ((predicted["joints2d"] + 1) * dataset.image_size - 1).numpy() / 2
+        out["shapes"] = predicted["betas"].numpy()
+        out["camera"] = predicted["camera"].numpy()
     return out
 
 

@@ -238,11 +238,11 @@ def launch_command(variant: str, full: DataSet | None) -> str:
         return f"python -m datagen.launch --clip-length 56 {VARIANTS[variant]}".strip() + (
             f" --num-shards 5000 --out {variant}"
         )
-    told = json.loads((full.folder / "dataset.json").read_text())
-    words = ["python -m datagen.launch", f"--num-shards {told['shards']}"]
+    metadata = json.loads((full.folder / "dataset.json").read_text())
+    words = ["python -m datagen.launch", f"--num-shards {metadata['shards']}"]
     library = full.folder.parent if full.folder.name == "shards" else full.folder
     for stage in ("bodies", "backgrounds", "clips", "flow", "output"):
-        for name, value in told["config"].get(stage, {}).items():
+        for name, value in metadata["config"].get(stage, {}).items():
             words += option(name, value)
     out = full.folder.with_name(variant)
     words += [VARIANTS[variant], f"--library {library / 'library'}", f"--out {out}"]

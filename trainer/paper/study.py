@@ -21,7 +21,7 @@ from trainer.paper.rows import Options, RowNetwork, fit_options, words
 DONE = "trained.json"
 """Written into a run's folder when its training has ended; holds the command."""
 PATIENCE = 60.0
-"""Seconds after Ctrl-C until a process that still runs is told again."""
+"""Seconds after Ctrl-C until a process that still runs is signalled again."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class SeededRun:
         return not self.lack and (self.folder / DONE).exists()
 
     def evaluation(self, test: str) -> dict[str, Any] | None:
-        """Return the results on an evaluation set if they stand: of this set as it is now."""
+        """Return the results on an evaluation set if they exist for this set as it is now."""
         try:
             results = json.loads((self.folder / test / "evaluation.json").read_text())
         except (OSError, ValueError):
