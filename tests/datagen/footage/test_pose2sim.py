@@ -21,7 +21,7 @@ from trainer.data.loader import read_clips, wanted_arrays
 from trainer.data.records import META
 from trainer.evaluate import table, tally
 from trainer.evaluation.metrics import pa_mpjpe, summarize
-from trainer.evaluation.windows import Judged
+from trainer.evaluation.windows import PredictedClip
 
 LIMBS = [JOINTS.index(name) for name in KEYPOINTS]
 SHIFT = np.array([9.0, -4.0])
@@ -157,12 +157,12 @@ def test_the_principal_point_is_mended(made):
         assert record["camera"][:2, 2] == pytest.approx([160, 120], abs=0.05)
 
 
-def clips_of(made: Path) -> list[Judged]:
+def clips_of(made: Path) -> list[PredictedClip]:
     """Return the records as if predicted, one wrist off by 6 cm."""
     clips = []
     read = read_clips(open_dataset(made), wanted_arrays("keypoints"), frozenset({META}))
     for record, arrays in read:
-        clip = Judged(record, arrays)
+        clip = PredictedClip(record, arrays)
         said = arrays["joints3d"].astype(float)
         said[:, LIMBS[11]] += [0.06, 0, 0]
         clip.prediction["joints"] = torch.from_numpy(said)

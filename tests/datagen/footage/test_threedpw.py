@@ -29,7 +29,7 @@ from trainer.data.loader import read_clips, wanted_arrays
 from trainer.data.records import META
 from trainer.evaluate import tally
 from trainer.evaluation.metrics import summarize
-from trainer.evaluation.windows import Judged
+from trainer.evaluation.windows import PredictedClip
 
 FRAMES = 40
 EVAL = slice(24, 38)
@@ -187,7 +187,7 @@ def judged(dataset: DataSet, predict) -> dict:
     clips = []
     for item in read_clips(dataset, wanted_arrays("keypoints"), frozenset({META})):
         record, arrays = item
-        clip = Judged(record, arrays)
+        clip = PredictedClip(record, arrays)
         clip.prediction["joints"] = torch.from_numpy(predict(arrays["joints3d"].astype(float)))
         clips.append(clip)
     return summarize(tally(clips, dataset, [], 0))
