@@ -21,6 +21,7 @@ The joint head (`trainer.fit --head joints`) predicts joints, to which the body 
 
     predicted [L,E,3]  the evaluation joints as it predicted them, metres
     sigma [L,E]        the error that it expects of each
+    transl [L,3]       SMPL's translation in the camera's axes: with K, joints2d in true perspective
     gravity [3]        where things fall in the camera's axes; poses and trans are upright by it
 
 A lifter has none of the body's arrays; its joints are the evaluation joints, about the hips.

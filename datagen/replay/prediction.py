@@ -56,6 +56,10 @@ class PredictedMotion:
     """float [10] the mean shape."""
     gravity: np.ndarray = field(default_factory=lambda: np.array([0.0, 1.0, 0.0]))
     """float [3] where things fall, camera axes; a level camera's if the prediction has none."""
+    transl: np.ndarray | None = None
+    """float [L,3] SMPL's translation in the camera's axes, metres, if it is known."""
+    k: np.ndarray | None = None
+    """float [3,3] camera of the source, pixels, with it."""
 
     def __len__(self) -> int:
         return len(self.pose)
@@ -63,8 +67,14 @@ class PredictedMotion:
     def in_crop(self, points: np.ndarray, part: slice = slice(None)) -> np.ndarray:
         """Return crop pixels [L,N,2] of body points [L,N,3] (camera axes, metres) of some frames.
 
-        The weak camera gives crop units: [-1, 1] from one edge of the crop to the other.
+        In true perspective if the body's place before the camera is known. Else the weak camera
+        gives crop units: [-1, 1] from one edge of the crop to the other.
         """
+        if self.transl is not None and self.k is not None:
+            placed = points + self.transl[part, None]
+            source = (placed @ self.k.T)[..., :2] / np.maximum(placed[..., 2:], 0.05)
+            maps = self.crop[part].astype(np.float64)
+            return source @ maps[:, :, :2].swapaxes(1, 2) + maps[:, None, :, 2]
         camera = self.camera[part, None].astype(np.float64)
         units = camera[..., :1] * (points[..., :2] + camera[..., 1:])
         return ((units + 1) * self.image_size - 1) / 2
@@ -81,6 +91,8 @@ def read_motion(path: Path) -> PredictedMotion:
                 )
             arrays = {name: file[name] for name in SHAPES}
             extra = {"gravity": file["gravity"].astype(float)} if "gravity" in file else {}
+            if "transl" in file:
+                extra |= {"transl": file["transl"].astype(float), "k": file["K"][0].astype(float)}
     except BadInput:
         raise
     # numpy takes text for a pickle and advises to load it as code; its message helps nobody.

@@ -46,6 +46,15 @@ def refined(clip: PredictedClip, dataset: DataSet, known: Proportions) -> Predic
     return clip
 
 
+def in_crop(points: torch.Tensor, crop: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+    """Return crop pixels [L, N, 2] of points [L, N, 3], metres, in true perspective.
+
+    crop [L, 2, 3] source → crop pixels, k [3, 3] the source's camera.
+    """
+    source = (points @ k.T)[..., :2] / points[..., 2:].clamp_min(0.05)
+    return source @ crop[:, :, :2].mT + crop[:, None, :, 2]
+
+
 def fitted(
     body: BodyJoints, frames: dict[str, np.ndarray], k: np.ndarray, size: int, fps: float
 ) -> dict[str, np.ndarray]:
@@ -67,12 +76,13 @@ def fitted(
     weak = weak_camera(about, moved, crop, camera, size)
     length = len(joints)
     posed = body(fit.rotations, fit.betas.expand(length, -1))
-    units = weak[:, None, :1] * (posed[..., :2] + weak[:, None, 1:])
     return {
         "pose": axis_angle_from_matrix(fit.rotations).flatten(1).numpy(),
         "shapes": fit.betas.expand(length, -1).numpy().copy(),
         "camera": weak.numpy(),
         "joints": posed.numpy(),
-        "joints2d": ((units + 1) * size - 1).numpy() / 2,
+        "joints2d": in_crop(posed + moved[:, None], crop, camera).numpy(),
         "trans": moved.double().numpy(),
+        "transl": moved.numpy(),
+        "K": np.broadcast_to(k.astype(np.float32), (length, 3, 3)),
     }

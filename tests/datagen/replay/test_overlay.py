@@ -41,6 +41,22 @@ def write_video(path: Path, frames: np.ndarray) -> Path:
     return path
 
 
+def test_a_body_whose_place_is_known_is_drawn_in_true_perspective(tmp_path):
+    rng = np.random.default_rng(3)
+    k = np.array([[700.0, 0, 300], [0, 710, 200], [0, 0, 1]], np.float32)
+    transl = np.array([0.3, -0.2, 2.5]) + rng.normal(0, 0.2, (4, 3))
+    points, maps = rng.normal(0, 0.5, (4, 9, 3)), maps_of(rng.uniform(0.6, 1.4, 4), 12.5)
+    zero = np.zeros((4, 72)), np.zeros((4, 10)), np.ones((4, 3))
+    made = prediction(*zero, maps)
+    made |= {"transl": transl, "K": np.broadcast_to(k, (4, 3, 3)), "gravity": np.array([0, 1, 0])}
+    read = saved(tmp_path / "placed.npz", made)
+    for t in range(4):
+        seen, _ = cv2.projectPoints(points[t], np.zeros(3), transl[t], k.astype(float), None)
+        expected = seen[:, 0] @ maps[t, :, :2].T + maps[t, :, 2]
+        drawn = read.in_crop(points[t : t + 1], slice(t, t + 1))[0]
+        assert np.abs(drawn - expected).max() < 1e-2
+
+
 def test_the_weak_camera_is_mapped_back_to_the_videos_pixels(tmp_path):
     """A dot of the video, found in its crop, given as the body's origin, is drawn on itself."""
     width, height, rng = 640, 360, np.random.default_rng(0)
