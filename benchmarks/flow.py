@@ -257,7 +257,11 @@ def main() -> None:
     cv2.setNumThreads(args.threads)
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     data = Path(os.environ.get("MOTION_HMR_SHARED_DATA", beside))
-    weights = args.weights if args.weights is not None else [Path(str(EMBEDDED))]
+    weights = (
+        args.weights
+        if args.weights is not None
+        else [Path(str(path)) for path in EMBEDDED.values()]
+    )
 
     with tempfile.TemporaryDirectory() as temporary:
         measure(args, data, weights, Path(temporary))

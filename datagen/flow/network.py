@@ -24,8 +24,9 @@ from datagen.flow.options import FlowConfig
 from datagen.flow.raft import Raft
 
 RAFT_STRIDE = 4
-EMBEDDED = files("datagen") / "assets" / "flow" / "flownets.pth"
-"""A narrow FlowNetS trained by `python -m datagen.flow.train` (datagen/assets/LICENSES.md)."""
+EMBEDDED = {name: files("datagen") / "assets" / "flow" / f"{name}.pth"
+            for name in ("flownets", "pwc")}  # fmt: skip
+"""Narrow networks trained by `python -m datagen.flow.train` (datagen/assets/LICENSES.md)."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 PAIRS_AT_ONCE = {"cpu": 16, "cuda": 64}
 """Pairs of 224 px that go through a network at once. On a CPU more fall out of the cache and make
@@ -128,7 +129,7 @@ def load_network(cfg: FlowConfig, device: str) -> Network:
     """
     dtype = best_dtype(device) if cfg.flow_dtype == "auto" else DTYPES[cfg.flow_dtype]
     if cfg.flow_weights is None:
-        with as_file(EMBEDDED) as embedded:
+        with as_file(EMBEDDED[cfg.flow]) as embedded:
             return _load(cfg, embedded, dtype, device)
     return _load(cfg, Path(cfg.flow_weights), dtype, device)
 

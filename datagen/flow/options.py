@@ -20,9 +20,9 @@ class FlowConfig:
     and `raft_large` are slower and better; `dis` is OpenCV's and needs no weights."""
     flow_weights: Path | None = None
     """Checkpoint. flownets: flownets_EPE1.951.pth of ClementPinard/FlowNetPytorch or the output
-    of `python -m datagen.flow.train` (its width is read from the file), by default the embedded
-    narrow one; pwc: the same command's with --network pwc; raft: raft-small.pth, raft-sintel.pth
-    or raft-things.pth of princeton-vl/RAFT."""
+    of `python -m datagen.flow.train` (its width is read from the file); pwc: the same command's
+    with --network pwc; both by default the embedded narrow one. raft: raft-small.pth,
+    raft-sintel.pth or raft-things.pth of princeton-vl/RAFT."""
     flow_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Precision of the networks. `auto` is bfloat16 where the processor or GPU computes it
     natively, else float32: as good on every test of ours, and up to twice as fast."""
@@ -30,11 +30,10 @@ class FlowConfig:
     """Refinement steps of RAFT."""
 
     def __post_init__(self) -> None:
-        rafts = {
+        sources = {
             "raft_small": "raft-small.pth of princeton-vl/RAFT",
             "raft_large": "raft-sintel.pth or raft-things.pth of princeton-vl/RAFT",
         }
-        sources = rafts | {"pwc": "the output of `python -m datagen.flow.train --network pwc`"}
         require(
             self.flow not in sources or self.flow_weights is not None,
             f"--flow {self.flow} needs --flow-weights FILE ({sources.get(self.flow)})",
@@ -48,7 +47,7 @@ class FlowConfig:
             f"--raft-iterations must be at least 1, got {self.raft_iterations}",
         )
         require(
-            self.flow in rafts or self.raft_iterations == FlowConfig.raft_iterations,
+            self.flow in sources or self.raft_iterations == FlowConfig.raft_iterations,
             f"--flow {self.flow} has no refinement steps; name a RAFT with --flow or omit "
             "--raft-iterations",
         )
