@@ -64,5 +64,5 @@ def test_a_wheel_trains_with_the_base_dependencies(tmp_path):
     options = "--steps 3 --device cpu --batch-size 2 --backbone small --lstm-width 16 --threads 1"
     call(scripts / "motion-hmr-fit", "--shards", toy, "--out", "run", *options.split())
     assert (tmp_path / "run/last.pt").exists() and (tmp_path / "run/loss.png").exists()
-    refused = call(scripts / "motion-hmr-launch", "--help", status=2)
+    refused = call(scripts / "motion-hmr-verify", "--help", status=2)
     assert refused.startswith("error: ") and "Traceback" not in refused
