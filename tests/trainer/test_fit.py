@@ -480,3 +480,31 @@ def test_bad_options_cost_one_sentence(toy, tmp_path, options, words, capsys):
     assert stop.value.code == 2
     error = capsys.readouterr().err
     assert words in error and error.startswith("error: ") and error.count("\n") == 1
+
+
+def test_a_run_of_former_names_goes_on_as_it_would_have(toy, tmp_path):
+    """Checkpoints called the LSTM `memory` once."""
+    straight = fit(config(toy, tmp_path / "straight", steps=4, save_every=2, feedback=True))
+    old = fit(config(toy, tmp_path / "old", steps=4, save_every=2, feedback=True))
+    saved = load_checkpoint(old / "last.pt")
+    former = (("lstm.", "memory."), ("regressor.error_layer.", "regressor.of_errors."))
+
+    def renamed(name: str) -> str:
+        for now, before in former:
+            if name.startswith(now):
+                return before + name.removeprefix(now)
+        return name
+
+    for part in ("weights", "average"):
+        saved[part] = {renamed(name): value for name, value in saved[part].items()}
+    assert any(name.startswith("memory.") for name in saved["weights"])
+    save_checkpoint(old / "last.pt", saved)
+    look = {"shards": toy, "device": "cpu", "pictures": 0}
+    ours = evaluate(EvaluateConfig(checkpoint=straight / "last.pt", **look))
+    theirs = evaluate(EvaluateConfig(checkpoint=old / "last.pt", **look))
+    assert ours["every_frame"] == theirs["every_frame"]
+    fit(config(toy, old, steps=4, save_every=2, feedback=True, resume=old / "last.pt"))
+    again = load_checkpoint(old / "last.pt")["weights"]
+    expected = load_checkpoint(straight / "last.pt")["weights"]
+    assert again.keys() == expected.keys()
+    assert all(torch.equal(again[name], expected[name]) for name in expected)

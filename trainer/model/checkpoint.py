@@ -78,8 +78,12 @@ def weights_of(content: dict[str, Any], *, raw: bool = False) -> dict[str, torch
 
     raw: the last ones instead.
     """
-    chosen = content["weights" if raw or not content["average"] else "average"]
-    return {current_name(name): value for name, value in chosen.items()}
+    return renamed(content["weights" if raw or not content["average"] else "average"])
+
+
+def renamed(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return a state dict under today's names."""
+    return {current_name(name): value for name, value in weights.items()}
 
 
 def current_name(name: str) -> str:

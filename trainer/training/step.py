@@ -25,6 +25,7 @@ from trainer.data.loader import Delivered
 from trainer.device import DTYPES, Ranks, autocast
 from trainer.errors import BadInput
 from trainer.evaluation.metrics import clip_pa_mpjpe
+from trainer.model.checkpoint import renamed
 from trainer.model.domain import adversary_strength
 from trainer.model.motion_hmr import Prediction, pick
 from trainer.training.objective import Losses, Objective, Real, Totals, count
@@ -230,9 +231,9 @@ class TrainStep:
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a checkpoint."""
         self.step = state["step"]
-        self.model.load_state_dict(state["weights"])
+        self.model.load_state_dict(renamed(state["weights"]))
         self.objective.load_state_dict(state["objective"], strict=False)
         if self.average and state["average"]:
-            self.average.module.load_state_dict(state["average"])
+            self.average.module.load_state_dict(renamed(state["average"]))
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
