@@ -14,6 +14,8 @@ from trainer.common.files import write_atomic, write_json
 from trainer.errors import BadInput
 from trainer.model.build import ModelSpec, build_model
 
+LOCAL = ("shards", "val_shards", "out", "resume", "init", "weights", "dann_shards")
+"""Options that name files of the machine that trained: no part of what is shared."""
 FORMER_NAMES = (("memory.", "lstm."), ("regressor.of_errors.", "regressor.error_layer."))
 """Beginnings of weights' names in former versions, and theirs now."""
 FORMAT = 2
@@ -111,7 +113,7 @@ def save_release(folder: Path, content: dict[str, Any]) -> tuple[Path, Path]:
         "model": content["model"],
         "settings": content["settings"],
         "step": content["step"],
-        "config": content["config"],
+        "config": {k: v for k, v in content["config"].items() if k not in LOCAL},
         "data": content["data"],
     }
     folder.mkdir(parents=True, exist_ok=True)
