@@ -55,14 +55,14 @@ def train(cfg: TrainFlowConfig) -> Path:
         worker_init_fn=lambda _: cv2.setNumThreads(0),
         persistent_workers=cfg.workers > 0,
     )
-    sums, told, since = np.zeros(2), trainer.step, _clocks()
+    sums, logged, since = np.zeros(2), trainer.step, _clocks()
     bar = tqdm(loader, initial=trainer.step, total=cfg.steps, unit="step", mininterval=5)
     for pairs, flow in bar:
         sums += trainer.update(pairs, flow)
         done = trainer.step == cfg.steps
         if trainer.step % cfg.checkpoint_every == 0 or done:
             found = {kind: trainer.validate(*some) for kind, some in held_out.items()}
-            count = trainer.step - told
+            count = trainer.step - logged
             seconds, core_seconds = _clocks() - since
             line = {"step": trainer.step, "loss": sums[0] / count, "epe": sums[1] / count,
                     **found, "seconds": seconds, "core_seconds": core_seconds}  # fmt: skip
@@ -70,7 +70,7 @@ def train(cfg: TrainFlowConfig) -> Path:
                 log.write(json.dumps(line) + "\n")
             trainer.save(float(np.mean(list(found.values()))))
             bar.set_postfix({kind: f"{error:.2f}" for kind, error in found.items()})
-            sums, told, since = np.zeros(2), trainer.step, _clocks()
+            sums, logged, since = np.zeros(2), trainer.step, _clocks()
     plot(cfg.out)
     return cfg.weights
 

@@ -81,11 +81,11 @@ def encode(arrays: Line, meta: Line) -> Iterator[dict[str, Any]]:
     parts = spans(len(arrays["pose"]))
     for piece, (first, stop) in enumerate(parts):
         own = {**arrays, **{name: arrays[name][first:stop] for name in ("pose", "trans")}}
-        told = {**meta, "fps": FPS, "frames": stop - first, "start": first}
-        told |= {"piece": piece, "pieces": len(parts)}
+        metadata = {**meta, "fps": FPS, "frames": stop - first, "start": first}
+        metadata |= {"piece": piece, "pieces": len(parts)}
         yield {
             "labels.npz": shard.npz(own, compress=True),
-            "meta.json": json.dumps(told, sort_keys=True).encode(),
+            "meta.json": json.dumps(metadata, sort_keys=True).encode(),
         }
 
 
@@ -119,12 +119,12 @@ def problem(members: dict[str, bytes], dataset: Line) -> str:
     wanted = {"labels.npz", "meta.json"}
     if set(members) != wanted:
         return f"members {sorted(members)} instead of {sorted(wanted)}"
-    told = json.loads(members["meta.json"])
+    metadata = json.loads(members["meta.json"])
     held = np.load(io.BytesIO(members["labels.npz"]))
     if set(held.files) != set(DTYPES):
         return f"labels are {sorted(held.files)}"
     arrays = {name: held[name] for name in held.files}  # zip checks each one's CRC
-    frames = told["frames"]
+    frames = metadata["frames"]
     shapes = {"pose": (frames, 72), "trans": (frames, 3), "betas": (10,), "gravity": (3,)}
     for name, array in arrays.items():
         if array.shape != shapes[name] or array.dtype != DTYPES[name]:

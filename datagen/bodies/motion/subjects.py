@@ -64,7 +64,7 @@ def listed(folder: Path) -> list[tuple[str, str]]:
         if not any(words) or (number == 1 and words[:2] == ["file", "subject"]):
             continue
         if len(words) != 2 or not all(words):
-            raise BadInput(f"{path}: line {number} is not of the form file,subject; mend it")
+            raise BadInput(f"{path}: line {number} is not of the form file,subject; correct it")
         pairs.append((words[0], words[1]))
     return pairs
 
