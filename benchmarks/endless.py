@@ -26,11 +26,11 @@ import torch
 from smplx.lbs import lbs
 from torch import Tensor
 
-from trainer.config import EndlessConfig
 from trainer.data.dataset import open_dataset
 from trainer.data.endless.cameras import draw_cameras, place
 from trainer.data.endless.clips import FOCAL, EndlessClips, RecordLayout, seeded
 from trainer.data.endless.motions import gather, matrix_from_quaternion
+from trainer.data.endless.options import EndlessConfig
 from trainer.data.endless.source import endless_clips
 from trainer.model.body import BONES, BodyJoints, read_body
 

@@ -26,7 +26,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from trainer.config import FitConfig
 from trainer.data.dataset import DataSet
 from trainer.data.inputs import draw_inputs
 from trainer.data.loader import Delivered
@@ -34,6 +33,7 @@ from trainer.device import Ranks, find_device, keep_memory, set_precision
 from trainer.model.body import FIELDS
 from trainer.model.resnet import ResNet
 from trainer.training.factory import make_train_step, model_spec
+from trainer.training.options import FitConfig
 from trainer.training.settings import choose
 
 VERTICES, JOINTS, STORED, STRIDE = 200, 38, 224, 4

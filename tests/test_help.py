@@ -15,7 +15,9 @@ from datagen.launcher.config import LaunchConfig
 from datagen.replay.options import OverlayConfig
 from datagen.verify import VerifyConfig
 from trainer import cli as trainer
-from trainer.config import EvaluateConfig, FitConfig, PredictConfig, TablesConfig
+from trainer.evaluation.options import EvaluateConfig, PredictConfig
+from trainer.paper.options import TablesConfig
+from trainer.training.options import FitConfig
 
 OURS = (
     LaunchConfig, VerifyConfig, InspectConfig, IngestConfig, OverlayConfig, TrainFlowConfig,

@@ -14,9 +14,10 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A folder with two evaluated runs, and the shards they were evaluated on."""
-    from trainer.config import EvaluateConfig, FitConfig
     from trainer.evaluate import evaluate
+    from trainer.evaluation.options import EvaluateConfig
     from trainer.fit import fit
+    from trainer.training.options import FitConfig
 
     root = tmp_path_factory.mktemp("runs")
     toy = write_shards(root / "toy", shards=2, clips=4, frames=6, size=32, rgb=True)

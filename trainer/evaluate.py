@@ -23,13 +23,14 @@ import torch
 from trainer import cli
 from trainer.cli import count
 from trainer.common.files import write_json
-from trainer.config import EvaluateConfig, keypoint_errors
 from trainer.data.dataset import DataSet
+from trainer.data.options import keypoint_errors
 from trainer.data.records import META, Record
 from trainer.errors import BadInput
 from trainer.evaluation.frame_errors import FrameErrors, shown_by
 from trainer.evaluation.inference import open_inference
 from trainer.evaluation.metrics import OCCLUDED, Tally, hips_of, summarize
+from trainer.evaluation.options import EvaluateConfig
 from trainer.evaluation.truth import compare_with_truth
 from trainer.evaluation.windows import PredictedClip
 

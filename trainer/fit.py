@@ -20,12 +20,12 @@ import torch.distributed as dist
 
 from trainer import cli
 from trainer.cli import count, quoted
-from trainer.config import FitConfig
 from trainer.data.dataset import DataSet, open_dataset
 from trainer.device import find_device, keep_memory, set_precision, start_ranks
 from trainer.model.body import read_body
 from trainer.training.factory import make_loaders, make_train_step, model_spec
 from trainer.training.loop import TrainingLoop
+from trainer.training.options import FitConfig
 from trainer.training.resume import resumed_settings, saved_run
 from trainer.training.run_folder import RunWriter, plain
 from trainer.training.settings import choose

@@ -38,9 +38,9 @@ import numpy as np
 from trainer import cli
 from trainer.cli import count, quoted
 from trainer.common.files import write_atomic, write_json
-from trainer.config import PredictConfig
 from trainer.errors import BadInput
 from trainer.evaluation.inference import Inference, open_inference
+from trainer.evaluation.options import PredictConfig
 from trainer.evaluation.tracks import tracks
 
 GEOMETRY = frozenset({"crop", "camera", "source", "joints2d"})

@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from trainer import cli
 from trainer.cli import count
-from trainer.config import TablesConfig
 from trainer.data.dataset import DataSet, open_dataset
 from trainer.errors import BadInput
 from trainer.paper import rows
+from trainer.paper.options import TablesConfig
 from trainer.paper.report import write_report
 from trainer.paper.rows import launch_command
 from trainer.paper.study import RunResult, SeededRun, Study, work

@@ -9,11 +9,11 @@ import pytest
 import torch
 from trainer_fixtures import write_shards
 
-from trainer.config import FitConfig
 from trainer.data.dataset import open_dataset
 from trainer.device import find_device, native_precision, start_ranks
 from trainer.errors import BadInput
 from trainer.training import settings
+from trainer.training.options import FitConfig
 from trainer.training.settings import choose
 
 GPU = torch.device("cuda", 0)

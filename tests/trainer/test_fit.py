@@ -16,14 +16,15 @@ import torch
 from trainer_fixtures import write_shards
 
 from trainer.analysis.runs import find_runs
-from trainer.config import EvaluateConfig, FitConfig, PredictConfig
 from trainer.errors import BadInput, Stopped
 from trainer.evaluate import evaluate, table
 from trainer.evaluation.metrics import Tally, summarize
+from trainer.evaluation.options import EvaluateConfig, PredictConfig
 from trainer.fit import fit
 from trainer.model.checkpoint import load_checkpoint, save_checkpoint
 from trainer.predict import predict
 from trainer.training import settings
+from trainer.training.options import FitConfig
 from trainer.training.run_folder import RunWriter
 from trainer.training.signals import Interrupt
 

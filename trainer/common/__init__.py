@@ -1,1 +1,1 @@
-"""Foundations: files written whole, smooth curves."""
+"""Foundations: options, files written whole, smooth curves."""

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainer import geometry
-from trainer.config import KeypointErrors
 from trainer.data.inputs import Batch, InputSpec
+from trainer.data.options import KeypointErrors
 from trainer.geometry import SMPL_MIRROR
 
 

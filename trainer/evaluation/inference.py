@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from trainer.config import EXACT, InferenceConfig, KeypointErrors
 from trainer.data.dataset import DataSet, open_dataset
 from trainer.data.inputs import InputSpec
 from trainer.data.loader import wanted_arrays
+from trainer.data.options import EXACT, KeypointErrors
 from trainer.device import find_device, keep_memory, native_precision, set_precision
 from trainer.errors import BadInput
 from trainer.evaluation.fitting import refined
+from trainer.evaluation.options import InferenceConfig
 from trainer.evaluation.windows import ClipPredictor, PredictedClip, narrowed, predict_clips
 from trainer.model.body import BodyJoints
 from trainer.model.build import ModelSpec

@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainer.config import EXACT, KeypointErrors
 from trainer.data.augment import disturb_keypoints, mirror_batch
 from trainer.data.dataset import DataSet
 from trainer.data.endless.source import fixed_clips
 from trainer.data.inputs import Batch, InputSpec, draw_inputs
 from trainer.data.loader import collate, cut, read_clips
+from trainer.data.options import EXACT, KeypointErrors
 from trainer.data.records import META, Damaged, Record
 from trainer.device import DTYPES, autocast
 from trainer.errors import BadInput

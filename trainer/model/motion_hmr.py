@@ -1,7 +1,9 @@
 """Motion HMR: a CNN per frame, an LSTM over the clip, HMR's iterative regressor per frame.
 
 The paper's Figure 3. What it leaves open (LSTM width, rotation parameters) follows HMR and its
-reimplementations and is named in trainer/config.py. Letters: B clips, T frames, N = B·T frames.
+reimplementations and is named in trainer/training/options.py.
+
+Letters: B clips, T frames, N = B·T frames.
 """
 
 from __future__ import annotations

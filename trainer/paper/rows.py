@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from trainer.config import flag
+from trainer.common.options import flag
 from trainer.data.dataset import DataSet
 
 Options = dict[str, object]

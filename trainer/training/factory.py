@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainer.config import FitConfig
 from trainer.data.dataset import DataSet
 from trainer.data.endless.loader import EndlessLoader
 from trainer.data.endless.source import endless_clips, read_takes
@@ -36,6 +35,7 @@ from trainer.training.objective import (
     Weights,
     about_hips,
 )
+from trainer.training.options import FitConfig
 from trainer.training.settings import Settings
 from trainer.training.step import TrainStep
 

@@ -14,7 +14,6 @@ import torch.distributed as dist
 from tqdm import tqdm
 
 from trainer.cli import quoted
-from trainer.config import FitConfig
 from trainer.data.dataset import DataSet
 from trainer.data.endless.loader import EndlessLoader
 from trainer.data.loader import Loader
@@ -22,6 +21,7 @@ from trainer.device import Ranks
 from trainer.errors import BadInput, Stopped
 from trainer.model.build import ModelSpec
 from trainer.model.checkpoint import save_checkpoint
+from trainer.training.options import FitConfig
 from trainer.training.run_folder import RunWriter
 from trainer.training.settings import Settings
 from trainer.training.signals import Interrupt

@@ -24,7 +24,7 @@ from trainer.training.joint_loss import JointWeights, joint_losses
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of the loss terms (trainer/config.py says why)."""
+    """Weights of the loss terms (trainer/training/options.py says why)."""
 
     reprojection: float
     aligned: float

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from trainer.cli import count, quoted
-from trainer.config import FitConfig, flag
+from trainer.common.options import flag
 from trainer.data.dataset import DataSet
 from trainer.device import Ranks
 from trainer.errors import BadInput
 from trainer.model.checkpoint import load_checkpoint
+from trainer.training.options import FitConfig
 from trainer.training.run_folder import plain
 from trainer.training.settings import Settings
 

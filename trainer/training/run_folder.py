@@ -18,9 +18,9 @@ from typing import Any
 import torch
 
 from trainer.common.files import read_json_lines, write_atomic, write_json
-from trainer.config import FitConfig
 from trainer.data.dataset import DataSet
 from trainer.errors import BadInput
+from trainer.training.options import FitConfig
 from trainer.training.settings import Settings
 
 

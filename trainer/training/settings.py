@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 
 from trainer.cli import count
-from trainer.config import FitConfig
 from trainer.data.dataset import DataSet
 from trainer.device import native_precision
 from trainer.errors import BadInput
+from trainer.training.options import FitConfig
 
 GPU_BYTES_PER_PIXEL = {"bf16": 1000, "fp16": 1000, "tf32": 2000, "fp32": 2000}
 """Training memory of ResNet-50 per input pixel of a frame; in bf16 1.6 GB a clip of 31 frames at

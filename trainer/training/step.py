@@ -18,10 +18,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from trainer.config import FitConfig, keypoint_errors
 from trainer.data.augment import disturb_keypoints, mirror_batch, turn_batch
 from trainer.data.inputs import Batch, InputSpec, draw_inputs, resize
 from trainer.data.loader import Delivered
+from trainer.data.options import keypoint_errors
 from trainer.device import DTYPES, Ranks, autocast
 from trainer.errors import BadInput
 from trainer.evaluation.metrics import clip_pa_mpjpe
@@ -30,6 +30,7 @@ from trainer.model.domain import adversary_strength
 from trainer.model.motion_hmr import Prediction, pick
 from trainer.training.objective import Losses, Objective, Real, Totals, count
 from trainer.training.optimizer import Average, learning_rate, make_optimizer
+from trainer.training.options import FitConfig
 from trainer.training.settings import Settings
 
 

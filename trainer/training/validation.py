@@ -7,7 +7,6 @@ import math
 import torch
 import torch.distributed as dist
 
-from trainer.config import FitConfig
 from trainer.data.dataset import DataSet, open_dataset
 from trainer.data.loader import wanted_arrays
 from trainer.device import Ranks
@@ -17,6 +16,7 @@ from trainer.evaluation.metrics import mean_over, pa_mpjpe
 from trainer.evaluation.truth import compare_with_truth
 from trainer.evaluation.windows import ClipPredictor, narrowed, predict_clips
 from trainer.model.build import ModelSpec
+from trainer.training.options import FitConfig
 from trainer.training.settings import Settings
 from trainer.training.step import TrainStep
 

@@ -26,9 +26,10 @@ from datagen.replay import video_writer as films
 from datagen.replay.checkpoint import checkpoint_info
 from datagen.replay.mesh_painter import painter, turned
 from datagen.replay.views import show
-from trainer.config import FitConfig, PredictConfig
+from trainer.evaluation.options import PredictConfig
 from trainer.fit import fit
 from trainer.predict import predict
+from trainer.training.options import FitConfig
 
 KEPT: list[Renderer] = []
 """A renderer that goes takes the drawing contexts of all others with it."""

@@ -8,7 +8,6 @@ from scipy.spatial.transform import Rotation
 from torch.nn import functional as F
 from trainer_fixtures import mirrored, toy_body, toy_clip
 
-from trainer.config import KeypointErrors
 from trainer.data.augment import (
     disturb_keypoints,
     mirror_batch,
@@ -21,6 +20,7 @@ from trainer.data.inputs import (
     normalized,
 )
 from trainer.data.loader import collate
+from trainer.data.options import KeypointErrors
 from trainer.geometry import nearest
 from trainer.model.body import BodyJoints
 from trainer.model.motion_hmr import MotionHMR

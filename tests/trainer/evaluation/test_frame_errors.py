@@ -7,15 +7,16 @@ import pytest
 import torch
 from trainer_fixtures import write_shards
 
-from trainer.config import EvaluateConfig, FitConfig
 from trainer.data.dataset import open_dataset
 from trainer.data.records import Record
 from trainer.evaluate import evaluate, person_of
 from trainer.evaluation.frame_errors import FrameErrors, shown_by
 from trainer.evaluation.metrics import hips_of
+from trainer.evaluation.options import EvaluateConfig
 from trainer.evaluation.truth import Comparison
 from trainer.evaluation.windows import PredictedClip
 from trainer.fit import fit
+from trainer.training.options import FitConfig
 
 
 @pytest.fixture(scope="module")

@@ -16,17 +16,18 @@ from trainer_fixtures import npz, write_shards
 
 from datagen.bodies.motion import quaternion as quat
 from datagen.bodies.motion.amass import read_amass
-from trainer.config import FitConfig, PredictConfig
 from trainer.data.dataset import open_dataset
 from trainer.data.records import decode, read_shard
 from trainer.errors import BadInput
 from trainer.evaluation.inference import remark_on_difference
+from trainer.evaluation.options import PredictConfig
 from trainer.evaluation.tracks import R_WORLD_CAMERA, into_world, tracks, translation
 from trainer.evaluation.windows import PredictedClip
 from trainer.fit import fit
 from trainer.model.body import BodyJoints, read_body
 from trainer.model.checkpoint import load_checkpoint, load_model, save_checkpoint
 from trainer.predict import predict
+from trainer.training.options import FitConfig
 
 SIZE = 32
 

@@ -12,15 +12,17 @@ import pytest
 import tyro
 from trainer_fixtures import write_shards
 
-from trainer.config import EvaluateConfig, FitConfig, TablesConfig
 from trainer.data.dataset import open_dataset
 from trainer.errors import BadInput
 from trainer.evaluate import evaluate
+from trainer.evaluation.options import EvaluateConfig
 from trainer.fit import fit
 from trainer.paper import rows
 from trainer.paper import study as runs
+from trainer.paper.options import TablesConfig
 from trainer.paper.rows import DANN_WEIGHTS, SMALL, clips_per_step, fit_options, launch_command
 from trainer.tables import common_options, make_tables, named
+from trainer.training.options import FitConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from trainer_fixtures import write_shards
 
-from trainer.config import EvaluateConfig, FitConfig, PredictConfig
 from trainer.data.dataset import open_dataset
 from trainer.data.inputs import draw_inputs
 from trainer.device import Ranks
 from trainer.errors import BadInput
 from trainer.evaluate import evaluate
+from trainer.evaluation.options import EvaluateConfig, PredictConfig
 from trainer.fit import fit
 from trainer.model.body import read_body
 from trainer.model.domain import Discriminator, adversary_strength, domain_loss, reverse_gradient
@@ -21,6 +21,7 @@ from trainer.model.lifter import BoundedLinear
 from trainer.predict import predict
 from trainer.training.factory import load_backbone, make_loaders, make_train_step, model_spec
 from trainer.training.objective import Real
+from trainer.training.options import FitConfig
 from trainer.training.settings import choose
 
 

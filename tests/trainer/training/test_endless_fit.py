@@ -9,11 +9,12 @@ import pytest
 import torch
 from toy_motions import some_motions, toy_motion, write_motions
 
-from trainer.config import EndlessConfig, FitConfig
+from trainer.data.endless.options import EndlessConfig
 from trainer.errors import BadInput
 from trainer.fit import fit
 from trainer.model.checkpoint import load_checkpoint, save_checkpoint
 from trainer.training import loop
+from trainer.training.options import FitConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

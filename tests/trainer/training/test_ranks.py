@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 torch.set_num_threads(1)
 from trainer.training.factory import make_loaders, make_train_step, model_spec
-from trainer.config import FitConfig
+from trainer.training.options import FitConfig
 from trainer.data.inputs import draw_inputs
 from trainer.device import Ranks, start_ranks
 from trainer.training.settings import choose

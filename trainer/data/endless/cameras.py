@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from trainer.config import EndlessConfig
+from trainer.data.endless.options import EndlessConfig
 
 NEAREST = 0.8
 """Metres in front of the camera that every joint keeps."""

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainer.config import EndlessConfig
 from trainer.data.dataset import DataSet
 from trainer.data.endless.cameras import draw_cameras, mirror_joints, place
 from trainer.data.endless.detector import ORDER, Detector, diagonal
 from trainer.data.endless.motions import MotionStore
+from trainer.data.endless.options import EndlessConfig
 from trainer.data.endless.people import StretchedBody, bone_sizes
 from trainer.data.endless.postures import Postures
 from trainer.data.inputs import PAPER_SIZE, Batch

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainer.config import EndlessConfig
+from trainer.data.endless.options import EndlessConfig
 
 ORDER = (
     "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle",

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainer.config import EndlessConfig
 from trainer.data.endless.motions import (
     MotionStore,
     matrix_from_quaternion,
     multiply,
     quaternion_from_axis_angle,
 )
+from trainer.data.endless.options import EndlessConfig
 
 UPPER = [3, 6, 9, *range(12, 24)]
 """Spine, neck, head and arms."""

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trainer.config import VALIDATION, EndlessConfig
 from trainer.data.dataset import DataSet
 from trainer.data.endless.clips import EndlessClips, RecordLayout, seeded
 from trainer.data.endless.motions import gather
+from trainer.data.endless.options import VALIDATION, EndlessConfig
 from trainer.data.npz import npz_arrays
 from trainer.data.records import LABELS, META, Damaged, Record, read_shard
 from trainer.errors import BadInput

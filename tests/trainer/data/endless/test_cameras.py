@@ -7,10 +7,10 @@ import torch
 from scipy.spatial.transform import Rotation
 from toy_motions import some_motions
 
-from trainer.config import EndlessConfig
 from trainer.data.dataset import open_dataset
 from trainer.data.endless.cameras import NEAREST, draw_cameras, mirror_joints, place, turn_about
 from trainer.data.endless.clips import FOCAL, seeded
+from trainer.data.endless.options import EndlessConfig
 from trainer.data.endless.source import endless_clips
 
 QUIET = EndlessConfig(

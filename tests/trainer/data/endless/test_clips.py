@@ -10,10 +10,10 @@ import torch
 from toy_motions import some_motions, toy_motion, write_motions
 from trainer_fixtures import npz, toy_body, write_shards
 
-from trainer.config import VALIDATION, EndlessConfig
 from trainer.data.dataset import open_dataset
 from trainer.data.endless.clips import FOCAL, EndlessClips, RecordLayout, seeded
 from trainer.data.endless.loader import EndlessLoader
+from trainer.data.endless.options import VALIDATION, EndlessConfig
 from trainer.data.endless.source import (
     FIXED_FRAMES,
     endless_clips,

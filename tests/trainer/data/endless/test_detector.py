@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from trainer.config import EndlessConfig
 from trainer.data.endless.detector import ORDER, Detector, diagonal, shares
+from trainer.data.endless.options import EndlessConfig
 from trainer.errors import BadInput
 
 NOTHING = EndlessConfig(

@@ -8,8 +8,8 @@ import torch
 from scipy.spatial.transform import Rotation
 from toy_motions import toy_motion
 
-from trainer.config import EndlessConfig
 from trainer.data.endless.motions import MotionStore, gather, quaternion_from_axis_angle
+from trainer.data.endless.options import EndlessConfig
 from trainer.data.endless.postures import (
     HINGES,
     LIMBS,

@@ -1,0 +1,31 @@
+"""Options of data that several commands share."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from trainer.common.options import at_least, flag, require
+
+
+class KeypointErrors(NamedTuple):
+    """What a poor detector does to keypoints; false if it does nothing."""
+
+    noise: float = 0.0
+    drop: float = 0.0
+    gaps: float = 0.0
+
+    def __bool__(self) -> bool:
+        return any(self)
+
+
+EXACT = KeypointErrors()
+"""Synthetic clips' keypoints as they are."""
+
+
+def keypoint_errors(config: object) -> KeypointErrors:
+    """Return the keypoint errors of a command's config; BadInput for what cannot be one."""
+    at_least(config, 0, "keypoint_noise")
+    for name in ("keypoint_drop", "keypoint_gaps"):
+        chance = getattr(config, name)
+        require(0 <= chance <= 1, f"{flag(name)} must lie in [0, 1], got {chance}")
+    return KeypointErrors(*(getattr(config, f"keypoint_{name}") for name in KeypointErrors._fields))

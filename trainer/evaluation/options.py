@@ -1,0 +1,83 @@
+"""Options of trainer.evaluate and trainer.predict; the fields' docstrings are their --help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from trainer.common.options import at_least
+from trainer.data.options import keypoint_errors
+
+RELEASE = Path(__file__).parents[1] / "assets" / "motion-joints" / "model.safetensors"
+"""The network that ships, the default of predict, evaluate and overlay."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceConfig:
+    """How a checkpoint looks at a folder of shards."""
+
+    checkpoint: Path | None = None
+    """A checkpoint of trainer.fit (last.pt or best.pt) or a model.safetensors. Default: the network
+    that ships with the trainer (trainer/assets/motion-joints)."""
+    shards: Path
+    """Folder of shards with its dataset.json."""
+    frames: int | None = None
+    """Window length. Default: as trained."""
+    stride: int | None = None
+    """The network's frames between windows; overlapping windows keep their centre parts.
+    Default: half a window (the paper does not say)."""
+    batch_size: int = 4
+    """Windows at a time."""
+    max_clips: int | None = None
+    """Stop after this many clips. Default: all."""
+    raw_weights: bool = False
+    """Use the last weights instead of their average (EMA)."""
+    mirror: bool = False
+    """Let Motion HMR see each window also in a mirror and take the mean, in twice the time (as
+    VideoPose3D does; the paper does not)."""
+    refine: bool = False
+    """Adjust the joint head's joints of each clip to its keypoints, limbs of constant length and
+    steady motion, some 5 ms a frame. It helps a weak network more than a strong one."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to run."""
+    on_damage: Literal["skip", "stop"] = "skip"
+    """What a damaged shard does: it is named and skipped, or the command stops."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "frames", "stride", "batch_size", "max_clips")
+
+    @property
+    def network(self) -> Path:
+        """The checkpoint's file."""
+        return self.checkpoint or RELEASE
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(InferenceConfig):
+    """Measure a checkpoint on a folder of shards."""
+
+    out: Path | None = None
+    """Folder for evaluation.json and the pictures. Default: one for this data set in the
+    checkpoint's folder, evaluation/<data set>/, with `-best` added for best.pt."""
+    pictures: int = 6
+    """Clips to draw: predicted beside true skeletons."""
+    keypoint_noise: float = 0.0
+    """Noise on input keypoints as trainer.fit's, stored-crop pixels: those of synthetic clips are
+    exact, a detector's are not."""
+    keypoint_drop: float = 0.0
+    """Chance that an input keypoint is dropped."""
+    keypoint_gaps: float = 0.0
+    """Chance that a limb's input keypoints are lost for a stretch of a clip."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        keypoint_errors(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig(InferenceConfig):
+    """Write what a checkpoint sees in a folder of shards: one .npz a clip or filmed track."""
+
+    out: Path = Path("predictions")
+    """Folder of the predictions, of one checkpoint on one data set."""
