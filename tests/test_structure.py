@@ -13,7 +13,7 @@ COMMANDS = {
     "datagen": {"launch", "verify", "inspect", "ingest", "overlay", "doctor"},
     "trainer": {"fit", "evaluate", "predict", "export", "tables"},
 }
-ROOT_MODULES = {"datagen": set(), "trainer": {"cli", "device", "geometry", "errors"}}
+ROOT_MODULES = {"datagen": set(), "trainer": {"cli", "config_file", "device", "geometry", "errors"}}
 """Modules beside the commands in a program's root."""
 
 ROOMS = {

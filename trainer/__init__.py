@@ -2,6 +2,9 @@
 
 import sys
 
+__version__ = "0.1.0"
+"""Of both programs; pyproject.toml reads it here."""
+
 if sys.argv[:1] == ["-m"]:  # so it reads while `python -m trainer.…` looks for the command
     from trainer import cli
 

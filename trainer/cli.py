@@ -28,6 +28,7 @@ PACKAGES = frozenset(
         "torch",
         "tqdm",
         "tyro",
+        "yaml",
     )
 )
 """Import names of the trainer's dependencies in pyproject.toml."""
@@ -42,13 +43,17 @@ def run(config: type[Config], main: Callable[[Config], object], description: str
     """
     import tyro
 
+    from trainer import config_file
+
     module = sys.modules["__main__"].__spec__
     try:
         if {"-h", "--help"} & set(sys.argv[1:]):
             fill_help(config)
             config = in_groups(config)
         prog = f"python -m {module.name}" if module else None
-        main(tyro.cli(config, prog=prog, description=description))
+        args = config_file.expand(config, sys.argv[1:], prefixes=True)
+        text = config_file.described(config, description)
+        main(tyro.cli(config, prog=prog, description=text, args=args))
     except BadInput as error:
         _refuse(str(error))
     except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError) as error:

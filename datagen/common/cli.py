@@ -19,7 +19,7 @@ from datagen.common.errors import BadInput, BadMachine, BadOption
 PACKAGES = frozenset(
     ("ai_edge_litert", "av", "cv2", "docstring_parser", "fsspec", "h5py", "matplotlib", "numpy",
      "OpenGL", "PIL", "pyrender", "ray", "scipy", "skimage", "smplx", "torch", "tqdm", "tyro",
-     "upath")
+     "upath", "yaml")
 )  # fmt: skip
 """Import names of the dependencies in pyproject.toml."""
 
@@ -42,16 +42,19 @@ def run(
     """
     import tyro
 
+    from datagen.common import config_file
+
+    args = sys.argv[1:] if args is None else args
     stop = signal.signal(signal.SIGTERM, _terminate) if _in_main_thread() else None
     try:
         module = sys.modules["__main__"].__spec__
-        if {"-h", "--help"} & set(sys.argv[1:] if args is None else args):
+        if {"-h", "--help"} & set(args):
             fill_help(options)
         parsed = tyro.cli(
             options,
             prog=f"python -m {module.name}" if module else None,
-            args=args,
-            description=description,
+            args=config_file.expand(options, args, prefixes=False),
+            description=config_file.described(options, description or ""),
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
         )
         return call(parsed)

@@ -1,0 +1,124 @@
+"""--config FILE: a command's options from a TOML, YAML or JSON file.
+
+Both programs have this module; tests/test_config_file.py holds the two to one text.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from trainer.errors import BadInput
+
+FLAG = "--config"
+_HELP = """
+--config FILE reads options from a .toml, .yaml or .json file (also a config.json that a run wrote),
+under the names that they have here; those of the command line win. Paths in it are relative to the
+current folder.
+"""
+
+
+def described(options: type, text: str) -> str:
+    """Return a command's description with that of --config; a command of several has none."""
+    parts = (part for hint in get_type_hints(options).values() for part in get_args(hint))
+    return text if any(map(is_dataclass, parts)) else text + _HELP
+
+
+def expand(options: type, args: list[str], *, prefixes: bool) -> list[str]:
+    """Return a command line with `--config FILE` replaced by the file's options.
+
+    They come first, so that those of the command line win. With `prefixes` an option of a nested
+    dataclass is `--group.name`, else `--name`. Raises BadInput for a file that cannot be used.
+    """
+    rest, found, files = list(args), [], []
+    while rest:
+        word, *rest = rest
+        if word == FLAG:
+            if not rest:
+                raise BadInput(f"{FLAG} needs a file")
+            word, rest = f"{FLAG}={rest[0]}", rest[1:]
+        (files if word.startswith(f"{FLAG}=") else found).append(word.removeprefix(f"{FLAG}="))
+    return [
+        word
+        for file in files
+        for name, value in _leaves(_read(Path(file).expanduser()), "")
+        for word in _words(file, name, value, _flags(options, prefixes))
+    ] + found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return a file's options; those of a launch lie under "options" in its config.json."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{FLAG} {path} cannot be read: {error}") from error
+    kind = path.suffix.lower()
+    if kind not in (".toml", ".yaml", ".yml", ".json"):
+        raise BadInput(f"{FLAG} {path} is no .toml, .yaml or .json file")
+    try:
+        content = _parse(text, kind)
+    except (ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise BadInput(f"{FLAG} {path} is not {kind[1:].upper()}: {reason}") from error
+    if isinstance(content, dict) and isinstance(content.get("options"), dict):
+        content = content["options"]
+    if not isinstance(content, dict):
+        raise BadInput(f"{FLAG} {path} holds no options, but a {type(content).__name__}")
+    return content
+
+
+def _parse(text: str, kind: str) -> Any:
+    if kind == ".toml":
+        return tomllib.loads(text)
+    if kind == ".json":
+        return json.loads(text)
+    import yaml
+
+    try:
+        return yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(error) from error
+
+
+def _leaves(content: dict[str, Any], group: str) -> Iterator[tuple[str, Any]]:
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{group}{name}.")
+        else:
+            yield f"{group}{name}".replace("-", "_"), value
+
+
+def _flags(options: type, prefixes: bool, group: str = "") -> dict[str, str]:
+    """Return the command line's name of each option, by `group.name` and by what follows `--`."""
+    found: dict[str, str] = {}
+    hints = get_type_hints(options)
+    for option in fields(options):
+        if is_dataclass(hints[option.name]):
+            found |= _flags(hints[option.name], prefixes, f"{group}{option.name}.")
+        else:
+            own = f"{group}{option.name}"
+            flag = (own if prefixes else option.name).replace("_", "-")
+            found |= {own: flag, flag.replace("-", "_"): flag}
+    return found
+
+
+def _words(file: str, name: str, value: Any, flags: dict[str, str]) -> list[str]:
+    """Return an option as words of a command line, for the parser to check."""
+    flag = flags.get(name)
+    if flag is None:
+        near = difflib.get_close_matches(name, flags, n=1)
+        hint = f"; do you mean {near[0]}?" if near else ""
+        raise BadInput(f"{FLAG} {file}: there is no option {name}{hint}")
+    if isinstance(value, bool):
+        group, dot, last = flag.rpartition(".")
+        return [f"--{flag}" if value else f"--{group}{dot}no-{last}"]
+    if isinstance(value, list | tuple):
+        if any(isinstance(part, dict | list) for part in value):
+            raise BadInput(f"{FLAG} {file}: {name} must be a list of plain values")
+        return [f"--{flag}", *map(str, value)]
+    return [f"--{flag}={value}"]
