@@ -25,7 +25,8 @@ from datagen.backgrounds.cuts import window_fault
 from datagen.backgrounds.library import window_starts
 from datagen.backgrounds.sources import find_videos
 from datagen.backgrounds.supervoxels import supervoxels
-from datagen.common import video
+from datagen.common.frames import frame_times
+from datagen.common.video import read_stretches
 
 FRAMES, WIDTH, HEIGHT, SEGMENTS = 32, 320, 240, 40
 
@@ -40,12 +41,12 @@ def windows(folder: Path | None, count: int) -> list[np.ndarray]:
             found.append(scenes.open_scene(source.name).render(70, FRAMES, WIDTH, HEIGHT))
             continue
         path = Path(source.path)
-        frames = video.count_frames(path)
+        frames = len(frame_times(path))
         if frames < FRAMES:
             print(f"skipped: {path} has {frames} frames, a window {FRAMES}")
             continue
-        starts = window_starts(frames, FRAMES, 1)
-        found += video.read_stretches(path, [(s, FRAMES) for s in starts], WIDTH, HEIGHT, [0.5])
+        (start,) = window_starts(frames, FRAMES, 1)
+        found += read_stretches(path, [range(start, start + FRAMES)], WIDTH, HEIGHT, [0.5])
     return found
 
 

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
+from datagen.common.frames import frame_size, frame_times, read_frames
 from datagen.footage.detection.pose_detector import PoseDetector
 from datagen.footage.detection.roi import whole
 from datagen.footage.detector import detect
-from datagen.footage.frames import frame_size, frame_times, read_frames
 
 SCRIPT = Path(__file__).with_name("mediapipe_script.py")
 

@@ -29,6 +29,7 @@ from datagen.backgrounds.supervoxels import supervoxels
 from datagen.common import video
 from datagen.common.errors import BadInput
 from datagen.common.files import sha256
+from datagen.common.frames import frame_times, thin
 from datagen.common.hdf5 import new_file
 from datagen.common.seeds import generator
 from datagen.common.stopwatch import Stopwatch
@@ -84,7 +85,7 @@ def reject_reason(motion: CameraMotion, cfg: BackgroundsConfig) -> str | None:
 def _windows(
     source: VideoSource, cfg: BackgroundsConfig, frames: int, width: int, height: int, seed: int
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the start and the frames of each candidate window."""
+    """Yield the first frame's number and the frames of each candidate window."""
     if source.path is None:
         scene = scenes.open_scene(source.name)
         starts = window_starts(max(scenes.SCENE_FRAMES, frames), frames, cfg.windows_per_video)
@@ -92,20 +93,21 @@ def _windows(
             yield start, scene.render(start, frames, width, height)
         return
     path = Path(source.path)
-    total = video.count_frames(path)
-    if total < frames:
+    times = frame_times(path)
+    used = thin(times)[0] if cfg.video_rate == "30" else np.arange(len(times))
+    if len(used) < frames:
         raise BadInput(
-            f"{path} has {total} frames that can be decoded, a window needs {frames}; "
-            "omit it or lower --clip-length"
+            f"{path} has {len(used)} frames that can be decoded"
+            f"{f', of {len(times)} thinned to about 30 a second' * (len(used) < len(times))}, "
+            f"a window needs {frames}; omit it or lower --clip-length"
         )
-    starts = window_starts(total, frames, cfg.windows_per_video)
+    starts = window_starts(len(used), frames, cfg.windows_per_video)
     places = generator(seed, "background", source.name, "crop").random(len(starts))
-    stretches = [(start, frames) for start in starts]
-    for start, window in zip(
-        starts, video.read_stretches(path, stretches, width, height, places), strict=True
-    ):
+    stretches = [used[start : start + frames].tolist() for start in starts]
+    windows = video.read_stretches(path, stretches, width, height, places)
+    for numbers, window in zip(stretches, windows, strict=True):
         if len(window) == frames:
-            yield start, window
+            yield numbers[0], window
 
 
 def build_background(

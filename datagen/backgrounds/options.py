@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from datagen.common.options import option, require
 
@@ -24,6 +25,9 @@ class BackgroundsConfig:
     --split divides them by their YouTube video; the list's own `split` is that of its file."""
     video_limit: int | None = None
     """Use this many of the videos at most, drawn by their names: for a quick look."""
+    video_rate: Literal["30", "stored"] = "30"
+    """Frames a second of --videos: about 30, as the people have (of 60 every second frame is
+    taken; slower videos keep theirs), or as stored. The paper does not say."""
     windows_per_video: int = 4
     """Windows taken from each video at most, evenly spread."""
     segments_min: int = 20
@@ -48,6 +52,10 @@ class BackgroundsConfig:
         require(
             self.videos_csv is None or self.videos is not None,
             "--videos-csv lists clips below a folder; give that folder with --videos",
+        )
+        require(
+            self.videos is not None or self.video_rate == "30",
+            "--video-rate is for real videos; give --videos with it or omit it",
         )
         limit = self.video_limit
         require(limit is None or limit > 0, f"--video-limit must be at least 1, got {limit}")

@@ -1,16 +1,18 @@
 """Reading stretches of a video file, scaled and cut to a given size.
 
 OpenCV reads the file where it can, PyAV where it cannot: OpenCV's own FFmpeg has no AV1 decoder,
-which is what video sites deliver today. Frames count as they are coded, each once, whatever times
-a variable frame rate gives them; the picture is turned by the file's rotation flag.
+which is what video sites deliver today. Of several videos in a file the largest is read. Frames
+count as they are coded, each once, whatever times a variable frame rate gives them; the picture is
+turned by the file's rotation flag, and its pixels are square.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -45,6 +47,10 @@ class Reader(Protocol):
         """Return the frames a second that the file declares; 0 where it does not."""
         ...
 
+    def enlarged(self) -> tuple[float, float]:
+        """Return by what the frame's stored pixels are enlarged along x and y."""
+        ...
+
     def release(self) -> None: ...
 
 
@@ -68,25 +74,36 @@ class OpenCVReader:
     def rate(self) -> float:
         return self.capture.get(cv2.CAP_PROP_FPS)
 
+    def enlarged(self) -> tuple[float, float]:
+        return 1.0, 1.0
+
     def release(self) -> None:
         self.capture.release()
 
 
 class PyAVReader:
-    """PyAV, whose FFmpeg has every decoder. BadInput if it finds no video either."""
+    """PyAV, whose FFmpeg has every decoder, on one of the file's streams of pictures.
 
-    def __init__(self, path: Path) -> None:
+    Pixels that are not square are made so, enlarged along their shorter side. BadInput if it finds
+    no such stream.
+    """
+
+    def __init__(self, path: Path, place: int = 0) -> None:
         import av
         from av.error import FFmpegError
 
         try:
-            self.container = av.open(str(path))
-            self.frames = self.container.decode(self.container.streams.video[0])
+            # titles are in any encoding, and no matter here
+            self.container = av.open(str(path), metadata_errors="replace")
+            self.stream = self.container.streams.video[place]
+            self.frames = self.container.decode(self.stream)
         except (FFmpegError, IndexError) as error:
             why = getattr(error, "strerror", None) or "it has no pictures"
             raise BadInput(
                 f"{path} cannot be read as a video ({why}); omit it or convert it to MP4"
             ) from error
+        aspect = pixel_aspect(self.stream)
+        self.scale = (max(1.0, aspect), max(1.0, 1 / aspect))
         self.damage = FFmpegError
 
     def grab(self) -> bool:
@@ -99,37 +116,78 @@ class PyAVReader:
     def picture(self) -> np.ndarray:
         assert self.frame is not None
         image = self.frame.to_ndarray(format="rgb24")
+        if self.scale != (1, 1):
+            size = [round(n * s) for n, s in zip(image.shape[1::-1], self.scale, strict=True)]
+            image = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
         return np.ascontiguousarray(np.rot90(image, round(self.frame.rotation / 90)))
 
     def time(self) -> float:
         return (self.frame.time if self.frame is not None else None) or 0.0
 
     def rate(self) -> float:
-        return float(self.container.streams.video[0].average_rate or 0)
+        return float(self.stream.average_rate or 0)
+
+    def enlarged(self) -> tuple[float, float]:
+        assert self.frame is not None
+        return self.scale[::-1] if round(self.frame.rotation / 90) % 2 else self.scale
 
     def release(self) -> None:
         self.container.close()
 
 
+def pixel_aspect(stream: Any) -> float:
+    """Return a pixel's width over its height in a stream of PyAV, 1 if it is square.
+
+    Below 1 % it is the rounding of a size; beyond 8 it is damage.
+    """
+    aspect = float(stream.sample_aspect_ratio or 1)
+    return aspect if 1 / 8 <= aspect <= 8 and abs(aspect - 1) > 0.01 else 1.0
+
+
+def _readers(path: Path) -> list[Callable[[Path], Reader]]:
+    """Return what may read a video, in the order of preference.
+
+    A file may hold several videos, a cover or a preview before the film: the largest moving one is
+    meant. OpenCV takes the first and square pixels for granted, so others are PyAV's.
+    """
+    import av
+    from av.error import FFmpegError
+
+    try:
+        with av.open(str(path), metadata_errors="replace") as container:
+            streams = container.streams.video
+            cover = av.stream.Disposition.attached_pic
+            still = [cover in stream.disposition or stream.frames == 1 for stream in streams]
+            sizes = [(stream.width or 0) * (stream.height or 0) for stream in streams]
+            order = sorted(range(len(streams)), key=lambda place: (still[place], -sizes[place]))
+            square = all(pixel_aspect(stream) == 1 for stream in streams)
+    except (FFmpegError, OSError):
+        order, square = [0], True
+    own = [partial(PyAVReader, place=place) for place in order or [0]]
+    return [OpenCVReader, *own] if square and order[:1] in ([0], []) else own
+
+
 def open_video(path: Path) -> Reader:
     """Open a video. BadInput if neither OpenCV nor PyAV reads a frame of it."""
-    for kind in (OpenCVReader, PyAVReader):
-        reader = kind(path)
+    for make in _readers(path):
+        reader = make(path)
         readable = reader.grab()
         reader.release()
         if readable:
-            return kind(path)
+            return make(path)
     raise BadInput(f"{path} cannot be read as a video; omit it or convert it to MP4")
 
 
-def count_frames(path: Path) -> int:
-    """Return the number of frames that decode: containers' own counts are often wrong."""
+def enlargement(path: Path) -> tuple[float, float]:
+    """Return by what stored pixels are enlarged along x and y: by 1 and 1 if they are square.
+
+    Programs that do not know of a pixel's shape count in stored ones.
+    """
     reader = open_video(path)
-    count = 0
-    while reader.grab():
-        count += 1
+    reader.grab()
+    found = reader.enlarged()
     reader.release()
-    return count
+    return found
 
 
 def cover(frame: np.ndarray, width: int, height: int, place: float) -> np.ndarray:
@@ -149,25 +207,26 @@ def cover(frame: np.ndarray, width: int, height: int, place: float) -> np.ndarra
 
 def read_stretches(
     path: Path,
-    stretches: Iterable[tuple[int, int]],
+    stretches: Iterable[Sequence[int]],
     width: int,
     height: int,
     places: Iterable[float],
 ) -> Iterator[np.ndarray]:
-    """Yield uint8 [n,height,width,3] RGB for each (start, n), ascending and disjoint, in one pass.
+    """Yield uint8 [n,height,width,3] RGB for each stretch of n frame numbers, in one pass.
 
-    Frames are decoded in order, never sought: seeking lands on key frames. A stretch is shorter
-    than asked if the video ends within it.
+    Numbers ascend, also from stretch to stretch. Frames are decoded in order, never sought: seeking
+    lands on key frames. A stretch is shorter than asked if the video ends within it.
     """
     reader = open_video(path)
-    position = 0
+    position = -1
     try:
-        for (start, count), place in zip(stretches, places, strict=True):
-            while position < start and reader.grab():
-                position += 1
+        for numbers, place in zip(stretches, places, strict=True):
             frames = []
-            while position < start + count and reader.grab():
-                position += 1
+            for number in numbers:
+                while position < number and reader.grab():
+                    position += 1
+                if position < number:
+                    break
                 frames.append(cover(reader.picture(), width, height, place))
             yield np.ascontiguousarray(frames, dtype=np.uint8).reshape(-1, height, width, 3)
     finally:

@@ -13,13 +13,13 @@ import numpy as np
 from datagen.common.cli import count
 from datagen.common.errors import BadInput
 from datagen.common.files import make_folder, sha256, whole
+from datagen.common.frames import frame_times, read_frames
 from datagen.footage.detection.appearance import appearance
 from datagen.footage.detection.followers import Followers
 from datagen.footage.detection.pose_detector import PoseDetector
-from datagen.footage.frames import frame_times, read_frames
 
 LAYOUT = "mediapipe33"
-VERSION = 3
+VERSION = 4
 """Of what `detect` writes; raised when the same video gets other keypoints."""
 
 

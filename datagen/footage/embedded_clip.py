@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from datagen.common.frames import frame_size, read_frames
 from datagen.common.record import JOINTS, Line
 from datagen.footage.dataset import Footage
-from datagen.footage.frames import frame_size, read_frames
 from datagen.footage.keypoint_files import read_keypoints
 from datagen.footage.pose2sim import LIMBS, TruthName
 from datagen.footage.track import Track, Truth

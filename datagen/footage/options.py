@@ -82,7 +82,7 @@ class VideoConfig:
     )
     """Keypoints of each video, in the videos' order: a folder of OpenPose's JSON, a COCO-17 array
     (.npy or .json, [T,17,3] or [T,P,17,3]) or COCO results (.json), or our own .npz. One entry a
-    frame of the video."""
+    frame of the video, in pixels as they are stored and turned."""
     layout: str | None = None
     """What the keypoints are, where their number does not determine it: limbs, evaluation, coco17,
     openpose18, openpose25, openpose25b or mediapipe33."""

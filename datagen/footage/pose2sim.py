@@ -27,10 +27,10 @@ import numpy as np
 
 from datagen.common.errors import BadInput, BadMachine
 from datagen.common.files import make_folder
+from datagen.common.frames import frame_size, frame_times, read_frames
 from datagen.common.record import JOINTS, KEYPOINTS, Line, mirrored
 from datagen.footage.calibration import Camera, read_cameras
 from datagen.footage.dataset import Footage
-from datagen.footage.frames import frame_size, frame_times, read_frames
 from datagen.footage.keypoint_files import read_keypoints
 from datagen.footage.multiview import BONES, Assumptions, adjust, residuals
 from datagen.footage.track import Track, Truth

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from datagen.common.errors import BadInput
+from datagen.common.frames import frame_size, frame_times, read_frames, thin
+from datagen.common.video import enlargement
 from datagen.footage.dataset import Footage
-from datagen.footage.frames import frame_size, frame_times, read_frames, thin
 from datagen.footage.keypoint_files import read_appearance, read_keypoints
 from datagen.footage.keypoints import within
 from datagen.footage.track import Track
@@ -55,6 +56,10 @@ class FootageVideo:
         times = frame_times(self.path)
         width, height = frame_size(self.path)
         people = read_keypoints(self.keypoints, len(times), self.threshold, self.layout)
+        looks = read_appearance(self.keypoints, people.shape[:2])
+        scale = enlargement(self.path)
+        if looks is None and scale != (1, 1):  # another program's counts in stored pixels
+            people[..., :2] = ((people[..., :2] + 0.5) * scale - 0.5) * people[..., 2:]
         shown = within(people, width, height)
         if (shown[..., 2] > 0).sum() < (people[..., 2] > 0).sum() / 2:
             raise BadInput(
@@ -62,7 +67,6 @@ class FootageVideo:
                 f"{self.path}; give the keypoints of this video at its own size and rotation"
             )
         used, rate = thin(times)
-        looks = read_appearance(self.keypoints, people.shape[:2])
         tracks = link(shown[used], None if looks is None else looks[used])
         chosen = choose(tracks, self.person, self.min_frames)
         if not chosen:

@@ -36,6 +36,9 @@ def identity(cfg: LaunchConfig) -> dict[str, Any]:
             for name, value in options.items()
             if name not in NOT_BYTES and (value or name not in LATER)
         } | FORMER_OPTIONS.get(stage, {})
+    # data sets made before there was --video-rate took frames as stored: no entry
+    if cfg.backgrounds.videos is None or cfg.backgrounds.video_rate == "stored":
+        del stages["backgrounds"]["video_rate"]
     if cfg.output.labels_only:  # all motions are dealt to as many shards as there are
         stages["output"]["num_shards"] = cfg.output.num_shards
     motions = cfg.bodies.motions

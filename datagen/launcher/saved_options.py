@@ -34,6 +34,9 @@ def read(layout: Layout) -> LaunchConfig:
     """
     try:
         content = json.loads(layout.config.read_text())
+        backgrounds = content["options"]["backgrounds"]
+        if backgrounds["videos"] is not None:  # what was done before there was the option
+            backgrounds.setdefault("video_rate", "stored")
         cfg = _filled(LaunchConfig, content["options"])
         if fingerprint.digest(identity(cfg)) == content["fingerprint"]:
             return cfg

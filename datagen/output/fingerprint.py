@@ -21,6 +21,9 @@ fingerprints and libraries."""
 EMBEDDED = ("embedded bodies", "embedded motions", "embedded scenes")
 """Entries of an identity that name the embedded assets used; a release may bring others."""
 
+FORMER = {"video_rate": "--video-rate stored"}
+"""What data sets without the entry of an option were made with, where that is not its absence."""
+
 NO_OPTIONS = ("record", "evaluation", *EMBEDDED)
 """Entries of an identity that are no option's."""
 
@@ -80,7 +83,7 @@ def _typed(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return option(name if value else f"no_{name}")
     if value is None:
-        return f"no {option(name)}"
+        return FORMER.get(name, f"no {option(name)}")
     return " ".join([option(name), *map(str, value if isinstance(value, list) else [value])])
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from datagen.clips import crop
 from datagen.common.errors import BadInput
-from datagen.footage.frames import read_frames
+from datagen.common.frames import read_frames
 from datagen.output import shard
 from datagen.output.layout import Layout
 from datagen.replay.prediction import PredictedMotion

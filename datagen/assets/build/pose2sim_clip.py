@@ -18,11 +18,11 @@ import av
 import cv2
 import numpy as np
 
+from datagen.common.frames import read_frames
 from datagen.common.record import KEYPOINTS
 from datagen.footage import pose2sim
 from datagen.footage.detector import detections
 from datagen.footage.embedded_clip import CLIP, CLIP_KEYPOINTS, CLIP_TRUTH, FOLDER
-from datagen.footage.frames import read_frames
 from datagen.footage.keypoint_files import read_openpose
 from datagen.footage.keypoints import LAYOUTS, evaluation_points
 

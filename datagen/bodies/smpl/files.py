@@ -24,6 +24,8 @@ ARRAYS = ("v_template", "shapedirs", "posedirs", "weights", "J_regressor", "kint
 EXTRAS = ("vt", "ft", "eval_regressor")
 """What the open bodies have beyond SMPL: UVs and the regressor of the 14 evaluation joints."""
 OTHER_MODELS = {52: "SMPL+H", 55: "SMPL-X", 16: "MANO", 5: "FLAME"}
+_OTHER = re.compile(r"smpl[-_+]?[hx]|mano|flame|star|supr|skel")
+"""How the names of other models' files and folders begin."""
 _GENDER = re.compile(r"female|neutral|male|(?<![a-z])[mfn](?![a-z])")
 
 
@@ -36,8 +38,16 @@ def gender_of(path: Path) -> str | None:
     return None
 
 
+def _is_other(path: Path, body: Path) -> bool:
+    """Return if a file's name, or that of a folder below `body`, is another model's."""
+    names = [path.stem, *path.relative_to(body).parent.parts]
+    return any(_OTHER.match(name.lower()) for name in names)
+
+
 def find_body_files(body: Path) -> dict[str, Path]:
-    """Map gender to file for a body model file or a folder (searched two levels deep).
+    """Map gender to file for a body model file or a folder (searched three levels deep).
+
+    In a folder of several models (smplx's smpl/, smplh/, smplx/) SMPL's are meant.
 
     Raises:
         BadInput: nothing there is a body model's file.
@@ -49,11 +59,15 @@ def find_body_files(body: Path) -> dict[str, Path]:
     if not body.is_dir():
         raise BadInput(f"--body {body} does not exist.")
     found: dict[str, Path] = {}
-    for suffix in SUFFIXES:
-        for path in sorted([*body.glob(f"*{suffix}"), *body.glob(f"*/*{suffix}")]):
-            gender = gender_of(path)
-            if gender is not None:
-                found.setdefault(gender, path)
+    paths = [
+        path
+        for suffix in SUFFIXES
+        for depths in (("*", "*/*"), ("*/*/*",))
+        for path in sorted(path for depth in depths for path in body.glob(depth + suffix))
+        if gender_of(path) is not None
+    ]
+    for path in [path for path in paths if not _is_other(path, body)] or paths:
+        found.setdefault(gender_of(path) or "neutral", path)
     if not found:
         raise BadInput(
             f"--body {body} holds no male, female or neutral .npz or .pkl; "

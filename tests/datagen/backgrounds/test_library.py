@@ -19,9 +19,9 @@ from datagen.common.errors import BadInput
 SIZE = {"frames": 9, "width": 320, "height": 240, "seed": 0}
 
 
-def write_video(path: Path, frames: np.ndarray) -> None:
+def write_video(path: Path, frames: np.ndarray, rate: float = 30.0) -> None:
     size = (frames.shape[2], frames.shape[1])
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 30.0, size)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), rate, size)
     for frame in frames:
         writer.write(frame[..., ::-1])
     writer.release()
@@ -126,3 +126,17 @@ def test_each_rejected_window_has_its_reason(tmp_path):
     assert reasons[:3] == [(9, "black"), (18, "cut"), (27, "frozen")]
     assert reasons[3][0] == 36 and reasons[3][1] in ("untracked", "textureless")
     assert line["rejected"] == {"black": 1, "cut": 1, "frozen": 1, reasons[3][1]: 1}
+
+
+@pytest.mark.parametrize("rate, given, step", [(60, "30", 2), (60, "stored", 1), (24, "30", 1)])
+def test_a_background_moves_as_fast_as_it_did(rate, given, step, tmp_path):
+    """A camera that pans by 60 pixels a second pans so at the people's 30 frames a second too."""
+    speed = 60 / rate
+    frames = film(picture(np.random.default_rng(0), 400, 480), similarities(30, pan=(speed, 0.0)))
+    path = tmp_path / "pan.avi"
+    write_video(path, frames, rate)
+    cfg = BackgroundsConfig(videos=tmp_path, video_rate=given, windows_per_video=1)
+    line = build_background(VideoSource("pan", str(path)), cfg, **SIZE, path=tmp_path / "p.h5")
+    window = read_background(tmp_path / "p.h5", 0)
+    assert line["windows"][0]["start"] % step == 0
+    np.testing.assert_allclose(window.motion[8, 0, 2], 8 * step * speed, atol=0.5)

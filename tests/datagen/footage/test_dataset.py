@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -13,9 +14,9 @@ from trainer_fixtures import network
 
 from datagen import ingest, verify
 from datagen.common.errors import BadInput
+from datagen.common.frames import frame_times, read_frames, thin
 from datagen.common.record import JOINTS, KEYPOINTS
 from datagen.footage import pieces as cut
-from datagen.footage.frames import frame_times, read_frames, thin
 from datagen.footage.track import Track
 from datagen.footage.video_source import FootageVideo, named
 from trainer.data.dataset import open_dataset
@@ -272,6 +273,25 @@ class TestVideo:
         assert record["meta"]["size"] == [240, 320]
         x, y, seen = record["joints2d"][20, LIMBS[0]]
         assert seen and record["rgb"][20, round(float(y)), round(float(x))].min() > 150
+
+    def test_keypoints_of_other_programs_count_stored_pixels(self, tmp_path):
+        """Pixels that are shown half as high again as wide: a walker stored too wide is mended."""
+        points = walk(40)
+        video, keypoints = filmed(tmp_path, "squat", [points])
+        pictures = list(read_frames(video, range(40)))
+        with av.open(str(video), "w") as container:
+            stream = container.add_stream("libx264", rate=30, options={"crf": "10"})
+            stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv444p"
+            stream.codec_context.sample_aspect_ratio = Fraction(2, 3)
+            for picture in pictures:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+            container.mux(stream.encode())
+        args = ("video", video, "--keypoints", keypoints, "--out", tmp_path / "out")
+        assert run(*args) == 0
+        (record,) = records(tmp_path / "out")
+        assert record["meta"]["size"] == [320, 360]
+        for x, y, seen in record["joints2d"][20, LIMBS]:
+            assert seen and record["rgb"][20, round(float(y)), round(float(x))].max() > 150
 
 
 class TestPeople:

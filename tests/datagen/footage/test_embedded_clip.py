@@ -12,10 +12,10 @@ from footage_world import records
 from benchmarks.pose2sim import detector
 from benchmarks.pose2sim import embedded as both_truths
 from datagen import ingest, verify
+from datagen.common.frames import frame_size, frame_times
 from datagen.common.record import JOINTS, KEYPOINTS
 from datagen.footage import pose2sim
 from datagen.footage.embedded_clip import CLIP, CLIP_KEYPOINTS, CLIP_TRUTH, FOLDER, clip_joints
-from datagen.footage.frames import frame_size, frame_times
 from datagen.footage.keypoint_files import read_keypoints
 from datagen.footage.multiview import bone_lengths
 from trainer.data.dataset import open_dataset

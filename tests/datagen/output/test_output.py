@@ -200,3 +200,29 @@ def test_a_former_options_value_stays_part_of_the_identity(tmp_path: Path) -> No
     layout.config.write_text(json.dumps(content))
     with pytest.raises(BadInput, match="there is no option slic_time_spacing"):
         saved_options.read(layout)
+
+
+def test_data_sets_of_videos_at_their_stored_rate_go_on_so_alone(tmp_path: Path) -> None:
+    """Before there was --video-rate, frames were taken as stored; embedded scenes know no rate."""
+    assert "video_rate" not in identity(LaunchConfig())["backgrounds"]
+    (tmp_path / "a.mp4").write_bytes(b"1")
+    layout = Layout(tmp_path / "x")
+    cfg = LaunchConfig(
+        backgrounds=BackgroundsConfig(videos=tmp_path / "a.mp4", video_rate="stored"),
+        output=OutputConfig(out=tmp_path / "x", num_shards=1),
+    )
+    now = replace(cfg, backgrounds=replace(cfg.backgrounds, video_rate="30"))
+    assert identity(now)["backgrounds"]["video_rate"] == "30"
+    assert "video_rate" not in identity(cfg)["backgrounds"]
+    scenes = [fingerprint.library_folders(identity(each))[1] for each in (cfg, now)]
+    assert scenes[0] != scenes[1]
+    dataset.write(layout, describe(cfg, "dis", 4, 0))
+    layout.shard(0).touch()
+    guard(layout, cfg)
+    with pytest.raises(BadInput, match="--video-rate stored → --video-rate 30"):
+        guard(layout, now)
+    saved_options.write(layout, cfg)
+    content = json.loads(layout.config.read_text())
+    del content["options"]["backgrounds"]["video_rate"]
+    layout.config.write_text(json.dumps(content))
+    assert saved_options.read(layout) == cfg

@@ -18,7 +18,7 @@ from datagen.bodies.render.renderer import Renderer
 from datagen.bodies.smpl.mesh import Mesh
 from datagen.clips import crop
 from datagen.clips.compositing import crop_frames
-from datagen.footage.frames import read_frames
+from datagen.common.frames import read_frames
 from datagen.overlay import main as overlay
 from datagen.overlay import of_this, warn_of_other_body
 from datagen.replay import pictures

@@ -109,6 +109,30 @@ def test_gender_is_in_the_name(name, gender):
     assert gender_of(Path("files") / name) == gender
 
 
+def test_a_folder_of_smplxs_models_holds_smpl(smpl, tmp_path):
+    """smplx's own layout: models/smpl, models/smplh, models/smplx, one file a gender in each."""
+    for model, joints in (("smplx", 55), ("smplh", 52), ("smpl", 24), ("mano", 16)):
+        folder = tmp_path / "models" / model
+        folder.mkdir(parents=True)
+        for gender in ("NEUTRAL", "MALE", "FEMALE"):
+            arrays = smpl if joints == 24 else {**smpl, "weights": np.zeros((V, joints))}
+            name = f"{model.upper()}_{gender}"
+            if model in ("smplx", "mano"):
+                np.savez(folder / f"{name}.npz", **arrays)
+            else:
+                (folder / f"{name}.pkl").write_bytes(pickle.dumps(arrays))
+    for body in (tmp_path / "models", tmp_path):
+        bodies = load_bodies(body)
+        assert sorted(bodies) == ["female", "male", "neutral"]
+        assert bodies["neutral"].num_vertices == V
+    with pytest.raises(BadInput, match=r"SMPLX_\w+.npz is SMPL-X; --body wants SMPL"):
+        load_bodies(tmp_path / "models" / "smplx")
+    for path in (tmp_path / "models" / "smpl").iterdir():
+        path.unlink()
+    with pytest.raises(BadInput, match="--body wants SMPL"):
+        load_bodies(tmp_path / "models")
+
+
 def test_joint_regressors(smpl, tmp_path):
     np.savez(tmp_path / "male.npz", **smpl)
     rows = np.random.default_rng(0).random((19, V))
