@@ -163,3 +163,11 @@ def test_one_class_name_has_one_meaning(programs: tuple[str, ...]) -> None:
     twice = {name: where for name, where in defined.items() if len(where) > 1}
     known = set().union(*(TWO_MEANINGS[key] for key in (*programs, "both")))
     assert twice.keys() <= known, twice
+
+
+def test_no_test_file_is_long() -> None:
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text().splitlines())
+        for path in (ROOT / "tests").rglob("*.py")
+    }
+    assert not {path: lines for path, lines in lengths.items() if lines > 400}

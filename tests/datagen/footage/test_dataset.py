@@ -9,15 +9,13 @@ import av
 import numpy as np
 import pytest
 import torch
-from footage_world import film, filmed, records, retime, turn, walk
+from footage_world import film, filmed, records, turn, walk
 from trainer_fixtures import network
 
 from datagen import ingest, verify
 from datagen.common.errors import BadInput
-from datagen.common.frames import frame_times, read_frames, thin
+from datagen.common.frames import read_frames
 from datagen.common.record import JOINTS, KEYPOINTS
-from datagen.footage import pieces as cut
-from datagen.footage.track import Track
 from datagen.footage.video_source import FootageVideo, named
 from trainer.data.dataset import open_dataset
 from trainer.data.loader import read_clips, wanted_arrays
@@ -130,136 +128,7 @@ def test_what_becomes_of_each_frame_is_said(tmp_path, capsys):
     ) in capsys.readouterr().out
 
 
-class TestPieces:
-    @pytest.mark.parametrize("length", [1, 31, 224, 225, 500, 1000])
-    def test_own_parts_tile_the_track(self, length):
-        parts = cut.spans(length)
-        own = [t for part in parts for t in range(part.first, part.last)]
-        assert own == list(range(length))
-        for part in parts:
-            assert part.end - part.begin <= cut.PIECE + 2 * cut.CONTEXT
-            assert part.first - part.begin in (part.first, cut.CONTEXT)
-            assert part.end - part.last in (length - part.last, cut.CONTEXT)
-
-    @pytest.mark.parametrize("size", [16, 224, 227, 228, 300, 682])
-    def test_a_strip_of_pictures_ends_before_jpeg_does(self, size):
-        most = cut.longest(size, rgb=True)
-        assert most >= 32 and (most == cut.PIECE) == (size <= 227)
-        assert max(part.end - part.begin for part in cut.spans(1000, most)) * size <= 65_500
-        assert cut.longest(size, rgb=False) == cut.PIECE
-
-    def test_a_long_track_in_pieces_is_the_whole_one(self, monkeypatch):
-        """Cut small and joined by `keep`, labels, pictures and flow equal those of one piece."""
-        points = np.zeros((90, 14, 3), np.float32)
-        points[:, :12] = walk(90, speed=1)
-        rng = np.random.default_rng(0)
-        films = rng.integers(0, 255, (90, 240, 320, 3), np.uint8)
-        track = Track("a", "a", np.arange(90, dtype=np.int32), points)
-
-        def estimate(frames):
-            return (frames[1:, :4, :4, 0].astype(np.float16)[:, None]).repeat(2, 1)
-
-        def pieces():
-            cutter = cut.Cutter(track, 64, 150, cut.spans(90))
-            return list(cut.cut(enumerate(films), [cutter]))
-
-        (whole,) = pieces()
-        monkeypatch.setattr(cut, "PIECE", 25)
-        monkeypatch.setattr(cut, "CONTEXT", 7)
-        parts = pieces()
-        assert len(parts) == 4
-
-        def joined(of):
-            return np.concatenate([of(p)[slice(*p.meta["keep"])] for p in parts])
-
-        for name in ("joints2d", "crop", "source", "occluded"):
-            assert (joined(lambda p, n=name: p.arrays[n]) == whole.arrays[name]).all(), name
-        assert (joined(lambda p: p.frames) == whole.frames).all()
-        flow = cut.flow_of(whole, estimate)
-        assert len(flow) == 90 and (flow[-1] == flow[-2]).all()
-        assert (joined(lambda p: cut.flow_of(p, estimate)) == flow).all()
-
-    def test_neighbours_frames_are_invalid(self, monkeypatch):
-        monkeypatch.setattr(cut, "PIECE", 25)
-        monkeypatch.setattr(cut, "CONTEXT", 7)
-        from datagen.footage.track import Truth
-
-        points = np.zeros((60, 14, 3), np.float32)
-        points[:, :12] = walk(60)
-        truth = Truth(np.ones((60, 38, 3), np.float32), np.ones(60, bool), np.eye(3))
-        track = Track("a", "a", np.arange(60, dtype=np.int32), points, truth)
-        frames = enumerate(np.zeros((60, 240, 320, 3), np.uint8))
-        pieces = list(cut.cut(frames, [cut.Cutter(track, 64, 150, cut.spans(60))]))
-        assert sum(int(piece.arrays["valid"].sum()) for piece in pieces) == 60
-        assert sum(len(piece.arrays["valid"]) for piece in pieces) == 60 + 4 * 7
-
-    def test_memory_is_that_of_a_piece(self, monkeypatch):
-        """A cutter never holds more crops than a piece and its contexts need."""
-        points = np.zeros((2000, 14, 3), np.float32)
-        points[:, :12] = walk(2000, speed=0)
-        track = Track("a", "a", np.arange(2000, dtype=np.int32), points)
-        cutter = cut.Cutter(track, 16, 150, cut.spans(2000))
-        monkeypatch.setattr(cut, "crop_frames", lambda frame, maps, size: frame)
-        frame, most = np.zeros((8, 8, 3), np.uint8), 0
-        for number in range(2000):
-            list(cutter.add(number, frame))
-            most = max(most, len(cutter.crops))
-        assert most <= cut.PIECE + 2 * cut.CONTEXT + 1
-
-
-class TestVideo:
-    def test_frames_are_thinned_to_thirty_at_most(self):
-        for rate, step in (
-            (24, 1), (25, 1), (29.97, 1), (30, 1), (40, 2), (44, 2), (50, 2), (59.94, 2), (60, 2),
-            (120, 4),
-        ):  # fmt: skip
-            used, fps = thin(np.round(np.arange(241) / rate, 3))
-            assert used.tolist() == list(range(0, 241, step)), rate
-            assert fps == pytest.approx(rate / step, rel=0.02)
-        assert thin(np.zeros(1))[0].tolist() == [0]
-
-    def test_uneven_frames(self, tmp_path):
-        """A phone that films 60 a second and then 30: the fast half is thinned, the slow kept."""
-        path = film(tmp_path / "vfr.mp4", [walk(90)], fps=60)
-        retime(path, [(60, 1), (30, 2)])
-        times = frame_times(path)
-        assert len(times) == 90
-        assert np.allclose(np.diff(times), [1 / 60] * 60 + [1 / 30] * 29, atol=2e-3)
-        used, fps = thin(times)
-        assert fps == pytest.approx(30, rel=0.01)
-        assert used.tolist() == [*range(0, 60, 2), *range(60, 90)]
-        rare = np.cumsum([1 / 30] * 60 + [1 / 60] * 30)  # where the slow half is the longer one
-        assert thin(rare)[0].tolist() == [*range(60), *range(61, 90, 2)]
-
-    @pytest.mark.parametrize(
-        ("name", "codec", "rate"),
-        [("a.avi", "mpeg4", 60), ("b.mpg", "mpeg1video", 50), ("c.avi", "mpeg4", 25)],
-    )
-    def test_repeated_time_stamps(self, tmp_path, name, codec, rate):
-        """AVI and MPEG stamp B-frames twice; the other stamps still say how fast it is."""
-        path = tmp_path / name
-        with av.open(str(path), "w") as file:
-            stream = file.add_stream(codec, rate=rate)
-            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-            stream.codec_context.max_b_frames = 2
-            for k in range(60):
-                picture = np.full((48, 64, 3), 4 * k, np.uint8)
-                for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
-                    file.mux(packet)
-            for packet in stream.encode():
-                file.mux(packet)
-        times = frame_times(path)
-        assert len(times) == 60 and (np.diff(times) > 0).all()
-        assert thin(times)[1] == pytest.approx(rate if rate < 50 else rate / 2, rel=0.02)
-
-    def test_rotation_flags_are_obeyed(self, tmp_path):
-        path = film(tmp_path / "phone.mp4", [walk(3)])
-        upright = next(read_frames(path, [0]))
-        turn(path)
-        turned = next(read_frames(path, [0]))
-        assert turned.shape == (320, 240, 3)
-        assert np.abs(turned.astype(int) - np.rot90(upright, -1)).mean() < 1
-
+class TestPixels:
     def test_a_turned_video_lands_on_its_joints(self, tmp_path):
         points = walk(40)
         video, _ = filmed(tmp_path, "phone", [points])
@@ -275,7 +144,7 @@ class TestVideo:
         assert seen and record["rgb"][20, round(float(y)), round(float(x))].min() > 150
 
     def test_keypoints_of_other_programs_count_stored_pixels(self, tmp_path):
-        """Pixels that are shown half as high again as wide: a walker stored too wide is mended."""
+        """Pixels that are shown half as high again as wide: a walker stored too wide is fixed."""
         points = walk(40)
         video, keypoints = filmed(tmp_path, "squat", [points])
         pictures = list(read_frames(video, range(40)))

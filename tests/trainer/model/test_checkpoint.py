@@ -1,0 +1,65 @@
+"""A checkpoint is data, whole or not there."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from trainer.errors import BadInput
+from trainer.model.checkpoint import load_checkpoint, save_checkpoint
+
+
+def test_a_checkpoint_is_data_and_never_half(tmp_path):
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, {"step": 1, "weights": {"a": torch.ones(3)}})
+    assert load_checkpoint(path)["step"] == 1
+    (tmp_path / "code.pt").write_bytes(b"cposix\nsystem\n(S'echo bad'\ntR.")
+    (tmp_path / "text.pt").write_text("a note\n")
+    (tmp_path / "empty.pt").touch()
+    (tmp_path / "folder.pt").mkdir()
+    np.savez(tmp_path / "arrays.pt.npz", a=np.zeros(3))
+    torch.save(torch.nn.Linear(1, 1), tmp_path / "module.pt")
+    torch.save({"a": torch.ones(3)}, tmp_path / "other.pt")
+    others = [one for one in tmp_path.iterdir() if one != path]
+    assert len(others) == 7
+    for other in others:
+        with pytest.raises(
+            BadInput, match=r"is (not a checkpoint .*|a folder); pass a last\.pt"
+        ) as error:
+            load_checkpoint(other)
+        assert "weights_only" not in str(error.value) and "\n" not in str(error.value)
+    with pytest.raises(BadInput, match="does not exist"):
+        load_checkpoint(tmp_path / "none.pt")
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(BadInput, match="is not a checkpoint"):
+        load_checkpoint(path)
+
+
+def test_a_kill_during_a_checkpoint_leaves_a_loadable_one(tmp_path):
+    program = f"""
+import torch, sys
+from pathlib import Path
+from trainer.model.checkpoint import save_checkpoint
+step = 0
+while True:
+    step += 1
+    save_checkpoint(Path({str(tmp_path)!r}) / "last.pt", {{"step": step, "w": torch.ones(400_000)}})
+    print(step, flush=True)
+"""
+    for delay in (0.0, 0.01):
+        child = subprocess.Popen(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]
+        )
+        assert child.stdout is not None
+        child.stdout.readline()
+        child.stdout.readline()
+        time.sleep(delay)
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+        assert load_checkpoint(tmp_path / "last.pt")["step"] >= 2

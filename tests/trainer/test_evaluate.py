@@ -1,0 +1,101 @@
+"""trainer.evaluate end to end: which frames and persons count, where results lie, poor input."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from trainer_fixtures import toy_config, write_shards
+
+from trainer.analysis.runs import find_runs
+from trainer.errors import BadInput
+from trainer.evaluate import evaluate, table
+from trainer.evaluation.metrics import Tally, summarize
+from trainer.evaluation.options import EvaluateConfig
+from trainer.fit import fit
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def test_a_person_of_whom_no_frame_counts_is_in_no_mean():
+    truth = torch.randn(4, 14, 3)
+    tallies = {"seen": Tally(), "hidden": Tally()}
+    for name, tally in tallies.items():
+        tally.add(
+            truth + 0.1 * torch.randn(4, 14, 3), truth, torch.full((4,), name == "seen"), (2, 3)
+        )
+    results = json.loads(json.dumps(summarize(tallies), allow_nan=False))
+    assert results["per_person"]["hidden"]["pa_mpjpe"] is None
+    assert results["persons"]["pa_mpjpe"] == results["per_person"]["seen"]["pa_mpjpe"]
+    lines = table(results).splitlines()
+    assert lines[-1].endswith("mm over 1 person")
+    assert lines[2].split() == ["hidden", "-", "-", "-", "0"]
+    nobody = summarize({"hidden": tallies["hidden"]})
+    assert table(nobody).endswith("PA-MPJPE - mm over 0 persons")
+
+
+def test_each_data_set_has_its_own_evaluation(toy, tmp_path):
+    folder = fit(toy_config(toy, tmp_path / "runs/one", steps=1, inputs="keypoints"))
+    other = write_shards(tmp_path / "other/shards", shards=1, clips=2, frames=6, size=32)
+    options = {"checkpoint": folder / "last.pt", "device": "cpu", "pictures": 0}
+    for shards in (toy, other, other):  # the same set again replaces its own results
+        evaluate(EvaluateConfig(shards=shards, **options))
+    shutil.copy(folder / "last.pt", folder / "best.pt")
+    one = EvaluateConfig(shards=toy, **options)
+    for changes in ({"max_clips": 1}, {"mirror": True}, {"raw_weights": True}, {"stride": 1}):
+        evaluate(replace(one, **changes))  # another look, which replaces nothing
+    looks = {path.name.split("-", 2)[2] for path in folder.glob("evaluation/*-*-*")}
+    assert looks == {"clips1", "mirror", "raw", "stride1"}
+    for path in folder.glob("evaluation/*-stride1"):
+        shutil.rmtree(path)  # as good as the plain one, which of them is compared is open
+    places = sorted(path.parent.name for path in folder.glob("evaluation/*/evaluation.json"))
+    best = folder / "best.pt"
+    evaluate(EvaluateConfig(checkpoint=best, shards=toy, device="cpu", pictures=0))
+    assert sorted({name.split("-")[0] for name in places}) == sorted(["other", toy.name])
+    for shards, clips in ((toy, 8), (other, 2)):
+        (run,) = find_runs(str(tmp_path / "runs"), str(shards))
+        assert run.evaluation and run.evaluation["shards"] == str(shards)
+        assert len(run.clips) == clips and run.evaluation["checkpoint"].endswith("last.pt")
+    with pytest.raises(BadInput, match=r"dataset\.json"):
+        find_runs(str(tmp_path / "runs"), str(tmp_path))
+
+
+def test_windows_are_rejoined_to_whole_clips(toy, tmp_path):
+    folder = fit(toy_config(toy, tmp_path / "run", steps=1, frames=4))
+    checkpoint = folder / "last.pt"
+    look = EvaluateConfig(checkpoint=checkpoint, shards=toy, device="cpu", stride=1, pictures=0)
+    results = evaluate(look)
+    assert results["window"] == {"frames": 4, "stride": 1, "mirror": False, "refine": False}
+    assert results["every_frame"]["frames"] == 8 * 6
+    both = evaluate(replace(look, mirror=True))
+    assert both["window"]["mirror"] and both["every_frame"]["frames"] == 8 * 6
+    assert both["every_frame"]["pa_mpjpe"] != results["every_frame"]["pa_mpjpe"]
+    with pytest.raises(BadInput, match="--stride 5 would leave frames out between windows of 4"):
+        evaluate(EvaluateConfig(checkpoint=checkpoint, shards=toy, device="cpu", stride=5))
+
+
+def test_poor_keypoints_are_shown_to_the_model_and_compared_with_the_true_ones(toy, tmp_path):
+    folder = fit(toy_config(toy, tmp_path / "run", steps=1, inputs="keypoints"))
+    look = EvaluateConfig(checkpoint=folder / "last.pt", shards=toy, device="cpu", pictures=0)
+    exact = evaluate(look)
+    noisy, again = (evaluate(replace(look, keypoint_noise=3.0)) for _ in range(2))
+    assert noisy == again and noisy["keypoints"] == {"noise": 3.0, "drop": 0.0, "gaps": 0.0}
+    blind = evaluate(replace(look, keypoint_drop=1.0))
+    gaping = evaluate(replace(look, keypoint_gaps=1.0))
+    for poor in (noisy, blind, gaping):  # the same frames count
+        assert poor["persons"]["pa_mpjpe"] != exact["persons"]["pa_mpjpe"]
+        assert poor["frames"]["frames"] == exact["frames"]["frames"] > 0
+    away = evaluate(replace(look, keypoint_noise=1e7))  # no heatmap reaches into its picture
+    assert away["every_frame"] == blind["every_frame"]
+    places = [path.name.split("-", 2)[2:] for path in (folder / "evaluation").iterdir()]
+    assert sorted(places) == [[], ["drop1"], ["gaps1"], ["noise1e+07"], ["noise3"]]
+    (run,) = find_runs(str(tmp_path))
+    assert run.evaluation == exact
+    with pytest.raises(BadInput, match=r"--keypoint-drop must lie in \[0, 1\], got 2"):
+        replace(look, keypoint_drop=2.0)
+    with pytest.raises(BadInput, match=r"--keypoint-gaps must lie in \[0, 1\], got -1"):
+        replace(look, keypoint_gaps=-1)
+    flow = fit(toy_config(toy, tmp_path / "flow", steps=1, inputs="flow")) / "last.pt"
+    with pytest.raises(BadInput, match="sees flow alone, so --keypoint-noise"):
+        evaluate(replace(look, checkpoint=flow, keypoint_noise=3.0))
