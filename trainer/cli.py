@@ -28,6 +28,8 @@ PACKAGES = frozenset(
         "torch",
         "tqdm",
         "tyro",
+        "webdataset",
+        "xxhash",
         "yaml",
     )
 )

@@ -19,7 +19,7 @@ from datagen.common.errors import BadInput, BadMachine, BadOption
 PACKAGES = frozenset(
     ("ai_edge_litert", "av", "cv2", "docstring_parser", "fsspec", "h5py", "matplotlib", "numpy",
      "OpenGL", "PIL", "pyrender", "ray", "scipy", "skimage", "smplx", "torch", "tqdm", "tyro",
-     "upath", "yaml")
+     "upath", "webdataset", "xxhash", "yaml")
 )  # fmt: skip
 """Import names of the dependencies in pyproject.toml."""
 

@@ -28,9 +28,13 @@ from typing import Any
 VERSION = 1
 """Of dataset.json and the records, as readers must know them."""
 
-REVISION = 2
+REVISION = 3
 """Of a record's bytes: a data set is continued only by the revision that began it. 2 added
-`gravity`."""
+`gravity`, 3 the checksum and the fingerprint in each member's tar header
+(`datagen.output.shard`)."""
+
+GRAVITY_SINCE = 2
+"""First revision whose records hold `gravity`."""
 
 FPS = 30
 """Frames a second of every record."""

@@ -65,6 +65,8 @@ class FootageTask:
     index: int
     cfg: FootageConfig
     path: Path
+    fingerprint: str
+    """Of the data set."""
 
     @property
     def name(self) -> str:
@@ -74,7 +76,7 @@ class FootageTask:
         began = time.perf_counter()
         footage = self.source.open()
         counts = {"frames": 0, "seen_keypoints": 0.0, "valid": 0}
-        written = shard.write(self.path, self._records(footage, counts))
+        written = shard.write(self.path, self._records(footage, counts), self.fingerprint)
         if not written["clips"]:
             raise BadInput(
                 f"{self.name} has no person for {self.cfg.unlabelled} frames in a row; "
@@ -156,7 +158,7 @@ def ingest(
     for index in layout.found().keys() - lines.keys():  # killed before its line was written
         layout.shard(index).unlink()
     _write_dataset(layout, content, list(lines.values()))
-    tasks = _tasks(sources, lines, layout, cfg)
+    tasks = _tasks(sources, lines, layout, cfg, content["fingerprint"])
     print(
         f"Cutting {len(tasks)} of {count(len(sources), 'input')} into {layout.shards}\n"
         f"  crop    {cfg.image_size} px, flow {cfg.flow.flow}"
@@ -216,11 +218,16 @@ NOT_BYTES = ("out", "workers", "max_bad")
 
 
 def _tasks(
-    sources: Sequence[FootageSource], lines: dict[int, Line], layout: Layout, cfg: FootageConfig
+    sources: Sequence[FootageSource],
+    lines: dict[int, Line],
+    layout: Layout,
+    cfg: FootageConfig,
+    digest: str,
 ) -> list[FootageTask]:
     """Return the tasks of the sources without a shard, or whose shard was made differently.
 
-    Raises BadInput if the folder holds another input of a source's name.
+    digest: the data set's fingerprint. Raises BadInput if the folder holds another input of a
+    source's name.
     """
     known = {line["source"]: index for index, line in lines.items()}
     free = max([*layout.found(), *lines, -1]) + 1
@@ -236,7 +243,7 @@ def _tasks(
                 f"{layout.shards} already holds another {source.name} (in "
                 f"{lines[index]['name']}); choose another --out or rename the input"
             )
-        tasks.append(FootageTask(source, index, cfg, layout.shard(index)))
+        tasks.append(FootageTask(source, index, cfg, layout.shard(index), digest))
     return tasks
 
 

@@ -44,7 +44,9 @@ class Driver:
         sources = find_sources(cfg)
         self.absent, self.motions_found = sources.absent, sources.motions_found
         frames, seed = cfg.clips.clip_length + 1, cfg.output.seed
-        people, scenes = fingerprint.library_folders(identity(cfg))
+        known = identity(cfg)
+        self.fingerprint = fingerprint.digest(known)
+        people, scenes = fingerprint.library_folders(known)
 
         def body_task(source: Any, path: Path) -> Task:
             return tasks.BodyTask(source, cfg.bodies, seed, path)
@@ -192,6 +194,7 @@ class Driver:
             self.scenes.folder,
             self.layout.shard(index),
             flow,
+            self.fingerprint,
         )
 
     def _origin(self, task: Task) -> Line:

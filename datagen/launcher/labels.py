@@ -26,8 +26,8 @@ from datagen.common.files import sweep
 from datagen.common.record import FPS, Line
 from datagen.launcher import saved_options
 from datagen.launcher.config import LaunchConfig
-from datagen.launcher.identity import describe, guard
-from datagen.output import card, dataset
+from datagen.launcher.identity import describe, guard, identity
+from datagen.output import card, dataset, fingerprint
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest, finished_shards
 from datagen.output.motion_shard import LONGEST, spans
@@ -48,6 +48,8 @@ class MotionShardTask:
     sources: tuple[MotionSource, ...]
     cfg: BodiesConfig
     path: Path
+    fingerprint: str
+    """Of the data set."""
 
     @property
     def name(self) -> str:
@@ -57,7 +59,7 @@ class MotionShardTask:
         from datagen.output import shard
 
         began, notes = time.perf_counter(), _Notes()
-        written = shard.write(self.path, self._records(notes))
+        written = shard.write(self.path, self._records(notes), self.fingerprint)
         return {
             "kind": "shard",
             "name": self.name,
@@ -145,9 +147,10 @@ def launch(cfg: LaunchConfig, layout: Layout, only: Collection[int] | None = Non
         f"{layout.shards}"
     )
     publish(cfg, layout)
+    known = fingerprint.digest(identity(cfg))
     tasks = [
         MotionShardTask(index, tuple(sources[index :: cfg.output.total]), cfg.bodies,
-                        layout.shard(index))
+                        layout.shard(index), known)
         for index in todo
     ]  # fmt: skip
     try:

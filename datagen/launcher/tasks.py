@@ -108,6 +108,8 @@ class ShardTask:
     path: Path
     flow: Flow | None = None
     """Estimates the clips' flow. Default: this process's own estimator."""
+    fingerprint: str = ""
+    """Of the data set."""
 
     @property
     def name(self) -> str:
@@ -120,7 +122,7 @@ class ShardTask:
         seconds: Seconds = defaultdict(float)
         statistics = Statistics()
         with clock(seconds, "total"):
-            written = shard.write(self.path, self._records(statistics, seconds))
+            written = shard.write(self.path, self._records(statistics, seconds), self.fingerprint)
         stages = sum(value for stage, value in seconds.items() if stage != "total")
         seconds["write"] = seconds["total"] - stages
         return {

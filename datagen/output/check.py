@@ -166,7 +166,7 @@ def _record_problem(members: dict[str, bytes], dataset: Line) -> str:
         return "flow is not finite"
     labels = np.load(io.BytesIO(members["labels.npz"]))
     names = set(shard.FOOTAGE_LABELS if dataset.get("real") else shard.LABELS)
-    free = dataset.get("real") or dataset["config"]["record"] < record.REVISION
+    free = dataset.get("real") or dataset["config"]["record"] < record.GRAVITY_SINCE
     if not names - set(shard.LATER_LABELS if free else ()) <= set(labels.files) <= names:
         return f"labels are {sorted(labels.files)}"
     arrays = {field: labels[field] for field in labels.files}  # zip checks each one's CRC

@@ -1,4 +1,9 @@
-"""Tar shards: a clip becomes the members of one WebDataset key."""
+"""Tar shards: a clip becomes the members of one WebDataset key.
+
+Each member's tar header names as its owner the checksum of its bytes (`xxh3:` and XXH3's 64 bits in
+hexadecimal) and as its group the data set that it belongs to, by its fingerprint. Readers that know
+nothing of it see neither; the trainer checks both on every read.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+import xxhash
 
 from datagen.common.files import sha256, whole
 
@@ -83,23 +89,34 @@ def members(
     return record
 
 
-def write(path: Path, records: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def write(path: Path, records: Iterable[dict[str, Any]], fingerprint: str = "") -> dict[str, Any]:
     """Write a shard, whole or not at all, and return its `clips`, `bytes` and `sha256`.
 
-    Members are sorted and carry no time or owner, so equal records give equal bytes.
+    Members are sorted and carry no time, so equal records give equal bytes.
+
+    Args:
+        fingerprint: of the data set; at most 31 characters.
     """
+    from webdataset import TarWriter  # which imports torch: seconds that readers can do without
+
     count = 0
     with whole(path) as temporary:
-        with open(temporary, "wb") as file, tarfile.open(fileobj=file, mode="w") as tar:
+        with (
+            open(temporary, "wb") as file,
+            TarWriter(file, encoder=False, group=fingerprint, mtime=0) as tar,
+        ):
             for record in records:
-                name = record.pop("__key__")
-                for field, content in sorted(record.items()):
-                    member = tarfile.TarInfo(f"{name}.{field}")
-                    member.size, member.mode = len(content), 0o444
-                    tar.addfile(member, io.BytesIO(content))
+                for field in sorted(record.keys() - {"__key__"}):
+                    tar.user = checksum(record[field])
+                    tar.write({"__key__": record["__key__"], field: record[field]})
                 count += 1
         written = {"bytes": temporary.stat().st_size, "sha256": sha256(temporary)}
     return {"clips": count, **written}
+
+
+def checksum(content: bytes) -> str:
+    """Return what a member's header says of its bytes."""
+    return f"xxh3:{xxhash.xxh3_64_hexdigest(content)}"
 
 
 def _npy(array: np.ndarray) -> bytes:
