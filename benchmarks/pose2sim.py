@@ -24,7 +24,7 @@ from datagen.common.errors import BadInput, BadMachine
 from datagen.footage import pose2sim
 from datagen.footage.detector import detections
 from datagen.footage.embedded_clip import clip_joints
-from datagen.footage.keypoints import LAYOUTS
+from datagen.footage.layouts import LAYOUTS
 from trainer.evaluation.metrics import pa_mpjpe
 from trainer.geometry import similarity
 

@@ -1,77 +1,128 @@
-"""Keypoint files: OpenPose's JSON folder, COCO-17 arrays and results, our own .npz."""
+"""Keypoint files: the people of every frame, from the containers and layouts of known detectors."""
 
 # T frames, P people, K points of a layout
 
 from __future__ import annotations
 
-import json
-import re
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from datagen.common.errors import BadInput
-from datagen.footage.keypoints import LAYOUTS, evaluation_points, guess_layout
+from datagen.footage import frame_numbers
+from datagen.footage import keypoint_formats as formats
+from datagen.footage.keypoint_formats import KeypointFile
+from datagen.footage.keypoints import evaluation_points
+from datagen.footage.recognition import recognise
 
 SUFFIXES = (".npz", ".npy", ".json")
 LIMIT = 1e6
 """Pixels; a coordinate beyond is damage."""
+HIGHEST = 1.5
+"""Confidence: SimCC's (RTMPose) and summed heatmaps go a little above 1, percent and depth do not
+stay below this."""
+
+
+@dataclass(frozen=True, eq=False)
+class People:
+    """Everybody in every frame."""
+
+    points: np.ndarray
+    """float32 [T,P,14,3] in EVAL_JOINTS' order: x, y in pixels of the video and 1 where a joint is
+    seen; all 0 elsewhere."""
+    scores: np.ndarray
+    """float64 [T,P] the detector's confidence in each person, 1 that of its surest ones; 0 where
+    there is none."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Detections:
+    """What a file holds, before its layout is known."""
+
+    points: np.ndarray
+    """float64 [T,P,K,3]."""
+    scores: np.ndarray
+    """float64 [T,P]."""
+    layout: str | None = None
+    """As the file names it."""
+    threshold: float | None = None
+    """That of its container."""
 
 
 def read_keypoints(
     path: Path, frames: int | None = None, threshold: float | None = None, layout: str | None = None
 ) -> np.ndarray:
-    """Return every person of every frame, float32 [T,P,14,3] in EVAL_JOINTS' order.
+    """Return the points float32 [T,P,14,3] of `read_people`."""
+    return read_people(path, frames, threshold, layout).points
 
-    x, y in pixels of the video and 1 where a joint is seen; all 0 elsewhere.
+
+def read_people(
+    path: Path, frames: int | None = None, threshold: float | None = None, layout: str | None = None
+) -> People:
+    """Return every person of every frame.
 
     Args:
         path: a folder of OpenPose's JSON, one file a frame; an .npy or .json array [T,K,3] or
-            [T,P,K,3]; a .json list of COCO results; an .npz with `keypoints` and, if K does not
-            tell it, `layout`.
+            [T,P,K,3]; a .json of COCO results, AlphaPose, MMPose or Ultralytics; an .npz with
+            `keypoints`, ours (which may name its `layout`) or Detectron's.
         frames: the video's frames; the file must have as many. None takes what is there.
         threshold: confidence above which a joint is seen; default: the layout's own.
-        layout: one of LAYOUTS' names, where K (and for 25 points, their places) should not decide.
+        layout: one of LAYOUTS' names (with -yx if y comes first), where neither the file nor the
+            places of the points should decide.
 
     Raises:
-        BadInput: unreadable, of an unknown layout or of another length.
+        BadInput: unreadable, of an unknown layout or unit or of another length.
     """
-    if path.is_dir():
-        points = read_openpose(path)
-    elif path.suffix.lower() == ".json":
-        points = _json(path, frames)
-    elif path.suffix.lower() in (".npy", ".npz"):
-        points, found = _numpy(path)
-        layout = layout or found
-    else:
-        raise BadInput(
-            f"--keypoints {path} must be a folder of OpenPose's JSON or a {', '.join(SUFFIXES)} "
-            f"file{'' if path.exists() else '; it does not exist'}"
-        )
+    found = _read(path, frames)
+    points = found.points
     if frames is not None and len(points) != frames:
         raise BadInput(
             f"--keypoints {path} is of {len(points)} frames, the video of {frames}; "
-            "give the keypoints of every frame of this video"
+            f"give the keypoints of every frame of this video{_thinned(len(points), frames)}"
         )
     points[~(np.abs(points) < LIMIT).all(-1)] = 0
-    if layout is not None and layout not in LAYOUTS:
-        raise BadInput(f"{path}: layout {layout!r} is none of {', '.join(LAYOUTS)}")
-    kind = LAYOUTS[layout] if layout else guess_layout(points)
-    if kind is None or kind.points != points.shape[2]:
-        counts = sorted({known.points for known in LAYOUTS.values()})
+    _require_confidences(points, path)
+    _require_pixels(points, path)
+    asked = layout or found.layout
+    kind = recognise(points, asked, path, found.threshold)
+    people = evaluation_points(points, kind, found.threshold if threshold is None else threshold)
+    return People(people, found.scores)
+
+
+def _thinned(length: int, frames: int) -> str:
+    """Return a guess at why there are fewer keypoints than frames, to end a sentence with."""
+    for step in range(2, 7):
+        if abs(length * step - frames) < step:
+            ordinal = {2: "second", 3: "third"}.get(step, f"{step}th")
+            return f", not of every {ordinal} one"
+    return ""
+
+
+def _require_confidences(points: np.ndarray, path: Path) -> None:
+    """Raise BadInput if the third numbers of points [T,P,K,3] are no confidences."""
+    confidence = points[np.isfinite(points).all(-1)][:, 2]
+    low, high = confidence.min(initial=0), confidence.max(initial=0)
+    if low >= -0.1 and high <= HIGHEST:
+        return
+    hint = "give x, y and a confidence from 0 to 1"
+    if low >= 0 and high <= 100:
+        hint = "in percent? divide them by 100"
+    elif low < 0:
+        hint = "a depth? give x, y and a confidence"
+    raise BadInput(f"{path} has confidences from {low:.3g} to {high:.3g}, not in [0, 1]: {hint}")
+
+
+def _require_pixels(points: np.ndarray, path: Path) -> None:
+    """Raise BadInput if the coordinates of points [T,P,K,3] are relative to the picture's size."""
+    seen = points[np.nan_to_num(points[..., 2]) > 0, :2]
+    if len(seen) and np.nanmax(np.abs(seen)) <= 2:
         raise BadInput(
-            f"{path} has {points.shape[2]} points a person, which is not a layout known here; "
-            f"the known ones have {', '.join(map(str, counts))} ({', '.join(LAYOUTS)})"
-        )
-    people = evaluation_points(points, kind, threshold)
-    seen = people[people[..., 2] > 0]
-    if len(seen) and np.abs(seen[:, :2]).max() <= 2:
-        raise BadInput(
-            f"{path} has coordinates of at most {np.abs(seen[:, :2]).max():.2f}: they are relative "
+            f"{path} has coordinates of at most {np.nanmax(np.abs(seen)):.2f}: they are relative "
             "to the picture's size; give pixels"
         )
-    return people
 
 
 def read_appearance(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
@@ -87,108 +138,83 @@ def read_appearance(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     return looks.astype(np.float64) if fits else None
 
 
-def read_openpose(folder: Path) -> np.ndarray:
-    """Return [T,P,K,3] of a folder of OpenPose's JSON files, in the order of their numbers."""
-    files = sorted(folder.glob("*.json"), key=_number)
-    if not files:
-        raise BadInput(
-            f"--keypoints {folder} holds no .json; give what OpenPose's --write_json wrote"
-        )
-    people = []
-    for file in files:
-        content = _load(file)
-        try:
-            people.append(
-                [np.reshape(p["pose_keypoints_2d"], (-1, 3)).astype(float)
-                 for p in content["people"] if p["pose_keypoints_2d"]]
-            )  # fmt: skip
-        except (KeyError, TypeError, ValueError):
-            raise BadInput(f"{file} is not what OpenPose's --write_json writes") from None
-    return _padded(people, folder)
+def _read(path: Path, frames: int | None) -> _Detections:
+    if path.is_dir():
+        return _placed(formats.of_folder(path), frames, path)
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        return _json(path, frames)
+    if suffix in (".npy", ".npz"):
+        return _numpy(path, frames)
+    raise BadInput(
+        f"--keypoints {path} must be a folder of OpenPose's JSON or a {', '.join(SUFFIXES)} "
+        f"file{'' if path.exists() else '; it does not exist'}"
+    )
 
 
-def _number(path: Path) -> tuple[int, str]:
-    """Return the last number in a file's name, as OpenPose counts frames, then the name."""
-    numbers = re.findall(r"\d+", path.stem)
-    return (int(numbers[-1]) if numbers else -1, path.name)
-
-
-def _padded(people: list[list[np.ndarray]], path: Path) -> np.ndarray:
-    """Return [T,P,K,3] of a list of people a frame, zeros where there are fewer."""
-    kinds = {person.shape for frame in people for person in frame}
-    if len(kinds) > 1:
-        raise BadInput(f"{path} has people of different numbers of points; give one layout")
-    if not kinds:
-        raise BadInput(f"{path} shows nobody in any frame; omit the video")
-    most = max(len(frame) for frame in people)
-    out = np.zeros((len(people), most, *kinds.pop()))
-    for t, frame in enumerate(people):
-        out[t, : len(frame)] = np.reshape(frame, (-1, *out.shape[2:]))
-    return out
-
-
-def _json(path: Path, frames: int | None) -> np.ndarray:
-    content = _load(path)
-    if isinstance(content, dict) and "keypoints" in content:
-        content = content["keypoints"]
+def _json(path: Path, frames: int | None) -> _Detections:
+    content = formats.load(path)
+    if isinstance(content, dict):
+        content = formats.of_dict(content, path)
+    if isinstance(content, KeypointFile):
+        return _placed(content, frames, path)
     if not isinstance(content, list) or not content:
         raise BadInput(f"{path} holds neither an array of keypoints nor COCO results; see --help")
-    if isinstance(content[0], dict):
-        return _results(path, content, frames)
+    if _has_dicts(content):
+        return _placed(formats.of_list(content, path), frames, path)
     try:
         points = np.asarray(content, float)
     except (ValueError, TypeError):
         raise BadInput(f"{path} is not an array of numbers [T,17,3] or [T,P,17,3]") from None
-    return _shaped(points, path)
+    return _array(points, path)
 
 
-def _results(path: Path, content: list[Any], frames: int | None) -> np.ndarray:
-    """Return [T,P,K,3] of COCO results: dictionaries with `image_id` and flat `keypoints`.
+def _has_dicts(content: list[object]) -> bool:
+    """Return whether a list holds dictionaries, itself or in its lists (or in text, as JSON)."""
+    return any(
+        isinstance(one, dict | str) or (isinstance(one, list) and one and isinstance(one[0], dict))
+        for one in content
+    )
 
-    `image_id` is the frame's number or a file's name with it. Counting from 1 shows in a number
-    that would lie beyond the video's end.
-    """
-    try:
-        found = [
-            (_number(Path(str(one["image_id"])))[0],
-             np.reshape(one["keypoints"], (-1, 3)).astype(float))
-            for one in content if one["keypoints"]
-        ]  # fmt: skip
-    except (KeyError, TypeError, ValueError):
-        raise BadInput(
-            f"{path} is not a list of COCO results; each needs image_id and keypoints"
-        ) from None
-    if not found:
+
+def _placed(file: KeypointFile, frames: int | None, path: Path) -> _Detections:
+    """Return a container's people in the order of the video's frames."""
+    kinds = {one.points.shape for entry in file.people for one in entry}
+    if len(kinds) > 1:
+        raise BadInput(f"{path} has people of different numbers of points; give one layout")
+    if not kinds:
         raise BadInput(f"{path} shows nobody in any frame; omit the video")
-    numbers = [number for number, _ in found]
-    if min(numbers) < 0:
-        raise BadInput(f"{path}: an image_id has no number in it; it must be the frame's")
-    first = int(frames is not None and min(numbers) >= 1 and max(numbers) == frames)
-    if frames is not None and min(numbers) >= 1 and max(numbers) < frames:
-        print(
-            f"note: {path} has frames {min(numbers)} to {max(numbers)} of {frames}, taken as "
-            "counted from 0; if they are counted from 1, subtract 1 from each image_id"
-        )
-    length = max(numbers) - first + 1
-    if frames is not None and length <= frames:
-        length = frames  # frames without anyone have no results
-    if length > 100 * len(found) + 1000:
-        raise BadInput(f"{path}: image_id goes up to {max(numbers)}, which is no frame's number")
-    people: list[list[np.ndarray]] = [[] for _ in range(length)]
-    for number, person in found:
-        people[number - first].append(person)
-    return _padded(people, path)
+    counted = frame_numbers.numbers(file.labels, path)
+    place = frame_numbers.order if file.every_frame else frame_numbers.places
+    at, length = place(counted, frames, path)
+    entries: list[Sequence[formats.DetectedPerson]] = [()] * length
+    for number, entry in zip(at, file.people, strict=True):
+        entries[number] = [*entries[number], *entry]
+    most = max(len(entry) for entry in entries)
+    points, scores = np.zeros((length, most, *kinds.pop())), np.zeros((length, most))
+    for t, entry in enumerate(entries):
+        for p, one in enumerate(entry):
+            points[t, p], scores[t, p] = one.points, one.score
+    best = scores.max(1)
+    surest = np.percentile(best[best > 0], 95) if (best > 0).any() else 1
+    return _Detections(points, np.clip(scores / surest, 0, 1), threshold=file.threshold)
 
 
-def _numpy(path: Path) -> tuple[np.ndarray, str | None]:
-    """Return [T,P,K,3] and the layout that the file names, if it does."""
+def _numpy(path: Path, frames: int | None) -> _Detections:
+    """Return the arrays of an .npy or .npz."""
     try:
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
-            return _shaped(loaded, path), None
+            return _array(loaded, path)
         with loaded:
             layout = str(loaded["layout"]) if "layout" in loaded.files else None
-            return _shaped(loaded["keypoints"], path), layout
+            try:
+                points = loaded["keypoints"]
+            except ValueError:  # objects
+                with zipfile.ZipFile(path) as archive:
+                    content = archive.read("keypoints.npy")
+                return _placed(formats.of_detectron(content, path), frames, path)
+            return _array(points, path, layout)
     except KeyError:
         raise BadInput(f"{path} has no array `keypoints`") from None
     except BadInput:
@@ -197,7 +223,7 @@ def _numpy(path: Path) -> tuple[np.ndarray, str | None]:
         raise BadInput(f"--keypoints {path} cannot be read ({error})") from None
 
 
-def _shaped(points: np.ndarray, path: Path) -> np.ndarray:
+def _array(points: np.ndarray, path: Path, layout: str | None = None) -> _Detections:
     if points.dtype.kind not in "fiu" or points.ndim not in (3, 4) or points.shape[-1] != 3:
         raise BadInput(
             f"{path} has shape {list(points.shape)}; keypoints are [T,K,3] for one person or "
@@ -205,13 +231,5 @@ def _shaped(points: np.ndarray, path: Path) -> np.ndarray:
         )
     if points.ndim == 3:
         points = points[:, None]
-    return np.array(points, np.float64)
-
-
-def _load(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path} is not JSON ({error})") from None
+    points = np.array(points, np.float64)
+    return _Detections(points, np.ones(points.shape[:2]), layout)

@@ -11,7 +11,7 @@ import tyro
 from datagen.common.options import require
 from datagen.common.record import STRIP_ROWS
 from datagen.flow.options import FlowConfig
-from datagen.footage.keypoints import LAYOUTS
+from datagen.footage.layouts import LAYOUTS, layout_of
 from datagen.footage.tracking import place_of
 
 LEAST = 96
@@ -80,12 +80,15 @@ class VideoConfig:
     keypoints: Annotated[list[Path], tyro.conf.arg(help_behavior_hint="(this or --detector)")] = (
         field(default_factory=list)
     )
-    """Keypoints of each video, in the videos' order: a folder of OpenPose's JSON, a COCO-17 array
-    (.npy or .json, [T,17,3] or [T,P,17,3]) or COCO results (.json), or our own .npz. One entry a
+    """Keypoints of each video, in the videos' order: a folder of OpenPose's JSON; an array (.npy or
+    .json, [T,K,3] or [T,P,K,3]: x, y, confidence); the .json of AlphaPose, MMPose, Ultralytics or
+    COCO results; the .npz of Detectron (as VideoPose3D writes it) or of this program. One entry a
     frame of the video, in pixels as they are stored and turned."""
     layout: str | None = None
-    """What the keypoints are, where their number does not determine it: limbs, evaluation, coco17,
-    openpose18, openpose25, openpose25b or mediapipe33."""
+    """Order of the keypoints. Default: known by where they lie. coco17, coco12, coco18 (with a
+    neck), wholebody133, halpe26, halpe136, openpose18, openpose25, openpose25b, mediapipe33,
+    crowdpose14, aic14, mpii16, h36m17, limbs or evaluation (this program's 12 and 14); with -yx at
+    the end if y comes first."""
     detector: Literal["none", "mediapipe"] = "none"
     """Find the keypoints with MediaPipe's pose networks, which come with the program."""
     threshold: float | None = None
@@ -120,8 +123,9 @@ class VideoConfig:
             f"--threshold must not be negative, got {self.threshold}",
         )
         require(
-            self.layout is None or self.layout in LAYOUTS,
-            f"--layout must be one of {', '.join(LAYOUTS)}, got {self.layout}",
+            self.layout is None or layout_of(self.layout) is not None,
+            f"--layout must be one of {', '.join(LAYOUTS)}, with -yx at the end if y comes first, "
+            f"got {self.layout}",
         )
 
 

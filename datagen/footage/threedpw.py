@@ -23,7 +23,8 @@ from datagen.bodies.smpl.unpickle import read_lists
 from datagen.common.cli import count
 from datagen.common.errors import BadInput
 from datagen.footage.dataset import Footage
-from datagen.footage.keypoints import LAYOUTS, OPENPOSE, evaluation_points, within
+from datagen.footage.keypoints import evaluation_points, within
+from datagen.footage.layouts import LAYOUTS, OPENPOSE
 from datagen.footage.track import Track, Truth
 from datagen.output.fingerprint import content
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -25,6 +25,8 @@ OTHER_CLOTHES = 40.0
 CLOTHES = 0.3
 """How far away, in sizes of the person, other clothes count as: more than two people who cross are
 apart, less than they are otherwise."""
+UNSURE = 0.1
+"""Share of its surest detections' score below which a detector's finding is a false one."""
 WARDROBE = 0.05
 """Share of a frame in what a person is remembered to look like."""
 
@@ -39,10 +41,13 @@ class _Person:
     """Frame of the last sight."""
     look: np.ndarray
     """float64 [C] clothes, averaged over the past; NaN while unknown."""
+    scores: list[float] = field(default_factory=list)
+    """How sure the detector was, each time."""
 
-    def add(self, t: int, pose: np.ndarray, look: np.ndarray) -> None:
+    def add(self, t: int, pose: np.ndarray, look: np.ndarray, score: float) -> None:
         """Take a detection of frame t."""
         self.points[t], self.last = pose, t
+        self.scores.append(score)
         mixed = (1 - WARDROBE) * self.look + WARDROBE * look
         self.look = np.where(np.isnan(self.look), look, np.where(np.isnan(look), self.look, mixed))
 
@@ -59,19 +64,24 @@ class _Person:
         return far + CLOTHES * other
 
 
-def link(people: np.ndarray, looks: np.ndarray | None = None) -> list[np.ndarray]:
+def link(
+    people: np.ndarray, looks: np.ndarray | None = None, scores: np.ndarray | None = None
+) -> list[np.ndarray]:
     """Return the tracks in detections [T,P,14,3], each [T,14,3] with zeros where it is missed.
 
     Frame by frame, detections go to the tracks that they fit best (Hungarian method on the mean
     distance of the joints seen in both, and on the clothes if they are known, [T,P,C] CIELAB or
     NaN); what fits none begins a track. So two who cross stay who they are though one is hidden
-    for a while. Largest first: by the sum of a track's box diagonals.
+    for a while. Largest first: by the sum of a track's box diagonals, times the mean of its scores
+    ([T,P] from 0 to 1, how sure the detector is); what is below UNSURE is nobody.
     """
     frames = len(people)
+    scores = np.ones(people.shape[:2]) if scores is None else scores
     looks = np.full((*people.shape[:2], 1), np.nan) if looks is None else looks
     tracks: list[_Person] = []
     for t in range(frames):
-        here = np.flatnonzero((people[t, ..., 2] > 0).sum(-1) >= FEWEST)
+        enough = (people[t, ..., 2] > 0).sum(-1) >= FEWEST
+        here = np.flatnonzero(enough & (scores[t] >= UNSURE))
         alive = [track for track in tracks if t - track.last <= GAP]
         cost = np.array(
             [[track.cost(t, people[t, p], looks[t, p]) for track in alive] for p in here]
@@ -87,8 +97,9 @@ def link(people: np.ndarray, looks: np.ndarray | None = None) -> list[np.ndarray
                 unknown = np.full(looks.shape[2], np.nan)
                 owner[row] = _Person(np.zeros((frames, *people.shape[2:]), np.float32), t, unknown)
                 tracks.append(owner[row])
-            owner[row].add(t, people[t, p], looks[t, p])
-    return sorted((track.points for track in tracks), key=size, reverse=True)
+            owner[row].add(t, people[t, p], looks[t, p], scores[t, p])
+    tracks.sort(key=lambda track: size(track.points) * np.mean(track.scores), reverse=True)
+    return [track.points for track in tracks]
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> float:

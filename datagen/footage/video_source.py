@@ -13,7 +13,7 @@ from datagen.common.errors import BadInput
 from datagen.common.frames import frame_size, frame_times, read_frames, thin
 from datagen.common.video import enlargement
 from datagen.footage.dataset import Footage
-from datagen.footage.keypoint_files import read_appearance, read_keypoints
+from datagen.footage.keypoint_files import read_appearance, read_people
 from datagen.footage.keypoints import within
 from datagen.footage.track import Track
 from datagen.footage.tracking import choose, link
@@ -55,7 +55,8 @@ class FootageVideo:
             raise BadInput(self.undetected)
         times = frame_times(self.path)
         width, height = frame_size(self.path)
-        people = read_keypoints(self.keypoints, len(times), self.threshold, self.layout)
+        found = read_people(self.keypoints, len(times), self.threshold, self.layout)
+        people = found.points
         looks = read_appearance(self.keypoints, people.shape[:2])
         scale = enlargement(self.path)
         if looks is None and scale != (1, 1):  # another program's counts in stored pixels
@@ -67,7 +68,7 @@ class FootageVideo:
                 f"{self.path}; give the keypoints of this video at its own size and rotation"
             )
         used, rate = thin(times)
-        tracks = link(shown[used], None if looks is None else looks[used])
+        tracks = link(shown[used], None if looks is None else looks[used], found.scores[used])
         chosen = choose(tracks, self.person, self.min_frames)
         if not chosen:
             if not tracks:

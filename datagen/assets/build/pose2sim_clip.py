@@ -24,7 +24,8 @@ from datagen.footage import pose2sim
 from datagen.footage.detector import detections
 from datagen.footage.embedded_clip import CLIP, CLIP_KEYPOINTS, CLIP_TRUTH, FOLDER
 from datagen.footage.keypoint_files import read_openpose
-from datagen.footage.keypoints import LAYOUTS, evaluation_points
+from datagen.footage.keypoints import evaluation_points
+from datagen.footage.layouts import LAYOUTS
 
 CAMERA = 0
 WIDTH, HEIGHT = 540, 960

@@ -175,6 +175,39 @@ def read_lists(path: Path, names: tuple[str, ...], what: str) -> dict[str, Any]:
     return found
 
 
+def read_objects(data: bytes, path: Path, what: str) -> list[Any]:
+    """Return the elements of an .npy file of objects, running nothing that its pickle holds.
+
+    Elements are arrays of numbers, numbers, text, or lists of them.
+
+    Args:
+        data: the .npy file.
+        path: names it in errors.
+        what: it should be, for errors.
+
+    Raises:
+        BadInput: it is damaged, or an element is anything else.
+    """
+    try:
+        stream = io.BytesIO(data)
+        version = np.lib.format.read_magic(stream)
+        header = np.lib.format.read_array_header_2_0
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else header
+        if not header(stream)[2].hasobject:
+            raise ValueError("its elements are no objects")
+        array = _Reader(data[stream.tell() :]).load()
+        *_, items = array.state
+        if not isinstance(items, list):
+            raise ValueError("it is no list")
+        # Equal objects are one in a pickle: expanded once, a small file stays small.
+        plain = {id(item): _plain(item, depth=0) for item in items}
+        return [plain[id(item)] for item in items]
+    except _NotNumbers:
+        raise BadInput(f"{path} holds something else than {what}.") from None
+    except Exception as error:  # a damaged pickle may raise anything at all
+        raise BadInput(f"{path} was refused as {what} ({_brief(error)}).") from error
+
+
 def _load(path: Path, what: str) -> dict[Any, Any]:
     """Return the pickled dict, its objects as stand-ins."""
     try:

@@ -10,7 +10,9 @@ from footage_world import write_keypoints
 from datagen.common.errors import BadInput
 from datagen.common.record import EVAL_JOINTS
 from datagen.footage.keypoint_files import read_keypoints
-from datagen.footage.keypoints import HEAD, LAYOUTS, NECK, evaluation_points, guess_layout, within
+from datagen.footage.keypoints import HEAD, NECK, evaluation_points, within
+from datagen.footage.layouts import LAYOUTS
+from datagen.footage.recognition import recognise
 from datagen.footage.tracking import choose, link
 
 PERSON = {
@@ -72,7 +74,7 @@ class TestLayouts:
         assert np.abs(crown[:2] - PERSON["head_top"]).max() < 4.5
 
     def test_it_is_known_by_its_points(self, layout):
-        found = guess_layout(person(layout)[None, None])
+        found = recognise(person(layout)[None, None], None, "this")
         assert found is not None and found.name == layout
 
     def test_unsure_points_are_unseen(self, layout):

@@ -1,0 +1,106 @@
+"""Which frame of the video a label of a keypoint file means: a number, or a file's name."""
+
+# N labels of a keypoint file
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import PurePath
+
+from datagen.common.errors import BadInput
+
+
+def numbers(labels: Sequence[int | str], source: object) -> list[int]:
+    """Return the number that each label counts frames by.
+
+    Of several numbers in names it is the one that differs from name to name: clip_7_1080p.jpg is
+    frame 7. `source` begins the sentences of errors.
+
+    Raises:
+        BadInput: a label has no number, or they count by more than one.
+    """
+    if all(isinstance(label, int) for label in labels):
+        return [int(label) for label in labels]
+    stems = [re.sub(r"\.[A-Za-z]\w*$", "", PurePath(str(label)).name) for label in labels]
+    found = {stem: tuple(map(int, re.findall(r"\d+", stem))) for stem in stems}
+    empty = next((stem for stem, counts in found.items() if not counts), None)
+    if empty is not None:
+        raise BadInput(f"{source}: {empty!r} has no number in it; it must be the frame's")
+    patterns = {re.sub(r"\d+", "#", stem): stem for stem in stems}
+    if len(patterns) > 1:
+        first, second, *_ = patterns.values()
+        raise BadInput(
+            f"{source} has frames of differently named videos, {first!r} and {second!r}; give one's"
+        )
+    columns = list(zip(*found.values(), strict=True))
+    varying = [column for column in columns if len(set(column)) > 1]
+    counting = [column for column in varying if len(set(column)) == len(column)]
+    if varying and not counting:
+        one, other, *_ = found
+        raise BadInput(
+            f"{source}: no number in its names counts the frames, as in {one!r} and {other!r}; "
+            "give one video's, a number a frame"
+        )
+    chosen = min(reversed(counting), key=lambda c: max(c) - min(c)) if counting else columns[-1]
+    of = dict(zip(found, chosen, strict=True))
+    return [of[stem] for stem in stems]
+
+
+def places(counted: Sequence[int], frames: int | None, source: object) -> tuple[list[int], int]:
+    """Return the frame of each number, from 0, and how many frames there are.
+
+    For files that leave frames without people out. Counting from 1 shows in a number that would lie
+    beyond the end.
+
+    Args:
+        counted: numbers, in any order, repeated for several people.
+        frames: the video's, if known.
+        source: begins the sentences of errors.
+
+    Raises:
+        BadInput: a number is no frame's.
+    """
+    low, high = min(counted), max(counted)
+    if low < 0:
+        raise BadInput(f"{source} has the frame number {low}; count from 0")
+    first = int(frames is not None and low >= 1 and high == frames)
+    if frames is not None and low >= 1 and high < frames:
+        print(
+            f"note: {source} has frames {low} to {high} of {frames}, taken as counted from 0; if "
+            "they are counted from 1, subtract 1 from each"
+        )
+    length = high - first + 1
+    if frames is not None and length <= frames:
+        if length <= 0.6 * frames:
+            print(f"note: {source} has nobody after frame {high - first} of {frames}")
+        length = frames
+    if length > 100 * len(counted) + 1000:
+        raise BadInput(f"{source} counts frames up to {high}, which is no frame's number")
+    return [number - first for number in counted], length
+
+
+def order(counted: Sequence[int], frames: int | None, source: object) -> tuple[list[int], int]:
+    """Return the frame of each number, from 0, and how many frames there are.
+
+    For files with an entry for every frame: they count from anywhere. One that lacks some is read
+    as those that leave frames out, if its numbers fit the video.
+
+    Raises:
+        BadInput: a number repeats, or some are missing.
+    """
+    ranked = sorted(counted)
+    repeated = next((a for a, b in pairwise(ranked) if a == b), None)
+    if repeated is not None:
+        raise BadInput(f"{source} has frame number {repeated} twice; give one entry a frame")
+    if len(ranked) in (frames, ranked[-1] - ranked[0] + 1):
+        rank = {number: place for place, number in enumerate(ranked)}
+        return [rank[number] for number in counted], len(ranked)
+    if frames is not None and ranked[-1] <= frames:
+        return places(counted, frames, source)
+    gap = next(a for a, b in pairwise(ranked) if b != a + 1)
+    raise BadInput(
+        f"{source} lacks frame {gap + 1} (it has {len(ranked)} of {ranked[0]} to {ranked[-1]}); "
+        "give the keypoints of every frame"
+    )
