@@ -60,7 +60,7 @@ def fit(cfg: FitConfig) -> Path:
         loaders=make_loaders(cfg, settings, model, dataset, real, device, ranks, saved),
         model=model,
         held=held,
-        writer=RunWriter(folder, write=ranks.first, tensorboard=cfg.tensorboard),
+        writer=RunWriter(folder, write=ranks.first),
         described={
             "model": model.plain(),
             "body": {key: torch.as_tensor(value) for key, value in body.items()},
@@ -78,9 +78,13 @@ def fit(cfg: FitConfig) -> Path:
         loop.restore(saved)
     loop.writer.forget_after(loop.train_step.step)
     loop.writer.describe(cfg, settings, dataset, device)
+    loop.writer.track(cfg.tracking, plain(cfg), loop.train_step.step)
     if ranks.first:
         print_plan(loop, dataset, device)
-    throughput = loop.run()
+    try:
+        throughput = loop.run()
+    finally:
+        loop.writer.tracker.close()
     if ranks.first:
         print(f"speed    {throughput.line(settings.workers)}")
         finish(folder, loop.best, cfg)

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 from trainer.common.options import at_least, require
 from trainer.data.endless.options import EndlessConfig
 from trainer.data.options import keypoint_errors
+from trainer.training.tracking import Service
 
 Inputs = Literal["flow+keypoints", "keypoints", "flow", "rgb", "rgb+keypoints"]
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
@@ -160,8 +161,9 @@ class FitConfig:
     """Steps between lines of metrics.jsonl (the first 10 steps are all logged)."""
     save_every: int = 1000
     """Steps between checkpoints; the last step is always saved."""
-    tensorboard: bool = False
-    """Also write TensorBoard events (needs the tensorboard package)."""
+    tracking: Service = "none"
+    """Where the figures go besides metrics.jsonl: TensorBoard's events in the run's folder, Weights
+    & Biases or MLflow (each by its own environment variables)."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "frames", "steps", "batch_size", "accumulate", "log_every", "save_every",

@@ -16,8 +16,8 @@ from trainer.training.options import FitConfig
 from trainer.training.run_folder import plain
 from trainer.training.settings import Settings
 
-FORMER_OPTIONS = {"optimizer": "adamw"}
-"""Options that former versions had, with the values that this version always has."""
+FORMER_OPTIONS = {"optimizer": "adamw", "tensorboard": True}
+"""Options of former versions, with the values that can be gone on with."""
 
 
 def saved_run(
@@ -72,7 +72,7 @@ def refuse_other_run(
             f"{ranks.world}; start torchrun with as many."
         )
     free = {"resume", "out", "val_shards", "val_every", "val_clips", "log_every", "save_every",
-            "device", "tensorboard", "threads", "shards", "on_damage"}  # fmt: skip
+            "device", "tracking", "threads", "shards", "on_damage"}  # fmt: skip
     now = plain(cfg)
     then = {**plain(FitConfig(shards=cfg.shards)), **saved["config"]}  # what it did not know yet
     if now["dann_shards"] and then["dann_shards"]:  # the same, or refused above

@@ -19,9 +19,9 @@ import torch
 
 from trainer.common.files import read_json_lines, write_atomic, write_json
 from trainer.data.dataset import DataSet
-from trainer.errors import BadInput
 from trainer.training.options import FitConfig
 from trainer.training.settings import Settings
+from trainer.training.tracking import NoTracker, Service, Tracker, open_tracker
 
 
 def plain(config: Any) -> dict[str, Any]:
@@ -54,21 +54,13 @@ def revision() -> str:
 class RunWriter:
     """Writes a run's folder; with write=False (ranks after the first) it writes nothing."""
 
-    def __init__(self, folder: Path, *, write: bool = True, tensorboard: bool = False) -> None:
+    def __init__(self, folder: Path, *, write: bool = True) -> None:
         self.folder = folder
         self.write = write
         self.metrics = folder / "metrics.jsonl"
-        self.events = None
+        self.tracker: Tracker = NoTracker()
         if write:
             folder.mkdir(parents=True, exist_ok=True)
-            if tensorboard:
-                try:
-                    from torch.utils.tensorboard import SummaryWriter
-                except ImportError:
-                    raise BadInput(
-                        "--tensorboard needs the tensorboard package: pip install tensorboard."
-                    ) from None
-                self.events = SummaryWriter(str(folder))
 
     def describe(
         self, cfg: FitConfig, settings: Settings, dataset: DataSet, device: torch.device
@@ -88,6 +80,11 @@ class RunWriter:
         write_json(self.folder / "config.json", plain(cfg))
         write_json(self.folder / "run.json", about)
 
+    def track(self, service: Service, options: dict[str, Any], step: int) -> None:
+        """Send the figures after `step` to a service too."""
+        if self.write:
+            self.tracker = open_tracker(service, self.folder, options, step)
+
     def forget_after(self, step: int) -> None:
         """Drop the lines of metrics.jsonl after a step: the run is about to make them again."""
         if not self.write or not self.metrics.exists():
@@ -101,7 +98,7 @@ class RunWriter:
             file.writelines(json.dumps(line).encode() + b"\n" for line in kept)
 
     def log(self, line: dict[str, Any]) -> None:
-        """Append a line to metrics.jsonl (and to TensorBoard's events)."""
+        """Append a line to metrics.jsonl, and send it to the tracker."""
         if not self.write:
             return
         # JSON has no NaN (no frame counts) and no infinity (an fp16 step that is left out).
@@ -110,7 +107,5 @@ class RunWriter:
         }
         with open(self.metrics, "a") as file:
             file.write(json.dumps(line) + "\n")
-        if self.events is not None:
-            for name, value in line.items():
-                if isinstance(value, int | float) and name != "step":
-                    self.events.add_scalar(name, value, line["step"])
+        numbers = {k: v for k, v in line.items() if isinstance(v, int | float) and k != "step"}
+        self.tracker.log(line["step"], numbers)
