@@ -16,13 +16,12 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from datagen.bodies.render.light import shade, to_linear
-from datagen.bodies.render.renderer import Renderer
+from datagen.bodies.render.preview import PreviewRenderer
 from datagen.bodies.smpl.mesh import Mesh
 from datagen.bodies.smpl.model import Body
 from datagen.replay.prediction import PredictedMotion
 
 DISTANCE = 10.0  # metres; where the renderer sees the body's origin
-FINE = 2  # drawn at twice the size and averaged: the renderer has no anti-aliasing
 LIGHT = np.array([0.65, -0.25, 0.1, 0.45, 0, 0, 0, 0, 0], np.float32)
 """From above and behind the viewer, in datagen.bodies.render.light's order."""
 COLOUR = np.array([0.62, 0.74, 0.89])
@@ -34,16 +33,16 @@ DOWN = np.array([0.0, 1.0, 0.0])
 
 
 class Painter:
-    """Draws one body into pictures of up to some size, at FINE times their resolution.
+    """Draws one body into pictures of up to some size.
 
     Make one per process and keep it: closing one drawing context ends them all.
     """
 
     def __init__(self, body: Body, width: int, height: int) -> None:
         self.mesh = Mesh(body.faces, body.num_vertices)
-        self.focal = float(max(width, height) * FINE)
+        self.focal = float(max(width, height))
         k = np.diag([self.focal, self.focal, 1.0]).astype(np.float32)
-        self._renderer = Renderer(k, width * FINE, height * FINE)
+        self._renderer = PreviewRenderer(k, width, height)
         self._look = np.tile(to_linear(COLOUR), (body.num_vertices, 1))
 
     def paint(
@@ -56,26 +55,19 @@ class Painter:
             pixels: float [V,2] where each vertex is seen in the picture.
             opacity: of the body, in (0, 1].
         """
-        height, width = picture.shape[:2]
-        low = np.clip(np.floor(pixels.min(0)) - 1, 0, (width, height)).astype(int)
-        high = np.clip(np.ceil(pixels.max(0)) + 2, 0, (width, height)).astype(int)
-        if (low >= high).any():
-            return picture
         depth = DISTANCE + vertices[:, 2:] - vertices[:, 2:].mean()
-        fine = (pixels + 0.5) * FINE - 0.5
-        seen = np.concatenate([fine * depth / self.focal, depth], 1).astype(np.float32)
+        seen = np.concatenate([pixels * depth / self.focal, depth], 1).astype(np.float32)
         shades = shade(self.mesh.normals(vertices.astype(np.float32)), LIGHT)
-        drawn = next(self._renderer.render(self.mesh, seen[None], shades[None], self._look))
-        part = tuple(slice(a, b) for a, b in zip(low[::-1], high[::-1], strict=True))
-        fine_part = tuple(slice(cut.start * FINE, cut.stop * FINE) for cut in part)
-        area = (int(high[0] - low[0]), int(high[1] - low[1]))
-        mask = drawn.mask[fine_part].astype(np.float32)
-        cover = cv2.resize(mask, area, interpolation=cv2.INTER_AREA)[..., None] * opacity
-        # Averaged with the black of what is not covered: it is weighted already.
-        colour = cv2.resize(drawn.rgb[fine_part], area, interpolation=cv2.INTER_AREA)
+        drawn = self._renderer.picture(self.mesh, seen, shades, self._look)
+        height, width = picture.shape[:2]
+        part = drawn.colours[: max(0, height - drawn.top), : max(0, width - drawn.left)]
+        if not part.size:
+            return picture
         picture = picture.copy()
-        mixed = picture[part] * (1 - cover) + colour * opacity
-        picture[part] = mixed.round().astype(np.uint8)
+        under = picture[drawn.top :, drawn.left :][: part.shape[0], : part.shape[1]]
+        # Colours are weighted by what they cover of each pixel already.
+        cover = part[..., 3:].astype(np.float32) * (opacity / 255)
+        under[:] = np.rint(under * (1 - cover) + part[..., :3] * np.float32(opacity))
         return picture
 
 

@@ -92,6 +92,8 @@ class Renderer:
         width, height: of the pictures, pixels.
     """
 
+    fragment_shader = FRAGMENT_SHADER
+
     def __init__(self, camera: np.ndarray, width: int, height: int) -> None:
         self.camera, self.width, self.height = camera, width, height
         self._open()
@@ -167,7 +169,7 @@ class Renderer:
         gl = self._gl
         self._program = shaders.compileProgram(
             shaders.compileShader(VERTEX_SHADER, gl.GL_VERTEX_SHADER),
-            shaders.compileShader(FRAGMENT_SHADER, gl.GL_FRAGMENT_SHADER),
+            shaders.compileShader(self.fragment_shader, gl.GL_FRAGMENT_SHADER),
         )
         gl.glUseProgram(self._program)
         clip = clip_matrix(self.camera, self.width, self.height)
