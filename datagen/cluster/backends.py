@@ -6,19 +6,17 @@ flight; what a task returns never depends on the way.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from typing import Protocol, Self
+from contextlib import suppress
+from multiprocessing.connection import wait
+from typing import Any, Protocol, Self
 
 from datagen.cluster import threads
 from datagen.cluster.options import ClusterConfig
-from datagen.cluster.outcome import GRACE, RECYCLE, TRIES, Outcome, Task, attempt
+from datagen.cluster.outcome import TRIES, Outcome, Task, attempt
+from datagen.cluster.worker import Worker, end
 from datagen.flow.estimator import Flow
 from datagen.flow.options import FlowConfig
 
@@ -71,20 +69,19 @@ class Serial:
 
 
 class Processes:
-    """A pool of processes on this machine, without Ray."""
+    """Worker processes of this machine, without Ray."""
 
     def __init__(self, cfg: ClusterConfig) -> None:
         self.workers = cfg.workers or os.cpu_count() or 1
+        self._idle: list[Worker] = []
+        self._busy: dict[Any, tuple[Worker, Task, int]] = {}
 
     def __enter__(self) -> Self:
         os.environ.update(threads.VARIABLES)  # inherited by the workers
-        self.pool = self._pool()
         return self
 
     def __exit__(self, *error: object) -> None:
-        if error[0]:
-            self._end()
-        self.pool.shutdown(cancel_futures=True)
+        end([*self._idle, *(worker for worker, *_ in self._busy.values())])
 
     def flow(self, cfg: FlowConfig) -> None:
         return None
@@ -92,102 +89,38 @@ class Processes:
     def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         queue = ((task, 1) for task in tasks)
         again: deque[tuple[Task, int]] = deque()
-        flight: dict[Future[Outcome], tuple[Task, int]] = {}
         while True:
-            while len(flight) < self.workers:
-                item = again.popleft() if again else next(queue, None)
-                if item is None:
+            while len(self._busy) < self.workers:
+                following = again.popleft() if again else next(queue, None)
+                if following is None:
                     break
-                flight[self._submit(item[0])] = item
-            if not flight:
+                worker = self._send(following[0])
+                self._busy[worker.connection] = (worker, *following)
+            if not self._busy:
                 return
-            done, _ = wait(flight, return_when=FIRST_COMPLETED)
-            if any(map(_broken, done)):  # a dead worker takes the pool and all in flight with it
-                wait(flight)
-                done = set(flight)
-                self._renew()
-            for future in done:
-                task, tries = flight.pop(future)
-                if _broken(future):
-                    yield self._alone(task)
-                elif (outcome := future.result()).worth_retrying and tries < TRIES:
+            for connection in wait(list(self._busy)):
+                worker, task, tries = self._busy.pop(connection)
+                outcome = worker.outcome(task)
+                if worker.done:
+                    connection.close()
+                else:
+                    self._idle.append(worker)
+                if outcome.worth_retrying and tries < TRIES:
                     again.append((task, tries + 1))
                 else:
                     yield outcome
 
-    def _alone(self, task: Task) -> Outcome:
-        """Run a task that was in flight when a worker died; alone, so that none is blamed for
-        another's death."""
-        for _ in range(TRIES):
-            future = self._submit(task)
-            if _broken(future):
-                self._renew()
-            outcome = _result(future, task)
-            if not outcome.worth_retrying:
-                break
-        return outcome
-
-    def _submit(self, task: Task) -> Future[Outcome]:
-        try:
-            return self.pool.submit(_run, task)
-        except BrokenProcessPool as error:
-            future: Future[Outcome] = Future()
-            future.set_exception(error)
-            return future
-
-    def _end(self) -> None:
-        """Stop what runs: each worker removes its unfinished file, or is killed after a while."""
-        self.pool.shutdown(wait=False, cancel_futures=True)
-        until = time.monotonic() + GRACE
-        workers = multiprocessing.active_children()
-        for worker in workers:
-            worker.terminate()
-        for worker in workers:
-            worker.join(max(0, until - time.monotonic()))
-            worker.kill()
-
-    def _renew(self) -> None:
-        self.pool.shutdown()
-        self.pool = self._pool()
-
-    def _pool(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            self.workers,
-            mp_context=multiprocessing.get_context("spawn"),  # OpenGL and Torch dislike fork
-            initializer=_start,
-            max_tasks_per_child=RECYCLE,
-        )
-
-
-def _start() -> None:
-    """Prepare a worker: Ctrl-C is the driver's business."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threads.pin()
-
-
-def _run(task: Task) -> Outcome:
-    """Run a task; SIGTERM ends it tidily. A worker without one, or leaving already, just dies."""
-    signal.signal(signal.SIGTERM, _leave)
-    try:
-        return attempt(task)
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _leave(*_: object) -> None:
-    raise SystemExit(128 + signal.SIGTERM)
-
-
-def _broken(future: Future[Outcome]) -> bool:
-    """Return whether the finished (or awaited) task's pool has lost a worker."""
-    return isinstance(future.exception(), BrokenProcessPool)
-
-
-def _result(future: Future[Outcome], task: Task) -> Outcome:
-    error = future.exception()
-    return future.result() if error is None else _died(task, error)
-
-
-def _died(task: Task, error: BaseException) -> Outcome:
-    last = str(error).strip().splitlines()[-1]
-    return Outcome(task, reason=f"its worker died: {type(error).__name__}: {last}")
+    def _send(self, task: Task) -> Worker:
+        """Give the task to an idle worker, or to a new one; return it."""
+        while self._idle:
+            worker = self._idle.pop()
+            try:
+                worker.send(task)
+            except OSError:  # it died while it was idle
+                worker.process.join()
+                continue
+            return worker
+        worker = Worker()
+        with suppress(OSError):  # it died already: `outcome` will see that
+            worker.send(task)
+        return worker

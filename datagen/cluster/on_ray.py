@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
-import socket
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Self
 
-from datagen.cluster import flow_pool, threads
+from datagen.cluster import flow_pool, ray_start, threads
 from datagen.cluster.options import ClusterConfig
 from datagen.cluster.outcome import GRACE, RECYCLE, TRIES, Outcome, Task, attempt
-from datagen.common.errors import BadInput
 from datagen.common.files import CACHE_VARIABLE
 from datagen.flow.options import FlowConfig
 
@@ -35,20 +29,6 @@ class Try:
     cores: int = 1
 
 
-def local_cluster() -> str | None:
-    """Return the address of the cluster that `ray start` has made of this machine, if it answers.
-
-    Ray would find it by itself, and wait for minutes for one that was killed.
-    """
-    record = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
-    with suppress(OSError, ValueError):
-        address = record.read_text().strip()
-        host, _, port = address.rpartition(":")
-        with socket.create_connection((host, int(port)), timeout=5):
-            return address
-    return None
-
-
 class Ray:
     """Bounded number of Ray tasks in flight; the cluster may grow and shrink meanwhile."""
 
@@ -59,32 +39,14 @@ class Ray:
         self._seen = -LOOK_EVERY
 
     def __enter__(self) -> Self:
-        # Without these Ray warns about a future default and asks about usage reports.
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        variables = dict(threads.VARIABLES)
+        if CACHE_VARIABLE in os.environ:
+            variables[CACHE_VARIABLE] = os.environ[CACHE_VARIABLE]
+        ray_start.start(ray_start.joined(self.cfg.address), self.cfg.workers, variables)
         import ray
         import ray.exceptions
 
         self.ray, self.errors = ray, ray.exceptions
-        joins = self.cfg.address
-        if joins in (None, "auto"):
-            joins = os.environ.get("RAY_ADDRESS") or local_cluster() or joins
-        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
-        if not joins:
-            options |= {"num_cpus": self.cfg.workers, "include_dashboard": False}
-        variables = dict(threads.VARIABLES)
-        if CACHE_VARIABLE in os.environ:
-            variables[CACHE_VARIABLE] = os.environ[CACHE_VARIABLE]
-        stop = signal.getsignal(signal.SIGTERM)
-        try:
-            ray.init(joins or "local", runtime_env={"env_vars": variables}, **options)
-        except ConnectionError as error:
-            raise BadInput(
-                f"no Ray cluster answers at {joins!r} ({error}); start one with `ray start --head`,"
-                f" or leave --address away for a local Ray"
-            ) from None
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, stop)  # Ray's own would end this process at once
         # Ray's own retries are off: they would count a lost node against the task.
         self._attempt = ray.remote(max_retries=0, max_calls=RECYCLE)(_in_worker)
         return self

@@ -4,17 +4,20 @@ import atexit
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ray_nodes import alive
 
-from datagen.cluster import on_ray
-from datagen.cluster.backends import open_backend
+from datagen.cluster.backends import Processes, open_backend
 from datagen.cluster.options import ClusterConfig
+from datagen.cluster.ray_start import local_cluster
 from datagen.common.errors import BadInput
 
 BACKENDS = ("serial", "processes", "ray")
@@ -88,13 +91,81 @@ def test_a_ray_that_was_killed_is_not_waited_for(
 ) -> None:
     """`ray start` notes its address; Ray itself tries to reach it for minutes."""
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
-    assert on_ray.local_cluster() is None
+    assert local_cluster() is None
     record = tmp_path / "ray" / "ray_current_cluster"
     record.parent.mkdir()
     with socket.create_server(("127.0.0.1", 0)) as server:
         record.write_text(f"127.0.0.1:{server.getsockname()[1]}")
-        assert on_ray.local_cluster() == record.read_text()
-    assert on_ray.local_cluster() is None
+        assert local_cluster() == record.read_text()
+    assert local_cluster() is None
+
+
+@dataclass(frozen=True)
+class Nap:
+    """Sleeps; writes its worker's process id into a file of its name first."""
+
+    name: str
+    seconds: float
+    folder: Path
+
+    def __call__(self) -> dict[str, Any]:
+        (self.folder / self.name).write_text(str(os.getpid()))
+        time.sleep(self.seconds)
+        return {"name": self.name}
+
+
+def process_of(folder: Path, name: str) -> int:
+    until = time.monotonic() + 60
+    while not ((folder / name).exists() and (folder / name).read_text()):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return int((folder / name).read_text())
+
+
+def test_an_idle_worker_that_is_killed_holds_up_no_other(tmp_path: Path) -> None:
+    """With one queue for all it takes the queue's lock with it, and the run never ends."""
+    naps = [Nap("short", 0, tmp_path), Nap("long", 3, tmp_path), Nap("last", 0, tmp_path)]
+
+    def tasks() -> Iterator[Nap]:
+        yield from naps[:2]
+        time.sleep(1)  # "short" is done, its worker waits
+        os.kill(process_of(tmp_path, "short"), signal.SIGKILL)
+        yield naps[2]
+
+    cfg = ClusterConfig(backend="processes", workers=2)
+    with open_backend(cfg) as opened:
+        outcomes = list(opened.run(tasks()))
+    assert sorted(outcome.line["name"] for outcome in outcomes if outcome.line) == [
+        "last", "long", "short"
+    ]  # fmt: skip
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+from datagen.cluster.backends import Processes
+from datagen.cluster.options import ClusterConfig
+from test_backends import Nap
+if __name__ == "__main__":
+    with Processes(ClusterConfig(backend="processes", workers=2)) as backend:
+        list(backend.run([Nap("one", 600, Path(sys.argv[1])), Nap("two", 0, Path(sys.argv[1]))]))
+"""
+
+
+def test_workers_end_with_their_driver(tmp_path: Path) -> None:
+    (tmp_path / "driver.py").write_text(DRIVER)
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    driver = subprocess.Popen(
+        [sys.executable, str(tmp_path / "driver.py"), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    workers = [process_of(tmp_path, name) for name in ("one", "two")]
+    driver.kill()
+    driver.wait()
+    until = time.monotonic() + 5  # less than the time after which it is done by force
+    while any(map(alive, workers)):
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 @dataclass(frozen=True)
@@ -116,7 +187,8 @@ def test_workers_that_are_leaving_when_a_run_is_stopped_say_nothing(
         open_backend(ClusterConfig(backend="processes", workers=1)) as opened,
     ):
         list(opened.run([SlowToLeave()]))
-        opened.pool.shutdown(wait=False)
+        assert isinstance(opened, Processes)
+        opened._idle[0].connection.close()
         time.sleep(0.3)  # the worker is in its exit now
         raise BadInput("the run is stopped")
     assert capfd.readouterr().err == ""

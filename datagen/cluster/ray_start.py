@@ -1,0 +1,106 @@
+"""Starting or joining Ray: for this machine alone, within a time limit, twice at most."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from datagen.cluster.deadline import deadline, kill_below
+from datagen.common.errors import BadInput, BadMachine
+
+PATIENCE = 180.0
+"""Seconds that Ray may take to start or to be joined; on a laptop it takes 5 to 20."""
+GIVE_UP = "run the same command again, or use --backend processes"
+_QUIET = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a warning about a future default
+    "RAY_USAGE_STATS_ENABLED": "0",  # else it asks about usage reports
+}
+_ALONE = {
+    # Ray's switch for one machine, made for Windows and macOS: everything listens on 127.0.0.1.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # Else the raylet lets the driver wait for its first workers, for ever if one dies (Ray 2.60).
+    "RAY_prestart_worker_first_driver": "0",
+}
+
+
+def joined(address: str | None) -> str | None:
+    """Return the address of the cluster to join, None for a Ray of our own."""
+    if address in (None, "auto"):
+        return os.environ.get("RAY_ADDRESS") or local_cluster() or address
+    return address
+
+
+def local_cluster() -> str | None:
+    """Return the address of the cluster that `ray start` has made of this machine, if it answers.
+
+    Ray would find it by itself, and wait for minutes for one that was killed.
+    """
+    record = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
+    with suppress(OSError, ValueError):
+        address = record.read_text().strip()
+        host, _, port = address.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=5):
+            return address
+    return None
+
+
+def start(address: str | None, cores: int | None, variables: dict[str, str]) -> None:
+    """Join the cluster at `address`, or start a Ray of `cores` that only this machine reaches.
+
+    variables: the environment of the workers. Raises BadInput: no cluster answers there.
+    BadMachine: Ray does not start.
+    """
+    for name, value in (_QUIET if address else {**_QUIET, **_ALONE}).items():
+        os.environ.setdefault(name, value)
+    if not address and "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:
+        # Other users of this machine reach 127.0.0.1 too. Ray's own token, which a Ray that has
+        # been imported already uses, lies in the home folder, where others may read it.
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=_token())
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+    if not address:
+        options |= {"num_cpus": cores, "include_dashboard": False}
+    options["runtime_env"] = {"env_vars": variables}
+    stop = signal.getsignal(signal.SIGTERM)
+    try:
+        _twice(address, options)
+    except ConnectionError as error:
+        raise BadInput(
+            f"no Ray cluster answers at {address!r} ({error}); start one with `ray start --head`,"
+            f" or leave --address away for a local Ray"
+        ) from None
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, stop)  # Ray's own would end this process at once
+
+
+def _twice(address: str | None, options: dict[str, Any]) -> None:
+    """Call ray.init, and once more if it fails: a process of Ray's may have died or been slow."""
+    import ray
+
+    for last in (False, True):
+        try:
+            with deadline(PATIENCE, f"Ray did not start within {PATIENCE:g} s; {GIVE_UP}"):
+                ray.init(address or "local", **options)
+            return
+        except (ConnectionError, ValueError):  # the address is wrong
+            raise
+        except Exception as error:  # Ray raises plain exceptions
+            ray.shutdown()
+            if not address:
+                kill_below(os.getpid(), "/ray/")
+            if last:
+                why = (str(error).strip() or type(error).__name__).splitlines()[0]
+                raise BadMachine(f"Ray does not start ({why:.200}); {GIVE_UP}") from error
+
+
+@cache
+def _token() -> str:
+    """Return this process's own token: Ray notes the first that it sees."""
+    return secrets.token_hex(32)
