@@ -54,7 +54,7 @@ def person_of(record: Record) -> str:
 def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
     """Return the results as written to evaluation.json; draw pictures of some clips."""
     errors = keypoint_errors(cfg)
-    inference = open_inference(cfg, errors=errors)
+    inference = open_inference(cfg, errors=errors, fit_body=cfg.body)
     dataset = inference.dataset
     out = cfg.out or place(cfg, dataset)
     out.mkdir(parents=True, exist_ok=True)
@@ -75,6 +75,7 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
             "stride": inference.stride,
             "mirror": cfg.mirror,
             "refine": cfg.refine,
+            "body": cfg.body,
         },
         "keypoints": errors._asdict(),
         "raw_weights": cfg.raw_weights,
@@ -103,7 +104,7 @@ def place(cfg: EvaluateConfig, dataset: DataSet) -> Path:
     checkpoint = cfg.checkpoint or Path("last.pt")
     asked = {
         "raw": cfg.raw_weights, "mirror": cfg.mirror, "refine": cfg.refine,
-        "frames": cfg.frames, "stride": cfg.stride,
+        "body": cfg.body, "frames": cfg.frames, "stride": cfg.stride,
         "clips": cfg.max_clips, **keypoint_errors(cfg)._asdict(),
     }  # fmt: skip
     options = "".join(

@@ -66,7 +66,8 @@ def test_windows_are_rejoined_to_whole_clips(toy, tmp_path):
     checkpoint = folder / "last.pt"
     look = EvaluateConfig(checkpoint=checkpoint, shards=toy, device="cpu", stride=1, pictures=0)
     results = evaluate(look)
-    assert results["window"] == {"frames": 4, "stride": 1, "mirror": False, "refine": False}
+    window = {"frames": 4, "stride": 1, "mirror": False, "refine": False, "body": False}
+    assert results["window"] == window
     assert results["every_frame"]["frames"] == 8 * 6
     both = evaluate(replace(look, mirror=True))
     assert both["window"]["mirror"] and both["every_frame"]["frames"] == 8 * 6

@@ -103,7 +103,8 @@ def _preference(evaluation: dict[str, Any]) -> tuple[bool, bool]:
     """Return (made with default options, made of last.pt): larger is preferred."""
     window = evaluation.get("window", {})
     changed = [*evaluation.get("keypoints", {}).values(), evaluation.get("max_clips")]
-    changed += [window.get("mirror"), window.get("refine"), evaluation.get("raw_weights")]
+    changed += [window.get(name) for name in ("mirror", "refine", "body")]
+    changed.append(evaluation.get("raw_weights"))
     return not any(changed), str(evaluation.get("checkpoint")).endswith("last.pt")
 
 

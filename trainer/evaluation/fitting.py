@@ -14,7 +14,7 @@ from trainer.evaluation.refine import refine
 from trainer.evaluation.windows import PredictedClip, meta_of
 from trainer.geometry import axis_angle_from_matrix
 from trainer.model.body import BodyJoints
-from trainer.model.body_fit import fit_body
+from trainer.model.body_fit import BodyFit, fit_body
 from trainer.model.proportions import Proportions
 
 ACROSS = 0.2
@@ -46,6 +46,27 @@ def refined(clip: PredictedClip, dataset: DataSet, known: Proportions) -> Predic
     return clip
 
 
+def embodied(clip: PredictedClip, dataset: DataSet, body: BodyJoints) -> PredictedClip:
+    """Return a clip whose joints are those of the body that is fitted to the predicted ones."""
+    predicted = clip.prediction
+    fps = float(meta_of(clip.record).get("fps", dataset.fps))
+    fit = fit_to(body, predicted["joints"], predicted["sigma"], predicted["rotations"], fps)
+    predicted["joints"] = fit.joints
+    return clip
+
+
+def fit_to(
+    body: BodyJoints,
+    joints: torch.Tensor,
+    sigma: torch.Tensor,
+    rotations: torch.Tensor,
+    fps: float,
+) -> BodyFit:
+    """Return the body on predicted joints [L, E, 3], errors sigma [L, E], bones [L, 24, 3, 3]."""
+    along = sigma[..., None] * torch.tensor([ACROSS, ACROSS, 1.0])
+    return fit_body(body, joints, along, rotations, torch.zeros(10), fps=fps)
+
+
 def in_crop(points: torch.Tensor, crop: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
     """Return crop pixels [L, N, 2] of points [L, N, 3], metres, in true perspective.
 
@@ -65,16 +86,14 @@ def fitted(
         k: the source's camera [3, 3].
         size: S.
     """
-    joints, sigma = torch.from_numpy(frames["joints"]), torch.from_numpy(frames["sigma"])
-    along = sigma[..., None] * torch.tensor([ACROSS, ACROSS, 1.0])
-    guess = torch.from_numpy(frames["rotations"])
-    fit = fit_body(body, joints, along, guess, torch.zeros(10), fps=fps)
+    predicted = [torch.from_numpy(frames[name]) for name in ("joints", "sigma", "rotations")]
+    fit = fit_to(body, *predicted, fps)
     about = fit.joints - fit.translation[:, None]
     rays = rays_of(frames["keypoints"], frames["crop"], k)
     moved = place(about, rays, fps=fps)
     crop, camera = torch.from_numpy(frames["crop"]).float(), torch.from_numpy(k).float()
     weak = weak_camera(about, moved, crop, camera, size)
-    length = len(joints)
+    length = len(about)
     posed = body(fit.rotations, fit.betas.expand(length, -1))
     return {
         "pose": axis_angle_from_matrix(fit.rotations).flatten(1).numpy(),

@@ -17,7 +17,7 @@ from trainer.data.loader import wanted_arrays
 from trainer.data.options import EXACT, KeypointErrors
 from trainer.device import find_device, keep_memory, native_precision, set_precision
 from trainer.errors import BadInput
-from trainer.evaluation.fitting import refined
+from trainer.evaluation.fitting import embodied, refined
 from trainer.evaluation.options import InferenceConfig
 from trainer.evaluation.windows import ClipPredictor, PredictedClip, narrowed, predict_clips
 from trainer.model.body import BodyJoints
@@ -46,11 +46,13 @@ def open_inference(
     errors: KeypointErrors = EXACT,
     *,
     truth: bool = True,
+    fit_body: bool = False,
 ) -> Inference:
     """Open a checkpoint and a data set; the clips come with a progress bar.
 
     arrays: what to decode beside the model's input. errors: as `windows.disturbed`. truth: whether
-    true poses are needed.
+    true poses are needed. fit_body: whether a joint head's joints are replaced by the body's that
+    is fitted to each clip of them.
     """
     device = find_device(cfg.device)
     keep_memory(device)
@@ -67,6 +69,8 @@ def open_inference(
     remark_on_difference(spec, dataset, f"{cfg.network} learned from")
     inputs = dataset.input_spec(spec)
     refuse_options(cfg, spec, inputs, errors)
+    if fit_body and spec.head != "joints":
+        raise BadInput(f"--body is for the joint head; {cfg.network} predicts a body itself.")
     precision = precision_of(saved, device)
     set_precision(precision, device)
     predictor = ClipPredictor(
@@ -93,6 +97,8 @@ def open_inference(
     if cfg.refine:
         known = proportions(body)
         predicted = (refined(clip, dataset, known) for clip in predicted)
+    if fit_body:
+        predicted = (embodied(clip, dataset, body) for clip in predicted)
     # A body is fitted to all joints that a head predicts; else they are cut to those with a truth.
     if spec.name == "lifter" or (spec.evaluation_only and truth):
         predicted = (narrowed(clip, spec.evaluation_names, dataset) for clip in predicted)

@@ -60,6 +60,9 @@ class EvaluateConfig(InferenceConfig):
     out: Path | None = None
     """Folder for evaluation.json and the pictures. Default: one for this data set in the
     checkpoint's folder, evaluation/<data set>/, with `-best` added for best.pt."""
+    body: bool = False
+    """Measure the body that trainer.predict fits to the joint head's joints, one shape a clip, not
+    the joints themselves; some 5 ms a frame."""
     pictures: int = 6
     """Clips to draw: predicted beside true skeletons."""
     keypoint_noise: float = 0.0

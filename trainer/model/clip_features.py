@@ -73,6 +73,8 @@ class ClipFeatures(nn.Module):
             assert seen.image is not None
             flat = seen.image.flatten(0, 1).contiguous(memory_format=torch.channels_last)
             pictures = self.backbone(flat).float().unflatten(0, seen.image.shape[:2])
+            if self.projection is not None:
+                pictures = pictures * self.backbone.width**-0.5
             features = pictures if features is None else features + self.projection(pictures)  # pyright: ignore[reportOptionalCall]
         assert features is not None
         return features

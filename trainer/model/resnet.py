@@ -6,6 +6,8 @@ its ImageNet weights (and anyone's) load by `load_state_dict`. Letters: N images
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from torch import Tensor, nn
 
 
@@ -62,13 +64,27 @@ class Bottleneck(nn.Module):
         return self.relu(self.bn3(self.conv3(x)) + shortcut)
 
 
-LAYOUTS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int], int]] = {
-    "small": (BasicBlock, (1, 1, 1, 1), 32),
-    "resnet18": (BasicBlock, (2, 2, 2, 2), 64),
-    "resnet34": (BasicBlock, (3, 4, 6, 3), 64),
-    "resnet50": (Bottleneck, (3, 4, 6, 3), 64),
+class Layout(NamedTuple):
+    """Of what a ResNet is made."""
+
+    block: type[BasicBlock] | type[Bottleneck]
+    depths: tuple[int, int, int, int]
+    """Blocks in each of the four layers."""
+    first: int
+    """Channels of the first layer."""
+    shrink: bool = True
+    """Whether a max-pooling halves the maps before the first layer."""
+    cells: int = 1
+    """Side of the grid over which the last maps are averaged; of 3 the features say where."""
+
+
+LAYOUTS = {
+    "small": Layout(BasicBlock, (1, 1, 1, 1), 32),
+    "maps": Layout(BasicBlock, (1, 1, 1, 1), 32, shrink=False, cells=3),
+    "resnet18": Layout(BasicBlock, (2, 2, 2, 2), 64),
+    "resnet34": Layout(BasicBlock, (3, 4, 6, 3), 64),
+    "resnet50": Layout(Bottleneck, (3, 4, 6, 3), 64),
 }
-"""Block, blocks in each of the four layers, channels of the first."""
 
 
 class ResNet(nn.Module):
@@ -76,18 +92,18 @@ class ResNet(nn.Module):
 
     def __init__(self, layout: str = "resnet50", in_channels: int = 3) -> None:
         super().__init__()
-        block, depths, first = LAYOUTS[layout]
-        self.width = 8 * first * block.expansion
+        block, depths, first, shrink, cells = LAYOUTS[layout]
+        self.width = 8 * first * block.expansion * cells**2
         self.conv1 = nn.Conv2d(in_channels, first, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(first)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        self.maxpool = nn.MaxPool2d(3, 2, 1) if shrink else nn.Identity()
         self._inputs = first
         self.layer1 = self._layer(block, first, depths[0], stride=1)
         self.layer2 = self._layer(block, 2 * first, depths[1], stride=2)
         self.layer3 = self._layer(block, 4 * first, depths[2], stride=2)
         self.layer4 = self._layer(block, 8 * first, depths[3], stride=2)
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.avgpool = nn.AdaptiveAvgPool2d(cells)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -20,13 +20,13 @@ KEYPOINTS = tuple(EVAL_NAMES[:12])
 MIRROR = tuple(mirrored(EVAL_NAMES))
 
 
-def network(seed: int = 0) -> MotionJoints:
+def network(seed: int = 0, channels: int = 0) -> MotionJoints:
     """A network with random weights."""
     torch.manual_seed(seed)
     return MotionJoints(
-        toy_body(np.random.default_rng(0)), names=tuple(EVAL_NAMES), mirror=MIRROR, channels=0,
-        backbone="small", lstm_width=16, lstm_layers=1, residual=True, keypoints=KEYPOINTS,
-        coordinates=True,
+        toy_body(np.random.default_rng(0)), names=tuple(EVAL_NAMES), mirror=MIRROR,
+        channels=channels, backbone="maps", lstm_width=16, lstm_layers=1, residual=True,
+        keypoints=KEYPOINTS, coordinates=True,
     ).eval()  # fmt: skip
 
 
@@ -161,6 +161,22 @@ def test_windows_without_keypoints_give_finite_predictions_and_gradients():
     assert all(x.isfinite().all() for x in outputs)
     (out.joints.square().sum() + out.sigma.sum() + out.rotations.square().sum()).backward()
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
+def test_with_pictures_it_starts_as_the_keypoint_network():
+    """Their features are added through a layer of zeros, and as one of their length's root."""
+    alone, both = network(), network(seed=1, channels=15)
+    both.load_state_dict(alone.state_dict(), strict=False)
+    points, image = rays_of(people(2, windows=2)).float(), torch.rand(2, 9, 15, 32, 32)
+    for one, other in zip(alone(Seen(None, points)), both(Seen(image, points)), strict=True):
+        assert one is other is None or torch.equal(one, other)
+    assert both.projection is not None
+    with torch.no_grad():
+        both.projection.weight.fill_(1.0)
+    added = both.frame_features(Seen(image, points)) - alone.frame_features(Seen(None, points))
+    pictures = both.backbone(image.flatten(0, 1)).unflatten(0, (2, 9))
+    expected = pictures.sum(-1, keepdim=True) / pictures.shape[-1] ** 0.5
+    assert torch.allclose(added, expected.expand_as(added), rtol=1e-3, atol=1e-4)
 
 
 def test_averaging_with_the_mirror_is_exactly_equivariant():

@@ -56,6 +56,25 @@ def test_resnet_computes_what_torchvision_computes():
     assert torch.allclose(ours(image), theirs(image), atol=1e-5)
 
 
+def test_maps_keep_twice_the_side_and_say_where():
+    """The features that a spot changes most are those of its ninth of the picture."""
+    torch.manual_seed(0)
+    net, small = ResNet("maps", 3).eval(), ResNet("small", 3)
+    assert {k: v.shape for k, v in net.state_dict().items()} == {
+        k: v.shape for k, v in small.state_dict().items()
+    }
+    sides = []
+    net.layer1.register_forward_hook(lambda _, __, out: sides.append(out.shape[-1]))
+    spots = torch.zeros(10, 3, 96, 96)
+    for i in range(9):
+        row, column = divmod(i, 3)
+        spots[i, :, 32 * row + 12 : 32 * row + 20, 32 * column + 12 : 32 * column + 20] = 1
+    features = net(spots)
+    assert sides == [48] and features.shape == (10, net.width) == (10, 9 * 256)
+    changed = (features[:9] - features[9]).unflatten(1, (256, 9)).norm(dim=1)
+    assert changed.argmax(1).tolist() == list(range(9))
+
+
 LIMBS = tuple(range(24, 36))
 
 
