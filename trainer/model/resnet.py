@@ -64,7 +64,7 @@ class Bottleneck(nn.Module):
         return self.relu(self.bn3(self.conv3(x)) + shortcut)
 
 
-class Layout(NamedTuple):
+class ResNetLayout(NamedTuple):
     """Of what a ResNet is made."""
 
     block: type[BasicBlock] | type[Bottleneck]
@@ -79,11 +79,11 @@ class Layout(NamedTuple):
 
 
 LAYOUTS = {
-    "small": Layout(BasicBlock, (1, 1, 1, 1), 32),
-    "maps": Layout(BasicBlock, (1, 1, 1, 1), 32, shrink=False, cells=3),
-    "resnet18": Layout(BasicBlock, (2, 2, 2, 2), 64),
-    "resnet34": Layout(BasicBlock, (3, 4, 6, 3), 64),
-    "resnet50": Layout(Bottleneck, (3, 4, 6, 3), 64),
+    "small": ResNetLayout(BasicBlock, (1, 1, 1, 1), 32),
+    "maps": ResNetLayout(BasicBlock, (1, 1, 1, 1), 32, shrink=False, cells=3),
+    "resnet18": ResNetLayout(BasicBlock, (2, 2, 2, 2), 64),
+    "resnet34": ResNetLayout(BasicBlock, (3, 4, 6, 3), 64),
+    "resnet50": ResNetLayout(Bottleneck, (3, 4, 6, 3), 64),
 }
 
 
