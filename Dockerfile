@@ -20,8 +20,8 @@ COPY datagen datagen
 COPY trainer trainer
 RUN PIP_EXTRA_INDEX_URL=${TORCH_INDEX} bash setup.sh
 COPY . .
-RUN useradd --create-home motion && mkdir /out && chown motion /out
-USER motion
+RUN useradd --uid 10001 --create-home motion && mkdir /out && chown motion /out
+USER 10001
 WORKDIR /home/motion
 ENV PATH=/opt/motion-hmr/.venv/bin:$PATH
 ENTRYPOINT ["python", "-m"]
