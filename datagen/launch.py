@@ -38,6 +38,8 @@ def main(args: list[str] | None = None) -> int:
 
 
 def _launch(cfg: LaunchConfig) -> int:
+    if (only := (cfg.output.shards or "").strip()).isdigit():
+        print(f"note: --shards {only} is the shard of this number; so many: --num-shards {only}")
     if cfg.cluster.plan:
         from datagen.launcher.plan import plan
 

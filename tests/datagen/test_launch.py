@@ -266,7 +266,15 @@ def test_what_comes_next_can_be_pasted(copy: Path, tmp_path: Path, capsys) -> No
     assert verify([str(blank)]) == 1
     assert shlex.split(capsys.readouterr().out.splitlines()[-1])[-2:] == [str(blank), "--repair"]
     assert verify([str(blank), "--repair"]) == 0
-    assert "Making 1 of 2 shards" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "Making 1 of 2 shards" in printed and "note:" not in printed
+
+
+def test_one_number_of_shards_is_explained(copy: Path, capsys) -> None:
+    assert run(copy, "--shards", "1") == 0
+    assert "note: --shards 1 is the shard of this number; so many: --num-shards 1" in capsys.readouterr().out
+    assert run(copy, "--shards", "0-1") == 0
+    assert "note:" not in capsys.readouterr().out
 
 
 def test_a_missing_library_file_is_said_to_be_missing(copy: Path, capsys) -> None:
