@@ -13,7 +13,6 @@ run python -m datagen.launch --num-shards 6 --clips-per-shard 16 --out demo/shar
 run python -m datagen.launch --split test --num-shards 2 --clips-per-shard 8 \
     --out demo/test/shards "${few[@]}"
 run python -m datagen.verify demo/shards
-run python -m datagen.inspect demo/shards --out demo/pictures
 rm -rf demo/run  # of an earlier demo: a run is never overwritten
 # A network for two minutes of a laptop; the paper's own is the default where there is a GPU.
 run python -m trainer.fit --shards demo/shards --val-shards demo/test/shards --out demo/run \
@@ -32,7 +31,11 @@ run python -m benchmarks.pose2sim --embedded --evaluation demo/person/evaluation
 run python -m datagen.overlay --video $person/clip.mp4 --keypoints $person/keypoints.npz \
     --out demo/person
 
+run python -m datagen.inspect demo/shards --out demo/pictures \
+    --results demo/person/*.mp4 demo/person/*.png demo/run/loss.png demo/run/evaluation/*/*.png
+
 printf '\nLook at:\n'
-ls demo/pictures/report.html demo/pictures/sources.png demo/pictures/clip-*.png demo/run/*.png \
-    demo/run/evaluation/*/*.png demo/person/*.mp4 demo/person/*.png
-printf '\nNext, your own video: .venv/bin/python -m datagen.overlay --video your.mp4\n'
+ls demo/pictures/report.html demo/person/*.mp4 demo/person/*.png demo/run/loss.png \
+    demo/pictures/sources.png
+printf '\nThe report shows all of it: the data, the training and the real person.\n'
+printf 'Next, your own video: .venv/bin/python -m datagen.overlay --video your.mp4\n'

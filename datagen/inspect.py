@@ -43,6 +43,9 @@ class InspectConfig:
     """Folder for report.html and the pictures; a name that ends in .html is the page alone."""
     clips: int = 12
     """Clips to draw, spread over the shards; at most 400, a JPEG's height."""
+    results: tuple[Path, ...] = ()
+    """Pictures and films of results to put on the page too: a run's loss.png, an evaluation's
+    skeletons.png, an overlay's .mp4."""
 
     def __post_init__(self) -> None:
         require(1 <= self.clips <= 400, f"--clips must lie in [1, 400], got {self.clips}")
@@ -51,24 +54,25 @@ class InspectConfig:
 def inspect(cfg: InspectConfig) -> int:
     """Write the report and print its path."""
     from datagen.clips.contact_sheet import titled
-    from datagen.report import page, pictures
+    from datagen.report import page, pictures, results
     from datagen.report.reader import DataSetReader
     from datagen.report.summary import summarize
 
     source = DataSetReader(cfg.shards)
     summary = summarize(source)
+    shown = results.section(cfg.results)
     alone = cfg.out.suffix.lower() in (".html", ".htm")
     report = cfg.out if alone else cfg.out / "report.html"
     if source.dataset.get("labels_only"):  # nothing to be drawn
         with whole(report) as temporary:
-            temporary.write_text(page.page(summary, source.name, cfg.shards))
+            temporary.write_text(page.page(summary, source.name, cfg.shards, results=shown))
         print(f"{report}: {count(summary.motions.files, 'motion')} without pictures")
         return 0
     records = list(pictures.chosen(source, summary.shards.numbers, cfg.clips))
     samples = _samples(source, records, cfg.library)
     sheet = _sheet(records, samples)
     player = pictures.player(records[0], fps=source.dataset.get("fps", 30))
-    html = page.page(summary, source.name, cfg.shards, [sheet], player)
+    html = page.page(summary, source.name, cfg.shards, [sheet], player, shown)
     with whole(report) as temporary:
         temporary.write_text(html)
     made = summary.shards
@@ -78,8 +82,8 @@ def inspect(cfg: InspectConfig) -> int:
         for place, record in enumerate(records):
             clip = samples[place].clip if samples else None
             _save(cfg.out / f"clip-{record.key}.png", pictures.clip_sheet(record, clip))
-        shown = count(len(records), "clip")
-        print(f"{cfg.out}/sources.png and clip-*.png: {shown}, and each over time")
+        drawn = count(len(records), "clip")
+        print(f"{cfg.out}/sources.png and clip-*.png: {drawn}, and each over time")
     return 0
 
 

@@ -59,12 +59,18 @@ class Figure:
 
 
 def page(
-    summary: Summary, name: str, where: str, figures: Sequence[Figure] = (), player: str = ""
+    summary: Summary,
+    name: str,
+    where: str,
+    figures: Sequence[Figure] = (),
+    player: str = "",
+    results: str = "",
 ) -> str:
-    """Return the whole report of a data set."""
+    """Return the whole report of a data set; `results` is a section of `datagen.report.results`."""
     if summary.dataset.get("labels_only"):
         parts = [
             header(summary, name),
+            results,
             motions(summary),
             quarantine(summary),
             _footer(summary, where),
@@ -72,6 +78,7 @@ def page(
         return document("".join(parts), f"{name}: motions report")
     parts = [
         header(summary, name),
+        results,
         clips(figures, player),
         distributions(summary),
         balance(summary),

@@ -87,7 +87,7 @@ def poses(centres: np.ndarray, names: Sequence[str], groups: Groups) -> Figure:
 
 
 def extremes_chart(run: Run, clips: Sequence[dict], columns: int = 5) -> Figure:
-    """Draw clips' true joints (grey) and the aligned predicted ones (left red, right blue) in time.
+    """Draw clips' true joints (grey) and aligned predicted ones (left orange, right blue) in time.
 
     Seen from the camera, frames spread over the clip.
     """

@@ -25,14 +25,14 @@ BONES = (
     ("right_shoulder", "right_hip"), ("left_shoulder", "left_hip"),
 )  # fmt: skip
 """Lines between evaluation joints, by the ends of their names."""
-LEFT, RIGHT, MIDDLE, TRUE = "#d1495b", "#2e86ab", "#555555", "#bbbbbb"
+LEFT, RIGHT, MIDDLE, TRUE = "#ff8c00", "#1e90ff", "#555555", "#bbbbbb"
 
 
 def draw_skeletons(clips: list[PredictedClip], dataset: DataSet, out: Path) -> None:
     """Draw a row a clip: the reprojection in the crop, the front view, the view from the side.
 
     The usable frame nearest to the middle; true joints in grey, predicted ones in colour (left
-    red, right blue), the prediction aligned to the truth by a similarity as PA-MPJPE does.
+    orange, right blue), the prediction aligned to the truth by a similarity as PA-MPJPE does.
     """
     names = [dataset.joints[i] for i in dataset.evaluation_joints]
     joints = list(dataset.evaluation_joints)
@@ -61,7 +61,7 @@ def draw_skeletons(clips: list[PredictedClip], dataset: DataSet, out: Path) -> N
         for place in axes:
             place.set_xticks([])
             place.set_yticks([])
-    figure.suptitle("true (grey) and predicted (left red, right blue)", fontsize=10)
+    figure.suptitle("true (grey) and predicted (left orange, right blue)", fontsize=10)
     figure.savefig(out, dpi=100)
 
 

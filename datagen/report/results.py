@@ -1,0 +1,53 @@
+"""Results beside a data set: films and pictures that other commands made, on the report's page."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+
+from datagen.common.errors import BadInput
+
+KINDS = {
+    ".mp4": "video/mp4",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".gif": "image/gif",
+}
+LARGEST = 30_000_000
+"""Bytes of a file that a browser still opens as a part of the page."""
+CAPTIONS = {
+    "loss": "Error over the steps of the training, on its clips and on held-out ones.",
+    "skeletons": "Clips of an evaluation: predicted joints (left orange, right blue) and true ones.",
+}
+"""Captions of pictures with a fixed name; others have their own names."""
+
+
+def section(files: Iterable[Path]) -> str:
+    """Return the section as HTML; nothing without files.
+
+    Raises BadInput for a file that is missing, too large or no picture or film.
+    """
+    shown = "".join(_figure(path) for path in files)
+    return f"<h2>Results</h2>{shown}" if shown else ""
+
+
+def _figure(path: Path) -> str:
+    kind = KINDS.get(path.suffix.lower())
+    if kind is None:
+        raise BadInput(f"--results {path} is none of {', '.join(KINDS)}")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"--results {path} cannot be read: {error.strerror}") from error
+    if len(data) > LARGEST:
+        raise BadInput(f"--results {path} has more than {LARGEST // 1_000_000} MB")
+    url = f"data:{kind};base64,{base64.b64encode(data).decode()}"
+    caption = CAPTIONS.get(path.stem, f"{path.parent.name}/{path.name}")
+    if kind.startswith("video"):
+        shown = f'<video class="wide" src="{url}" controls loop muted autoplay playsinline></video>'
+    else:
+        shown = f'<img class="wide" src="{url}" alt="{escape(caption)}">'
+    return f"<figure>{shown}<figcaption>{escape(caption)}</figcaption></figure>"
