@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import field, fields, is_dataclass, make_dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -54,6 +54,7 @@ def run(config: type[Config], main: Callable[[Config], object], description: str
             config = in_groups(config)
         prog = f"python -m {module.name}" if module else None
         args = config_file.expand(config, sys.argv[1:], prefixes=True)
+        refuse_empty(args)
         text = config_file.described(config, description)
         main(tyro.cli(config, prog=prog, description=text, args=args))
     except BadInput as error:
@@ -68,6 +69,19 @@ def run(config: type[Config], main: Callable[[Config], object], description: str
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         sys.exit(130)
+
+
+def refuse_empty(words: Sequence[str]) -> None:
+    """Raise BadInput for a value without a letter: it would be read as the working directory.
+
+    It is what a shell makes of a variable that is not set.
+    """
+    for before, word in zip(("", *words), words, strict=False):
+        name, equals, value = word.partition("=")
+        if not equals or not name.startswith("--"):
+            name, value = before if before.startswith("--") else "an argument", word
+        if not value.strip():
+            raise BadInput(f"{name} is empty; give a value, or omit it")
 
 
 def fill_help(options: Any) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pathlib import Path
 from datagen.backgrounds import scenes
 from datagen.common import video
 from datagen.common.errors import BadInput
-from datagen.common.files import files_below
+from datagen.common.files import files_below, shortened
 
 KINETICS_CLIP = re.compile(r"([A-Za-z0-9_-]{11})_\d{6}_\d{6}")
 KINETICS_COLUMNS = ("youtube_id", "time_start", "time_end")
@@ -63,13 +64,13 @@ def find_videos(videos: Path | None, listed: Path | None = None) -> list[VideoSo
                 f"its files are called like {min(wanted)}.mp4"
             )
     stems = ["__".join(p.relative_to(videos).with_suffix("").parts) for p in files]
-    stems = [re.sub(r"[^A-Za-z0-9_-]", "-", stem) for stem in stems]
+    stems = [shortened(re.sub(r"[^A-Za-z0-9_-]", "-", stem)) for stem in stems]
     twice = {stem for stem, count in Counter(stems).items() if count > 1}
     sources = []
     for stem, path in zip(stems, files, strict=True):
         if stem in twice:  # same name but for the suffix or odd characters
             relative = str(path.relative_to(videos))
-            stem = f"{stem}-{hashlib.sha256(relative.encode()).hexdigest()[:8]}"
+            stem = f"{stem}-{hashlib.sha256(os.fsencode(relative)).hexdigest()[:8]}"
         sources.append(VideoSource(stem, str(path)))
     return sorted(sources, key=lambda source: source.name)
 

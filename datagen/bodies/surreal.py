@@ -30,7 +30,7 @@ from datagen.bodies.render import camera
 from datagen.bodies.smpl.model import Body, neutral_or_first
 from datagen.bodies.storage import library_file, manifest_line, write_clip
 from datagen.common.errors import BadInput
-from datagen.common.files import files_below
+from datagen.common.files import files_below, shortened
 from datagen.common.record import EVAL_JOINTS, SMPL_JOINTS, mirrored
 
 WIDTH, HEIGHT = 320, 240
@@ -112,7 +112,7 @@ def find_surreal(folder: Path) -> list[SurrealSource]:
         run = next((part for part in path.parts if re.fullmatch(r"run\d+", part)), "run")
         if MONSTERS.match(stem):
             continue
-        name = re.sub(r"[^A-Za-z0-9_-]", "_", f"{run}_{stem[:-6]}")
+        name = shortened(re.sub(r"[^A-Za-z0-9_-]", "_", f"{run}_{stem[:-6]}"))
         clips = groups.setdefault(name, [])
         if stem not in (clip.name for clip in clips):  # SURREAL's val repeats some of its test
             clips.append(path.with_name(stem))

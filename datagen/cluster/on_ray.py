@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from datagen.cluster import flow_pool, ray_start, threads
+from datagen.cluster import flow_pool, ray_address, ray_start, threads
 from datagen.cluster.options import ClusterConfig
 from datagen.cluster.outcome import GRACE, RECYCLE, TRIES, Outcome, Task, attempt
 from datagen.common.files import CACHE_VARIABLE
@@ -42,7 +42,7 @@ class Ray:
         variables = dict(threads.VARIABLES)
         if CACHE_VARIABLE in os.environ:
             variables[CACHE_VARIABLE] = os.environ[CACHE_VARIABLE]
-        ray_start.start(ray_start.joined(self.cfg.address), self.cfg.workers, variables)
+        ray_start.start(ray_address.joined(self.cfg.address), self.cfg.workers, variables)
         import ray
         import ray.exceptions
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import socket
 import sys
 import threading
-from contextlib import suppress
 from functools import cache
-from pathlib import Path
 from typing import Any
 
+from datagen.cluster import ray_address
 from datagen.cluster.deadline import deadline, kill_below
 from datagen.common.errors import BadInput, BadMachine
 
@@ -29,27 +27,6 @@ _ALONE = {
     # Else the raylet lets the driver wait for its first workers, for ever if one dies (Ray 2.60).
     "RAY_prestart_worker_first_driver": "0",
 }
-
-
-def joined(address: str | None) -> str | None:
-    """Return the address of the cluster to join, None for a Ray of our own."""
-    if address in (None, "auto"):
-        return os.environ.get("RAY_ADDRESS") or local_cluster() or address
-    return address
-
-
-def local_cluster() -> str | None:
-    """Return the address of the cluster that `ray start` has made of this machine, if it answers.
-
-    Ray would find it by itself, and wait for minutes for one that was killed.
-    """
-    record = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
-    with suppress(OSError, ValueError):
-        address = record.read_text().strip()
-        host, _, port = address.rpartition(":")
-        with socket.create_connection((host, int(port)), timeout=5):
-            return address
-    return None
 
 
 def start(address: str | None, cores: int | None, variables: dict[str, str]) -> None:
@@ -70,11 +47,13 @@ def start(address: str | None, cores: int | None, variables: dict[str, str]) -> 
     options["runtime_env"] = {"env_vars": variables}
     stop = signal.getsignal(signal.SIGTERM)
     try:
+        if address and (reason := ray_address.silence(address)):
+            raise ConnectionError(reason)
         _twice(address, options)
     except ConnectionError as error:
         raise BadInput(
-            f"no Ray cluster answers at {address!r} ({error}); start one with `ray start --head`,"
-            f" or leave --address away for a local Ray"
+            f"no Ray cluster answers at {address!r} ({error}); start one with `ray start --head`, "
+            f"or leave {ray_address.source(address or '')} away for a local Ray"
         ) from None
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, stop)  # Ray's own would end this process at once

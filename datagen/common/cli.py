@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
 from types import MappingProxyType, TracebackType
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -50,10 +50,12 @@ def run(
         module = sys.modules["__main__"].__spec__
         if {"-h", "--help"} & set(args):
             fill_help(options)
+        args = config_file.expand(options, args, prefixes=False)
+        refuse_empty(args)
         parsed = tyro.cli(
             options,
             prog=f"python -m {module.name}" if module else None,
-            args=config_file.expand(options, args, prefixes=False),
+            args=args,
             description=config_file.described(options, description or ""),
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
         )
@@ -72,6 +74,19 @@ def run(
     finally:
         if stop is not None:
             signal.signal(signal.SIGTERM, stop)
+
+
+def refuse_empty(words: Sequence[str]) -> None:
+    """Raise BadOption for a value without a letter: it would be read as the working directory.
+
+    It is what a shell makes of a variable that is not set.
+    """
+    for before, word in zip(("", *words), words, strict=False):
+        name, equals, value = word.partition("=")
+        if not equals or not name.startswith("--"):
+            name, value = before if before.startswith("--") else "an argument", word
+        if not value.strip():
+            raise BadOption(f"{name} is empty; give a value, or omit it")
 
 
 def fill_help(options: Any) -> None:

@@ -10,15 +10,16 @@ import errno
 import hashlib
 import json
 import os
-import socket
+import secrets
+import stat
 import tempfile
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from datagen.common import temporary
 from datagen.common.errors import BadInput, BadMachine
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ WHOLE_UPLOADS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", 
 """Protocols whose uploads appear complete or not at all."""
 CACHE_VARIABLE = "MOTION_HMR_CACHE"
 AGAIN = "then run the same command to continue"
-STALE = 3600.0  # seconds after which another machine's temporary file counts as left behind
-HOST = socket.gethostname().replace(".", "-")
+NAME_BYTES = 200
+"""Bytes of the longest name of an input; file systems take 255, and suffixes follow."""
 
 
 def place(text: str | Path) -> Path:
@@ -61,24 +62,20 @@ def absolute(path: Path) -> Path:
 def whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path of this machine; it becomes `path` if the block succeeds.
 
-    Host and process id in its name keep two writers of the same file apart; a killed writer leaves
-    only a `.tmp` file, which `sweep` removes.
+    A killed writer leaves only a `.tmp` file, which `sweep` removes.
+
+    Raises BadMachine as `writing` does, and BadInput for a name that the file system refuses.
     """
-    name = f".{path.name}.{HOST}.{os.getpid()}.tmp"
-    temporary = path.with_name(name) if is_local(path) else cache_folder() / name
-    make_folder(temporary.parent)
-    try:
-        with writing(temporary.parent):
-            yield temporary
-            if is_local(path):
-                with open(temporary, "rb") as file:
-                    os.fsync(file.fileno())
-                os.replace(temporary, path)
-        if not is_local(path):
-            upload(temporary, path)
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    folder = path.parent if is_local(path) else cache_folder()
+    make_folder(folder)
+    with writing(folder), temporary.temporary_file(folder, path.name) as unfinished:
+        yield unfinished
+        if is_local(path):
+            with open(unfinished, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(unfinished, path)
+        else:
+            upload(unfinished, path)
 
 
 def make_folder(folder: Path) -> None:
@@ -105,7 +102,8 @@ def make_folder(folder: Path) -> None:
 def writing(folder: Path) -> Iterator[None]:
     """Turn the failures that a folder is to blame for into one sentence on what to do.
 
-    Raises BadMachine: the disk is full, or the folder cannot be written.
+    Raises BadMachine: the disk is full, or the folder cannot be written. BadInput: a name is longer
+    than the file system takes.
     """
     try:
         yield
@@ -114,6 +112,12 @@ def writing(folder: Path) -> Iterator[None]:
             raise BadMachine(f"no space is left in {folder}: free or add some, {AGAIN}") from error
         if error.errno == errno.EROFS:
             raise BadMachine(_denied(folder)) from error
+        if error.errno == errno.ENAMETOOLONG:
+            name = Path(error.filename2 or error.filename or "").name
+            raise BadInput(
+                f"{folder} takes no name of {len(os.fsencode(name))} bytes, such as {name[:40]}…; "
+                "rename the input"
+            ) from error
         raise
 
 
@@ -128,10 +132,10 @@ def upload(source: Path, path: Path) -> None:
         if url.protocol in WHOLE_UPLOADS:
             url.fs.put_file(str(source), url.path)
             return
-        temporary = url.with_name(f".{url.name}.{HOST}.{os.getpid()}.tmp")
+        unfinished = url.with_name(f".{url.name[:80]}.{secrets.token_hex(12)}.tmp")
         url.fs.makedirs(url.parent.path, exist_ok=True)
-        url.fs.put_file(str(source), temporary.path)
-        url.fs.mv(temporary.path, url.path)
+        url.fs.put_file(str(source), unfinished.path)
+        url.fs.mv(unfinished.path, url.path)
     except (PermissionError, FileNotFoundError) as error:  # no right to write, or no such bucket
         raise BadMachine(
             f"{url.parent} cannot be written ({error}): make it so, {AGAIN}"
@@ -140,8 +144,8 @@ def upload(source: Path, path: Path) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, whole or not at all."""
-    with whole(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1) + "\n")
+    with whole(path) as unfinished:
+        unfinished.write_text(json.dumps(value, indent=1) + "\n")
 
 
 def sizes(folder: Path) -> dict[str, int]:
@@ -187,9 +191,31 @@ def read_all(paths: Iterable[Path]) -> list[bytes]:
 
 
 def cache_folder() -> Path:
-    """Return this machine's folder for files on their way to or from a URL."""
-    default = Path(tempfile.gettempdir()) / f"motion-hmr-{os.getuid()}"
-    return Path(os.environ.get(CACHE_VARIABLE) or default)
+    """Return this machine's folder for files on their way to or from a URL.
+
+    Raises BadMachine if the one in the temporary folder is not this user's alone.
+    """
+    if chosen := os.environ.get(CACHE_VARIABLE):
+        return Path(chosen)
+    return private_folder(Path(tempfile.gettempdir()) / f"motion-hmr-{os.getuid()}")
+
+
+def private_folder(folder: Path) -> Path:
+    """Make a folder that only this user can read and write, and return it.
+
+    Raises BadMachine if it belongs to somebody else or is a link: others can prepare such a name
+    where everybody may write.
+    """
+    with suppress(FileExistsError):  # a file, or a link to nothing
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise BadMachine(
+            f"{folder} is not a folder of yours, so what lies in it cannot be trusted; remove it"
+        )
+    if found.st_mode & 0o077:
+        folder.chmod(0o700)
+    return folder
 
 
 @cache
@@ -197,43 +223,33 @@ def cached(path: Path, digest: str) -> Path:
     """Return a file of this machine with the content of `path`, whose SHA-256 is `digest`.
 
     A URL is downloaded once a machine; the copy is named by its content, so that a replaced file
-    is another one.
+    is another one. A process hashes the copy before it uses it first, and fetches a damaged one
+    again.
     """
     if is_local(path):
         return path
     kept = cache_folder() / f"{digest[:32]}{path.suffix}"
-    if not kept.exists():
+    if not kept.exists() or sha256(kept) != digest:
         url = cast("UPath", path)
-        with whole(kept) as temporary:
-            url.fs.get_file(url.path, str(temporary))
-            if sha256(temporary) != digest:
+        with whole(kept) as unfinished:
+            url.fs.get_file(url.path, str(unfinished))
+            if sha256(unfinished) != digest:
                 raise OSError(f"{path} differs from its SHA-256; its library must be made again")
     return kept
 
 
 def sweep(folder: Path) -> None:
     """Remove what killed writers left in `folder`, and nothing that is being written."""
-    if not is_local(folder):
-        folder = cache_folder()
-    for leftover in folder.glob(".*.tmp"):
-        with suppress(FileNotFoundError):
-            *_, host, process, _ = leftover.name.split(".")
-            if host == HOST and process.isdigit():
-                alive = _runs(int(process))
-            else:
-                alive = time.time() - leftover.stat().st_mtime < STALE
-            if not alive:
-                leftover.unlink()
+    temporary.sweep(folder if is_local(folder) else cache_folder())
 
 
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        return True
-    return process != os.getpid()
+def shortened(name: str, limit: int = NAME_BYTES) -> str:
+    """Return a name of at most `limit` bytes: a longer one ends in the start of its SHA-256."""
+    data = name.encode("utf-8", "surrogateescape")
+    if len(data) <= limit:
+        return name
+    kept = data[: limit - 13].decode("utf-8", "ignore")
+    return f"{kept}-{hashlib.sha256(data).hexdigest()[:12]}"
 
 
 def is_local(path: Path) -> bool:

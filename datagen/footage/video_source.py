@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from datagen.common.errors import BadInput
+from datagen.common.files import shortened
 from datagen.common.frames import frame_size, frame_times, read_frames, thin
 from datagen.common.video import enlargement
 from datagen.footage.dataset import Footage
@@ -142,6 +143,7 @@ def named(paths: list[Path]) -> dict[str, Path]:
             if stems.count(path.stem) == 1
             else f"{path.resolve().parent.name}_{path.stem}"
         )
+        name = shortened(name)
         if name in out:
             raise BadInput(f"{path} and {out[name]} have one name, {name}; rename one of them")
         out[name] = path

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
+
+STALE = 600.0
+"""Seconds without a change after which an unlocked temporary file counts as left behind: the locks
+of other hosts may not be visible here."""
 
 
 @contextmanager
@@ -15,18 +22,43 @@ def write_atomic(path: Path) -> Iterator[BinaryIO]:
     """Open a file for writing that takes its name only once it is whole: flush, fsync, rename.
 
     A program killed at any moment leaves the former file or the new one, never half of one. After
-    an exception the former file is left as it was.
+    an exception the former file is left as it was. The temporary file has a name that no other
+    writer has and is locked; those of this path that killed writers left are removed first.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    start = f".{path.name[:50]}."  # a name of 255 bytes has no room for more
+    _sweep(path.parent, start)
+    temporary = path.with_name(f"{start}{secrets.token_hex(12)}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "xb") as file:
+            _lock(file.fileno())
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+            os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _sweep(folder: Path, start: str) -> None:
+    """Remove temporary files that begin so and that nobody writes."""
+    for left in folder.glob(".*.tmp"):
+        if left.name.startswith(start):
+            with suppress(FileNotFoundError, PermissionError), open(left, "r+b") as file:
+                old = time.time() - os.fstat(file.fileno()).st_mtime > STALE
+                if old and _lock(file.fileno()) is not False:
+                    left.unlink()
+
+
+def _lock(file: int) -> bool | None:
+    """Lock an open file; False if another writer has it, None where there are no locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
 def write_json(path: Path, value: object) -> None:

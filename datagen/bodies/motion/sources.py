@@ -30,7 +30,7 @@ from datagen.bodies.motion.retarget import ground, resample, retarget
 from datagen.bodies.motion.take import Take
 from datagen.bodies.options import MotionPlace
 from datagen.common.errors import BadInput
-from datagen.common.files import files_below
+from datagen.common.files import files_below, shortened
 
 MONSTERS = re.compile(r"^(ung_)?(18|19)_|^(ung_)?143_21$")
 """SURREAL's sequences whose fitted bodies are broken (its README): never used."""
@@ -254,10 +254,12 @@ def _unique(found: list[_Found]) -> list[MotionSource]:
 
 
 def _clean(name: str) -> str:
-    """Return a name of [A-Za-z0-9_-]; letters of other scripts live on in a hash of the name."""
+    """Return a name of [A-Za-z0-9_-] and bounded length; letters of other scripts live on in a hash
+    of the name."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name) or "_"
     if name.isascii():
-        return plain
+        return shortened(plain)
     whole = unicodedata.normalize("NFC", name)  # macOS writes letters and accents apart
     plain = re.sub(r"[^A-Za-z0-9_-]+", "_", whole)
-    return f"{plain}-{hashlib.sha256(whole.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
+    digest = hashlib.sha256(whole.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return shortened(f"{plain}-{digest}")

@@ -8,19 +8,24 @@ from typing import Any, cast
 
 import numpy as np
 
+from datagen.bodies.render.gl_advice import advice
 from datagen.common.errors import BadMachine
+
+PLATFORMS = ("egl", "osmesa")
 
 
 def open_platform(width: int, height: int) -> tuple[str, Any]:
     """Return (name, pyrender platform) with a current context: EGL, or else OSMesa.
 
-    PYOPENGL_PLATFORM chooses one of them; otherwise EGL is tried first. BadMachine with the
-    command that fixes it if neither starts.
+    PYOPENGL_PLATFORM chooses one of them; otherwise EGL is tried first. BadMachine that names what
+    is in the way if neither starts.
     """
     os.environ.setdefault("LP_NUM_THREADS", "1")  # one core a worker; threads only wait here
     chosen = os.environ.get("PYOPENGL_PLATFORM")
     failures = []
-    for name in (chosen,) if chosen else ("egl", "osmesa"):
+    if chosen and chosen not in PLATFORMS:
+        raise BadMachine(advice(f"PYOPENGL_PLATFORM is {chosen}"))
+    for name in (chosen,) if chosen else PLATFORMS:
         os.environ["PYOPENGL_PLATFORM"] = name  # read when OpenGL is imported
         try:
             return name, _start(name, width, height)
@@ -29,10 +34,9 @@ def open_platform(width: int, height: int) -> tuple[str, Any]:
         for module in [m for m in sys.modules if m.split(".")[0] in ("OpenGL", "pyrender")]:
             del sys.modules[module]  # they were imported for the platform that failed
         del os.environ["PYOPENGL_PLATFORM"]
-    raise BadMachine(
-        f"no OpenGL without a display ({'; '.join(failures)}): "
-        "install Mesa's EGL (apt install libegl1 libgl1-mesa-dri) or OSMesa (libosmesa6)"
-    )
+    if chosen:
+        os.environ["PYOPENGL_PLATFORM"] = chosen
+    raise BadMachine(advice("; ".join(failures)))
 
 
 def _start(name: str, width: int, height: int) -> Any:
@@ -70,5 +74,5 @@ def _start(name: str, width: int, height: int) -> Any:
         platform.init_context()
         platform.make_current()
     except Error as error:
-        raise RuntimeError(f"{error}".splitlines()[0]) from error
+        raise RuntimeError(" ".join(f"{error}".split()).split(", cArguments")[0]) from error
     return platform

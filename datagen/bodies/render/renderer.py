@@ -21,8 +21,10 @@ from typing import Any, cast
 import numpy as np
 
 from datagen.bodies.render.camera import FAR, NEAR, clip_matrix
+from datagen.bodies.render.gl_advice import advice
 from datagen.bodies.render.gl_context import open_platform
 from datagen.bodies.smpl.mesh import Mesh
+from datagen.common.errors import BadMachine
 
 CHUNK = 50
 """Frames uploaded at a time. Also OSMesa's context is replaced that often: it leaks about 3.3 MB
@@ -137,11 +139,21 @@ class Renderer:
         self._close()
 
     def _open(self) -> None:
-        """Make the context and everything in it that holds for the renderer's life."""
+        """Make the context and what is in it. BadMachine if this machine cannot draw."""
         self.backend, self._platform = open_platform(self.width, self.height)
+        import OpenGL.error
         import OpenGL.GL
 
-        gl = self._gl = cast(Any, OpenGL.GL)  # its names are made at run time
+        self._gl = cast(Any, OpenGL.GL)  # its names are made at run time
+        try:
+            self._prepare()
+        except (OpenGL.error.Error, RuntimeError) as error:  # a context too old for our shaders
+            reason = " ".join(str(error).split()).split(", cArguments")[0][:200]
+            raise BadMachine(advice(f"{self.backend}: {reason}")) from error
+
+    def _prepare(self) -> None:
+        """Make everything in the context that holds for the renderer's life."""
+        gl = self._gl
         self.driver = gl.glGetString(gl.GL_RENDERER).decode()
         gl.glBindVertexArray(gl.glGenVertexArrays(1))
         self._indices, self._vertices, self._looks = (int(b) for b in gl.glGenBuffers(3))

@@ -8,6 +8,7 @@ import pytest
 from datagen.backgrounds.options import BackgroundsConfig
 from datagen.backgrounds.sources import VideoSource, absent, find_videos, kinetics_clips
 from datagen.common.errors import BadInput, BadOption
+from datagen.common.files import whole
 from datagen.common.splits import in_split
 
 HEADER = "label,youtube_id,time_start,time_end,split\n"
@@ -117,3 +118,17 @@ def test_linked_folders_are_searched_and_circles_are_not_walked_twice(tmp_path: 
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "kinetics").symlink_to(tmp_path / "disk")
     assert [source.name for source in find_videos(tmp_path / "videos")] == ["kinetics__sub__a"]
+
+
+def test_a_path_of_many_letters_gets_a_name_that_fits_a_file(tmp_path: Path) -> None:
+    """A library file's name is a path below the folder, and more is added to it."""
+    deep = tmp_path / ("a" * 100) / ("b" * 100)
+    deep.mkdir(parents=True)
+    for name in ("one", "two"):
+        (deep / f"a_video_of_thirty_characters_{name}.mp4").touch()
+    (tmp_path / "short.mp4").touch()
+    names = [source.name for source in find_videos(tmp_path)]
+    assert len(set(names)) == 3 and "short" in names
+    for name in names:
+        with whole(tmp_path / f"{name}-0123456789ab.json") as unfinished:
+            unfinished.write_text("{}")

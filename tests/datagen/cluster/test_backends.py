@@ -3,7 +3,6 @@
 import atexit
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,6 @@ from ray_nodes import alive
 
 from datagen.cluster.backends import Processes, open_backend
 from datagen.cluster.options import ClusterConfig
-from datagen.cluster.ray_start import local_cluster
 from datagen.common.errors import BadInput
 
 BACKENDS = ("serial", "processes", "ray")
@@ -84,20 +82,6 @@ class Killer:
     def __call__(self) -> dict[str, Any]:
         os.kill(os.getpid(), signal.SIGKILL)
         return {}
-
-
-def test_a_ray_that_was_killed_is_not_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """`ray start` notes its address; Ray itself tries to reach it for minutes."""
-    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
-    assert local_cluster() is None
-    record = tmp_path / "ray" / "ray_current_cluster"
-    record.parent.mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        record.write_text(f"127.0.0.1:{server.getsockname()[1]}")
-        assert local_cluster() == record.read_text()
-    assert local_cluster() is None
 
 
 @dataclass(frozen=True)

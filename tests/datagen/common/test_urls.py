@@ -114,7 +114,11 @@ def test_a_copy_in_the_cache_is_checked_and_fetched_once(memory: str, cache: Pat
     assert not list(cache.iterdir())
     digest = sha256(path)
     copy = cached(path, digest)
+    cached.cache_clear()  # as in another process
+    copy.write_bytes(b"changed")
+    assert cached(path, digest) == copy and copy.read_bytes() == b"content"
     path.unlink()
+    cached.cache_clear()
     assert cached(path, digest) == copy and copy.read_bytes() == b"content"
 
 

@@ -319,7 +319,7 @@ def test_where_a_take_is_holds_for_its_own_shape(tmp_path: Path) -> None:
         (["--flow-gpus", "1"], "--flow-gpus"),
         (["--motions-only", "("], "is no regular expression"),
         (["--motions-only", "nobody"], "--motions-only nobody leaves none of"),
-        (["--motions-without", ""], "leaves none"),
+        (["--motions-without", "."], "leaves none"),
         (["--motions-only", "^walk$", "--num-shards", "3"], "give at most 1"),
         (["--motions", "/nowhere"], "/nowhere"),
     ],

@@ -1,8 +1,6 @@
 """Manifests, layout, fingerprint and guard: what makes a run resumable and refuses a mix."""
 
 import json
-import os
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +11,7 @@ from datagen.backgrounds.options import BackgroundsConfig
 from datagen.bodies.options import BodiesConfig
 from datagen.clips.options import ClipsConfig
 from datagen.common.errors import BadInput, BadOption
-from datagen.common.files import HOST, sweep, whole
+from datagen.common.files import whole
 from datagen.launcher import saved_options
 from datagen.launcher.config import LaunchConfig
 from datagen.launcher.identity import describe, guard, identity
@@ -32,22 +30,6 @@ def test_whole_leaves_nothing_behind_when_the_writer_fails(tmp_path: Path) -> No
     with whole(target) as temporary:
         temporary.write_text("all")
     assert target.read_text() == "all"
-
-
-def test_sweep_removes_what_a_killed_writer_left(tmp_path: Path) -> None:
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    old = {
-        f".x.tar.{HOST}.{dead.pid}.tmp",
-        f".x.tar.{HOST}.{os.getpid()}.tmp",
-        ".x.tar.other.1.tmp",
-    }
-    alive = {f".x.tar.{HOST}.{os.getppid()}.tmp", ".y.tar.other.1.tmp", "x.tar"}
-    for name in old | alive:
-        (tmp_path / name).write_text("half")
-    os.utime(tmp_path / ".x.tar.other.1.tmp", (0, 0))
-    sweep(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == alive
 
 
 def test_manifest_survives_a_torn_last_line(tmp_path: Path) -> None:
