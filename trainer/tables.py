@@ -29,7 +29,9 @@ from trainer.paper.study import RunResult, SeededRun, Study, work
 
 def make_tables(cfg: TablesConfig) -> int:
     """Run what is missing, write the report; return how many commands failed."""
-    data = named(cfg.data, "--data", tuple(rows.VARIANTS))
+    tables = wanted_tables(cfg)
+    sets = (training.data for training in rows.networks(tables).values())
+    data = named(cfg.data, "--data", tuple(dict.fromkeys([*rows.VARIANTS, *sets])))
     tests = named(cfg.test, "--test", None)
     study = Study(
         out=cfg.out,
@@ -39,8 +41,6 @@ def make_tables(cfg: TablesConfig) -> int:
         common=common_options(cfg),
         device=cfg.device,
     )
-    weights = cfg.dann_weights or (rows.DANN_WEIGHTS[2:4] if cfg.small else rows.DANN_WEIGHTS)
-    tables = [table for table in rows.tables(weights) if table.number in cfg.tables]
     every = wanted_runs(study, tables, cfg.seeds)
     todo = [run for run in every if not run.lack and not run.finished]
     print_plan(cfg, study, every, todo)
@@ -60,17 +60,19 @@ def make_tables(cfg: TablesConfig) -> int:
     return len(failed)
 
 
+def wanted_tables(cfg: TablesConfig) -> list[rows.PaperTable]:
+    """Return the tables that the options choose, and the user's own."""
+    weights = cfg.dann_weights or (rows.DANN_WEIGHTS[2:4] if cfg.small else rows.DANN_WEIGHTS)
+    every = list(rows.tables(weights))
+    for name in cfg.own_tables:
+        every.append(rows.own_table(name, every))
+    return [table for table in every if table.number in cfg.tables or table.number not in (1, 2, 3)]
+
+
 def wanted_runs(study: Study, tables: list[rows.PaperTable], seeds: int) -> list[SeededRun]:
     """Return the networks that the tables need, each once a seed."""
-    trainings = {
-        training.name: training
-        for table in tables
-        for row in table.rows
-        for training in row.trainings
-    }
-    return [
-        SeededRun(study, training, seed) for seed in range(seeds) for training in trainings.values()
-    ]
+    trainings = rows.networks(tables).values()
+    return [SeededRun(study, training, seed) for seed in range(seeds) for training in trainings]
 
 
 def outcome_lines(outcome: RunResult) -> str:

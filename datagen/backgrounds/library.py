@@ -87,10 +87,9 @@ def _windows(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the first frame's number and the frames of each candidate window."""
     if source.path is None:
-        scene = scenes.open_scene(source.name)
         starts = window_starts(max(scenes.SCENE_FRAMES, frames), frames, cfg.windows_per_video)
         for start in starts:
-            yield start, scene.render(start, frames, width, height)
+            yield start, _rendered(source, start, frames, width, height)
         return
     path = Path(source.path)
     times = frame_times(path)
@@ -108,6 +107,18 @@ def _windows(
     for numbers, window in zip(stretches, windows, strict=True):
         if len(window) == frames:
             yield numbers[0], window
+
+
+def _rendered(source: VideoSource, start: int, frames: int, width: int, height: int) -> np.ndarray:
+    """Return uint8 [T,H,W,3] of a scene; BadInput if a user's one renders anything else."""
+    pictures = source.scene.render(start, frames, width, height)
+    if (got := getattr(pictures, "shape", ())) != (frames, height, width, 3):
+        raise BadInput(
+            f"{source.name} rendered {list(got)} instead of {[frames, height, width, 3]}"
+        )
+    if pictures.dtype != np.uint8:
+        raise BadInput(f"{source.name} rendered {pictures.dtype} instead of uint8")
+    return pictures
 
 
 def build_background(

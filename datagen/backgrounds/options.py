@@ -19,6 +19,8 @@ class BackgroundsConfig:
     videos: Path | None = None
     """Folder of real videos (Kinetics), searched recursively.
     Default: embedded open scenes seen by a virtual hand-held camera."""
+    scenes: str | None = None
+    """Scenes of your own program instead, as my_module:factory (CONTRIBUTING.md)."""
     videos_csv: Path | None = None
     """Kinetics list (youtube_id, time_start, time_end; further columns are ignored): only its
     clips below --videos are used, files called <youtube_id>_<start>_<end> with six digits a time.
@@ -56,6 +58,14 @@ class BackgroundsConfig:
         require(
             self.videos is not None or self.video_rate == "30",
             "--video-rate is for real videos; give --videos with it or omit it",
+        )
+        require(
+            self.scenes is None or self.videos is None,
+            "--scenes is instead of real videos; omit it or --videos",
+        )
+        require(
+            self.scenes is None or ":" in self.scenes,
+            f"--scenes must be module:factory, got {self.scenes}",
         )
         limit = self.video_limit
         require(limit is None or limit > 0, f"--video-limit must be at least 1, got {limit}")

@@ -9,15 +9,18 @@ estimate is tested.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import as_file, files
+from typing import Protocol
 
 import cv2
 import numpy as np
 
 from datagen.backgrounds.handheld import Path, handheld_path
 from datagen.common.errors import BadInput
+from datagen.common.options import named_object
 from datagen.common.seeds import generator
 
 # T frames, H W pixels; world: metres, y down, the eye at the origin
@@ -30,6 +33,7 @@ EXPOSURE = (-1, 0, 1)  # instants, in quarters of a frame, that make a blurred f
 BLUR = 0.7  # pixels of motion during them below which one instant will do
 SMOOTH = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 PANORAMA_WIDTH = 2048  # pixels; about what 320 pixels of a 60 degree lens ask for
+NAME = re.compile(r"[A-Za-z0-9_-]+")
 ASSETS = files("datagen") / "assets" / "scenes"
 
 
@@ -42,6 +46,14 @@ class Quad:
 
     corners: np.ndarray
     texture: list[np.ndarray]
+
+
+class Renders(Protocol):
+    """What every scene can do, an embedded one or a user's."""
+
+    def render(self, start: int, frames: int, width: int, height: int) -> np.ndarray:
+        """Return frames [start, start + frames), uint8 [T,H,W,3] RGB; equal calls, equal bytes."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -310,3 +322,22 @@ def open_scene(name: str) -> Scene:
     boxes.sort(key=lambda box: -np.hypot(*box[0].corners.mean(0)[[0, 2]]))
     quads = [box[0] for box in boxes] + [wall for box in boxes for wall in box[1:]]
     return Scene(name, panorama, quads, path, noise=float(rng.uniform(1.0, 3.0)))
+
+
+@lru_cache(maxsize=1)
+def own_scenes(factory: str) -> dict[str, Renders]:
+    """Return the scenes that `module:factory` makes, by name. BadInput if they are not scenes."""
+    made = named_object(factory, "--scenes")()
+    if (
+        not isinstance(made, dict)
+        or not made
+        or not all(
+            isinstance(name, str) and NAME.fullmatch(name) and callable(getattr(one, "render", 0))
+            for name, one in made.items()
+        )
+    ):
+        raise BadInput(
+            f"--scenes {factory} must return a dictionary of scenes, each with a method `render`, "
+            "by names of letters, digits, - and _"
+        )
+    return made

@@ -32,12 +32,37 @@ class VideoSource:
     path: str | None
 
     @property
+    def scene(self) -> scenes.Renders:
+        """The scene, where `path` is None."""
+        return scenes.open_scene(self.name)
+
+    @property
     def group(self) -> str:
         """What splits must not divide: a scene's panorama, a YouTube video, else the file."""
         if self.path is None:
             return scenes.panorama_of(self.name)
         clip = KINETICS_CLIP.fullmatch(Path(self.path).stem)
         return clip[1] if clip else self.name
+
+
+@dataclass(frozen=True)
+class OwnSceneSource(VideoSource):
+    """A scene of the user's own program: `--scenes module:factory`."""
+
+    factory: str = ""
+
+    @property
+    def scene(self) -> scenes.Renders:
+        return scenes.own_scenes(self.factory)[self.name]
+
+    @property
+    def group(self) -> str:
+        return self.name
+
+
+def find_own_scenes(factory: str) -> list[VideoSource]:
+    """Return the scenes that a user's factory makes, sorted by name. BadInput if it makes none."""
+    return [OwnSceneSource(name, None, factory) for name in sorted(scenes.own_scenes(factory))]
 
 
 def find_videos(videos: Path | None, listed: Path | None = None) -> list[VideoSource]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from datagen.common.errors import BadOption
+from datagen.common.errors import BadInput, BadOption
 from datagen.common.files import place
 
 Folder = Annotated[
@@ -28,6 +31,24 @@ def require(ok: bool, rule: str) -> None:
     """Raise BadOption(rule) unless ok: the one way configs refuse a value."""
     if not ok:
         raise BadOption(rule)
+
+
+def named_object(name: str, option: str) -> Any:
+    """Return what `module:name` names, of the working directory or an installed package.
+
+    Only the command line names code: a name that was read from a file must not come here. Raises
+    BadInput if there is no such module or nothing of that name in it.
+    """
+    module, _, attribute = name.partition(":")
+    if (here := os.getcwd()) not in sys.path:  # as `python -m` has it; processes inherit it
+        sys.path.append(here)
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BadInput(
+            f"{option} {name} names nothing that can be imported ({error}); give "
+            "module:name, of a module in the working directory or an installed package"
+        ) from None
 
 
 def option(name: str) -> str:

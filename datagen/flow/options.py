@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from datagen.common.options import require
 
@@ -15,9 +15,10 @@ FlowName = Literal["dis", "flownets", "pwc", "raft_small", "raft_large"]
 class FlowConfig:
     """Stage 4: optical flow, frozen."""
 
-    flow: FlowName = "dis"
+    flow: FlowName | str = "dis"
     """Estimator. `flownets` is the paper's; `pwc` is its successor PWC-Net, narrow; `raft_small`
-    and `raft_large` are slower and better; `dis` is OpenCV's and needs no weights."""
+    and `raft_large` are slower and better; `dis` is OpenCV's and needs no weights.
+    `my_module:factory` is one of your own (CONTRIBUTING.md)."""
     flow_weights: Path | None = None
     """Checkpoint. flownets: flownets_EPE1.951.pth of ClementPinard/FlowNetPytorch or the output
     of `python -m datagen.flow.train` (its width is read from the file); pwc: the same command's
@@ -30,6 +31,12 @@ class FlowConfig:
     """Refinement steps of RAFT."""
 
     def __post_init__(self) -> None:
+        own = ":" in self.flow
+        require(
+            own or self.flow in get_args(FlowName),
+            f"--flow must be one of {', '.join(get_args(FlowName))}, or module:factory, "
+            f"got {self.flow}",
+        )
         sources = {
             "raft_small": "raft-small.pth of princeton-vl/RAFT",
             "raft_large": "raft-sintel.pth or raft-things.pth of princeton-vl/RAFT",
@@ -52,6 +59,7 @@ class FlowConfig:
             "--raft-iterations",
         )
         require(
-            self.flow != "dis" or self.flow_dtype == "auto",
-            "--flow dis has one precision; name a network with --flow or omit --flow-dtype",
+            (self.flow != "dis" and not own) or self.flow_dtype == "auto",
+            f"--flow {self.flow} chooses its precision; name a network with --flow or omit "
+            "--flow-dtype",
         )

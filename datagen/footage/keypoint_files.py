@@ -16,6 +16,7 @@ from datagen.footage import frame_numbers
 from datagen.footage import keypoint_formats as formats
 from datagen.footage.keypoint_formats import KeypointFile
 from datagen.footage.keypoints import evaluation_points
+from datagen.footage.layouts import KeypointLayout
 from datagen.footage.recognition import recognise
 
 SUFFIXES = (".npz", ".npy", ".json")
@@ -53,14 +54,20 @@ class _Detections:
 
 
 def read_keypoints(
-    path: Path, frames: int | None = None, threshold: float | None = None, layout: str | None = None
+    path: Path,
+    frames: int | None = None,
+    threshold: float | None = None,
+    layout: str | KeypointLayout | None = None,
 ) -> np.ndarray:
     """Return the points float32 [T,P,14,3] of `read_people`."""
     return read_people(path, frames, threshold, layout).points
 
 
 def read_people(
-    path: Path, frames: int | None = None, threshold: float | None = None, layout: str | None = None
+    path: Path,
+    frames: int | None = None,
+    threshold: float | None = None,
+    layout: str | KeypointLayout | None = None,
 ) -> People:
     """Return every person of every frame.
 
@@ -70,8 +77,8 @@ def read_people(
             `keypoints`, ours (which may name its `layout`) or Detectron's.
         frames: the video's frames; the file must have as many. None takes what is there.
         threshold: confidence above which a joint is seen; default: the layout's own.
-        layout: one of LAYOUTS' names (with -yx if y comes first), where neither the file nor the
-            places of the points should decide.
+        layout: a layout or one of LAYOUTS' names (with -yx if y comes first), where neither the
+            file nor the places of the points should decide.
 
     Raises:
         BadInput: unreadable, of an unknown layout or unit or of another length.

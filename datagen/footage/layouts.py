@@ -7,6 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from datagen.common.errors import BadInput
+from datagen.common.options import named_object
 from datagen.common.record import KEYPOINTS
 
 OPENPOSE = 0.1
@@ -138,6 +140,21 @@ def layout_of(name: str) -> KeypointLayout | None:
     """Return the layout of a name, which may end with SWAPPED; None if there is none."""
     layout = LAYOUTS.get(name.removesuffix(SWAPPED))
     return swapped(layout) if layout and name.endswith(SWAPPED) else layout
+
+
+def find_layout(name: str) -> KeypointLayout:
+    """Return the layout that --layout names: `layout_of`'s, or a user's own as module:name.
+
+    Raises BadInput if it is none, or lacks one of the 12 limbs.
+    """
+    if layout := layout_of(name):
+        return layout
+    own = named_object(name, "--layout")
+    if not isinstance(own, KeypointLayout):
+        raise BadInput(f"--layout {name} must be a datagen.footage.layouts.KeypointLayout")
+    if lacking := set(_LIMBS) - set(own.names):
+        raise BadInput(f"--layout {name} has no {', no '.join(sorted(lacking))}; name all 12 limbs")
+    return own
 
 
 def swapped(layout: KeypointLayout) -> KeypointLayout:

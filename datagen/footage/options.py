@@ -88,7 +88,7 @@ class VideoConfig:
     """Order of the keypoints. Default: known by where they lie. coco17, coco12, coco18 (with a
     neck), wholebody133, halpe26, halpe136, openpose18, openpose25, openpose25b, mediapipe33,
     crowdpose14, aic14, mpii16, h36m17, limbs or evaluation (this program's 12 and 14); with -yx at
-    the end if y comes first."""
+    the end if y comes first; or one of your own, my_module:layout (CONTRIBUTING.md)."""
     detector: Literal["none", "mediapipe"] = "none"
     """Find the keypoints with MediaPipe's pose networks, which come with the program."""
     threshold: float | None = None
@@ -123,9 +123,9 @@ class VideoConfig:
             f"--threshold must not be negative, got {self.threshold}",
         )
         require(
-            self.layout is None or layout_of(self.layout) is not None,
+            self.layout is None or ":" in self.layout or layout_of(self.layout) is not None,
             f"--layout must be one of {', '.join(LAYOUTS)}, with -yx at the end if y comes first, "
-            f"got {self.layout}",
+            f"or module:name, got {self.layout}",
         )
 
 

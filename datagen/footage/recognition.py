@@ -65,9 +65,12 @@ MOST = 600
 
 
 def recognise(
-    points: np.ndarray, asked: str | None, source: object, threshold: float | None = None
+    points: np.ndarray,
+    asked: str | KeypointLayout | None,
+    source: object,
+    threshold: float | None = None,
 ) -> KeypointLayout:
-    """Return the layout of points [...,K,3] (x, y, confidence), which `asked` may name.
+    """Return the layout of points [...,K,3] (x, y, confidence), which `asked` may be or name.
 
     threshold: confidence above which a point is looked at; default: OpenPose's.
 
@@ -79,12 +82,11 @@ def recognise(
     people = sample(points, OPENPOSE if threshold is None else threshold)
     choices = [layout for layout in LAYOUTS.values() if layout.points == points.shape[-2]]
     if asked is not None:
-        layout = layout_of(asked)
+        layout = layout_of(asked) if isinstance(asked, str) else asked
+        name = getattr(asked, "name", asked)
         if layout is None or layout.points != points.shape[-2]:
             what = "is unknown" if layout is None else f"has {layout.points} points"
-            raise BadInput(
-                f"{source} has {points.shape[-2]} points a person; layout {asked} {what}"
-            )
+            raise BadInput(f"{source} has {points.shape[-2]} points a person; layout {name} {what}")
         return _as_asked(people, layout, choices, source)
     if not choices:
         counts = sorted({known.points for known in LAYOUTS.values()})

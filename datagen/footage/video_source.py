@@ -16,6 +16,7 @@ from datagen.common.video import enlargement
 from datagen.footage.dataset import Footage
 from datagen.footage.keypoint_files import read_appearance, read_people
 from datagen.footage.keypoints import within
+from datagen.footage.layouts import find_layout
 from datagen.footage.track import Track
 from datagen.footage.tracking import choose, link
 from datagen.output.fingerprint import content
@@ -56,7 +57,8 @@ class FootageVideo:
             raise BadInput(self.undetected)
         times = frame_times(self.path)
         width, height = frame_size(self.path)
-        found = read_people(self.keypoints, len(times), self.threshold, self.layout)
+        layout = self.layout and find_layout(self.layout)
+        found = read_people(self.keypoints, len(times), self.threshold, layout)
         people = found.points
         looks = read_appearance(self.keypoints, people.shape[:2])
         scale = enlargement(self.path)

@@ -78,7 +78,7 @@ class Driver:
             f"  people  {_of(len(self.people.sources), self.motions_found)} ({people}), "
             f"{cfg.bodies.body or 'embedded open'} bodies\n"
             f"  scenes  {count(len(self.scenes.sources), 'video' if videos else 'scene')} "
-            f"({videos or 'embedded'})\n"
+            f"({videos or cfg.backgrounds.scenes or 'embedded'})\n"
             f"  flow    {cfg.flow.flow}, split {cfg.output.split}, seed {cfg.output.seed}, "
             f"on {cfg.cluster.backend}"
         )

@@ -45,7 +45,9 @@ def identity(cfg: LaunchConfig) -> dict[str, Any]:
     used = (
         cfg.bodies.body is None,
         "embedded" in motions or not (motions or cfg.bodies.surreal),
-        cfg.backgrounds.videos is None and not cfg.output.labels_only,
+        cfg.backgrounds.videos is None
+        and not cfg.backgrounds.scenes
+        and not cfg.output.labels_only,
     )
     for entry, is_used in zip(EMBEDDED, used, strict=True):
         if is_used:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from datagen.backgrounds.sources import VideoSource, absent, find_videos
+from datagen.backgrounds.sources import VideoSource, absent, find_own_scenes, find_videos
 from datagen.bodies.motion.convention import Convention
 from datagen.bodies.motion.sources import MotionSource, find_motions, matching
 from datagen.bodies.surreal import SurrealSource, find_surreal
@@ -34,7 +34,10 @@ def find_sources(cfg: LaunchConfig) -> Sources:
     """
     motions, found = used_motions(cfg)
     options = cfg.backgrounds
-    videos = find_videos(options.videos, options.videos_csv)
+    if options.scenes:
+        videos = find_own_scenes(options.scenes)
+    else:
+        videos = find_videos(options.videos, options.videos_csv)
     lacking = absent(videos, options.videos_csv) if options.videos_csv else []
     groups = in_split((video.group for video in videos), cfg.output.split, "videos")
     videos = [video for video in videos if video.group in groups]

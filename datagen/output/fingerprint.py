@@ -14,7 +14,7 @@ from datagen.common.options import option
 CONVENTION = ("motion_up", "motion_unit", "motion_rate")
 """Options that say how motions are to be read, and so decide the bytes of a library."""
 
-LATER = ("motions_only", "motions_without", "labels_only", *CONVENTION)
+LATER = ("motions_only", "motions_without", "labels_only", "scenes", *CONVENTION)
 """Options that came later: left out where they are not given, so that older data sets keep their
 fingerprints and libraries."""
 

@@ -32,7 +32,7 @@ class OverlayConfig:
     image_size: int | None = None
     """Without --predictions: side of the crop, pixels. Default: as in the shards that the network
     was trained on."""
-    flow: FlowName | None = None
+    flow: FlowName | str | None = None
     """Without --predictions: estimator of the flow. Default: that of the shards that it was trained
     on."""
     flow_weights: Path | None = None

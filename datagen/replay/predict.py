@@ -51,7 +51,7 @@ def crops_and_flow(checkpoint: Path, cfg: OverlayConfig) -> tuple[int, FlowConfi
     """
     known = checkpoint_info(checkpoint)
     estimator, _, weights = known.flow.partition("-")
-    if estimator and estimator not in get_args(FlowName):
+    if estimator and estimator not in (*get_args(FlowName), cfg.flow):
         raise BadInput(
             f"{checkpoint} was trained on {known.flow} flow, which datagen does not make; make the "
             "predictions with trainer.predict and give them with --predictions and --shards"
@@ -70,7 +70,7 @@ def crops_and_flow(checkpoint: Path, cfg: OverlayConfig) -> tuple[int, FlowConfi
             source = "without own weights; omit"
         raise BadInput(f"{checkpoint} was trained on {estimator} flow {source} --flow-weights")
     flow = FlowConfig(
-        flow=cfg.flow or estimator or "dis",  # pyright: ignore[reportArgumentType]
+        flow=cfg.flow or estimator or "dis",
         flow_weights=cfg.flow_weights,
         flow_dtype=cfg.flow_dtype,
         raft_iterations=cfg.raft_iterations,

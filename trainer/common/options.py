@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import sys
+from typing import Any
+
 from trainer.errors import BadInput
 
 
@@ -9,6 +14,24 @@ def require(ok: bool, rule: str) -> None:
     """Raise BadInput(rule) unless ok: the one way configs refuse a value."""
     if not ok:
         raise BadInput(rule)
+
+
+def named_object(name: str, option: str) -> Any:
+    """Return what `module:name` names, of the working directory or an installed package.
+
+    Only the command line names code: a name that was read from a file must not come here. Raises
+    BadInput if there is no such module or nothing of that name in it.
+    """
+    module, _, attribute = name.partition(":")
+    if (here := os.getcwd()) not in sys.path:  # as `python -m` has it; processes inherit it
+        sys.path.append(here)
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BadInput(
+            f"{option} {name} names nothing that can be imported ({error}); give "
+            "module:name, of a module in the working directory or an installed package"
+        ) from None
 
 
 def flag(name: str, on: bool = True) -> str:

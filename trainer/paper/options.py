@@ -24,6 +24,8 @@ class TablesConfig:
     """Folder of the runs and the report."""
     tables: tuple[int, ...] = (1, 2, 3)
     """Which of the paper's tables."""
+    own_tables: tuple[str, ...] = ()
+    """Tables of your own beside them, each as my_module:factory (CONTRIBUTING.md)."""
     seeds: int = 1
     """Trainings of each row, seeds 0, 1, …; the paper's rows differ by less than seeds may."""
     dann_weights: tuple[float, ...] = ()

@@ -7,11 +7,13 @@ and keypoints on the full data is in all three tables.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from trainer.common.options import flag
+from trainer.common.options import flag, named_object
 from trainer.data.dataset import DataSet
+from trainer.errors import BadInput
 
 Options = dict[str, object]
 """Options of trainer.fit by their names on the command line, without dashes in front."""
@@ -73,6 +75,35 @@ FLOW_KEYPOINTS = RowNetwork("flow+keypoints", {"inputs": "flow+keypoints"})
 def tables(dann_weights: tuple[float, ...] = DANN_WEIGHTS) -> tuple[PaperTable, ...]:
     """Return the paper's tables."""
     return inputs_table(dann_weights), data_table(), length_table()
+
+
+def own_table(name: str, others: Iterable[PaperTable]) -> PaperTable:
+    """Return the table that a user's `module:factory` makes.
+
+    Raises BadInput if it is no PaperTable, or if its number or one of its networks' names is that
+    of another table's.
+    """
+    others = list(others)
+    table = named_object(name, "--own-tables")()
+    if not isinstance(table, PaperTable):
+        raise BadInput(f"--own-tables {name} must return a trainer.paper.rows.PaperTable")
+    if table.number in {other.number for other in others}:
+        raise BadInput(f"--own-tables {name} is Table {table.number}, which there is already")
+    known = networks(others)
+    for own in networks([table]).values():
+        if known.get(own.name, own) != own:
+            raise BadInput(f"--own-tables {name} has another network called {own.name}; rename it")
+    return table
+
+
+def networks(tables: Iterable[PaperTable]) -> dict[str, RowNetwork]:
+    """Return the networks of all rows by name, each once."""
+    return {
+        training.name: training
+        for table in tables
+        for row in table.rows
+        for training in row.trainings
+    }
 
 
 def inputs_table(dann_weights: tuple[float, ...]) -> PaperTable:
@@ -213,7 +244,7 @@ def suits(name: str, training: RowNetwork) -> bool:
     if name in ("feedback", "weights") and training.options.get("model") == "lifter":
         return False
     of_keypoints = name == "feedback" or name.startswith("keypoint-")
-    return not of_keypoints or "keypoints" in str(training.options["inputs"])
+    return not of_keypoints or "keypoints" in str(training.options.get("inputs", "flow+keypoints"))
 
 
 def fit_options(training: RowNetwork, common: Options, seed: int) -> Options:

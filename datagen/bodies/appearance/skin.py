@@ -163,7 +163,8 @@ def paint_hair(
              face.eyes - 0.01, low, low],
         )  # fmt: skip
         skull = head & (np.abs(y - face.eyes - 0.05) < 0.01)
-        ear = (np.abs(x) > np.abs(x[skull]).max() * 0.98) & (y < face.eyes + 0.04)
+        width = np.abs(x[skull]).max(initial=0)  # a coarse mesh may have no vertex there
+        ear = (np.abs(x) > width * 0.98) & (y < face.eyes + 0.04)
         cover = (1 - below(y, line)) * ~ear * (head | (turn > 1.9))
         cover = cover * (atlas.arm < -0.4)
         canvas.paint(cover * COVER.get(style, 1.0), coat)
