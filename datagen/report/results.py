@@ -20,7 +20,7 @@ LARGEST = 30_000_000
 """Bytes of a file that a browser still opens as a part of the page."""
 CAPTIONS = {
     "loss": "Error over the steps of the training, on its clips and on held-out ones.",
-    "skeletons": "Clips of an evaluation: predicted joints (left orange, right blue) and true ones.",
+    "skeletons": "Clips of an evaluation: predicted joints (left orange, right blue), true grey.",
 }
 """Captions of pictures with a fixed name; others have their own names."""
 
