@@ -23,7 +23,7 @@ test: setup      ## The test suite (minutes on 2 cores)
 test-all: setup  ## The test suite with its slow tests (an hour or more)
 	$(PY) -m pytest -q -m "slow or not slow"
 
-bench: setup     ## Every benchmark of speed; refreshes the table in README
+bench: setup     ## Every benchmark of speed; refreshes docs/measured.md
 	$(PY) -m benchmarks.table
 
 lint: setup      ## Format, lint and type checks

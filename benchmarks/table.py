@@ -1,4 +1,4 @@
-"""Run every benchmark and refresh the table of README with what they print.
+"""Run every benchmark and refresh the table of docs/measured.md with what they print.
 
 python -m benchmarks.table            all of them
 python -m benchmarks.table render     some of them
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-README = Path("README.md")
+PAGE = Path("docs/measured.md")
 BEGIN, END = "<!-- benchmarks -->\n", "<!-- /benchmarks -->\n"
 
 
@@ -41,7 +41,7 @@ def _short(value: float) -> str:
 
 
 def refresh(text: str, rows: dict[str, str]) -> str:
-    """Return README's text with the rows put in, in place of those of the same command."""
+    """Return the page's text with the rows put in, in place of those of the same command."""
     head, rest = text.split(BEGIN)
     old, tail = rest.split(END)
     table = {
@@ -57,7 +57,7 @@ ASIDE = ("pose2sim", "exact_flow", "detector", "mediapipe_script")
 
 
 def main(names: list[str]) -> None:
-    """Run the named benchmarks, or all, and write README."""
+    """Run the named benchmarks, or all, and write the page."""
     here = Path(__file__)
     names = names or sorted(
         path.stem
@@ -65,7 +65,7 @@ def main(names: list[str]) -> None:
         if path.stem not in (here.stem, "__init__", *ASIDE)
     )
     rows = {name: row(name, run(name)) for name in names}
-    README.write_text(refresh(README.read_text(), rows))
+    PAGE.write_text(refresh(PAGE.read_text(), rows))
 
 
 if __name__ == "__main__":
