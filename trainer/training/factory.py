@@ -111,14 +111,17 @@ def make_train_step(
             raise BadInput("--weights are those of a CNN, which this network does not have.")
         load_backbone(model.backbone, cfg.weights, cfg.inputs)
     if cfg.init:
-        load_initial(model, cfg.init)
+        known = load_initial(model, cfg.init)
+        if cfg.keep_init:
+            keep(model, known, cfg.init)
     return TrainStep(objective, cfg, settings, inputs, device, ranks)
 
 
-def load_initial(model: nn.Module, path: Path) -> None:
+def load_initial(model: nn.Module, path: Path) -> set[str]:
     """Load another run's weights, averaged ones if there are any; what they lack stays fresh.
 
-    Raises BadInput if they are of a network of another size, or of another kind altogether.
+    Returns the names of what was loaded. Raises BadInput if it is of a network of another size, or
+    of another kind altogether.
     """
     weights = weights_of(load_checkpoint(path))
     own = model.state_dict()
@@ -128,6 +131,15 @@ def load_initial(model: nn.Module, path: Path) -> None:
         what = f"{other[0]} is {tuple(known[other[0]].shape)}" if other else "it shares no weights"
         raise BadInput(f"--init {path} is of another network: {what}; give it that one's options.")
     model.load_state_dict(known, strict=False)
+    return set(known)
+
+
+def keep(model: nn.Module, names: set[str], path: Path) -> None:
+    """Train none of the named weights; BadInput if there are no others."""
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(name not in names)
+    if not any(weight.requires_grad for weight in model.parameters()):
+        raise BadInput(f"--keep-init leaves nothing to train: {path} has all of its weights.")
 
 
 def make_loaders(

@@ -57,6 +57,8 @@ class FitConfig:
     init: Path | None = None
     """Start from the weights of this checkpoint, of a network of the same size; what it lacks (a
     CNN) begins afresh."""
+    keep_init: bool = False
+    """Leave the weights of --init as they are and train what begins afresh alone."""
     backbone: Literal["small", "maps", "resnet18", "resnet34", "resnet50"] | None = None
     """CNN per frame. Default: resnet50 (the paper's) on a GPU, resnet18 on a CPU. `small` is a
     thin ResNet of 10 layers for demonstrations: a fifth of resnet18's work. `maps` is `small` with
@@ -174,6 +176,10 @@ class FitConfig:
         at_least(self, 0, "seed", "warmup", "workers", "lr_min", "weight_decay", "clip_grad",
                  "weight_2d", "weight_3d", "weight_betas", "weight_rotations",
                  "turn", "dann_weight")  # fmt: skip
+        require(
+            not self.keep_init or self.init is not None,
+            "--keep-init keeps the weights of --init; pass one",
+        )
         require(0 <= self.ema < 1, f"--ema must lie in [0, 1), got {self.ema}")
         require(self.lr is None or self.lr > 0, f"--lr must be positive, got {self.lr}")
         require(
