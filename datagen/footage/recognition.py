@@ -50,7 +50,7 @@ NEAR = (
 """A point, the points whose middle it is compared with, the distance and its spread."""
 CLIP = 6.0
 """Deviations beyond which a bone is no worse."""
-LIMIT = 1.4
+LIMIT = 1.3
 """Cost of what is no person in many frames; twice that in one."""
 MARGIN = 0.12
 """Difference of two layouts' costs below which either may be right."""

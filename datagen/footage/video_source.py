@@ -12,7 +12,9 @@ import numpy as np
 from datagen.common.errors import BadInput
 from datagen.common.files import shortened
 from datagen.common.frames import frame_size, frame_times, read_frames, thin
+from datagen.common.record import KEYPOINTS
 from datagen.common.video import enlargement
+from datagen.footage.agreement import require_agreement
 from datagen.footage.dataset import Footage
 from datagen.footage.keypoint_files import read_appearance, read_people
 from datagen.footage.keypoints import within
@@ -85,6 +87,9 @@ class FootageVideo:
                 f"seen in {self.min_frames} frames (people found: {len(tracks)}, the longest for "
                 f"{longest}); lower --threshold or --min-frames, or omit the video"
             )
+        if looks is None:  # not found by this program in this very video
+            limbs = next(iter(chosen.values()))[:, : len(KEYPOINTS)]
+            require_agreement(self.path, self.keypoints, limbs, used, rate)
         meta = {
             "video": str(self.path),
             "size": [width, height],

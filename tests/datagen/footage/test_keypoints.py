@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from footage_world import write_keypoints
+from keypoint_orders import ORDERS
 
 from datagen.common.errors import BadInput
 from datagen.common.record import EVAL_JOINTS
@@ -21,47 +22,19 @@ PERSON = {
     "left_elbow": (70, 40), "right_elbow": (30, 40), "left_wrist": (74, 56),
     "right_wrist": (26, 56), "left_hip": (58, 56), "right_hip": (42, 56), "left_knee": (60, 80),
     "right_knee": (40, 80), "left_ankle": (61, 104), "right_ankle": (39, 104),
-    "head_top": (50, 0), "mid_hip": (50, 56),
+    "head_top": (50, 0), "mid_hip": (50, 56), "spine": (50, 40), "upper_neck": (50, 22),
 }  # fmt: skip
 """A standing person who faces the camera: their left is on the picture's right."""
-
-# Written from each format's own documentation, not from the tables under test.
-COCO = (
-    "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow"
-    " left_wrist right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle"
-).split()
-OPENPOSE18 = (
-    "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist right_hip"
-    " right_knee right_ankle left_hip left_knee left_ankle right_eye left_eye right_ear left_ear"
-).split()
-OPENPOSE25 = (
-    "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist mid_hip"
-    " right_hip right_knee right_ankle left_hip left_knee left_ankle right_eye left_eye right_ear"
-    " left_ear"
-).split()
-MEDIAPIPE = {
-    0: "nose", 2: "left_eye", 5: "right_eye", 7: "left_ear", 8: "right_ear", 11: "left_shoulder",
-    12: "right_shoulder", 13: "left_elbow", 14: "right_elbow", 15: "left_wrist", 16: "right_wrist",
-    23: "left_hip", 24: "right_hip", 25: "left_knee", 26: "right_knee", 27: "left_ankle",
-    28: "right_ankle",
-}  # fmt: skip
-FORMATS = {
-    "coco17": dict(enumerate(COCO)),
-    "openpose18": dict(enumerate(OPENPOSE18)),
-    "openpose25": dict(enumerate(OPENPOSE25)),
-    "openpose25b": dict(enumerate([*COCO, "neck", "head_top"])),
-    "mediapipe33": MEDIAPIPE,
-}
 
 
 def person(layout: str, confidence: float = 0.9) -> np.ndarray:
     points = np.zeros((LAYOUTS[layout].points, 3))
-    for place, name in FORMATS[layout].items():
+    for place, name in ORDERS[layout].items():
         points[place] = (*PERSON[name], confidence)
     return points
 
 
-@pytest.mark.parametrize("layout", FORMATS)
+@pytest.mark.parametrize("layout", ORDERS)
 class TestLayouts:
     def test_joints_land_where_they_belong(self, layout):
         points = evaluation_points(person(layout), LAYOUTS[layout])
