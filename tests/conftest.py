@@ -6,6 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from jaxtyping import install_import_hook
+
+CHECKED = ("trainer.geometry", "trainer.model")
+"""Modules whose functions check in tests the types and shapes of their arguments and results."""
+
+install_import_hook(CHECKED, "type_checks.check")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,6 +20,7 @@ PACKAGES = frozenset(
     (
         "docstring_parser",
         "fsspec",
+        "jaxtyping",
         "matplotlib",
         "numpy",
         "PIL",

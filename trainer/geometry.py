@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -15,7 +16,7 @@ SMPL_MIRROR = [0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19,
 """Left-right counterpart of each of SMPL's 24 joints."""
 
 
-def matrix_from_6d(sixd: Tensor) -> Tensor:
+def matrix_from_6d(sixd: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch 3 3"]:
     """Return rotation matrices [..., 3, 3] of 6-D vectors [..., 6] by Gram-Schmidt.
 
     The six numbers are the first two columns read row by row, as SPIN stores them (Zhou et al.,
@@ -28,12 +29,12 @@ def matrix_from_6d(sixd: Tensor) -> Tensor:
     return torch.stack((first, second, torch.linalg.cross(first, second)), dim=-1)
 
 
-def sixd_from_matrix(matrix: Tensor) -> Tensor:
+def sixd_from_matrix(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 6"]:
     """Return the 6-D vectors [..., 6] of rotation matrices [..., 3, 3]."""
     return matrix[..., :2].flatten(-2)
 
 
-def matrix_from_axis_angle(axis_angle: Tensor) -> Tensor:
+def matrix_from_axis_angle(axis_angle: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
     """Return rotation matrices [..., 3, 3] of axis-angle vectors [..., 3], radians (Rodrigues)."""
     squared = (axis_angle**2).sum(-1)[..., None, None]
     # Below this the series of sin(a)/a and (1-cos a)/a² is exact in float32, and its gradient is
@@ -50,7 +51,7 @@ def matrix_from_axis_angle(axis_angle: Tensor) -> Tensor:
     return identity + sine * skew + cosine * (skew @ skew)
 
 
-def axis_angle_from_matrix(matrix: Tensor) -> Tensor:
+def axis_angle_from_matrix(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3"]:
     """Return axis-angle vectors [..., 3] of rotation matrices [..., 3, 3], angles in [0, π].
 
     Goes through the quaternion with the largest component as pivot, so it is accurate near π
@@ -91,7 +92,7 @@ def axis_angle_from_matrix(matrix: Tensor) -> Tensor:
     return quaternion[..., 1:] * scale
 
 
-def nearest(matrix: Tensor) -> Tensor:
+def nearest(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 3"]:
     """Return the rotations nearest to matrices [..., 3, 3]: the mean's, for a sum of rotations.
 
     Moakher, Means and averaging in the group of rotations (2002).
@@ -109,13 +110,15 @@ class Alignment(NamedTuple):
     rotation: Tensor
     shift: Tensor
 
-    def __call__(self, points: Tensor) -> Tensor:
+    def __call__(self, points: Float[Tensor, "*batch j 3"]) -> Float[Tensor, "*batch j 3"]:
         turned = points @ self.rotation.transpose(-1, -2)
         return self.scale[..., None, None] * turned + self.shift[..., None, :]
 
 
 @torch.no_grad()
-def similarity(source: Tensor, target: Tensor) -> Alignment:
+def similarity(
+    source: Float[Tensor, "*batch j 3"], target: Float[Tensor, "*batch j 3"]
+) -> Alignment:
     """Return the similarity that brings source [..., J, 3] nearest to target, in least squares.
 
     Umeyama's closed form with the reflection excluded. Without gradient: at the optimum the

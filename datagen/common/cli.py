@@ -17,9 +17,9 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from datagen.common.errors import BadInput, BadMachine, BadOption
 
 PACKAGES = frozenset(
-    ("ai_edge_litert", "av", "cv2", "docstring_parser", "fsspec", "h5py", "matplotlib", "numpy",
-     "OpenGL", "PIL", "pyrender", "ray", "scipy", "skimage", "smplx", "torch", "tqdm", "tyro",
-     "upath", "webdataset", "xxhash", "yaml")
+    ("ai_edge_litert", "av", "cv2", "docstring_parser", "fsspec", "h5py", "jaxtyping", "matplotlib",
+     "numpy", "OpenGL", "PIL", "pyrender", "ray", "scipy", "skimage", "smplx", "torch", "tqdm",
+     "tyro", "upath", "webdataset", "xxhash", "yaml")
 )  # fmt: skip
 """Import names of the dependencies in pyproject.toml."""
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from trainer.model.body import BONES, BodyJoints
@@ -35,7 +36,7 @@ class Posed(NamedTuple):
 class Linkage:
     """The skeleton of one shape: poses it and differentiates its evaluation joints."""
 
-    def __init__(self, body: BodyJoints, betas: Tensor) -> None:
+    def __init__(self, body: BodyJoints, betas: Float[Tensor, 10]) -> None:
         """Prepare a body for betas [10], the same in every frame."""
         self.body = body
         self.betas = betas
@@ -49,7 +50,7 @@ class Linkage:
         self.weight = body.folded_weight
         self.below = descendants(body.parents).to(self.rest)
 
-    def posed(self, rotations: Tensor) -> Posed:
+    def posed(self, rotations: Float[Tensor, "n 24 3 3"]) -> Posed:
         """Return the body in bone rotations [N, 24, 3, 3]."""
         rest = self.rest.expand(len(rotations), -1, -1)
         world, place = self.body.chain(rotations.unbind(1), rest.unbind(1))
@@ -61,7 +62,7 @@ class Linkage:
         carried = carried + self.weight[..., None] * offset[:, None]
         return Posed(world, place, carried, carried.sum(2))
 
-    def by_rotation(self, posed: Posed) -> Tensor:
+    def by_rotation(self, posed: Posed) -> Float[Tensor, "n e 3 72"]:
         """Return ∂joints/∂δ [N, E, 3, 72] for R_b → R_b · exp(δ_b)."""
         arms = torch.einsum("bk,nekc->nebc", self.below, posed.carried)
         share = self.weight @ self.below.T
@@ -72,7 +73,7 @@ class Linkage:
         )
         return moved.permute(0, 1, 4, 2, 3).flatten(3)
 
-    def by_shape(self, posed: Posed) -> Tensor:
+    def by_shape(self, posed: Posed) -> Float[Tensor, "n e 3 10"]:
         """Return ∂joints/∂betas [N, E, 3, S]; exact, as joints are linear in betas."""
         world = posed.world
         parents = [0, *self.body.parents[1:]]
@@ -86,7 +87,7 @@ class Linkage:
         return carried + torch.einsum("ek,nkcs->necs", self.weight, moved)
 
 
-def descendants(parents: list[int]) -> Tensor:
+def descendants(parents: list[int]) -> Float[Tensor, "bones bones"]:
     """Return [24, 24]: 1 where bone k is bone b itself or below it in the tree."""
     below = torch.zeros(len(parents), len(parents))
     for bone in range(len(parents)):

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainer.errors import BadInput
@@ -25,7 +26,7 @@ from trainer.geometry import SMPL_MIRROR
 BONES = 24
 
 
-def mirror_rotations(rotations: Tensor) -> Tensor:
+def mirror_rotations(rotations: Float[Tensor, "*batch 24 3 3"]) -> Float[Tensor, "*batch 24 3 3"]:
     """Return SMPL's rotations [..., 24, 3, 3] of the people seen in a mirror, x → −x."""
     flip = rotations.new_tensor([-1.0, 1.0, 1.0])
     return rotations[..., SMPL_MIRROR, :, :] * flip[:, None] * flip
@@ -73,7 +74,9 @@ class BodyJoints(nn.Module):
         for name, value in buffers.items():
             self.register_buffer(name, torch.tensor(value, dtype=torch.float32))
 
-    def forward(self, rotations: Tensor, betas: Tensor) -> Tensor:
+    def forward(
+        self, rotations: Float[Tensor, "n 24 3 3"], betas: Float[Tensor, "n 10"]
+    ) -> Float[Tensor, "n joints 3"]:
         """Return joints [N, 24 + E, 3] for bone rotations [N, 24, 3, 3] and betas [N, 10]."""
         rest = self.rest + torch.einsum("jcs,ns->njc", self.rest_shape, betas)
         world, place = self.chain(rotations.unbind(1), rest.unbind(1))
@@ -86,7 +89,9 @@ class BodyJoints(nn.Module):
         surface = surface + torch.einsum("ek,nki->nei", self.folded_weight, skin_offset)
         return torch.cat((place, surface), dim=1)
 
-    def chain(self, local: tuple[Tensor, ...], rest: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    def chain(
+        self, local: tuple[Tensor, ...], rest: tuple[Tensor, ...]
+    ) -> tuple[Float[Tensor, "n 24 3 3"], Float[Tensor, "n 24 3"]]:
         """Return world rotations [N, 24, 3, 3] and places [N, 24, 3], one tree level at a time."""
         # Lists and stacks, not index tensors: those would be copied to a GPU at every step.
         world, place = list(local), list(rest)

@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from trainer.model.articulation import Linkage
@@ -53,10 +54,10 @@ class BodyFit(NamedTuple):
 @torch.no_grad()
 def fit_body(
     body: BodyJoints,
-    joints: Tensor,
-    sigma: Tensor,
-    rotations: Tensor,
-    betas: Tensor,
+    joints: Float[Tensor, "l 14 3"],
+    sigma: Float[Tensor, "l 14"] | Float[Tensor, "l 14 3"],
+    rotations: Float[Tensor, "l 24 3 3"],
+    betas: Float[Tensor, "*l 10"],
     *,
     fps: float = 30.0,
     config: BodyFitConfig | None = None,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainer.errors import BadInput
@@ -60,7 +61,9 @@ class ClipFeatures(nn.Module):
         self.residual = residual
         self.lstm = nn.LSTM(width, lstm_width, lstm_layers, batch_first=True, bidirectional=True)
 
-    def frame_features(self, seen: Seen, window: WindowView | None = None) -> Tensor:
+    def frame_features(
+        self, seen: Seen, window: WindowView | None = None
+    ) -> Float[Tensor, "b t f"]:
         """Return the features [B, T, F] of every frame by itself.
 
         window: the view of `seen.points`, if it is known already.
@@ -79,7 +82,7 @@ class ClipFeatures(nn.Module):
         assert features is not None
         return features
 
-    def over_time(self, features: Tensor) -> Tensor:
+    def over_time(self, features: Float[Tensor, "b t f"]) -> Float[Tensor, "b t g"]:
         """Return the features [B, T, 2·lstm_width] of frames that know of each other."""
         # Under bf16 autocast cuDNN's LSTM would run in fp16, whose small gradients vanish unscaled
         # (torch's AutocastRNN.cpp), and a CPU's takes twice as long; the body decides to the

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -39,7 +40,7 @@ class WindowView(NamedTuple):
     """[B, 3, 3] the camera's axes → the view's."""
 
 
-def view(rays: Tensor) -> WindowView:
+def view(rays: Float[Tensor, "b t k 3"]) -> WindowView:
     """Return the view of rays [B, T, K, 3] (x/z, y/z, seen).
 
     Size and place are medians over the frames that show enough; a window without such a frame is
@@ -65,7 +66,9 @@ def _view(rays: Tensor) -> WindowView:
     return WindowView(points / size[:, None, None, None] * seen[..., None], seen, size, turn)
 
 
-def boxes(points: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+def boxes(
+    points: Float[Tensor, "b t k 2"], seen: Float[Tensor, "b t k"]
+) -> tuple[Float[Tensor, " b"], Float[Tensor, "b 2"]]:
     """Return the median box diagonal [B] and box centre [B, 2] of points [B, T, K, 2]."""
     shown = seen[..., None] > 0
     low = torch.where(shown, points, torch.inf).amin(2)
@@ -78,7 +81,7 @@ def boxes(points: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
     return size, middle.nanmedian(1).values.nan_to_num(0.0)
 
 
-def turn_to(middle: Tensor) -> Tensor:
+def turn_to(middle: Float[Tensor, "b 2"]) -> Float[Tensor, "b 3 3"]:
     """Return the shortest turns [B, 3, 3] that bring rays [B, 2] onto the optical axis."""
     x, y, z = torch.cat((middle, torch.ones_like(middle[:, :1])), 1).div(
         (1 + (middle**2).sum(1, keepdim=True)).sqrt()
@@ -98,7 +101,7 @@ class CoordinateEncoder(nn.Module):
             nn.Linear(3 * keypoints + 1, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
         )
 
-    def forward(self, seen: WindowView) -> Tensor:
+    def forward(self, seen: WindowView) -> Float[Tensor, "b t width"]:
         size = torch.log(seen.size / USUAL_SIZE)[:, None, None]
         flat = torch.cat((seen.points, seen.seen[..., None]), -1).flatten(2)
         with torch.autocast(flat.device.type, enabled=False):  # as precise as the keypoints

@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -46,13 +47,16 @@ class Discriminator(nn.Module):
             nn.Linear(1024, 1),
         )  # fmt: skip
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Float[Tensor, "n f"]) -> Float[Tensor, " n"]:
         return self.layers(features).squeeze(-1)
 
 
 def domain_loss(
-    discriminator: Discriminator, synthetic: Tensor, real: Tensor, strength: float
-) -> Tensor:
+    discriminator: Discriminator,
+    synthetic: Float[Tensor, "n f"],
+    real: Float[Tensor, "m f"],
+    strength: float,
+) -> Float[Tensor, ""]:
     """Return the mean cross-entropy of telling features [N, F] of both worlds apart."""
     logits = discriminator(reverse_gradient(torch.cat((synthetic, real)).float(), strength))
     truth = torch.cat((torch.ones(len(synthetic)), torch.zeros(len(real)))).to(logits.device)

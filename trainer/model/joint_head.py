@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -36,7 +37,7 @@ class JointEstimate(NamedTuple):
     """[B, T, 3] unit vectors: the direction in which things fall."""
 
 
-def skip_matrix(names: Sequence[str], keypoints: Sequence[str]) -> Tensor:
+def skip_matrix(names: Sequence[str], keypoints: Sequence[str]) -> Float[Tensor, "e k"]:
     """Return from which keypoints each evaluation joint's x and y come: [E, K], rows sum to 1.
 
     A limb's from its own keypoint; the neck's and the head's from between the shoulders.
@@ -72,12 +73,12 @@ class JointHead(nn.Module):
             self.fall.weight.mul_(0.3)
             self.fall.bias.copy_(torch.tensor([0.0, 1.0, 0.0]))
 
-    def forward(self, features: Tensor, seen: WindowView) -> JointEstimate:
+    def forward(self, features: Float[Tensor, "b t f"], seen: WindowView) -> JointEstimate:
         # Out of autocast: in half precision a ray, and a depth, is off by millimetres.
         with torch.autocast(features.device.type, enabled=False):
             return self.placed(features.float(), seen)
 
-    def placed(self, features: Tensor, seen: WindowView) -> JointEstimate:
+    def placed(self, features: Float[Tensor, "b t f"], seen: WindowView) -> JointEstimate:
         """Return the estimate of features in single precision."""
         offset, log_sigma = self.output(features).split((3 * self.count, self.count), -1)
         offset = offset.unflatten(-1, (self.count, 3))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -29,7 +30,7 @@ class LiftingStatistics(NamedTuple):
     output_std: Tensor
 
     @staticmethod
-    def of(inputs: Tensor, outputs: Tensor) -> LiftingStatistics:
+    def of(inputs: Float[Tensor, "n k2"], outputs: Float[Tensor, "n j3"]) -> LiftingStatistics:
         """Return the statistics of inputs [N, 2K] and outputs [N, 3J]."""
         floor = 1e-3
         return LiftingStatistics(
@@ -58,7 +59,7 @@ class BoundedLinear(nn.Linear):
         nn.init.kaiming_normal_(self.weight)
         nn.init.zeros_(self.bias)
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Float[Tensor, "*batch i"]) -> Float[Tensor, "*batch o"]:
         scale = self.weight.norm().clamp_min(1).reciprocal()
         return F.linear(input, self.weight * scale, self.bias)
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -46,7 +47,9 @@ class Prediction(NamedTuple):
     """[B, T, 3] the direction in which things fall, camera axes; of the joint head."""
 
 
-def initial_state(rotation: str, pose: np.ndarray | None, betas: np.ndarray | None) -> Tensor:
+def initial_state(
+    rotation: str, pose: Float[np.ndarray, 72] | None, betas: Float[np.ndarray, 10] | None
+) -> Float[Tensor, " theta"]:
     """Return the regressor's starting point: rotations, then 10 betas, then the camera.
 
     The root is turned by π about x: upright in the camera frame, whose y points down. Body
@@ -82,7 +85,9 @@ class Regressor(nn.Module):
         nn.init.uniform_(self.fc3.weight, -bound, bound)
         nn.init.zeros_(self.fc3.bias)
 
-    def forward(self, feature: Tensor, errors: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+    def forward(
+        self, feature: Float[Tensor, "n f"], errors: Callable[[Tensor], Tensor] | None = None
+    ) -> Float[Tensor, "_ theta"]:
         """Return Θ [N, ...], float32; the hidden layers multiply in autocast's precision.
 
         errors(Θ) returns the errors of Θ [N or 1, ...], [N, errors].
@@ -102,7 +107,7 @@ class Regressor(nn.Module):
                 state = state + self.fc3(x.float())
         return state
 
-    def hidden(self, x: Tensor) -> Tensor:
+    def hidden(self, x: Float[Tensor, "*batch w"]) -> Float[Tensor, "*batch w"]:
         """Return the units' values, in training half of them dropped and the rest doubled."""
         if self.training:
             # Dropout(0.5); nn.Dropout draws five times as long on a CPU that is not Intel's.
@@ -114,7 +119,7 @@ ERROR_SCALE = 5.0
 """Brings the reprojection's error, tenths of a crop unit, to the size of the other features."""
 
 
-def heatmap_centres(heatmaps: Tensor) -> Tensor:
+def heatmap_centres(heatmaps: Float[Tensor, "*batch k i i"]) -> Float[Tensor, "*batch k 3"]:
     """Return keypoints [..., K, 3] (x, y in crop units, seen) of their heatmaps [..., K, I, I].
 
     A heatmap that stays below 0.1 shows none. The heat is squared, as it loses less beyond an edge.
@@ -129,7 +134,9 @@ def heatmap_centres(heatmaps: Tensor) -> Tensor:
     return torch.stack((x * share, y * share, seen), -1)
 
 
-def pick(joints: Tensor, chosen: tuple[int, ...] | list[int]) -> Tensor:
+def pick(
+    joints: Float[Tensor, "*batch j d"], chosen: tuple[int, ...] | list[int]
+) -> Float[Tensor, "*batch k d"]:
     """Return the chosen joints of [..., J, D]; those of a lifter, which has no others, as is."""
     return joints if joints.shape[-2] == len(chosen) else joints[..., list(chosen), :]
 
@@ -166,14 +173,18 @@ class MotionHMR(ClipFeatures):
     def forward(self, seen: Seen) -> Prediction:
         return self.head(self.frame_features(seen), self.keypoints(seen.image))
 
-    def keypoints(self, image: Tensor | None) -> Tensor | None:
+    def keypoints(
+        self, image: Float[Tensor, "b t c i i"] | None
+    ) -> Float[Tensor, "b t k 3"] | None:
         """Return the keypoints [B, T, K, 3] (crop units, seen) of an image, None if unwanted."""
         if not self.feedback or image is None:
             return None
         end = image.shape[2] - 1  # the last channel is the total-occlusion flag
         return heatmap_centres(image[:, :, end - len(self.feedback) : end])
 
-    def head(self, features: Tensor, keypoints: Tensor | None = None) -> Prediction:
+    def head(
+        self, features: Float[Tensor, "b t f"], keypoints: Float[Tensor, "b t k 3"] | None = None
+    ) -> Prediction:
         """Return the prediction of clips from their frames' features [B, T, F].
 
         keypoints [B, T, K, 3] as `keypoints` returns them.
@@ -186,7 +197,9 @@ class MotionHMR(ClipFeatures):
         state = self.regressor(over_time.flatten(0, 1), errors)
         return Prediction(*(part.unflatten(0, (clips, frames)) for part in self.pose(state)))
 
-    def errors(self, state: Tensor, keypoints: Tensor) -> Tensor:
+    def errors(
+        self, state: Float[Tensor, "_ theta"], keypoints: Float[Tensor, "n k 3"]
+    ) -> Float[Tensor, "n k3"]:
         """Return by how much states [N or 1, Θ] miss keypoints [N, K, 3], and which are seen.
 
         [N, 3K]: of each keypoint its offset from the reprojection, crop units · ERROR_SCALE, and a
@@ -197,12 +210,17 @@ class MotionHMR(ClipFeatures):
         off = ERROR_SCALE * (place - pick(joints2d, self.feedback)) * seen
         return torch.cat((off, seen), -1).flatten(1)
 
-    def pose(self, state: Tensor) -> tuple[Tensor, ...]:
+    def pose(self, state: Float[Tensor, "n theta"]) -> tuple[Tensor, ...]:
         """Return the fields of a Prediction [N, ...], float32, of states [N, Θ]."""
         with torch.autocast(state.device.type, enabled=False):
             return self.posed(*self.split(state))
 
-    def posed(self, rotation: Tensor, betas: Tensor, camera: Tensor) -> tuple[Tensor, ...]:
+    def posed(
+        self,
+        rotation: Float[Tensor, "n 24 3 3"],
+        betas: Float[Tensor, "n 10"],
+        camera: Float[Tensor, "n 3"],
+    ) -> tuple[Tensor, ...]:
         """Return the fields of a Prediction [N, ...] of what `split` returns."""
         joints = self.body(rotation, betas)
         joints2d = camera[:, None, :1] * (joints[..., :2] + camera[:, None, 1:])
@@ -223,7 +241,9 @@ class MotionHMR(ClipFeatures):
         fields = self.posed(*(part.flatten(0, 1) for part in (rotation, betas, camera)))
         return Prediction(*(part.unflatten(0, betas.shape[:2]) for part in fields))
 
-    def split(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def split(
+        self, state: Float[Tensor, "n theta"]
+    ) -> tuple[Float[Tensor, "n 24 3 3"], Float[Tensor, "n 10"], Float[Tensor, "n 3"]]:
         """Return bone rotations [N, 24, 3, 3], betas [N, 10], camera [N, 3] of states [N, Θ]."""
         numbers = 6 if self.rotation == "6d" else 3
         bones, betas, camera = state.split((BONES * numbers, 10, 3), dim=1)

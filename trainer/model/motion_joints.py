@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -80,7 +81,7 @@ class MotionJoints(ClipFeatures):
             gravity = estimate.gravity @ window.turn
         return Prediction(joints=joints, rotations=rotations, sigma=sigma, gravity=gravity)
 
-    def lengths(self, joints: Tensor) -> Tensor:
+    def lengths(self, joints: Float[Tensor, "*batch e 3"]) -> Float[Tensor, "*batch"]:
         """Return the sum [...] of the limbs' lengths of joints [..., E, 3]."""
         begin, end = zip(*self.limbs, strict=True)
         return (joints[..., list(begin), :] - joints[..., list(end), :]).norm(dim=-1).sum(-1)

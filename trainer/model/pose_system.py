@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -61,7 +62,7 @@ class State(NamedTuple):
     translation: Tensor
     """[N, 3] metres."""
 
-    def moved(self, step: Tensor) -> State:
+    def moved(self, step: Float[Tensor, "n 75"]) -> State:
         """Return the state after a step [N, 75]."""
         turn = step[:, :POSE].unflatten(1, (BONES, 3))
         turn = turn * (LARGEST_TURN / turn.norm(dim=-1, keepdim=True).clamp_min(LARGEST_TURN))
@@ -91,7 +92,13 @@ class Energy:
         self.trust = _trust(rest, self.hinges, config)
 
     def system(
-        self, linkage: Linkage, target: Targets, guess: Tensor, state: State, *, robust: bool
+        self,
+        linkage: Linkage,
+        target: Targets,
+        guess: Float[Tensor, "n 24 3 3"],
+        state: State,
+        *,
+        robust: bool,
     ) -> System:
         """Return the linear system of a step from a state; guess [N, 24, 3, 3]."""
         posed = linkage.posed(state.rotations)
@@ -144,7 +151,7 @@ class System:
         self.matrix, self.gradient = matrix, gradient
         self.smooth: Tensor | None = None
 
-    def couple(self, rotations: Tensor, smooth: float) -> None:
+    def couple(self, rotations: Float[Tensor, "n 24 3 3"], smooth: float) -> None:
         """Add smoothness between neighbours, 1 / rad² of the second difference, and factorize."""
         block = self.matrix
         if smooth and len(rotations) > 2:
@@ -161,11 +168,11 @@ class System:
             block = block + torch.diag_embed(own)
         self.factor = torch.linalg.cholesky(block)
 
-    def alone(self, right: Tensor) -> Tensor:
+    def alone(self, right: Float[Tensor, "n 75 c"]) -> Float[Tensor, "n 75 c"]:
         """Return each frame's own solution [N, 75, C] for right sides [N, 75, C]."""
         return torch.cholesky_solve(right, self.factor)
 
-    def solve(self, rounds: int = 8) -> Tensor:
+    def solve(self, rounds: int = 8) -> Float[Tensor, "n 75"]:
         """Return the step [N, 75], by preconditioned conjugate gradients where frames couple."""
         residual = -self.gradient
         inverse = self.alone(residual[..., None]).squeeze(-1)
@@ -183,7 +190,7 @@ class System:
             direction = inverse + energy / before.clamp_min(1e-20) * direction
         return step
 
-    def times(self, step: Tensor) -> Tensor:
+    def times(self, step: Float[Tensor, "n 75"]) -> Float[Tensor, "n 75"]:
         """Return the whole matrix times a step [N, 75]."""
         out = (self.matrix @ step[..., None]).squeeze(-1)
         if self.smooth is not None:

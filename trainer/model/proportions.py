@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from trainer.common.smoothing import smooth
@@ -60,7 +61,9 @@ class Proportions(NamedTuple):
     """The joints of each."""
 
 
-def log_lengths(joints: Tensor, segments: tuple[tuple[int, int], ...]) -> Tensor:
+def log_lengths(
+    joints: Float[Tensor, "*batch j 3"], segments: tuple[tuple[int, int], ...]
+) -> Float[Tensor, "*batch s"]:
     """Return log distances [..., S] between joints [..., J, 3]."""
     start, end = [a for a, _ in segments], [b for _, b in segments]
     return (joints[..., start, :] - joints[..., end, :]).norm(dim=-1).clamp_min(1e-4).log()
@@ -91,7 +94,9 @@ def proportions(body: BodyJoints, joints: int = 14) -> Proportions:
 
 
 @torch.no_grad()
-def sizes(joints: Tensor, seen: Tensor, known: Proportions, fps: float) -> Tensor:
+def sizes(
+    joints: Float[Tensor, "l j 3"], seen: Bool[Tensor, "l j"], known: Proportions, fps: float
+) -> Float[Tensor, " l"]:
     """Return the log size [L] of each frame: that of limbs over a mean person's, smooth over time.
 
     joints · exp(−size) are in the metres of a body of mean proportions. seen: bool [L, J].

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
 
@@ -122,7 +123,7 @@ class ResNet(nn.Module):
         blocks += [block(outputs, width, 1, None) for _ in range(1, depth)]
         return nn.Sequential(*blocks)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n width"]:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.avgpool(x).flatten(1)

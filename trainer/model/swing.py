@@ -12,6 +12,7 @@ import math
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -72,7 +73,12 @@ def hinges(linkage: Linkage) -> list[Hinge]:
     return out
 
 
-def swung(linkage: Linkage, guess: Tensor, joints: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+def swung(
+    linkage: Linkage,
+    guess: Float[Tensor, "n 24 3 3"],
+    joints: Float[Tensor, "n e 3"],
+    seen: Bool[Tensor, "n e"],
+) -> tuple[Float[Tensor, "n 24 3 3"], Float[Tensor, "n 24 3 3"]]:
     """Return rotations [N, 24, 3, 3] whose bones point along the given joints, and the guess.
 
     The guess comes back with hinges that bend forward: where its elbow or knee bends backward, or
@@ -115,7 +121,9 @@ def _about(axis: Tensor, angle: Tensor) -> Tensor:
     return so3.matrix_from_axis_angle(angle[:, None] * axis)
 
 
-def kabsch(source: Tensor, target: Tensor, seen: Tensor) -> Tensor:
+def kabsch(
+    source: Float[Tensor, "n e 3"], target: Float[Tensor, "n e 3"], seen: Bool[Tensor, "n e"]
+) -> Float[Tensor, "n 3 3"]:
     """Return the rotations [N, 3, 3] that bring the source's trunk [N, E, 3] onto the target's.
 
     Limbs count little, and standing still a trifle: where too few joints are seen to fix a
@@ -136,7 +144,9 @@ def kabsch(source: Tensor, target: Tensor, seen: Tensor) -> Tensor:
     return so3.nearest(covariance + floor[:, None, None] * eye)
 
 
-def between(start: Tensor, end: Tensor) -> Tensor:
+def between(
+    start: Float[Tensor, "*batch 3"], end: Float[Tensor, "*batch 3"]
+) -> Float[Tensor, "*batch 3 3"]:
     """Return the smallest rotations [..., 3, 3] that turn unit vectors [..., 3] onto others."""
     axis = torch.linalg.cross(start, end)
     cosine = (start * end).sum(-1, keepdim=True)
