@@ -17,9 +17,9 @@ from datagen.common.errors import BadInput
 from datagen.common.record import SMPL_PARENTS
 from datagen.inspect import main as inspect
 from datagen.output.statistics import total
-from datagen.report import charts, page, pictures, results
+from datagen.report import page, pictures, results
 from datagen.report.findings import findings
-from datagen.report.histogram import Histogram, Moments
+from datagen.report.histogram import Histogram
 from datagen.report.reader import DataSetReader
 from datagen.report.summary import QuarantineSummary, Summary, summarize
 
@@ -60,19 +60,6 @@ def write(folder: Path, **manifests: list[dict]) -> DataSetReader:
     return DataSetReader(str(folder / "shards"))
 
 
-def test_a_histogram_agrees_with_numpy():
-    values = np.random.default_rng(0).normal(5, 2, 10_000)
-    histogram = Histogram(np.linspace(0, 10, 101))
-    for value in values:
-        histogram.add(value)
-    assert histogram.mean == pytest.approx(values.mean())
-    assert histogram.counts.sum() == 10_000
-    for share in (0.1, 0.5, 0.9):
-        assert histogram.quantile(share) == pytest.approx(np.quantile(values, share), abs=0.05)
-    inside = np.histogram(np.clip(values, 0, 9.999), histogram.edges)[0]
-    assert np.array_equal(histogram.counts, inside)
-
-
 @pytest.mark.parametrize("shards", [1, 2, 3, 6])
 def test_the_median_of_few_shards_is_numpys(shards):
     rng = np.random.default_rng(shards)
@@ -83,15 +70,6 @@ def test_the_median_of_few_shards_is_numpys(shards):
         for share in (0, 0.25, 0.5, 0.9, 1):
             expected = np.quantile(np.repeat(values, 16), share)
             assert histogram.quantile(share) == pytest.approx(expected)
-
-
-def test_moments_agree_with_numpy():
-    rows = np.random.default_rng(0).normal(1, 3, (50, 10))
-    moments = Moments()
-    for row in rows:
-        moments.add(row)
-    assert np.allclose(moments.mean, rows.mean(0))
-    assert np.allclose(moments.deviation, rows.std(0))
 
 
 def test_shards_add_up_as_the_writer_adds_them(tmp_path):
@@ -234,35 +212,6 @@ def test_the_page_is_whole_without_any_picture(tmp_path):
     assert "&lt;b&gt;evil" in html and "a &amp; b &lt; c" in html and "<b>evil" not in html
     empty = checked(page.page(summarize(write(tmp_path / "empty")), "name", "where"))
     assert "No shard is finished" in empty
-
-
-def test_charts_say_their_numbers():
-    html = charts.bars({"a": 30, "b": 10}, even=True)
-    assert "75%" in html and "25%" in html and "width:100.00%" in html and "left:66.67%" in html
-    assert charts.number(12_345) == "12.3 k" and charts.size(3.2e9) == "3.2 GB"
-    few = charts.bars({"b": 2, "a": 997, "c": 1}, limit=1)
-    assert "2 others" in few and "0.3%" in few and few.count("<b ") == 1
-    assert charts.duration(90) == "90 s" and charts.duration(3 * 86400) == "3.0 days"
-
-
-def test_a_drawn_histogram_keeps_every_value():
-    values = Histogram(np.linspace(0, 1, 401))
-    for value in np.random.default_rng(0).uniform(0.2, 0.9, 500):
-        values.add(value)
-    html = charts.histogram(values)
-    counts = [int(n) for n in re.findall(r": (\d+)\"", html)]
-    assert sum(counts) == 500 and len(counts) <= 24
-    lone = Histogram(np.linspace(0, 1, 401))
-    lone.add(1.0)
-    assert ': 1"' in charts.histogram(lone) and "mean 1 " in charts.histogram(lone)
-
-
-def test_the_rose_points_where_people_face():
-    # Only the third bin (facing the picture's right): its petal lies right of the middle.
-    html = charts.rose([0, 0, 1, 0, 0, 0, 0, 0])
-    petals = re.findall(r"M100 100L([\d.]+) ([\d.]+)A\S+ \S+ 0 0 0 ([\d.]+) ([\d.]+)Z", html)
-    x1, y1, x2, y2 = map(float, petals[2])
-    assert x1 > 160 and x2 > 160 and y1 > 100 > y2
 
 
 def test_clips_are_read_from_the_first_of_spread_shards(small_set):
