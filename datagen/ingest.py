@@ -104,34 +104,12 @@ def _pose2sim(cfg: Pose2SimConfig) -> int:
 
 def _video(cfg: VideoConfig) -> int:
     from datagen.footage.dataset import ingest as make
-    from datagen.footage.video_source import FootageVideo, named
+    from datagen.footage.video_source import named
+    from datagen.footage.videos import find_sources
 
     videos = named([path.expanduser() for path in cfg.videos])
-    reasons: dict[str, str] = {}
-    if cfg.detector == "mediapipe":
-        from datagen.footage.detector import detections
-
-        folder = Layout(cfg.footage.out.expanduser()).root / "keypoints"
-        found, reasons = detections(videos, folder)
-        files = list(found.values())
-    else:
-        files = [path.expanduser() for path in cfg.keypoints]
-        if missing := [str(file) for file in files if not file.exists()]:
-            raise BadInput(f"--keypoints {', '.join(missing)} does not exist")
-    sources = [
-        FootageVideo(
-            path=path,
-            name=name,
-            keypoints=file,
-            layout=cfg.layout,
-            threshold=cfg.threshold,
-            person=cfg.person,
-            min_frames=cfg.min_frames,
-            undetected=reasons.get(name, ""),
-        )
-        for (name, path), file in zip(videos.items(), files, strict=True)
-    ]
-    return report(make(sources, cfg.footage), cfg.footage)
+    folder = Layout(cfg.footage.out.expanduser()).root / "keypoints"
+    return report(make(find_sources(cfg, videos, folder), cfg.footage), cfg.footage)
 
 
 def report(lines: list[dict[str, Any]], cfg: FootageConfig) -> int:

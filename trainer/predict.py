@@ -15,6 +15,7 @@ datagen.launch --motions read:
     joints2d [L,J,2]   their reprojection, crop pixels; keypoints [L,K,3] what the network was given
     K [L,3,3]          the record's camera, source pixels; zeros where it has none
     crop [L,2,3]       source pixels → crop pixels; source [L] number of the frame in its video
+    time [L]           seconds after the video's first frame; content: which video, by its SHA-256
     record, place [L]  where each frame lies in the shards; occluded [L]; image_size, size, names
 
 The joint head (`trainer.fit --head joints`) predicts joints, to which the body is fitted; it adds
@@ -38,13 +39,44 @@ import numpy as np
 from trainer import cli
 from trainer.cli import count, quoted
 from trainer.common.files import write_atomic, write_json
+from trainer.device import find_device
 from trainer.errors import BadInput
 from trainer.evaluation.inference import Inference, open_inference
-from trainer.evaluation.options import PredictConfig
+from trainer.evaluation.options import RELEASE, PredictConfig
+from trainer.evaluation.predictor import GEOMETRY, Predictor
 from trainer.evaluation.tracks import tracks
+from trainer.model.body import BodyJoints
+from trainer.model.checkpoint import load_model
 
-GEOMETRY = frozenset({"crop", "camera", "source", "joints2d"})
-"""Arrays of a record that place its predictions in the video."""
+
+def load(
+    checkpoint: str | Path | None = None,
+    *,
+    device: str = "cpu",
+    mirror: bool = True,
+    refine: bool = False,
+) -> Predictor:
+    """Return a network to predict with from Python; see `trainer.evaluation.predictor`.
+
+    Args:
+        checkpoint: a last.pt or best.pt of trainer.fit, or a model.safetensors. Default: the one
+            that ships.
+        device: auto, cpu or cuda.
+        mirror: let it see everything twice, once in a mirror, and take the mean.
+        refine: fit the joint head's joints to the keypoints before the body.
+
+    Raises:
+        BadInput: the checkpoint is none, or has no body.
+    """
+    where = find_device(device)
+    path = RELEASE if checkpoint is None else Path(checkpoint)
+    model, spec, saved = load_model(path, where)
+    if spec.name == "lifter":
+        raise BadInput(f"{path} is a lifter, which predicts no body; use trainer.predict")
+    if refine and spec.head != "joints":
+        raise BadInput(f"refine is for the joint head; {path} has none")
+    body = BodyJoints({name: np.asarray(value) for name, value in saved["body"].items()})
+    return Predictor(model, spec, body, where, mirror=mirror, refine=refine)
 
 
 def predict(cfg: PredictConfig) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,22 @@ def frame_times(path: Path) -> np.ndarray:
     Raises:
         BadInput: no frame decodes.
     """
+    try:
+        known = path.stat()
+        return _frame_times(path.resolve(), known.st_mtime_ns, known.st_size)
+    except OSError:
+        raise BadInput(f"{path} does not exist or cannot be read") from None
+
+
+@lru_cache(maxsize=64)
+def _frame_times(path: Path, *_: int) -> np.ndarray:
+    """Return the times of a file that was changed at some time and has some size."""
+    times = _cleaned(path)
+    times.flags.writeable = False
+    return times
+
+
+def _cleaned(path: Path) -> np.ndarray:
     reader = open_video(path)
     times = []
     while reader.grab():

@@ -6,12 +6,16 @@ V vertices, B clips of a batch.
 Members of a record: flow.npy, labels.npz, meta.json, and rgb.jpg if the data set has pictures
 (README names their arrays). Records of motions without pictures (`labels_only` in dataset.json) are
 described in `datagen.output.motion_shard`. A record of real footage, of which `real` in
-dataset.json speaks, is a track or a piece of one, T ≤ clip_length, and has two arrays more:
+dataset.json speaks, is a track or a piece of one, T ≤ clip_length, and has more arrays:
 
     valid   uint8 [T]  the frame's 3D truth is known and the frame is the piece's own
     source  int32 [T]  the frame's number in the video or sequence; `crop` maps its pixels
 
-and `gravity` only where it is known.
+of a video also
+
+    time    float64 [T]  when the frame is shown, seconds after the video's first
+
+and `gravity` only where it is known. A set that is `keypoints_only` has neither flow nor pictures.
 
 Limbs and neck in its `joints2d` are detections; the other joints are the truth's projections, or
 unseen. A frame without any detected limb is totally occluded. Joints without a truth are 0 in

@@ -8,6 +8,7 @@ turned by the file's rotation flag, and its pixels are square.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -18,6 +19,8 @@ import cv2
 import numpy as np
 
 from datagen.common.errors import BadInput
+from datagen.common.files import sha256
+from datagen.common.stills import PICTURES, PictureReader, pictures_in
 
 # A damaged video is named in one sentence; OpenCV and FFmpeg would add lines that name no file.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet
@@ -26,6 +29,14 @@ if "OPENCV_LOG_LEVEL" not in os.environ:
 SUFFIXES = frozenset(
     f".{s}" for s in (*"3gp avi flv m4v mkv mov mp4 mpeg mpg mts ogv ts webm wmv".split(),)
 )
+
+
+def media_sha256(path: Path) -> str:
+    """Return the SHA-256 of a video or picture or, of a folder, that of its pictures'."""
+    if not path.is_dir():
+        return sha256(path)
+    each = "".join(sha256(picture) for picture in pictures_in(path))
+    return hashlib.sha256(each.encode()).hexdigest()
 
 
 class Reader(Protocol):
@@ -153,6 +164,8 @@ def _readers(path: Path) -> list[Callable[[Path], Reader]]:
     import av
     from av.error import FFmpegError
 
+    if path.is_dir() or path.suffix.lower() in PICTURES:
+        return [PictureReader]
     try:
         with av.open(str(path), metadata_errors="replace") as container:
             streams = container.streams.video

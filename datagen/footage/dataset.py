@@ -100,7 +100,6 @@ class FootageTask:
 
     def _records(self, footage: Footage, counts: dict[str, Any]) -> Iterator[dict[str, Any]]:
         cfg = self.cfg
-        estimate = estimator(cfg.flow)
         cutters, most = [], pieces.longest(cfg.image_size, rgb=cfg.rgb)
         for track in footage.tracks:
             parts = (
@@ -109,7 +108,11 @@ class FootageTask:
                 else pieces.spans(len(track), most)
             )
             cutters.append(pieces.Cutter(track, cfg.image_size, cfg.person_diagonal, parts))
-        for number, piece in enumerate(pieces.cut(footage.frames, cutters)):
+        if cfg.keypoints_only:
+            estimate, cut = None, pieces.without_frames(cutters)
+        else:
+            estimate, cut = estimator(cfg.flow), pieces.cut(footage.frames, cutters)
+        for number, piece in enumerate(cut):
             first, last = piece.meta["keep"]
             counts["frames"] += last - first
             counts["valid"] += int(piece.arrays["valid"].sum())
@@ -119,9 +122,9 @@ class FootageTask:
                 shard.key(self.index, number),
                 piece.frames,
                 piece.arrays,
-                pieces.flow_of(piece, estimate),
+                None if estimate is None else pieces.flow_of(piece, estimate),
                 piece.meta,
-                rgb=cfg.rgb,
+                rgb=cfg.rgb and not cfg.keypoints_only,
             )
 
 
@@ -161,7 +164,8 @@ def ingest(
     tasks = _tasks(sources, lines, layout, cfg, content["fingerprint"])
     print(
         f"Cutting {len(tasks)} of {count(len(sources), 'input')} into {layout.shards}\n"
-        f"  crop    {cfg.image_size} px, flow {cfg.flow.flow}"
+        f"  crop    {cfg.image_size} px, "
+        + ("keypoints alone" if cfg.keypoints_only else f"flow {cfg.flow.flow}")
         + (f", clips of {cfg.unlabelled} frames" if cfg.unlabelled else ", whole tracks")
     )
     bad = _run(tasks, cfg, layout, manifest)
@@ -186,6 +190,8 @@ def describe(
 ) -> Line:
     """Return dataset.json without its counts."""
     options = {name: value for name, value in asdict(cfg).items() if name not in NOT_BYTES}
+    if not cfg.keypoints_only:  # older data sets know nothing of it
+        del options["keypoints_only"]
     flow = {
         name: fingerprint.content(value) if isinstance(value, Path) else value
         for name, value in options.pop("flow").items()
@@ -207,8 +213,9 @@ def describe(
         "evaluation_joints": [record.JOINTS.index(name) for name in names],
         "clip_length": cfg.unlabelled or longest,
         "image_size": cfg.image_size,
-        "rgb": cfg.rgb,
+        "rgb": cfg.rgb and not cfg.keypoints_only,
         "real": True,
+        **({"keypoints_only": True} if cfg.keypoints_only else {}),
         **({"truth_source": truth_source} if truth_source else {}),
     }
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
+from datagen.common.ahead import ahead
 from datagen.common.cli import count
 from datagen.common.errors import BadInput
-from datagen.common.files import make_folder, sha256, whole
+from datagen.common.files import make_folder, whole
 from datagen.common.frames import frame_times, read_frames
+from datagen.common.video import media_sha256
 from datagen.footage.detection.appearance import appearance
 from datagen.footage.detection.followers import Followers
 from datagen.footage.detection.pose_detector import PoseDetector
@@ -37,7 +40,8 @@ def detect(video: Path, detector: PoseDetector, out: Path) -> int:
     frames = len(frame_times(video))
     followers = Followers(detector)
     found, looks = [], []
-    for picture in read_frames(video, range(frames)):
+    pictures = ahead(read_frames(video, range(frames)))
+    for picture in tqdm(pictures, "detecting", frames, unit="frame", mininterval=1):
         found.append(followers.step(picture))
         looks.append({slot: appearance(picture, pose.points) for slot, pose in found[-1].items()})
     people = 1 + max((slot for poses in found for slot in poses), default=0)
@@ -63,7 +67,8 @@ def detections(videos: dict[str, Path], folder: Path) -> tuple[dict[str, Path], 
     """
     reasons: dict[str, str] = {}
     found = {
-        name: folder / f"{name}-{sha256(path)[:12]}-v{VERSION}.npz" for name, path in videos.items()
+        name: folder / f"{name}-{media_sha256(path)[:12]}-v{VERSION}.npz"
+        for name, path in videos.items()
     }
     missing = [name for name, file in found.items() if not file.exists()]
     if not missing:

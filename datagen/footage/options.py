@@ -31,6 +31,8 @@ class FootageConfig:
     """Diagonal of the visible-joint box in the crop, pixels at 224; as the training clips'."""
     rgb: bool = True
     """Store the frames as one JPEG strip a record."""
+    keypoints_only: Annotated[bool, tyro.conf.Suppress] = False
+    """Store neither flow nor pictures: datagen.overlay's, for networks that see keypoints alone."""
     unlabelled: int | None = None
     """Cut clips of so many frames (31) for trainer.fit --dann-shards, instead of whole tracks."""
     body: Path | None = None
@@ -75,7 +77,8 @@ class VideoConfig:
     videos: Annotated[
         tyro.conf.Positional[list[Path]], tyro.conf.arg(help_behavior_hint="(required)")
     ]
-    """Video files."""
+    """Video files, pictures, or folders of numbered pictures (30 a second, or as an fps.txt in the
+    folder says)."""
     footage: FootageConfig = field(default_factory=FootageConfig)
     keypoints: Annotated[list[Path], tyro.conf.arg(help_behavior_hint="(this or --detector)")] = (
         field(default_factory=list)
@@ -117,7 +120,7 @@ class VideoConfig:
             or place_of(self.person) is not None,
             f"--person must be largest, all, a rank from 0 or X,Y in pixels, got {self.person}",
         )
-        require(self.min_frames >= 2, f"--min-frames must be at least 2, got {self.min_frames}")
+        require(self.min_frames >= 1, f"--min-frames must be at least 1, got {self.min_frames}")
         require(
             self.threshold is None or self.threshold >= 0,
             f"--threshold must not be negative, got {self.threshold}",

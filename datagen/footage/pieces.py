@@ -96,12 +96,13 @@ class Cutter:
         maps = self.labels["crop"][t : t + 1]
         self.crops.append(crop_frames(frame[None], maps, self.size)[0])
         while self.parts and t >= min(self.parts[0].end, len(self.track) - 1):
-            yield self._piece(self.parts.pop(0))
+            yield self.piece(self.parts.pop(0))
             keep = self.parts[0].begin if self.parts else t + 1
             del self.crops[: keep - self.first]
             self.first = max(self.first, keep)
 
-    def _piece(self, span: Span) -> Piece:
+    def piece(self, span: Span) -> Piece:
+        """Return a part of the track with the crops that there are of it."""
         part = slice(span.begin, span.end)
         arrays = {
             name: value if name in CONSTANT else value[part] for name, value in self.labels.items()
@@ -119,7 +120,8 @@ class Cutter:
             "keep": [span.first - span.begin, span.last - span.begin],
             "track_frames": len(self.track),
         }
-        return Piece(np.stack(crops), arrays, meta)
+        frames = np.stack(crops) if crops else np.zeros((0, self.size, self.size, 3), np.uint8)
+        return Piece(frames, arrays, meta)
 
 
 def cut(numbered: Iterable[tuple[int, np.ndarray]], cutters: Sequence[Cutter]) -> Iterator[Piece]:
@@ -129,8 +131,21 @@ def cut(numbered: Iterable[tuple[int, np.ndarray]], cutters: Sequence[Cutter]) -
             yield from cutter.add(number, frame)
 
 
+def without_frames(cutters: Sequence[Cutter]) -> Iterator[Piece]:
+    """Yield the pieces of all tracks in the same order as `cut`, without pictures."""
+    ends = [(min(part.end, len(cutter.track) - 1), cutter) for cutter in cutters
+            for part in cutter.parts]  # fmt: skip
+    for _, cutter in sorted(ends, key=lambda pair: int(pair[1].track.source[pair[0]])):
+        yield cutter.piece(cutter.parts.pop(0))
+
+
 def flow_of(piece: Piece, estimate: Any) -> np.ndarray:
-    """Return the flow [T,2,h,w] of a piece; the last frame of a track repeats that before it."""
+    """Return the flow [T,2,h,w] of a piece; the last frame of a track repeats that before it.
+
+    A single picture's is 0.
+    """
+    if len(piece.frames) == 1:
+        return estimate(np.repeat(piece.frames, 2, axis=0)) * 0
     flow = estimate(piece.frames)
     missing = len(piece.arrays["valid"]) - len(flow)
     return np.concatenate([flow, np.repeat(flow[-1:], missing, axis=0)]) if missing else flow

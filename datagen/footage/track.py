@@ -54,6 +54,8 @@ class Track:
     points: np.ndarray
     """float32 [T,14,3] detections in EVAL_JOINTS' order: x, y in source pixels, seen 0/1."""
     truth: Truth | None = None
+    time: np.ndarray | None = None
+    """float64 [T] seconds after the source's first frame; None: unknown."""
     meta: dict[str, Any] = field(default_factory=dict)
     """More fields of a record's meta.json: source, size, fps."""
 
@@ -117,6 +119,7 @@ def labels(track: Track, size: int, diagonal: float) -> dict[str, np.ndarray]:
         "valid": valid.astype(np.uint8),
         "source": track.source.astype(np.int32),
         **gravity,
+        **({} if track.time is None else {"time": track.time.astype(np.float64)}),
     }
 
 

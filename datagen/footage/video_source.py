@@ -13,7 +13,8 @@ from datagen.common.errors import BadInput
 from datagen.common.files import shortened
 from datagen.common.frames import frame_size, frame_times, read_frames, thin
 from datagen.common.record import KEYPOINTS
-from datagen.common.video import enlargement
+from datagen.common.stills import pictures_in
+from datagen.common.video import enlargement, media_sha256
 from datagen.footage.agreement import require_agreement
 from datagen.footage.dataset import Footage
 from datagen.footage.keypoint_files import read_appearance, read_people
@@ -41,7 +42,7 @@ class FootageVideo:
     def identity(self) -> dict[str, Any]:
         """Return what decides its records."""
         return {
-            "input": self.path.stat().st_size,
+            "input": media_sha256(self.path),
             "keypoints": content(self.keypoints) if self.keypoints.exists() else None,
             "layout": self.layout,
             "threshold": self.threshold,
@@ -92,6 +93,7 @@ class FootageVideo:
             require_agreement(self.path, self.keypoints, limbs, used, rate)
         meta = {
             "video": str(self.path),
+            "content": media_sha256(self.path),
             "size": [width, height],
             "fps": round(rate, 4),
             "source_fps": round((len(times) - 1) / max(times[-1] - times[0], 1e-6), 4),
@@ -102,7 +104,16 @@ class FootageVideo:
             seen = np.flatnonzero(points[..., 2].any(1))
             part = slice(seen[0], seen[-1] + 1)
             name = self.name if single else f"{self.name}_{rank}"
-            out.append(Track(name, name, used[part].astype(np.int32), points[part], meta=meta))
+            out.append(
+                Track(
+                    name,
+                    name,
+                    used[part].astype(np.int32),
+                    points[part],
+                    time=times[used[part]] - times[0],
+                    meta=meta,
+                )
+            )
         kept = np.unique(np.concatenate([track.source for track in out]))
         anybody = np.asarray((shown[used][..., 2] > 0).any((1, 2)))
         line = {
@@ -142,7 +153,7 @@ def named(paths: list[Path]) -> dict[str, Path]:
     stems = [path.stem for path in paths]
     out: dict[str, Path] = {}
     for path in paths:
-        if not path.is_file():
+        if not (path.is_file() or (path.is_dir() and pictures_in(path))):
             what = "is a folder" if path.exists() else "does not exist"
             raise BadInput(f"{path} {what}; give video files")
         name = (

@@ -152,19 +152,16 @@ def varying(dataset: Line) -> bool:
 def _record_problem(members: dict[str, bytes], dataset: Line) -> str:
     if dataset.get("labels_only"):
         return motion_shard.problem(members, dataset)
-    wanted = {"flow.npy", "labels.npz", "meta.json"} | ({"rgb.jpg"} if dataset["rgb"] else set())
+    wanted = {"labels.npz", "meta.json"} | ({"rgb.jpg"} if dataset["rgb"] else set())
+    wanted |= set() if dataset.get("keypoints_only") else {"flow.npy"}
     if set(members) != wanted:
         return f"members {sorted(members)} instead of {sorted(wanted)}"
     frames, joints = dataset["clip_length"], len(dataset["joints"])
-    side = -(-dataset["image_size"] // dataset["flow"]["stride"])
-    flow = np.load(io.BytesIO(members["flow.npy"]))
-    if dataset.get("real"):
-        frames = min(frames, len(flow))
-    if flow.shape != (frames, 2, side, side) or flow.dtype != np.float16:
-        return f"flow is {flow.dtype} {flow.shape}"
-    if ((flow.view(np.uint16) & NOT_FINITE) == NOT_FINITE).any():  # ten times isfinite's speed
-        return "flow is not finite"
     labels = np.load(io.BytesIO(members["labels.npz"]))
+    if dataset.get("real"):
+        frames = min(frames, len(labels["occluded"]))
+    if "flow.npy" in members and (wrong := _flow_problem(members["flow.npy"], frames, dataset)):
+        return wrong
     names = set(shard.FOOTAGE_LABELS if dataset.get("real") else shard.LABELS)
     free = dataset.get("real") or dataset["config"]["record"] < record.GRAVITY_SINCE
     if not names - set(shard.LATER_LABELS if free else ()) <= set(labels.files) <= names:
@@ -181,6 +178,16 @@ def _record_problem(members: dict[str, bytes], dataset: Line) -> str:
     ):
         return f"rgb.jpg has height and width {size}, not {strip}"
     json.loads(members["meta.json"])
+    return ""
+
+
+def _flow_problem(data: bytes, frames: int, dataset: Line) -> str:
+    side = -(-dataset["image_size"] // dataset["flow"]["stride"])
+    flow = np.load(io.BytesIO(data))
+    if flow.shape != (frames, 2, side, side) or flow.dtype != np.float16:
+        return f"flow is {flow.dtype} {flow.shape}"
+    if ((flow.view(np.uint16) & NOT_FINITE) == NOT_FINITE).any():  # ten times isfinite's speed
+        return "flow is not finite"
     return ""
 
 

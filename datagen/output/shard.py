@@ -29,11 +29,11 @@ LABELS = (
     "offsets", "camera",
 )  # fmt: skip
 """Arrays of labels.npz, named as the fields of Clip."""
-FOOTAGE_LABELS = (*LABELS, "valid", "source")
+FOOTAGE_LABELS = (*LABELS, "valid", "source", "time")
 """Arrays of labels.npz in records of real footage."""
-LATER_LABELS = ("gravity",)
+LATER_LABELS = ("gravity", "time")
 """Arrays that are missing from records of before revision 2, and from footage whose camera is known
-by no world."""
+by no world, or whose frames have no times."""
 
 Records = dict[str, dict[str, bytes]]
 """Members by key and name ("flow.npy"), in the tar's order."""
@@ -63,7 +63,7 @@ def members(
     name: str,
     frames: np.ndarray,
     arrays: dict[str, np.ndarray],
-    flow: np.ndarray,
+    flow: np.ndarray | None,
     meta: dict[str, Any],
     *,
     rgb: bool,
@@ -74,12 +74,14 @@ def members(
         name: the record's key.
         frames: uint8 [T or T+1,S,S,3] RGB.
         arrays: labels.npz; frames that its `occluded` names are zeroed in flow and picture.
-        flow: float16 [T,2,h,w].
+        flow: float16 [T,2,h,w]; None leaves it out.
     """
     hidden = arrays["occluded"].astype(bool)
-    flow = flow.copy()
-    flow[hidden] = 0
-    record: dict[str, Any] = {"__key__": name, "flow.npy": _npy(flow)}
+    record: dict[str, Any] = {"__key__": name}
+    if flow is not None:
+        flow = flow.copy()
+        flow[hidden] = 0
+        record["flow.npy"] = _npy(flow)
     record["labels.npz"] = npz(arrays)
     record["meta.json"] = json.dumps(meta, sort_keys=True).encode()
     if rgb:

@@ -24,6 +24,8 @@ class CheckpointInfo:
     """Side of their crops, pixels; 0 if unknown."""
     person_diagonal: float
     """The people's size in a crop of 224 px; 0 if unknown."""
+    inputs: str
+    """What it sees: keypoints, flow+keypoints, …; empty if unknown."""
     rest: np.ndarray
     """The body's joints at rest, float [24,3] metres."""
 
@@ -37,6 +39,7 @@ def checkpoint_info(checkpoint: Path) -> CheckpointInfo:
             str(model.get("flow", "")),
             int(model.get("stored_size", 0)),
             float(model.get("person_diagonal", 0)),
+            str(model.get("inputs", "")),
             rest,
         )
     # A file that is not a pickle may raise anything, and torch's advice is to load it as code.

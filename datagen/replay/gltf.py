@@ -41,16 +41,16 @@ def of_motion(body: Body, motion: PredictedMotion) -> bytes:
     place = R_GLTF_WORLD.apply(pelvis + motion.trans)
     vertices, _ = body.forward(pose[:1], motion.betas, place[:1] - pelvis)
     start = np.array([place[0, 0], vertices[0, :, 1].min(), place[0, 2]])
-    return animated(body, pose, motion.betas, place - pelvis - start, motion.fps)
+    return animated(body, pose, motion.betas, place - pelvis - start, motion.times)
 
 
 def animated(
-    body: Body, pose: np.ndarray, betas: np.ndarray, trans: np.ndarray, fps: float
+    body: Body, pose: np.ndarray, betas: np.ndarray, trans: np.ndarray, times: np.ndarray
 ) -> bytes:
     """Return a .glb of a body in motion.
 
     Args: pose [L,72] axis-angle, betas [10], trans [L,3] metres, as SMPL's forward pass takes them,
-    in a world with y up; fps of the frames.
+    in a world with y up; times [L] of the frames, seconds.
     """
     file = _File()
     rest = body.rest_joints(betas).astype(np.float64)
@@ -87,7 +87,7 @@ def animated(
                 },
             }
         ],
-        animations=[_animation(file, pose, rest[0] + trans, fps)],
+        animations=[_animation(file, pose, rest[0] + trans, times)],
     )
 
 
@@ -112,10 +112,10 @@ def _surface(file: _File, body: Body, betas: np.ndarray) -> dict[str, Any]:
     return {"attributes": attributes, "indices": faces, "material": 0}
 
 
-def _animation(file: _File, pose: np.ndarray, pelvis: np.ndarray, fps: float) -> dict[str, Any]:
+def _animation(file: _File, pose: np.ndarray, pelvis: np.ndarray, at: np.ndarray) -> dict[str, Any]:
     """Return the animation: every joint's rotation, and the pelvis's path [L,3]."""
     length = len(pose)
-    times = file.add((np.arange(length) / fps)[:, None], bounds=True)
+    times = file.add(np.asarray(at)[:, None], bounds=True)
     turns = Rotation.from_rotvec(pose.reshape(-1, 3)).as_quat().reshape(length, -1, 4)
     # Of a rotation's two quaternions the one nearer to the last frame's: viewers interpolate.
     flips = np.sign(np.einsum("tjq,tjq->tj", turns[1:], turns[:-1]))

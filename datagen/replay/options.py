@@ -2,51 +2,71 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import tyro
+
 from datagen.common.options import option, require
 from datagen.flow.options import FlowName
+
+MADE_HERE = (
+    "checkpoint", "refine", "keypoints", "layout", "threshold", "person", "image_size", "flow",
+    "flow_weights", "flow_dtype", "raft_iterations",
+)  # fmt: skip
+"""Options of predictions that are made by the command itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OverlayConfig:
     """What to show, and how."""
 
+    inputs: tyro.conf.Positional[list[Path]] = field(default_factory=list)
+    """Videos, pictures, folders of videos, folders of pictures (numbered ones of one size are a
+    video of 30 frames a second); with --live the number of a camera."""
     predictions: Path | None = None
-    """Folder (or one file) written by trainer.predict."""
+    """Folder (or one file) written by trainer.predict, instead of predictions made here."""
     shards: Path | None = None
-    """Folder of shards that the predictions were made of."""
+    """Folder of shards that the --predictions were made of."""
     video: Path | None = None
-    """The video that the shards were made of. Default: show the stored crops."""
+    """The video that the --predictions were made of (default: show the stored crops); without them
+    the same as a video given by its name alone."""
+    live: bool = False
+    """Show a camera as it films, in a browser, until Ctrl-C."""
     checkpoint: Path | None = None
-    """Instead of --predictions and --shards: ingest the video and predict with this checkpoint.
-    Default: the network that ships with the trainer."""
+    """Network that predicts. Default: the one that ships with the trainer."""
     refine: bool = False
-    """Without --predictions: fit the joints to the keypoints before the body, as trainer.predict
-    --refine does."""
+    """Fit the joints to the keypoints before the body, as trainer.predict --refine does."""
     keypoints: Path | None = None
-    """Without --predictions: the video's 2D keypoints, as datagen.ingest takes them.
-    Default: MediaPipe finds them."""
+    """The one video's 2D keypoints, as datagen.ingest takes them. Default: MediaPipe's networks
+    find them."""
+    layout: str | None = None
+    """What the --keypoints are, as datagen.ingest takes it."""
+    threshold: float | None = None
+    """Confidence above which a keypoint is seen, as datagen.ingest takes it."""
+    person: str = "largest"
+    """Whom to follow where there are several: largest (box times frames), all, a rank by size from
+    0, or X,Y, a pixel of the first frame that shows somebody there."""
     image_size: int | None = None
-    """Without --predictions: side of the crop, pixels. Default: as in the shards that the network
-    was trained on."""
+    """Side of the crop, pixels. Default: as in the shards that the network was trained on."""
     flow: FlowName | str | None = None
-    """Without --predictions: estimator of the flow. Default: that of the shards that it was trained
-    on."""
+    """Estimator of the flow. Default: that of the shards that the network was trained on; none if
+    it sees keypoints alone."""
     flow_weights: Path | None = None
-    """Without --predictions: the estimator's weights, the same as for those shards (refused if
-    not)."""
+    """The estimator's weights, the same as for those shards (refused if not)."""
     flow_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Without --predictions: precision of the estimator."""
+    """Precision of the estimator."""
     raft_iterations: int = 12
-    """Without --predictions: refinement steps of RAFT."""
+    """Refinement steps of RAFT."""
     body: Path | None = None
     """SMPL body model (file or folder; its neutral body is drawn).
     Default: the embedded open body, as it is for training."""
     out: Path = Path("overlay")
-    """Folder of the results."""
+    """Folder of the results: film, contact sheet, mesh and motion of each person. What another
+    video or another network made there stays."""
+    film: bool = True
+    """Draw the film and the contact sheet; without, only the mesh and the motion are written."""
     people: int | None = None
     """Show this many predictions at most. Default: all."""
     degrees: float = 60.0
@@ -58,19 +78,35 @@ class OverlayConfig:
         require(0 < self.opacity <= 1, f"--opacity must lie in (0, 1], got {self.opacity}")
         require(self.people is None or self.people >= 1, "--people must be at least 1")
         if self.predictions is None:
+            self._check_inputs()
+            return
+        require(not self.inputs, "--predictions are of a --video; name it so")
+        require(not self.live, "--live is for predictions made here; omit --predictions")
+        for name in MADE_HERE:
             require(
-                self.video is not None and self.shards is None,
-                "give the --video to look at, or --predictions and --shards (and --video)",
+                getattr(self, name) == getattr(type(self), name),
+                f"{option(name)} is for predictions that are made of a --video; omit it, "
+                "or --predictions",
             )
-        else:
-            for name in ("checkpoint", "refine", "keypoints", "image_size", "flow", "flow_weights",
-                         "flow_dtype", "raft_iterations"):  # fmt: skip
-                require(
-                    getattr(self, name) == getattr(type(self), name),
-                    f"{option(name)} is for predictions that are made of a --video; omit it, "
-                    "or --predictions",
-                )
-            require(
-                (self.shards or self.video) is not None,
-                "--predictions need the --shards or the --video that they were made of",
-            )
+        require(
+            (self.shards or self.video) is not None,
+            "--predictions need the --shards or the --video that they were made of",
+        )
+
+    def _check_inputs(self) -> None:
+        require(
+            bool(self.inputs or self.video) and self.shards is None,
+            "give the video to look at, or --predictions and --shards (and --video)",
+        )
+        require(
+            not (self.inputs and self.video),
+            "name all videos without --video, or the one with it",
+        )
+        require(
+            not self.live or (len(self.inputs) == 1 and self.keypoints is None),
+            "--live shows one camera, by its number, and finds the keypoints itself",
+        )
+        require(
+            self.keypoints is None or len(self.inputs) <= 1,
+            f"--keypoints are of one video, not of {len(self.inputs)}",
+        )

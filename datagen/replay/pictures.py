@@ -12,8 +12,10 @@ import cv2
 import numpy as np
 
 from datagen.clips import crop
+from datagen.common.ahead import ahead
 from datagen.common.errors import BadInput
-from datagen.common.frames import read_frames
+from datagen.common.frames import frame_size, frame_times, read_frames, thin
+from datagen.common.stills import PICTURES
 from datagen.output import shard
 from datagen.output.layout import Layout
 from datagen.replay.prediction import PredictedMotion
@@ -21,33 +23,59 @@ from datagen.replay.prediction import PredictedMotion
 CROP_SIDE = 448  # pixels at which a stored crop is shown
 
 
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture, and whose frame it is."""
+
+    image: np.ndarray
+    """uint8 [H,W,3] RGB."""
+    place: int | None
+    """The motion's frame that it shows; None if the motion has none of it."""
+    time: float
+    """Seconds after the first."""
+
+
 @dataclass(frozen=True)
 class Pictures:
-    """The pictures of a motion's frames, all of one even size."""
+    """The pictures of a motion's frames and of those around them, all of one even size."""
 
     width: int
     height: int
     maps: np.ndarray
-    """float64 [L,2,3] crop pixels → pixels of the picture."""
-    frames: Iterator[np.ndarray]
-    """uint8 [H,W,3] RGB, in the motion's order."""
-    cropped: bool
+    """float64 [L,2,3] crop pixels → pixels of the picture, for the motion's frames."""
+    frames: Iterator[Picture]
+    """In their order."""
+    count: int
+    """How many there are."""
+    cropped: bool = False
     """Whether a picture is the crop and no more."""
+    sound: Path | None = None
+    """The file whose sound belongs to them."""
+    single: bool = False
+    """Whether it is one picture and no film."""
 
 
 def of_video(motion: PredictedMotion, path: Path, max_height: int = 720) -> Pictures:
-    """Return the video's frames that a motion names, at most `max_height` pixels high.
+    """Return a video's frames, at most `max_height` pixels high and about 30 a second.
 
+    All of them, so that sound and times stay the video's, also where the person is not seen.
     BadInput if its pictures are of another size than those that the prediction was made of.
     """
-    first = next(read_frames(path, [0]))
-    height, width = first.shape[:2]
+    width, height = frame_size(path)
     if motion.size != (width, height):
         made = f"a video of {motion.size[0]}x{motion.size[1]}" if motion.size[0] else "no video"
         raise BadInput(
             f"{motion.name} was predicted from {made}, {path} is one of {width}x{height}; give the "
             "video that was ingested, or omit --video and give --shards to see their crops"
         )
+    times = frame_times(path)
+    if motion.source.max() >= len(times):
+        raise BadInput(
+            f"{motion.name} was predicted from a video of {motion.source.max() + 1} frames and "
+            f"more, {path} has {len(times)}; give the video that was ingested"
+        )
+    numbers = np.union1d(thin(times)[0], motion.source)
+    places = {int(number): place for place, number in enumerate(motion.source)}
     size = even(width * min(1, max_height / height)), even(min(height, max_height))
     scale = np.array([size[0] / width, size[1] / height])
     shrink = np.zeros((2, 3))
@@ -56,11 +84,21 @@ def of_video(motion: PredictedMotion, path: Path, max_height: int = 720) -> Pict
     maps = shrink[:, :2] @ back
     maps[:, :, 2] += shrink[:, 2]
 
-    def frames() -> Iterator[np.ndarray]:
-        for frame in read_frames(path, motion.source.tolist()):
-            yield cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    def frames() -> Iterator[Picture]:
+        for number, frame in zip(numbers.tolist(), read_frames(path, numbers), strict=True):
+            if frame.shape[1::-1] != size:
+                frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+            yield Picture(frame, places.get(number), float(times[number] - times[0]))
 
-    return Pictures(*size, maps, frames(), cropped=False)
+    still = path.is_dir() or path.suffix.lower() in PICTURES
+    return Pictures(
+        *size,
+        maps,
+        ahead(frames()),
+        count=len(numbers),
+        sound=None if still else path,
+        single=still and len(numbers) == 1,
+    )
 
 
 def of_records(motion: PredictedMotion, shards: Path) -> Pictures:
@@ -71,7 +109,7 @@ def of_records(motion: PredictedMotion, shards: Path) -> Pictures:
     scale = CROP_SIDE / motion.image_size
     map_ = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]])
 
-    def frames() -> Iterator[np.ndarray]:
+    def frames() -> Iterator[Picture]:
         places = zip(motion.record.tolist(), motion.place.tolist(), strict=True)
         for t, (key, place) in enumerate(places):
             strip, crops = stored_crops(shards, key, motion.image_size)
@@ -80,10 +118,12 @@ def of_records(motion: PredictedMotion, shards: Path) -> Pictures:
                     f"record {key} of {shards} is not what {motion.name} was predicted from; "
                     "give the shards that were predicted, or predict again from these"
                 )
-            yield cv2.resize(strip[place], (CROP_SIDE, CROP_SIDE), interpolation=cv2.INTER_CUBIC)
+            side = (CROP_SIDE, CROP_SIDE)
+            image = cv2.resize(strip[place], side, interpolation=cv2.INTER_CUBIC)
+            yield Picture(image, t, float(motion.times[t] - motion.times[0]))
 
     maps = np.tile(map_, (len(motion), 1, 1))
-    return Pictures(CROP_SIDE, CROP_SIDE, maps, frames(), cropped=True)
+    return Pictures(CROP_SIDE, CROP_SIDE, maps, frames(), count=len(motion), cropped=True)
 
 
 @lru_cache(maxsize=2)

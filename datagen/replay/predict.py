@@ -1,47 +1,142 @@
-"""Shards and predictions of a video, made with the crops and the flow of a checkpoint."""
+"""Predictions of videos, made with the crops and the flow of a checkpoint."""
 
 from __future__ import annotations
 
-import shutil
+import re
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
+
 from datagen.common.errors import BadInput
 from datagen.common.files import sha256
-from datagen.common.options import arguments
 from datagen.flow.options import FlowConfig, FlowName
+from datagen.footage.options import FootageConfig, VideoConfig
+from datagen.footage.videos import find_sources
+from datagen.output.fingerprint import content, digest
 from datagen.replay.checkpoint import checkpoint_info
-from datagen.replay.options import OverlayConfig
+from datagen.replay.inputs import InputVideo, is_picture
+from datagen.replay.options import MADE_HERE, OverlayConfig
+
+WORK = "work"
+"""Folder, below that of the results, of keypoints, shards and predictions: each named by what
+decides it, so that videos and networks never mix, and nothing is made twice."""
 
 
-def predict(video: Path, checkpoint: Path, cfg: OverlayConfig) -> tuple[Path, Path]:
-    """Run datagen.ingest and trainer.predict on a video; return (predictions, shards) folders."""
+def predict(
+    clips: list[InputVideo], checkpoint: Path, cfg: OverlayConfig
+) -> list[tuple[InputVideo, Path]]:
+    """Return every person's clip and file of trainer.predict, made here.
+
+    Raises:
+        BadInput: the checkpoint is none, or no clip can be used; one of several is named and left
+            out.
+    """
     if not checkpoint.is_file():
         what = "is a folder" if checkpoint.exists() else "does not exist"
         raise BadInput(f"--checkpoint {checkpoint} {what}; give a run's last.pt or best.pt")
-    if not video.is_file():
-        what = "is a folder" if video.exists() else "does not exist"
-        raise BadInput(f"--video {video} {what}; give a video file")
-    folder = cfg.out / video.stem  # one a video: another's predictions are not to be drawn over it
-    predictions, shards = folder / "predictions", folder / "shards"
-    found = ["--keypoints", str(cfg.keypoints)] if cfg.keypoints else ["--detector", "mediapipe"]
+    videos = named(clips)
+    source = footage_of(clips, checkpoint, cfg)
+    options = {**asdict(source), "videos": [clip.content for clip in clips]}
+    options["keypoints"] = [content(file) for file in source.keypoints if file.exists()]
+    work = cfg.out / WORK
+    shards = work / f"shards-{digest(json_ready(options))[:12]}"
+    source = replace(source, footage=replace(source.footage, out=shards))
+    make_shards(source, videos, work / "keypoints")
+    network = f"{sha256(checkpoint)[:12]}{'-refined' if cfg.refine else ''}"
+    predictions = work / f"predictions-{shards.name[7:]}-{network}"
+    line = ["trainer.predict", "--checkpoint", str(checkpoint), "--shards", str(shards)]
+    line += ["--out", str(predictions), "--mirror", *(["--refine"] if cfg.refine else [])]
+    print("$ python -m", *line, flush=True)
+    if subprocess.run([sys.executable, "-m", *line]).returncode:
+        raise BadInput("trainer.predict failed, see above")
+    return of_clips(clips, sorted(predictions.glob("*.npz"), key=rank))
+
+
+def footage_of(clips: list[InputVideo], checkpoint: Path, cfg: OverlayConfig) -> VideoConfig:
+    """Return how the clips become shards for a checkpoint."""
+    known = checkpoint_info(checkpoint)
     size, flow = crops_and_flow(checkpoint, cfg)
-    found += ["--image-size", str(size), *arguments(flow)]
-    if diagonal := checkpoint_info(checkpoint).person_diagonal:
-        found += ["--person-diagonal", f"{diagonal:g}"]
-    if predictions.exists():  # of this video by another checkpoint, perhaps
-        shutil.rmtree(predictions)
-    for line in (
-        ["datagen.ingest", "video", str(video), *found, "--out", str(shards)],
-        ["trainer.predict", "--checkpoint", str(checkpoint), "--shards", str(shards),
-         "--out", str(predictions), "--mirror", *(["--refine"] if cfg.refine else [])],
-    ):  # fmt: skip
-        print("$ python -m", *line, flush=True)
-        if subprocess.run([sys.executable, "-m", *line]).returncode:
-            raise BadInput(f"{line[0]} failed, see above; nothing to show of {video}")
-    return predictions, shards
+    footage = FootageConfig(
+        image_size=size,
+        flow=flow,
+        keypoints_only=known.inputs == "keypoints" and cfg.flow is None,
+        rgb="rgb" in known.inputs,
+        max_bad=0.5 if len(clips) == 1 else 1,
+    )
+    if known.person_diagonal:
+        footage = replace(footage, person_diagonal=known.person_diagonal)
+    return VideoConfig(
+        videos=[clip.path for clip in clips],
+        footage=footage,
+        keypoints=[cfg.keypoints] if cfg.keypoints else [],
+        detector="none" if cfg.keypoints else "mediapipe",
+        layout=cfg.layout,
+        threshold=cfg.threshold,
+        person=cfg.person,
+        min_frames=1 if all(is_picture(clip.path) for clip in clips) else 8,
+    )
+
+
+def make_shards(source: VideoConfig, videos: dict[str, Path], folder: Path) -> None:
+    """Make the shards of videos by name; keypoints that are found go to a folder."""
+    from datagen.footage.dataset import ingest
+
+    if not ingest(find_sources(source, videos, folder), source.footage):
+        raise BadInput("none of the inputs can be used, for the reasons above")
+
+
+def named(clips: list[InputVideo]) -> dict[str, Path]:
+    """Return the clips' paths by name, which is unique among them and a file's name anywhere."""
+    names: dict[str, Path] = {}
+    for clip in clips:
+        name = re.sub(r"[^\w.-]", "_", clip.stem)
+        names[f"{name}-{clip.content[:8]}" if name in names else name] = clip.path
+    return names
+
+
+def prediction_files(path: Path) -> list[Path]:
+    """Return the predictions of a folder, or the one that is named; BadInput if there are none."""
+    files = [path] if path.is_file() else sorted(path.glob("*.npz"))
+    if not files:
+        what = "holds no .npz" if path.exists() else "does not exist"
+        raise BadInput(f"{path} {what}; make predictions with python -m trainer.predict")
+    return files
+
+
+def identity_of(clip: InputVideo, checkpoint: Path, cfg: OverlayConfig) -> dict[str, str]:
+    """Return what decides a clip's results, but for how they are drawn."""
+    options = {name: getattr(cfg, name) for name in MADE_HERE if name != "checkpoint"}
+    if cfg.keypoints is not None:
+        options["keypoints"] = content(cfg.keypoints)
+    return {
+        "video": clip.content,
+        "network": sha256(checkpoint),
+        "options": digest(json_ready(options)),
+    }
+
+
+def of_clips(clips: list[InputVideo], files: list[Path]) -> list[tuple[InputVideo, Path]]:
+    """Return the predictions of the clips, known by their content, in the clips' order."""
+    of_content: dict[str, list[Path]] = {clip.content: [] for clip in clips}
+    for file in files:
+        with np.load(file) as arrays:
+            of_content.setdefault(str(arrays["content"]), []).append(file)
+    return [(clip, file) for clip in clips for file in of_content[clip.content]]
+
+
+def rank(prediction: Path) -> tuple[str, int]:
+    """Return what a prediction's file is called, and the person's rank at its end."""
+    name, _, number = prediction.stem.rpartition("_")
+    return (name, int(number)) if number.isdecimal() else (prediction.stem, 0)
+
+
+def json_ready(options: dict[str, object]) -> dict[str, str]:
+    """Return options as text, that of a nested one too."""
+    return {name: repr(value) for name, value in options.items()}
 
 
 def crops_and_flow(checkpoint: Path, cfg: OverlayConfig) -> tuple[int, FlowConfig]:

@@ -60,6 +60,13 @@ class PredictedMotion:
     """float [L,3] SMPL's translation in the camera's axes, metres, if it is known."""
     k: np.ndarray | None = None
     """float [3,3] camera of the source, pixels, with it."""
+    time: np.ndarray | None = None
+    """float [L] seconds after the first frame of the video; None: evenly spaced."""
+
+    @property
+    def times(self) -> np.ndarray:
+        """float [L] seconds; from 0 on where they are not known."""
+        return np.arange(len(self)) / self.fps if self.time is None else self.time
 
     def __len__(self) -> int:
         return len(self.pose)
@@ -91,6 +98,8 @@ def read_motion(path: Path) -> PredictedMotion:
                 )
             arrays = {name: file[name] for name in SHAPES}
             extra = {"gravity": file["gravity"].astype(float)} if "gravity" in file else {}
+            if "time" in file:
+                extra["time"] = file["time"].astype(np.float64)
             if "transl" in file:
                 extra |= {"transl": file["transl"].astype(float), "k": file["K"][0].astype(float)}
     except BadInput:
@@ -117,6 +126,10 @@ def read_motion(path: Path) -> PredictedMotion:
             raise BadInput(f"{path}: {name} has NaN or infinite numbers; train or predict again")
     if not (arrays["crop"][:, [0, 1], [0, 1]] > 0).all():
         raise BadInput(f"{path}: a crop map has no scale; make the shards again")
+    if "time" in extra and not (
+        extra["time"].shape == (sizes["L"],) and (np.diff(extra["time"]) > 0).all()
+    ):
+        raise BadInput(f"{path}: its times do not ascend; predict again")
     width, height = arrays["size"]
     return PredictedMotion(
         name=path.stem,

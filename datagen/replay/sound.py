@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +82,7 @@ class Sound:
             if frame.time is not None and frame.time < self._begin:
                 continue
             for part in as_aac.resample(frame):
-                if part.pts is not None:
+                if part.pts is not None and part.time_base is not None:
                     part.pts -= round(self._begin / part.time_base)
-                    part.time_base = part.time_base or Fraction(1, rate)
                 yield from self._stream.encode(part)
         yield from self._stream.encode()

@@ -29,6 +29,10 @@ class Shown:
     """[H,W,3] the picture with the body and the detection's box."""
     aside: np.ndarray
     """[H,H,3] the body alone, turned, as large as the crop would be."""
+    place: int | None
+    """The motion's frame; None if it has none of the picture."""
+    time: float
+    """Seconds after the first picture."""
 
     @property
     def both(self) -> np.ndarray:
@@ -39,30 +43,53 @@ class Shown:
 def show(
     motion: PredictedMotion, body: Body, pictures: Pictures, *, degrees: float, opacity: float
 ) -> Iterator[Shown]:
-    """Yield every frame of a motion; the turned view's camera is the prediction's own."""
+    """Yield every picture; the turned view's camera is the prediction's own."""
     height = pictures.height
     brush = painter(body, max(pictures.width, height), height)
     paper = np.full((height, height, 3), PAPER, np.uint8)
     unit = height / motion.image_size  # crop pixels → pixels of the turned view
-    for start in range(0, len(motion), AT_ONCE):
-        part = slice(start, start + AT_ONCE)
+    begin, posed = -AT_ONCE, _BodyViews.of(motion, body, slice(0, 0), degrees)
+    for picture in pictures.frames:
+        t, plain = picture.place, picture.image
+        if t is None:
+            yield Shown(plain, plain, paper, None, picture.time)
+            continue
+        if not 0 <= t - begin < AT_ONCE:
+            begin, posed = t, _BodyViews.of(motion, body, slice(t, t + AT_ONCE), degrees)
+        i = t - begin
+        front, side = plain, paper
+        if motion.camera[t, 0] > 0:  # a camera that mirrors shows nothing
+            seen = crop.transform(pictures.maps[t : t + 1], posed.seen[i : i + 1])[0]
+            front = brush.paint(plain, posed.vertices[i], seen, opacity)
+            side = brush.paint(paper, posed.away[i], (posed.seen_away[i] + 0.5) * unit - 0.5)
+        front = draw_box(front, box(motion, pictures.maps[t]))
+        if motion.occluded[t]:
+            front = sheet.caption(front, "nobody detected")
+        yield Shown(plain, front, side, t, picture.time)
+
+
+@dataclass(frozen=True, eq=False)
+class _BodyViews:
+    """The body in some consecutive frames, N, as it is and turned."""
+
+    vertices: np.ndarray
+    """[N,V,3] metres."""
+    away: np.ndarray
+    seen: np.ndarray
+    """[N,V,2] crop pixels."""
+    seen_away: np.ndarray
+
+    @classmethod
+    def of(cls, motion: PredictedMotion, body: Body, part: slice, degrees: float) -> _BodyViews:
         count = len(motion.pose[part])
+        if not count:
+            empty = np.zeros((0, 0, 3))
+            return cls(empty, empty, empty, empty)
         vertices, joints = body.forward(
             motion.pose[part], motion.shapes[part], np.zeros((count, 3))
         )
         away = turned(vertices, joints, degrees, motion.gravity)
-        seen = crop.transform(pictures.maps[part], motion.in_crop(vertices, part))
-        seen_away = (motion.in_crop(away, part) + 0.5) * unit - 0.5
-        for i in range(count):
-            plain = next(pictures.frames)
-            front, side = plain, paper
-            if motion.camera[start + i, 0] > 0:  # a camera that mirrors shows nothing
-                front = brush.paint(plain, vertices[i], seen[i], opacity)
-                side = brush.paint(paper, away[i], seen_away[i])
-            front = draw_box(front, box(motion, pictures.maps[start + i]))
-            if motion.occluded[start + i]:
-                front = sheet.caption(front, "nobody detected")
-            yield Shown(plain, front, side)
+        return cls(vertices, away, motion.in_crop(vertices, part), motion.in_crop(away, part))
 
 
 def columns_of(length: int, columns: int = 8) -> set[int]:

@@ -40,6 +40,8 @@ class DataSet:
     """Which of several truths the joints are, where a data set has a choice."""
     labels_only: bool = False
     """Whether the records are motions without pictures, flow or keypoints."""
+    keypoints_only: bool = False
+    """Whether the records have neither pictures nor flow."""
     bodies: tuple[Path, ...] = ()
     """Body files of all genders; `body` is the first of them."""
 
@@ -50,6 +52,11 @@ class DataSet:
                 f"{self.folder} holds motions without pictures or flow, which --inputs "
                 f"{model.inputs} needs; pass --inputs keypoints, or make the data set without "
                 "--labels-only."
+            )
+        if self.keypoints_only and model.inputs != "keypoints":
+            raise BadInput(
+                f"{self.folder} holds keypoints alone, without the flow or pictures that "
+                f"{model.inputs} needs; make the data set with datagen.ingest."
             )
         if "rgb" in model.inputs and not self.rgb:
             raise BadInput(
@@ -144,6 +151,7 @@ def open_dataset(folder: Path, option: str = "--shards", *, truth: bool = True) 
             person_diagonal=float(metadata.get("person_diagonal", 0)),
             truth_source=str(metadata.get("truth_source", "")),
             labels_only=bool(metadata.get("labels_only", False)),
+            keypoints_only=bool(metadata.get("keypoints_only", False)),
             bodies=tuple(folder / name for name in metadata.get("bodies", [metadata["body"]])),
         )
     except (KeyError, TypeError) as error:

@@ -133,11 +133,12 @@ def decode(record: Record, arrays: frozenset[str], dataset: DataSet) -> dict[str
     """Return the wanted arrays of a loaded record; only members that hold them are touched.
 
     `flow` float16 [T,2,h,w], `rgb` uint8 [T,3,S,S], and labels by name. `valid` is all ones where
-    a record has none, `source` counts up. Damaged if a member does not hold what it should.
+    a record has none, `source` counts up; `time` is missing where it is not known. Damaged if a
+    member does not hold what it should.
     """
     try:
         labels = arrays - {"flow", "rgb"}
-        out = npz_arrays(record.members[LABELS], labels, optional={"valid", "source"})
+        out = npz_arrays(record.members[LABELS], labels, optional={"valid", "source", "time"})
         if "flow" in arrays:
             out["flow"] = npy_array(record.members[FLOW])
         if "rgb" in arrays:

@@ -66,7 +66,7 @@ def tracks(
         meta = json.loads(clip.record.members.get(META, b"{}"))
         length = len(clip.arrays["occluded"])
         first, last = meta.get("keep", (0, length))
-        piece = {name: value[first:last] for name, value in frames_of(clip, dataset).items()}
+        piece = {name: value[first:last] for name, value in frames_of(clip, dataset, meta).items()}
         if "keep" not in meta:
             yield close(OpenTrack(meta, [piece]), clip.record.key)
             continue
@@ -80,14 +80,16 @@ def tracks(
         yield close(track, name)
 
 
-def frames_of(clip: PredictedClip, dataset: DataSet) -> Arrays:
+def frames_of(clip: PredictedClip, dataset: DataSet, meta: dict[str, Any]) -> Arrays:
     """Return what is known of each frame [L, ...] of a clip."""
     predicted, arrays = clip.prediction, clip.arrays
     length = len(arrays["occluded"])
+    rate = float(meta.get("source_fps") or meta.get("fps", dataset.fps))
     out = {
         "joints": predicted["joints"].numpy(),
         "crop": arrays["crop"],
         "source": arrays["source"],
+        "time": arrays["time"] if "time" in arrays else arrays["source"] / rate,
         "keypoints": arrays["joints2d"][:, list(dataset.keypoints)],
         "occluded": arrays["occluded"],
         "record": np.full(length, clip.record.key),
@@ -125,6 +127,7 @@ def whole(frames: Arrays, meta: dict[str, Any], dataset: DataSet) -> Arrays:
     out = {
         "image_size": np.array(dataset.image_size),
         "size": size,
+        "content": np.array(str(meta.get("content", ""))),
         "mocap_framerate": np.array(float(meta.get("fps", dataset.fps))),
         "names": np.array(dataset.joints if "pose" in frames else dataset.evaluation_names),
     }

@@ -156,17 +156,30 @@ def predict_clips(
         clips.append(clip)
         clip.shown = disturbed(clip, errors, run.spec) if errors else clip.arrays
         for window in windows_of(clip, run):
-            length = len(window.arrays["occluded"])
-            if pending and len(pending[0].arrays["occluded"]) != length:
-                keep(pending, run)
-            pending.append(window)
-            clip.waiting += 1
-            if len(pending) == run.batch_size:
-                keep(pending, run)
+            add(window, pending, run)
         while clips and not clips[0].waiting:
             yield clips.pop(0)
     keep(pending, run)
     yield from clips
+
+
+def predict_clip(run: ClipPredictor, clip: PredictedClip) -> None:
+    """Predict one clip, which `shown` holds as the network is to see it."""
+    pending: list[Window] = []
+    for window in windows_of(clip, run):
+        add(window, pending, run)
+    keep(pending, run)
+
+
+def add(window: Window, pending: list[Window], run: ClipPredictor) -> None:
+    """Let a window wait with others of its length, until there are enough for a batch."""
+    length = len(window.arrays["occluded"])
+    if pending and len(pending[0].arrays["occluded"]) != length:
+        keep(pending, run)
+    pending.append(window)
+    window.clip.waiting += 1
+    if len(pending) == run.batch_size:
+        keep(pending, run)
 
 
 def read_evaluated(

@@ -255,7 +255,7 @@ class TestBadInput:
             (["video", ".", "--keypoints", "x.npy"], ". is a folder; give video files"),
             (["video", "WALKER", "--keypoints", "a", "--layout", "coco"], "must be one of limbs, "),
             (["video", "WALKER", "--keypoints", "a", "--threshold", "-1"], "not be negative"),
-            (["video", "WALKER", "--keypoints", "a", "--min-frames", "1"], "at least 2, got 1"),
+            (["video", "WALKER", "--keypoints", "a", "--min-frames", "0"], "at least 1, got 0"),
             (["video", "WALKER", "--keypoints", "a", "--image-size", "683"], "at most 682 for 96"),
             (["video", "WALKER", "--keypoints", "a", "--unlabelled", "300"], "at most 218 for 300"),
         ],

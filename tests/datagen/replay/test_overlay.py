@@ -1,7 +1,6 @@
 """Predictions over their pictures: on the right pixel, in the right colours, as a valid mesh."""
 
 import hashlib
-import subprocess
 from pathlib import Path
 
 import cv2
@@ -18,13 +17,16 @@ from datagen.bodies.render.renderer import Renderer
 from datagen.bodies.smpl.mesh import Mesh
 from datagen.clips import crop
 from datagen.clips.compositing import crop_frames
+from datagen.common.errors import BadInput
 from datagen.common.frames import read_frames
 from datagen.overlay import main as overlay
-from datagen.overlay import of_this, warn_of_other_body
 from datagen.replay import pictures
+from datagen.replay import predict as making
 from datagen.replay import video_writer as films
+from datagen.replay.bodies import warn_of_other_body
 from datagen.replay.checkpoint import checkpoint_info
 from datagen.replay.mesh_painter import painter, turned
+from datagen.replay.selection import of_this
 from datagen.replay.views import show
 from trainer.evaluation.options import PredictConfig
 from trainer.fit import fit
@@ -84,7 +86,8 @@ def test_the_weak_camera_is_mapped_back_to_the_videos_pixels(tmp_path):
         at = crop.transform(under.maps, told.in_crop(np.zeros((6, 1, 3))))[:, 0]
         assert np.abs(at - ((dots + 0.5) * scale - 0.5)).max() < 0.5 * scale
         for picture, place in zip(under.frames, at, strict=True):
-            row, column = np.unravel_index(picture[..., 1].argmax(), picture.shape[:2])
+            assert picture.time == pytest.approx(picture.place / 30, abs=1e-3)
+            row, column = np.unravel_index(picture.image[..., 1].argmax(), picture.image.shape[:2])
             assert np.abs(place - (column, row)).max() < 3  # a codec's flat top of a dot 5 px wide
 
 
@@ -121,8 +124,9 @@ def test_truth_given_as_a_prediction_lies_on_the_person(body, tmp_path, depth, o
 
     shape = (cfg.height, cfg.width, 3)
     under = pictures.Pictures(
-        cfg.width, cfg.height, crop.inverse(maps), iter([np.zeros(shape, np.uint8)] * len(pose)),
-        cropped=False,
+        cfg.width, cfg.height, crop.inverse(maps),
+        iter([pictures.Picture(np.zeros(shape, np.uint8), t, t / 30) for t in range(len(pose))]),
+        count=len(pose),
     )  # fmt: skip
     overlaps = []
     brush = painter(body, cfg.width, cfg.height)
@@ -201,8 +205,8 @@ def test_the_door_shows_stored_crops(predicted, tmp_path, capsys):
     assert overlay([*options, "--out", str(tmp_path)]) == 0
     assert "give the latter with --body" in capsys.readouterr().out  # a toy is not our body
     assert {path.name for path in tmp_path.iterdir()} == {
-        f"000000_0000.{kind}" for kind in ("mp4", "png", "glb")
-    }
+        *(f"000000_0000.{kind}" for kind in ("mp4", "png", "glb")), ".overlay.json"
+    }  # fmt: skip
     frames = list(read_frames(tmp_path / "000000_0000.mp4", list(range(6))))
     assert frames[0].shape == (448, 896, 3)
     sheet = cv2.imread(str(tmp_path / "000000_0000.png"))
@@ -243,44 +247,51 @@ KNOWN = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
 @pytest.mark.parametrize(
     ("trained_on", "options", "expected"),
     [
-        (("dis", 112), [], "--image-size 112"),
-        (("flownets", 224), [], "--image-size 224 --flow flownets"),
+        (("dis", 112), [], (112, "dis", None)),
+        (("flownets", 224), [], (224, "flownets", None)),
         (("flownets", 112), ["--flow", "flownets", "--image-size", "112"],
-         "--image-size 112 --flow flownets"),
-        (("", 112), ["--image-size", "64"], "--image-size 64"),  # it sees no flow
-        (("", 0), [], "--image-size 224"),
+         (112, "flownets", None)),
+        (("", 112), ["--image-size", "64"], (64, "dis", None)),  # it sees no flow
+        (("", 0), [], (224, "dis", None)),
         (("flownets", 224), ["--flow", "dis"], "--flow dis contradicts"),
         (("dis", 224), ["--image-size", "112"], "--image-size 112 contradicts"),
         (("raft_small-0a1b2c3d", 224), [], "begins with 0a1b2c3d; give them with --flow-weights"),
         (("raft_small-0a1b2c3d", 224), ["--flow-weights", __file__],
          "begins with 0a1b2c3d; give them with --flow-weights"),
         ((f"raft_small-{KNOWN}", 224), ["--flow-weights", __file__],
-         f"--image-size 224 --flow raft_small --flow-weights {__file__}"),
+         (224, "raft_small", Path(__file__))),
         (("flownets", 224), ["--flow-weights", __file__], "omit --flow-weights"),
         (("farneback", 224), [], "farneback flow, which datagen does not make"),
     ],
 )  # fmt: skip
+@pytest.mark.parametrize("inputs", ["flow+keypoints", "keypoints"])
 def test_a_video_gets_the_crops_and_flow_of_the_checkpoint(
-    tmp_path, capsys, monkeypatch, trained_on, options, expected
+    tmp_path, capsys, monkeypatch, trained_on, options, expected, inputs
 ):
-    called = []
+    made = []
 
-    def run(line):
-        called.append(" ".join(line))
-        return subprocess.CompletedProcess(line, 1)
+    def make(source, videos, folder):
+        made.append(source)
+        raise BadInput("enough")
 
-    monkeypatch.setattr("datagen.replay.predict.subprocess.run", run)
+    monkeypatch.setattr(making, "make_shards", make)
     checkpoint, video = tmp_path / "last.pt", tmp_path / "v.mp4"
-    model = {"flow": trained_on[0], "stored_size": trained_on[1], "person_diagonal": 180.0}
+    flow, size = trained_on
+    model = {"flow": flow, "stored_size": size, "person_diagonal": 180.0, "inputs": inputs}
     body = {"J_regressor": torch.zeros(24, 5), "v_template": torch.zeros(5, 3)}
     torch.save({"model": model, "body": body}, checkpoint)
     video.touch()
-    options = ["--checkpoint", str(checkpoint), "--video", str(video), *options]
+    options = ["--checkpoint", str(checkpoint), str(video), *options]
     assert overlay([*options, "--out", str(tmp_path / "out")]) == 2
-    if called:
-        assert f" {expected} --person-diagonal 180 --out " in called[0]
-    else:
-        assert expected in capsys.readouterr().err
+    if isinstance(expected, str):
+        assert expected in capsys.readouterr().err and not made
+        return
+    footage = made[0].footage
+    assert (footage.image_size, footage.flow.flow, footage.flow.flow_weights) == expected
+    assert footage.person_diagonal == 180
+    # What keypoints alone decide needs no second pass over the video.
+    assert footage.keypoints_only == (inputs == "keypoints" and "--flow" not in options)
+    assert not footage.rgb
 
 
 def test_another_body_than_the_checkpoints_is_remarked_upon(body, tmp_path, capsys):

@@ -1,0 +1,71 @@
+"""Pictures read as a video: one as a single frame, those of a folder as frames by number."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from datagen.common.errors import BadInput
+
+PICTURES = frozenset(f".{s}" for s in "bmp jpeg jpg png tif tiff webp".split())
+PICTURE_RATE = 30.0
+"""Frames a second that a folder of pictures is taken for, unless it has an `fps.txt` with a number.
+"""
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """Return the pictures of a folder, in the order of the numbers in their names."""
+    found = (path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    return sorted(found, key=lambda path: [
+        (part.isdecimal(), int(part) if part.isdecimal() else part)
+        for part in re.split(r"(\d+)", path.name)
+    ])  # fmt: skip
+
+
+def _rate_of(path: Path) -> float:
+    """Return the frames a second of a folder of pictures."""
+    file = path / "fps.txt"
+    if not file.is_file():
+        return PICTURE_RATE
+    try:
+        rate = float(file.read_text())
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < 1e6:
+        raise BadInput(f"{file} must hold a number of frames a second; correct or remove it")
+    return rate
+
+
+class PictureReader:
+    """A picture as a video of one frame, or the pictures of a folder as frames by number."""
+
+    def __init__(self, path: Path) -> None:
+        self.paths = pictures_in(path) if path.is_dir() else [path]
+        self.at = -1
+        self.fps = _rate_of(path)
+
+    def grab(self) -> bool:
+        self.at += 1
+        if self.at >= len(self.paths):
+            return False
+        # Obeys the camera's orientation, as every viewer does.
+        self.image = cv2.imread(str(self.paths[self.at]), cv2.IMREAD_COLOR)
+        return self.image is not None
+
+    def picture(self) -> np.ndarray:
+        assert self.image is not None
+        return cv2.cvtColor(self.image, cv2.COLOR_BGR2RGB)
+
+    def time(self) -> float:
+        return self.at / self.fps
+
+    def rate(self) -> float:
+        return self.fps
+
+    def enlarged(self) -> tuple[float, float]:
+        return 1.0, 1.0
+
+    def release(self) -> None: ...

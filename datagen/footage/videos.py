@@ -1,0 +1,42 @@
+"""Videos with the keypoints of their people: those of files, or of the detector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from datagen.common.errors import BadInput
+from datagen.footage.options import VideoConfig
+from datagen.footage.video_source import FootageVideo
+
+
+def find_sources(cfg: VideoConfig, videos: dict[str, Path], folder: Path) -> list[FootageVideo]:
+    """Return the videos, by name, as sources of footage.
+
+    What the detector finds is kept in a folder, where the same video finds it again.
+
+    Raises:
+        BadInput: a file of keypoints is missing.
+    """
+    reasons: dict[str, str] = {}
+    if cfg.detector == "mediapipe":
+        from datagen.footage.detector import detections
+
+        found, reasons = detections(videos, folder)
+        files = list(found.values())
+    else:
+        files = [path.expanduser() for path in cfg.keypoints]
+        if missing := [str(file) for file in files if not file.exists()]:
+            raise BadInput(f"--keypoints {', '.join(missing)} does not exist")
+    return [
+        FootageVideo(
+            path=path,
+            name=name,
+            keypoints=file,
+            layout=cfg.layout,
+            threshold=cfg.threshold,
+            person=cfg.person,
+            min_frames=cfg.min_frames,
+            undetected=reasons.get(name, ""),
+        )
+        for (name, path), file in zip(videos.items(), files, strict=True)
+    ]

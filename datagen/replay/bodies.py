@@ -1,0 +1,40 @@
+"""The body that is drawn, and whether it is the one that a network or data set has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from datagen.bodies.smpl.model import Body, load_bodies, neutral_or_first
+from datagen.common.errors import BadInput
+from datagen.output.layout import Layout
+from datagen.replay.checkpoint import rest_joints
+
+
+def load_body(path: Path | None) -> Body:
+    """Return the neutral body, or the only one there is."""
+    return neutral_or_first(load_bodies(path))
+
+
+def rest_of(shards: Path) -> np.ndarray:
+    """Return the rest joints [24,3] of the body of some shards."""
+    try:
+        with np.load(Layout(shards).body) as body:
+            return rest_joints(body)
+    except FileNotFoundError:
+        raise BadInput(f"--shards {shards} holds no body.npz, so it is not a data set") from None
+    except (OSError, KeyError, ValueError) as error:
+        raise BadInput(
+            f"{shards} has no readable body.npz ({error}); make the data set again"
+        ) from None
+
+
+def warn_of_other_body(joints: np.ndarray, of: Path, body: Body) -> None:
+    """Print a note if the body drawn is not that of the network or shards, by its joints."""
+    far = 100 * np.linalg.norm(joints - body.rest_joints(), axis=1).max()
+    if far > 0.5:
+        print(
+            f"note: the joints of the body drawn lie up to {far:.1f} cm from those of the body in "
+            f"{of}; give the latter with --body"
+        )

@@ -1,0 +1,77 @@
+"""What a user points at: videos, pictures and folders of them, as single videos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+
+from datagen.common.cli import count
+from datagen.common.errors import BadInput
+from datagen.common.stills import PICTURES, pictures_in
+from datagen.common.video import SUFFIXES, media_sha256
+
+
+@dataclass(frozen=True)
+class InputVideo:
+    """A video, a picture, or a folder whose pictures are a video's frames."""
+
+    path: Path
+    content: str
+    """SHA-256: the same video under another name is the same."""
+
+    @property
+    def stem(self) -> str:
+        """What its results are called."""
+        return self.path.name if self.path.is_dir() else self.path.stem
+
+
+def find_clips(paths: list[Path]) -> list[InputVideo]:
+    """Return what the paths name, each content once.
+
+    Raises:
+        BadInput: a path does not exist, or a folder holds neither videos nor pictures.
+    """
+    clips: dict[str, InputVideo] = {}
+    for path in paths:
+        for one in [path] if path.is_file() else _in_folder(path):
+            clip = InputVideo(one, media_sha256(one))
+            clips.setdefault(clip.content, clip)
+    return list(clips.values())
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """Return the videos and pictures of a folder; itself if its pictures are a video's frames."""
+    if not folder.is_dir():
+        raise BadInput(f"{folder} does not exist; give a video, a picture or a folder of them")
+    videos = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    pictures = pictures_in(folder)
+    if not videos and not pictures:
+        raise BadInput(f"{folder} is a folder that holds neither videos nor pictures")
+    if videos or not is_sequence(pictures):
+        print(f"{folder}: {count(len(videos), 'video')}, {count(len(pictures), 'picture')}")
+        return [*videos, *pictures]
+    print(f"{folder}: {count(len(pictures), 'picture')}, taken for a video of 30 frames a second")
+    return [folder]
+
+
+def is_sequence(pictures: list[Path]) -> bool:
+    """Return whether pictures are the frames of a video: of one size, their names all alike but
+    for a number that counts up, at least three."""
+    names = {"".join(c for c in path.stem if not c.isdecimal()) for path in pictures}
+    if len(pictures) < 3 or len(names) > 1:
+        return False
+    numbers = [int("0" + "".join(c for c in path.stem if c.isdecimal())) for path in pictures]
+    steps = {after - before for before, after in pairwise(numbers)}
+    if len(steps) > 1 or steps == {0}:
+        return False
+    shapes = {None if (image := cv2.imread(str(pictures[i]))) is None else image.shape
+              for i in (0, len(pictures) // 2, -1)}  # fmt: skip
+    return len(shapes) == 1 and None not in shapes
+
+
+def is_picture(path: Path) -> bool:
+    """Return whether a file is a single picture, by its name."""
+    return path.is_file() and path.suffix.lower() in PICTURES

@@ -1,0 +1,73 @@
+"""The files that show a prediction: film, contact sheet, mesh, and the motion itself."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from datagen.bodies.smpl.model import Body
+from datagen.common.cli import count
+from datagen.common.files import whole
+from datagen.replay import gltf
+from datagen.replay.pictures import Pictures
+from datagen.replay.prediction import PredictedMotion
+from datagen.replay.video_writer import film
+from datagen.replay.views import columns_of, contact_sheet, show
+
+
+def write_film(
+    path: Path,
+    motion: PredictedMotion,
+    body: Body,
+    under: Pictures,
+    degrees: float,
+    opacity: float,
+) -> None:
+    """Write <path>.mp4 and the contact sheet <path>.png; of a single picture, both views of it."""
+    chosen, kept = columns_of(len(motion)), {}
+    frames = show(motion, body, under, degrees=degrees, opacity=opacity)
+    if under.single:
+        write_picture(path, next(frames).both)
+        return
+    with film(with_kind(path, "mp4"), motion.fps, under.sound) as growing:
+        pictures = 0
+        for shown in tqdm(frames, path.name, under.count, unit="frame", mininterval=1):
+            growing.add(shown.both, shown.time)
+            pictures += 1
+            if shown.place in chosen:
+                kept[shown.place] = shown
+    sound = ", with sound" if growing.has_sound else ""
+    print(f"{with_kind(path, 'mp4')}: {count(pictures, 'frame')}, {growing.codec}{sound}")
+    write_picture(path, contact_sheet(motion, under, kept))
+
+
+def write_picture(path: Path, picture: np.ndarray) -> None:
+    """Write <path>.png of uint8 [H,W,3] RGB."""
+    with whole(with_kind(path, "png")) as temporary:
+        ok, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        assert ok
+        temporary.write_bytes(data.tobytes())
+    print(with_kind(path, "png"))
+
+
+def write_mesh(path: Path, motion: PredictedMotion, body: Body) -> None:
+    """Write <path>.glb."""
+    with whole(with_kind(path, "glb")) as temporary:
+        temporary.write_bytes(gltf.of_motion(body, motion))
+    print(with_kind(path, "glb"))
+
+
+def write_motion(path: Path, prediction: Path) -> None:
+    """Write <path>.npz: the file of trainer.predict, in AMASS's layout."""
+    with whole(with_kind(path, "npz")) as temporary:
+        shutil.copyfile(prediction, temporary)
+    print(with_kind(path, "npz"))
+
+
+def with_kind(path: Path, kind: str) -> Path:
+    """Return a path with a suffix behind its name, dots and all."""
+    return path.with_name(f"{path.name}.{kind}")
