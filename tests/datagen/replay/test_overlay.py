@@ -26,7 +26,6 @@ from datagen.replay import video_writer as films
 from datagen.replay.bodies import warn_of_other_body
 from datagen.replay.checkpoint import checkpoint_info
 from datagen.replay.mesh_painter import painter, turned
-from datagen.replay.selection import of_this
 from datagen.replay.views import show
 from trainer.evaluation.options import PredictConfig
 from trainer.fit import fit
@@ -169,21 +168,6 @@ def test_turning_is_about_the_upright_axis_through_the_pelvis():
     np.testing.assert_allclose(np.abs(turns), np.pi / 3)
 
 
-def test_films_are_whole_and_of_their_colours(tmp_path, monkeypatch):
-    colours = np.zeros((8, 48, 64, 3), np.uint8)
-    colours[:, :, :32, 0], colours[:, :, 32:, 2] = 220, 220
-    for first in range(3):
-        monkeypatch.setattr(films, "CODECS", (("none", "nothing"), *films.CODECS[-3:][first:]))
-        path = write_video(tmp_path / "x.mp4", colours)
-        frames = np.stack(list(read_frames(path, list(range(8)))))
-        assert np.abs(frames.astype(int) - colours)[:, :, 4:28].max() < 60
-        assert frames[:, 24, 10, 0].min() > 150 > 90 > frames[:, 24, 10, 2].max()
-        with pytest.raises(RuntimeError), films.film(path, 30) as film:
-            film.add(colours[0])
-            raise RuntimeError
-        assert [p.name for p in tmp_path.iterdir()] == ["x.mp4"] and path.stat().st_size > 300
-
-
 @pytest.fixture(scope="module")
 def predicted(tmp_path_factory) -> tuple[Path, Path]:
     """Toy shards with pictures, and an untrained network's predictions of them."""
@@ -223,22 +207,6 @@ def test_crops_of_other_shards_are_not_shown(predicted, tmp_path, capsys):
     options = ["--predictions", str(tmp_path), "--shards", str(shards), "--out", str(tmp_path)]
     assert overlay(options) == 2
     assert "is not what other was predicted from" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("names", "mine"),
-    [
-        (["a", "b"], ["a"]),
-        (["a", "a_1"], ["a"]),  # the other is a video of that name
-        (["a_0", "a_1", "ab", "b_0"], ["a_0", "a_1"]),
-        (["here_a", "there_a"], ["here_a"]),
-        (["c", "d"], ["c", "d"]),  # it was renamed
-    ],
-)
-def test_predictions_of_other_videos_are_left_out(names, mine, capsys):
-    files = [Path(f"{name}.npz") for name in names]
-    assert [file.stem for file in of_this(Path("here/a.mp4"), files)] == mine
-    assert ("of other videos" in capsys.readouterr().out) == (len(mine) < len(names))
 
 
 KNOWN = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]

@@ -7,6 +7,8 @@ import av
 import numpy as np
 import pytest
 
+from datagen.common.frames import read_frames
+from datagen.replay import video_writer
 from datagen.replay.video_writer import film
 
 RATE = 44100
@@ -95,3 +97,23 @@ def test_what_the_encoder_cannot_take_is_raised_and_leaves_nothing(tmp_path):
     with pytest.raises(Exception, match=r"even|width|height|size"), film(tmp_path / "x", 30) as f:
         f.add(np.zeros((47, 63, 3), np.uint8))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_films_are_whole_and_of_their_colours(tmp_path, monkeypatch):
+    colours = np.zeros((8, 48, 64, 3), np.uint8)
+    colours[:, :, :32, 0], colours[:, :, 32:, 2] = 220, 220
+    for first in range(3):
+        monkeypatch.setattr(
+            video_writer, "CODECS", (("none", "nothing"), *video_writer.CODECS[-3:][first:])
+        )
+        path = tmp_path / "x.mp4"
+        with film(path, 30) as growing:
+            for colour in colours:
+                growing.add(colour)
+        frames = np.stack(list(read_frames(path, list(range(8)))))
+        assert np.abs(frames.astype(int) - colours)[:, :, 4:28].max() < 60
+        assert frames[:, 24, 10, 0].min() > 150 > 90 > frames[:, 24, 10, 2].max()
+        with pytest.raises(RuntimeError), film(path, 30) as growing:
+            growing.add(colours[0])
+            raise RuntimeError
+        assert [p.name for p in tmp_path.iterdir()] == ["x.mp4"] and path.stat().st_size > 300

@@ -1,0 +1,58 @@
+"""Whose results are whose: by the content of the video, in folders that others use too."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datagen.common.errors import BadInput
+from datagen.common.video import media_sha256
+from datagen.replay.names import Names
+from datagen.replay.selection import of_this
+
+
+@pytest.mark.parametrize(
+    ("names", "mine"),
+    [
+        (["a", "b"], ["a"]),
+        (["a", "a_1"], ["a"]),  # the other is a video of that name
+        (["a_0", "a_1", "ab", "b_0"], ["a_0", "a_1"]),
+        (["here_a", "there_a"], ["here_a"]),
+        (["c", "d"], ["c", "d"]),  # it was renamed
+    ],
+)
+def test_predictions_of_other_videos_are_left_out(names, mine, capsys):
+    files = [Path(f"{name}.npz") for name in names]
+    assert [file.stem for file in of_this(Path("here/a.mp4"), files)] == mine
+    assert ("of other videos" in capsys.readouterr().out) == (len(mine) < len(names))
+
+
+def test_a_videos_content_tells_its_predictions(tmp_path, capsys):
+    """As of two videos whose names become one, or whose second person's has another's name."""
+    for name in ("walk.mp4", "walk_1.mp4", "renamed.mp4"):
+        (tmp_path / name).write_text(name[:-4].replace("renamed", "walk"))
+    files = []
+    for name, video in (("walk_0", "walk"), ("walk_1", "walk"), ("walk_1_0", "walk_1")):
+        files.append(tmp_path / f"{name}.npz")
+        np.savez(files[-1], content=media_sha256(tmp_path / f"{video}.mp4"))
+    assert of_this(tmp_path / "walk.mp4", files) == files[:2]
+    assert of_this(tmp_path / "renamed.mp4", files) == files[:2]
+    assert of_this(tmp_path / "walk_1.mp4", files) == files[2:]
+    assert "of other videos" in capsys.readouterr().out
+    (tmp_path / "other.mp4").write_text("other")
+    with pytest.raises(BadInput, match="of other videos"):
+        of_this(tmp_path / "other.mp4", files)
+
+
+def test_results_keep_their_names_and_take_nobodys(tmp_path):
+    a, b = {"video": "a", "network": "n"}, {"video": "a", "network": "m"}
+    first = Names(tmp_path).take("clip", a)
+    (tmp_path / "clip.mp4").write_text("a")
+    second = Names(tmp_path).take("clip", b)
+    assert first == "clip" and second.startswith("clip-") and second != first
+    assert Names(tmp_path).take("clip", a) == first  # the same command again
+    assert Names(tmp_path).take("clip", b) == second
+    (tmp_path / "mine.png").write_text("of somebody else")
+    assert Names(tmp_path).take("mine", a) != "mine"
+    (tmp_path / ".overlay.json").write_text("no JSON")
+    assert Names(tmp_path).take("clip", a) != "clip"  # nothing is known of clip.mp4
