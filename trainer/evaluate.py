@@ -33,6 +33,7 @@ from trainer.evaluation.metrics import OCCLUDED, Tally, hips_of, summarize
 from trainer.evaluation.options import EvaluateConfig
 from trainer.evaluation.truth import compare_with_truth
 from trainer.evaluation.windows import PredictedClip
+from trainer.model.body import JointRegressor
 
 
 def person_of(record: Record) -> str:
@@ -69,6 +70,10 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
         "shards": str(cfg.shards),
         "data": dataset.identity(),
         "truth_source": dataset.truth_source,
+        "joint_regressor": {
+            "truth": dataset.joint_regressor._asdict(),
+            "checkpoint": inference.joint_regressor._asdict(),
+        },
         "inputs": inference.spec.inputs,
         "window": {
             "frames": inference.frames,
@@ -188,7 +193,8 @@ def table(results: dict[str, object]) -> str:
     assert isinstance(persons, dict)
     over = count(sum(values["frames"] > 0 for values in per_person.values()), "person")
     source = results.get("truth_source")
-    against = f", truth: {source}" if source else ""
+    truth = JointRegressor(**results.get("joint_regressor", {}).get("truth", {}))
+    against = f", truth: {source}" if source else f", joints by {truth}" if truth.sha256 else ""
     lines.append(f"PA-MPJPE {number(persons['pa_mpjpe'])} mm over {over}{against}")
     return "\n".join(lines)
 

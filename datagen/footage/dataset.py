@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
+from datagen.bodies.smpl.model import kept_bodies, neutral_or_first, write_reduced
 from datagen.cluster.backends import open_backend
 from datagen.cluster.options import ClusterConfig
 from datagen.cluster.quarantine import Quarantine
@@ -153,10 +154,15 @@ def ingest(
     layout = Layout(cfg.out)
     manifest = Manifest(layout.manifests / "shards.jsonl")
     content = {**describe(cfg, evaluation, split, truth_source, choices or {}), "split": split}
+    body = neutral_or_first(kept_bodies(cfg.body, cfg.joint_regressor))
+    if not truth_source:  # else the truth is of measured joints
+        content["joint_regressor"] = body.regressor()
     dataset.refuse_other(layout, content["config"])
     make_folder(layout.shards)
     sweep(layout.shards)
-    _write_body(layout, cfg)
+    for note in body.notes:
+        print(f"note: {note}")
+    write_reduced(layout.body, body)
     lines = finished_shards(layout)
     for index in layout.found().keys() - lines.keys():  # killed before its line was written
         layout.shard(index).unlink()
@@ -274,13 +280,6 @@ def _run(
             if len(tasks) > 1:  # a lone one's reason is the command's error
                 tqdm.write(f"skipped: {outcome.reason}")
     return bad
-
-
-def _write_body(layout: Layout, cfg: FootageConfig) -> None:
-    """Write body.npz, as the launcher does, so that the folder is a data set like any other."""
-    from datagen.bodies.smpl.model import load_bodies, neutral_or_first, write_reduced
-
-    write_reduced(layout.body, neutral_or_first(load_bodies(cfg.body, cfg.joint_regressor)))
 
 
 def _write_dataset(layout: Layout, content: Line, lines: list[Line]) -> None:

@@ -125,9 +125,9 @@ class SequenceSource:
         return Footage(tracks, self._frames(files, (height, width)), {"rules": total})
 
     def _truth(self, sequence: Sequence, person: ThreedpwPerson) -> Truth:
-        from datagen.bodies.smpl.model import load_bodies
+        from datagen.bodies.smpl.model import kept_bodies
 
-        bodies = load_bodies(self.body, self.joint_regressor)
+        bodies = kept_bodies(self.body, self.joint_regressor)
         if person.gender not in bodies:
             raise BadInput(
                 f"--body {self.body} has no {person.gender} model, which {self.path.name} needs; "

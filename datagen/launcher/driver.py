@@ -90,11 +90,11 @@ class Driver:
 
     def prepare(self) -> None:
         """Write what the trainer needs beside the shards, and remove what a killed run left."""
-        from datagen.bodies.smpl.model import load_bodies, neutral_or_first, write_reduced
+        from datagen.bodies.smpl.model import kept_bodies, neutral_or_first, write_reduced
 
         estimator(self.cfg.flow)  # refuses bad weights before anything is written
         options = self.cfg.bodies
-        body = neutral_or_first(load_bodies(options.body, options.joint_regressor))
+        body = neutral_or_first(kept_bodies(options.body, options.joint_regressor))
         for note in body.notes:
             print(f"  note    {note}")
         self.sweep()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datagen.backgrounds.options import TIME_SPACING
+from datagen.bodies.smpl.model import kept_bodies, neutral_or_first
 from datagen.common import record
 from datagen.common.errors import BadInput
 from datagen.launcher.config import LaunchConfig
@@ -75,8 +76,10 @@ def given(option: str, value: Any) -> Any:
 
 def describe(cfg: LaunchConfig, flow_name: str, flow_stride: int, clips: int) -> dict[str, Any]:
     """Return the content of dataset.json for a data set that holds `clips` clips so far."""
+    bodies = kept_bodies(cfg.bodies.body, cfg.bodies.joint_regressor)
     return {
         **contract(identity(cfg), flow_name, flow_stride, cfg.clips.person_diagonal),
+        "joint_regressor": neutral_or_first(bodies).regressor(),
         "clip_length": cfg.clips.clip_length,
         "image_size": cfg.clips.image_size,
         "rgb": cfg.output.rgb,

@@ -100,7 +100,7 @@ Synthetic clips of people in motion before real or virtual scenes, with SMPL pos
 | shards | {len(lines)} WebDataset tars of {dataset["clips_per_shard"]} clips, {file_size(size)} |
 | frames | {s}×{s} px{"" if dataset["rgb"] else " (not stored)"} |
 | flow | {dataset["flow"]["name"]}, {side}×{side} cells of {dataset["flow"]["stride"]} px |
-| joints | {j} |
+| joints | {j}{_regressed(dataset)} |
 | split, seed | {dataset["split"]}, {config["output"]["seed"]} |
 | fingerprint | `{dataset["fingerprint"]}` of all options and inputs (`dataset.json`) |
 
@@ -243,6 +243,13 @@ def _shown_motion(sums: dict[str, list[float]]) -> str:
     shares = ", ".join(f"{k}s {share:.0%}" for k, share in statistics.shown_motion(sums).items())
     text = f"\nThe flow shows so much of the visible keypoints' own motion: {shares}.\n"
     return text if shares else ""
+
+
+def _regressed(dataset: Line) -> str:
+    """Return what the evaluation joints are regressed by, as words after the joints' number."""
+    if not (found := dataset.get("joint_regressor")):
+        return ""
+    return f"; those of the evaluation by {found['name']} (`{found['sha256']}`)"
 
 
 def _statistics(lines: list[Line]) -> str:

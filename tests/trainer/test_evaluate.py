@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from trainer_fixtures import toy_config, write_shards
@@ -100,3 +101,25 @@ def test_poor_keypoints_are_shown_to_the_model_and_compared_with_the_true_ones(t
     flow = fit(toy_config(toy, tmp_path / "flow", steps=1, inputs="flow")) / "last.pt"
     with pytest.raises(BadInput, match="sees flow alone, so --keypoint-noise"):
         evaluate(replace(look, checkpoint=flow, keypoint_noise=3.0))
+
+
+def test_evaluation_joints_of_another_definition_are_remarked_upon(toy, tmp_path, capsys):
+    """The same clips, but the truth's regressor is another: in a body.npz, or by dataset.json."""
+    folder = fit(toy_config(toy, tmp_path / "run", steps=1, inputs="keypoints"))
+    shutil.copytree(toy, tmp_path / "older")
+    shutil.copytree(toy, tmp_path / "newer")
+    body = dict(np.load(toy / "body.npz"))
+    body["eval_regressor"] = 0.9 * body["eval_regressor"] + 0.1 * body["eval_regressor"][::-1]
+    np.savez(tmp_path / "older" / "body.npz", **body)
+    path = tmp_path / "newer" / "dataset.json"
+    metadata = json.loads(path.read_text())
+    path.write_text(json.dumps({**metadata, "joint_regressor": {"name": "H36M's", "sha256": "0f"}}))
+    options = {"checkpoint": folder / "last.pt", "device": "cpu", "pictures": 0}
+    for shards, words in ((toy, None), (tmp_path / "older", "unnamed"), (path.parent, "H36M's")):
+        capsys.readouterr()
+        results = evaluate(EvaluateConfig(shards=shards, **options))
+        printed = capsys.readouterr().out
+        regressors = results["joint_regressor"]
+        assert ("has evaluation joints by" in printed) == (words is not None)
+        assert (regressors["truth"] == regressors["checkpoint"]) == (words is None)
+        assert f"joints by {words or 'unnamed'} (" in printed

@@ -7,9 +7,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from trainer.data.inputs import InputSpec
 from trainer.errors import BadInput
+from trainer.model.body import UNKNOWN, JointRegressor, read_body, regressor_hash
 from trainer.model.build import ModelSpec
 
 
@@ -38,6 +40,8 @@ class DataSet:
     """The people's size in a crop of 224 px; 0 where it is not recorded."""
     truth_source: str = ""
     """Which of several truths the joints are, where a data set has a choice."""
+    joint_regressor: JointRegressor = UNKNOWN
+    """What the true evaluation joints are regressed by."""
     labels_only: bool = False
     """Whether the records are motions without pictures, flow or keypoints."""
     keypoints_only: bool = False
@@ -96,6 +100,15 @@ def identity(fingerprint: str, names: Sequence[str]) -> dict[str, object]:
     }
 
 
+def _joint_regressor(metadata: dict[str, Any], body: Path) -> JointRegressor:
+    """Return what regresses the true evaluation joints; older data sets do not name it."""
+    if found := metadata.get("joint_regressor"):
+        return JointRegressor(str(found["name"]), str(found["sha256"]))
+    if metadata.get("truth_source") or not body.is_file():  # measured joints
+        return UNKNOWN
+    return JointRegressor("", regressor_hash(read_body(body)))
+
+
 def open_dataset(folder: Path, option: str = "--shards", *, truth: bool = True) -> DataSet:
     """Return the data set in a folder; BadInput if there is none or it lacks what is needed.
 
@@ -150,6 +163,7 @@ def open_dataset(folder: Path, option: str = "--shards", *, truth: bool = True) 
             split=str(metadata.get("split", "")),
             person_diagonal=float(metadata.get("person_diagonal", 0)),
             truth_source=str(metadata.get("truth_source", "")),
+            joint_regressor=_joint_regressor(metadata, folder / metadata["body"]),
             labels_only=bool(metadata.get("labels_only", False)),
             keypoints_only=bool(metadata.get("keypoints_only", False)),
             bodies=tuple(folder / name for name in metadata.get("bodies", [metadata["body"]])),

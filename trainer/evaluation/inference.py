@@ -20,7 +20,7 @@ from trainer.errors import BadInput
 from trainer.evaluation.fitting import embodied, refined
 from trainer.evaluation.options import InferenceConfig
 from trainer.evaluation.windows import ClipPredictor, PredictedClip, narrowed, predict_clips
-from trainer.model.body import BodyJoints
+from trainer.model.body import BodyJoints, JointRegressor, regressor_hash
 from trainer.model.build import ModelSpec
 from trainer.model.checkpoint import load_model
 from trainer.model.proportions import proportions
@@ -38,6 +38,8 @@ class Inference:
     stride: int
     body: BodyJoints
     """Of the checkpoint, on the CPU."""
+    joint_regressor: JointRegressor
+    """What the checkpoint's evaluation joints were regressed by."""
 
 
 def open_inference(
@@ -67,6 +69,9 @@ def open_inference(
         )
     refuse_other_joints(spec, dataset, dataset.folder, cfg.network)
     remark_on_difference(spec, dataset, f"{cfg.network} learned from")
+    regressor = JointRegressor(spec.joint_regressor, regressor_hash(saved["body"]))
+    if truth:
+        remark_on_regressor(dataset, regressor, f"{cfg.network} learned")
     inputs = dataset.input_spec(spec)
     refuse_options(cfg, spec, inputs, errors)
     if fit_body and spec.head != "joints":
@@ -102,7 +107,7 @@ def open_inference(
     # A body is fitted to all joints that a head predicts; else they are cut to those with a truth.
     if spec.name == "lifter" or (spec.evaluation_only and truth):
         predicted = (narrowed(clip, spec.evaluation_names, dataset) for clip in predicted)
-    return Inference(predicted, dataset, spec, int(saved["step"]), frames, stride, body)
+    return Inference(predicted, dataset, spec, int(saved["step"]), frames, stride, body, regressor)
 
 
 def refuse_options(
@@ -162,4 +167,14 @@ def remark_on_difference(model: ModelSpec, dataset: DataSet, learns: str) -> Non
         print(
             f"note     {dataset.folder} shows people of {sizes[1]:g} px, {learns} such of "
             f"{sizes[0]:g} px (--person-diagonal): expect larger errors"
+        )
+
+
+def remark_on_regressor(dataset: DataSet, own: JointRegressor, learns: str) -> None:
+    """Print a note if the true evaluation joints of a data set are defined otherwise than `own`."""
+    if dataset.joint_regressor.differs(own):
+        print(
+            f"note     {dataset.folder} has evaluation joints by {dataset.joint_regressor}, "
+            f"{learns} those by {own}: definitions lie up to 50 mm apart; make both data sets with "
+            "one --joint-regressor"
         )

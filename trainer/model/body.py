@@ -13,7 +13,10 @@ vertex in sight. Letters: N frames, V vertices, 24 bones, E evaluation joints.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +33,39 @@ def mirror_rotations(rotations: Float[Tensor, "*batch 24 3 3"]) -> Float[Tensor,
     """Return SMPL's rotations [..., 24, 3, 3] of the people seen in a mirror, x → −x."""
     flip = rotations.new_tensor([-1.0, 1.0, 1.0])
     return rotations[..., SMPL_MIRROR, :, :] * flip[:, None] * flip
+
+
+class JointRegressor(NamedTuple):
+    """What regresses the evaluation joints from a surface; both empty where nobody knows."""
+
+    name: str = ""
+    sha256: str = ""
+    """First 16 hexadecimal digits of the content's hash (`regressor_hash`)."""
+
+    def __str__(self) -> str:
+        return f"{self.name or 'unnamed'} ({self.sha256[:8]})" if self.sha256 else "not recorded"
+
+    def differs(self, other: JointRegressor) -> bool:
+        """Return if two are known to define other joints.
+
+        SMPL's kinematic ones are of one definition, though each gender's file has its own weights.
+        """
+        same_name = self.name == other.name and "kinematic" in self.name
+        return bool(self.sha256 and other.sha256) and self.sha256 != other.sha256 and not same_name
+
+
+UNKNOWN = JointRegressor()
+
+
+def regressor_hash(body: Mapping[str, Any]) -> str:
+    """Return the hash of a body's eval_regressor [E, V], as datagen writes it to dataset.json.
+
+    Of each row's weights that are not 0, so that a body cut down to some vertices has the same.
+    """
+    digest = hashlib.sha256()
+    for row in np.asarray(body["eval_regressor"], np.float32):
+        digest.update(row[row != 0].astype("<f4").tobytes() + b"|")
+    return digest.hexdigest()[:16]
 
 
 FIELDS = {

@@ -36,6 +36,8 @@ class ModelSpec:
     """Side of the crops of which that flow was estimated, pixels."""
     person_diagonal: float = 0.0
     """The people's size in those crops, pixels at 224; 0 if nobody knows."""
+    joint_regressor: str = ""
+    """What the evaluation joints were regressed by, as its data set names it."""
     residual: bool = False
     """Whether the CNN's features are added to the LSTM's."""
     feedback: bool = False

@@ -70,6 +70,7 @@ def model_spec(cfg: FitConfig, settings: Settings, dataset: DataSet) -> ModelSpe
         flow=dataset.flow_name if "flow" in cfg.inputs else "",
         stored_size=dataset.image_size,
         person_diagonal=dataset.person_diagonal,
+        joint_regressor=dataset.joint_regressor.name,
         residual=cfg.residual,
         feedback=cfg.feedback,
     )

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from datagen.bodies.smpl.files import find_body_files, read_body_file
-from datagen.bodies.smpl.regressor import kinematic_regressor, read_regressor
+from datagen.bodies.smpl.regressor import KINEMATIC, identity, kinematic_regressor, read_regressor
 from datagen.common.files import whole
 from datagen.common.record import SMPL_PARENTS
 
@@ -50,6 +50,8 @@ class Body:
     """float32 [24,V] kinematic joints from the rest surface."""
     eval_regressor: np.ndarray
     """float32 [14,V] evaluation joints from the posed surface."""
+    regressor_name: str = "the body file's own"
+    """Where the evaluation joints are from."""
     notes: tuple[str, ...] = ()
     """What a user should know about this body, one sentence each."""
 
@@ -57,6 +59,10 @@ class Body:
     def num_vertices(self) -> int:
         """V."""
         return len(self.v_template)
+
+    def regressor(self) -> dict[str, str]:
+        """Return the name and the content's hash of what regresses the evaluation joints."""
+        return identity(self.regressor_name, self.eval_regressor)
 
     def rest_vertices(self, betas: np.ndarray | None = None) -> np.ndarray:
         """Return the surface in the rest pose, float32 [V,3]; betas [10], default zero."""
@@ -199,16 +205,17 @@ def write_reduced(path: Path, body: Body) -> None:
 def _load(gender: str, path: Path, joint_regressor: Path | None) -> Body:
     arrays = read_body_file(path)
     notes = []
-    regressor = arrays.get("eval_regressor")
+    regressor, name = arrays.get("eval_regressor"), "the body file's own"
     if joint_regressor is not None:
-        regressor = read_regressor(joint_regressor, len(arrays["v_template"]))
+        regressor, name = read_regressor(joint_regressor, len(arrays["v_template"]))
     elif regressor is None:
         regressor = kinematic_regressor(
             arrays["J_regressor"], arrays["weights"], arrays["v_template"]
         )
+        name = KINEMATIC
         notes.append(
-            f"{path.name}: the 14 evaluation joints are SMPL's kinematic ones and the crown; "
-            "--joint-regressor FILE.npy (H36M or cocoplus) gives those of the benchmarks."
+            f"{path.name}: the 14 evaluation joints are {name}; --joint-regressor FILE.npy (H36M "
+            "or cocoplus) gives those of the benchmarks, some 40 mm from these"
         )
     has_uv = "vt" in arrays and "ft" in arrays
     return Body(
@@ -222,5 +229,6 @@ def _load(gender: str, path: Path, joint_regressor: Path | None) -> Body:
         posedirs=arrays["posedirs"],
         joint_regressor=arrays["J_regressor"],
         eval_regressor=regressor,
+        regressor_name=name,
         notes=tuple(notes),
     )

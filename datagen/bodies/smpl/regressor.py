@@ -7,6 +7,7 @@ kinematic regressor, whose hips lie nearer the midline than an annotator would c
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,27 @@ from datagen.common.record import EVAL_JOINTS, SMPL_JOINTS
 
 H36M_TO_EVAL = (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10)
 """Rows of the 17 x 6890 H36M regressor in EVAL_JOINTS' order (SPIN's H36M_TO_J14)."""
+ROWS = {17: "H36M's 17 rows", 19: "cocoplus's 19 rows", 14: "a file's 14 rows"}
+"""What a regressor file of so many rows is."""
+KINEMATIC = "SMPL's kinematic joints and the crown"
 CROWN = 12
 """Vertices at the top of the head whose mean is the crown, unless a regressor gives one."""
 
 
-def read_regressor(path: Path, num_vertices: int) -> np.ndarray:
-    """Read the user's regressor .npy as float32 [14,V] in EVAL_JOINTS' order.
+def identity(name: str, rows: np.ndarray) -> dict[str, str]:
+    """Return what dataset.json says of a regressor [14,V]: its name and a hash of its content.
+
+    The hash is of each row's weights that are not 0, in the vertices' order: that of a body cut
+    down to some of its vertices (body.npz) is the same.
+    """
+    digest = hashlib.sha256()
+    for row in np.asarray(rows, np.float32):
+        digest.update(row[row != 0].astype("<f4").tobytes() + b"|")
+    return {"name": name, "sha256": digest.hexdigest()[:16]}
+
+
+def read_regressor(path: Path, num_vertices: int) -> tuple[np.ndarray, str]:
+    """Read the user's regressor .npy as float32 [14,V] in EVAL_JOINTS' order, and what it is.
 
     17 rows are H36M's, 19 rows cocoplus's (its first 14), 14 rows are taken as they are.
 
@@ -41,8 +57,9 @@ def read_regressor(path: Path, num_vertices: int) -> np.ndarray:
         )
     if not np.isfinite(rows).all():
         raise BadInput(f"--joint-regressor {path} holds NaN or infinity.")
+    name = ROWS[len(rows)]
     rows = rows[list(H36M_TO_EVAL)] if len(rows) == 17 else rows[:14]
-    return np.ascontiguousarray(rows, np.float32)
+    return np.ascontiguousarray(rows, np.float32), name
 
 
 def kinematic_regressor(
