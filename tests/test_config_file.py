@@ -59,7 +59,7 @@ def test_a_file_gives_what_the_command_line_gives(tmp_path, kind) -> None:
         file.write_text(json.dumps(LAUNCH) if kind == "json" else yaml.safe_dump(LAUNCH))
     assert launched("--config", str(file)) == launched(*AS_WORDS.split())
     won = launched("--stride", "4", f"--config={file}", "--rgb")
-    assert (won.bodies.stride, won.output.rgb, won.output.num_shards) == (4, True, 7)
+    assert (won.bodies.stride, won.output.rgb, won.output.num_shards) == ((4,), True, 7)
 
 
 def test_the_config_of_a_launch_works_as_one(tmp_path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from datagen.bodies import shapes
 from datagen.bodies.appearance.atlas import vertex_colours
 from datagen.bodies.appearance.looks import dress
 from datagen.bodies.motion import pose_noise
@@ -29,15 +30,18 @@ from datagen.common.errors import BadInput
 from datagen.common.seeds import generator
 from datagen.common.stopwatch import Stopwatch
 
-BETA_LIMIT = 3.0
-"""Shapes beyond three standard deviations are drawn back to the limit."""
-
 Draws = Callable[[str], np.random.Generator]
 """Returns the generator of a clip's draws for one purpose."""
 
 
+def run_starts(frames: float, cfg: BodiesConfig) -> list[int]:
+    """Return the first frame of each of a sequence's clips, of one run after the other."""
+    longest = cfg.max_clip_frames
+    return [start for stride in cfg.stride for start in clip_starts(frames, stride, longest)]
+
+
 def clip_starts(frames: float, stride: int, longest: int) -> list[int]:
-    """Return the first frame of each of a sequence's clips, by SURREAL's rule (generate_job_list).
+    """Return the first frame of each of a run's clips, by SURREAL's rule (generate_job_list).
 
     Clip i covers frames [i·stride, i·stride + longest), as far as there are any.
     """
@@ -45,11 +49,14 @@ def clip_starts(frames: float, stride: int, longest: int) -> list[int]:
     return [clip * stride for clip in range(clips)]
 
 
-def build_person(source: MotionSource, cfg: BodiesConfig, seed: int, path: Path) -> dict:
+def build_person(
+    source: MotionSource, cfg: BodiesConfig, seed: int, path: Path,
+    scans: shapes.ScanFile | None = None,
+) -> dict:  # fmt: skip
     """Make the library file of one motion sequence and return its manifest line.
 
-    The file appears under `path` when it is complete, or not at all. Its bytes depend on the
-    arguments and the drawing backend only.
+    scans: real-scan shapes to draw from. The file appears under `path` when it is complete, or not
+    at all. Its bytes depend on the arguments and the drawing backend only.
 
     Raises:
         BadInput: the body or the motion cannot be used.
@@ -59,11 +66,12 @@ def build_person(source: MotionSource, cfg: BodiesConfig, seed: int, path: Path)
     motion = load_motion(source, neutral_or_first(bodies).rest_joints())
     watch.lap("motion")
 
-    starts, clips = clip_starts(len(motion.pose), cfg.stride, cfg.max_clip_frames), []
+    starts, clips = run_starts(len(motion.pose), cfg), []
+    rows = shapes.load(scans)
     with library_file(path, source.name, cfg.height, cfg.width) as file:
         for index, start in enumerate(starts):
             rng = partial(generator, seed, "body", motion.name, index)
-            person = _pose_person(motion, start, bodies, cfg, rng)
+            person = _pose_person(motion, start, bodies, rows, cfg, rng)
             watch.lap("body")
             appearance = _draw_appearance(person, cfg, rng, watch)
             group = file.create_group(f"clip_{index:04d}")
@@ -112,8 +120,9 @@ class _Appearance:
 
 
 def _pose_person(
-    motion: Motion, start: int, bodies: dict[str, Body], cfg: BodiesConfig, rng: Draws
-) -> _Posed:
+    motion: Motion, start: int, bodies: dict[str, Body], scans: shapes.Scans, cfg: BodiesConfig,
+    rng: Draws,
+) -> _Posed:  # fmt: skip
     """Draw a clip's gender, shape, view and pose noise, and pose the body.
 
     Raises:
@@ -124,7 +133,7 @@ def _pose_person(
     genders = sorted(bodies.keys() - {"neutral"}) or ["neutral"]
     gender = str(rng("gender").choice(genders))
     body = bodies[gender]
-    betas = np.clip(rng("shape").standard_normal(10), -BETA_LIMIT, BETA_LIMIT).astype(np.float32)
+    betas = shapes.draw(scans, gender, rng("shape"))
     view = camera.draw_view(cfg, motion.trans[part], rng("view"))
     pelvis = body.rest_joints(betas)[0]
     pose = pose_noise.vary(motion.pose[part], cfg.pose_noise, rng("posture"))

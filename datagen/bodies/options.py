@@ -12,7 +12,7 @@ from datagen.common.options import option, require
 MotionPlace = Literal["embedded"] | Path
 """Where motions come from: those that ship with the package, or a folder."""
 
-RENDERED = ("textures", "stride", "max_clip_frames", "depth_mean", "depth_std")
+RENDERED = ("textures", "shapes", "stride", "max_clip_frames", "depth_mean", "depth_std")
 """Options of rendered people, which the real SURREAL's are not."""
 
 
@@ -50,8 +50,13 @@ class BodiesConfig:
     people instead of rendered ones. Give SMPL's own --body, whose joints its labels are."""
     motion_limit: int | None = None
     """Use this many of the motions at most, drawn by their names: for a quick look."""
-    stride: int = 50
-    """Frames between the starts of a sequence's clips (SURREAL's first run: 50)."""
+    stride: tuple[int, ...] = (50,)
+    """Frames between the starts of a sequence's clips. Several: as many runs over the sequences,
+    with other people in each. SURREAL's 67,529 clips are of three runs, 50 30 70."""
+    shapes: Literal["normal"] | Path | None = None
+    """SURREAL's smpl_data.npz, whose real-scan shapes are drawn from: the first 80 % of them for
+    train, the others for val and test, as SURREAL does; or normal: N(0, 1), at most 3.
+    Default: those of a smpl_data.npz among --motions if there is a --body, else normal."""
     max_clip_frames: int = 100
     """Longest person clip, frames at 30 fps (SURREAL: 100)."""
     width: int = 320
@@ -131,11 +136,18 @@ class BodiesConfig:
             self.surreal is None or self.pose_noise == 0,
             "--surreal has people as they moved; omit --pose-noise",
         )
-        require(self.stride > 0, f"--stride must be at least 1, got {self.stride}")
         require(
-            self.max_clip_frames >= self.stride,
-            f"--max-clip-frames must be at least --stride ({self.stride}), "
+            len(self.stride) > 0 and min(self.stride) > 0,
+            f"--stride must be at least 1, got {self.stride}",
+        )
+        require(
+            self.max_clip_frames >= max(self.stride),
+            f"--max-clip-frames must be at least --stride ({max(self.stride)}), "
             f"got {self.max_clip_frames}",
+        )
+        require(
+            not isinstance(self.shapes, Path) or self.body is not None,
+            "--shapes are those of SMPL; give --body with them or omit them",
         )
         require(self.focal > 0, f"--focal must be positive, got {self.focal}")
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datagen.bodies.shapes import find_scans
 from datagen.clips.pairing import Pairing
 from datagen.cluster.backends import Backend
 from datagen.cluster.outcome import Task
@@ -48,8 +49,10 @@ class Driver:
         self.fingerprint = fingerprint.digest(known)
         people, scenes = fingerprint.library_folders(known)
 
+        scans = find_scans(cfg.bodies, cfg.output.split)
+
         def body_task(source: Any, path: Path) -> Task:
-            return tasks.BodyTask(source, cfg.bodies, seed, path)
+            return tasks.BodyTask(source, cfg.bodies, seed, path, scans)
 
         def background_task(source: Any, path: Path) -> Task:
             size = cfg.bodies.width, cfg.bodies.height

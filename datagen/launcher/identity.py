@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datagen.backgrounds.options import TIME_SPACING
+from datagen.bodies import shapes
 from datagen.bodies.smpl.model import kept_bodies, neutral_or_first
 from datagen.common import record
 from datagen.common.errors import BadInput
@@ -37,6 +38,10 @@ def identity(cfg: LaunchConfig) -> dict[str, Any]:
             for name, value in options.items()
             if name not in NOT_BYTES and (value or name not in LATER)
         } | FORMER_OPTIONS.get(stage, {})
+    stages["bodies"].pop("shapes", None)
+    scans = shapes.find_scans(cfg.bodies, cfg.output.split)
+    if scans and not cfg.output.labels_only:
+        stages["bodies"]["shapes"] = shapes.identity(scans)
     # data sets made before there was --video-rate took frames as stored: no entry
     if cfg.backgrounds.videos is None or cfg.backgrounds.video_rate == "stored":
         del stages["backgrounds"]["video_rate"]
@@ -66,6 +71,8 @@ def given(option: str, value: Any) -> Any:
         if several in ([], ["embedded"]):
             return None
         return several[0] if len(several) == 1 else several
+    if option == "stride" and len(value) == 1:  # as before there could be several
+        return value[0]
     if not isinstance(value, Path):
         return list(value) if isinstance(value, tuple) else value
     if not value.exists():

@@ -124,7 +124,7 @@ def _weights(
 
     Of many, as many are read as tell the mean.
     """
-    from datagen.bodies.library import clip_starts
+    from datagen.bodies.library import run_starts
     from datagen.bodies.motion.sources import MotionSource, load_motion
     from datagen.bodies.smpl.model import load_bodies, neutral_or_first
 
@@ -143,7 +143,7 @@ def _weights(
         except BadInput:
             weights[name] = 0.0
             continue
-        starts = clip_starts(frames, bodies.stride, bodies.max_clip_frames)
+        starts = run_starts(frames, bodies)
         weights[name] = sum(min(bodies.max_clip_frames, frames - start) for start in starts)
     return weights
 

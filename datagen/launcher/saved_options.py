@@ -76,6 +76,7 @@ def _value(name: str, hint: Any, value: Any) -> Any:
     if dataclasses.is_dataclass(hint):
         return _filled(typing.cast(type, hint), value, name)
     if typing.get_origin(hint) is tuple:
+        value = value if isinstance(value, list) else [value]  # --stride was one number
         return tuple(_value(name, get_args(hint)[0], part) for part in value)  # JSON has lists
     kinds = (hint, *get_args(hint))
     literals = (kind for kind in kinds if typing.get_origin(kind) is Literal)

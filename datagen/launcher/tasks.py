@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from datagen.backgrounds.sources import VideoSource
     from datagen.bodies.motion.sources import MotionSource
+    from datagen.bodies.shapes import ScanFile
     from datagen.bodies.storage import Person
     from datagen.bodies.surreal import SurrealSource
     from datagen.clips.compose import Clip
@@ -46,6 +47,7 @@ class BodyTask:
     cfg: BodiesConfig
     seed: int
     path: Path
+    scans: ScanFile | None = None
 
     @property
     def name(self) -> str:
@@ -60,7 +62,7 @@ class BodyTask:
             if isinstance(self.source, SurrealSource):
                 bodies = kept_bodies(self.cfg.body, self.cfg.joint_regressor)
                 return build_surreal(self.source, bodies, path)
-            return build_person(self.source, self.cfg, self.seed, path)
+            return build_person(self.source, self.cfg, self.seed, path, self.scans)
 
         return add(self.path, build, self.source)
 

@@ -14,14 +14,14 @@ from datagen.common.options import option
 CONVENTION = ("motion_up", "motion_unit", "motion_rate")
 """Options that say how motions are to be read, and so decide the bytes of a library."""
 
-LATER = ("motions_only", "motions_without", "labels_only", "scenes", *CONVENTION)
+LATER = ("motions_only", "motions_without", "labels_only", "scenes", "shapes", *CONVENTION)
 """Options that came later: left out where they are not given, so that older data sets keep their
 fingerprints and libraries."""
 
 EMBEDDED = ("embedded bodies", "embedded motions", "embedded scenes")
 """Entries of an identity that name the embedded assets used; a release may bring others."""
 
-FORMER = {"video_rate": "--video-rate stored"}
+FORMER = {"video_rate": "--video-rate stored", "shapes": "--shapes normal"}
 """What data sets without the entry of an option were made with, where that is not its absence."""
 
 NO_OPTIONS = ("record", "evaluation", *EMBEDDED)
@@ -56,6 +56,9 @@ def library_folders(identity: dict[str, Any]) -> tuple[str, str]:
         for name, value in people.items()
         if name not in LATER or (name in CONVENTION and value is not None)
     }
+    if "shapes" in bodies:  # dealt to the splits
+        part = "test" if output["split"] == "val" else output["split"]
+        people["shapes"] = [bodies["shapes"], part]
     people |= {entry: identity.get(entry) for entry in EMBEDDED[:2]}
     scenes = {**backgrounds, "videos": None, "videos_csv": None, "video_limit": None}
     scenes |= {"seed": output["seed"], "frames": identity["clips"]["clip_length"] + 1}

@@ -68,6 +68,12 @@ def read_surreal(
     return rotations, pelvis, convention.rate or SURREAL_RATE
 
 
+def read_arrays(path: Path, names: tuple[str, ...]) -> list[np.ndarray]:
+    """Return some numeric arrays of an .npz, float64. Raises BadInput for what cannot be read."""
+    with _open(path) as archive:
+        return [_read(archive, path, name) for name in names]
+
+
 def read_betas(path: Path) -> np.ndarray:
     """Return the first ten shape coefficients of an AMASS take, float32 [10]; zeros if it has none.
 

@@ -15,16 +15,17 @@ from scipy.sparse import csc_matrix
 from toy_person import silhouette
 
 from datagen.bodies import library
-from datagen.bodies.library import build_person, clip_starts
+from datagen.bodies.library import build_person, clip_starts, run_starts
 from datagen.bodies.motion.sources import find_motions
 from datagen.bodies.options import BodiesConfig
 from datagen.bodies.render.camera import project
+from datagen.bodies.shapes import ScanFile
 from datagen.bodies.smpl.model import load_bodies
 from datagen.bodies.storage import read_person, write_clip
 from datagen.common.errors import BadInput
 from datagen.common.record import JOINTS, SMPL_PARENTS
 
-CFG = BodiesConfig(stride=6, max_clip_frames=8)
+CFG = BodiesConfig(stride=(6,), max_clip_frames=8)
 
 
 def test_clips_are_cut_as_surreal_cuts(shared_data):
@@ -43,6 +44,13 @@ def test_clips_cover_the_sequence():
     assert clip_starts(100, 50, 100) == [0]
     assert clip_starts(101, 50, 100) == [0, 50]
     assert clip_starts(300, 50, 100) == [0, 50, 100, 150, 200]
+
+
+def test_surreals_three_runs_of_a_sequence():
+    """500 frames are 9 clips at stride 50, 15 at 30 and 7 at 70 (generate_job_list.py)."""
+    starts = run_starts(500, BodiesConfig(stride=(50, 30, 70)))
+    assert starts == [*range(0, 450, 50), *range(0, 450, 30), *range(0, 490, 70)]
+    assert run_starts(500, BodiesConfig()) == [*range(0, 450, 50)]
 
 
 @pytest.fixture
@@ -136,6 +144,16 @@ def built(tmp_path_factory):
     source = find_motions(None)[0]
     path = tmp_path_factory.mktemp("library") / "bodies" / f"{source.name}.h5"
     return source, path, build_person(source, CFG, 3, path)
+
+
+def test_further_runs_have_other_people_and_leave_the_first_as_it_is(built, tmp_path):
+    source, path, line = built
+    again = build_person(source, replace(CFG, stride=(6, 8)), 3, tmp_path / "runs.h5")
+    assert [clip["start"] for clip in again["clips"]] == [0, 6, 0, 8]
+    assert again["clips"][:2] == line["clips"]
+    assert again["clips"][2]["betas"] != line["clips"][0]["betas"]
+    first, other = (read_person(file, 0, 0, 8) for file in (path, tmp_path / "runs.h5"))
+    np.testing.assert_array_equal(first.rgb, other.rgb)
 
 
 def test_manifest_line_tells_the_file(built):
@@ -235,7 +253,11 @@ def overlaps(path, line, bodies, count, rng):
 
 def test_users_smpl_is_drawn_without_uvs(smpl_file, tmp_path):
     path = tmp_path / "smpl.h5"
-    line = build_person(find_motions(None)[0], replace(CFG, body=smpl_file), 0, path)
+    rows = np.round(np.random.default_rng(1).standard_normal((10, 10)), 2)
+    np.savez(tmp_path / "smpl_data.npz", maleshapes=rows, femaleshapes=rows)
+    scans = ScanFile(tmp_path / "smpl_data.npz", "test")
+    line = build_person(find_motions(None)[0], replace(CFG, body=smpl_file), 0, path, scans)
+    assert all(clip["betas"] in rows[8:].tolist() for clip in line["clips"])
     assert {clip["gender"] for clip in line["clips"]} == {"male"}
     bodies = load_bodies(smpl_file)
     assert min(overlaps(path, line, bodies, 2, np.random.default_rng(0))) > 0.98

@@ -184,6 +184,21 @@ def test_a_former_options_value_stays_part_of_the_identity(tmp_path: Path) -> No
         saved_options.read(layout)
 
 
+def test_one_stride_is_the_number_that_it_was(tmp_path: Path) -> None:
+    cfg = LaunchConfig(
+        bodies=BodiesConfig(stride=(9,)), output=OutputConfig(out=tmp_path / "x", num_shards=1)
+    )
+    assert identity(cfg)["bodies"]["stride"] == 9
+    three = replace(cfg, bodies=BodiesConfig(stride=(50, 30, 70)))
+    assert identity(three)["bodies"]["stride"] == [50, 30, 70]
+    layout = Layout(tmp_path / "x")
+    saved_options.write(layout, cfg)
+    content = json.loads(layout.config.read_text())
+    content["options"]["bodies"]["stride"] = 9
+    layout.config.write_text(json.dumps(content))
+    assert saved_options.read(layout) == cfg
+
+
 def test_data_sets_of_videos_at_their_stored_rate_go_on_so_alone(tmp_path: Path) -> None:
     """Before there was --video-rate, frames were taken as stored; embedded scenes know no rate."""
     assert "video_rate" not in identity(LaunchConfig())["backgrounds"]
