@@ -296,6 +296,8 @@ def test_croissant_names_every_file_with_its_hash(made: Layout) -> None:
 
 def test_a_users_inputs_change_the_licence(tmp_path: Path) -> None:
     (tmp_path / "smpl").mkdir()
+    embedded = Path(dataset.__file__).parents[1] / "assets" / "bodies" / "neutral.npz"
+    shutil.copy(embedded, tmp_path / "smpl")
     cfg = replace(CFG, bodies=BodiesConfig(body=tmp_path / "smpl"))
     text = card.readme(describe(cfg, "dis", 4, 0), [])
     assert "license_name: of-its-sources" in text and "Made from bodies" in text

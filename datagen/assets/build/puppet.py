@@ -235,9 +235,9 @@ def _bend_leg(
     seated = np.clip(ahead / 0.3, 0.0, 1.5)
     pole = pole + 0.6 * toes * [1.0, 0.0, 1.0] + seated * [0.0, 1.0, 0.0]
     upper, lower = rest[knee] - rest[hip], rest[foot] - rest[knee]
-    along, shin = _two_bones(start, ankle, upper, lower, pole)
-    world[:, hip] = _orient(upper, forward, along, pole)
-    world[:, knee] = _orient(lower, forward, shin, pole)
+    along, shin, hinge = _two_bones(start, ankle, upper, lower, pole)
+    world[:, hip] = _orient(upper, forward, along, hinge)
+    world[:, knee] = _orient(lower, forward, shin, hinge)
 
 
 def _bend_spine(world: np.ndarray, spine: np.ndarray, head: np.ndarray) -> None:
@@ -285,10 +285,10 @@ def _bend_arm(
 
     start = place + quat.rotate(world[:, collar], rest[shoulder] - rest[collar])
     pole = quat.rotate(chest, controls[f"{side}_elbow"] * sign)
-    along, forearm = _two_bones(start, asked, upper, lower, pole)
+    along, forearm, hinge = _two_bones(start, asked, upper, lower, pole)
     backward = np.array([0.0, 0.0, -1.0])  # where a spread arm's elbow points
-    world[:, shoulder] = _orient(upper, backward, along, pole)
-    lower_turn = _orient(lower, backward, forearm, pole)
+    world[:, shoulder] = _orient(upper, backward, along, hinge)
+    lower_turn = _orient(lower, backward, forearm, hinge)
     # positive palm turns it down when the forearm points forward; shared by forearm and wrist
     angle = np.radians(controls[f"{side}_palm"][:, 0]) * sign[0]
     axis = forearm / np.linalg.norm(forearm, axis=1, keepdims=True)
@@ -300,8 +300,8 @@ def _bend_arm(
 
 def _two_bones(
     start: np.ndarray, end: np.ndarray, upper: np.ndarray, lower: np.ndarray, pole: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return both bones' vectors [N, 3] for a joint that bends towards `pole`."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return both bones' vectors [N, 3] for a joint that bends towards `pole`, and its axis."""
     a, b = float(np.linalg.norm(upper)), float(np.linalg.norm(lower))
     line = end - start
     distance = np.linalg.norm(line, axis=1, keepdims=True)
@@ -311,13 +311,18 @@ def _two_bones(
     sideways = pole - np.sum(pole * line, axis=1, keepdims=True) * line
     sideways = sideways / np.maximum(np.linalg.norm(sideways, axis=1, keepdims=True), 1e-9)
     along = a * (cosine * line + np.sqrt(np.maximum(1 - cosine**2, 0.0)) * sideways)
-    return along, line * distance - along
+    return along, line * distance - along, np.cross(line, sideways)
 
 
 def _orient(
-    rest_bone: np.ndarray, rest_pole: np.ndarray, bone: np.ndarray, pole: np.ndarray
+    rest_bone: np.ndarray, rest_pole: np.ndarray, bone: np.ndarray, hinge: np.ndarray
 ) -> np.ndarray:
-    """Return turns [N, 4] that bring the rest bone to `bone` and its rest pole towards `pole`."""
+    """Return turns [N, 4] that bring the rest bone to `bone` and its rest pole to the outside.
+
+    The outside of a limb lies a quarter turn about its `hinge` [N, 3] from the bone. A joint's pole
+    will not do: of a limb that is bent far it may lie on the other side of the bone.
+    """
+    pole = np.cross(hinge, bone)
     aligned = quat.between(np.broadcast_to(rest_bone, bone.shape), bone)
     axis = bone / np.linalg.norm(bone, axis=1, keepdims=True)
 
