@@ -67,7 +67,7 @@ def build_person(
     watch.lap("motion")
 
     starts, clips = run_starts(len(motion.pose), cfg), []
-    rows = shapes.load(scans)
+    rows = shapes.kept_scans(scans)
     with library_file(path, source.name, cfg.height, cfg.width) as file:
         for index, start in enumerate(starts):
             rng = partial(generator, seed, "body", motion.name, index)
@@ -79,7 +79,7 @@ def build_person(
             watch.lap("store")
     line = manifest_line(path, source.name, source.subject, clips, watch.seconds)
     watch.lap("store")
-    return line
+    return {**line, "note": motion.note} if motion.note else line
 
 
 @dataclass(frozen=True)

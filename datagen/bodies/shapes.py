@@ -54,7 +54,12 @@ def find_scans(cfg: BodiesConfig, split: Split) -> ScanFile | None:
     return None
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=1)
+def kept_scans(file: ScanFile | None) -> Scans:
+    """Return `load`'s scans, which this process reads once for all its tasks."""
+    return load(file)
+
+
 def load(file: ScanFile | None) -> Scans:
     """Return the scans to draw from, none for no file.
 

@@ -30,7 +30,6 @@ from trainer.data.records import META
 from trainer.evaluate import tally
 from trainer.evaluation.metrics import summarize
 from trainer.evaluation.windows import PredictedClip
-from trainer.model.body import read_body, regressor_hash
 
 FRAMES = 40
 EVAL = slice(24, 38)
@@ -361,40 +360,6 @@ class TestBadInput:
         assert run(copy, None, tmp_path / "out", "--unlabelled", 31) == 0
         clips = records(tmp_path / "out")
         assert len(clips) == 3 and not any(clip["valid"].any() for clip in clips)
-
-    def test_what_regresses_the_truth_is_named(self, copy, body, made, tmp_path, capsys):
-        """SMPL's files have no regressor of their own: the kinematic joints serve, and it says so.
-
-        The hash of the whole body's rows is that of body.npz, which is cut down.
-        """
-        plain = tmp_path / "smpl"
-        plain.mkdir()
-        for path in body.glob("*.npz"):
-            arrays = dict(np.load(path))
-            rows = np.zeros((19, len(arrays["v_template"])), np.float32)
-            rows[:14] = arrays.pop("eval_regressor")
-            np.savez(plain / path.name, **arrays)
-        np.save(tmp_path / "rows.npy", rows)
-        shutil.rmtree(copy / "imageFiles" / "street_00")  # one sequence is enough
-        found = {}
-        for name, options in (("none", ()), ("rows", ("--joint-regressor", tmp_path / "rows.npy"))):
-            assert run(copy, plain, tmp_path / name, *options) == 0
-            noted = "kinematic joints and the crown; --joint-regressor" in capsys.readouterr().out
-            assert noted == (name == "none")
-            found[name] = json.loads((tmp_path / name / "dataset.json").read_text())
-            regressor = found[name]["joint_regressor"]
-            assert open_dataset(tmp_path / name).joint_regressor == tuple(regressor.values())
-            assert regressor_hash(read_body(tmp_path / name / "body.npz")) == regressor["sha256"]
-        assert found["none"]["joint_regressor"]["name"].startswith("SMPL's kinematic")
-        assert found["rows"]["joint_regressor"]["name"] == "cocoplus's 19 rows"
-        names = (tmp_path / "none", tmp_path / "rows", made)
-        regressors = [open_dataset(name).joint_regressor for name in names]
-        assert regressors[0].differs(regressors[1]) and regressors[0].differs(regressors[2])
-        apart = [
-            np.linalg.norm(a["joints3d"] - b["joints3d"], axis=-1)[:, 24:].mean()
-            for a, b in zip(records(names[0]), records(names[1]), strict=True)
-        ]
-        assert min(apart) > 0.01  # what it is about, metres
 
 
 def test_a_camera_that_turns_moves_the_root_only(world):
