@@ -42,6 +42,8 @@ class Driver:
         self.quarantine = Quarantine(layout.manifests / "quarantine.jsonl")
         self._needed_by: dict[str, int] = {}
         """A shard that needs the source."""
+        self._notes: list[str] = []
+        """What a user should know of motions that were read now."""
         sources = find_sources(cfg)
         self.absent, self.motions_found = sources.absent, sources.motions_found
         frames, seed = cfg.clips.clip_length + 1, cfg.output.seed
@@ -136,6 +138,7 @@ class Driver:
                 for outcome in self.quarantine.watch(outcomes, "input", self._origin):
                     if outcome.line is not None:
                         library.learn(outcome.task.name, outcome.line)
+                        self._notes += filter(None, [outcome.line.get("note")])
                     else:
                         bad_input = outcome.bad_input
                         library.fail(outcome.task.name, outcome.reason, bad_input=bad_input)
@@ -170,6 +173,7 @@ class Driver:
         bad = self.people.failures() + self.scenes.failures()
         size = sum(line["bytes"] for line in lines.values()) / 1e6
         clips = sum(line["clips"] for line in lines.values())
+        print_notes(self._notes, self.layout.manifests / "bodies.jsonl")
         shards = count(len(lines), "shard")
         now = f" ({count(made, 'shard')} made now)" if made < len(lines) else ""
         print(f"{shards}, {count(clips, 'clip')}, {size:.1f} MB in {self.layout.shards}{now}")
@@ -238,6 +242,14 @@ class Driver:
 def _of(used: int, found: int) -> str:
     """Return "3 motions", or "3 of 10 motions" where not all are used."""
     return count(used, "motion") if used == found else f"{used:,} of {count(found, 'motion')}"
+
+
+def print_notes(notes: Sequence[str], path: Path) -> None:
+    """Print the first few notes on motions, and where the others are."""
+    for note in notes[:3]:
+        print(f"  note    {note}")
+    if len(notes) > 3:
+        print(f"  note    {len(notes) - 3:,} more such notes in {path}")
 
 
 def _few(names: Sequence[str], number: int) -> str:

@@ -89,7 +89,9 @@ class MotionShardTask:
             for record in motion_shard.encode(arrays, meta):
                 yield {"__key__": shard.key(self.index, number), **record}
                 number += 1
-            notes.add(meta, len(motion.pose), motion_shard.statistics(arrays, rest))
+            noted = {"note": motion.note} if motion.note else {}
+            counts = motion_shard.statistics(arrays, rest)
+            notes.add({**meta, **noted}, len(motion.pose), counts)
         if not number:
             raise BadInput(
                 f"none of its {count(len(self.sources), 'motion')} can be used; the last: "
@@ -222,7 +224,7 @@ def _conclude(cfg: LaunchConfig, layout: Layout, failed: dict[str, str]) -> None
 
     Raises BadInput if no shard could be made, or too many motions could not be used.
     """
-    from datagen.launcher.driver import following
+    from datagen.launcher.driver import following, print_notes
 
     lines = finished_shards(layout)
     if not lines:
@@ -245,6 +247,8 @@ def _conclude(cfg: LaunchConfig, layout: Layout, failed: dict[str, str]) -> None
         f"{count(len(lines), 'shard')}, {count(len(motions), 'motion')} of {subjects}, "
         f"{frames / FPS / 60:.1f} minutes, {size:.1f} MB in {layout.shards}"
     )
+    noted = [motion["note"] for motion in motions if "note" in motion]
+    print_notes(noted, layout.manifests / "shards.jsonl")
     if bad:
         print(f"{count(len(bad), 'motion')} could not be used: {quarantine} lists which and why")
     if failed:

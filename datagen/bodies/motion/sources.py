@@ -18,9 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from datagen.bodies.motion import anatomy, embedded, subjects
+from datagen.bodies.motion import anatomy, embedded, subjects, tempo
 from datagen.bodies.motion import quaternion as quat
-from datagen.bodies.motion.amass import AMASS, members, read_amass, read_betas, read_surreal
+from datagen.bodies.motion.amass import (
+    AMASS,
+    SURREAL_RATE,
+    members,
+    read_amass,
+    read_betas,
+    read_surreal,
+)
+from datagen.bodies.motion.asf import RATE as AMC_RATE
 from datagen.bodies.motion.asf import read_amc
 from datagen.bodies.motion.bvh import read_bvh
 from datagen.bodies.motion.convention import Convention
@@ -67,6 +75,8 @@ class Motion:
     subject: str
     pose: np.ndarray
     trans: np.ndarray
+    note: str = ""
+    """What a user should know of it."""
 
 
 def find_motions(*places: MotionPlace | None, convention: Convention = AMASS) -> list[MotionSource]:
@@ -149,7 +159,28 @@ def load_motion(source: MotionSource, rest_joints: np.ndarray) -> Motion:
         raise BadInput(f"{source.path}: lasts less than 2 frames at 30 a second; remove it")
     if not (np.isfinite(pose).all() and np.isfinite(trans).all()):
         raise BadInput(f"{source.path}: yields NaN or infinite poses; remove it or export it again")
-    return Motion(source.name, source.subject, pose, trans)
+    return Motion(source.name, source.subject, pose, trans, _note(source, pose, trans, rest))
+
+
+def _note(source: MotionSource, pose: np.ndarray, trans: np.ndarray, rest: np.ndarray) -> str:
+    """Return what contradicts a file's frame rate, "" if nothing does."""
+    if source.path is None or source.convention.rate is not None:
+        return ""
+    factor = tempo.speed_factor(pose, trans, rest)
+    if factor is None:
+        return ""
+    amc = AMC_RATE if source.path.lower().endswith(".amc") else None
+    assumed = SURREAL_RATE if source.part else amc
+    how = "fast" if factor > 1 else "slow"
+    times = max(factor, 1 / factor)
+    seems = f"{source.path}: its people move some {times:.1f} times too {how}"
+    if assumed is None:
+        return f"{seems}; correct the frame rate that it names if that is wrong"
+    rate = tempo.nearest_rate(assumed / factor)
+    return (
+        f"{seems} at the {assumed:g} frames a second that are taken for granted, as if recorded at "
+        f"{rate:g}; give --motion-rate"
+    )
 
 
 def load_betas(source: MotionSource) -> np.ndarray:

@@ -10,9 +10,11 @@ from scipy.spatial.transform import Rotation
 from datagen.bodies.motion import quaternion as quat
 from datagen.bodies.motion.amass import REST_PELVIS
 from datagen.bodies.motion.convention import UNITS, UPS, Convention
-from datagen.bodies.motion.retarget import forward
+from datagen.bodies.motion.retarget import forward, resample
 from datagen.bodies.motion.sources import find_motions, load_motion
+from datagen.bodies.motion.tempo import speed_factor
 from datagen.common.errors import BadInput
+from datagen.launch import main as launch
 
 AXES = {  # the file's axes of ours (y up): rows are x, y, z of the file
     "y": np.eye(3),
@@ -75,6 +77,39 @@ def test_another_unit_is_named(unit, name, tmp_path):
         load(tmp_path)
 
 
+SIDES = [0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22]
+HANDED = {  # what exporters do to axis-angle vectors [N, 24, 3] by mistake
+    "x mirrored, joints as they are": lambda v: v * [1, -1, -1],
+    "joints exchanged, as they are": lambda v: v[:, SIDES],
+    "y negated": lambda v: v * [-1, 1, -1],
+    "z negated": lambda v: v * [-1, -1, 1],
+    "inverted": lambda v: -v,
+}
+SHOWN = (*2 * ["elbows bend backwards"], "knees bend forwards", *2 * ["bend the wrong way"])
+
+
+@pytest.mark.parametrize("name", ["walk", "dance_1"])
+@pytest.mark.parametrize("kind, shown", list(zip(HANDED, SHOWN, strict=True)))
+def test_bodies_of_another_hand_are_named(kind, shown, name, tmp_path):
+    """The body's own turn stays: who stands is not seen to be wrong by where he stands."""
+    pose, pelvis = walk(name)
+    other = HANDED[kind](pose.reshape(-1, 24, 3)).reshape(-1, 72)
+    other[:, :3] = pose[:, :3]
+    write(tmp_path / "a_poses.npz", other, pelvis)
+    with pytest.raises(BadInput, match=rf"a_poses.npz: its .*{shown}"):
+        load(tmp_path)
+
+
+def test_a_whole_mirror_image_is_a_body(tmp_path):
+    """Both sides exchanged and x mirrored: somebody else, who moves as people do."""
+    pose, pelvis = walk()
+    mirror = HANDED["x mirrored, joints as they are"]
+    other = mirror(pose.reshape(-1, 24, 3)[:, SIDES]).reshape(-1, 72)
+    write(tmp_path / "a_poses.npz", other, pelvis * [-1, 1, 1])
+    true = forward(quat.from_axis_angle(pose.reshape(-1, 24, 3)), pelvis, REST)[:, :22]
+    np.testing.assert_allclose(load(tmp_path)[:, SIDES[:22]] * [-1, 1, 1], true, atol=1e-4)
+
+
 def test_degrees_are_named(tmp_path):
     write(tmp_path / "a_poses.npz", *walk(), turn=180 / np.pi)
     with pytest.raises(BadInput, match="seem to be in degrees"):
@@ -116,6 +151,87 @@ def test_an_amc_recorded_at_60_a_second(tmp_path):
     usual, slow = load(tmp_path), load(tmp_path, rate=60.0)
     assert (len(usual), len(slow)) == (31, 61)
     np.testing.assert_allclose(slow[::2], usual, atol=1e-3)
+
+
+ACCLAIM = (
+    "root lfemur rfemur lowerback ltibia rtibia upperback lfoot rfoot thorax ltoes rtoes lowerneck "
+    "lclavicle rclavicle head lhumerus rhumerus lradius rradius lwrist rwrist"
+).split()
+PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19)
+
+
+def write_amc(folder, pose, pelvis):
+    """SMPL's poses as 89.asf and 89_01.amc: a bone to each joint, then one of no length there."""
+    bones, tree = [], {"root": []}
+    for joint in range(1, 22):
+        name, above = ACCLAIM[joint], ACCLAIM[PARENTS[joint]]
+        bone = 40 * (REST[joint] - REST[PARENTS[joint]])
+        x, y, z = bone / np.linalg.norm(bone)
+        bones.append(_bone(f"to{name}", f"{x:.6f} {y:.6f} {z:.6f}", f"{np.linalg.norm(bone):.6f}"))
+        bones.append(_bone(name, "0 1 0", 1e-6, "dof rx ry rz\n"))
+        tree.setdefault(above, []).append(f"to{name}")
+        tree[f"to{name}"] = [name]
+    rows = "".join(f"{above} {' '.join(below)}\n" for above, below in tree.items() if below)
+    head = ":units\nangle deg\n:root\norder TX TY TZ RX RY RZ\norientation 0 0 0\n:bonedata\n"
+    (folder / "89.asf").write_text(f"{head}{''.join(bones)}:hierarchy\nbegin\n{rows}end\n")
+    angles = Rotation.from_rotvec(pose.reshape(-1, 3)).as_euler("xyz", degrees=True)
+    lines = [":FULLY-SPECIFIED", ":DEGREES"]
+    for frame, turns in enumerate(angles.reshape(-1, 24, 3)):
+        lines.append(str(frame + 1))
+        for joint, name in enumerate(ACCLAIM):
+            values = [*(40 * pelvis[frame] if joint == 0 else ()), *turns[joint]]
+            lines.append(" ".join([name, *(f"{value:.4f}" for value in values)]))
+    (folder / "89_01.amc").write_text("\n".join(lines) + "\n")
+
+
+def hastened(pose, pelvis, factor):
+    """The same way in `factor` times less time, at 30 frames a second."""
+    turns = quat.from_axis_angle(pose.reshape(-1, 24, 3))
+    turns, pelvis = resample(turns, pelvis, np.arange(len(pelvis)) / 30 / factor)
+    return quat.to_axis_angle(turns).reshape(-1, 72), pelvis
+
+
+def played(name, factor):
+    """What is said of an embedded motion that is played `factor` times too fast."""
+    pose, pelvis = hastened(*walk(name, 400), factor)
+    return speed_factor(pose, pelvis - REST[0], REST)
+
+
+@pytest.mark.parametrize("name", ["walk", "walk_briskly_1", "spinkick"])
+@pytest.mark.parametrize("factor", [1.0, 2.0, 0.5])
+def test_walking_and_falling_tell_the_frame_rate(name, factor, tmp_path):
+    """Whoever is in the air falls by 9.81 m/s2, and steps are as long as their number asks."""
+    found = played(name, factor)
+    if factor == 1.0 or (name, factor) == ("spinkick", 0.5):  # a slow flight might hang on a rope
+        assert found is None
+    else:
+        assert found == pytest.approx(factor, rel=0.25)
+
+
+def test_who_does_not_walk_tells_no_rate():
+    for name in ("dance_1", "crawl", "sit_stand_1", "jog_1", "box_1", "walk_backwards_1"):
+        assert played(name, 1.0) is None
+
+
+def test_real_takes_get_no_note(shared_data: Path):
+    sources = find_motions(shared_data / "mocap" / "cmu_smpl2")
+    sources += find_motions(shared_data / "mocap" / "cmu_smpl")[::4]
+    assert not [source.name for source in sources if load_motion(source, REST).note]
+
+
+@pytest.mark.parametrize("rate", [30, 60])
+def test_a_rate_that_is_taken_for_granted_and_contradicted_is_noted(rate, tmp_path, capsys):
+    """3 seconds of a walk as an .amc of so many frames a second, which has no place for it."""
+    write_amc(tmp_path, *hastened(*walk("walk", 90), 30 / rate))
+    (source,) = find_motions(tmp_path)
+    note = load_motion(source, REST).note
+    assert "89_01.amc: its people move some " in note and "too fast at the 120 frames" in note
+    assert note.endswith(f"as if recorded at {rate}; give --motion-rate")
+    (given,) = find_motions(tmp_path, convention=Convention(rate=float(rate)))
+    assert not load_motion(given, REST).note
+    args = ["--labels-only", "--motions", str(tmp_path), "--num-shards", "1", "--split", "all"]
+    assert launch([*args, "--backend", "serial", "--out", str(tmp_path / "out")]) == 0
+    assert "note    " in (printed := capsys.readouterr().out) and "--motion-rate" in printed
 
 
 def _bone(name, direction, length, dof=""):

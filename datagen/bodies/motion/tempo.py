@@ -1,0 +1,105 @@
+"""How fast a motion is played, seen from the motion itself: from walking and from falling.
+
+A frame rate that a file does not carry, or carries wrongly, changes nothing in a pose. But bodies
+fall with g, and who walks takes longer steps when he takes more of them: the walk ratio, step
+length over cadence, is nearly the same at every speed (Sekiya & Nagasaki 1998), and goes with the
+inverse square of an error in the rate.
+
+Letters: N frames at 30 a second.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from datagen.bodies.motion import quaternion as quat
+from datagen.bodies.motion.retarget import RATE, forward, leg_length, sole_heights
+
+GRAVITY = 9.81
+COMMON = (24.0, 25.0, 30.0, 48.0, 50.0, 60.0, 100.0, 120.0, 150.0, 180.0, 200.0, 240.0, 250.0)
+"""Frame rates of cameras and motion capture."""
+
+_MASS = {
+    0: 0.142, 3: 0.1, 6: 0.1, 9: 0.156, 15: 0.081, 1: 0.1, 2: 0.1, 4: 0.047, 5: 0.047, 7: 0.015,
+    8: 0.015, 16: 0.028, 17: 0.028, 18: 0.016, 19: 0.016, 20: 0.006, 21: 0.006,
+}  # fmt: skip
+"""Share of the body's mass at each joint (Winter, Biomechanics, table 4.1)."""
+
+_CLEAR = 0.06  # metres between floor and body of who flies
+_FLIGHT = 4  # frames at least
+_RESIDUE = 0.01  # metres by which a fall may differ from a parabola
+_FASTEST_FALL = 18.0  # m/s²; flights of real takes show 8.5 to 11
+_LEG = 0.83  # metres: of whom the measures below are
+_GOING = 0.35  # m/s of the pelvis from which somebody goes somewhere
+_LEAST = 20  # frames of it
+_STEADY = (0.93, 1.35)  # speed over step length times cadence of who walks; of dancers below, of
+# runners above
+_RATIOS = (0.22, 0.52)  # walk ratio, m/(steps/s); 0.26 to 0.47 in 60 real walks
+_USUAL = 0.34
+
+
+def speed_factor(pose: np.ndarray, trans: np.ndarray, rest: np.ndarray) -> float | None:
+    """Return how many times too fast a motion is played, None where nothing speaks against it.
+
+    pose [N, 72] axis-angle, trans [N, 3] metres, y up and soles on y = 0 as in `Motion`; rest
+    [24, 3] the body's rest joints.
+    """
+    rotations = quat.from_axis_angle(pose.reshape(-1, 24, 3).astype(np.float64))
+    pelvis = trans.astype(np.float64) + rest[0]
+    joints = forward(rotations, pelvis, rest)
+    soles = sole_heights(rotations, pelvis, rest).min(axis=(1, 2))
+    lowest = np.minimum(soles, joints[..., 1].min(axis=1))
+    lowest = lowest - np.quantile(lowest, 0.1)
+    fall = _fall(joints, lowest)
+    if fall is not None and fall > _FASTEST_FALL:
+        return float(np.sqrt(fall / GRAVITY))
+    ratio = _walk_ratio(joints, lowest, leg_length(rest) / _LEG)
+    if ratio is not None and not _RATIOS[0] <= ratio <= _RATIOS[1]:
+        return float(_USUAL / ratio)
+    return None
+
+
+def nearest_rate(rate: float) -> float:
+    """Return the usual frame rate that is nearest, by the ratio."""
+    return min(COMMON, key=lambda usual: abs(np.log(usual / rate)))
+
+
+def _fall(joints: np.ndarray, lowest: np.ndarray) -> float | None:
+    """Return the median acceleration, m/s², at which the mass falls while nothing holds it."""
+    places = list(_MASS)
+    mass = np.array(list(_MASS.values())) / sum(_MASS.values())
+    height = joints[:, places, 1] @ mass
+    edges = np.diff(np.pad((lowest > _CLEAR).astype(int), 1))
+    found = []
+    for first, stop in zip(np.flatnonzero(edges > 0), np.flatnonzero(edges < 0), strict=True):
+        if stop - first < _FLIGHT:
+            continue
+        times = np.arange(stop - first) / RATE
+        curve = np.polyfit(times, height[first:stop], 2)
+        if np.abs(np.polyval(curve, times) - height[first:stop]).max() < _RESIDUE:
+            found.append(-2.0 * curve[0])
+    return float(np.median(found)) if found else None
+
+
+def _walk_ratio(joints: np.ndarray, lowest: np.ndarray, size: float) -> float | None:
+    """Return step length over cadence, m/(steps/s), of a leg of _LEG; None for who does not walk.
+
+    The ankles' distance along the way swings as a sine: its amplitude is the step's length, its
+    speed gives the cadence.
+    """
+    path = gaussian_filter1d(joints[:, 0], 3.0, axis=0, mode="nearest")[:, [0, 2]]
+    velocity = np.gradient(path, axis=0) * RATE
+    speed = np.linalg.norm(velocity, axis=1)
+    going = speed > _GOING * size
+    if going.sum() < _LEAST or np.mean(lowest[going] > _CLEAR) > 0.05:
+        return None
+    way = velocity / np.maximum(speed, 1e-9)[:, None]
+    apart = np.sum((joints[:, 7] - joints[:, 8])[:, [0, 2]] * way, axis=1)
+    swing = np.gradient(apart) * RATE
+    size_of = [float(np.sqrt(np.mean(values[going] ** 2))) for values in (apart, swing)]
+    length, cadence = np.sqrt(2.0) * size_of[0], size_of[1] / max(np.pi * size_of[0], 1e-9)
+    steady = float(np.median(speed[going])) / max(length * cadence, 1e-9)
+    if length < 0.3 * size or not _STEADY[0] <= steady <= _STEADY[1]:
+        return None
+    return length / cadence / size
