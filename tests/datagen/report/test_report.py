@@ -1,6 +1,5 @@
 """The report of a data set: sums over manifests, what is worrying, one page, any file system."""
 
-import base64
 import json
 import re
 import shutil
@@ -17,7 +16,7 @@ from datagen.common.errors import BadInput
 from datagen.common.record import SMPL_PARENTS
 from datagen.inspect import main as inspect
 from datagen.output.statistics import total
-from datagen.report import page, pictures, results
+from datagen.report import page, pictures
 from datagen.report.findings import findings
 from datagen.report.histogram import Histogram
 from datagen.report.reader import DataSetReader
@@ -340,22 +339,3 @@ def test_real_footage_is_shown_too(tmp_path, capsys):
     assert "Balance" not in html and "No input is in quarantine" not in html
     assert html.count("<canvas") == 1  # nothing is known in 3D
     assert (tmp_path / "pictures" / "clip-000000_0000.png").stat().st_size > 10_000
-
-
-def test_results_are_part_of_the_page(tmp_path: Path) -> None:
-    picture, film = tmp_path / "run" / "loss.png", tmp_path / "person" / "him.mp4"
-    for path, content in ((picture, b"picture"), (film, b"film")):
-        path.parent.mkdir()
-        path.write_bytes(content)
-    html = results.section([film, picture])
-    assert f"data:video/mp4;base64,{base64.b64encode(b'film').decode()}" in html
-    assert f"data:image/png;base64,{base64.b64encode(b'picture').decode()}" in html
-    assert "person/him.mp4" in html and results.CAPTIONS["loss"] in html
-    assert html.index("video") < html.index("image/png")
-    assert results.section([]) == ""
-
-
-@pytest.mark.parametrize("name, reason", [("a.txt", "is none of .mp4"), ("a.png", "No such file")])
-def test_a_result_that_is_none_is_named(tmp_path: Path, name: str, reason: str) -> None:
-    with pytest.raises(BadInput, match=f"--results .*{name} .*{reason}"):
-        results.section([tmp_path / name])
