@@ -155,8 +155,8 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def quoted(path: Path) -> str:
-    """Return a path as a shell reads it, blanks and all."""
+def quoted(path: Path | str) -> str:
+    """Return a path or URL as a shell reads it, blanks and all."""
     return shlex.quote(str(path))
 
 

@@ -117,7 +117,8 @@ def place(cfg: EvaluateConfig, dataset: DataSet) -> Path:
         for name, value in asked.items()
         if value
     )
-    folder = dataset.folder.resolve()
+    folder = dataset.folder
+    folder = folder.resolve() if isinstance(folder, Path) else folder
     name = folder.parent.name if folder.name == "shards" else folder.name
     known = hashlib.sha256(json.dumps(dataset.identity()).encode()).hexdigest()[:8]
     which = "" if checkpoint.stem == "last" else f"-{checkpoint.stem}"

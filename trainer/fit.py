@@ -20,7 +20,8 @@ import torch.distributed as dist
 
 from trainer import cli
 from trainer.cli import count, quoted
-from trainer.data.dataset import DataSet, open_dataset
+from trainer.data.dataset import UNCHECKED, DataSet, open_dataset, open_datasets
+from trainer.data.options import store_of
 from trainer.device import find_device, keep_memory, set_precision, start_ranks
 from trainer.model.body import read_body
 from trainer.training.factory import make_loaders, make_train_step, model_spec
@@ -38,17 +39,18 @@ def fit(cfg: FitConfig) -> Path:
         torch.set_num_threads(cfg.threads)
     ranks = start_ranks(cfg.device)
     device = find_device(cfg.device, ranks.local)
-    dataset = open_dataset(cfg.shards)
+    store = store_of(cfg.cache, cfg.cache_size)
+    dataset = open_datasets(cfg.shards, store=store)
     real = None
     if cfg.dann_shards:
-        real = open_dataset(cfg.dann_shards, "--dann-shards", truth=False)
+        real = open_dataset(cfg.dann_shards, "--dann-shards", truth=False, store=store)
     settings = choose(cfg, dataset, device)
     folder = cfg.out or (cfg.resume.parent if cfg.resume else Path("runs") / now())
     saved = saved_run(cfg, dataset, real, ranks, folder)
     if saved:
         settings = resumed_settings(settings, saved)
     model = model_spec(cfg, settings, dataset)
-    held = open_held_out(cfg, model, ranks)
+    held = open_held_out(cfg, model, ranks, store)
     set_precision(settings.precision, device)
     keep_memory(device)
     body = read_body(dataset.body)
@@ -106,7 +108,9 @@ def print_plan(loop: TrainingLoop, dataset: DataSet, device: torch.device) -> No
     cfg, train_step = loop.cfg, loop.train_step
     weights = sum(p.numel() for p in train_step.model.parameters())
     clips, shards = count(dataset.clips, "clip"), count(len(dataset.shards), "shard")
-    print(f"data     {dataset.folder}: {clips} in {shards}")
+    print(f"data     {', '.join(cfg.shards)}: {clips} in {shards}")
+    if not dataset.checked:
+        print(UNCHECKED.format(dataset.folder))
     print(f"model    {cfg.model}, {cfg.inputs}, {weights:,} weights")
     print(f"machine  {loop.settings.line(device)}")
     if cfg.flip and not train_step.flips:
@@ -135,7 +139,7 @@ def finish(folder: Path, best: float, cfg: FitConfig) -> None:
     print(f"done     {folder}: {written}")
     checkpoint, shards = (
         quoted(folder / name),
-        quoted(cfg.val_shards[0] if cfg.val_shards else cfg.shards),
+        quoted((cfg.val_shards or cfg.shards)[0].partition("::")[0]),
     )
     print(f"next     python -m trainer.evaluate --checkpoint {checkpoint} --shards {shards}")
 

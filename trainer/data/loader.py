@@ -10,10 +10,11 @@ alone. Letters: B clips, T frames.
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -31,6 +32,8 @@ TARGETS = frozenset({"joints2d", "joints3d", "visibility"})
 """Labels that the losses and the metrics need."""
 AHEAD = 4
 """Batches that each thread makes ahead."""
+FETCH = 2
+"""Shards behind URLs that each thread has on their way beside the one that it reads."""
 PATIENCE = 20
 """Epochs without one usable clip after which a consumer gives up."""
 
@@ -84,15 +87,39 @@ class Stream:
 
 
 def deal(
-    shards: int, consumers: int, consumer: int, seed: int, epoch: int
+    shards: Sequence[int], consumers: int, consumer: int, seed: int, epoch: int
 ) -> list[tuple[int, int]]:
     """Return the (shard, part) units of an epoch that this consumer reads, in its order.
 
-    With fewer shards than consumers, shards are read in parts: part p of n is every n-th clip.
+    shards: the epoch's. With fewer shards than consumers, shards are read in parts: part p of n is
+    every n-th clip.
     """
-    parts = -(-consumers // shards)
-    units = np.random.default_rng([seed, epoch]).permutation(shards * parts)
-    return [(int(u) // parts, int(u) % parts) for u in units[consumer::consumers]]
+    parts = parts_of(shards, consumers)
+    units = np.random.default_rng([seed, epoch]).permutation(len(shards) * parts)
+    return [(shards[int(u) // parts], int(u) % parts) for u in units[consumer::consumers]]
+
+
+def parts_of(shards: Sequence[int], consumers: int) -> int:
+    """Return into how many parts each of an epoch's shards is dealt."""
+    return -(-consumers // max(1, len(shards)))
+
+
+def shards_of(dataset: DataSet, seed: int, epoch: int) -> Sequence[int]:
+    """Return the shards that an epoch reads: all, or of each mixed data set its weight's share.
+
+    A share goes round the data set in a drawn order, so that after some epochs every shard has been
+    read as often as any other.
+    """
+    if not dataset.parts:
+        return range(len(dataset.shards))
+    chosen: list[int] = []
+    first = 0
+    for number, part in enumerate(dataset.parts):
+        order = np.random.default_rng([seed, number]).permutation(part.shards)
+        begin, end = (math.floor(e * part.shards * part.weight + 1e-9) for e in (epoch, epoch + 1))
+        chosen += sorted(first + int(order[place % part.shards]) for place in range(begin, end))
+        first += part.shards
+    return chosen
 
 
 class Pool:
@@ -168,10 +195,16 @@ def epoch_records(
     None stands for a usable record of a shard's other part, which another consumer reads.
     """
     shards, members = stream.dataset.shards, members_of(stream.arrays)
-    parts = -(-consumers // len(shards))
-    for shard, part in deal(len(shards), consumers, consumer, stream.seed, epoch):
+    chosen = shards_of(stream.dataset, stream.seed, epoch)
+    parts = parts_of(chosen, consumers)
+    units = deal(chosen, consumers, consumer, stream.seed, epoch)
+    coming = shards_of(stream.dataset, stream.seed, epoch + 1)
+    later = deal(coming, consumers, consumer, stream.seed, epoch + 1)[:FETCH]
+    order = [shards[shard].place for shard, _ in [*units, *later]]
+    for number, (shard, part) in enumerate(units):
+        ahead = order[number + 1 : number + 1 + FETCH]
         try:
-            for index, record in enumerate(read_shard(shards[shard])):
+            for index, record in enumerate(read_shard(shards[shard], ahead)):
                 if index % parts == part:
                     yield record
                 elif members <= record.places.keys():
@@ -339,9 +372,10 @@ def read_clips(
     extra names further members to load (`meta.json`).
     """
     members = members_of(arrays) | extra
-    for shard in dataset.shards:
+    places = [shard.place for shard in dataset.shards]
+    for number, shard in enumerate(dataset.shards):
         try:
-            for record in read_shard(shard):
+            for record in read_shard(shard, places[number + 1 : number + 1 + FETCH]):
                 try:
                     yield record, decode(record.load(members), arrays, dataset)
                 except Damaged as error:

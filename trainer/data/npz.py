@@ -10,6 +10,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from trainer.common.sizes import checked_count, checked_unpacked
+
 _ENTRY = struct.Struct("<I6xH4xIIIHHH8xI")
 """Signature, method, CRC, sizes, lengths of name, extra and comment, place of the local header."""
 
@@ -20,6 +22,7 @@ def npy_array(data: bytes | memoryview) -> np.ndarray:
         raise ValueError("not an .npy file of version 1.0")
     begin = 10 + int.from_bytes(data[8:10], "little")
     shape, dtype = _npy_header(bytes(data[:begin]))
+    checked_count("the array", shape, len(data))
     return np.frombuffer(data, dtype, offset=begin).reshape(shape)
 
 
@@ -30,20 +33,29 @@ def _npy_header(header: bytes) -> tuple[tuple[int, ...], np.dtype]:
     np.lib.format.read_magic(stream)
     try:
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    except SyntaxError as error:
+    except Exception as error:  # numpy asks Python's own parser, which may raise anything
         raise ValueError(f"a broken .npy header: {error}") from None
     if dtype.hasobject or fortran:
         raise ValueError(f"an array of {dtype} in this order is not read")
     return shape, dtype
 
 
+LARGEST = 1 << 26
+"""Bytes that a compressed array of a record may unpack to: 20 times a minute of 38 joints."""
+
+
 def npz_arrays(
-    data: bytes, names: frozenset[str], optional: set[str] | None = None
+    data: bytes,
+    names: frozenset[str],
+    optional: set[str] | None = None,
+    *,
+    verified: bool = False,
 ) -> dict[str, np.ndarray]:
     """Return the named arrays of an .npz file, KeyError for those it lacks and that must be there.
 
     Uncompressed ones (np.savez) are views of the bytes, found by the archive's directory and
     checked by its checksums: `zipfile` takes several times as long over a clip's labels.
+    verified: the bytes have been checked as a whole, so that the archive's checksums add nothing.
     """
     wanted = {f"{name}.npy".encode(): name for name in names}
     out: dict[str, np.ndarray] = {}
@@ -63,16 +75,25 @@ def npz_arrays(
         if name is None:
             continue
         if method:
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                out[name] = npy_array(archive.read(f"{name}.npy"))
+            out[name] = npy_array(_unpacked(data, f"{name}.npy", size, packed))
             continue
         skip = struct.unpack_from("<HH", data, place + 26)
         begin = place + 30 + sum(skip)
         content = view[begin : begin + size]
-        if packed != size or zlib.crc32(content) != crc:
+        if packed != size or (not verified and zlib.crc32(content) != crc):
             raise ValueError(f"{name} does not match its checksum")
         out[name] = npy_array(content)
     missing = names - out.keys() - (optional or set())
     if missing:
         raise KeyError(", ".join(sorted(missing)))
     return out
+
+
+def _unpacked(data: bytes, name: str, size: int, packed: int) -> bytes:
+    """Return a compressed member of an .npz file, of which its directory claims sizes."""
+    if checked_unpacked(name, size, packed) > LARGEST:
+        raise ValueError(f"{name} claims {size} bytes, at most {LARGEST} are read")
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if archive.getinfo(name).file_size > LARGEST:
+            raise ValueError(f"{name} has a damaged size")
+        return archive.read(name)

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from trainer.data.dataset import DataSet, open_dataset
+from trainer.data.dataset import UNCHECKED, DataSet, open_dataset
 from trainer.data.inputs import InputSpec
 from trainer.data.loader import wanted_arrays
-from trainer.data.options import EXACT, KeypointErrors
+from trainer.data.options import EXACT, KeypointErrors, store_of
 from trainer.device import find_device, keep_memory, native_precision, set_precision
 from trainer.errors import BadInput
 from trainer.evaluation.fitting import embodied, refined
@@ -58,7 +58,9 @@ def open_inference(
     """
     device = find_device(cfg.device)
     keep_memory(device)
-    dataset = open_dataset(cfg.shards, truth=truth)
+    dataset = open_dataset(cfg.shards, truth=truth, store=store_of(cfg.cache, cfg.cache_size))
+    if not dataset.checked:
+        print(UNCHECKED.format(dataset.folder))
     model, spec, saved = load_model(cfg.network, device, raw_weights=cfg.raw_weights)
     frames = cfg.frames or spec.frames
     stride = cfg.stride or max(1, frames // 2)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from trainer.common.options import at_least
-from trainer.data.options import keypoint_errors
+from trainer.data.options import keypoint_errors, require_size
 
 RELEASE = Path(__file__).parents[1] / "assets" / "motion-joints" / "model.safetensors"
 """The network that ships, the default of predict, evaluate and overlay."""
@@ -20,8 +20,13 @@ class InferenceConfig:
     checkpoint: Path | None = None
     """A checkpoint of trainer.fit (last.pt or best.pt) or a model.safetensors. Default: the network
     that ships with the trainer (trainer/assets/motion-joints)."""
-    shards: Path
-    """Folder of shards with its dataset.json."""
+    shards: str
+    """Folder of shards with its dataset.json, or its URL, a brace pattern, a single tar or a
+    `pipe:` command, as trainer.fit takes them."""
+    cache: Path | None = None
+    """Folder that keeps whole shards of URLs for every process of this machine. Default: none."""
+    cache_size: str = "200GB"
+    """Most that the cache may hold; the shards that were read longest ago make room."""
     frames: int | None = None
     """Window length. Default: as trained."""
     stride: int | None = None
@@ -46,6 +51,7 @@ class InferenceConfig:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "frames", "stride", "batch_size", "max_clips")
+        require_size(self.cache_size)
 
     @property
     def network(self) -> Path:

@@ -14,7 +14,7 @@ from trainer.common.files import write_atomic, write_json
 from trainer.errors import BadInput
 from trainer.model.build import ModelSpec, build_model
 
-LOCAL = ("shards", "val_shards", "out", "resume", "init", "weights", "dann_shards")
+LOCAL = ("shards", "val_shards", "out", "resume", "init", "weights", "dann_shards", "cache")
 """Options that name files of the machine that trained: no part of what is shared."""
 FORMER_NAMES = (("memory.", "lstm."), ("regressor.of_errors.", "regressor.error_layer."))
 """Beginnings of weights' names in former versions, and theirs now."""

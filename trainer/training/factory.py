@@ -164,7 +164,7 @@ def make_loaders(
             dataset.image_size, dataset.flow_stride, dataset.joints
         ):  # fmt: skip
             raise BadInput(
-                f"{cfg.dann_shards} and {cfg.shards} differ in image size, flow or joints; "
+                f"{cfg.dann_shards} and {cfg.shards[0]} differ in image size, flow or joints; "
                 "make both with the same options."
             )
         real.input_spec(model)  # refused here if it lacks the pictures

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from trainer.common.options import at_least, require
 from trainer.data.endless.options import EndlessConfig
-from trainer.data.options import keypoint_errors
+from trainer.data.options import keypoint_errors, require_size
 from trainer.training.tracking import Service
 
 Inputs = Literal["flow+keypoints", "keypoints", "flow", "rgb", "rgb+keypoints"]
@@ -25,15 +25,23 @@ class FitConfig:
     }  # fmt: skip
     """Groups of options in --help, by their first options."""
 
-    shards: Path
-    """Folder of shards with its dataset.json."""
+    shards: tuple[str, ...]
+    """Folder of shards with its dataset.json, or its URL (s3, gs, hf, https, file, whatever fsspec
+    knows), a brace pattern such as 'shards/shard-{000000..004999}.tar', a single tar, or
+    webdataset's `pipe:` command. Several are mixed; of DIR::0.3 an epoch reads three tenths."""
     out: Path | None = None
     """Run folder: config, metrics, checkpoints; never overwritten. Default: runs/<time>."""
     resume: Path | None = None
     """Go on from this checkpoint exactly (its run's options must be given again; what was chosen
     for its machine is kept)."""
-    val_shards: tuple[Path, ...] = ()
-    """Held-out data sets for validation during training; of several the mean error counts."""
+    cache: Path | None = None
+    """Folder that keeps whole shards of URLs for every process of this machine. Default: none, they
+    are streamed anew in every epoch."""
+    cache_size: str = "200GB"
+    """Most that the cache may hold; the shards that were read longest ago make room."""
+    val_shards: tuple[str, ...] = ()
+    """Held-out data sets, named as --shards, for validation during training; of several the mean
+    error counts."""
     val_every: int = 1000
     """Steps between validations."""
     val_clips: int = 64
@@ -136,7 +144,7 @@ class FitConfig:
     """Chance that a limb's input keypoints (elbow and wrist, knee and ankle) are lost for a stretch
     of a clip, as detectors lose what the body hides."""
 
-    dann_shards: Path | None = None
+    dann_shards: str | None = None
     """Unlabelled shards of real clips: train domain-adversarially against them (RGB + DANN)."""
     dann_weight: float = 0.03
     """Weight of the domain loss (the paper varies it and reports the best)."""
@@ -169,6 +177,11 @@ class FitConfig:
     & Biases or MLflow (each by its own environment variables)."""
 
     def __post_init__(self) -> None:
+        for name in ("shards", "val_shards"):  # callers may pass one, and paths
+            named = getattr(self, name)
+            named = (named,) if isinstance(named, str | Path) else named
+            object.__setattr__(self, name, tuple(map(str, named)))
+        require_size(self.cache_size)
         at_least(self, 1, "frames", "steps", "batch_size", "accumulate", "log_every", "save_every",
                  "val_every", "val_clips", "shuffle", "lstm_width", "lstm_layers",
                  "spacing", "threads")  # fmt: skip

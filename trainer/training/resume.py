@@ -58,7 +58,7 @@ def refuse_other_run(
     """Raise BadInput if a checkpoint belongs to other data or other options than are given."""
     if saved["data"] != dataset.identity():
         raise BadInput(
-            f"{cfg.resume} was trained on other shards than {cfg.shards} holds; "
+            f"{cfg.resume} was trained on other shards than {', '.join(cfg.shards)} holds; "
             "resume with the data it was made on."
         )
     if real and saved.get("real", real.identity()) != real.identity():
@@ -72,7 +72,8 @@ def refuse_other_run(
             f"{ranks.world}; start torchrun with as many."
         )
     free = {"resume", "out", "val_shards", "val_every", "val_clips", "log_every", "save_every",
-            "device", "tracking", "threads", "shards", "on_damage"}  # fmt: skip
+            "device", "tracking", "threads", "shards", "on_damage",
+            "cache", "cache_size"}  # fmt: skip
     now = plain(cfg)
     then = {**plain(FitConfig(shards=cfg.shards)), **saved["config"]}  # what it did not know yet
     if now["dann_shards"] and then["dann_shards"]:  # the same, or refused above

@@ -9,6 +9,7 @@ import torch.distributed as dist
 
 from trainer.data.dataset import DataSet, open_dataset
 from trainer.data.loader import wanted_arrays
+from trainer.data.store import Store
 from trainer.device import Ranks
 from trainer.errors import BadInput
 from trainer.evaluation.inference import refuse_other_joints, remark_on_difference
@@ -21,16 +22,16 @@ from trainer.training.settings import Settings
 from trainer.training.step import TrainStep
 
 
-def open_held_out(cfg: FitConfig, model: ModelSpec, ranks: Ranks) -> list[DataSet]:
+def open_held_out(cfg: FitConfig, model: ModelSpec, ranks: Ranks, store: Store) -> list[DataSet]:
     """Return the validation data sets, or raise BadInput, before a step is lost."""
     held = []
     for folder in cfg.val_shards:
-        dataset = open_dataset(folder, "--val-shards")
+        dataset = open_dataset(folder, "--val-shards", store=store)
         try:
             dataset.input_spec(model)
         except BadInput as error:
             raise BadInput(f"--val-shards: {error}") from None
-        refuse_other_joints(model, dataset, f"--val-shards {folder}", cfg.shards)
+        refuse_other_joints(model, dataset, f"--val-shards {folder}", cfg.shards[0])
         if ranks.first:
             remark_on_difference(model, dataset, "this run learns from")
         held.append(dataset)

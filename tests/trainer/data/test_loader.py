@@ -216,6 +216,10 @@ def test_bad_folders_are_refused_in_one_sentence(toy, tmp_path):
     with pytest.raises(BadInput, match=r"holds no shard-\*\.tar"):
         open_dataset(tmp_path)
     (tmp_path / "shard-000000.tar").touch()
+    with pytest.raises(BadInput, match=r"holds 1 of the 3 shards in its dataset\.json"):
+        open_dataset(tmp_path)
+    for number in (1, 2):
+        (tmp_path / f"shard-{number:06d}.tar").touch()
     (tmp_path / "dataset.json").write_text(json.dumps({**told, "rgb": False}))
     with pytest.raises(BadInput, match="holds no pictures"):
         open_dataset(tmp_path).input_spec(network(inputs="rgb"))

@@ -30,7 +30,7 @@ cfg = FitConfig(shards=Path(sys.argv[1]), device="cpu", steps=1, batch_size=2, i
                 lstm_width=8, precision="fp32", backbone="small", workers=0, shuffle=1)
 ranks = start_ranks("cpu")
 cpu = torch.device("cpu")
-data = open_dataset(cfg.shards)
+data = open_dataset(cfg.shards[0])
 settings = choose(cfg, data, cpu)
 model = model_spec(cfg, settings, data)
 trainer = make_train_step(cfg, settings, model, data, read_body(data.body), cpu, ranks)

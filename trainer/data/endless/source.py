@@ -40,9 +40,10 @@ class MotionLabels(NamedTuple):
 
 def read_takes(dataset: DataSet) -> Iterator[MotionLabels | Damaged]:
     """Yield the motions of a data set's records in order; errors of damaged ones as values."""
-    for shard in dataset.shards:
+    places = [shard.place for shard in dataset.shards]
+    for number, shard in enumerate(dataset.shards):
         try:
-            for record in read_shard(shard):
+            for record in read_shard(shard, places[number + 1 : number + 3]):
                 try:
                     yield read_take(record)
                 except Damaged as error:
