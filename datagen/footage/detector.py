@@ -15,43 +15,47 @@ from datagen.common.ahead import ahead
 from datagen.common.cli import count
 from datagen.common.errors import BadInput
 from datagen.common.files import make_folder, whole
-from datagen.common.frames import frame_times, read_frames
+from datagen.common.frames import RATE, frame_times, read_frames, thin
 from datagen.common.video import media_sha256
 from datagen.footage.detection.appearance import appearance
 from datagen.footage.detection.followers import Followers
 from datagen.footage.detection.pose_detector import PoseDetector
 
 LAYOUT = "mediapipe33"
-VERSION = 4
+VERSION = 5
 """Of what `detect` writes; raised when the same video gets other keypoints."""
 
 
 def detect(video: Path, detector: PoseDetector, out: Path) -> int:
-    """Write the keypoints of every frame of a video as our own .npz; return the number of frames.
+    """Write the keypoints of a video's frames as our own .npz; return the number of frames.
 
     Of up to P people at a time: `keypoints` float32 [T,P,33,3] (x, y in pixels, visibility; 0 where
     nobody is found), `world` float32 [T,P,33,3], the network's own 3D joints in metres, and
     `appearance` float32 [T,P,6], colours of the clothes (both NaN where nobody is found). A person
-    keeps a place among the P while it is followed, no longer.
+    keeps a place among the P while it is followed, no longer. Frames beyond about 30 a second,
+    which no record gets, are passed over and show nobody.
 
     Raises:
         BadInput: the video does not decode.
     """
-    frames = len(frame_times(video))
+    times = frame_times(video)
+    frames, used = len(times), thin(times)[0]
     followers = Followers(detector)
     found, looks = [], []
-    pictures = ahead(read_frames(video, range(frames)))
-    for picture in tqdm(pictures, "detecting", frames, unit="frame", mininterval=1):
-        found.append(followers.step(picture))
+    steps = np.diff(times[used], prepend=times[0] - 1 / RATE)
+    pictures = ahead(read_frames(video, used))
+    progress = tqdm(pictures, "detecting", len(used), unit="frame", mininterval=1)
+    for picture, elapsed in zip(progress, steps.tolist(), strict=True):
+        found.append(followers.step(picture, elapsed))
         looks.append({slot: appearance(picture, pose.points) for slot, pose in found[-1].items()})
     people = 1 + max((slot for poses in found for slot in poses), default=0)
     keypoints = np.zeros((frames, people, 33, 3), np.float32)
     world = np.full((frames, people, 33, 3), np.nan, np.float32)
     colours = np.full((frames, people, 6), np.nan, np.float32)
-    for t, poses in enumerate(found):
+    for t, poses, seen in zip(used, found, looks, strict=True):
         for slot, pose in poses.items():
             keypoints[t, slot], world[t, slot] = pose.points, pose.world
-            colours[t, slot] = looks[t][slot]
+            colours[t, slot] = seen[slot]
     arrays = {"keypoints": keypoints, "world": world, "appearance": colours}
     with whole(out) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, layout=np.array(LAYOUT), **arrays)

@@ -16,6 +16,8 @@ GAP = 30
 """Frames that a person may be missed and still be the same one."""
 REACH = 0.35
 """How far a person's joints may lie from where they last were, in sizes of the person."""
+RATE = 30.0
+"""Frames a second that these lengths of time are counted in; slow video has fewer."""
 PATIENCE = 10
 """Frames of absence in which that grows by as much again; a runner covers 0.06 a frame."""
 FEWEST = 3
@@ -51,21 +53,25 @@ class _Person:
         mixed = (1 - WARDROBE) * self.look + WARDROBE * look
         self.look = np.where(np.isnan(self.look), look, np.where(np.isnan(look), self.look, mixed))
 
-    def cost(self, t: int, pose: np.ndarray, look: np.ndarray) -> float:
+    def cost(self, t: int, pose: np.ndarray, look: np.ndarray, elapsed: float) -> float:
         """Return how badly a detection of frame t fits, in sizes of the person; inf if not at all.
 
-        Somebody in other clothes who appears after a gap is somebody else.
+        Somebody in other clothes who appears after a gap is somebody else. elapsed: since the last
+        sight, frames at RATE.
         """
         far = distance(pose, self.points[self.last])
         missed = t - self.last
         other = unlike(look, self.look)
-        if far >= REACH * (1 + missed / PATIENCE) or (missed > 1 and other >= 1):
+        if far >= REACH * (1 + max(missed, elapsed) / PATIENCE) or (missed > 1 and other >= 1):
             return np.inf
         return far + CLOTHES * other
 
 
 def link(
-    people: np.ndarray, looks: np.ndarray | None = None, scores: np.ndarray | None = None
+    people: np.ndarray,
+    looks: np.ndarray | None = None,
+    scores: np.ndarray | None = None,
+    times: np.ndarray | None = None,
 ) -> list[np.ndarray]:
     """Return the tracks in detections [T,P,14,3], each [T,14,3] with zeros where it is missed.
 
@@ -73,9 +79,11 @@ def link(
     distance of the joints seen in both, and on the clothes if they are known, [T,P,C] CIELAB or
     NaN); what fits none begins a track. So two who cross stay who they are though one is hidden
     for a while. Largest first: by the sum of a track's box diagonals, times the mean of its scores
-    ([T,P] from 0 to 1, how sure the detector is); what is below UNSURE is nobody.
+    ([T,P] from 0 to 1, how sure the detector is); what is below UNSURE is nobody. times: [T]
+    seconds; people go further between the frames of a slow video. Default: 30 a second.
     """
     frames = len(people)
+    ticks = np.arange(frames) if times is None else np.asarray(times) * RATE
     scores = np.ones(people.shape[:2]) if scores is None else scores
     looks = np.full((*people.shape[:2], 1), np.nan) if looks is None else looks
     tracks: list[_Person] = []
@@ -84,7 +92,13 @@ def link(
         here = np.flatnonzero(enough & (scores[t] >= UNSURE))
         alive = [track for track in tracks if t - track.last <= GAP]
         cost = np.array(
-            [[track.cost(t, people[t, p], looks[t, p]) for track in alive] for p in here]
+            [
+                [
+                    track.cost(t, people[t, p], looks[t, p], ticks[t] - ticks[track.last])
+                    for track in alive
+                ]
+                for p in here
+            ]
         ).reshape(len(here), len(alive))
         rows, columns = linear_sum_assignment(np.minimum(cost, 1e3))
         owner = {

@@ -74,7 +74,9 @@ class FootageVideo:
                 f"{self.path}; give the keypoints of this video at its own size and rotation"
             )
         used, rate = thin(times)
-        tracks = link(shown[used], None if looks is None else looks[used], found.scores[used])
+        tracks = link(
+            shown[used], None if looks is None else looks[used], found.scores[used], times[used]
+        )
         chosen = choose(tracks, self.person, self.min_frames)
         if not chosen:
             if not tracks:

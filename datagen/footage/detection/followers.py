@@ -17,7 +17,7 @@ import numpy as np
 from datagen.footage.detection import roi
 from datagen.footage.detection.pose_detector import PoseDetector, Reading
 from datagen.footage.detection.roi import Roi
-from datagen.footage.detection.smoothing import VISIBILITY_SHARE, LowPass, OneEuro
+from datagen.footage.detection.smoothing import RATE, LowPass, OneEuro, visibility_share
 
 LOOK = 5
 """Frames after which the detector looks at a further part of the picture; 8 ms of a core."""
@@ -58,17 +58,20 @@ class Follower:
     _circle: OneEuro = field(default_factory=lambda: OneEuro(0.01, 10))
     _world: OneEuro = field(default_factory=lambda: OneEuro(0.1, 40))
 
-    def step(self, reading: Reading) -> Pose:
-        """Return the steadied person of a frame; its next crop follows from the reading."""
+    def step(self, reading: Reading, rate: float) -> Pose:
+        """Return the steadied person of a frame; its next crop follows from the reading.
+
+        rate: one over the time since the last frame, Hz.
+        """
         size = max(roi.circumscribed(*reading.circle).side, 1e-6)
-        points = self._points.step(reading.points, size)
-        visibility = self._visibility.step(reading.visibility, VISIBILITY_SHARE)
-        circle = self._circle.step(reading.circle, size)
+        points = self._points.step(reading.points, size, rate)
+        visibility = self._visibility.step(reading.visibility, visibility_share(rate))
+        circle = self._circle.step(reading.circle, size, rate)
         self.crop = roi.circumscribed(*circle).scaled(roi.MARGIN)
         self.reading = reading
         # MediaPipe's coordinates run from edge to edge; ours have pixel centres at whole numbers.
         placed = np.concatenate([points - 0.5, visibility[:, None]], 1)
-        return Pose(placed, self._world.step(reading.world))
+        return Pose(placed, self._world.step(reading.world, rate=rate))
 
 
 class Followers:
@@ -80,8 +83,8 @@ class Followers:
         self._people: list[Follower] = []
         self._frame = -1
 
-    def step(self, picture: np.ndarray) -> dict[int, Pose]:
-        """Return the people of the next frame by slot.
+    def step(self, picture: np.ndarray, elapsed: float = 1 / RATE) -> dict[int, Pose]:
+        """Return the people of the next frame by slot; elapsed: seconds since the last one.
 
         Whoever is lost frees a slot. Another person, or the same one found again, takes the first
         free one, so a slot alone does not say who it is.
@@ -97,7 +100,8 @@ class Followers:
             turn = self._frame // LOOK % len(views)
             seen += self._newcomers(picture, views[turn : turn + 1], seen)
         self._people = [one for one, _ in seen]
-        return {one.slot: one.step(reading) for one, reading in seen}
+        rate = 1 / max(elapsed, 1e-3)
+        return {one.slot: one.step(reading, rate) for one, reading in seen}
 
     def _newcomers(
         self, picture: np.ndarray, views: list[Roi], seen: list[tuple[Follower, Reading]]

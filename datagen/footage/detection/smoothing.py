@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 RATE = 1e6 / 33333
-"""Frames a second that are assumed whatever the video's own: mediapipe.solutions does so."""
+"""Frames a second that mediapipe.solutions assumes, whatever the video's own."""
 VISIBILITY_SHARE = 0.1
-"""Weight of a new frame's visibility."""
+"""Weight of a new frame's visibility, at that rate."""
 
 
 @dataclass
@@ -45,19 +45,26 @@ class OneEuro:
     _value: LowPass = field(default_factory=LowPass)
     _speed: LowPass = field(default_factory=LowPass)
 
-    def step(self, new: np.ndarray, size: float = 1.0) -> np.ndarray:
+    def step(self, new: np.ndarray, size: float = 1.0, rate: float = RATE) -> np.ndarray:
         """Return the filtered values after a frame's.
 
         Args:
             new: values of the frame.
             size: of the object that moves, in the values' unit; speeds are measured in it.
+            rate: one over the time since the last frame, Hz.
         """
         moved = np.zeros_like(new) if self._last is None else new - self._last
         self._last = new
-        speed = self._speed.step(moved / size * RATE, _share(self.speed_cutoff))
-        return self._value.step(new, _share(self.least_cutoff + self.slope * np.abs(speed)))
+        speed = self._speed.step(moved / size * rate, _share(self.speed_cutoff, rate))
+        cutoff = self.least_cutoff + self.slope * np.abs(speed)
+        return self._value.step(new, _share(cutoff, rate))
 
 
-def _share(cutoff: np.ndarray | float) -> np.ndarray | float:
+def visibility_share(rate: float) -> float:
+    """Return the weight of a new frame's visibility at a rate, Hz."""
+    return 1 - (1 - VISIBILITY_SHARE) ** (RATE / rate)
+
+
+def _share(cutoff: np.ndarray | float, rate: float) -> np.ndarray | float:
     """Return the weight of a new value in a low-pass filter of a cutoff frequency, Hz."""
-    return 1 / (1 + RATE / (2 * np.pi * cutoff))
+    return 1 / (1 + rate / (2 * np.pi * cutoff))

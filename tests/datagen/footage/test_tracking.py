@@ -130,3 +130,13 @@ def test_a_place_means_who_is_there_first_and_nearest():
 )  # fmt: skip
 def test_places_are_two_numbers(text, place):
     assert place_of(text) == place
+
+
+def test_slow_video_lets_people_go_further_from_frame_to_frame():
+    """At 1 frame a second a walker is somewhere else each time, and nobody else."""
+    people = np.zeros((8, 1, 14, 3), np.float32)
+    for t in range(8):
+        people[t, 0] = at(100 + 90 * t)
+    assert len(link(people)) > 1  # at 30 a second that would be no walk
+    (track,) = link(people, times=np.arange(8.0))
+    assert track[..., 2].all()

@@ -136,3 +136,16 @@ def test_a_found_person_starts_with_fresh_filters():
     detector.people = [(1200, 100)]
     (pose,) = followers.step(FRAME).values()
     assert pose.points[:, :2] + 0.5 == pytest.approx(BODY + np.array([1200, 100]))
+
+
+def test_who_moves_is_smoothed_by_the_true_times():
+    """After a fifth of a second a filter of the same cutoff has let go of the past."""
+    behind = []
+    for elapsed in (1 / 30, 1 / 5):
+        detector = KnownPeople()
+        followers = Followers(detector)  # pyright: ignore[reportArgumentType]
+        for frame in range(12):
+            detector.people = [(200 + 0.01 * frame, 100)]
+            (pose,) = followers.step(FRAME, elapsed).values()
+        behind.append(200 + 0.11 - 0.5 - float((pose.points[:, :2] - BODY).mean(0)[0]))
+    assert behind[0] > 0.03 and behind[1] < 0.8 * behind[0]  # 0.2 s is time enough to arrive
