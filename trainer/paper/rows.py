@@ -228,6 +228,10 @@ def words(options: Options) -> list[str]:
     return line
 
 
+CLIPS = 3
+"""The paper's clips of 31 frames a GPU."""
+
+
 def clips_per_step(frames: int, usual: int) -> int:
     """Return the clips of a step for a clip length, given those of 31 frames.
 
@@ -252,10 +256,9 @@ def fit_options(training: RowNetwork, common: Options, seed: int) -> Options:
     """Return the options of trainer.fit for a training: the common ones, changed by its own."""
     shared = {name: value for name, value in common.items() if suits(name, training)}
     options: Options = {**shared, "frames": training.frames, "seed": seed, **training.options}
-    if "batch-size" in common and training.frames != FRAMES:
-        usual = common["batch-size"]
-        assert isinstance(usual, int)
-        options["batch-size"] = clips_per_step(training.frames, usual)
+    usual = common.get("batch-size", CLIPS)
+    assert isinstance(usual, int)
+    options["batch-size"] = clips_per_step(training.frames, usual)
     if training.options.get("model") == "lifter":
         options["lr"] = 1e-3  # Martinez et al.'s own
     return options

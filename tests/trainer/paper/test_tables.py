@@ -101,6 +101,17 @@ def test_every_rows_options_are_options_of_fit(tmp_path):
     assert [clips_per_step(frames, 3) for frames in (8, 16, 31, 56)] == [6, 6, 3, 2]
 
 
+@pytest.mark.parametrize(
+    ("common", "clips"), [({}, [6, 6, 3, 2]), ({"batch-size": 24}, [48, 48, 24, 16])]
+)
+def test_a_step_of_table_3_has_the_papers_clips(common, clips):
+    """Section 4.1: 6 clips a GPU of 8 and of 16 frames, 3 of 31, 2 of 56."""
+    lengths = {row.title: row.trainings[0] for row in rows.length_table().rows}
+    found = [fit_options(training, common, 0) for training in lengths.values()]
+    assert [options["frames"] for options in found] == [8, 16, 31, 56]
+    assert [options["batch-size"] for options in found] == clips
+
+
 def test_what_stands_is_not_run_again(data, tmp_path, calls, capsys):
     cfg = config(data, tmp_path)
     assert make_tables(cfg) == 0
@@ -193,7 +204,13 @@ def test_the_order_is_judged_against_the_spread_of_seeds(tmp_path, monkeypatch):
     study = runs.Study(tmp_path, {}, {"held-out": None}, None, {})  # type: ignore[dict-item]
     lines = report.order_of(study, table, 2).splitlines()[2:]
     assert [line.split(": ")[1] for line in lines] == [
-        "holds (+4.5 mm)", "within the spread of the seeds (+1.5 mm)", "does not hold (-16.5 mm)",
+        "holds (+4.5 mm)", "within the seeds' spread (+1.5 mm)", "does not hold (-16.5 mm)",
+    ]  # fmt: skip
+    values |= {"flow+keypoints": [75.9], "no-occluders": [76.0], "no-tracking": [79.5]}
+    lines = report.order_of(study, table, 1).splitlines()
+    assert "one seed: 3 mm" in lines[0]
+    assert [line.split(": ")[1] for line in lines[2:]] == [
+        "within the seeds' spread (+0.1 mm)", "holds (+3.5 mm)", "does not hold (-19.0 mm)",
     ]  # fmt: skip
 
 
