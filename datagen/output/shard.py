@@ -1,8 +1,9 @@
 """Tar shards: a clip becomes the members of one WebDataset key.
 
 Each member's tar header names as its owner the checksum of its bytes (`xxh3:` and XXH3's 64 bits in
-hexadecimal) and as its group the data set that it belongs to, by its fingerprint. Readers that know
-nothing of it see neither; the trainer checks both on every read.
+hexadecimal, and `:last` behind that of a shard's last member) and as its group the data set that it
+belongs to, by its fingerprint. Readers that know nothing of it see neither; the trainer checks both
+on every read.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import xxhash
 from datagen.common.files import sha256, whole
 
 if TYPE_CHECKING:
+    from webdataset import TarWriter
+
     from datagen.clips.compose import Clip
 
 JPEG_QUALITY = 90
@@ -34,6 +37,9 @@ FOOTAGE_LABELS = (*LABELS, "valid", "source", "time")
 LATER_LABELS = ("gravity", "time")
 """Arrays that are missing from records of before revision 2, and from footage whose camera is known
 by no world, or whose frames have no times."""
+
+LAST = ":last"
+"""Behind the checksum of a shard's last member: what ends without it has been cut."""
 
 Records = dict[str, dict[str, bytes]]
 """Members by key and name ("flow.npy"), in the tar's order."""
@@ -107,13 +113,23 @@ def write(path: Path, records: Iterable[dict[str, Any]], fingerprint: str = "") 
             open(temporary, "wb") as file,
             TarWriter(file, encoder=False, group=fingerprint, mtime=0) as tar,
         ):
+            waiting: dict[str, Any] | None = None
             for record in records:
-                for field in sorted(record.keys() - {"__key__"}):
-                    tar.user = checksum(record[field])
-                    tar.write({"__key__": record["__key__"], field: record[field]})
-                count += 1
+                if waiting:
+                    _add(tar, waiting, last=False)
+                waiting, count = record, count + 1
+            if waiting:
+                _add(tar, waiting, last=True)
         written = {"bytes": temporary.stat().st_size, "sha256": sha256(temporary)}
     return {"clips": count, **written}
+
+
+def _add(tar: TarWriter, record: dict[str, Any], *, last: bool) -> None:
+    """Write the members of a record, sorted."""
+    fields = sorted(record.keys() - {"__key__"})
+    for field in fields:
+        tar.user = checksum(record[field]) + (LAST if last and field == fields[-1] else "")
+        tar.write({"__key__": record["__key__"], field: record[field]})
 
 
 def checksum(content: bytes) -> str:

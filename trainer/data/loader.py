@@ -14,7 +14,7 @@ import math
 import sys
 import zlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -123,19 +123,21 @@ def shards_of(dataset: DataSet, seed: int, epoch: int) -> Sequence[int]:
 
 
 class Pool:
-    """Records held back to be drawn from at random; the first `skip` draws are not loaded."""
+    """Records held back to be drawn from at random; the first `skip` draws are not loaded.
+
+    A record whose bytes are damaged is held and drawn like any other: a resumed run, which does not
+    read what it skips, would otherwise draw in another order.
+    """
 
     def __init__(self, members: frozenset[str], skip: int) -> None:
         self.members, self.skip = members, skip
         self.drawn = 0
-        self.held: list[Record] = []
+        self.held: list[Record | Damaged] = []
 
     def add(self, record: Record) -> None:
-        """Hold a record back; Damaged if it lacks a member or cannot be read."""
+        """Hold a record back; Damaged if it lacks a member."""
         record.check(self.members)
-        if self.drawn >= self.skip:
-            record.load(self.members)
-        self.held.append(record)
+        self.held.append(self._loaded(record) if self.drawn >= self.skip else record)
 
     def draw(self, rng: np.random.Generator) -> Record | Damaged | None:
         """Take a record out and return it loaded, or its damage; None if it is to be skipped."""
@@ -145,6 +147,9 @@ class Pool:
         self.drawn += 1
         if self.drawn <= self.skip:
             return None
+        return record if isinstance(record, Damaged) else self._loaded(record)
+
+    def _loaded(self, record: Record) -> Record | Damaged:
         try:
             return record.load(self.members)
         except Damaged as error:
@@ -152,16 +157,20 @@ class Pool:
 
 
 def walk(
-    stream: Stream, consumers: int, consumer: int, skip: int = 0
-) -> Iterator[tuple[Record, int] | Damaged]:
-    """Yield (loaded record, epoch) without end, in shuffled order, after skipping some records.
+    stream: Stream,
+    consumers: int,
+    consumer: int,
+    skip: int = 0,
+    epochs: Iterable[int] | None = None,
+) -> Iterator[tuple[Record | Damaged, int] | Damaged]:
+    """Yield (loaded record or its damage, epoch) in shuffled order, after skipping some records.
 
     Skipped records are not read, only passed over by their headers, so a resume is quick.
-    Damaged shards are yielded as errors once an epoch.
+    Damaged shards are yielded as errors once an epoch. epochs: all of them by default.
     """
     pool = Pool(members_of(stream.arrays), skip)
-    epoch = empty = 0
-    while empty < PATIENCE:
+    empty = 0
+    for epoch in itertools.count() if epochs is None else epochs:
         rng = np.random.default_rng([stream.seed, epoch, consumer])
         empty += 1
         for item in epoch_records(stream, consumers, consumer, epoch):
@@ -178,13 +187,15 @@ def walk(
             if item is not None and len(pool.held) >= stream.shuffle:
                 chosen = pool.draw(rng)
                 if chosen is not None:
-                    yield chosen if isinstance(chosen, Damaged) else (chosen, epoch)
+                    yield chosen, epoch
         while pool.held:
             chosen = pool.draw(rng)
             if chosen is not None:
-                yield chosen if isinstance(chosen, Damaged) else (chosen, epoch)
-        epoch += 1
-    yield NothingLeft(f"{stream.dataset.folder}: no clip could be read in {PATIENCE} epochs")
+                yield chosen, epoch
+        if empty == PATIENCE:
+            folder = stream.dataset.folder
+            yield NothingLeft(f"{folder}: no clip could be read in {PATIENCE} epochs")
+            return
 
 
 def epoch_records(
@@ -246,8 +257,10 @@ def batches(stream: Stream, consumer: int, consumers: int, skip: int) -> Iterato
             record, epoch = item
             drawn += 1
             try:
+                if isinstance(record, Damaged):
+                    raise record
                 samples.append(sample(stream, record, epoch))
-            except Damaged as error:  # whole in its tar, and yet of no use
+            except Damaged as error:
                 fruitless.add(epoch)
                 if len(fruitless) > PATIENCE:
                     raise NothingLeft(

@@ -36,8 +36,8 @@ BLOCK = 512
 EMPTY = bytes(BLOCK)
 END = 1 << 20
 """Bytes read at a time behind the end-of-archive mark, where nothing may be."""
-CHECKSUM = "xxh3:"
-"""Beginning of a checksum: XXH3's 64 bits, hexadecimal."""
+CHECKSUM, LAST = "xxh3:", ":last"
+"""Beginning of a checksum, XXH3's 64 bits in hexadecimal, and what follows a shard's last one."""
 
 
 class Damaged(Exception):
@@ -168,7 +168,7 @@ def tar_members(shard: Shard, file: ShardFile) -> Iterator[Member]:
     `tarfile` takes longer over its headers than the disk over the clips between them, and takes an
     archive that ends early for a whole one.
     """
-    at = 0
+    at, last = 0, not shard.checked
     while True:
         header = file.read(at, BLOCK)
         if header == EMPTY:
@@ -191,10 +191,13 @@ def tar_members(shard: Shard, file: ShardFile) -> Iterator[Member]:
         at = begin + -(-size // BLOCK) * BLOCK
         kind = header[156:157]
         if kind in b"0\0":
-            known = owner if owner.startswith(CHECKSUM) else ""
+            known = owner.removesuffix(LAST) if owner.startswith(CHECKSUM) else ""
+            last = owner.endswith(LAST) or not known
             yield Member(name, begin, size, known, group if known else "")
         elif kind == b"L" or (kind == b"x" and b" path=" in file.read(begin, min(size, END))):
             raise Damaged(f"{shard} has names of more than 100 letters, which are not read")
+    if not last:
+        raise Damaged(f"{shard} ends at byte {at}, before its last member")
     length = at
     while rest := file.read(length, END):
         if rest.count(0) != len(rest):

@@ -151,6 +151,10 @@ class Store:
         self.lock = threading.Lock()
         self.copies: tempfile.TemporaryDirectory[str] | None = None
 
+    def __reduce__(self) -> tuple[type[Store], tuple[ShardCache | None]]:
+        """Copies in other processes (a DataLoader's workers) begin anew."""
+        return Store, (self.cache,)
+
     def small_bytes(self, place: Place) -> bytes:
         """Return the content of a small file beside the shards.
 

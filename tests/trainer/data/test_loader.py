@@ -13,6 +13,7 @@ from trainer_fixtures import network, write_shards
 
 import trainer.data.loader
 import trainer.data.records
+from datagen.output import shard as writer
 from trainer.data.dataset import open_dataset
 from trainer.data.loader import Loader, Stream, batches, read_clips, wanted_arrays
 from trainer.data.records import Damaged
@@ -223,3 +224,22 @@ def test_bad_folders_are_refused_in_one_sentence(toy, tmp_path):
     (tmp_path / "dataset.json").write_text(json.dumps({**told, "rgb": False}))
     with pytest.raises(BadInput, match="holds no pictures"):
         open_dataset(tmp_path).input_spec(network(inputs="rgb"))
+
+
+@pytest.mark.parametrize("taken", [3, 7, 11])
+def test_a_run_resumes_exactly_over_clips_that_differ_from_their_checksum(toy, tmp_path, taken):
+    folder = copy(toy, tmp_path / "data")
+    path = folder / "shard-000000.tar"
+    writer.write(path, [{"__key__": k, **m} for k, m in writer.read(path).items()])
+    data = bytearray(path.read_bytes())
+    for key in ("000000_0001", "000000_0003"):
+        data[data.index(f"{key}.flow.npy".encode()) + 900] ^= 1
+    path.write_bytes(data)
+    options = stream(folder)
+    straight = [d.keys[0] for d in itertools.islice(iter(Loader(options)), 22)]
+    everything = {f"{s:06d}_{i:04d}" for s in range(3) for i in range(5 if s < 2 else 3)}
+    assert set(straight[:11]) == everything - {"000000_0001", "000000_0003"}
+    loader = Loader(options)
+    list(itertools.islice(iter(loader), taken))
+    again = Loader(options, position=loader.position())
+    assert [d.keys[0] for d in itertools.islice(iter(again), 22 - taken)] == straight[taken:]
