@@ -1,6 +1,7 @@
 """The structure of the two programs, read from their imports: rooms, directions, no circles."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -171,3 +172,60 @@ def test_no_test_file_is_long() -> None:
         for path in (ROOT / "tests").rglob("*.py")
     }
     assert not {path: lines for path, lines in lengths.items() if lines > 400}
+
+
+def test_the_readme_names_every_room() -> None:
+    """Its tree: two blanks a level, one or several paths, then a comment."""
+    (tree,) = re.findall(r"^```\n(datagen/ .*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    named, above = set(), []
+    for line in tree.splitlines():
+        indent, paths, _ = re.fullmatch(r"( *)(\S+(?: \S+)*)  +(\S.*)", line).groups()
+        above = above[: len(indent) // 2]
+        for path in paths.split():
+            place = Path(*above, path)
+            assert (ROOT / place).exists(), f"README names {place}"
+            named.add(place.as_posix())
+        above.append(paths)
+    rooms = {
+        path.parent.relative_to(ROOT).as_posix()
+        for program in COMMANDS
+        for path in (ROOT / program).rglob("__init__.py")
+    }
+    assert rooms <= named, f"README's tree lacks {rooms - named}"
+    assert {f"trainer/{name}.py" for name in ROOT_MODULES["trainer"]} <= named
+
+
+LONG = {"datagen.clips.compose.compose", "datagen.bodies.smpl.unpickle._stand_ins"}
+"""Functions above 60 lines, which say why in a comment."""
+MANY = {
+    "trainer.model.motion_hmr.MotionHMR.__init__",
+    "trainer.model.motion_joints.MotionJoints.__init__",
+}
+"""Functions of more than eight parameters, which say why in a comment."""
+
+
+def functions(node: ast.AST, name: str) -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Yield all functions below a module or class, by dotted name."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.ClassDef):
+            inner = f"{name}.{child.name}"
+            if isinstance(child, ast.FunctionDef):
+                yield inner, child
+            yield from functions(child, inner)
+        else:
+            yield from functions(child, name)
+
+
+@pytest.mark.parametrize("program", COMMANDS)
+def test_functions_are_short_and_take_few_parameters(program: str) -> None:
+    long, many = set(), set()
+    for module, path in modules(program).items():
+        for name, function in functions(ast.parse(path.read_text()), module):
+            if function.end_lineno - function.lineno >= 60:  # pyright: ignore[reportOptionalOperand]
+                long.add(name)
+            args = function.args
+            given = [*args.posonlyargs, *args.args, *args.kwonlyargs]
+            if len([arg for arg in given if arg.arg not in ("self", "cls")]) > 8:
+                many.add(name)
+    assert long == {name for name in LONG if name.startswith(program)}
+    assert many == {name for name in MANY if name.startswith(program)}

@@ -70,10 +70,7 @@ def fit(cfg: FitConfig) -> Path:
             "settings": asdict(settings),
             "data": dataset.identity(),
             "real": real and real.identity(),
-            "held": [
-                {**data.identity(), "clips": cfg.val_clips, "frames": "counted"} for data in held
-            ]
-            or None,
+            "held": [validated_on(data, cfg) for data in held] or None,
         },
     )
     if saved:
@@ -96,6 +93,11 @@ def fit(cfg: FitConfig) -> Path:
         gc.collect()
         dist.destroy_process_group()
     return folder
+
+
+def validated_on(data: DataSet, cfg: FitConfig) -> dict[str, object]:
+    """Return a held-out data set's entry in a checkpoint: errors on another do not compare."""
+    return {**data.identity(), "clips": cfg.val_clips, "frames": "counted"}
 
 
 def now() -> str:

@@ -79,22 +79,7 @@ class BodiesConfig:
     each axis for its whole length: postures that the motions lack. SURREAL has none of it."""
 
     def __post_init__(self) -> None:
-        require(
-            self.surreal is None or (self.width, self.height, self.focal) == (320, 240, 600),
-            "--surreal has pictures of 320x240 and focal length 600; leave --width, --height and "
-            f"--focal at that, got {self.width}, {self.height} and {self.focal}",
-        )
-        require(
-            self.surreal is None or not self.motions,
-            "--surreal and --motions exclude each other; give one of them",
-        )
-        given = [
-            option(name) for name in RENDERED if getattr(self, name) != getattr(BodiesConfig, name)
-        ]
-        require(
-            self.surreal is None or not given,
-            f"--surreal has people as they were rendered; omit {' and '.join(given)}",
-        )
+        self._refuse_beside_surreal()
         require(
             self.joint_regressor is None or self.body is not None,
             "--joint-regressor is for SMPL's surface; give --body with it or omit it",
@@ -125,16 +110,8 @@ class BodiesConfig:
             f"--camera-roll must lie in [0, 180], got {low:g} {high:g} and {self.camera_roll:g}",
         )
         require(
-            self.surreal is None or (low, high, self.camera_roll) == (0, 0, 0),
-            "--surreal has pictures of a level camera; omit --camera-pitch and --camera-roll",
-        )
-        require(
             0 <= self.pose_noise <= 60,
             f"--pose-noise must lie in [0, 60] degrees, got {self.pose_noise:g}",
-        )
-        require(
-            self.surreal is None or self.pose_noise == 0,
-            "--surreal has people as they moved; omit --pose-noise",
         )
         require(
             len(self.stride) > 0 and min(self.stride) > 0,
@@ -150,6 +127,33 @@ class BodiesConfig:
             "--shapes are those of SMPL; give --body with them or omit them",
         )
         require(self.focal > 0, f"--focal must be positive, got {self.focal}")
+
+    def _refuse_beside_surreal(self) -> None:
+        """Refuse what real SURREAL has fixed."""
+        require(
+            self.surreal is None or (self.width, self.height, self.focal) == (320, 240, 600),
+            "--surreal has pictures of 320x240 and focal length 600; leave --width, --height and "
+            f"--focal at that, got {self.width}, {self.height} and {self.focal}",
+        )
+        require(
+            self.surreal is None or not self.motions,
+            "--surreal and --motions exclude each other; give one of them",
+        )
+        given = [
+            option(name) for name in RENDERED if getattr(self, name) != getattr(BodiesConfig, name)
+        ]
+        require(
+            self.surreal is None or not given,
+            f"--surreal has people as they were rendered; omit {' and '.join(given)}",
+        )
+        require(
+            self.surreal is None or (*self.camera_pitch, self.camera_roll) == (0, 0, 0),
+            "--surreal has pictures of a level camera; omit --camera-pitch and --camera-roll",
+        )
+        require(
+            self.surreal is None or self.pose_noise == 0,
+            "--surreal has people as they moved; omit --pose-noise",
+        )
 
 
 def _fault(pattern: str) -> str:

@@ -75,6 +75,8 @@ def compose(
     Raises:
         BadInput: the two differ in length or frame size, or are not T+1 frames long.
     """
+    # Longer than other functions: each step takes what those before it have made, and their order
+    # is that of the draws and roundings that decide a shard's bytes.
     _check(person, background, cfg)
     # Independent streams: switching one thing off changes none of the other draws.
     cut_rng, drop_rng, crop_rng, total_rng = rng.spawn(4)

@@ -79,17 +79,7 @@ class FootageVideo:
         )
         chosen = choose(tracks, self.person, self.min_frames)
         if not chosen:
-            if not tracks:
-                raise BadInput(
-                    f"{self.path}: {self.keypoints} shows nobody in any frame; lower --threshold, "
-                    "give other keypoints, or omit the video"
-                )
-            longest = max(int(t[..., 2].any(1).sum()) for t in tracks)
-            raise BadInput(
-                f"{self.path}: no person {'' if self.person == 'all' else f'({self.person}) '}is "
-                f"seen in {self.min_frames} frames (people found: {len(tracks)}, the longest for "
-                f"{longest}); lower --threshold or --min-frames, or omit the video"
-            )
+            raise BadInput(self._nobody(tracks))
         if looks is None:  # not found by this program in this very video
             limbs = next(iter(chosen.values()))[:, : len(KEYPOINTS)]
             require_agreement(self.path, self.keypoints, limbs, used, rate)
@@ -126,6 +116,20 @@ class FootageVideo:
             "dropped": dropped(used, len(times), anybody, kept),
         }
         return Footage(out, self._frames(out), line)
+
+    def _nobody(self, tracks: list[np.ndarray]) -> str:
+        """Return why none of the people found in the video is chosen."""
+        if not tracks:
+            return (
+                f"{self.path}: {self.keypoints} shows nobody in any frame; lower --threshold, "
+                "give other keypoints, or omit the video"
+            )
+        longest = max(int(t[..., 2].any(1).sum()) for t in tracks)
+        return (
+            f"{self.path}: no person {'' if self.person == 'all' else f'({self.person}) '}is "
+            f"seen in {self.min_frames} frames (people found: {len(tracks)}, the longest for "
+            f"{longest}); lower --threshold or --min-frames, or omit the video"
+        )
 
     def _frames(self, tracks: list[Track]) -> Iterator[tuple[int, np.ndarray]]:
         wanted = np.unique(np.concatenate([track.source for track in tracks])).tolist()

@@ -62,13 +62,7 @@ def open_inference(
     if not dataset.checked:
         print(UNCHECKED.format(dataset.folder))
     model, spec, saved = load_model(cfg.network, device, raw_weights=cfg.raw_weights)
-    frames = cfg.frames or spec.frames
-    stride = cfg.stride or max(1, frames // 2)
-    if stride > frames:
-        raise BadInput(
-            f"--stride {stride} would leave frames out between windows of {frames}; "
-            f"it must be {frames} at most."
-        )
+    frames, stride = window_of(cfg, spec)
     refuse_other_joints(spec, dataset, dataset.folder, cfg.network)
     remark_on_difference(spec, dataset, f"{cfg.network} learned from")
     regressor = JointRegressor(spec.joint_regressor, regressor_hash(saved["body"]))
@@ -110,6 +104,18 @@ def open_inference(
     if spec.name == "lifter" or (spec.evaluation_only and truth):
         predicted = (narrowed(clip, spec.evaluation_names, dataset) for clip in predicted)
     return Inference(predicted, dataset, spec, int(saved["step"]), frames, stride, body, regressor)
+
+
+def window_of(cfg: InferenceConfig, spec: ModelSpec) -> tuple[int, int]:
+    """Return the frames of a window and from one window to the next."""
+    frames = cfg.frames or spec.frames
+    stride = cfg.stride or max(1, frames // 2)
+    if stride > frames:
+        raise BadInput(
+            f"--stride {stride} would leave frames out between windows of {frames}; "
+            f"it must be {frames} at most."
+        )
+    return frames, stride
 
 
 def refuse_options(

@@ -199,6 +199,10 @@ class FitConfig:
             self.lr is None or self.lr_min <= self.lr,
             f"--lr-min {self.lr_min:g} must be at most --lr, got {self.lr}",
         )
+        self._refuse_combinations()
+
+    def _refuse_combinations(self) -> None:
+        """Refuse options that the chosen network, inputs or clips have no use for."""
         require(
             not keypoint_errors(self) or "keypoints" in self.inputs,
             f"--keypoint-noise, -drop and -gaps change nothing for --inputs {self.inputs}",

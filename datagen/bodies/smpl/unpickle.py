@@ -39,7 +39,8 @@ def _stand_ins() -> dict[tuple[str, str], Any]:
     """Return the names that a model file may mention.
 
     Fresh classes at each call: a pickle can set attributes of the classes it names, and whatever it
-    does to these dies with its own reading.
+    does to these dies with its own reading. So they are defined in here, which makes the function
+    longer than others.
     """
 
     class Dtype(_Inert):

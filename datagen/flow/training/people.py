@@ -88,7 +88,7 @@ def person_pair(
         mask: bool [2,H,W]; flow: [H,W,2] px, the first frame's surface flow.
     """
     crop, scale = _crop(mask[0], size, rng)
-    middle = np.array([size / 2, size / 2])
+    middle, square = np.array([size / 2, size / 2]), (size, size)
     camera = background_motion(middle, rng)
     shift = move(middle, camera) - middle
     drift = np.eye(3)
@@ -107,8 +107,8 @@ def person_pair(
     for image, picture, cover, there, scene in zip(
         pair[:2], rgb, mask, (crop, unsteady @ drift @ crop), (np.eye(3), seen), strict=True
     ):
-        drawn = cv2.warpAffine(picture, there[:2], (size, size), flags=cv2.INTER_LINEAR)
-        share = cv2.warpAffine(cover.astype(np.float32), there[:2], (size, size))
+        drawn = cv2.warpAffine(picture, there[:2], square, flags=cv2.INTER_LINEAR)
+        share = cv2.warpAffine(cover.astype(np.float32), there[:2], square)
         if outline is not None:  # the superpixel that cuts the person moves with the scene
             free = 1 - _fill(move(outline, scene), size)
             share, drawn = share * free, drawn * free[..., None]
@@ -116,10 +116,8 @@ def person_pair(
         share = share[..., None]
         image[:] = np.clip(np.rint(image * (1 - share) + drawn), 0, 255).astype(np.uint8)
         covers.append(share[..., 0] >= 0.5)
-    surface = cv2.warpAffine(flow, crop[:2], (size, size), flags=cv2.INTER_NEAREST)
-    inside = cv2.warpAffine(
-        mask[0].astype(np.uint8), crop[:2], (size, size), flags=cv2.INTER_NEAREST
-    )
+    surface = cv2.warpAffine(flow, crop[:2], square, flags=cv2.INTER_NEAREST)
+    inside = cv2.warpAffine(mask[0].astype(np.uint8), crop[:2], square, flags=cv2.INTER_NEAREST)
     person = covers[0] & (inside > 0)
     at = np.argwhere(person)[:, ::-1]
     pair[2][person] = move(at + scale * surface[person] + shift, unsteady) - at
