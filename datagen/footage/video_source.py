@@ -90,22 +90,7 @@ class FootageVideo:
             "fps": round(rate, 4),
             "source_fps": round((len(times) - 1) / max(times[-1] - times[0], 1e-6), 4),
         }
-        single = self.person != "all"
-        out = []
-        for rank, points in chosen.items():
-            seen = np.flatnonzero(points[..., 2].any(1))
-            part = slice(seen[0], seen[-1] + 1)
-            name = self.name if single else f"{self.name}_{rank}"
-            out.append(
-                Track(
-                    name,
-                    name,
-                    used[part].astype(np.int32),
-                    points[part],
-                    time=times[used[part]] - times[0],
-                    meta=meta,
-                )
-            )
+        out = list(self._tracks(chosen, used, times, meta))
         kept = np.unique(np.concatenate([track.source for track in out]))
         anybody = np.asarray((shown[used][..., 2] > 0).any((1, 2)))
         line = {
@@ -116,6 +101,20 @@ class FootageVideo:
             "dropped": dropped(used, len(times), anybody, kept),
         }
         return Footage(out, self._frames(out), line)
+
+    def _tracks(
+        self, chosen: dict[int, np.ndarray], used: np.ndarray, times: np.ndarray, meta: Any
+    ) -> Iterator[Track]:
+        """Yield the tracks of the chosen people, from the first frame that shows one to the last.
+
+        chosen: points [T,14,3] by rank, of the used frames; used: their numbers [T]; times: of all.
+        """
+        for rank, points in chosen.items():
+            seen = np.flatnonzero(points[..., 2].any(1))
+            part = slice(seen[0], seen[-1] + 1)
+            name = self.name if self.person != "all" else f"{self.name}_{rank}"
+            time = times[used[part]] - times[0]
+            yield Track(name, name, used[part].astype(np.int32), points[part], time=time, meta=meta)
 
     def _nobody(self, tracks: list[np.ndarray]) -> str:
         """Return why none of the people found in the video is chosen."""

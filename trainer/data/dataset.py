@@ -254,11 +254,8 @@ def open_dataset(
         raise BadInput(f"{option} {text}: a weight mixes training sets; leave it out here.")
     metadata = _metadata(chosen, option, store)
     folder = chosen.folder
-    if truth and not metadata.get("truth", True):
-        raise BadInput(
-            f"{folder} ({option}) holds footage without true poses, which is for trainer.predict "
-            "and for trainer.fit's --dann-shards."
-        )
+    if truth:
+        _require_truth(metadata, folder, option)
     try:
         body = store.small(chosen.described.with_name(metadata["body"]))
         return DataSet(
@@ -298,6 +295,15 @@ def open_dataset(
         raise BadInput(
             f"{chosen.described} is damaged ({error}); make the data set again."
         ) from None
+
+
+def _require_truth(metadata: dict[str, Any], folder: object, option: str) -> None:
+    """Raise BadInput for footage of no more than a camera."""
+    if not metadata.get("truth", True):
+        raise BadInput(
+            f"{folder} ({option}) holds footage without true poses, which is for trainer.predict "
+            "and for trainer.fit's --dann-shards."
+        )
 
 
 def _metadata(chosen: Selection, option: str, store: Store) -> dict[str, Any]:

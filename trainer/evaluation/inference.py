@@ -69,9 +69,7 @@ def open_inference(
     if truth:
         remark_on_regressor(dataset, regressor, f"{cfg.network} learned")
     inputs = dataset.input_spec(spec)
-    refuse_options(cfg, spec, inputs, errors)
-    if fit_body and spec.head != "joints":
-        raise BadInput(f"--body is for the joint head; {cfg.network} predicts a body itself.")
+    refuse_options(cfg, spec, inputs, errors, fit_body=fit_body)
     precision = precision_of(saved, device)
     set_precision(precision, device)
     predictor = ClipPredictor(
@@ -119,9 +117,16 @@ def window_of(cfg: InferenceConfig, spec: ModelSpec) -> tuple[int, int]:
 
 
 def refuse_options(
-    cfg: InferenceConfig, spec: ModelSpec, inputs: InputSpec, errors: KeypointErrors
+    cfg: InferenceConfig,
+    spec: ModelSpec,
+    inputs: InputSpec,
+    errors: KeypointErrors,
+    *,
+    fit_body: bool,
 ) -> None:
     """Raise BadInput for options that the checkpoint's network or the data set does not allow."""
+    if fit_body and spec.head != "joints":
+        raise BadInput(f"--body is for the joint head; {cfg.network} predicts a body itself.")
     if cfg.mirror and spec.name == "lifter":
         raise BadInput("--mirror averages rotations, and a lifter predicts none.")
     if cfg.refine and spec.head != "joints":
