@@ -11,7 +11,7 @@ settings.
 Only windows that the pipeline's thresholds accept count; both shares are printed.
 
 A travelling camera moves near and far differently, so no one transform a frame can be right
-everywhere (parallax): the last column tells the median error of the best one, fitted to the exact
+everywhere (parallax): the last column is the median error of the best one, fitted to the exact
 motion of the whole background. Disturbances are therefore added to the other motions.
 """
 

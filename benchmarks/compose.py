@@ -4,7 +4,7 @@
 
 The straightforward way composites every whole frame in floating point (the person shifted, the
 occluder brought up to size), then cuts and resizes the crop: two resamplings. Ours warps each layer
-once. Both draw the same clips of embedded people and scenes, on one core. Also told: how far the
+once. Both draw the same clips of embedded people and scenes, on one core. Also printed: how far the
 two pictures differ, and how much sharper the one that is resampled once is.
 """
 

@@ -80,13 +80,15 @@ def main() -> None:
     parser.add_argument("exact", type=Path, help="folder of the new one")
     cfg = parser.parse_args()
     source, target = Layout(cfg.plain), Layout(cfg.exact)
-    told = dataset.read(source)
-    if told["config"].get("clips", {}).get("occluders", True):
+    metadata = dataset.read(source)
+    if metadata["config"].get("clips", {}).get("occluders", True):
         raise BadInput(f"{cfg.plain} has occluders, through which flow does not see")
     cfg.exact.mkdir(parents=True, exist_ok=True)
     shutil.copy(source.body, target.body)
-    flow = {**told["flow"], "name": f"exact-over-{told['flow']['name']}"}
-    dataset.write(target, {**told, "flow": flow, "fingerprint": told["fingerprint"] + "-exact"})
+    flow = {**metadata["flow"], "name": f"exact-over-{metadata['flow']['name']}"}
+    dataset.write(
+        target, {**metadata, "flow": flow, "fingerprint": metadata["fingerprint"] + "-exact"}
+    )
     bodies = load_bodies()
     for index in tqdm(source.found(), unit="shard"):
         records = []
@@ -95,7 +97,9 @@ def main() -> None:
             person = json.loads(members["meta.json"])["people"]
             flow = np.load(io.BytesIO(members["flow.npy"]))
             buffer = io.BytesIO()
-            np.save(buffer, exact_flow(labels, bodies[person["gender"]], flow, told["image_size"]))
+            np.save(
+                buffer, exact_flow(labels, bodies[person["gender"]], flow, metadata["image_size"])
+            )
             records.append({"__key__": key, **members, "flow.npy": buffer.getvalue()})
         shard.write(target.shard(index), records)
 

@@ -58,7 +58,7 @@ Test = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 @dataclass(frozen=True)
 class Candidate:
     """An estimator to measure; `network` is that of FlowNetS or PWC-Net, on the meta device;
-    `sees` says if its flow means anything."""
+    `sees`: whether its flow means anything."""
 
     label: str
     cfg: FlowConfig
@@ -268,7 +268,7 @@ def main() -> None:
 
 
 def measure(args: argparse.Namespace, data: Path, weights: list[Path], folder: Path) -> None:
-    """Do what `main` says."""
+    """Run the benchmark that `main` has parsed."""
     tests = {"people": people(args.pairs, folder), "shapes": shapes(args.pairs),
              "chairs": chairs(data / "flow")}  # fmt: skip
     videos = sorted((data / "videos").glob("*.*"))

@@ -73,14 +73,14 @@ def write_shards(folder: Path) -> None:
                     info.size = len(data)
                     tar.addfile(info, io.BytesIO(data))
     np.savez(folder / "body.npz")
-    told = {
+    metadata = {
         "version": 1, "fingerprint": "noise", "clip_length": FRAMES, "image_size": SIZE,
         "joints": [f"j{i}" for i in range(JOINTS)], "keypoints": list(range(24, 36)),
         "evaluation_joints": list(range(24, 38)), "mirror": list(range(JOINTS)),
         "flow": {"name": "noise", "stride": STRIDE}, "rgb": True, "fps": 30,
         "body": "body.npz", "clips": SHARDS * CLIPS, "clips_per_shard": CLIPS,
     }  # fmt: skip
-    (folder / "dataset.json").write_text(json.dumps(told))
+    (folder / "dataset.json").write_text(json.dumps(metadata))
 
 
 def raw(dataset: DataSet) -> Iterator[int]:

@@ -281,7 +281,7 @@ def float32(cfg: FlowConfig) -> Callable[[np.ndarray], np.ndarray]:
 
 @dataclass(frozen=True)
 class Several:
-    """Tasks that one worker does in turn; the line tells its peak memory."""
+    """Tasks that one worker does in turn; the line has its peak memory."""
 
     tasks: tuple[Any, ...]
     pause: float = 0.0

@@ -27,6 +27,8 @@ def test_a_door_names_the_environment(door):
     done = subprocess.run([sys.executable, "-S", *called], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and "`make setup`" in done.stderr
+    extra = '"motion-hmr[datagen]"' if "datagen" in door else "motion-hmr"
+    assert f"`pip install {extra}`" in done.stderr
     assert "source .venv/bin/activate" in done.stderr and done.stderr.count("\n") == 1
 
 

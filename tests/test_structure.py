@@ -145,9 +145,8 @@ def test_the_trainer_needs_none_of_the_generators_libraries() -> None:
         assert not roots & {"cv2", "ray", "h5py", "pyrender", "skimage", "smplx"}, module
 
 
-TWO_MEANINGS = {"datagen": {"Person"}, "trainer": set(), "both": {"BadInput"}}
-"""Names of several classes: datagen's `Person` until pose2sim's is renamed; each program has its
-own `BadInput`, as they share no code."""
+TWO_MEANINGS = {"datagen": set(), "trainer": set(), "both": {"BadInput"}}
+"""Names of several classes: each program has its own `BadInput`, as they share no code."""
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def common_options(cfg: TablesConfig) -> rows.Options:
             raise BadInput(f"--options takes NAME=VALUE of trainer.fit's options, got {pair!r}.")
         name = name.replace("_", "-")
         if name in rows.OWN:
-            raise BadInput(f"--options {name} is what tells the rows apart; leave it out.")
+            raise BadInput(f"--options {name} is what distinguishes the rows; omit it.")
         options[name] = number(value)
     batch = options.get("batch-size", 1)
     if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:

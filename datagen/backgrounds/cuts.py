@@ -12,7 +12,7 @@ BLACK = 10.0  # a frame whose 95th percentile of brightness is below is black; o
 SAME = 0.05  # mean difference of thumbnails below which two frames are one picture; of 255
 FROZEN_SHARE = 0.6  # held frames: cartoons hold every drawing for two, so half must be fine
 CUT = 12.0  # least mean difference of a cut, of 255
-CUT_RATIO = 4.0  # and how far it stands out of the window's own differences
+CUT_RATIO = 4.0  # and how far it exceeds the window's own differences
 
 
 def thumbnails(frames: np.ndarray) -> np.ndarray:

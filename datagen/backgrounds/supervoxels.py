@@ -4,7 +4,7 @@ The paper cuts the person by one superpixel of the background video, "blobs of r
 color tracked throughout the video" (section 3.1); its parameters are unknown. SLIC ties a segment
 to one place of the volume, so three things make it follow the scene and last:
 
-* the frames are first warped back by the camera's motion, so that the scene stands still;
+* the frames are first warped back by the camera's motion, so that the scene is still;
 * the volume gets so few time steps that SLIC's seed grid has one layer in time (with more, it
   starts several layers and cuts every segment in two or three along time);
 * it runs at a quarter of the size, where a segment of the asked number is still ~10 pixels wide.

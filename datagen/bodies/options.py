@@ -32,7 +32,7 @@ class BodiesConfig:
     motions: tuple[MotionPlace, ...] = ()
     """Folders of motion capture, searched recursively (AMASS .npz, .bvh, .asf/.amc, DeepMimic
     .txt); the word `embedded` adds the embedded open motions to them. A subjects.csv there (lines
-    file,subject) says who performs where names do not. Default: the embedded ones alone."""
+    file,subject) names who performs where file names do not. Default: the embedded ones alone."""
     motions_only: str | None = None
     """Use only the motions whose names this regular expression matches somewhere."""
     motions_without: str | None = None

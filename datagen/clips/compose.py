@@ -145,7 +145,7 @@ def compose(
 
 
 def _gravity(meta: dict[str, Any]) -> np.ndarray:
-    """Return where things fall for the camera that a person's meta tells of, float32 [3].
+    """Return where things fall for the camera in a person's metadata, float32 [3].
 
     SURREAL's people, and those rendered before cameras could tilt, have a level camera.
     """

@@ -44,7 +44,7 @@ def label_grid(mask: np.ndarray, offsets: np.ndarray, shape: tuple[int, int]) ->
 
 LARGEST = 0.4
 """Of the volume. On fine texture SLIC may make one segment of nearly all; it would hide everybody,
-and what covers the scene stands before nothing in it."""
+and what covers the scene is in front of nothing in it."""
 
 
 def choose(

@@ -120,8 +120,9 @@ def missing_package(error: BaseException) -> str:
     if not isinstance(error, ModuleNotFoundError) or error.name not in PACKAGES:
         return ""
     return (
-        f"{sys.executable} does not have the package {error.name}; run `make setup` once, then "
-        "`source .venv/bin/activate` in every new terminal"
+        f"{sys.executable} does not have the package {error.name}; run `make setup` once and "
+        "`source .venv/bin/activate` in every new terminal, or install it into an environment: "
+        '`pip install "motion-hmr[datagen]"`'
     )
 
 

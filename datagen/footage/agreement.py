@@ -23,7 +23,7 @@ from datagen.common.frames import frame_size, read_frames
 PAIRS = 24
 SPAN = 150
 """Frames, from the first that shows the person, that the pairs are spread over: to decode more
-takes longer than it tells."""
+takes longer than it is worth."""
 APART = 1 / 15
 """Seconds between the frames of a pair."""
 PERSON = 150

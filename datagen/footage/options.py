@@ -78,7 +78,7 @@ class VideoConfig:
         tyro.conf.Positional[list[Path]], tyro.conf.arg(help_behavior_hint="(required)")
     ]
     """Video files, pictures, or folders of numbered pictures (30 a second, or as an fps.txt in the
-    folder says)."""
+    folder names)."""
     footage: FootageConfig = field(default_factory=FootageConfig)
     keypoints: Annotated[list[Path], tyro.conf.arg(help_behavior_hint="(this or --detector)")] = (
         field(default_factory=list)

@@ -63,7 +63,7 @@ class Recording:
 
 
 @dataclass(frozen=True, eq=False)
-class Person:
+class MeasuredPerson:
     """Who was recorded, by one of the two truths."""
 
     joints: np.ndarray
@@ -159,7 +159,7 @@ class CameraSource:
 
 
 @lru_cache(maxsize=4)  # four cameras ask for the same person
-def find_person(recording: Recording, truth: TruthName) -> Person:
+def find_person(recording: Recording, truth: TruthName) -> MeasuredPerson:
     """Return the person by one of the truths.
 
     trc: what Pose2Sim triangulated and filtered, frame by frame; each camera's principal point is
@@ -178,7 +178,9 @@ def find_person(recording: Recording, truth: TruthName) -> Person:
         joints = read_trc(recording.trc)
         offsets = principal_offsets(joints, cameras, points)
     corrected = tuple(camera.shifted(by) for camera, by in zip(cameras, offsets, strict=True))
-    return Person(joints, detected, corrected, offsets, residuals(joints, points, corrected))
+    return MeasuredPerson(
+        joints, detected, corrected, offsets, residuals(joints, points, corrected)
+    )
 
 
 def _detections(path: Path, trc: Path) -> np.ndarray:

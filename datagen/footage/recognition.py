@@ -4,8 +4,8 @@ For each layout of as many points the skeleton is laid through the points, and i
 compared with a person's: their lengths relative to each other, left with right, and what must lie
 near each other (neck and shoulders, eyes and nose). Only the right order gives a person. Means and
 spreads are those of 6,800 poses of CMU's motion capture (dance, martial arts, climbing, sport) seen
-from random sides; there every layout is told from the others in 30 frames, and the right one costs
-0.6 in the median, 1.25 at most.
+from random sides; there 30 frames distinguish every layout from the others, and the right one
+costs 0.6 in the median, 1.25 at most.
 """
 
 # N frames of people, K points of a layout
@@ -168,7 +168,7 @@ def cost(people: np.ndarray, layout: KeypointLayout) -> float:
 def require_upright(people: np.ndarray, layout: KeypointLayout, source: object) -> None:
     """Raise BadInput if the shoulders of people [N,K,3] are above the hips in few frames.
 
-    Somebody who turns a somersault is upright in most. Nothing is said of those whose trunk is
+    Somebody who turns a somersault is upright in most. Those are not judged whose trunk is
     unseen.
     """
     place = {name: index for index, name in enumerate(layout.names)}

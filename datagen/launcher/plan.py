@@ -122,7 +122,7 @@ def _weights(
 ) -> dict[str, float]:
     """Return how much there is to make of people: the frames to render, or SURREAL's bytes.
 
-    Of many, as many are read as tell the mean.
+    Of many, as many are read as are needed for the mean.
     """
     from datagen.bodies.library import run_starts
     from datagen.bodies.motion.sources import MotionSource, load_motion

@@ -84,7 +84,7 @@ class Progress:
         shown = [text for text, name in zip(parts, self.wanted, strict=True) if self.wanted[name]]
         self._bar.set_description_str(", ".join(shown), refresh=False)
         notes: list[Any] = []
-        # Of this run alone: what stood before, what failed and the libraries' time do not count.
+        # Of this run alone: what existed before, what failed and the libraries' time do not count.
         if made := (self.done["shards"] - self.failed["shards"]) * self.clips:
             rate = made / max(self._spent["shards"], 1e-9)
             notes.append(f"{count(made, 'clip')} made now at {rate:.1f} clips/s")

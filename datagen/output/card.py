@@ -66,7 +66,7 @@ def write(layout: Layout, lines: dict[int, Line]) -> None:
 
 
 def current(layout: Layout, lines: dict[int, Line]) -> bool:
-    """Return whether the card tells of just these shards."""
+    """Return whether the card describes exactly these shards."""
     try:
         files = json.loads(layout.croissant.read_text())["distribution"]
     except (OSError, ValueError, KeyError):

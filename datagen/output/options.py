@@ -32,7 +32,7 @@ class OutputConfig:
     otherwise inside it."""
     library: Folder | None = None
     """Folder of people and scenes to take from and add to, such as another data set's `library`:
-    what only the later stages of two data sets tell apart is then made once for both.
+    what two data sets share up to their later stages is then made once for both.
     Default: `library`, beside or inside --out."""
     labels_only: bool = False
     """Write the motions themselves: pose, place and the direction of gravity of every take, without

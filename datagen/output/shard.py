@@ -133,7 +133,7 @@ def _add(tar: TarWriter, record: dict[str, Any], *, last: bool) -> None:
 
 
 def checksum(content: bytes) -> str:
-    """Return what a member's header says of its bytes."""
+    """Return what a member's header records of its bytes."""
     return f"xxh3:{xxhash.xxh3_64_hexdigest(content)}"
 
 

@@ -148,7 +148,7 @@ def _followed(clip: Clip, flow: np.ndarray) -> np.ndarray:
     """Return each kind of keypoint's Σ|flow - motion|² and Σ|motion|² [K,2] of a clip, px².
 
     Over steps from a frame to the next of keypoints that are clear in both, neither totally
-    occluded. What is hidden by the person's own body counts: nothing tells it apart.
+    occluded. What is hidden by the person's own body counts: it cannot be distinguished.
     """
     height, width = flow.shape[2:]
     side = clip.frames.shape[1]

@@ -1,6 +1,6 @@
 """Names of results in a folder: each is one video's by one network, and keeps what it holds.
 
-`.overlay.json` in the folder says whose each name is. The same results get the same name again;
+`.overlay.json` in the folder records whose each name is. The same results get the same name again;
 others, which would have it too, get it with the beginning of a digest behind it.
 """
 

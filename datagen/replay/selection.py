@@ -17,7 +17,7 @@ def of_this(video: Path, files: list[Path]) -> list[Path]:
 
     Files of before say nothing of the video's content. They are known by its name, which
     datagen.ingest gives a track, with the folder's before it and the person's rank behind it where
-    these are needed to tell two apart; all are taken where none bears it, as it was renamed.
+    these are needed to distinguish two; all are taken where none bears it, as it was renamed.
 
     Raises:
         BadInput: all are of other videos.

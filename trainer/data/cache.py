@@ -19,7 +19,7 @@ STALE = 3600.0
 
 
 def size_in_bytes(text: str) -> int:
-    """Return the bytes that 200GB, 500 MB or 1T stand for; ValueError for anything else."""
+    """Return the bytes that 200GB, 500 MB or 1T mean; ValueError for anything else."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)B?\s*", text.upper())
     if not found or not float(found[1]):
         raise ValueError(f"{text!r} is no size such as 200GB")
@@ -44,7 +44,7 @@ class ShardCache:
             raise BadInput(f"--cache {folder} cannot be used ({error.strerror}).") from None
 
     def path(self, url: Url, version: str) -> Path:
-        """Return where a shard is kept; version tells a replaced one from what it replaced."""
+        """Return where a shard is kept; version distinguishes one that was replaced."""
         key = hashlib.sha256(f"{url}\n{version}".encode()).hexdigest()[:24]
         return self.folder / f"{key}.tar"
 

@@ -29,7 +29,7 @@ NUMBERED = re.compile(r"shard-(\d{6,})\.tar")
 
 @dataclass(frozen=True)
 class Shard:
-    """A tar of clips, and what its data set says of it."""
+    """A tar of clips, and what its data set records of it."""
 
     place: Place
     fingerprint: str = ""
@@ -162,7 +162,7 @@ class DataSet:
 
 
 def identity(fingerprint: str, names: Sequence[str]) -> dict[str, object]:
-    """Return what tells data sets apart: dataset.json's fingerprint and the shards by name."""
+    """Return what distinguishes data sets: dataset.json's fingerprint and the shards by name."""
     return {
         "fingerprint": fingerprint,
         "shards": len(names),
@@ -186,7 +186,7 @@ def open_datasets(
     truth: bool = True,
     store: Store | None = None,
 ) -> DataSet:
-    """Return one or several data sets, of which each epoch reads the share that its weight says.
+    """Return one or several data sets, of which each epoch reads the share that its weight gives.
 
     texts: as `places.select` takes them. Raises BadInput as `open_dataset`, and if they do not go
     together.

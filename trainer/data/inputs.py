@@ -19,7 +19,7 @@ from trainer.model.clip_features import Seen
 PAPER_SIZE = 224
 """Side of the paper's input: what is given in its pixels shrinks with the picture."""
 FLOW_UNIT = 20.0
-"""What one unit of the flow input stands for, pixels at 224; FlowNet's own training scale."""
+"""One unit of the flow input, pixels at 224; FlowNet's own training scale."""
 HEATMAP_SIGMA = 10.0
 """Standard deviation of a keypoint's heatmap, pixels at 224 (paper, section 3.2)."""
 

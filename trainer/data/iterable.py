@@ -85,7 +85,7 @@ class Clips(IterableDataset[Decoded]):
 
     @property
     def dataset(self) -> DataSet:
-        """What dataset.json says: the names of the joints, frames a second, the body's file."""
+        """What dataset.json holds: the names of the joints, frames a second, the body's file."""
         return self.stream.dataset
 
     def __iter__(self) -> Iterator[Decoded]:

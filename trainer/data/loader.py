@@ -203,7 +203,7 @@ def epoch_records(
 ) -> Iterator[Record | Damaged | None]:
     """Yield a consumer's records of an epoch, not loaded, in file order, and damaged shards.
 
-    None stands for a usable record of a shard's other part, which another consumer reads.
+    None is a usable record of a shard's other part, which another consumer reads.
     """
     shards, members = stream.dataset.shards, members_of(stream.arrays)
     chosen = shards_of(stream.dataset, stream.seed, epoch)

@@ -21,7 +21,7 @@ class Url:
 
     @property
     def scheme(self) -> str:
-        """What stands before the first colon: s3, https, pipe."""
+        """What is before the first colon: s3, https, pipe."""
         return self.text.partition(":")[0]
 
     @property
@@ -111,7 +111,7 @@ def select(text: str | Path, option: str = "--shards") -> Selection:
 
 
 def _expanded(pattern: str, option: str) -> list[str]:
-    """Return the names that a brace pattern such as shard-{000000..000099}.tar stands for."""
+    """Return the names that a brace pattern such as shard-{000000..000099}.tar expands to."""
     if "{" not in pattern:
         return [pattern]
     from webdataset.shardlists import expand_urls

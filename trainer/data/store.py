@@ -29,7 +29,7 @@ class ShardFile(Protocol):
     """Bytes, if they are known by now."""
 
     def read(self, offset: int, size: int) -> bytes:
-        """Return bytes from offset on; fewer at the end. `size` may be anything that a file says:
+        """Return bytes from offset on; fewer at the end. `size` may be anything that a file claims:
         no memory is taken for more than there is."""
         ...
 
@@ -177,7 +177,7 @@ class Store:
         return path
 
     def open(self, place: Place, version: str = "", ahead: Sequence[Place] = ()) -> ShardFile:
-        """Return an open shard; version tells a replaced file of a name from the former one.
+        """Return an open shard; version distinguishes a file that was replaced.
 
         ahead: shards of the same data set that will be wanted next, whose transfer begins now.
         Raises OSError for a file that is not there, Unreachable for a server that is gone.

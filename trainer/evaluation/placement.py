@@ -27,11 +27,11 @@ NEAREST = 0.2
 
 
 class _Depths(NamedTuple):
-    """What each frame alone says of its depth."""
+    """The depth that each frame alone gives."""
 
     depth: Tensor
     information: Tensor
-    """1 / variance, 0 where a frame says nothing."""
+    """1 / variance, 0 where a frame gives none."""
 
 
 @torch.no_grad()

@@ -263,8 +263,8 @@ def ingested(
         line += ["--keypoints", str(folder / "keypoints.npz")]
     done = subprocess.run(line, capture_output=True, text=True)
     if done.returncode:
-        said = [text for text in done.stderr.splitlines() if text.startswith("error: ")]
-        raise BadInput(said[-1].removeprefix("error: ") if said else done.stderr[-500:])
+        printed = [text for text in done.stderr.splitlines() if text.startswith("error: ")]
+        raise BadInput(printed[-1].removeprefix("error: ") if printed else done.stderr[-500:])
     return open_dataset(shards, truth=False)
 
 

@@ -1,6 +1,6 @@
 """Joints that agree with their 2D keypoints, have limbs of constant length, and move smoothly.
 
-A network predicts each frame's joints with a standard deviation; a track says more: a limb keeps
+A network predicts each frame's joints with a standard deviation; a track shows more: a limb keeps
 its length and has that of its mirror image, near human proportions, and no joint jumps. The
 refined joints X, the limbs' log lengths ℓ and the size s minimise
 

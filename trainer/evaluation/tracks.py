@@ -43,7 +43,7 @@ def tracks(
 
     To the joints of a joint head a body is fitted, with one shape for the whole track.
 
-    A record of footage says in its meta.json which of its frames are its own (`keep`) and how many
+    A record of footage has in its meta.json which of its frames are its own (`keep`) and how many
     its track has; it is joined with its neighbours. One whose neighbours are missing (a damaged
     shard) comes at the end with the frames there are.
     """
@@ -52,7 +52,7 @@ def tracks(
 
     def close(track: OpenTrack, name: str) -> tuple[str, Arrays]:
         name = re.sub(r"[^\w.-]", "_", name)
-        if name in used:  # two tracks of one name: the record tells them apart
+        if name in used:  # two tracks of one name: the record distinguishes them
             name = f"{name}-{track.parts[0]['record'][0]}"
         used.add(name)
         joined = {

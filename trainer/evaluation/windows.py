@@ -44,7 +44,7 @@ def windows(length: int, frames: int, stride: int) -> list[tuple[int, int, int]]
 
 @dataclass
 class PredictedClip:
-    """A clip with what the model says of it, on the CPU; prediction tensors are [L, ...]."""
+    """A clip and the model's prediction of it, on the CPU; prediction tensors are [L, ...]."""
 
     record: Record
     arrays: dict[str, np.ndarray]

@@ -32,7 +32,7 @@ INDEPENDENT = 20.0
 PIECE, CONTEXT = 256, 12
 """Frames fitted together, and how many more on each side are fitted with them and dropped."""
 CLOSEST = 0.003
-"""Metres: a body's joints lie no closer to a person's, whatever sigma says."""
+"""Metres: a body's joints lie no closer to a person's, whatever sigma is."""
 SHAPE_STEPS, POSE_STEPS = 6, 4
 
 

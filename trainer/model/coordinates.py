@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 ENOUGH = 6
-"""Keypoints that a frame needs to tell the person's size and place."""
+"""Keypoints that a frame needs to show the person's size and place."""
 USUAL_SIZE = 0.45
 """A person's usual size: the box diagonal of its rays (x/z, y/z) at some 3 m."""
 

@@ -1,4 +1,4 @@
-"""Domain-adversarial training (Ganin & Lempitsky): features that do not tell synthetic from real.
+"""Domain-adversarial training (Ganin & Lempitsky): features by which synthetic and real look alike.
 
 A discriminator reads the CNN's features of single frames, before the memory; its gradient reaches
 the CNN with its sign reversed (paper, section 4; the discriminator's size is our choice).

@@ -1,6 +1,6 @@
 """A head that predicts joints instead of a body's rotations: mostly their depth.
 
-A keypoint's ray already says where its joint lies but for the depth, so x and y are the ray's at
+A keypoint's ray already gives its joint's place but for the depth, so x and y are the ray's at
 that depth and a correction. Beside each joint comes how far off it may be, and the bones'
 rotations, from which a body is fitted (`trainer.model.body_fit`).
 Letters: B windows, T frames, K keypoints, E evaluation joints.

@@ -74,7 +74,7 @@ def proportions(body: BodyJoints, joints: int = 14) -> Proportions:
     """Return the proportions of a body model's people, for the first 12 or 14 evaluation joints.
 
     Shapes and everyday postures are drawn with a fixed seed. People (and what detectors call a
-    joint) differ more than a shape space says: the spread is doubled.
+    joint) differ more than a shape space allows: the spread is doubled.
     """
     generator = torch.Generator().manual_seed(0)
     betas = SHAPE_SPREAD * torch.randn(SAMPLES, 10, generator=generator)

@@ -100,7 +100,7 @@ def swung(
         turn = _twist(hinge, local, guess[:, hinge.bone] @ hinge.below)
         turn = turn * (seen[:, start] & seen[:, end])
         rotations[:, hinge.above] = rotations[:, hinge.above] @ _about(hinge.along, turn)
-        # A small turn corrects the limb above and takes the one below along. A large one says that
+        # A small turn corrects the limb above and takes the one below along. A large one means that
         # the guess has its hinge the wrong way round: then what is below stays as it was.
         excess = turn * ((turn.abs() - DOUBTED) / DOUBTED).clamp(0, 1)
         guess[:, hinge.above] = guess[:, hinge.above] @ _about(hinge.along, excess)

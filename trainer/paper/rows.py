@@ -245,7 +245,7 @@ OWN = frozenset({"inputs", "model", "frames", "seed", "dann-weight"})
 
 
 def suits(name: str, training: RowNetwork) -> bool:
-    """Return whether an option for all rows says anything to this one."""
+    """Return whether an option for all rows applies to this one."""
     if name in ("feedback", "weights") and training.options.get("model") == "lifter":
         return False
     of_keypoints = name == "feedback" or name.startswith("keypoint-")

@@ -162,7 +162,7 @@ def finish(run: SeededRun, outcome: RunResult, lock: int) -> None:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[int]:
-    """Wait until no other process works on a folder, and yield the lock that says so.
+    """Wait until no other process works on a folder, and yield the lock on it.
 
     The process that trains holds the lock too: one that has outlived its killed parent is waited
     for, instead of a second one writing into its folder.

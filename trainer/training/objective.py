@@ -24,7 +24,7 @@ from trainer.training.joint_loss import JointWeights, joint_losses
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of the loss terms (trainer/training/options.py says why)."""
+    """Weights of the loss terms (reasons: trainer/training/options.py)."""
 
     reprojection: float
     aligned: float

@@ -88,7 +88,7 @@ class FitConfig:
     """Add the CNN's features to the LSTM's (as VIBE does; the paper does not say): small networks
     learn faster. The LSTM's two directions must then be as wide as the CNN."""
     feedback: bool = False
-    """Tell the regressor, each time it refines a pose, how far the joints' reprojection lies from
+    """Give the regressor, each time it refines a pose, how far the joints' reprojection lies from
     the keypoints (as PyMAF feeds its projected mesh back; the paper does not)."""
     rotation: Literal["6d", "axis-angle"] = "6d"
     """How the regressor writes rotations; `axis-angle` is HMR's."""
@@ -117,7 +117,7 @@ class FitConfig:
     clip_grad: float = 1.0
     """Largest gradient norm; 0 does not clip."""
     ema: float = 0.999
-    """Decay of the averaged weights that are validated and evaluated (the paper says nothing of
+    """Decay of the averaged weights that are validated and evaluated (the paper does not mention
     any); 0 keeps none."""
 
     weight_2d: float = 10.0

@@ -45,7 +45,7 @@ class Settings:
         return "" if self.backbone in ("coordinates", "lifter") else f" at {self.image_size} px"
 
     def line(self, device: torch.device) -> str:
-        """Return the one line that says which."""
+        """Return them as one line of text."""
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
         return (
             f"{name}, {count(torch.get_num_threads(), 'thread')}: "

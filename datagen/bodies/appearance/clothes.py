@@ -109,7 +109,7 @@ def foot_cut(atlas: Atlas, top: float) -> np.ndarray:
 
 
 def looks_bare(colour: np.ndarray, skin: np.ndarray) -> bool:
-    """Tell whether cloth of this colour [3] could be taken for the skin [3]."""
+    """Return whether cloth of this colour [3] could be taken for the skin [3]."""
     hue = colour / colour.sum()
     distance = np.linalg.norm(hue - skin / skin.sum())
     value = colour.sum() / skin.sum()

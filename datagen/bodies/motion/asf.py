@@ -1,6 +1,6 @@
 """Acclaim motion: a skeleton (.asf) shared by a subject's takes (.amc).
 
-A bone turns about its own axes, which stand at rest as its `axis` line says:
+A bone turns about its own axes, whose directions at rest its `axis` line gives:
 local = C · M · C⁻¹, where C holds the axes and M the frame's angles; angles of both are applied in
 the order of their letters, x first. A bone starts where its parent ends, and its turn happens at
 its start, so `lfemur` is the hip joint.
@@ -27,7 +27,7 @@ _AXES = {"X": 0, "Y": 1, "Z": 2}
 
 @dataclass
 class _Bone:
-    """One bone; dof names its angles and shifts ('rx', 'tz', ...), axes [4] stand at rest."""
+    """One bone; dof names its angles and shifts ('rx', 'tz', ...), axes [4] at rest."""
 
     name: str
     parent: int = -1

@@ -2,7 +2,7 @@
 
 AMASS has z up, metres and radians. Other collections use its layout with y up (AIST++, HumanML3D),
 with a camera's y down, in centimetres or in degrees; such a file is read without an error and shows
-people who lie, fly or spin. The whole take tells.
+people who lie, fly or spin. The whole take shows it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _ELBOWS = ((16, 18, 20, 1.0), (17, 19, 21, 1.0))
 
 @dataclass(frozen=True)
 class Convention:
-    """How a user says that files of SMPL poses are to be read; None: as the format has it.
+    """How files of SMPL poses are to be read, by the options; None: as the format has it.
 
     up: which of the file's axes is up; unit: of its lengths; rate: frames per second of formats
     that do not carry one (.amc, SURREAL's smpl_data.npz).

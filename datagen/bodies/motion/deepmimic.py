@@ -48,7 +48,9 @@ def read_deepmimic(path: Path) -> Take:
     frames, wraps = _parse(path)
     steps = frames[:-1, 0]
     if steps.min() < 1e-3 or steps.max() > 1:
-        raise BadInput(f"{path}: frame durations must lie between 0.001 and 1 s; mend or remove it")
+        raise BadInput(
+            f"{path}: frame durations must lie between 0.001 and 1 s; repair or remove it"
+        )
     times = np.concatenate([[0.0], np.cumsum(steps)])
     if wraps:
         frames, times = _repeat(frames, times)

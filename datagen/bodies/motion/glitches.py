@@ -19,9 +19,9 @@ _TRUNK = (0, 3, 6, 9, 12, 15)
 
 
 def bridge(world: dict[int, np.ndarray], times: np.ndarray) -> int:
-    """Mend world orientations {SMPL joint: [N, 4]} in place; return the joint-frames mended."""
+    """Repair world orientations {SMPL joint: [N, 4]} in place; return how many joint-frames."""
     steps = np.diff(times)
-    mended = 0
+    repaired = 0
     for joint, turns in world.items():
         cosine = np.abs(np.sum(turns[1:] * turns[:-1], axis=1)).clip(0.0, 1.0)
         speed = 2.0 * np.arccos(cosine) / steps
@@ -34,14 +34,14 @@ def bridge(world: dict[int, np.ndarray], times: np.ndarray) -> int:
                 continue
             share = (times[before : after + 1] - times[before]) / (times[after] - times[before])
             turns[before : after + 1] = quat.slerp(turns[before], turns[after], share)
-            mended += after - before - 1
-    return mended
+            repaired += after - before - 1
+    return repaired
 
 
 def _runs(leaps: np.ndarray, times: np.ndarray) -> list[tuple[int, int]]:
     """Return (frame before, frame after) of each fault: leaps from and back, close in time.
 
-    A single leap is no fault that bridging mends: the joint stays where it went.
+    A single leap is no fault that bridging repairs: the joint stays where it went.
     """
     runs: list[list[int]] = []
     for leap in leaps.tolist():

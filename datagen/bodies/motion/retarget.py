@@ -1,7 +1,7 @@
 """Motion from any captured skeleton onto SMPL's 24 joints.
 
 A reader (bvh, asf, deepmimic) hands over a `Take`: world orientations of its own joints relative
-to its own rest pose. Two things differ from SMPL and are mended here:
+to its own rest pose. Two things differ from SMPL and are corrected here:
 
 - the frame: the take's rest skeleton is turned to y up, left at +x, facing +z;
 - the rest pose: a limb hangs in one skeleton's rest and is spread in the other's, so

@@ -15,7 +15,7 @@ from datagen.common.record import SMPL_JOINTS
 ESSENTIAL = (0, 1, 2, 4, 5, 7, 8, 9, 16, 17, 18, 19, 20, 21)
 """SMPL joints without which a source is no human skeleton that we can use."""
 
-# Each family: SMPL joint → accepted names in order of preference; `#` stands for the side.
+# Each family: SMPL joint → accepted names in order of preference; `#` is the side.
 _MOTIONBUILDER = {  # CMU as exported by MotionBuilder; Mixamo, LAFAN1 and Rokoko speak alike
     "pelvis": ("Hips",),
     "spine1": ("LowerBack", "Spine"),

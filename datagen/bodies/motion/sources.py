@@ -53,7 +53,7 @@ class MotionSource:
 
     name: unique, of [A-Za-z0-9_-]; subject: who performs (splits share none); path: the file, or
     None for an embedded motion; part: the sequence within a file of many, or the embedded motion's
-    own name where another motion has it too; convention: what the user says of the file.
+    own name where another motion has it too; convention: what the options state of the file.
     """
 
     name: str
@@ -210,7 +210,7 @@ def _load_file(source: MotionSource, path: Path, rest: np.ndarray) -> tuple[np.n
         else:
             take = _READERS[path.suffix.lower()](path)
     except OSError as why:
-        raise BadInput(f"{path}: cannot be read ({why.strerror}); mend or remove it") from why
+        raise BadInput(f"{path}: cannot be read ({why.strerror}); repair or remove it") from why
     _check_length(take.times, path)
     _check_limbs(take, path)
     why = anatomy.fault(take.positions, take.roles)
@@ -226,7 +226,7 @@ _READERS = {".bvh": read_bvh, ".amc": read_amc, ".txt": read_deepmimic}
 def _check_length(times: np.ndarray, path: Path) -> None:
     """Refuse what lasts longer than any take: a wrong frame rate, or a bomb."""
     if times[-1] - times[0] > LONGEST:
-        raise BadInput(f"{path}: lasts {times[-1] / 3600:.1f} h; mend its frame rate or cut it")
+        raise BadInput(f"{path}: lasts {times[-1] / 3600:.1f} h; correct its frame rate or cut it")
 
 
 def _check_limbs(take: Take, path: Path) -> None:

@@ -55,7 +55,7 @@ class Mesh:
 
 
 def is_closed(faces: np.ndarray) -> bool:
-    """Tell whether every edge of the triangles [F,3] is walked once in each direction.
+    """Return whether every edge of the triangles [F,3] is walked once in each direction.
 
     Only then are triangles that face away always hidden.
     """

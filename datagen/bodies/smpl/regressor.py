@@ -25,7 +25,7 @@ CROWN = 12
 
 
 def identity(name: str, rows: np.ndarray) -> dict[str, str]:
-    """Return what dataset.json says of a regressor [14,V]: its name and a hash of its content.
+    """Return dataset.json's entry of a regressor [14,V]: its name and a hash of its content.
 
     The hash is of each row's weights that are not 0, in the vertices' order: that of a body cut
     down to some of its vertices (body.npz) is the same.

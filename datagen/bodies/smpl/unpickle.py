@@ -275,7 +275,7 @@ def _shape(value: Any) -> tuple[int, ...]:
 
 
 def _array(value: Any, depth: int) -> np.ndarray:
-    """Turn a stand-in into the array that it stood for."""
+    """Turn a stand-in into the array that it stands in for."""
     kind = type(value).__name__
     if depth > 4 or not isinstance(value, _Inert):
         raise _NotNumbers

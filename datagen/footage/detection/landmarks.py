@@ -12,7 +12,7 @@ BODY = slice(0, 33)
 CROP = slice(33, 35)
 """The middle of the hips and the point that gives the body's size and direction."""
 KERNEL = 9
-"""Cells of the heatmap around a point that refine it. The graph's option says 7; MediaPipe 0.10.21
+"""Cells of the heatmap around a point that refine it. The graph's option is 7; MediaPipe 0.10.21
 computes with its default all the same: with 9 its points come out to 1e-5 cells, with 7 to 0.04."""
 LEAST_HEAT = 0.5
 """A heatmap that is nowhere surer than that leaves its point as it is."""

@@ -75,7 +75,7 @@ def circumscribed(centre: np.ndarray, top: np.ndarray) -> Roi:
     """Return the square around the circle about `centre` through `top` [2], upright at `top`.
 
     Both networks describe a person so: the middle of the hips, and a point above the head that
-    says how far the body reaches and which way is up.
+    is how far the body reaches and which way is up.
     """
     x, y = (float(v) for v in top - centre)
     angle = np.pi / 2 - np.arctan2(-y, x)

@@ -227,7 +227,7 @@ def test_a_wrong_pair_is_one_sentence(pair, words):
     ("pair", "words"),
     [
         ("steps", "takes NAME=VALUE"),
-        ("frames=16", "what tells the rows apart"),
+        ("frames=16", "what distinguishes the rows"),
         ("batch-size=many", "must be a whole number of clips, got many"),
     ],
 )
