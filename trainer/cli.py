@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Annotated, Any, NoReturn, TypeVar, get_type_hints
 
-from trainer.errors import BadInput, Stopped
+from trainer.errors import BadInput, Stopped, disk_fault
 
 PACKAGES = frozenset(
     (
@@ -64,6 +64,11 @@ def run(config: type[Config], main: Callable[[Config], object], description: str
         if not error.filename:
             raise
         _refuse(f"{error.filename}: {error.strerror}; name another path")
+    except (OSError, RuntimeError) as error:
+        where = getattr(error, "filename", None) or "the folder of the results"
+        if not (sentence := disk_fault(error, where)):
+            raise
+        _refuse(sentence)
     except Stopped as stop:
         print(stop, file=sys.stderr)
         sys.exit(stop.status)

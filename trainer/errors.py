@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a disk, a quota or a limit on files answers when there is no room."""
+
 
 class BadInput(Exception):
     """A file or value of the user's cannot be used; the message is one sentence with the reason.
@@ -16,3 +21,18 @@ class Stopped(KeyboardInterrupt):
     def __init__(self, reason: str, number: int) -> None:
         super().__init__(reason)
         self.status = 128 + number
+
+
+def disk_fault(error: BaseException, folder: object) -> str:
+    """Return a sentence if an error comes from a full or read-only disk, else "".
+
+    Packages that write through our files (torch.save) raise errors of their own, which follow it.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in FULL:
+            return f"no space is left in {folder}: free some, then run the same command again"
+        if isinstance(cause, OSError) and cause.errno == errno.EROFS:
+            return f"{folder} cannot be written: make it writable, then run the same command again"
+        cause = cause.__context__
+    return ""

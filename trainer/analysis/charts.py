@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from trainer.analysis.compare import Groups
 from trainer.analysis.runs import Run
 from trainer.analysis.skeletons import LEFT, MIDDLE, RIGHT, draw_skeleton
-from trainer.common.files import read_json_lines
+from trainer.common.files import read_json_lines, write_atomic
 
 COLOURS = ("#2e86ab", "#d1495b", "#edae49", "#66a182", "#7d5ba6", "#8d6a50")
 
@@ -153,4 +153,5 @@ def draw_curve(metrics: Path, out: Path) -> None:
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
-    figure.savefig(out, dpi=110)
+    with write_atomic(out) as file:
+        figure.savefig(file, dpi=110)

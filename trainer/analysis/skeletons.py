@@ -10,6 +10,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from trainer.common.files import write_atomic
 from trainer.data.dataset import DataSet
 from trainer.data.records import Damaged, decode, members_of
 from trainer.evaluation.metrics import pa_mpjpe
@@ -62,7 +63,8 @@ def draw_skeletons(clips: list[PredictedClip], dataset: DataSet, out: Path) -> N
             place.set_xticks([])
             place.set_yticks([])
     figure.suptitle("true (grey) and predicted (left orange, right blue)", fontsize=10)
-    figure.savefig(out, dpi=100)
+    with write_atomic(out) as file:
+        figure.savefig(file, dpi=100)
 
 
 def _middle(clip: PredictedClip) -> int:

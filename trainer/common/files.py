@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from trainer.errors import BadInput, disk_fault
+
 STALE = 600.0
 """Seconds without a change after which an unlocked temporary file counts as left behind: the locks
 of other hosts may not be visible here."""
@@ -22,8 +24,9 @@ def write_atomic(path: Path) -> Iterator[BinaryIO]:
     """Open a file for writing that takes its name only once it is whole: flush, fsync, rename.
 
     A program killed at any moment leaves the former file or the new one, never half of one. After
-    an exception the former file is left as it was. The temporary file has a name that no other
-    writer has and is locked; those of this path that killed writers left are removed first.
+    an exception the former file is left as it was; that of a full disk is a BadInput. The temporary
+    file has a name that no other writer has and is locked; those of this path that killed writers
+    left are removed first.
     """
     start = f".{path.name[:50]}."  # a name of 255 bytes has no room for more
     _sweep(path.parent, start)
@@ -35,8 +38,22 @@ def write_atomic(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
             os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if sentence := disk_fault(error, path.parent):
+            raise BadInput(sentence) from None
+        raise
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn a full or read-only disk into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        if sentence := disk_fault(error, folder):
+            raise BadInput(sentence) from None
         raise
 
 

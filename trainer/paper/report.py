@@ -231,7 +231,8 @@ def draw(study: Study, table: PaperTable, seeds: int, out: Path) -> bool:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, fontsize=8)
-    figure.savefig(out, dpi=110)
+    with write_atomic(out) as file:
+        figure.savefig(file, dpi=110)
     plt.close(figure)
     return True
 

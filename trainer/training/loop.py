@@ -17,6 +17,7 @@ from trainer.cli import quoted
 from trainer.data.dataset import DataSet
 from trainer.data.endless.loader import EndlessLoader
 from trainer.data.loader import Loader
+from trainer.data.transfer import Unreachable
 from trainer.device import Ranks
 from trainer.errors import BadInput, Stopped
 from trainer.model.build import ModelSpec
@@ -83,7 +84,10 @@ class TrainingLoop:
         )  # fmt: skip
         with bar, Interrupt(on=world == 1) as interrupt:
             while self.train_step.step < steps:
-                self.advance(sources, throughput, bar)
+                try:
+                    self.advance(sources, throughput, bar)
+                except Unreachable as error:
+                    raise self.cut_off(error) from None
                 if interrupt.number is not None and self.train_step.step < steps:
                     self.save()
                     raise Stopped(
@@ -155,6 +159,19 @@ class TrainingLoop:
         positions: list[Any] = [None] * self.ranks.world
         dist.all_gather_object(positions, own)
         return positions
+
+    def cut_off(self, error: Unreachable) -> BadInput:
+        """Return the error of a server that is gone, and save what can be gone on with.
+
+        Of several ranks the others may be in the middle of a step: their last checkpoint counts.
+        """
+        if self.ranks.world == 1 and self.train_step.step:
+            self.save()
+        last = self.folder / "last.pt"
+        if not last.exists():
+            return error
+        how = f"go on with `--resume {quoted(last)}` and the same options"
+        return BadInput(f"{str(error).rstrip('.')}; {how}.")
 
     def diverged(self, loss: str, number: int) -> BadInput:
         """Return the error of a loss that is not finite."""

@@ -6,6 +6,7 @@ runs/<time>/  config.json  run.json  metrics.jsonl  last.pt  best.pt  loss.png
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import platform
@@ -17,8 +18,9 @@ from typing import Any
 
 import torch
 
-from trainer.common.files import read_json_lines, write_atomic, write_json
+from trainer.common.files import read_json_lines, write_atomic, write_json, writing
 from trainer.data.dataset import DataSet
+from trainer.errors import BadInput
 from trainer.training.options import FitConfig
 from trainer.training.settings import Settings
 from trainer.training.tracking import NoTracker, Service, Tracker, open_tracker
@@ -60,7 +62,21 @@ class RunWriter:
         self.metrics = folder / "metrics.jsonl"
         self.tracker: Tracker = NoTracker()
         if write:
-            folder.mkdir(parents=True, exist_ok=True)
+            with writing(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                self.lock = open(folder / ".lock", "w")  # noqa: SIM115  # as long as the process
+            self.claim()
+
+    def claim(self) -> None:
+        """Keep other processes from writing into the folder; BadInput if one does already."""
+        try:
+            fcntl.lockf(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadInput(
+                f"another trainer.fit is writing into {self.folder}; choose another --out."
+            ) from None
+        except OSError:  # a file system without locks
+            return
 
     def describe(
         self, cfg: FitConfig, settings: Settings, dataset: DataSet, device: torch.device
@@ -105,7 +121,7 @@ class RunWriter:
         line = {
             k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in line.items()
         }
-        with open(self.metrics, "a") as file:
+        with writing(self.folder), open(self.metrics, "a") as file:
             file.write(json.dumps(line) + "\n")
         numbers = {k: v for k, v in line.items() if isinstance(v, int | float) and k != "step"}
         self.tracker.log(line["step"], numbers)

@@ -1,0 +1,119 @@
+"""A disk without room, one that is read-only, a folder that another process writes into."""
+
+import contextlib
+import errno
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from trainer_fixtures import write_shards
+
+from trainer import cli
+from trainer.common.files import write_atomic, write_json
+from trainer.errors import BadInput
+from trainer.evaluate import evaluate
+from trainer.evaluation.options import EvaluateConfig, PredictConfig
+from trainer.export import ExportConfig, export
+from trainer.fit import fit
+from trainer.predict import predict
+from trainer.training.options import FitConfig
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@contextlib.contextmanager
+def room(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond `size` bytes, as a full disk would."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory) -> Path:
+    return write_shards(tmp_path_factory.mktemp("toy"), shards=1, clips=4, frames=40, size=32)
+
+
+def options(toy: Path, out: Path) -> FitConfig:
+    return FitConfig(
+        shards=(str(toy),), out=out, device="cpu", steps=2, batch_size=2, inputs="keypoints",
+        keypoints="coordinates", head="joints", lstm_width=8, precision="fp32", frames=6, ema=0,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(toy, tmp_path_factory) -> Path:
+    return fit(options(toy, tmp_path_factory.mktemp("run") / "x"))
+
+
+@pytest.mark.parametrize("command", ["fit", "predict", "evaluate", "export"])
+def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(toy, trained, tmp_path, command):
+    out = tmp_path / "out"
+    network = trained / "last.pt"
+    shown = dict(checkpoint=network, shards=str(toy), out=out, device="cpu")
+    call = {
+        "fit": lambda: fit(options(toy, out)),
+        "predict": lambda: predict(PredictConfig(**shown)),
+        "evaluate": lambda: evaluate(EvaluateConfig(**shown)),
+        "export": lambda: export(ExportConfig(checkpoint=network, out=out)),
+    }[command]
+    with room(8000), pytest.raises(BadInput, match=f"no space is left in {out}"):
+        call()
+    assert not [path for path in out.rglob("*") if "tmp" in path.name]
+    if command == "fit":
+        assert not (out / "last.pt").exists()
+    else:
+        call()  # with room, the same command goes through
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(errno.ENOSPC, "no space"), (errno.EDQUOT, "no space"), (errno.EROFS, "cannot be written")],
+)
+def test_every_command_says_what_a_disk_answers(monkeypatch, capsys, tmp_path, code, words):
+    def fails(_: object) -> None:
+        with contextlib.suppress(ValueError):
+            raise ValueError("in between")
+        raise OSError(code, "as the system says it")
+
+    monkeypatch.setattr(sys, "argv", ["x", "--checkpoint", "a", "--out", "b"])
+    with pytest.raises(SystemExit) as ended:
+        cli.run(ExportConfig, fails, "")
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and words in said and said.count("\n") == 1
+    path = tmp_path / "file"
+    write_json(path, 1)
+    with pytest.raises(BadInput, match=words), write_atomic(path):
+        raise OSError(code, "as the system says it")
+    assert path.read_text() == "1\n" and len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(OSError, match="another fault"), write_atomic(path):
+        raise OSError(errno.EIO, "another fault")
+
+
+def test_two_runs_into_one_folder_are_refused(toy, tmp_path):
+    """The other process is still before its first checkpoint."""
+    out = tmp_path / "run"
+    program = (
+        "import sys; from pathlib import Path; "
+        "from trainer.training.run_folder import RunWriter; "
+        "writer = RunWriter(Path(sys.argv[1])); print('there', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", program, out],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert other.stdout is not None and other.stdout.readline() == "there\n"
+    with pytest.raises(BadInput, match=r"another trainer\.fit is writing into"):
+        fit(options(toy, out))
+    assert [path.name for path in out.iterdir()] == [".lock"]
+    other.communicate("")
+    fit(options(toy, out))
+    with pytest.raises(BadInput, match="holds a run already"):
+        fit(options(toy, out))
