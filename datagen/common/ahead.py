@@ -8,7 +8,7 @@ from queue import Full, Queue
 from typing import TypeVar
 
 Item = TypeVar("Item")
-DEPTH = 4
+DEPTH = 2
 """Items made ahead."""
 
 

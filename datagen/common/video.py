@@ -191,6 +191,20 @@ def open_video(path: Path) -> Reader:
     raise BadInput(f"{path} cannot be read as a video; omit it or convert it to MP4")
 
 
+def declared_frames(path: Path) -> int:
+    """Return the number of frames that a video says it has; 0 if it does not say."""
+    import av
+    from av.error import FFmpegError
+
+    if path.is_dir() or path.suffix.lower() in PICTURES:
+        return 0
+    try:
+        with av.open(str(path), metadata_errors="replace") as container:
+            return max((stream.frames for stream in container.streams.video), default=0)
+    except (FFmpegError, OSError):
+        return 0
+
+
 def enlargement(path: Path) -> tuple[float, float]:
     """Return by what stored pixels are enlarged along x and y: by 1 and 1 if they are square.
 

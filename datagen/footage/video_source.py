@@ -14,7 +14,7 @@ from datagen.common.files import shortened
 from datagen.common.frames import frame_size, frame_times, read_frames, thin
 from datagen.common.record import KEYPOINTS
 from datagen.common.stills import pictures_in
-from datagen.common.video import enlargement, media_sha256
+from datagen.common.video import declared_frames, enlargement, media_sha256
 from datagen.footage.agreement import require_agreement
 from datagen.footage.dataset import Footage
 from datagen.footage.keypoint_files import read_appearance, read_people
@@ -98,7 +98,8 @@ class FootageVideo:
             "people": len(tracks),
             "fps": meta["fps"],
             "video_frames": len(times),
-            "dropped": dropped(used, len(times), anybody, kept),
+            "dropped": dropped(used, len(times), anybody, kept)
+            | unread(declared_frames(self.path), len(times)),
         }
         return Footage(out, self._frames(out), line)
 
@@ -148,6 +149,16 @@ def dropped(used: np.ndarray, frames: int, shown: np.ndarray, kept: np.ndarray) 
         "outside the chosen person's track": int((outside & shown).sum()),
     }
     return {reason: count for reason, count in counts.items() if count}
+
+
+def unread(declared: int, frames: int) -> dict[str, int]:
+    """Return how many frames a video says it has and does not, as one that was cut off.
+
+    Containers are off by a few at their ends.
+    """
+    lacking = declared - frames
+    reason = "that cannot be read: the file is damaged or was cut off"
+    return {reason: lacking} if lacking > max(2, declared / 50) else {}
 
 
 def named(paths: list[Path]) -> dict[str, Path]:

@@ -85,7 +85,11 @@ def make_shards(source: VideoConfig, videos: dict[str, Path], folder: Path) -> N
     """Make the shards of videos by name; keypoints that are found go to a folder."""
     from datagen.footage.dataset import ingest
 
-    if not ingest(find_sources(source, videos, folder), source.footage):
+    lines = ingest(find_sources(source, videos, folder), source.footage)
+    for line in lines:
+        for reason, number in line["dropped"].items():
+            print(f"{line['source']}: {number:,} frames {reason}")
+    if not lines:
         raise BadInput("none of the inputs can be used, for the reasons above")
 
 
