@@ -28,7 +28,7 @@ run python -m datagen.ingest pose2sim --embedded --image-size 128 --out demo/per
 run python -m trainer.evaluate --shards demo/person/shards --mirror --device cpu \
     --out demo/person/evaluation
 run python -m benchmarks.pose2sim --embedded --evaluation demo/person/evaluation/evaluation.json
-run python -m datagen.overlay --video $person/clip.mp4 --keypoints $person/keypoints.npz \
+run python -m datagen.overlay $person/clip.mp4 --keypoints $person/keypoints.npz \
     --out demo/person
 
 run python -m datagen.inspect demo/shards --out demo/pictures \
@@ -38,4 +38,4 @@ printf '\nLook at:\n'
 ls demo/pictures/report.html demo/person/*.mp4 demo/person/*.png demo/run/loss.png \
     demo/pictures/sources.png
 printf '\nThe report shows all of it: the data, the training and the real person.\n'
-printf 'Next, your own video: .venv/bin/python -m datagen.overlay --video your.mp4\n'
+printf 'Next, your own video: .venv/bin/python -m datagen.overlay your.mp4\n'

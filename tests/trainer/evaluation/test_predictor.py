@@ -1,5 +1,8 @@
 """Prediction from Python: a real person from his keypoints or pictures, and what is refused."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -76,6 +79,17 @@ def test_frames_that_keypoints_belong_to_give_their_size(predictor, points):
     np.testing.assert_array_equal(
         by_frames, predictor.predict(keypoints=points[:5], size=SIZE).joints
     )
+
+
+def test_the_readmes_lines_run(tmp_path, monkeypatch, capsys):
+    root = Path(__file__).parents[3]
+    blocks = re.findall(r"^```python\n(.*?)^```", (root / "README.md").read_text(), re.M | re.S)
+    (block,) = [block for block in blocks if "trainer.predict import load" in block]
+    assert len(block.splitlines()) <= 10
+    monkeypatch.chdir(tmp_path)
+    exec(block.replace('"datagen/', f'"{root}/datagen/'), {})
+    assert "(50, 38, 3) (50, 72)" in capsys.readouterr().out
+    assert read_motion(tmp_path / "person.npz").size == SIZE
 
 
 @pytest.mark.slow
