@@ -11,6 +11,7 @@ COMMANDS = {
     "verify": "check shards and their manifests",
     "inspect": "write a report of shards: pictures and statistics",
     "ingest": "turn footage or public data sets into shards",
+    "publish": "arrange the splits of a data set for Hugging Face",
     "overlay": "draw predictions over the video",
     "doctor": "check that this machine has what is needed",
     "flow.train": "train the optical flow network",
@@ -31,6 +32,7 @@ launch = entry_point("launch")
 verify = entry_point("verify")
 inspect = entry_point("inspect")
 ingest = entry_point("ingest")
+publish = entry_point("publish")
 overlay = entry_point("overlay")
 doctor = entry_point("doctor")
 flow_train = entry_point("flow.train")

@@ -12,6 +12,7 @@ from datagen.ingest import IngestConfig
 from datagen.inspect import InspectConfig
 from datagen.launch import main as launch
 from datagen.launcher.config import LaunchConfig
+from datagen.publish import PublishConfig
 from datagen.replay.options import OverlayConfig
 from datagen.verify import VerifyConfig
 from trainer import cli as trainer
@@ -21,7 +22,7 @@ from trainer.training.options import FitConfig
 
 OURS = (
     LaunchConfig, VerifyConfig, InspectConfig, IngestConfig, OverlayConfig, TrainFlowConfig,
-    DoctorConfig,
+    DoctorConfig, PublishConfig,
 )  # fmt: skip
 THEIRS = (FitConfig, EvaluateConfig, PredictConfig, TablesConfig)
 

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 COMMANDS = {
-    "datagen": {"launch", "verify", "inspect", "ingest", "overlay", "doctor"},
+    "datagen": {"launch", "verify", "inspect", "ingest", "publish", "overlay", "doctor"},
     "trainer": {"fit", "evaluate", "predict", "export", "tables"},
 }
 ROOT_MODULES = {"datagen": set(), "trainer": {"cli", "config_file", "device", "geometry", "errors"}}

@@ -78,9 +78,9 @@ def current(layout: Layout, lines: dict[int, Line]) -> bool:
 
 def readme(dataset: Line, lines: list[Line]) -> str:
     """Return the text of README.md."""
-    front = _front_matter(dataset)
+    front = front_matter(dataset, {hub_split(dataset): "shard-*.tar"})
     if dataset.get("labels_only"):
-        licence = _licence(dataset["config"])
+        licence = licence_of(dataset["config"])
         return front + motion_card.text(dataset, lines, _title(dataset), licence)
     config, clips = dataset["config"], dataset["clips"]
     size = sum(line["bytes"] for line in lines)
@@ -127,7 +127,7 @@ for record in wds.WebDataset(shards, shardshuffle=False):
 {_statistics(lines)}
 ## Licence
 
-{_licence(config)}
+{licence_of(config)}
 
 ## Limits
 
@@ -138,10 +138,18 @@ training pose estimators, not for identifying or judging people.
     return front + text.replace("\n\n\n", "\n\n")
 
 
-def _front_matter(dataset: Line) -> str:
-    """Return the YAML block by which Hugging Face's hub lists a data set."""
+def hub_split(dataset: Line) -> str:
+    """Return Hugging Face's name of a data set's split."""
+    return SPLITS.get(dataset["split"], dataset["split"])
+
+
+def front_matter(dataset: Line, paths: dict[str, str]) -> str:
+    """Return the YAML block by which Hugging Face's hub lists a data set.
+
+    Args:
+        paths: pattern of the shards of each split, by Hugging Face's name of the split.
+    """
     digits = len(str(max(dataset["clips"], 1)))  # 1..999 clips are in the first class
-    split = SPLITS.get(dataset["split"], dataset["split"])
     lines = [
         "---",
         f"pretty_name: {_title(dataset)}",
@@ -152,7 +160,7 @@ def _front_matter(dataset: Line) -> str:
         "tags:",
         *(f"- {tag}" for tag in _tags(dataset)),
         "configs:\n- config_name: default\n  data_files:",
-        f'  - split: {split}\n    path: "shard-*.tar"',
+        *(f'  - split: {split}\n    path: "{path}"' for split, path in paths.items()),
         "---",
     ]
     return "\n".join(lines)
@@ -186,7 +194,7 @@ def croissant(dataset: Line, lines: list[Line], beside: dict[str, Line]) -> Line
         "name": f"motion-hmr-{dataset['split']}-{dataset['fingerprint']}",
         "description": f"{_title(dataset)}: {what}",
         "citeAs": CITATION,
-        "license": _licence(dataset["config"]),
+        "license": licence_of(dataset["config"]),
         "version": f"{dataset['version']}.0.0",
         "keywords": _tags(dataset),
         "distribution": [
@@ -234,7 +242,8 @@ def _given(config: Line) -> list[str]:
     return [name for name, value in found.items() if value]
 
 
-def _licence(config: Line) -> str:
+def licence_of(config: Line) -> str:
+    """Return which licences hold for what was made with these options."""
     given = _given(config)
     return GIVEN.format(inputs=", ".join(given)) if given else OPEN
 

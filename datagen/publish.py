@@ -1,0 +1,171 @@
+"""Arrange the splits of a data set as one Hugging Face repository, with one card.
+
+    python -m datagen.publish train/shards val/shards test/shards --to published/
+    python -m datagen.publish train/shards val/shards --to hf://datasets/USER/NAME --write
+
+Without --write it prints what it would do. Uploading needs `pip install huggingface_hub` and a
+token (`hf auth login`, or HF_TOKEN). Interrupted, the same command goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+from tqdm import tqdm
+
+from datagen.common import cli
+from datagen.common.cli import count
+from datagen.common.errors import BadInput
+from datagen.common.files import make_folder, whole, write_json
+from datagen.common.options import require
+from datagen.output import publication
+from datagen.output.card import file_size
+from datagen.output.publication import PublishedSplit
+
+HUB = re.compile(r"hf://datasets/([\w.-]+/[\w.-]+)/?")
+BATCH = 50
+"""Files of one commit on the hub."""
+
+
+@dataclass(frozen=True)
+class PublishConfig:
+    """Which splits to publish, and where."""
+
+    shards: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders of shards, one a split of one data set."""
+    to: str
+    """hf://datasets/USER/NAME, or a folder that is arranged like that repository."""
+    write: bool = False
+    """Do it. Default: print what would be done."""
+
+    def __post_init__(self) -> None:
+        require(bool(self.shards), "name at least one folder of shards")
+        require(
+            "://" not in self.to or HUB.fullmatch(self.to) is not None,
+            f"--to takes a folder or hf://datasets/USER/NAME, got {self.to}",
+        )
+
+
+def publish(cfg: PublishConfig) -> int:
+    """Print the repository's plan and, if asked, write it; return 0."""
+    splits = publication.read_splits(cfg.shards)
+    files = {
+        f"{split.name}/{name}": split.layout.shards / name
+        for split in splits
+        for name in split.files
+    }
+    size = sum(split.bytes for split in splits)
+    print(f"{publication.name_of(splits)} → {cfg.to}")
+    for split in splits:
+        clips, shards = split.dataset["clips"], count(len(split.shards), "shard")
+        print(f"  {split.name:<12}{clips:>9,} clips in {shards}, {file_size(split.bytes)}")
+    print(
+        f"  {count(len(files) + 2, 'file')}, {file_size(size)}, with README.md and croissant.json"
+    )
+    if not cfg.write:
+        words = " ".join(shlex.quote(str(folder)) for folder in cfg.shards)
+        print(f"Nothing is written. Next: python -m datagen.publish {words} --to {cfg.to} --write")
+        return 0
+    found = HUB.fullmatch(cfg.to)
+    if found:
+        upload(found[1], splits, files)
+    else:
+        arrange(Path(cfg.to).expanduser(), splits, files)
+    print(f"Done. Next: python -m trainer.fit --shards {cfg.to.rstrip('/')}/{splits[0].name}")
+    return 0
+
+
+def arrange(folder: Path, splits: Sequence[PublishedSplit], files: dict[str, Path]) -> None:
+    """Write the repository into a folder; shards are linked where the file system allows it.
+
+    Raises BadInput if the folder holds something else.
+    """
+    content = publication.croissant(splits)
+    if folder.exists() and any(folder.iterdir()) and _known(folder) != content["name"]:
+        raise BadInput(f"{folder} holds something else; choose another --to or empty it")
+    make_folder(folder)
+    write_json(folder / "croissant.json", content)  # first: it names what the folder is for
+    for name, source in tqdm(files.items(), unit="file"):
+        target = folder / name
+        make_folder(target.parent)
+        with whole(target) as temporary:
+            temporary.unlink(missing_ok=True)
+            try:
+                os.link(source.resolve(), temporary)
+            except OSError:  # another disk, or no links there
+                shutil.copyfile(source, temporary)
+    with whole(folder / "README.md") as temporary:
+        temporary.write_text(publication.readme(splits))
+
+
+def _known(folder: Path) -> str:
+    """Return the name of the data set that a folder was arranged for."""
+    try:
+        return str(json.loads((folder / "croissant.json").read_text())["name"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def upload(repository: str, splits: Sequence[PublishedSplit], files: dict[str, Path]) -> None:
+    """Upload the repository in commits of some files each; the card comes last.
+
+    Raises BadInput without the package, the right, or the network.
+    """
+    try:
+        from huggingface_hub import (  # pyright: ignore[reportMissingImports]
+            CommitOperationAdd,
+            HfApi,
+        )
+        from huggingface_hub.errors import (  # pyright: ignore[reportMissingImports]
+            HfHubHTTPError,
+        )
+    except ImportError:
+        raise BadInput(
+            "hf:// needs the package huggingface_hub: pip install huggingface_hub"
+        ) from None
+    api: Any = HfApi()
+    try:
+        api.create_repo(repository, repo_type="dataset", exist_ok=True)
+        there = set(api.list_repo_files(repository, repo_type="dataset"))
+        todo: list[tuple[str, Path | bytes]] = [
+            (name, path) for name, path in files.items() if name not in there
+        ]
+        batches = [todo[first : first + BATCH] for first in range(0, len(todo), BATCH)]
+        card = publication.readme(splits).encode()
+        index = (json.dumps(publication.croissant(splits), indent=1) + "\n").encode()
+        batches.append([("croissant.json", index), ("README.md", card)])
+        for number, batch in enumerate(tqdm(batches, unit="commit"), 1):
+            api.create_commit(
+                repository,
+                [
+                    CommitOperationAdd(path_in_repo=name, path_or_fileobj=content)
+                    for name, content in batch
+                ],
+                commit_message=f"Files, part {number} of {len(batches)}",
+                repo_type="dataset",
+            )
+    except (HfHubHTTPError, OSError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise BadInput(
+            f"hf://datasets/{repository} cannot be written ({reason}); check the token (hf auth "
+            "login) and run the same command again"
+        ) from error
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the command with command line `args` and return its exit status."""
+    return cli.run(PublishConfig, publish, __doc__, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
