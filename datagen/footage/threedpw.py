@@ -117,7 +117,7 @@ class SequenceSource:
             meta = {"images": str(self.images), "size": [width, height], "fps": 30}
             meta["gender"] = person.gender
             source = np.arange(len(sequence), dtype=np.int32)
-            tracks.append(Track(name, name, source, points, truth, meta))
+            tracks.append(Track(name, name, source, points, truth, meta=meta))
         if not tracks:
             raise BadInput(f"{self.path}: nobody is detected in it")
         rules = [count_frames(person, width, height) for person in sequence.people]

@@ -277,6 +277,7 @@ call(["slow_training"], Path({str(tmp_path / "run")!r}), os.open(os.devnull, os.
         if log.exists() and "running" in log.read_text():
             break
         time.sleep(0.1)
+    time.sleep(1)  # on a busy machine its parent may still be inside Popen
     os.killpg(tables.pid, signal.SIGINT)  # as a terminal does
     assert tables.wait(30) != 0
     assert log.read_text().split()[-2:] == ["running", "saved"]
