@@ -6,13 +6,20 @@ import errno
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What a disk, a quota or a limit on files answers when there is no room."""
+LONGEST = 1000
+"""Letters of a sentence about a file, which may quote from it."""
 
 
 class BadInput(Exception):
     """A file or value of the user's cannot be used; the message is one sentence with the reason.
 
-    Not a ValueError: tyro would catch that while it builds a config and frame it.
+    Not a ValueError: tyro would catch that while it builds a config and frame it. What a file puts
+    into it is cut to LONGEST letters, and cannot steer a terminal.
     """
+
+    def __init__(self, message: str) -> None:
+        shown = "".join(c if c.isprintable() or c == "\n" else "?" for c in message[:LONGEST])
+        super().__init__(shown + (" …" if len(message) > LONGEST else ""))
 
 
 class Stopped(KeyboardInterrupt):

@@ -26,11 +26,12 @@ from datagen.backgrounds.cuts import window_fault
 from datagen.backgrounds.options import BackgroundsConfig
 from datagen.backgrounds.sources import VideoSource
 from datagen.backgrounds.supervoxels import supervoxels
+from datagen.common import pictures as picture_files
 from datagen.common import video
 from datagen.common.errors import BadInput
 from datagen.common.files import sha256
 from datagen.common.frames import frame_times, thin
-from datagen.common.hdf5 import new_file
+from datagen.common.hdf5 import DAMAGED, new_file, read_array
 from datagen.common.seeds import generator
 from datagen.common.stopwatch import Stopwatch
 
@@ -258,25 +259,30 @@ def read_background(path: Path, window: int) -> Background:
     try:
         with h5py.File(path, "r") as file:
             window_path = f"window_{window:03d}"
-            data = {name: np.asarray(file[f"{window_path}/{name}"]) for name in ARRAYS}
+            data = {name: read_array(file, f"{window_path}/{name}") for name in ARRAYS}
             meta = json.loads(str(file[window_path].attrs["meta"])) | {
                 "group": str(file.attrs["group"])
             }
             name = str(file.attrs["name"])
-    except (OSError, KeyError) as error:
+        parts = np.split(data["jpeg"], data["ends"][:-1])
+        frames = np.stack([_decode(part, path) for part in parts])
+        if not all(np.isfinite(data[name]).all() for name in ("homography", "motion")):
+            raise ValueError("it has NaN or infinite numbers")
+    except BadInput:
+        raise
+    except DAMAGED as error:
         raise BadInput(
             f"{path} holds no whole background window {window} ({error}); "
             "delete the file and run the same command again"
         ) from error
-    parts = np.split(data["jpeg"], data["ends"][:-1])
-    frames = np.stack([_decode(part, path) for part in parts])
     return Background(name, frames, data["homography"], data["motion"], data["segments"], meta)
 
 
 def _decode(coded: np.ndarray, path: Path) -> np.ndarray:
-    picture = cv2.imdecode(coded, cv2.IMREAD_COLOR)
-    if picture is None:
+    try:
+        return picture_files.decode(coded)[..., ::-1]
+    except ValueError as error:
         raise BadInput(
-            f"{path} has a damaged picture; delete the file and run the same command again"
-        )
-    return np.asarray(picture[..., ::-1])
+            f"{path} has a damaged picture ({error}); delete the file and run the same command "
+            "again"
+        ) from None

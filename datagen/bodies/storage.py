@@ -28,10 +28,15 @@ import numpy as np
 
 from datagen.common.errors import BadInput
 from datagen.common.files import sha256
-from datagen.common.hdf5 import new_file
+from datagen.common.hdf5 import DAMAGED, new_file, read_array
+from datagen.common.sizes import checked_count
 
 PIXEL_CHUNK = 1 << 14
 """Person pixels in one compressed chunk: about two frames."""
+MOST = 1 << 28
+"""Bytes of the pictures read at once: 31 of 1,600 x 1,600."""
+LIMIT = 1e5
+"""Metres, pixels or radians beyond which labels are damaged."""
 AGAIN = "delete the file and run the same command again"
 FLOW_STEP = 1 / 128
 """Resolution of stored flow, pixels: half of it, 0.004 px, is the largest error of storing."""
@@ -132,7 +137,7 @@ def read_person(path: Path, clip: int, start: int, frames: int, *, flow: bool = 
             if f"clip_{clip:04d}" not in file:
                 raise BadInput(f"{path} has no clip {clip}: {AGAIN}")
             group: Any = file[f"clip_{clip:04d}"]
-            total = len(group["pose"])
+            total = checked_count("its frames", group["pose"].shape[:1], MOST)
             if not 0 <= start <= start + frames <= total:
                 raise BadInput(
                     f"{path} clip {clip} has {total} frames, not {start} to {start + frames}: "
@@ -140,32 +145,43 @@ def read_person(path: Path, clip: int, start: int, frames: int, *, flow: bool = 
                 )
             attributes: Any = file.attrs
             height, width = (int(n) for n in attributes["size"])
+            checked_count("its pictures", (frames, height, width, 3), MOST)
             window = slice(start, start + frames)
-            offsets = group["offsets"][start : start + frames + 1]
+            offsets = read_array(group, "offsets", slice(start, start + frames + 1))
             owned = slice(int(offsets[0]), int(offsets[-1]))
-            bits = np.unpackbits(group["mask"][window], axis=1, count=height * width)
+            bits = np.unpackbits(read_array(group, "mask", window), axis=1, count=height * width)
             mask = bits.reshape(frames, height, width).astype(bool)
+            if (np.diff(offsets) != mask.sum((1, 2))).any():
+                raise ValueError("its masks and pixels differ")
             rgb = np.zeros((frames, height, width, 3), np.uint8)
-            rgb[mask] = _running_sums(group["rgb"][owned], offsets)
+            rgb[mask] = _running_sums(read_array(group, "rgb", owned), offsets)
             moved = np.zeros((frames if flow else 0, height, width, 2), np.float16)
             if flow:
-                moved[mask] = decode_flow(_running_sums(group["flow"][owned], offsets))
+                moved[mask] = decode_flow(_running_sums(read_array(group, "flow", owned), offsets))
+            labels = {name: _finite(group, name, rows) for name, rows in
+                      (("joints3d", window), ("pose", window), ("betas", None),
+                       ("trans", window), ("camera", None))}  # fmt: skip
             return Person(
                 name=f"{attributes['name']}_{clip:04d}",
                 rgb=rgb,
                 mask=mask,
                 flow=moved,
-                joints3d=group["joints3d"][window],
-                pose=group["pose"][window],
-                betas=group["betas"][:],
-                trans=group["trans"][window],
-                camera=group["camera"][:],
+                **labels,
                 meta=json.loads(group.attrs["meta"]),
             )
     except FileNotFoundError:
         raise BadInput(f"the library lacks {path}; run the command that made the shards") from None
-    except (OSError, KeyError) as error:
+    except BadInput:
+        raise
+    except DAMAGED as error:
         raise BadInput(f"{path} is not a readable body library file ({error}): {AGAIN}") from error
+
+
+def _finite(group: Any, name: str, rows: slice | None) -> np.ndarray:
+    values = read_array(group, name, rows)
+    if not (np.abs(values) < LIMIT).all():
+        raise ValueError(f"{name} has NaN, infinite or absurd numbers")
+    return values
 
 
 def encode_flow(flow: np.ndarray) -> np.ndarray:

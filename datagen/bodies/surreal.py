@@ -13,16 +13,12 @@ T frames, J = 38 joints.
 from __future__ import annotations
 
 import re
-import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 from scipy.spatial.transform import Rotation
 
 from datagen.bodies.motion.sources import MONSTERS
@@ -31,6 +27,7 @@ from datagen.bodies.smpl.model import Body, neutral_or_first
 from datagen.bodies.storage import library_file, manifest_line, write_clip
 from datagen.common.errors import BadInput
 from datagen.common.files import files_below, shortened
+from datagen.common.matlab import read_matlab
 from datagen.common.record import EVAL_JOINTS, SMPL_JOINTS, mirrored
 
 WIDTH, HEIGHT = 320, 240
@@ -51,11 +48,8 @@ KINEMATIC_STAND_IN = {"neck": "neck", "head_top": "head"}
 GENDERS = ("female", "male")
 """By SURREAL's number; the comment in its code has them the other way round."""
 
-_DAMAGED = (
-    MatReadError, OSError, ValueError, TypeError, KeyError, IndexError, EOFError, MemoryError,
-    OverflowError, NotImplementedError, UnicodeError, AttributeError, struct.error, zlib.error,
-)  # fmt: skip
-"""What scipy raises on damaged MATLAB files."""
+LIMITS = {"pose": 1e3, "shape": 1e2, "zrot": 1e3, "camLoc": 1e4, "joints2D": 1e5, "joints3D": 1e4}
+"""Radians, pixels and metres beyond which labels are damaged: SURREAL writes nothing near them."""
 
 
 @dataclass(frozen=True)
@@ -139,14 +133,15 @@ def read_labels(path: Path) -> SurrealLabels:
         betas = np.asarray(info["shape"], np.float64).reshape(10, -1)[:, 0]
         yaw = np.asarray(info["zrot"], np.float64).reshape(-1)
         place = np.asarray(info["camLoc"], np.float64).reshape(3)
-        gender = GENDERS[int(np.asarray(info["gender"]).flat[0])]
-    except _DAMAGED as error:
+        gender = GENDERS[{0: 0, 1: 1}[int(info["gender"].flat[0])]]
+    except (ValueError, IndexError, KeyError, OverflowError) as error:
         raise BadInput(f"{path} is not SURREAL's _info.mat ({error}): fetch it again") from error
     frames = len(pose)
     if not len(joints2d) == len(joints3d) == len(yaw) == frames > 0:
         raise BadInput(f"{path} has labels of different lengths: fetch it again")
-    if not all(np.isfinite(a).all() for a in (joints2d, joints3d, pose, betas, yaw, place)):
-        raise BadInput(f"{path} holds numbers that are not finite: fetch it again")
+    for name, limit in LIMITS.items():
+        if not (np.abs(info[name]) < limit).all():
+            raise BadInput(f"{path}: {name} has NaN, infinite or absurd numbers: fetch it again")
 
     in_picture = (joints3d - place) @ PICTURE_WORLD.T
     return SurrealLabels(
@@ -269,12 +264,12 @@ def _read_video(path: Path, frames: int) -> np.ndarray:
         there, picture = video.read()
         if not there:
             break
+        if picture.shape != (HEIGHT, WIDTH, 3):
+            raise BadInput(f"{path} is not {WIDTH}x{HEIGHT}: fetch it again")
         pictures.append(picture)
     video.release()
     if len(pictures) != frames:
         raise BadInput(f"{path} has {len(pictures)} frames, its labels {frames}: fetch it again")
-    if pictures[0].shape != (HEIGHT, WIDTH, 3):
-        raise BadInput(f"{path} is not {WIDTH}x{HEIGHT}: fetch it again")
     return np.stack(pictures)[..., ::-1]
 
 
@@ -282,7 +277,7 @@ def _read_masks(path: Path, frames: int) -> np.ndarray:
     """Return the person's masks bool [T,240,320] of a `_segm.mat`."""
     names = [f"segm_{frame + 1}" for frame in range(frames)]
     parts = _load(path, names)
-    masks = [np.asarray(parts[name]) > 0 for name in names]
+    masks = [parts[name] > 0 for name in names]
     if any(mask.shape != (HEIGHT, WIDTH) for mask in masks):
         raise BadInput(f"{path} is not {WIDTH}x{HEIGHT}: fetch it again")
     return np.stack(masks)
@@ -293,13 +288,8 @@ def _load(path: Path, names: tuple[str, ...] | list[str]) -> dict[str, Any]:
     if not path.is_file():
         raise BadInput(f"{path} is missing: SURREAL's clips need .mp4, _info.mat and _segm.mat")
     try:
-        contents = loadmat(path, variable_names=list(names))
-        numeric = {
-            name: value
-            for name, value in contents.items()
-            if name in names and np.asarray(value).dtype.kind in "uif"
-        }
-    except _DAMAGED as error:
+        numeric = read_matlab(path, frozenset(names))
+    except (OSError, ValueError) as error:
         raise BadInput(f"{path} is damaged ({error}): fetch it again") from error
     missing = [name for name in names if name not in numeric]
     if missing:

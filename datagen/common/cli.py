@@ -6,6 +6,7 @@ package.
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 import threading
@@ -63,8 +64,17 @@ def run(
     except (BadInput, BadOption, BadMachine) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError) as error:
-        if not error.filename:
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            print("error: too many files are open: raise the limit (`ulimit -n 1024`), then run "
+                  "the same command to continue", file=sys.stderr)  # fmt: skip
+            return 2
+        kinds = (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError)
+        if error.filename and isinstance(error, FileNotFoundError):
+            print(f"error: {error.filename} is not there, or has been removed; put it back or run "
+                  "the same command again", file=sys.stderr)  # fmt: skip
+            return 2
+        if not error.filename or not isinstance(error, kinds):
             raise
         print(f"error: {error.filename}: {error.strerror}; name another path", file=sys.stderr)
         return 2

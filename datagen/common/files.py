@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 WHOLE_UPLOADS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"}
 """Protocols whose uploads appear complete or not at all."""
 CACHE_VARIABLE = "MOTION_HMR_CACHE"
+TOO_MANY = "too many files are open: raise the limit (`ulimit -n 1024`)"
 AGAIN = "then run the same command to continue"
 NAME_BYTES = 200
 """Bytes of the longest name of an input; file systems take 255, and suffixes follow."""
@@ -102,8 +103,8 @@ def make_folder(folder: Path) -> None:
 def writing(folder: Path) -> Iterator[None]:
     """Turn the failures that a folder is to blame for into one sentence on what to do.
 
-    Raises BadMachine: the disk is full, or the folder cannot be written. BadInput: a name is longer
-    than the file system takes.
+    Raises BadMachine: the disk is full, the folder cannot be written or is gone, or no more files
+    can be opened. BadInput: a name is longer than the file system takes.
     """
     try:
         yield
@@ -112,6 +113,12 @@ def writing(folder: Path) -> Iterator[None]:
             raise BadMachine(f"no space is left in {folder}: free or add some, {AGAIN}") from error
         if error.errno == errno.EROFS:
             raise BadMachine(_denied(folder)) from error
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise BadMachine(f"{TOO_MANY}, {AGAIN}") from error
+        if error.errno == errno.ENOENT and not folder.exists():
+            raise BadMachine(
+                f"{folder} has been removed during the run: put it back, {AGAIN}"
+            ) from error
         if error.errno == errno.ENAMETOOLONG:
             name = Path(error.filename2 or error.filename or "").name
             raise BadInput(

@@ -45,10 +45,13 @@ def _cleaned(path: Path) -> np.ndarray:
     times = []
     while reader.grab():
         times.append(reader.time())
-    rate = reader.rate() or RATE
+    rate = reader.rate()
+    rate = rate if 1 <= rate <= 1000 else RATE
     reader.release()
     steps = np.diff(times)
-    later = steps > 0
+    later = (steps > 0) & np.isfinite(steps)
+    if len(steps) and not 1e-3 <= np.median(steps[later] if later.any() else 0) <= 10:
+        return np.arange(len(times)) / rate  # no camera's
     if later.all():
         return np.array(times)
     if later.mean() < 0.5:

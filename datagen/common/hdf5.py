@@ -1,17 +1,27 @@
-"""New HDF5 files: built in memory, written in one piece."""
+"""HDF5 files: new ones are built in memory and written in one piece, arrays are checked first."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
+import numpy as np
 
 from datagen.common.files import whole
+from datagen.common.sizes import checked_count
 
 FORMAT = ("v110", "v110")
 """Fixed, so that equal contents give equal bytes whatever the version of HDF5."""
+DAMAGED = (
+    OSError, KeyError, ValueError, TypeError, IndexError, RuntimeError, AttributeError,
+    OverflowError, MemoryError,
+)  # fmt: skip
+"""What h5py and numpy raise on damaged files."""
+MOST = 1 << 27
+"""Numbers read at once; a window's pictures, coded, have some 400,000."""
 
 
 @contextmanager
@@ -28,3 +38,25 @@ def new_file(path: Path) -> Iterator[h5py.File]:
             file.flush()
             image = file.id.get_file_image()
         temporary.write_bytes(image)
+
+
+def read_array(group: Any, name: str, rows: slice | None = None) -> np.ndarray:
+    """Return a group's array of numbers, or some of its rows.
+
+    Raises KeyError if there is none of the name, ValueError if it lies in another file, holds no
+    real numbers or is larger than any of ours.
+    """
+    if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
+        raise ValueError(f"{name} is in another file")
+    array = group[name]
+    if not isinstance(array, h5py.Dataset) or array.is_virtual or array.external:
+        raise ValueError(f"{name} is no array, or lies in another file")
+    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
+        raise ValueError(f"{name} must be numbers, it is {array.dtype!s:.40}")
+    checked_count(name, array.chunks or (), MOST)
+    if rows is None:
+        checked_count(name, array.shape, MOST)
+        return array[()]
+    start, stop, _ = rows.indices(checked_count(name, array.shape[:1], 1 << 40))
+    checked_count(name, (max(0, stop - start), *array.shape[1:]), MOST)
+    return array[start:stop]

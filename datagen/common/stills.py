@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from datagen.common import pictures
 from datagen.common.errors import BadInput
 
 PICTURES = frozenset(f".{s}" for s in "bmp jpeg jpg png tif tiff webp".split())
@@ -52,7 +53,10 @@ class PictureReader:
         if self.at >= len(self.paths):
             return False
         # Obeys the camera's orientation, as every viewer does.
-        self.image = cv2.imread(str(self.paths[self.at]), cv2.IMREAD_COLOR)
+        try:
+            self.image = pictures.read(self.paths[self.at])
+        except (OSError, ValueError):
+            self.image = None
         return self.image is not None
 
     def picture(self) -> np.ndarray:

@@ -20,6 +20,7 @@ import numpy as np
 
 from datagen.common.errors import BadInput
 from datagen.common.files import sha256
+from datagen.common.sizes import checked_count
 from datagen.common.stills import PICTURES, PictureReader, pictures_in
 
 # A damaged video is named in one sentence; OpenCV and FFmpeg would add lines that name no file.
@@ -29,6 +30,9 @@ if "OPENCV_LOG_LEVEL" not in os.environ:
 SUFFIXES = frozenset(
     f".{s}" for s in (*"3gp avi flv m4v mkv mov mp4 mpeg mpg mts ogv ts webm wmv".split(),)
 )
+
+MOST = 1 << 26
+"""Pixels of a frame: 8,192 x 8,192."""
 
 
 def media_sha256(path: Path) -> str:
@@ -172,10 +176,13 @@ def _readers(path: Path) -> list[Callable[[Path], Reader]]:
             cover = av.stream.Disposition.attached_pic
             still = [cover in stream.disposition or stream.frames == 1 for stream in streams]
             sizes = [(stream.width or 0) * (stream.height or 0) for stream in streams]
+            checked_count("its picture", (max(sizes, default=0),), MOST)
             order = sorted(range(len(streams)), key=lambda place: (still[place], -sizes[place]))
             square = all(pixel_aspect(stream) == 1 for stream in streams)
-    except (FFmpegError, OSError):
+    except (FFmpegError, OSError, AttributeError):  # no decoder, says PyAV by the last
         order, square = [0], True
+    except ValueError as error:
+        raise BadInput(f"{path} cannot be read as a video ({error}); omit it") from error
     own = [partial(PyAVReader, place=place) for place in order or [0]]
     return [OpenCVReader, *own] if square and order[:1] in ([0], []) else own
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from datagen.common.errors import BadInput
+from datagen.common.sizes import checked_count
 
 # FlowNetPytorch keeps best_EPE beside the weights, in some files as a numpy number; these names
 # build plain numbers and nothing else.
+TYPES = frozenset(
+    (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32,
+     torch.int16, torch.int8, torch.uint8, torch.bool)
+)  # fmt: skip
 _NUMPY_NUMBERS = [
     (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
     (np.float64(0).__reduce__()[0], "numpy._core.multiarray.scalar"),
@@ -36,19 +43,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     if not path.is_file():
         raise BadInput(f"There are no flow weights at {path}: give an existing .pth file.")
-    try:
-        with torch.serialization.safe_globals(_NUMPY_NUMBERS):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        # torch answers alike to a pickle with code and to a text file
-        if "Unsupported" in str(error) or "GLOBAL" in str(error):
-            raise BadInput(
-                f"{path} holds code or objects besides tensors and was not loaded: save its "
-                "state dict alone."
-            ) from error
-        raise BadInput(f"{path} is not a PyTorch checkpoint: give a .pth file.") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, OSError) as error:
-        raise BadInput(f"{path} is broken or no PyTorch checkpoint: fetch it again.") from error
+    content = load_tensors(path)
     extras: dict[str, Any] = {}
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         extras = {key: value for key, value in content.items() if key != "state_dict"}
@@ -63,6 +58,71 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             raise BadInput(f"{path} has NaN or infinite weights in {key}: give another file.")
         state[key.removeprefix("module.")] = value
     return state, extras
+
+
+def load_tensors(path: Path) -> Any:
+    """Return what torch.save wrote, tensors and plain values, on the CPU.
+
+    Raises:
+        BadInput: not a PyTorch file, damaged, a pickle that would run code, or a tensor that
+            expands to more than the file holds.
+    """
+    try:
+        require_stored(path)
+        with torch.serialization.safe_globals(_NUMPY_NUMBERS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the pickle protocol of files that are none
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        require_plain(content)
+        return content
+    except PermissionError:
+        raise
+    except Exception as error:  # what is no pickle may raise anything
+        # torch answers alike to a pickle with code and to a text file
+        if isinstance(error, pickle.UnpicklingError) and (
+            "Unsupported" in str(error) or "GLOBAL" in str(error)
+        ):
+            raise BadInput(
+                f"{path} holds code or objects besides tensors and was not loaded: save its "
+                "state dict alone."
+            ) from error
+        why = " ".join(str(error).split())
+        raise BadInput(
+            f"{path} is broken or no PyTorch checkpoint ({why:.100}): give another .pth file."
+        ) from error
+
+
+def require_stored(path: Path) -> None:
+    """Raise ValueError if a zip of torch.save's is packed: it never is, and would be unpacked
+    however large it is."""
+    if not zipfile.is_zipfile(path):
+        return
+    size = path.stat().st_size
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            if info.compress_type != zipfile.ZIP_STORED:
+                raise ValueError(f"{info.filename} is compressed")
+            checked_count(info.filename, (info.file_size,), size)
+
+
+def require_plain(content: Any) -> None:
+    """Raise ValueError if a tensor within has no numbers of its own, or is of no common type.
+
+    A few bytes can make one of 8 GB: all strides 0, or a device that holds nothing.
+    """
+    waiting = [content]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Mapping):
+            waiting += value.values()
+        elif isinstance(value, list | tuple):
+            waiting += value
+        elif isinstance(value, Tensor):
+            if value.layout != torch.strided or value.device.type != "cpu":
+                raise ValueError("a tensor is sparse or on no device")
+            if value.dtype not in TYPES:
+                raise ValueError(f"a tensor is of {value.dtype}")
+            size = value.untyped_storage().nbytes() // value.element_size()
+            checked_count("a tensor", value.shape, size)
 
 
 def fill(network: nn.Module, state: Mapping[str, Tensor], path: Path, what: str) -> None:

@@ -69,4 +69,7 @@ def read_cameras(path: Path) -> list[Camera]:
 def _numbers(node: ElementTree.Element | None, path: Path) -> dict[str, float]:
     if node is None:
         raise ValueError("a camera lacks its transform or intrinsic")
-    return {name: float(value) for name, value in node.attrib.items()}
+    numbers = {name: float(value) for name, value in node.attrib.items()}
+    if not all(abs(number) < 1e9 for number in numbers.values()):
+        raise ValueError("a camera has NaN, infinite or absurd numbers")
+    return numbers

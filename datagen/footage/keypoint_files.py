@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from datagen.common.errors import BadInput
+from datagen.common.npz import MOST, open_npz, read_npy
+from datagen.common.sizes import checked_count
 from datagen.footage import frame_numbers
 from datagen.footage import keypoint_formats as formats
 from datagen.footage.keypoint_formats import KeypointFile
@@ -22,6 +23,8 @@ from datagen.footage.recognition import recognise
 SUFFIXES = (".npz", ".npy", ".json")
 LIMIT = 1e6
 """Pixels; a coordinate beyond is damage."""
+KINDS = "fiubcSU"
+"""Kinds of arrays that are read, if only to say what is wrong with them."""
 HIGHEST = 1.5
 """Confidence: SimCC's (RTMPose) and summed heatmaps go a little above 1, percent and depth do not
 stay below this."""
@@ -139,9 +142,12 @@ def read_appearance(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     """
     if path.suffix.lower() != ".npz":
         return None
-    with np.load(path, allow_pickle=False) as loaded:
-        looks = loaded["appearance"] if "appearance" in loaded.files else np.zeros(0)
-    fits = looks.ndim == 3 and looks.shape[:2] == shape and looks.dtype.kind == "f"
+    try:
+        with open_npz(path) as arrays:
+            looks = arrays.read("appearance", kinds="f") if "appearance" in arrays else np.zeros(0)
+    except (OSError, ValueError):  # whoever reads its keypoints says why
+        return None
+    fits = looks.ndim == 3 and looks.shape[:2] == shape and bool(np.isfinite(looks).all())
     return looks.astype(np.float64) if fits else None
 
 
@@ -197,8 +203,12 @@ def _placed(file: KeypointFile, frames: int | None, path: Path) -> _Detections:
     entries: list[Sequence[formats.DetectedPerson]] = [()] * length
     for number, entry in zip(at, file.people, strict=True):
         entries[number] = [*entries[number], *entry]
-    most = max(len(entry) for entry in entries)
-    points, scores = np.zeros((length, most, *kinds.pop())), np.zeros((length, most))
+    shape = (length, max(len(entry) for entry in entries), *kinds.pop())
+    try:
+        checked_count("its people in every frame", shape, MOST)
+    except ValueError as error:
+        raise BadInput(f"{path} cannot be read: {error}") from None
+    points, scores = np.zeros(shape), np.zeros(shape[:2])
     for t, entry in enumerate(entries):
         for p, one in enumerate(entry):
             points[t, p], scores[t, p] = one.points, one.score
@@ -210,23 +220,19 @@ def _placed(file: KeypointFile, frames: int | None, path: Path) -> _Detections:
 def _numpy(path: Path, frames: int | None) -> _Detections:
     """Return the arrays of an .npy or .npz."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return _array(loaded, path)
-        with loaded:
-            layout = str(loaded["layout"]) if "layout" in loaded.files else None
-            try:
-                points = loaded["keypoints"]
-            except ValueError:  # objects
-                with zipfile.ZipFile(path) as archive:
-                    content = archive.read("keypoints.npy")
+        if path.suffix.lower() == ".npy":
+            return _array(read_npy(path, kinds=KINDS), path)
+        with open_npz(path) as arrays:
+            layout = str(arrays.read("layout", 1, "U")) if "layout" in arrays else None
+            if arrays.has_objects("keypoints"):
+                content = arrays.content("keypoints")
                 return _placed(formats.of_detectron(content, path), frames, path)
-            return _array(points, path, layout)
+            return _array(arrays.read("keypoints", kinds=KINDS), path, layout)
     except KeyError:
         raise BadInput(f"{path} has no array `keypoints`") from None
     except BadInput:
         raise
-    except Exception as error:  # zip, header and memory errors, each of its own kind
+    except (OSError, ValueError) as error:
         raise BadInput(f"--keypoints {path} cannot be read ({error})") from None
 
 

@@ -110,6 +110,8 @@ def of_list(content: list[Any], path: Path) -> KeypointFile:
     Raises BadInput if it is none of these.
     """
     first = content[0]
+    if not isinstance(first, dict | list | str):
+        raise BadInput(f"{path} is not what a known detector writes; see --help")
     if isinstance(first, list | str):
         people = [_parsed(_objects, frame, path) for frame in content]
         return KeypointFile(range(len(people)), people, every_frame=True)

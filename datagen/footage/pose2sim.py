@@ -249,7 +249,7 @@ def read_trc(path: Path) -> np.ndarray:
     except (OSError, IndexError, KeyError, ValueError) as error:
         raise BadInput(f"{path} is no .trc with the 12 limbs ({error})") from None
     scale = {"m": 1.0, "mm": 1e-3}.get(unit)
-    if scale is None or not len(points) or not np.isfinite(points[:, picked]).all():
+    if scale is None or not len(points) or not (np.abs(points[:, picked]) < 1e6).all():
         raise BadInput(f"{path} has gaps or an unknown unit ({unit})")
     return scale * points[:, picked][..., UPRIGHT]
 

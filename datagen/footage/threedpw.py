@@ -20,6 +20,7 @@ from scipy.spatial.transform import Rotation
 
 from datagen.bodies.render.camera import project
 from datagen.bodies.smpl.unpickle import read_lists
+from datagen.common import pictures
 from datagen.common.cli import count
 from datagen.common.errors import BadInput
 from datagen.footage.dataset import Footage
@@ -36,6 +37,8 @@ SPLITS = {"train": 24, "validation": 12, "test": 24}
 FIELDS = ("betas", "poses", "trans", "poses2d", "jointPositions", "campose_valid")
 """What every person has, a list entry each."""
 NUM_BETAS = 10  # 48 of the 87 tracks have 300, zero from the eleventh on
+LIMIT = 1e5
+"""Pixels, metres or radians beyond which numbers are damaged."""
 FAR = 0.005
 """Metres between the body's joints and the sequence's own, beyond which the body is another."""
 RULES = {
@@ -245,7 +248,7 @@ def _array(path: Path, name: str, value: Any, shape: tuple[int | None, ...]) -> 
     same = array.ndim == len(shape) and all(
         wanted is None or wanted == found for wanted, found in zip(shape, array.shape, strict=True)
     )
-    if not same or array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+    if not same or array.dtype.kind not in "fiub" or not (np.abs(array) < LIMIT).all():
         wanted = " x ".join("any" if n is None else str(n) for n in shape)
         raise BadInput(f"{path}: {name} is {array.dtype} {list(array.shape)}, wanted {wanted}")
     return array.astype(np.float64)
@@ -266,10 +269,10 @@ def find_images(folder: Path, frames: int) -> list[Path]:
 
 def read_image(path: Path) -> np.ndarray:
     """Return an image as uint8 [H,W,3] RGB, as stored: the camera knows no orientation flag."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
-        raise BadInput(f"{path} is not an image that can be read; unpack imageFiles.zip again")
-    return image
+    try:
+        return pictures.read(path, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} is {error}; unpack imageFiles.zip again") from error
 
 
 def find_sources(

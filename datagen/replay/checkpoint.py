@@ -35,6 +35,8 @@ def checkpoint_info(checkpoint: Path) -> CheckpointInfo:
     try:
         model, body = contents(checkpoint)
         rest = rest_joints(body)
+        if rest.shape != (24, 3) or not np.isfinite(rest).all():
+            raise ValueError("its body is damaged")
         return CheckpointInfo(
             str(model.get("flow", "")),
             int(model.get("stored_size", 0)),
@@ -60,7 +62,11 @@ def contents(checkpoint: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         return model, body
     import torch  # takes a second, and is needed for this alone
 
+    from datagen.flow.checkpoint import require_plain, require_stored
+
+    require_stored(checkpoint)
     content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    require_plain(content["body"])
     return content["model"], {name: part.numpy() for name, part in content["body"].items()}
 
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-import cv2
-
 from datagen.common.cli import count
 from datagen.common.errors import BadInput
+from datagen.common.pictures import read
 from datagen.common.stills import PICTURES, pictures_in
 from datagen.common.video import SUFFIXES, media_sha256
 
@@ -67,9 +66,10 @@ def is_sequence(pictures: list[Path]) -> bool:
     steps = {after - before for before, after in pairwise(numbers)}
     if len(steps) > 1 or steps == {0}:
         return False
-    shapes = {None if (image := cv2.imread(str(pictures[i]))) is None else image.shape
-              for i in (0, len(pictures) // 2, -1)}  # fmt: skip
-    return len(shapes) == 1 and None not in shapes
+    try:
+        return len({read(pictures[i]).shape for i in (0, len(pictures) // 2, -1)}) == 1
+    except (OSError, ValueError):
+        return False
 
 
 def is_picture(path: Path) -> bool:

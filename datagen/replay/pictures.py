@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +14,8 @@ from datagen.clips import crop
 from datagen.common.ahead import ahead
 from datagen.common.errors import BadInput
 from datagen.common.frames import frame_size, frame_times, read_frames, thin
+from datagen.common.npz import open_npz
+from datagen.common.pictures import decode
 from datagen.common.stills import PICTURES
 from datagen.output import shard
 from datagen.output.layout import Layout
@@ -140,11 +141,12 @@ def stored_crops(shards: Path, key: str, size: int) -> tuple[np.ndarray, np.ndar
             f"{path} holds no pictures (--no-rgb); give the video with --video, "
             "or make the shards with pictures"
         )
-    strip = cv2.imdecode(np.frombuffer(members["rgb.jpg"], np.uint8), cv2.IMREAD_COLOR)
-    if strip is None:
-        raise BadInput(f"{path}: the pictures of {key} are damaged; run datagen.verify")
-    with np.load(io.BytesIO(members["labels.npz"])) as labels:
-        maps = labels["crop"]
+    try:
+        strip = decode(members["rgb.jpg"])
+        with open_npz(members["labels.npz"]) as labels:
+            maps = labels.read("crop")
+    except (ValueError, KeyError) as error:
+        raise BadInput(f"{path}: record {key} is damaged ({error}); run datagen.verify") from None
     if strip.size != len(maps) * size * size * 3:
         raise BadInput(f"{path}: the pictures of {key} are not of {size} px; predict again")
     return cv2.cvtColor(strip, cv2.COLOR_BGR2RGB).reshape(-1, size, size, 3), maps

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import numpy as np
-
 from datagen.common.cli import count
 from datagen.common.errors import BadInput
+from datagen.common.npz import open_npz
 from datagen.common.video import media_sha256
 
 
@@ -42,7 +41,7 @@ def of_this(video: Path, files: list[Path]) -> list[Path]:
 def content_of(prediction: Path) -> str:
     """Return the SHA-256 of the video that a prediction was made of; empty if it is not known."""
     try:
-        with np.load(prediction, allow_pickle=False) as file:
-            return str(file["content"]) if "content" in file.files else ""
-    except Exception:  # whoever reads it whole names it
+        with open_npz(prediction) as arrays:
+            return str(arrays.read("content", 1, "U")) if "content" in arrays else ""
+    except (OSError, ValueError):  # whoever reads it whole names it
         return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import posixpath
 import tarfile
@@ -11,11 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import cv2
 import fsspec
 import numpy as np
 
+from datagen.common import pictures
 from datagen.common.errors import BadInput
+from datagen.common.npz import open_npz, read_npy
 from datagen.common.record import Line
 from datagen.output.layout import Layout, shard_name
 from datagen.output.shard import key
@@ -150,15 +150,13 @@ class DataSetReader:
         raise BadInput(f"{self.url} holds no clip {name}")
 
     def _decode(self, name: str, members: dict[str, bytes]) -> StoredClip:
-        with np.load(io.BytesIO(members["labels.npz"])) as file:
-            labels = dict(file)
+        with open_npz(members["labels.npz"]) as arrays:
+            labels = {field: arrays.read(field) for field in sorted(arrays.names)}
         frames, size = None, int(self.dataset["image_size"])
         if "rgb.jpg" in members:
-            strip = cv2.imdecode(np.frombuffer(members["rgb.jpg"], np.uint8), cv2.IMREAD_COLOR)
-            if strip is None:
-                raise ValueError(f"rgb.jpg of {name} is not a JPEG")
+            strip = pictures.decode(members["rgb.jpg"])
             frames = strip[..., ::-1].reshape(-1, size, size, 3)
-        flow = np.load(io.BytesIO(members["flow.npy"]))
+        flow = read_npy(members["flow.npy"])
         return StoredClip(name, flow, labels, json.loads(members["meta.json"]), frames, size)
 
     @property

@@ -14,6 +14,8 @@ vertex in sight. Letters: N frames, V vertices, 24 bones, E evaluation joints.
 from __future__ import annotations
 
 import hashlib
+import io
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,10 +25,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from trainer.common.sizes import checked_count, checked_unpacked
 from trainer.errors import BadInput
 from trainer.geometry import SMPL_MIRROR
 
 BONES = 24
+LIMIT = 1e4
+"""Metres and weights; anything beyond is damage."""
+LARGEST = 1 << 27
+"""Bytes of one array; SMPL's whole posedirs, which are cut down here, have 34 million."""
 
 
 def mirror_rotations(rotations: Float[Tensor, "*batch 24 3 3"]) -> Float[Tensor, "*batch 24 3 3"]:
@@ -154,22 +161,47 @@ def _levels(parents: list[int]) -> list[list[int]]:
 def read_body(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of a reduced body file (`body.npz`), checked; BadInput if it is another."""
     try:
-        with np.load(path) as file:
-            body = {name: file[name] for name in FIELDS if name in file}
-    except (OSError, ValueError) as error:
+        with zipfile.ZipFile(path) as archive:
+            held = set(archive.namelist())
+            body = {name: _array(archive, name) for name in FIELDS if f"{name}.npy" in held}
+    except Exception as error:  # zip, deflate, header and memory errors, each of its own kind
         raise BadInput(
             f"{path} is not a readable body file ({error}); "
             "copy body.npz from the folder of the data set."
         ) from None
+    return checked_body(body, str(path))
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """Return one array; ValueError if it claims more than a body can have."""
+    info = archive.getinfo(f"{name}.npy")
+    checked_count(name, (checked_unpacked(name, info.file_size, info.compress_size),), LARGEST)
+    data = archive.read(info)
+    stream = io.BytesIO(data)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError(f"{name} is no .npy of version 1")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    checked_count(name, (*shape, dtype.itemsize), len(data))
+    return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+
+
+def checked_body(body: Mapping[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
+    """Return a reduced body's arrays; BadInput, which names the source, if they are no body's."""
     missing = [name for name in FIELDS if name not in body]
     if missing:
-        raise BadInput(f"{path} lacks {', '.join(missing)}; it must be the body.npz of a data set.")
-    sizes = {"V": body["v_template"].shape[0], "E": body["eval_regressor"].shape[0]}
+        raise BadInput(f"{source} lacks {', '.join(missing)}; it must have a data set's body.npz.")
+    first, last = body["v_template"], body["eval_regressor"]
+    sizes = {"V": first.shape[0] if first.ndim else 0, "E": last.shape[0] if last.ndim else 0}
     for name, axes in FIELDS.items():
-        expected = tuple(sizes.get(axis) or int(axis) for axis in axes.split())
-        if body[name].shape != expected:
+        expected = tuple(sizes[axis] if axis.isalpha() else int(axis) for axis in axes.split())
+        if body[name].shape != expected or body[name].dtype.kind not in "fiu":
             raise BadInput(
-                f"{path}: {name} is {body[name].shape}, not {expected}; "
+                f"{source}: {name} is {body[name].dtype} {body[name].shape}, not {expected}; "
                 "the body must have SMPL's layout."
             )
-    return body
+        if name != "parents" and not (np.abs(body[name]) < LIMIT).all():
+            raise BadInput(f"{source}: {name} has NaN, infinite or absurd numbers.")
+    parents = np.asarray(body["parents"], np.float64)[1:]  # the root's is none
+    if not ((parents >= 0) & (parents < np.arange(1, BONES))).all():
+        raise BadInput(f"{source}: parents is no tree of {BONES} bones.")
+    return dict(body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,15 @@ from torch import nn
 from trainer.model.lifter import Lifter, LiftingStatistics
 from trainer.model.motion_hmr import MotionHMR
 from trainer.model.motion_joints import MotionJoints
+
+KINDS = {
+    "str": {str}, "int": {int}, "bool": {bool}, "float": {float, int},
+    "tuple[int, ...]": {int}, "tuple[str, ...]": {str},
+}  # fmt: skip
+LARGEST = {"channels": 256, "image_size": 4096, "stored_size": 4096, "lstm_width": 4096,
+           "lstm_layers": 8}  # fmt: skip
+"""Beyond these a network is larger than any machine it was trained on: its description is damaged.
+"""
 
 
 @dataclass(frozen=True)
@@ -71,11 +80,21 @@ class ModelSpec:
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> ModelSpec:
-        """Return the spec that `plain` wrote."""
-        fields: dict[str, Any] = {
+        """Return the spec that `plain` wrote; TypeError or ValueError if it is none."""
+        found: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
         }
-        return ModelSpec(**fields)
+        spec = ModelSpec(**found)
+        for one in fields(ModelSpec):
+            value = getattr(spec, one.name)
+            parts = value if isinstance(value, tuple) else (value,)
+            kind, most = KINDS[str(one.type)], LARGEST.get(one.name, 1 << 16)
+            if isinstance(value, tuple) != str(one.type).startswith("tuple") or not all(
+                type(part) in kind and (isinstance(part, str) or 0 <= part <= most)
+                for part in parts
+            ):
+                raise ValueError(f"{one.name} cannot be {value!r:.80}")
+        return spec
 
 
 def build_model(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from datagen.bodies.smpl.model import Body
+from datagen.common import pictures
 from datagen.common.errors import BadInput
 from datagen.common.files import files_below
 
@@ -57,13 +58,10 @@ def _scans(folder: Path, gender: str) -> tuple[str, ...]:
 def _read(path: Path) -> np.ndarray:
     import cv2
 
-    data = np.frombuffer(path.read_bytes(), np.uint8)
     try:
-        picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except cv2.error:
-        picture = None
-    if picture is None:
-        raise BadInput(f"{path} cannot be read as a picture; remove it from --textures.")
+        picture = pictures.read(path)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} is {error}; remove it from --textures.") from None
     height, width = picture.shape[:2]
     if height != width or height < SMALLEST:
         raise BadInput(

@@ -17,11 +17,14 @@ from datagen.bodies.motion import quaternion as quat
 from datagen.bodies.motion.skeletons import require_roles
 from datagen.bodies.motion.take import Take
 from datagen.common.errors import BadInput
+from datagen.common.sizes import checked_count
 
 RATE = 120.0
 """Frames per second: the format does not say, CMU recorded nearly all at 120."""
 
 _MAX_BONES = 1000
+MOST = 1 << 26
+"""Numbers of a take's rotations."""
 _AXES = {"X": 0, "Y": 1, "Z": 2}
 
 
@@ -62,9 +65,9 @@ def read_amc(path: Path, rate: float | None = None) -> Take:
     roles = require_roles(skeleton, [bone.name for bone in bones], "bone", "CMU's")
     try:
         values = _parse_frames(_lines(path), bones)
+        rotations, positions = _pose(bones, values, degrees)
     except (ValueError, IndexError, OverflowError) as why:
         raise BadInput(f"{path}: not readable as AMC ({why}); copy it again") from why
-    rotations, positions = _pose(bones, values, degrees)
     times = np.arange(len(rotations)) / (rate or RATE)
     return Take(rest=rest, rotations=rotations, positions=positions, times=times, roles=roles)
 
@@ -189,6 +192,7 @@ def _pose(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return world orientations [N, K, 4] and bone starts [N, K, 3]."""
     count = len(values[0])
+    checked_count("its motion", (count, len(bones), 4), MOST)
     rotations = np.empty((count, len(bones), 4))
     positions = np.empty((count, len(bones), 3))
     for index, bone in enumerate(bones):

@@ -12,8 +12,11 @@ from datagen.bodies.motion import quaternion as quat
 from datagen.bodies.motion.skeletons import require_roles
 from datagen.bodies.motion.take import Take
 from datagen.common.errors import BadInput
+from datagen.common.sizes import checked_count
 
 _MAX_JOINTS = 1000
+MOST = 1 << 26
+"""Numbers of a take's rotations: half an hour of 75 joints at 120 a second."""
 _NAME_WORDS = 8  # words that a joint's name may have
 _LEAD = 12  # frames in which a rest pose before the take is looked for
 _AXES = {"X": 0, "Y": 1, "Z": 2}
@@ -139,6 +142,8 @@ def _parse_motion(tokens: list[str], at: int, channels: int) -> tuple[np.ndarray
         raise ValueError(f"it has {count} frames, at least 2 are needed")
     if not 1e-4 <= step <= 1.0:
         raise ValueError(f"its frame time is {step} s")
+    if not channels:
+        raise ValueError("none of its joints has a channel")
     numbers = tokens[at + 5 :]
     if len(numbers) != count * channels:
         raise ValueError(
@@ -154,6 +159,7 @@ def _parse_motion(tokens: list[str], at: int, channels: int) -> tuple[np.ndarray
 def _pose(joints: list[_Joint], values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return rest joints [K, 3], world orientations [N, K, 4] and joint positions [N, K, 3]."""
     count = len(values)
+    checked_count("its motion", (count, len(joints), 4), MOST)
     rest = np.zeros((len(joints), 3))
     rotations = np.empty((count, len(joints), 4))
     positions = np.empty((count, len(joints), 3))

@@ -13,6 +13,7 @@ import numpy as np
 from datagen.bodies.smpl.unpickle import read_pickle
 from datagen.bodies.smpl.uvmap import find_uv_map, read_uv_map
 from datagen.common.errors import BadInput
+from datagen.common.npz import open_npz
 from datagen.common.record import SMPL_PARENTS
 
 GENDERS = ("neutral", "male", "female")
@@ -20,6 +21,8 @@ SUFFIXES = (".npz", ".pkl")
 """In order of preference, where a folder holds both."""
 NUM_BETAS = 10
 LIMIT = 1e4
+MOST = 1 << 24
+"""Numbers of one array; SMPL-X's largest, of 10,475 vertices, has 15 million."""
 ARRAYS = ("v_template", "shapedirs", "posedirs", "weights", "J_regressor", "kintree_table", "f")
 EXTRAS = ("vt", "ft", "eval_regressor")
 """What the open bodies have beyond SMPL: UVs and the regressor of the 14 evaluation joints."""
@@ -105,13 +108,12 @@ def read_body_file(path: Path) -> dict[str, np.ndarray]:
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as data:
-            names = [name for name in (*ARRAYS, *EXTRAS) if name in data.files]
-            return {name: data[name] for name in names}
-    except Exception as error:  # zip, deflate, header and memory errors, each of its own kind
-        hint = "it holds Python objects" if "pickle" in str(error).lower() else "it is damaged"
+        with open_npz(path) as arrays:
+            names = [name for name in (*ARRAYS, *EXTRAS) if name in arrays]
+            return {name: arrays.read(name, MOST) for name in names}
+    except (OSError, ValueError) as error:
         raise BadInput(
-            f"{path} is not a plain .npz ({hint}); use the official .pkl or a plain .npz."
+            f"{path} is not a plain .npz ({error}); use the official .pkl or a plain .npz."
         ) from error
 
 

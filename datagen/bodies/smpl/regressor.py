@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from datagen.common.errors import BadInput
+from datagen.common.npz import read_npy
 from datagen.common.record import EVAL_JOINTS, SMPL_JOINTS
 
 H36M_TO_EVAL = (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10)
@@ -20,6 +21,8 @@ H36M_TO_EVAL = (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10)
 ROWS = {17: "H36M's 17 rows", 19: "cocoplus's 19 rows", 14: "a file's 14 rows"}
 """What a regressor file of so many rows is."""
 KINEMATIC = "SMPL's kinematic joints and the crown"
+LIMIT = 1e3
+"""Weight of a vertex; those of a joint sum to 1."""
 CROWN = 12
 """Vertices at the top of the head whose mean is the crown, unless a regressor gives one."""
 
@@ -45,18 +48,18 @@ def read_regressor(path: Path, num_vertices: int) -> tuple[np.ndarray, str]:
         BadInput: unreadable, or of another shape.
     """
     try:
-        rows = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise BadInput(f"--joint-regressor {path} is not a plain .npy array.") from error
-    if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.dtype.kind not in "fiu":
+        rows = read_npy(path)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"--joint-regressor {path} is not a plain .npy array ({error}).") from error
+    if rows.ndim != 2:
         raise BadInput(f"--joint-regressor {path} is not a plain .npy array of two dimensions.")
     if rows.shape[0] not in (14, 17, 19) or rows.shape[1] != num_vertices:
         raise BadInput(
             f"--joint-regressor {path} is {rows.shape[0]} x {rows.shape[1]}; this body wants "
             f"17 (H36M), 19 (cocoplus) or 14 rows x {num_vertices} vertices."
         )
-    if not np.isfinite(rows).all():
-        raise BadInput(f"--joint-regressor {path} holds NaN or infinity.")
+    if not (np.abs(rows) < LIMIT).all():
+        raise BadInput(f"--joint-regressor {path} holds NaN, infinity or absurd weights.")
     name = ROWS[len(rows)]
     rows = rows[list(H36M_TO_EVAL)] if len(rows) == 17 else rows[:14]
     return np.ascontiguousarray(rows, np.float32), name

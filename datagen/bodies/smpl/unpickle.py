@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from datagen.common.errors import BadInput
+from datagen.common.sizes import checked_count
 
 DTYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 """Array element types that a body model may hold, without their byte order."""
+MOST = 1 << 25
+"""Numbers that a file may expand to; SMPL's, with 300 shape components, has 11 million."""
 SPARSE = ("csc_matrix", "csr_matrix", "coo_matrix", "csc_array", "csr_array", "coo_array")
 
 
@@ -109,6 +113,17 @@ class _Reader(pickle._Unpickler):  # type: ignore[name-defined]
     def __init__(self, data: bytes) -> None:
         super().__init__(io.BytesIO(data), encoding="latin1", errors="strict")
         self.names = _stand_ins()
+        self.size = len(data)
+
+    def load_bytearray8(self) -> None:
+        """Push a bytearray; the standard library's takes the memory that is claimed."""
+        length = int.from_bytes(self.read(8), "little")
+        self.append(bytearray(self.read(checked_count("a bytearray", (length,), self.size))))
+
+    dispatch: ClassVar = {
+        **pickle._Unpickler.dispatch,  # type: ignore[attr-defined]
+        pickle.BYTEARRAY8[0]: load_bytearray8,
+    }
 
     def find_class(self, module: str, name: str) -> Any:
         try:
@@ -132,12 +147,12 @@ def read_pickle(path: Path) -> dict[str, np.ndarray]:
             scipy.sparse matrices and chumpy arrays.
     """
     record = _load(path, "a body model")
-    arrays = {}
+    arrays, budget = {}, _Budget()
     for name, value in record.items():
         if not isinstance(name, str) or not isinstance(value, _Inert):
             continue
         try:
-            arrays[name] = _array(value, depth=0)
+            arrays[name] = _array(value, 0, budget)
         except _NotNumbers:
             continue
         except (
@@ -164,11 +179,12 @@ def read_lists(path: Path, names: tuple[str, ...], what: str) -> dict[str, Any]:
     """
     record = _load(path, what)
     found: dict[str, Any] = {}
+    budget = _Budget()
     for name in names:
         if name not in record:
             continue
         try:
-            found[name] = _plain(record[name], depth=0)
+            found[name] = _plain(record[name], 0, budget)
         except _NotNumbers:
             raise BadInput(f"{path}: '{name}' is not a list of arrays; it is not {what}.") from None
         except (ValueError, LookupError, TypeError, ArithmeticError, MemoryError) as error:
@@ -201,7 +217,8 @@ def read_objects(data: bytes, path: Path, what: str) -> list[Any]:
         if not isinstance(items, list):
             raise ValueError("it is no list")
         # Equal objects are one in a pickle: expanded once, a small file stays small.
-        plain = {id(item): _plain(item, depth=0) for item in items}
+        budget = _Budget()
+        plain = {id(item): _plain(item, 0, budget) for item in items}
         return [plain[id(item)] for item in items]
     except _NotNumbers:
         raise BadInput(f"{path} holds something else than {what}.") from None
@@ -225,12 +242,30 @@ def _load(path: Path, what: str) -> dict[Any, Any]:
     return record
 
 
-def _plain(value: Any, depth: int) -> Any:
+class _Budget:
+    """What the objects of one file may expand to: equal ones are one in a pickle, so that a small
+    file can hold an array a million times."""
+
+    def __init__(self) -> None:
+        self.left = MOST
+        self.arrays: dict[int, np.ndarray] = {}
+        """Those that have been made, by the stand-in they were made of."""
+
+    def spend(self, shape: Iterable[int]) -> None:
+        self.left -= checked_count("its content", shape, self.left)
+
+
+def _plain(value: Any, depth: int, budget: _Budget) -> Any:
     """Return an array, a number, a text, or a list of them."""
+    budget.spend(())
     if isinstance(value, _Inert):
-        return _array(value, depth=0)
+        if id(value) in budget.arrays:
+            budget.spend(budget.arrays[id(value)].shape)
+        else:
+            budget.arrays[id(value)] = _array(value, 0, budget)
+        return budget.arrays[id(value)]
     if isinstance(value, list | tuple) and depth < 3:
-        return [_plain(item, depth + 1) for item in value]
+        return [_plain(item, depth + 1, budget) for item in value]
     if isinstance(value, str | int | float):
         return value
     raise _NotNumbers
@@ -274,30 +309,30 @@ def _shape(value: Any) -> tuple[int, ...]:
     return tuple(value)
 
 
-def _array(value: Any, depth: int) -> np.ndarray:
-    """Turn a stand-in into the array that it stands in for."""
+def _array(value: Any, depth: int, budget: _Budget) -> np.ndarray:
+    """Turn a stand-in into the array that it stood for."""
     kind = type(value).__name__
     if depth > 4 or not isinstance(value, _Inert):
         raise _NotNumbers
     if kind == "Array":
-        return _plain_array(value.state)
+        return _plain_array(value.state, budget)
     if kind == "Buffer":
         raw, dtype, shape, order, *_ = value.args
-        return _plain_array((shape, dtype, order == "F", raw))
+        return _plain_array((shape, dtype, order == "F", raw), budget)
     if kind == "Chumpy" and isinstance(value.state, dict):
         if "x" in value.state:
-            return _array(value.state["x"], depth + 1)
+            return _array(value.state["x"], depth + 1, budget)
         if "a" in value.state and "idxs" in value.state:  # chumpy.reordering.Select
-            picked = _array(value.state["a"], depth + 1).ravel()
-            picked = picked[_array(value.state["idxs"], depth + 1).ravel()]
+            picked = _array(value.state["a"], depth + 1, budget).ravel()
+            picked = picked[_array(value.state["idxs"], depth + 1, budget).ravel()]
             shape = value.state.get("preferred_shape")
             return picked if shape is None else picked.reshape(_shape(shape))
     if kind == "Sparse" and isinstance(value.state, dict):
-        return _sparse_array(value.state, depth)
+        return _sparse_array(value.state, depth, budget)
     raise _NotNumbers
 
 
-def _plain_array(state: Any) -> np.ndarray:
+def _plain_array(state: Any, budget: _Budget) -> np.ndarray:
     """Build an array from numpy's pickled state (version, shape, dtype, fortran, bytes)."""
     if not isinstance(state, tuple) or len(state) not in (4, 5):
         raise ValueError("its header is damaged")
@@ -306,28 +341,33 @@ def _plain_array(state: Any) -> np.ndarray:
     flat = np.frombuffer(raw, dtype)
     if flat.size != np.prod(shape, dtype=float):
         raise ValueError(f"{flat.size} numbers for shape {shape}")
+    budget.spend(shape)
     array = flat.reshape(shape, order="F" if fortran else "C")
     return np.array(array, dtype=dtype.newbyteorder("="), order="C")
 
 
-def _sparse_array(state: dict, depth: int) -> np.ndarray:
+def _sparse_array(state: dict, depth: int, budget: _Budget) -> np.ndarray:
     """Build the dense array of a pickled scipy.sparse matrix (csc, csr or coo)."""
     from scipy import sparse
 
     shape = _shape(state.get("_shape", state.get("shape")))
     if len(shape) != 2 or shape[0] * shape[1] > 10**7:
         raise ValueError(f"shape {shape} is not a joint regressor's")
-    data = _array(state["data"], depth + 1)
+    budget.spend(shape)
+    data = _array(state["data"], depth + 1, budget)
     if "indptr" in state:
-        indices = _array(state["indices"], depth + 1)
-        pointers = _array(state["indptr"], depth + 1)
+        indices = _array(state["indices"], depth + 1, budget)
+        pointers = _array(state["indptr"], depth + 1, budget)
         kind = sparse.csc_matrix if len(pointers) == shape[1] + 1 else sparse.csr_matrix
         matrix = kind((data, indices, pointers), shape=shape)
         matrix.check_format(full_check=True)
     else:
         if "coords" in state:
-            row, col = (_array(axis, depth + 1) for axis in state["coords"])
+            row, col = (_array(axis, depth + 1, budget) for axis in state["coords"])
         else:
-            row, col = _array(state["row"], depth + 1), _array(state["col"], depth + 1)
+            row, col = (
+                _array(state["row"], depth + 1, budget),
+                _array(state["col"], depth + 1, budget),
+            )
         matrix = sparse.coo_matrix((data, (row, col)), shape=shape)
     return matrix.toarray()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from datagen.common import pictures
 from datagen.common.errors import BadInput
 from datagen.common.files import files_below
 from datagen.common.splits import Split, in_split
@@ -39,8 +41,10 @@ def load_textures(folder: Path | None = None, split: Split = "all") -> list[np.n
         paths = [path for path in paths if path.stem in chosen]
     else:
         paths = [p for p in files_below(folder) if p.suffix.lower() in (".jpg", ".png")]
-    images = [cv2.imread(str(path), cv2.IMREAD_COLOR) for path in paths if path.is_file()]
-    textures = [cv2.cvtColor(image, cv2.COLOR_BGR2RGB) for image in images if image is not None]
+    textures = []
+    for path in paths:
+        with suppress(OSError, ValueError):  # what is no picture
+            textures.append(cv2.cvtColor(pictures.read(path), cv2.COLOR_BGR2RGB))
     if not textures:
         raise BadInput(f"{folder} holds no readable .jpg or .png: name a folder of photos.")
     return textures

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from datagen.common.errors import BadInput
 from datagen.flow import flownets, pwc
-from datagen.flow.checkpoint import fill, read_checkpoint
+from datagen.flow.checkpoint import fill, load_tensors, read_checkpoint
 from datagen.flow.flownets import DIV_FLOW, FlowNetS
 from datagen.flow.network import best_dtype
 from datagen.flow.pwc import PwcNet
@@ -133,18 +133,24 @@ class FlowTrainer:
 
     def resume(self, path: Path) -> None:
         """Go on from a state; BadInput if it is another network's or of another width."""
-        state = torch.load(path, map_location=self.cfg.device, weights_only=True)
-        arch = state.get("arch", "flownets")  # states of earlier versions have none
-        if (arch, state["width"]) != (self.cfg.network, self.cfg.channels):
-            raise BadInput(
-                f"{path} was trained with --network {arch} --width {state['width']}, not "
-                f"--network {self.cfg.network} --width {self.cfg.channels}: name those or "
-                "another --out."
-            )
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step = state["step"]
+        state = load_tensors(path)
+        try:
+            arch = state.get("arch", "flownets")  # states of earlier versions have none
+            if (arch, state["width"]) != (self.cfg.network, self.cfg.channels):
+                raise BadInput(
+                    f"{path} was trained with --network {arch} --width {state['width']}, not "
+                    f"--network {self.cfg.network} --width {self.cfg.channels}: name those or "
+                    "another --out."
+                )
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step = int(state["step"])
+        except (AttributeError, KeyError, TypeError, RuntimeError, ValueError) as error:
+            if isinstance(error, BadInput):
+                raise
+            why = " ".join(str(error).split())
+            raise BadInput(f"{path} is no state of this training ({why:.100}).") from error
 
     def save(self, error: float) -> None:
         """Write the state and, as float16, the averaged weights, each whole or not at all."""

@@ -176,7 +176,7 @@ def test_uv_map_beside_smpl(smpl, tmp_path):
         ({"weights": np.full((V, 24), 1.0)}, "sum to 1"),
         ({"v_template": np.zeros((V, 2))}, "v_template has shape"),
         ({"v_template": np.full((V, 3), np.nan)}, "NaN"),
-        ({"v_template": np.full((V, 3), "x")}, "not numeric"),
+        ({"v_template": np.full((V, 3), "x")}, "must be numbers"),
         ({"shapedirs": np.zeros((V, 3, 5))}, "fewer than 10"),
         ({"posedirs": np.zeros((V, 3, 135))}, "posedirs has shape"),
         ({"kintree_table": np.zeros((2, 24), int)}, "tree"),

@@ -1,0 +1,45 @@
+"""Pictures from files: their size is read before their pixels are."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from datagen.common.sizes import checked_count
+
+MOST = 1 << 27
+"""Pixels of a picture: a panorama of 16,384 x 8,192, 0.4 GB of RGB."""
+
+
+def decode(data: bytes | np.ndarray, flags: int = cv2.IMREAD_COLOR, most: int = MOST) -> np.ndarray:
+    """Return a coded picture's pixels uint8 [h,w,3], BGR as OpenCV has it.
+
+    Raises ValueError if it cannot be read or has more than `most` pixels.
+    """
+    from PIL import Image
+
+    data = bytes(data)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PIL has a limit of its own
+            with Image.open(io.BytesIO(data)) as picture:
+                size = picture.size
+    except Exception:  # a dozen kinds
+        raise ValueError("not an image that can be read") from None
+    checked_count("the picture", size, most)
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise ValueError("not an image that can be read")
+    return pixels
+
+
+def read(path: Path, flags: int = cv2.IMREAD_COLOR, most: int = MOST) -> np.ndarray:
+    """Return the pixels of a picture file, as `decode` does. OSError if it cannot be read."""
+    return decode(path.read_bytes(), flags, most)
