@@ -4,7 +4,7 @@
 
 Prints a line of JSON: how many files were read, refused, and what went wrong with any. A child
 process reads some hundred files and is replaced when it ends, by whatever it ends; a file has
-10 seconds and 2 GB. `readers.py` says what counts as garbage.
+10 seconds of the processor, 2 minutes and 2 GB. `cases.py` says what counts as garbage.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from readers import READERS  # noqa: E402
 SECONDS = 10.0
 MEMORY = 2 << 30
 BATCH = 250
-LATE = 60.0
+LATE = 120.0
 """Seconds without a file, after which the parent ends its child: a call that hears no signal."""
 
 
@@ -57,7 +57,7 @@ def verdict(reader: Reader, path: Path) -> str:
     from trainer.data.records import Damaged
     from trainer.errors import BadInput as TrainerError
 
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         wrong = reader.garbage(reader.read(path))
         return f"GARBAGE {wrong}" if wrong else "read"
@@ -75,7 +75,7 @@ def verdict(reader: Reader, path: Path) -> str:
     except Exception as error:
         return f"UNCAUGHT {type(error).__name__} {place(error)}"
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def place(error: BaseException) -> str:
@@ -116,7 +116,7 @@ def child(pipe: int, seed: int, reader: Reader, numbers: range, folder: Path) ->
     os.dup2(null, 2)
     warnings.simplefilter("ignore")
     np.seterr(all="ignore")
-    signal.signal(signal.SIGALRM, too_long)
+    signal.signal(signal.SIGPROF, too_long)
     held = int(Path("/proc/self/status").read_text().split("VmData:")[1].split()[0]) << 10
     resource.setrlimit(resource.RLIMIT_DATA, (held + MEMORY, held + MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -132,7 +132,7 @@ def child(pipe: int, seed: int, reader: Reader, numbers: range, folder: Path) ->
 
 
 def too_long(*_: object) -> None:
-    signal.setitimer(signal.ITIMER_REAL, 2)  # again, if the first was caught
+    signal.setitimer(signal.ITIMER_PROF, 2)  # again, if the first was caught
     raise TooLong
 
 
