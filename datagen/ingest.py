@@ -3,6 +3,7 @@
     python -m datagen.ingest video clip.mp4 --keypoints openpose/ --out footage
     python -m datagen.ingest video clip.mp4 --detector mediapipe --out footage
     python -m datagen.ingest 3dpw --root 3DPW --split test --body smpl/ --out 3dpw-test
+    python -m datagen.ingest aspset --root ASPset-510 --out aspset-test
     python -m datagen.ingest pose2sim --out pose2sim
     python -m datagen.ingest pose2sim --embedded --out person
 
@@ -23,7 +24,13 @@ import tyro
 from datagen.common import cli
 from datagen.common.cli import count
 from datagen.common.errors import BadInput
-from datagen.footage.options import FootageConfig, Pose2SimConfig, ThreeDPWConfig, VideoConfig
+from datagen.footage.options import (
+    AspsetConfig,
+    FootageConfig,
+    Pose2SimConfig,
+    ThreeDPWConfig,
+    VideoConfig,
+)
 from datagen.output.layout import Layout
 
 
@@ -35,6 +42,7 @@ class IngestConfig:
         Annotated[VideoConfig, tyro.conf.subcommand("video")]
         | Annotated[ThreeDPWConfig, tyro.conf.subcommand("3dpw")]
         | Annotated[Pose2SimConfig, tyro.conf.subcommand("pose2sim")]
+        | Annotated[AspsetConfig, tyro.conf.subcommand("aspset")]
     )
 
 
@@ -43,6 +51,8 @@ def ingest(cfg: IngestConfig) -> int:
     source = cfg.source
     if isinstance(source, VideoConfig):
         return _video(source)
+    if isinstance(source, AspsetConfig):
+        return _aspset(source)
     return _threedpw(source) if isinstance(source, ThreeDPWConfig) else _pose2sim(source)
 
 
@@ -100,6 +110,30 @@ def _pose2sim(cfg: Pose2SimConfig) -> int:
         for text in pose2sim.describe(line["residuals"]):
             print(f"  {text}")
     return report(lines, cfg.footage)
+
+
+def _aspset(cfg: AspsetConfig) -> int:
+    from datagen.footage import aspset
+    from datagen.footage.dataset import ingest as make
+
+    root = cfg.root.expanduser()
+    sources = aspset.find_sources(root, cfg.split)
+    if cfg.keypoints is None:
+        from datagen.footage.detector import detections
+
+        folder = Layout(cfg.footage.out.expanduser()).root / "keypoints"
+        files, reasons = detections({one.name: one.video for one in sources}, folder)
+        for reason in reasons.values():
+            raise BadInput(reason)
+    else:
+        folder = cfg.keypoints.expanduser()
+        files = {one.name: next(folder.glob(f"{one.name}*"), None) for one in sources}
+        if absent := [name for name, file in files.items() if file is None]:
+            raise BadInput(f"--keypoints {folder} has no file of {', '.join(absent[:3])}")
+    sources = [replace(one, found=files[one.name]) for one in sources]
+    return report(
+        make(sources, cfg.footage, evaluation=aspset.EVALUATION, split=cfg.split), cfg.footage
+    )
 
 
 def _video(cfg: VideoConfig) -> int:

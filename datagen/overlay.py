@@ -8,8 +8,10 @@
 Everything the first two need comes with the program: detector, network and body. They leave
 keypoints, shards and predictions in a folder work/ beside the results, with the crops and the flow
 that the network was trained on. Of each person come a film .mp4 with the video's times and sound, a
-contact sheet .png, an animated mesh .glb (glTF 2.0) and the motion .npz (AMASS's layout). The third
-shows predictions of trainer.predict; without --video, over the crops that the shards hold.
+contact sheet .png, an animated mesh .glb (glTF 2.0) and the motion .npz (AMASS's layout at 30
+frames a second, for Blender's SMPL add-ons and datagen.launch --motions); --export bvh trc mot json
+adds files for other programs. The third shows predictions of trainer.predict; without --video, over
+the crops that the shards hold.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ def _show_inputs(cfg: OverlayConfig) -> int:
     from datagen.replay import results
     from datagen.replay.bodies import load_body, warn_of_other_body
     from datagen.replay.checkpoint import checkpoint_info, shipped
+    from datagen.replay.exports import write_exports
     from datagen.replay.inputs import find_clips
     from datagen.replay.names import Names
     from datagen.replay.pictures import of_video
@@ -54,8 +57,7 @@ def _show_inputs(cfg: OverlayConfig) -> int:
         if cfg.film:
             under = of_video(motion, clip.path)
             results.write_film(path, motion, body, under, cfg.degrees, cfg.opacity)
-        results.write_mesh(path, motion, body)
-        results.write_motion(path, file)
+        write_exports(path, motion, body, cfg.export, cfg.smooth)
     return 0
 
 
@@ -63,6 +65,7 @@ def _show_predictions(cfg: OverlayConfig) -> int:
     """Show predictions of trainer.predict over their video or their stored crops."""
     from datagen.replay import pictures, results
     from datagen.replay.bodies import load_body, rest_of, warn_of_other_body
+    from datagen.replay.exports import write_exports
     from datagen.replay.names import Names
     from datagen.replay.predict import prediction_files
     from datagen.replay.prediction import read_motion
@@ -86,7 +89,7 @@ def _show_predictions(cfg: OverlayConfig) -> int:
         path = cfg.out / names.take(motion.name, {"prediction": sha256(file)[:16]})
         if cfg.film:
             results.write_film(path, motion, body, under, cfg.degrees, cfg.opacity)
-        results.write_mesh(path, motion, body)
+        write_exports(path, motion, body, cfg.export, cfg.smooth)
     return 0
 
 

@@ -3,8 +3,8 @@
     python -m trainer.predict --checkpoint runs/x/last.pt --shards shards/ --out predictions/
 
 One .npz a clip; the pieces of a filmed track are joined into one `<track>.npz`.
-From Motion HMR, L frames, the first five as AMASS has them, which Blender's SMPL add-ons and
-datagen.launch --motions read:
+From Motion HMR, L frames, the first five as AMASS has them, which datagen.launch --motions reads
+(and, of 30 frames a second, Blender's SMPL add-ons: the .npz of datagen.overlay always is):
 
     poses [L,156]      SMPL+H axis-angle, fingers straight; the root → a world with z up
     trans [L,3]        metres; x and y of the picture, depth from the camera's scale

@@ -151,6 +151,20 @@ class ThreeDPWConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AspsetConfig:
+    """A split of ASPset-510 (CC0): amateurs at sports, outdoors, with measured 3D joints."""
+
+    root: Path
+    """Folder with its splits.csv and the unpacked archives (test/, trainval/)."""
+    split: Literal["train", "val", "test"] = "test"
+    """Which clips; those of the test split were filmed by one camera each."""
+    keypoints: Path | None = None
+    """Folder with a keypoint file of each video, named as it (04ac-0026-mid.json). Default:
+    MediaPipe's networks find them."""
+    footage: FootageConfig = field(default_factory=FootageConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pose2SimConfig:
     """The Pose2Sim demo: four cameras, one real person, measured 3D joints; to evaluate on."""
 

@@ -22,26 +22,19 @@ from datagen.bodies.smpl.mesh import Mesh
 from datagen.bodies.smpl.model import Body
 from datagen.common.record import SMPL_JOINTS, SMPL_PARENTS
 from datagen.replay.mesh_painter import COLOUR
-from datagen.replay.prediction import PredictedMotion
+from datagen.replay.world import WorldMotion, continuous
 
 FLOAT, USHORT, UBYTE, UINT = 5126, 5123, 5121, 5125
 ARRAY, ELEMENTS = 34962, 34963
 KINDS = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
 TYPES = {np.dtype("<f4"): FLOAT, np.dtype("<u2"): USHORT, np.dtype("u1"): UBYTE,
          np.dtype("<u4"): UINT}  # fmt: skip
-R_GLTF_WORLD = Rotation.from_euler("x", -90, degrees=True)
-"""glTF has y up, AMASS's world z."""
 
 
-def of_motion(body: Body, motion: PredictedMotion) -> bytes:
-    """Return a predicted motion as a .glb, upright in a y-up world, its path starting at (0, 0)."""
-    pelvis = body.rest_joints(motion.betas)[0]
-    orient = (R_GLTF_WORLD * Rotation.from_rotvec(motion.orient)).as_rotvec()
-    pose = np.concatenate([orient, motion.pose[:, 3:]], axis=1)
-    place = R_GLTF_WORLD.apply(pelvis + motion.trans)
-    vertices, _ = body.forward(pose[:1], motion.betas, place[:1] - pelvis)
-    start = np.array([place[0, 0], vertices[0, :, 1].min(), place[0, 2]])
-    return animated(body, pose, motion.betas, place - pelvis - start, motion.times)
+def of_motion(body: Body, motion: WorldMotion) -> bytes:
+    """Return a motion as a .glb, in a world with y up."""
+    turned = motion.y_up(body)
+    return animated(body, turned.pose, turned.betas, turned.trans, turned.times)
 
 
 def animated(
@@ -117,9 +110,7 @@ def _animation(file: _File, pose: np.ndarray, pelvis: np.ndarray, at: np.ndarray
     length = len(pose)
     times = file.add(np.asarray(at)[:, None], bounds=True)
     turns = Rotation.from_rotvec(pose.reshape(-1, 3)).as_quat().reshape(length, -1, 4)
-    # Of a rotation's two quaternions the one nearer to the last frame's: viewers interpolate.
-    flips = np.sign(np.einsum("tjq,tjq->tj", turns[1:], turns[:-1]))
-    turns[1:] *= np.cumprod(np.where(flips == 0, 1, flips), axis=0)[..., None]
+    turns = continuous(turns)  # viewers interpolate
     tracks = [("translation", 0, pelvis)]
     tracks += [("rotation", bone, turns[:, bone]) for bone in range(turns.shape[1])]
     return {

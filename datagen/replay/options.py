@@ -18,6 +18,10 @@ MADE_HERE = (
 """Options of predictions that are made by the command itself."""
 
 
+ExportName = Literal["bvh", "trc", "mot", "json"]
+"""Written when asked for; .glb and .npz are always."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class OverlayConfig:
     """What to show, and how."""
@@ -67,6 +71,13 @@ class OverlayConfig:
     video or another network made there stays."""
     film: bool = True
     """Draw the film and the contact sheet; without, only the mesh and the motion are written."""
+    export: list[ExportName] = field(default_factory=list)
+    """More files of each motion. bvh: skeleton for Blender (import with scale 0.01), Maya, Unity
+    and Unreal; trc, mot: marker places and joint angles for OpenSim, with Pose2Sim's names; json:
+    the joints in 2D and 3D. All files have the body on the ground, from the origin on."""
+    smooth: float | None = None
+    """Low-pass the motion in these files (not in the film) at so many Hz, by a Butterworth filter
+    of order 4 without delay; Pose2Sim's is at 6. Default: none."""
     people: int | None = None
     """Show this many predictions at most. Default: all."""
     degrees: float = 60.0
@@ -77,6 +88,9 @@ class OverlayConfig:
     def __post_init__(self) -> None:
         require(0 < self.opacity <= 1, f"--opacity must lie in (0, 1], got {self.opacity}")
         require(self.people is None or self.people >= 1, "--people must be at least 1")
+        require(
+            self.smooth is None or self.smooth > 0, f"--smooth must be positive, got {self.smooth}"
+        )
         if self.predictions is None:
             self._check_inputs()
             return

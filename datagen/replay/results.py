@@ -1,8 +1,7 @@
-"""The files that show a prediction: film, contact sheet, mesh, and the motion itself."""
+"""The files that show a prediction: film and contact sheet."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import cv2
@@ -12,7 +11,6 @@ from tqdm import tqdm
 from datagen.bodies.smpl.model import Body
 from datagen.common.cli import count
 from datagen.common.files import whole
-from datagen.replay import gltf
 from datagen.replay.pictures import Pictures
 from datagen.replay.prediction import PredictedMotion
 from datagen.replay.video_writer import film
@@ -52,20 +50,6 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
         assert ok
         temporary.write_bytes(data.tobytes())
     print(with_kind(path, "png"))
-
-
-def write_mesh(path: Path, motion: PredictedMotion, body: Body) -> None:
-    """Write <path>.glb."""
-    with whole(with_kind(path, "glb")) as temporary:
-        temporary.write_bytes(gltf.of_motion(body, motion))
-    print(with_kind(path, "glb"))
-
-
-def write_motion(path: Path, prediction: Path) -> None:
-    """Write <path>.npz: the file of trainer.predict, in AMASS's layout."""
-    with whole(with_kind(path, "npz")) as temporary:
-        shutil.copyfile(prediction, temporary)
-    print(with_kind(path, "npz"))
 
 
 def with_kind(path: Path, kind: str) -> Path:

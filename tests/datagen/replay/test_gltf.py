@@ -7,7 +7,7 @@ import numpy as np
 from predictions import maps_of, prediction, saved
 from scipy.spatial.transform import Rotation
 
-from datagen.replay import gltf
+from datagen.replay import gltf, world
 
 
 def gltf_parts(data: bytes) -> tuple[dict, list[np.ndarray]]:
@@ -86,7 +86,8 @@ def test_a_predicted_mesh_stands_upright_on_the_ground(body, tmp_path):
     ))  # fmt: skip
     # y down to z up, as trainer.predict turns it
     made["poses"][:, :3] = Rotation.from_euler("x", 90, degrees=True).as_rotvec()
-    told, arrays = gltf_parts(gltf.of_motion(body, saved(tmp_path / "x.npz", made)))
+    motion = world.of_prediction(saved(tmp_path / "x.npz", made), body)
+    told, arrays = gltf_parts(gltf.of_motion(body, motion))
     shown = skinned(told, arrays, 0, 2)
     assert abs(shown[:, 1].min()) < 1e-4 and 1.4 < shown[:, 1].max() < 2
     assert np.abs(shown[:, [0, 2]].mean(0)).max() < 0.2

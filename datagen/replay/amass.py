@@ -1,0 +1,35 @@
+"""A motion in AMASS's layout (.npz), for Blender's SMPL add-ons and datagen.launch --motions."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+from datagen.replay.world import RATE, WorldMotion, at_rate
+
+SMPLH = 52
+"""Joints of SMPL+H: SMPL's without its two hands, and 30 of fingers, straight."""
+
+
+def of_motion(motion: WorldMotion) -> bytes:
+    """Return an .npz of exactly 30 frames a second.
+
+    Meshcapade's add-ons take int(mocap_framerate) and refuse what is below the scene's 30, so 29.97
+    frames a second would not load as they are. New and old add-ons read the rate by different
+    names.
+    """
+    motion = at_rate(motion, RATE)
+    poses = np.zeros((len(motion), 3 * SMPLH), np.float32)
+    poses[:, :66] = motion.pose[:, :66]
+    file = io.BytesIO()
+    np.savez(
+        file,
+        poses=poses,
+        trans=motion.trans.astype(np.float32),
+        betas=motion.betas.astype(np.float32),
+        gender=np.array("neutral"),
+        mocap_framerate=np.array(RATE),
+        mocap_frame_rate=np.array(RATE),
+    )
+    return file.getvalue()

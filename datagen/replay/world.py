@@ -1,0 +1,130 @@
+"""A predicted motion in the world: what every file for other programs is written from.
+
+Upright, on the ground: z is up, the first frame's lowest point lies at z = 0 and its pelvis above
+the origin. One shape for the whole motion.
+"""
+
+# L frames, J joints of a record
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import signal
+from scipy.spatial.transform import Rotation, Slerp
+
+from datagen.bodies.smpl.model import Body
+from datagen.replay.prediction import PredictedMotion
+
+R_YUP_WORLD = Rotation.from_euler("x", -90, degrees=True)
+"""From AMASS's world, z up, to one with y up."""
+EVEN = 0.25
+"""Frames by which times may be off a constant rate to count as even."""
+RATE = 30.0
+"""Frames a second of what is resampled: the network's own."""
+HALF_ORDER = 2
+"""Of the Butterworth filter, which runs forward and back: Pose2Sim's of order 4."""
+
+
+@dataclass(frozen=True, eq=False)
+class WorldMotion:
+    """One person's motion, as SMPL's forward pass takes it."""
+
+    pose: np.ndarray
+    """float64 [L,72] axis-angle, root → world (z up)."""
+    betas: np.ndarray
+    """float [10]."""
+    trans: np.ndarray
+    """float64 [L,3] metres."""
+    times: np.ndarray
+    """float64 [L] seconds after the video's first frame."""
+
+    def __len__(self) -> int:
+        return len(self.pose)
+
+    @property
+    def rate(self) -> float:
+        """Frames a second in the mean; RATE of a single frame."""
+        span = self.times[-1] - self.times[0]
+        return (len(self) - 1) / span if span > 0 else RATE
+
+    def joints(self, body: Body) -> np.ndarray:
+        """Return the joints float64 [L,J,3] of datagen.common.record, metres, z up."""
+        return body.forward(self.pose, self.betas, self.trans)[1].astype(np.float64)
+
+    def y_up(self, body: Body) -> WorldMotion:
+        """Return the motion in a world with y up, x as before."""
+        pelvis = body.rest_joints(self.betas)[0].astype(np.float64)
+        root = (R_YUP_WORLD * Rotation.from_rotvec(self.pose[:, :3])).as_rotvec()
+        return replace(
+            self,
+            pose=np.concatenate([root, self.pose[:, 3:]], axis=1),
+            trans=R_YUP_WORLD.apply(pelvis + self.trans) - pelvis,
+        )
+
+
+def of_prediction(motion: PredictedMotion, body: Body) -> WorldMotion:
+    """Return a predicted motion with its mean shape, on the ground, beginning at the origin."""
+    pose = np.concatenate([motion.orient, motion.pose[:, 3:]], axis=1).astype(np.float64)
+    trans = motion.trans.astype(np.float64)
+    vertices, joints = body.forward(pose[:1], motion.betas, trans[:1])
+    start = np.array([*joints[0, 0, :2], vertices[0, :, 2].min()])
+    return WorldMotion(pose, motion.betas, trans - start, motion.times.astype(np.float64))
+
+
+def even(motion: WorldMotion) -> WorldMotion:
+    """Return a motion of evenly spaced times: as it is if they are, else RATE frames a second."""
+    straight = np.linspace(motion.times[0], motion.times[-1], len(motion))
+    if np.abs(motion.times - straight).max() * motion.rate <= EVEN:
+        return replace(motion, times=straight)
+    return at_rate(motion, RATE)
+
+
+def at_rate(motion: WorldMotion, rate: float) -> WorldMotion:
+    """Return a motion at a constant rate, from the same first time: rotations by spherical, places
+    by linear interpolation."""
+    length = int((motion.times[-1] - motion.times[0]) * rate + 1e-6) + 1
+    return at_times(motion, motion.times[0] + np.arange(length) / rate)
+
+
+def at_times(motion: WorldMotion, times: np.ndarray) -> WorldMotion:
+    """Return a motion at other times [N] within its own."""
+    if len(motion) == 1:
+        return replace(motion, times=times[:1])
+    within = np.clip(times, motion.times[0], motion.times[-1])
+    turns = motion.pose.reshape(len(motion), -1, 3)
+    pose = [
+        Slerp(motion.times, Rotation.from_rotvec(turns[:, joint]))(within).as_rotvec()
+        for joint in range(turns.shape[1])
+    ]
+    place = [np.interp(within, motion.times, axis) for axis in motion.trans.T]
+    return replace(
+        motion, pose=np.concatenate(pose, axis=1), trans=np.stack(place, axis=1), times=times
+    )
+
+
+def smoothed(motion: WorldMotion, cutoff: float) -> WorldMotion:
+    """Return a motion whose places and rotations are low-passed at `cutoff` Hz.
+
+    A Butterworth filter of order 4 without delay (order 2 forward and back), as Pose2Sim has it;
+    rotations as quaternions of continuous sign, made unit again. Uneven times are filtered at a
+    constant rate. A cut-off above half the frame rate changes nothing.
+    """
+    steady = even(motion)
+    if len(steady) < 4 or cutoff >= steady.rate / 2:
+        return motion
+    b, a = signal.butter(HALF_ORDER, cutoff / (steady.rate / 2))
+    pad = min(3 * max(len(a), len(b)), len(steady) - 1)
+    turns = Rotation.from_rotvec(steady.pose.reshape(-1, 3)).as_quat().reshape(len(steady), -1, 4)
+    turns = signal.filtfilt(b, a, continuous(turns), axis=0, padlen=pad)
+    pose = Rotation.from_quat(turns.reshape(-1, 4)).as_rotvec().reshape(len(steady), -1)
+    trans = signal.filtfilt(b, a, steady.trans, axis=0, padlen=pad)
+    return at_times(replace(steady, pose=pose, trans=trans), motion.times)
+
+
+def continuous(turns: np.ndarray) -> np.ndarray:
+    """Return quaternions [L,...,4], of each rotation's two the one nearer to the last frame's."""
+    flips = np.sign((turns[1:] * turns[:-1]).sum(-1))
+    signs = np.cumprod(np.where(flips == 0, 1, flips), axis=0)
+    return np.concatenate([turns[:1], turns[1:] * signs[..., None]])
