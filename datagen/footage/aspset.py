@@ -121,9 +121,17 @@ class AspsetSource:
                 camera=camera.intrinsics.astype(np.float32),
                 gravity=(camera.rotation @ DOWN).astype(np.float32),
             )
-            name = f"{self.name}_{phase}"
-            numbers = used.astype(np.int32)
-            tracks.append(Track(name, self.subject, numbers, points[used], truth, meta))
+            tracks.append(
+                Track(
+                    name=f"{self.name}_{phase}",
+                    person=self.subject,
+                    source=used.astype(np.int32),
+                    points=points[used],
+                    truth=truth,
+                    time=used / FPS,
+                    meta=meta,
+                )
+            )
         if not tracks:
             raise BadInput(
                 f"{self.video}: {self.found} has nobody where {self.mocap.name} has the person"

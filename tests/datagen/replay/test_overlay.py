@@ -189,7 +189,7 @@ def test_the_door_shows_stored_crops(predicted, tmp_path, capsys):
     assert overlay([*options, "--out", str(tmp_path)]) == 0
     assert "give the latter with --body" in capsys.readouterr().out  # a toy is not our body
     assert {path.name for path in tmp_path.iterdir()} == {
-        *(f"000000_0000.{kind}" for kind in ("mp4", "png", "glb")), ".overlay.json"
+        *(f"000000_0000.{kind}" for kind in ("mp4", "png", "glb", "npz")), ".overlay.json"
     }  # fmt: skip
     frames = list(read_frames(tmp_path / "000000_0000.mp4", list(range(6))))
     assert frames[0].shape == (448, 896, 3)
