@@ -67,6 +67,24 @@ def place(joints: Tensor, rays: Tensor, *, fps: float = 30.0) -> Tensor:
     return (placed - middle).to(joints.dtype)
 
 
+@torch.no_grad()
+def steady(translation: Tensor, seen: Tensor, *, fps: float = 30.0) -> Tensor:
+    """Return translations [L, 3], metres, with their depth smoothed over time, each on its own ray.
+
+    For those of single frames, whose depth, known from the body's size alone, jumps. seen: bool
+    [L], the frames that say something; the others' depth is bridged.
+    """
+    depth = translation[:, 2].double()
+    before = depth > NEAREST
+    usable = seen & before
+    if not usable.any():
+        return translation
+    information = torch.where(usable, (SIZE_ERROR * depth).clamp_min(1e-6) ** -2, 0.0)
+    smoothed = _steady(_Depths(depth, information), fps).clamp_min(NEAREST)
+    rays = translation.double() / depth.clamp_min(1e-6)[:, None]
+    return torch.where(before[:, None], rays * smoothed[:, None], translation.double())
+
+
 def _depths(points: Tensor, rays: Tensor, weight: Tensor, least: Tensor) -> _Depths:
     """Return each frame's least-squares depth [L]."""
     total = weight.sum(1).clamp_min(1e-9)

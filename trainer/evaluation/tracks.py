@@ -18,6 +18,7 @@ from trainer import geometry
 from trainer.data.dataset import DataSet
 from trainer.data.records import META
 from trainer.evaluation.fitting import fitted
+from trainer.evaluation.placement import steady
 from trainer.evaluation.windows import PredictedClip, intrinsics
 from trainer.model.body import BodyJoints
 
@@ -139,6 +140,9 @@ def whole(frames: Arrays, meta: dict[str, Any], dataset: DataSet) -> Arrays:
         trans = translation(
             frames["camera"], frames["crop"], intrinsics(frames["K"][0], size), dataset.image_size
         )
+        seen = torch.from_numpy(~frames["occluded"].astype(bool))
+        fps = float(out["mocap_framerate"])
+        trans = steady(torch.from_numpy(trans), seen, fps=fps).numpy()
     world = world_of(frames["gravity"]) if "gravity" in frames else R_WORLD_CAMERA
     poses, trans = into_world(frames["pose"], pelvis, trans, world)
     # The rest pelvis is linear in the shape, so the mean shape's is the mean of the frames'.

@@ -6,7 +6,7 @@ import pytest
 import torch
 from posed_people import folded_body, motion
 
-from trainer.evaluation.placement import place, weak_camera
+from trainer.evaluation.placement import place, steady, weak_camera
 
 K = np.array([[1100.0, 0, 640], [0, 1080, 360], [0, 0, 1]])
 
@@ -107,3 +107,21 @@ def test_the_weak_camera_is_the_least_squares_one():
         assert camera[frame] == pytest.approx([s, tx / s, ty / s], abs=1e-4)
         shown = s * (points + camera[frame, 1:])
         assert np.abs(shown - image[frame]).max() < 0.1, "weak perspective at 3 m"
+
+
+def test_depths_of_single_frames_become_steady_on_their_rays():
+    """Somebody walks away at 1.2 m/s; each frame's size errs by 3 %, one frame by half."""
+    rng = np.random.default_rng(0)
+    t = np.arange(90) / 30
+    true = np.stack([0.3 * np.sin(t), 0.1 + 0 * t, 4 + 1.2 * t], 1)
+    factor = 1 + 0.03 * rng.normal(size=(90, 1))
+    factor[40], factor[60:66] = 1.5, 3.0
+    seen = torch.ones(90, dtype=torch.bool)
+    seen[60:66] = False
+    given = torch.from_numpy(true * factor)
+    found = steady(given, seen)
+    assert speed(given) > 20 > 3 > speed(found)
+    assert float((found - torch.from_numpy(true))[seen].norm(dim=1).max()) < 0.25
+    rays = given[:, :2] / given[:, 2:]
+    assert torch.allclose(found[:, :2] / found[:, 2:], rays)
+    assert torch.equal(steady(given, torch.zeros_like(seen)), given)
