@@ -1,13 +1,17 @@
-"""Reading shards: the trainer's loader, against plain webdataset and against plain `tarfile`.
+"""Reading shards: the trainer's loader, against plain webdataset, `tarfile`, `cat` and `curl`.
 
-    python -m benchmarks.loader  [--shards DIR]
+    python -m benchmarks.loader  [--clips 32 --rounds 3] [--shards DIR] [--s3]
 
 Work: the batches that flow+keypoints training needs (flow and labels decoded, stacked into
 tensors), from shards that also hold pictures. The baseline reads the same tars through webdataset
 with its own decoders for the same members (pictures left undecoded) and stacks them alike. The
-ceiling is `tarfile` reading every member's bytes and throwing them away. All in turns, in one run,
-from a warm page cache, each clocked from its first batch on; the best of the rounds counts. Of two
-workers, webdataset's are processes and ours threads.
+ceilings read every byte and throw it away: `tarfile`, a plain sequential read, and curl from the
+same server. All in turns, in one run, from a warm page cache, each clocked from its first batch on;
+the best of the rounds counts. Of two workers, webdataset's are processes and ours threads.
+
+Sources: the folder, an HTTP server of this machine (a process of its own that sends files by
+sendfile), that server through a warm cache, and with --s3 a bucket of moto (`pip install s3fs
+moto[server]`). The cost of checksums is measured beside the same shards without any.
 """
 
 from __future__ import annotations
@@ -15,10 +19,15 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
+import shutil
+import subprocess
+import sys
 import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -28,19 +37,44 @@ import torch
 import webdataset
 from torch.utils.data import DataLoader
 
+from trainer.data.cache import ShardCache
 from trainer.data.dataset import DataSet, open_dataset
 from trainer.data.loader import Loader, Stream, collate, wanted_arrays
+from trainer.data.records import LAST, checksum
+from trainer.data.store import Store
 
-SHARDS, CLIPS, FRAMES, SIZE, STRIDE, JOINTS = 4, 32, 31, 224, 4, 38
+SHARDS, FRAMES, SIZE, STRIDE, JOINTS = 4, 31, 224, 4, 38
 BATCH = 8
-ROUNDS = 3
 PASSES = 5
 """Passes over the shards in a round."""
 KEPT = ("joints2d", "joints3d", "visibility", "occluded")
+BLOCK = 1 << 20
+
+SERVER = """
+import http.server, os, socketserver, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_): ...
+    def do_GET(self):
+        path = os.path.join(sys.argv[1], os.path.basename(self.path))
+        if not os.path.isfile(path):
+            return self.send_error(404)
+        with open(path, "rb") as file:
+            self.send_response(200)
+            self.send_header("Content-Length", str(os.fstat(file.fileno()).st_size))
+            self.end_headers()
+            self.wfile.flush()
+            self.connection.sendfile(file)
+class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    daemon_threads = True
+server = Server(("127.0.0.1", 0), Handler)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
 
 
-def write_shards(folder: Path) -> None:
+def write_shards(folder: Path, clips: int, *, checked: bool) -> Path:
     """Write shards of noise in the record's shapes and of its usual sizes."""
+    folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     cells = SIZE // STRIDE
     labels = {
@@ -59,7 +93,7 @@ def write_shards(folder: Path) -> None:
     np.savez(packed, **labels)  # type: ignore[arg-type]
     for shard in range(SHARDS):
         with tarfile.open(folder / f"shard-{shard:06d}.tar", "w") as tar:
-            for clip in range(CLIPS):
+            for clip in range(clips):
                 flow = io.BytesIO()
                 np.save(flow, rng.normal(0, 3, (FRAMES, 2, cells, cells)).astype(np.float16))
                 members = {
@@ -71,21 +105,26 @@ def write_shards(folder: Path) -> None:
                 for name, data in members.items():
                     info = tarfile.TarInfo(f"{shard:06d}_{clip:04d}.{name}")
                     info.size = len(data)
+                    if checked:
+                        last = clip == clips - 1 and name == "rgb.jpg"
+                        info.uname = checksum(data) + (LAST if last else "")
                     tar.addfile(info, io.BytesIO(data))
     np.savez(folder / "body.npz")
-    metadata = {
+    told = {
         "version": 1, "fingerprint": "noise", "clip_length": FRAMES, "image_size": SIZE,
         "joints": [f"j{i}" for i in range(JOINTS)], "keypoints": list(range(24, 36)),
         "evaluation_joints": list(range(24, 38)), "mirror": list(range(JOINTS)),
-        "flow": {"name": "noise", "stride": STRIDE}, "rgb": True, "fps": 30,
-        "body": "body.npz", "clips": SHARDS * CLIPS, "clips_per_shard": CLIPS,
+        "flow": {"name": "noise", "stride": STRIDE}, "rgb": True, "fps": 30, "shards": SHARDS,
+        "body": "body.npz", "clips": SHARDS * clips, "clips_per_shard": clips,
+        "joint_regressor": {"name": "none", "sha256": ""}, "config": {"record": 3 * checked},
     }  # fmt: skip
-    (folder / "dataset.json").write_text(json.dumps(metadata))
+    (folder / "dataset.json").write_text(json.dumps(told))
+    return folder
 
 
-def raw(dataset: DataSet) -> Iterator[int]:
+def raw(paths: list[Path]) -> Iterator[int]:
     """Read every byte of every member with `tarfile`; yield the clips passed."""
-    for path in dataset.shards * PASSES:
+    for path in paths:
         with tarfile.open(path, "r:") as tar:
             for info in tar:
                 file = tar.extractfile(info)
@@ -94,7 +133,26 @@ def raw(dataset: DataSet) -> Iterator[int]:
                 yield int(info.name.endswith(".flow.npy"))
 
 
-def plain_stream(dataset: DataSet) -> Any:
+def sequential(paths: list[Path], clips: int) -> Iterator[int]:
+    """Read every byte of every file in large blocks; yield a shard's clips."""
+    buffer = bytearray(BLOCK)
+    for path in paths:
+        with open(path, "rb", buffering=0) as file:
+            while file.readinto(buffer):
+                pass
+        yield clips
+
+
+def curl(url: str, passes: int, clips: int) -> Iterator[int]:
+    """Let curl read every shard to nowhere; yield a shard's clips."""
+    for number in [*range(SHARDS)] * passes:
+        subprocess.run(
+            ["curl", "-s", "-o", "/dev/null", f"{url}/shard-{number:06d}.tar"], check=True
+        )
+        yield clips
+
+
+def plain_stream(urls: list[str]) -> Any:
     """Return webdataset's own pipeline to the same batches."""
 
     def arrays(sample: dict) -> dict[str, np.ndarray]:
@@ -106,7 +164,7 @@ def plain_stream(dataset: DataSet) -> Any:
 
     wds: Any = webdataset  # its stages are made at import time, where a type checker is blind
     return wds.DataPipeline(
-        wds.SimpleShardList([str(path) for path in dataset.shards * PASSES]),
+        wds.SimpleShardList(urls),
         wds.split_by_worker,
         wds.tarfile_to_samples(),
         wds.decode(only=["flow.npy", "labels.npz"]),
@@ -115,9 +173,9 @@ def plain_stream(dataset: DataSet) -> Any:
     )
 
 
-def plain(dataset: DataSet, workers: int) -> Iterator[int]:
+def plain(urls: list[str], workers: int) -> Iterator[int]:
     """Read all shards through webdataset; yield the clips of each batch."""
-    loader = DataLoader(plain_stream(dataset), batch_size=None, num_workers=workers)
+    loader = DataLoader(plain_stream(urls), batch_size=None, num_workers=workers)
     return (len(batch["flow"]) for batch in loader)
 
 
@@ -137,14 +195,14 @@ def ours(dataset: DataSet, workers: int) -> Iterator[int]:
     return (len(delivered.keys) for delivered in batches)
 
 
-def best(readers: dict[str, Callable[[], Iterator[int]]]) -> dict[str, float]:
+def best(readers: dict[str, Callable[[], Iterator[int]]], rounds: int) -> dict[str, float]:
     """Return each reader's best clips/s over rounds that take turns.
 
     The clock starts with the first batch: what a reader keeps ahead (the shuffle buffer, prefetched
     batches) is as full then as at the end, so that every clip read is counted once.
     """
     speed = dict.fromkeys(readers, 0.0)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, read in readers.items():
             clips = iter(read())
             next(clips)
@@ -154,29 +212,111 @@ def best(readers: dict[str, Callable[[], Iterator[int]]]) -> dict[str, float]:
     return speed
 
 
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """Yield the URL of a folder behind an HTTP server in a process of its own."""
+    server = subprocess.Popen(
+        [sys.executable, "-S", "-c", SERVER, str(folder)], stdout=subprocess.PIPE, text=True
+    )
+    assert server.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@contextmanager
+def bucket(folder: Path) -> Iterator[str]:
+    """Yield the URL of a bucket of moto that holds a folder's files."""
+    import fsspec
+
+    port = "5799"
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-p", port], stderr=subprocess.DEVNULL
+    )
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+    }  # fmt: skip
+    try:
+        files = fsspec.filesystem("s3", skip_instance_cache=True)
+        for _ in range(120):
+            try:
+                files.mkdir("motion")
+                break
+            except Exception:
+                time.sleep(0.5)
+        for path in folder.iterdir():
+            files.put_file(str(path), f"motion/{path.name}")
+        yield "s3://motion"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def readers_of(stack: ExitStack, folder: Path, work: Path, options: argparse.Namespace) -> Any:
+    """Return what to measure, by name."""
+    dataset = open_dataset(folder)
+    clips = dataset.clips_per_shard
+    paths = [Path(str(shard)) for shard in dataset.shards] * PASSES
+    http = stack.enter_context(serving(folder))
+    cached = open_dataset(http, store=Store(ShardCache(work / "cache", 1 << 40)))
+    for _ in ours(cached, 0):  # fills the cache
+        pass
+    readers: dict[str, Callable[[], Iterator[int]]] = {
+        "sequential read": lambda: sequential(paths, clips),
+        "tarfile": lambda: raw(paths),
+        "webdataset": lambda: plain([str(path) for path in paths], 0),
+        "trainer": lambda: ours(dataset, 0),
+        "webdataset, 2 workers": lambda: plain([str(path) for path in paths], 2),
+        "trainer, 2 workers": lambda: ours(dataset, 2),
+        "trainer, http": lambda: ours(open_dataset(http), 0),
+        "trainer, http, warm cache": lambda: ours(cached, 0),
+    }
+    if options.shards is None:
+        unchecked = open_dataset(write_shards(work / "unchecked", clips, checked=False))
+        readers["trainer, no checksums"] = lambda: ours(unchecked, 0)
+    if shutil.which("curl"):
+        readers["curl"] = lambda: curl(http, PASSES, clips)
+        urls = [f"pipe:curl -s {http}/{path.name}" for path in paths]
+        readers["webdataset, http"] = lambda: plain(urls, 0)
+    if options.s3:
+        url = stack.enter_context(bucket(folder))
+        readers["trainer, s3 of moto"] = lambda: ours(open_dataset(url), 0)
+    return readers
+
+
 def main() -> None:
     """Measure and print; the last line is one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shards", type=Path, help="shards to read instead of noise")
-    given = parser.parse_args().shards
+    parser.add_argument("--clips", type=int, default=32, help="clips of a shard of noise")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--s3", action="store_true", help="also from a bucket of moto")
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = given or Path(temporary)
-        if given is None:
-            write_shards(folder)
-        dataset = open_dataset(folder)
-        speed = best(
-            {
-                "tarfile": lambda: raw(dataset),
-                "webdataset": lambda: plain(dataset, 0),
-                "trainer": lambda: ours(dataset, 0),
-                "webdataset, 2 workers": lambda: plain(dataset, 2),
-                "trainer, 2 workers": lambda: ours(dataset, 2),
-            }
-        )
+    with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
+        work = Path(temporary)
+        folder = options.shards or write_shards(work / "noise", options.clips, checked=True)
+        speed = best(readers_of(stack, folder, work, options), options.rounds)
     for name, clips in speed.items():
-        print(f"{name:26} {clips:8.0f} clips/s")
-    print(f"of the raw read            {speed['trainer'] / speed['tarfile']:8.0%}")
+        print(f"{name:28} {clips:8.0f} clips/s")
+    ratios = {
+        "of tarfile's read": ("trainer", "tarfile"),
+        "of a sequential read": ("trainer", "sequential read"),
+        "http of curl": ("trainer, http", "curl"),
+        "http of webdataset's": ("trainer, http", "webdataset, http"),
+        "warm cache of local": ("trainer, http, warm cache", "trainer"),
+        "with checksums of without": ("trainer", "trainer, no checksums"),
+    }
+    shares = {
+        name: round(speed[a] / speed[b], 3)
+        for name, (a, b) in ratios.items()
+        if a in speed and b in speed
+    }
+    for name, share in shares.items():
+        print(f"{name:28} {share:8.0%}")
     print(
         json.dumps(
             {
@@ -185,12 +325,8 @@ def main() -> None:
                 "baseline": round(speed["webdataset"], 1),
                 "ratio": round(speed["trainer"] / speed["webdataset"], 3),
                 "unit": "clips/s",
-                "raw_tarfile": round(speed["tarfile"], 1),
-                "share_of_raw": round(speed["trainer"] / speed["tarfile"], 3),
-                "two_workers": [
-                    round(speed["trainer, 2 workers"], 1),
-                    round(speed["webdataset, 2 workers"], 1),
-                ],
+                "speeds": {name: round(clips, 1) for name, clips in speed.items()},
+                "shares": shares,
             }
         )
     )

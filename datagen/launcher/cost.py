@@ -9,8 +9,11 @@ import numpy as np
 
 from datagen.cluster.outcome import RECYCLE
 from datagen.common.cli import count
-from datagen.common.record import Line
+from datagen.common.record import JOINTS, Line
 from datagen.launcher.config import LaunchConfig
+
+FLOW_STRIDE = 4
+"""Pixels of a cell of flow, as every estimator stores it."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,14 @@ class Plan:
     workers: int
     gpus: float = 0.0
     """GPUs that flow actors hold while shards are made."""
+    spread: float = 0.0
+    """Relative error of the time: twice the standard error of the samples."""
+    motions: int = 0
+    """Motions that the clips are drawn from."""
+    scenes: int = 0
+    """Videos or scenes that they are drawn from."""
+    free: float | None = None
+    """Free bytes where the shards go; None behind a URL."""
 
     @property
     def gpu_seconds(self) -> float:
@@ -48,9 +59,16 @@ class Plan:
 
     @property
     def wall(self) -> float:
-        """Seconds from start to end: the work shared out evenly, and at the end of each stage
-        the half task on average for which the others wait."""
-        w = self.workers
+        """Seconds from start to end on the workers at hand."""
+        return self.wall_on(self.workers)
+
+    def wall_on(self, workers: int) -> float:
+        """Return the seconds from start to end on as many workers, each with a core of its own.
+
+        The work is shared out evenly, and at the end of each stage the others wait for half a task
+        on average.
+        """
+        w = workers
         tails = sum(
             stage.core_seconds / stage.files * (min(w, stage.files) - 1) / min(w, stage.files) / 2
             for stage in self.stages.values()
@@ -105,6 +123,27 @@ def starts_cost(
     return seconds
 
 
+def spread_of(lines: list[Line]) -> float:
+    """Return twice the standard error of a clip's time, as a share of it: a tenth to nine.
+
+    Of a single sample nobody can tell: a half.
+    """
+    each = [line["shard"]["seconds"]["total"] / line["shard"]["clips"] for line in lines]
+    if len(each) < 2:
+        return 0.5
+    return float(np.clip(2 * np.std(each, ddof=1) / np.sqrt(len(each)) / np.mean(each), 0.1, 0.9))
+
+
+def picture_bytes(plan: Plan, cfg: LaunchConfig) -> float:
+    """Return about how many bytes of the shards are pictures: what flow and labels leave over."""
+    frames, joints = cfg.clips.clip_length, len(JOINTS)
+    side = -(-cfg.clips.image_size // FLOW_STRIDE)
+    flow = frames * 2 * side * side * 2
+    labels = frames * (joints * (3 + 3) * 4 + joints + (72 + 3 + 6 + 2) * 4 + 1) + 4000
+    clips = plan.stages["shards"].files * cfg.output.clips_per_shard
+    return max(0.0, plan.stages["shards"].bytes - clips * (flow + labels))
+
+
 def report(plan: Plan, cfg: LaunchConfig, done: int) -> list[str]:
     """Return the plan as lines of text; `done` shards exist already."""
     asked = cfg.output
@@ -125,11 +164,32 @@ def report(plan: Plan, cfg: LaunchConfig, done: int) -> list[str]:
     lines += [
         f"{'starts':<20}{_hours(plan.starts)}",
         f"{'in all':<20}{_hours(plan.core_seconds)}{library + shards:>10.3f}",
-        f"disk: shards {shards:.3f} GB, library {library:.3f} GB",
-        f"GPU-hours: {plan.gpu_seconds / 3600:.2f}",
-        f"time on {count(plan.workers, 'worker')}: {duration(plan.wall)}",
+        f"disk: shards {shards:.3f} GB, library {library:.3f} GB{_free(plan, library + shards)}",
+        f"clips drawn from {count(plan.motions, 'motion')} and {count(plan.scenes, 'scene')}",
+        f"GPU-hours: {plan.gpu_seconds / 3600:.2f}"
+        if plan.gpus
+        else "GPU-hours: not measured here",
+        f"time on {count(plan.workers, 'worker')}: {_range(plan, plan.workers)}",
+        "  " + ", ".join(f"on {cores} cores {_range(plan, cores)}" for cores in (64, 256)),
     ]
+    if cfg.output.rgb and shards:
+        saved = picture_bytes(plan, cfg) / 1e9
+        lines.insert(-4, f"  without pictures (--no-rgb) {saved:.3f} GB less")
     return lines
+
+
+def _free(plan: Plan, needed: float) -> str:
+    if plan.free is None:
+        return ""
+    free = plan.free / 1e9
+    return f"; free there: {free:.3f} GB" + (", WHICH IS TOO LITTLE" if free < needed else "")
+
+
+def _range(plan: Plan, workers: int) -> str:
+    """Return the time on as many workers from the least to the most that the samples allow."""
+    wall = plan.wall_on(workers)
+    least, most = (duration(wall * (1 + sign * plan.spread)) for sign in (-1, 1))
+    return least if least == most else f"{least} to {most}"
 
 
 def duration(seconds: float) -> str:

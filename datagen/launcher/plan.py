@@ -6,6 +6,7 @@ folders: what they cost there is what the run's will cost, and nothing of them i
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,11 +18,19 @@ from datagen.cluster.flow_pool import FlowPool
 from datagen.cluster.outcome import Outcome
 from datagen.common.cli import count
 from datagen.common.errors import BadInput, BadMachine
+from datagen.common.files import is_local
 from datagen.common.record import Line
 from datagen.flow.estimator import Flow
 from datagen.flow.load import estimator
 from datagen.launcher.config import LaunchConfig, absolute, sized
-from datagen.launcher.cost import Plan, library_cost, report, shards_cost, starts_cost
+from datagen.launcher.cost import (
+    Plan,
+    library_cost,
+    report,
+    shards_cost,
+    spread_of,
+    starts_cost,
+)
 from datagen.launcher.driver import Driver
 from datagen.launcher.identity import guard
 from datagen.launcher.library import Library
@@ -94,7 +103,19 @@ def estimate(cfg: LaunchConfig, layout: Layout, todo: Sequence[int]) -> Plan:
         fixed=imports + opened + closed,
         workers=workers,
         gpus=flow.gpus if isinstance(flow, FlowPool) else 0.0,
+        spread=spread_of(lines),
+        motions=min(len(driver.people.sources), clips),
+        scenes=min(len(driver.scenes.sources), clips),
+        free=_free_bytes(layout.shards),
     )
+
+
+def _free_bytes(folder: Path) -> float | None:
+    """Return the free bytes of the disk that will hold a folder; None behind a URL."""
+    if not is_local(folder):
+        return None
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return float(shutil.disk_usage(there).free)
 
 
 def _measured(outcomes: Sequence[Outcome]) -> list[Line]:

@@ -16,6 +16,7 @@ from datagen.launcher import cost, sample
 from datagen.launcher import plan as room
 from datagen.launcher.config import LaunchConfig
 from datagen.launcher.cost import Plan, Stage, duration
+from datagen.output.options import OutputConfig
 
 OPTIONS = (
     "--num-shards 3 --clips-per-shard 2 --clip-length 4 --image-size 64 --motion-limit 2 "
@@ -33,6 +34,24 @@ def test_time_is_shared_out_and_the_last_tasks_are_waited_for() -> None:
     assert gpus.gpu_seconds == pytest.approx(4 * 40 / 2)
     done = Plan({"people": Stage(0, 0.0, 0.0)}, starts=0.0, fixed=1.0, workers=2)
     assert done.wall == 1.0
+
+
+def test_a_plan_names_a_range_other_clusters_pictures_and_the_disk() -> None:
+    cfg = LaunchConfig(output=OutputConfig(num_shards=10_000, clips_per_shard=1))
+    clip = 31 * 2 * 56 * 56 * 2 + 31 * (38 * 24 + 38 + 83 * 4 + 1) + 4000  # flow, labels, headers
+    stages = {
+        "people": Stage(1, 0.0, 1e9), "scenes": Stage(1, 0.0, 0.0),
+        "shards": Stage(10_000, 36_000.0 * 640, 10_000 * (clip + 3e6)),
+    }  # fmt: skip
+    plan = Plan(stages, 0.0, 0.0, workers=10, spread=0.25, motions=7, scenes=1, free=1e9)
+    text = "\n".join(cost.report(plan, cfg, 0))
+    assert "time on 10 workers: 20 d 0 h to 33 d " in text  # 26.7 days, a quarter less and more
+    assert "on 64 cores 3 d 3 h to 5 d 5 h" in text and "on 256 cores 18 h" in text
+    assert "(--no-rgb) 30.000 GB less" in text and "clips drawn from 7 motions and 1 scene" in text
+    assert "GPU-hours: not measured here" in text and "WHICH IS TOO LITTLE" in text
+    lines = [{"shard": {"clips": 2, "seconds": {"total": total}}} for total in (2.0, 4.0)]
+    assert cost.spread_of(lines) == pytest.approx(2 / 3)  # 2 · 0.7071 / √2 / 1.5
+    assert cost.spread_of(lines[:1]) == 0.5 and cost.spread_of(lines[:1] * 4) == 0.1
 
 
 def test_every_16_tasks_a_new_process_is_paid_for() -> None:
