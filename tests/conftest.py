@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 from jaxtyping import install_import_hook
 
-CHECKED = ("trainer.geometry", "trainer.model")
+CHECKED = (
+    "datagen.backgrounds.camera_motion", "datagen.backgrounds.cuts",
+    "datagen.bodies.motion.quaternion", "datagen.bodies.render.camera",
+    "datagen.bodies.render.light", "datagen.clips.camera_offset", "datagen.clips.compositing",
+    "datagen.clips.crop", "datagen.flow.flownets", "datagen.flow.pwc", "datagen.flow.raft",
+    "datagen.footage.detection.anchors", "datagen.footage.detection.landmarks",
+    "datagen.footage.detection.roi", "trainer.common.smoothing", "trainer.data.endless",
+    "trainer.evaluation.metrics", "trainer.geometry", "trainer.model",
+)  # fmt: skip
 """Modules whose functions check in tests the types and shapes of their arguments and results."""
 
 install_import_hook(CHECKED, "type_checks.check")

@@ -20,6 +20,7 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
+from jaxtyping import Bool, Float, UInt8
 
 # T frames, H W pixels, N tracks
 
@@ -65,7 +66,7 @@ class CameraMotion:
     competing: np.ndarray
 
 
-def corners(grey: np.ndarray) -> np.ndarray:
+def corners(grey: UInt8[np.ndarray, "h w"]) -> Float[np.ndarray, "n 2"]:
     """Return corners of a grey uint8 [H,W] frame, float32 [N,2] (x, y), spread over the grid."""
     strength = cv2.cornerMinEigenVal(grey, 5)
     peak = strength == cv2.dilate(strength, np.ones((SPACING, SPACING), np.uint8))
@@ -83,7 +84,9 @@ def corners(grey: np.ndarray) -> np.ndarray:
     return np.stack([x[kept], y[kept]], axis=1).astype(np.float32)
 
 
-def track(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def track(
+    before: UInt8[np.ndarray, "h w"], after: UInt8[np.ndarray, "h w"]
+) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "n 2"]]:
     """Follow the corners of `before` into `after` (grey uint8 [H,W]); return both ends [N,2]."""
     start = corners(before)
     if not len(start):
@@ -129,8 +132,11 @@ def _areas(start: np.ndarray, votes: np.ndarray, size: tuple[int, int]) -> np.nd
 
 
 def background_tracks(
-    start: np.ndarray, end: np.ndarray, belief: np.ndarray, size: tuple[int, int]
-) -> tuple[np.ndarray, float]:
+    start: Float[np.ndarray, "n 2"],
+    end: Float[np.ndarray, "n 2"],
+    belief: Float[np.ndarray, " n"],
+    size: tuple[int, int],
+) -> tuple[Bool[np.ndarray, " n"], float]:
     """Return which tracks [N] follow the background, bool, and how far another competes, 0 to 1.
 
     None do where no motion can be fitted. belief: float [N], -1 foreground to 1 background, what
@@ -153,7 +159,11 @@ def background_tracks(
     return rivals[int(np.argmax(areas))], float(second / max(first, 1e-9))
 
 
-def recall(start: np.ndarray, points: np.ndarray, belief: np.ndarray) -> np.ndarray:
+def recall(
+    start: Float[np.ndarray, "n 2"],
+    points: Float[np.ndarray, "m 2"],
+    belief: Float[np.ndarray, " m"],
+) -> Float[np.ndarray, " n"]:
     """Return what is believed of tracks [N,2] that start near points [M,2] of earlier tracks."""
     if not len(points) or not len(start):
         return np.zeros(len(start))
@@ -163,7 +173,9 @@ def recall(start: np.ndarray, points: np.ndarray, belief: np.ndarray) -> np.ndar
     return (near @ belief) / (near.sum(axis=1) + 0.1)
 
 
-def fit(start: np.ndarray, end: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def fit(
+    start: Float[np.ndarray, "n 2"], end: Float[np.ndarray, "n 2"], size: tuple[int, int]
+) -> Float[np.ndarray, "3 3"]:
     """Return the homography [3,3] of least squares among those that a turning, zooming lens makes.
 
     Six unknowns, linear about the frame's centre: x' = x + tx + a x - b y + x (p x + q y), and y'
@@ -187,7 +199,9 @@ def fit(start: np.ndarray, end: np.ndarray, size: tuple[int, int]) -> np.ndarray
     return np.linalg.inv(to_local) @ local @ to_local
 
 
-def apply(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
+def apply(
+    homography: Float[np.ndarray, "3 3"], points: Float[np.ndarray, "n 2"]
+) -> Float[np.ndarray, "n 2"]:
     """Return points [N,2] moved by a homography [3,3]."""
     moved = points @ homography[:, :2].T + homography[:, 2]
     return moved[:, :2] / moved[:, 2:]
@@ -238,7 +252,9 @@ def pair_motion(
     return Pair(homography, int(inlier.sum()), competing, end, belief)
 
 
-def nearest_similarity(homography: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def nearest_similarity(
+    homography: Float[np.ndarray, "3 3"], size: tuple[int, int]
+) -> Float[np.ndarray, "2 3"]:
     """Return the similarity [2,3] closest to a homography where people stand, around the centre."""
     centre = (np.asarray(size, np.float64) - 1) / 2
     x, y = np.meshgrid(np.linspace(-2, 2, 9), np.linspace(-2, 2, 9))
@@ -253,7 +269,7 @@ def nearest_similarity(homography: np.ndarray, size: tuple[int, int]) -> np.ndar
     return np.column_stack([linear, moved_mean - linear @ mean])
 
 
-def camera_motion(frames: np.ndarray) -> CameraMotion:
+def camera_motion(frames: UInt8[np.ndarray, "t h w 3"]) -> CameraMotion:
     """Estimate the camera motion of a window.
 
     frames: uint8 [T,H,W,3] RGB. A pair without a fit counts as still with 0 inliers, so that the

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 
 # T frames
 
@@ -32,7 +33,7 @@ def cuts(difference: np.ndarray) -> np.ndarray:
     return np.flatnonzero(difference > max(CUT, CUT_RATIO * usual))
 
 
-def window_fault(frames: np.ndarray) -> str | None:
+def window_fault(frames: UInt8[np.ndarray, "t h w 3"]) -> str | None:
     """Return why a window uint8 [T,H,W,3] cannot be used, `black`, `frozen` or `cut`, else None."""
     thumbs = thumbnails(frames)
     if (np.percentile(thumbs, 95, axis=(1, 2, 3)) < BLACK).any():

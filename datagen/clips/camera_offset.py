@@ -10,11 +10,14 @@ it.
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Bool, Float, Num
 
 MIN_IN_VIEW = 0.5  # share of frames
 
 
-def camera_offsets(motion: np.ndarray, place: np.ndarray) -> np.ndarray:
+def camera_offsets(
+    motion: Float[np.ndarray, "t 3 3"], place: Float[np.ndarray, " 2"]
+) -> Float[np.ndarray, "t 2"]:
     """Return H_{0→t}(c) − c, [T,2] pixels, for motion [T,3,3] and the person's place c [2]."""
     moved = motion[:, :, :2] @ place + motion[:, :, 2]
     return moved[:, :2] / moved[:, 2:] - place
@@ -55,7 +58,9 @@ def place(
     return offsets + shift, True
 
 
-def inside(points: np.ndarray, width: int, height: int) -> np.ndarray:
+def inside(
+    points: Num[np.ndarray, "*batch 2"], width: int, height: int
+) -> Bool[np.ndarray, "*batch"]:
     """Return whether points [...,2] fall on a pixel of a width×height image; NaN do not."""
     limits = np.array([width, height]) - 0.5
     return np.all((points >= -0.5) & (points < limits), axis=-1)

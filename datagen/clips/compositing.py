@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float, UInt8
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,9 @@ class Layers:
     """uint8 [T,H,W], 255 where the scene hides the person; None for nowhere."""
 
 
-def composite(layers: Layers, maps: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+def composite(
+    layers: Layers, maps: Float[np.ndarray, "t 2 3"], size: int
+) -> tuple[UInt8[np.ndarray, "t s s 3"], UInt8[np.ndarray, "t s s"]]:
     """Return the crops uint8 [T,S,S,3] and how much the occluder covers them, uint8 [T,S,S].
 
     Args:
@@ -49,7 +52,9 @@ def composite(layers: Layers, maps: np.ndarray, size: int) -> tuple[np.ndarray, 
     return crops, covers
 
 
-def crop_frames(frames: np.ndarray, maps: np.ndarray, size: int) -> np.ndarray:
+def crop_frames(
+    frames: UInt8[np.ndarray, "t h w 3"], maps: Float[np.ndarray, "t 2 3"], size: int
+) -> UInt8[np.ndarray, "t s s 3"]:
     """Return the crops uint8 [T,S,S,3] of frames [T,H,W,3]: `composite` of real footage."""
     crops = np.empty((len(maps), size, size, 3), np.uint8)
     for image, crop, out in zip(frames, maps, crops, strict=True):
@@ -156,7 +161,7 @@ def sample(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return cv2.remap(image, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
 
 
-def shrink_kernel(scale: float) -> np.ndarray:
+def shrink_kernel(scale: float) -> Float[np.ndarray, " taps"]:
     """Return the 1-D kernel that makes bilinear sampling at `scale` < 1 an average over area.
 
     A crop pixel covers f = 1/scale source pixels; a box of width f is wider than one of width 1 by

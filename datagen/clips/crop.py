@@ -12,6 +12,7 @@ maps here are a scale and a translation, so their inverse is exact and rows stay
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 from scipy.ndimage import gaussian_filter1d, median_filter
 
 from datagen.clips.options import ClipsConfig
@@ -42,7 +43,9 @@ def crop_maps(
     return box_maps(joint_boxes(joints, threshold), size, diagonal)
 
 
-def joint_boxes(joints: np.ndarray, threshold: float = 0.0) -> np.ndarray:
+def joint_boxes(
+    joints: Float[np.ndarray, "t k 3"], threshold: float = 0.0
+) -> Float[np.ndarray, "t 3"]:
     """Return [T,3]: centre x, y and diagonal of each frame's visible joints.
 
     NaN where a frame shows fewer than six joints (or, if no frame shows six, fewer than the best
@@ -61,7 +64,7 @@ def joint_boxes(joints: np.ndarray, threshold: float = 0.0) -> np.ndarray:
     return boxes
 
 
-def fill(boxes: np.ndarray) -> np.ndarray:
+def fill(boxes: Float[np.ndarray, "t c"]) -> Float[np.ndarray, "t c"]:
     """Return [T,3] boxes with missing (NaN) frames interpolated, held constant at the ends."""
     known = np.flatnonzero(np.isfinite(boxes).all(axis=1))
     if not len(known):
@@ -73,7 +76,7 @@ def fill(boxes: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(frames, known, column[known]) for column in boxes.T], axis=1)
 
 
-def smooth(values: np.ndarray) -> np.ndarray:
+def smooth(values: Float[np.ndarray, "t n"]) -> Float[np.ndarray, "t n"]:
     """Return [T,N] values after HMMR's median and Gaussian filters along time.
 
     Ends are held, where HMMR's `medfilt` pads with zeros and pulls the first and last five frames
@@ -83,7 +86,9 @@ def smooth(values: np.ndarray) -> np.ndarray:
     return gaussian_filter1d(values, GAUSSIAN_FRAMES, axis=0, mode="nearest")
 
 
-def box_maps(boxes: np.ndarray, size: int, diagonal: float = 150.0) -> np.ndarray:
+def box_maps(
+    boxes: Float[np.ndarray, "t 3"], size: int, diagonal: float = 150.0
+) -> Float[np.ndarray, "t 2 3"]:
     """Return the smoothed crop maps [T,2,3] of boxes [T,3]; see `crop_maps` and `joint_boxes`."""
     boxes = fill(boxes)
     boxes[:, 2] = diagonal * size / 224 / boxes[:, 2]  # smoothed as a scale, as HMMR does
@@ -94,7 +99,9 @@ def box_maps(boxes: np.ndarray, size: int, diagonal: float = 150.0) -> np.ndarra
     return maps
 
 
-def jitter(maps: np.ndarray, cfg: ClipsConfig, rng: np.random.Generator) -> np.ndarray:
+def jitter(
+    maps: Float[np.ndarray, "t 2 3"], cfg: ClipsConfig, rng: np.random.Generator
+) -> Float[np.ndarray, "t 2 3"]:
     """Return [T,2,3] maps shaken as a detector's boxes are (HMMR `TubePreprocessor`).
 
     One uniform draw per clip of a shift and a log2 scale, which then walk at random from frame to
@@ -112,7 +119,9 @@ def jitter(maps: np.ndarray, cfg: ClipsConfig, rng: np.random.Generator) -> np.n
     return shaken
 
 
-def walk(frames: int, axes: int, bound: float, step: float, rng: np.random.Generator) -> np.ndarray:
+def walk(
+    frames: int, axes: int, bound: float, step: float, rng: np.random.Generator
+) -> Float[np.ndarray, "frames axes"]:
     """Return [frames, axes] random walks that start anywhere in ±bound and never leave it.
 
     Steps are uniform in ±step; the walk is smoothed in time and folded back at its bounds.
@@ -126,12 +135,14 @@ def walk(frames: int, axes: int, bound: float, step: float, rng: np.random.Gener
     return bound - np.abs((path + bound) % (4 * bound) - 2 * bound)
 
 
-def transform(maps: np.ndarray, points: np.ndarray) -> np.ndarray:
+def transform(
+    maps: Float[np.ndarray, "t 2 3"], points: Float[np.ndarray, "t k 2"]
+) -> Float[np.ndarray, "t k 2"]:
     """Return [T,K,2] points [T,K,2] taken through affine maps [T,2,3]."""
     return points @ maps[:, :, :2].transpose(0, 2, 1) + maps[:, None, :, 2]
 
 
-def inverse(maps: np.ndarray) -> np.ndarray:
+def inverse(maps: Float[np.ndarray, "t 2 3"]) -> Float[np.ndarray, "t 2 3"]:
     """Return [T,2,3] inverse maps, crop pixels → source pixels."""
     linear = np.linalg.inv(maps[:, :, :2])
     return np.concatenate([linear, -linear @ maps[:, :, 2:]], axis=2)

@@ -53,7 +53,7 @@ def start(address: str | None, cores: int | None, variables: dict[str, str]) -> 
     except ConnectionError as error:
         raise BadInput(
             f"no Ray cluster answers at {address!r} ({error}); start one with `ray start --head`, "
-            f"or leave {ray_address.source(address or '')} away for a local Ray"
+            f"or omit {ray_address.source(address or '')} for a local Ray"
         ) from None
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, stop)  # Ray's own would end this process at once

@@ -11,6 +11,7 @@ divides the arithmetic by nearly w².
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
@@ -117,7 +118,7 @@ class FlowNetS(nn.Module):
         c2 = torch.cat((c2, _crop_like(self.deconv2(c3), c2), up), 1)
         return [self.predict_flow2(c2), flow3, flow4, flow5, flow6]
 
-    def forward(self, pairs: Tensor) -> Tensor:
+    def forward(self, pairs: Float[Tensor, "b 6 h w"]) -> Float[Tensor, "b 2 _ _"]:
         """Return the flow at stride 4: [B,2,ceil(H/4),ceil(W/4)] in units of 20 px."""
         return self.pyramid(pairs)[0]
 
@@ -147,7 +148,7 @@ def prepare(first: Tensor, second: Tensor, preparation: str) -> Tensor:
     return pairs
 
 
-def upsample(flow: Tensor, size: tuple[int, int]) -> Tensor:
+def upsample(flow: Float[Tensor, "b 2 _ _"], size: tuple[int, int]) -> Float[Tensor, "b 2 h w"]:
     """Return flow [B,2,h,w] at `size` pixels, as FlowNetS itself ends: bilinear, same units.
 
     Cells that reach beyond the picture are cut, as `trainer.data.inputs` does.

@@ -13,6 +13,7 @@ clip's frames go through the pyramid once, not twice.
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn.functional import grid_sample, interpolate, pad
 
@@ -136,12 +137,12 @@ class PwcNet(nn.Module):
         both = self.describe(_channels_last(torch.cat((pairs[:, :3], pairs[:, 3:]))))
         return self.match([f[: len(pairs)] for f in both], [f[len(pairs) :] for f in both])
 
-    def forward(self, pairs: Tensor) -> Tensor:
+    def forward(self, pairs: Float[Tensor, "b 6 h w"]) -> Float[Tensor, "b 2 _ _"]:
         """Return the flow at stride 4: [B,2,ceil(H/4),ceil(W/4)] px."""
         return self.pyramid(pairs)[0]
 
 
-def prepare(images: Tensor) -> Tensor:
+def prepare(images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
     """Return images uint8 [N,3,H,W] as float32 of mean 0 and variance 1 each, channels last."""
     whole = images.to(torch.float32, memory_format=torch.channels_last)
     values = whole.permute(0, 2, 3, 1).flatten(1)
@@ -151,7 +152,9 @@ def prepare(images: Tensor) -> Tensor:
     return whole
 
 
-def fetch(features: Tensor, flow: Tensor) -> Tensor:
+def fetch(
+    features: Float[Tensor, "b c h w"], flow: Float[Tensor, "b 2 h w"]
+) -> Float[Tensor, "b c h w"]:
     """Return features [B,C,h,w] fetched from where flow [B,2,h,w] (cells) points, bilinearly.
 
     Beyond the border lies the border.
@@ -170,7 +173,9 @@ def fetch(features: Tensor, flow: Tensor) -> Tensor:
     return got.to(features.dtype)
 
 
-def correlate(first: Tensor, second: Tensor, reach: int) -> Tensor:
+def correlate(
+    first: Float[Tensor, "b c h w"], second: Float[Tensor, "b c h w"], reach: int
+) -> Float[Tensor, "b costs h w"]:
     """Return the cost volume [B,(2R+1)²,h,w]: first(i,j) · second(i+dy,j+dx), zero outside.
 
     Blocks of 8×8 cells are multiplied with all cells within reach of the block, and each cell's

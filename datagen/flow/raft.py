@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn.functional import (
     avg_pool2d,
@@ -212,7 +213,7 @@ class Raft(nn.Module):
         self.cnet = _Encoder(small, self.hidden + self.context, "none" if small else "batch")
         self.update_block = _UpdateBlock(small, self.hidden, self.context, correlations)
 
-    def forward(self, frames: Tensor) -> Tensor:
+    def forward(self, frames: UInt8[Tensor, "t 3 h w"]) -> Float[Tensor, "_ 2 h w"]:
         """Return flow [T,2,H,W] px of frames uint8 [T+1,3,H,W] of any size."""
         height, width = frames.shape[2:]
         left, top = _margin(width), _margin(height)
@@ -285,7 +286,7 @@ def look_up(pyramid: list[Tensor], coords: Tensor, radius: int) -> Tensor:
     return torch.cat(found, -1).permute(0, 3, 1, 2).contiguous()
 
 
-def convex_upsample(flow: Tensor, mask: Tensor) -> Tensor:
+def convex_upsample(flow: Float[Tensor, "t 2 h w"], mask: Tensor) -> Float[Tensor, "t 2 _ _"]:
     """Return flow [T,2,h,w] in cells as [T,2,8h,8w] in px, each a mean of 3x3 neighbours."""
     count, _, height, width = flow.shape
     shares = softmax(mask.view(count, 1, 9, 8, 8, height, width), dim=2)

@@ -60,7 +60,7 @@ class FootageConfig:
         require(
             not self.rgb or frames * self.image_size <= STRIP_ROWS,
             f"--image-size must be at most {STRIP_ROWS // frames} for {frames} frames in one JPEG, "
-            f"got {self.image_size}; or leave the pictures out with --no-rgb",
+            f"got {self.image_size}; or omit the pictures with --no-rgb",
         )
         require(
             self.joint_regressor is None or self.body is not None,
@@ -192,7 +192,7 @@ class Pose2SimConfig:
         )
         require(
             not self.embedded or (self.keypoints, self.scene) == ("openpose", "single"),
-            "--embedded has OpenPose's keypoints and one scene; leave --keypoints and --scene out",
+            "--embedded has OpenPose's keypoints and one scene; omit --keypoints and --scene",
         )
         require(
             self.scene == "single" or self.keypoints == "mediapipe",

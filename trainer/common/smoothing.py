@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 
-def smooth(values: Tensor, weight: Tensor, stiffness: float) -> Tensor:
+def smooth(
+    values: Float[Tensor, "l c"], weight: Float[Tensor, "l c"], stiffness: float
+) -> Float[Tensor, "l c"]:
     """Return values [L, C] smoothed; weights [L, C] are 1/variance, 0 where a value is unknown.
 
     The stiffness is 1/variance of the second difference. Solved by a banded LDLᵀ factorization in

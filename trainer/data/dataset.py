@@ -251,7 +251,7 @@ def open_dataset(
     store = store or Store()
     chosen = text if isinstance(text, Selection) else select(text, option)
     if chosen.weight != 1:
-        raise BadInput(f"{option} {text}: a weight mixes training sets; leave it out here.")
+        raise BadInput(f"{option} {text}: a weight mixes training sets; omit it here.")
     metadata = _metadata(chosen, option, store)
     folder = chosen.folder
     if truth:

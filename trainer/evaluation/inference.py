@@ -64,7 +64,7 @@ def open_inference(
     model, spec, saved = load_model(cfg.network, device, raw_weights=cfg.raw_weights)
     frames, stride = window_of(cfg, spec)
     refuse_other_joints(spec, dataset, dataset.folder, cfg.network)
-    remark_on_difference(spec, dataset, f"{cfg.network} learned from")
+    remark_on_difference(spec, dataset, f"{cfg.network} was trained on")
     regressor = JointRegressor(spec.joint_regressor, regressor_hash(saved["body"]))
     if truth:
         remark_on_regressor(dataset, regressor, f"{cfg.network} learned")
@@ -136,7 +136,7 @@ def refuse_options(
     if errors and "keypoints" not in inputs.parts:
         raise BadInput(
             f"{cfg.network} sees {spec.inputs} alone, so --keypoint-noise, -drop and -gaps "
-            "would change nothing; leave them out."
+            "would change nothing; omit them."
         )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from trainer.geometry import similarity
@@ -17,18 +18,26 @@ MIN_VISIBLE = 7
 """Visible keypoints that a frame needs to count (paper, section 4)."""
 
 
-def aligned(predicted: Tensor, target: Tensor) -> Tensor:
+def aligned(
+    predicted: Float[Tensor, "*batch j 3"], target: Float[Tensor, "*batch j 3"]
+) -> Float[Tensor, "*batch j 3"]:
     """Return predicted joints [..., J, 3] moved onto the target's by each frame's similarity."""
     predicted, target = predicted.double(), target.double()
     return similarity(predicted, target)(predicted)
 
 
-def pa_mpjpe(predicted: Tensor, target: Tensor) -> Tensor:
+def pa_mpjpe(
+    predicted: Float[Tensor, "*batch j 3"], target: Float[Tensor, "*batch j 3"]
+) -> Float[Tensor, "*batch"]:
     """Return each frame's mean joint distance after similarity alignment, mm [...]."""
     return 1000 * (aligned(predicted, target) - target.double()).norm(dim=-1).mean(-1)
 
 
-def mpjpe(predicted: Tensor, target: Tensor, hips: tuple[int, int]) -> Tensor:
+def mpjpe(
+    predicted: Float[Tensor, "*batch j 3"],
+    target: Float[Tensor, "*batch j 3"],
+    hips: tuple[int, int],
+) -> Float[Tensor, "*batch"]:
     """Return each frame's mean joint distance with the hips' midpoints brought together, mm."""
     difference = _rooted(predicted, hips) - _rooted(target, hips)
     return 1000 * difference.norm(dim=-1).mean(-1)

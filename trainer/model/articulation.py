@@ -36,7 +36,7 @@ class Posed(NamedTuple):
 class Linkage:
     """The skeleton of one shape: poses it and differentiates its evaluation joints."""
 
-    def __init__(self, body: BodyJoints, betas: Float[Tensor, 10]) -> None:
+    def __init__(self, body: BodyJoints, betas: Float[Tensor, " 10"]) -> None:
         """Prepare a body for betas [10], the same in every frame."""
         self.body = body
         self.betas = betas

@@ -48,7 +48,7 @@ class Prediction(NamedTuple):
 
 
 def initial_state(
-    rotation: str, pose: Float[np.ndarray, 72] | None, betas: Float[np.ndarray, 10] | None
+    rotation: str, pose: Float[np.ndarray, " 72"] | None, betas: Float[np.ndarray, " 10"] | None
 ) -> Float[Tensor, " theta"]:
     """Return the regressor's starting point: rotations, then 10 betas, then the camera.
 

@@ -231,8 +231,8 @@ class FitConfig:
         )
         require(
             self.clips == "stored" or not (self.turn or self.dann_shards or keypoint_errors(self)),
-            "--clips endless turns, disturbs and mirrors by --endless.*; leave --turn, "
-            "--keypoint-noise, -drop, -gaps and --dann-shards out",
+            "--clips endless turns, disturbs and mirrors by --endless.*; omit --turn, "
+            "--keypoint-noise, -drop, -gaps and --dann-shards",
         )
         require(
             self.head == "smpl" or self.dann_shards is None,

@@ -71,7 +71,7 @@ class TrainStep:
         if cfg.turn and not whole:
             raise BadInput(
                 f"--turn needs crops of whole flow cells, got {spec.stored_size} px and cells of "
-                f"{spec.flow_stride}; leave it out, or make shards of another --image-size."
+                f"{spec.flow_stride}; omit it, or make shards of another --image-size."
             )
         self.turns = math.radians(cfg.turn)
         self.step = 0

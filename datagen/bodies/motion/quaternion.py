@@ -7,11 +7,14 @@ leading axes, so a take of N frames and K joints is turned in one call.
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
 IDENTITY = np.array([0.0, 0.0, 0.0, 1.0])
 
 
-def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def multiply(
+    a: Float[np.ndarray, "*#batch 4"], b: Float[np.ndarray, "*#batch 4"]
+) -> Float[np.ndarray, "... 4"]:
     """Return a·b: first turn by b, then by a."""
     ax, ay, az, aw = np.moveaxis(np.asarray(a), -1, 0)
     bx, by, bz, bw = np.moveaxis(np.asarray(b), -1, 0)
@@ -26,24 +29,26 @@ def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     )
 
 
-def inverse(q: np.ndarray) -> np.ndarray:
+def inverse(q: Float[np.ndarray, "*batch 4"]) -> Float[np.ndarray, "*batch 4"]:
     """Return the opposite rotation of unit quaternions."""
     return np.asarray(q) * np.array([-1.0, -1.0, -1.0, 1.0])
 
 
-def normalise(q: np.ndarray) -> np.ndarray:
+def normalise(q: Float[np.ndarray, "*batch 4"]) -> Float[np.ndarray, "*batch 4"]:
     """Return q scaled to unit length; q must not be zero."""
     return q / np.linalg.norm(q, axis=-1, keepdims=True)
 
 
-def rotate(q: np.ndarray, v: np.ndarray) -> np.ndarray:
+def rotate(
+    q: Float[np.ndarray, "*#batch 4"], v: Float[np.ndarray, "*#batch 3"]
+) -> Float[np.ndarray, "... 3"]:
     """Return vectors [..., 3] turned by q."""
     xyz, w = q[..., :3], q[..., 3:]
     t = 2.0 * np.cross(xyz, v)
     return v + w * t + np.cross(xyz, t)
 
 
-def from_axis_angle(vector: np.ndarray) -> np.ndarray:
+def from_axis_angle(vector: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 4"]:
     """Return the quaternions of axis-angle vectors [..., 3], radians."""
     vector = np.asarray(vector, dtype=np.float64)
     half = 0.5 * np.linalg.norm(vector, axis=-1, keepdims=True)
@@ -51,7 +56,7 @@ def from_axis_angle(vector: np.ndarray) -> np.ndarray:
     return np.concatenate([0.5 * np.sinc(half / np.pi) * vector, np.cos(half)], axis=-1)
 
 
-def to_axis_angle(q: np.ndarray) -> np.ndarray:
+def to_axis_angle(q: Float[np.ndarray, "*batch 4"]) -> Float[np.ndarray, "*batch 3"]:
     """Return axis-angle vectors [..., 3], radians, no longer than pi."""
     q = np.where(q[..., 3:] < 0, -q, q)
     sine = np.linalg.norm(q[..., :3], axis=-1, keepdims=True)
@@ -68,14 +73,16 @@ def about(axis: int, angle: np.ndarray | float) -> np.ndarray:
     return q
 
 
-def from_matrix(matrix: np.ndarray) -> np.ndarray:
+def from_matrix(matrix: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, " 4"]:
     """Return the quaternion of one proper rotation matrix [3, 3]."""
     from scipy.spatial.transform import Rotation
 
     return Rotation.from_matrix(matrix).as_quat()
 
 
-def between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def between(
+    a: Float[np.ndarray, "*#batch 3"], b: Float[np.ndarray, "*#batch 3"]
+) -> Float[np.ndarray, "... 4"]:
     """Return the shortest rotation that turns direction a onto direction b (both [..., 3])."""
     a = a / np.linalg.norm(a, axis=-1, keepdims=True)
     b = b / np.linalg.norm(b, axis=-1, keepdims=True)
@@ -86,13 +93,15 @@ def between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return normalise(np.where(np.linalg.norm(q, axis=-1, keepdims=True) < 1e-6, half_turn, q))
 
 
-def slerp(a: np.ndarray, b: np.ndarray, share: np.ndarray | float) -> np.ndarray:
+def slerp(
+    a: Float[np.ndarray, "*#batch 4"], b: Float[np.ndarray, "*#batch 4"], share: np.ndarray | float
+) -> Float[np.ndarray, "... 4"]:
     """Return the rotation `share` of the shorter way from a to b; share is 0 to 1."""
     share = np.asarray(share)[..., None] if np.ndim(share) else share
     return multiply(a, from_axis_angle(share * to_axis_angle(multiply(inverse(a), b))))
 
 
-def twist(q: np.ndarray, axis: np.ndarray) -> np.ndarray:
+def twist(q: Float[np.ndarray, "*batch 4"], axis: np.ndarray) -> Float[np.ndarray, "*batch 4"]:
     """Return the part of q that turns about the unit `axis`: q = swing · twist."""
     along = np.sum(q[..., :3] * axis, axis=-1, keepdims=True)
     part = np.concatenate([along * axis, q[..., 3:]], axis=-1)
@@ -101,7 +110,7 @@ def twist(q: np.ndarray, axis: np.ndarray) -> np.ndarray:
     return np.where(length > 1e-6, part / np.maximum(length, 1e-6), IDENTITY)
 
 
-def continuous(q: np.ndarray) -> np.ndarray:
+def continuous(q: Float[np.ndarray, "n *batch 4"]) -> Float[np.ndarray, "n *batch 4"]:
     """Return q [N, ..., 4] with signs chosen so that neighbours in time lie on one side."""
     flips = np.sum(q[1:] * q[:-1], axis=-1) < 0
     sign = np.where(np.cumsum(flips, axis=0) % 2 == 1, -1.0, 1.0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float
 from scipy.spatial.transform import Rotation
 
 from datagen.bodies.options import BodiesConfig
@@ -60,13 +61,13 @@ class View:
         return self.rotation @ [0.0, -1.0, 0.0]
 
 
-def intrinsics(cfg: BodiesConfig) -> np.ndarray:
+def intrinsics(cfg: BodiesConfig) -> Float[np.ndarray, "3 3"]:
     """Return K float32 [3,3]: square pixels, no skew, principal point at (width/2, height/2)."""
     k = [[cfg.focal, 0, cfg.width / 2], [0, cfg.focal, cfg.height / 2], [0, 0, 1]]
     return np.array(k, np.float32)
 
 
-def draw_view(cfg: BodiesConfig, trans: np.ndarray, rng: np.random.Generator) -> View:
+def draw_view(cfg: BodiesConfig, trans: Float[np.ndarray, "t 3"], rng: np.random.Generator) -> View:
     """Draw yaw uniformly and depth from N(depth_mean, depth_std), as SURREAL does (main_part1.py).
 
     SURREAL's camera is level; pitch is drawn uniformly from `camera_pitch` and roll from
@@ -98,13 +99,15 @@ def _share_in_view(cfg: BodiesConfig, view: View, trans: np.ndarray) -> float:
     return float(inside.mean()) if not near.any() else -float(near.mean())
 
 
-def in_view(points: np.ndarray, k: np.ndarray, width: int, height: int) -> np.ndarray:
+def in_view(
+    points: Float[np.ndarray, "t 3"], k: Float[np.ndarray, "3 3"], width: int, height: int
+) -> Bool[np.ndarray, " t"]:
     """Return whether each of the camera-frame points [T,3] lies in the picture, bool [T]."""
     size = np.array([width, height])
     return np.all(np.abs(project(points, k) * 2 - size) <= size, axis=1)
 
 
-def stretches(flags: np.ndarray) -> list[list[int]]:
+def stretches(flags: Bool[np.ndarray, " t"]) -> list[list[int]]:
     """Return the runs of True in bool [T] as [first, stop) pairs."""
     edges = np.flatnonzero(np.diff(np.pad(flags.astype(np.int8), 1)))
     return edges.reshape(-1, 2).tolist()
@@ -135,7 +138,9 @@ def into_camera(
     return pose.astype(np.float32), moved.astype(np.float32)
 
 
-def project(points: np.ndarray, camera: np.ndarray) -> np.ndarray:
+def project(
+    points: Float[np.ndarray, "*batch 3"], camera: Float[np.ndarray, "3 3"]
+) -> Float[np.ndarray, "*batch 2"]:
     """Return pixels [...,2] of camera-frame points [...,3] under K [3,3]; NaN behind the camera."""
     points = np.asarray(points, np.float64)
     depth = points[..., 2:]
@@ -145,7 +150,9 @@ def project(points: np.ndarray, camera: np.ndarray) -> np.ndarray:
     )
 
 
-def clip_matrix(camera: np.ndarray, width: int, height: int) -> np.ndarray:
+def clip_matrix(
+    camera: Float[np.ndarray, "3 3"], width: int, height: int
+) -> Float[np.ndarray, "4 4"]:
     """Return OpenGL's clip matrix float32 [4,4] of camera-frame points.
 
     Rows of the window run down like those of the image, so what is read back needs no flip.

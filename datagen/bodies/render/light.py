@@ -7,6 +7,7 @@ Blender evaluates it in linear light and encodes the result as sRGB, and so does
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
 C1, C2, C3, C4, C5 = 0.429043, 0.511664, 0.743125, 0.886227, 0.247708
 
@@ -15,7 +16,7 @@ R_LIGHT_CAMERA = np.array([[0.0, 0.0, -1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
 (Improper, as SURREAL's camera is; for the light this means only which side is called which.)"""
 
 
-def draw_light(rng: np.random.Generator) -> np.ndarray:
+def draw_light(rng: np.random.Generator) -> Float[np.ndarray, " 9"]:
     """Draw coefficients float32 [9] in the order L00 L1-1 L10 L11 L2-2 L2-1 L20 L21 L22.
 
     As SURREAL: each 0.7·U(-1,1), but the ambient one 0.5 + 0.9·U(0,1), and the one along y
@@ -27,7 +28,9 @@ def draw_light(rng: np.random.Generator) -> np.ndarray:
     return light.astype(np.float32)
 
 
-def shade(normals: np.ndarray, light: np.ndarray) -> np.ndarray:
+def shade(
+    normals: Float[np.ndarray, "*batch 3"], light: Float[np.ndarray, " 9"]
+) -> Float[np.ndarray, "*batch"]:
     """Return the factor [...] by which the light multiplies the surface's linear colour, >= 0.
 
     Args:
@@ -49,6 +52,6 @@ def shade(normals: np.ndarray, light: np.ndarray) -> np.ndarray:
     return np.maximum(factor + np.asarray(C4 * l00 - C5 * l20, normals.dtype), 0)
 
 
-def to_linear(colours: np.ndarray) -> np.ndarray:
+def to_linear(colours: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """Return the linear light of sRGB colours, both in [0,1]."""
     return np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)

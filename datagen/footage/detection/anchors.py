@@ -7,6 +7,7 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+from jaxtyping import Float
 
 SIDE = 224
 """Pixels of the network's picture, the unit of its output."""
@@ -19,7 +20,7 @@ SAME = 0.3
 
 
 @cache
-def anchors() -> np.ndarray:
+def anchors() -> Float[np.ndarray, "a 2"]:
     """Return the anchors' centres float64 [A,2] in the unit square; all are one picture large."""
     grids = []
     for stride, each in LAYERS:
@@ -29,7 +30,9 @@ def anchors() -> np.ndarray:
     return np.concatenate(grids)
 
 
-def decode(raw: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def decode(
+    raw: Float[np.ndarray, "a 12"], logits: Float[np.ndarray, "a 1"]
+) -> tuple[Float[np.ndarray, "n 6 2"], Float[np.ndarray, " n"]]:
     """Return the people's boxes and points [N,6,2] and scores [N] of the network's output.
 
     Args:
@@ -51,7 +54,9 @@ def decode(raw: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return np.concatenate([corners, points], 1), scores[found]
 
 
-def suppress(people: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def suppress(
+    people: Float[np.ndarray, "n 6 2"], scores: Float[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, "m 6 2"], Float[np.ndarray, " m"]]:
     """Return one of each person [N,6,2], the surest first, and its score [N].
 
     What overlaps the surest is averaged with it by score (BlazeFace's non-maximum suppression).
@@ -68,7 +73,9 @@ def suppress(people: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nda
     return np.array(kept).reshape(-1, 6, 2), np.array(sure)
 
 
-def overlap(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
+def overlap(
+    boxes: Float[np.ndarray, "n _ 2"], box: Float[np.ndarray, "_ 2"]
+) -> Float[np.ndarray, " n"]:
     """Return the intersection over union [N] of boxes [N,2+,2] (first and last corner) with one."""
     low, high = np.maximum(boxes[:, 0], box[0]), np.minimum(boxes[:, 1], box[1])
     both = np.clip(high - low, 0, None).prod(1)

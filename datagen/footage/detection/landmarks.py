@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
 SIDE = 256
 """Pixels of the network's picture, the unit of its output."""
@@ -18,13 +19,15 @@ LEAST_HEAT = 0.5
 """A heatmap that is nowhere surer than that leaves its point as it is."""
 
 
-def decode(raw: np.ndarray) -> np.ndarray:
+def decode(raw: Float[np.ndarray, " k5"]) -> Float[np.ndarray, "k 4"]:
     """Return float64 [K,4] x, y, z in the unit square and visibility 0 to 1, of the output [5K]."""
     points = raw.astype(np.float64).reshape(-1, 5)[:, :4]
     return np.concatenate([points[:, :3] / SIDE, logistic(points[:, 3:])], 1)
 
 
-def refine(points: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
+def refine(
+    points: Float[np.ndarray, "k c"], heatmap: Float[np.ndarray, "h w k"]
+) -> Float[np.ndarray, "k c"]:
     """Return points [K,2+] of the unit square, moved to the middle of the heat around them.
 
     Args:
@@ -48,6 +51,6 @@ def refine(points: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
     return out
 
 
-def logistic(values: np.ndarray) -> np.ndarray:
+def logistic(values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """Return 1 / (1 + e^−x), without overflow."""
     return 1 / (1 + np.exp(-np.clip(values, -100, 100)))

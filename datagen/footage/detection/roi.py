@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from jaxtyping import Bool, Float, Num, UInt8
 
 MARGIN = 1.25
 """Sides of a person's crop over its circle's diameter; that of the landmark network's training."""
@@ -58,7 +59,9 @@ def windows(width: int, height: int) -> list[Roi]:
     ]
 
 
-def inside(boxes: np.ndarray, window: Roi, width: int, height: int) -> np.ndarray:
+def inside(
+    boxes: Num[np.ndarray, "n 2 2"], window: Roi, width: int, height: int
+) -> Bool[np.ndarray, " n"]:
     """Return which boxes [N,2,2] (first and last corner) keep away from a window's edges, bool [N].
 
     Half a box away, except from those that are the picture's edges too.
@@ -71,7 +74,7 @@ def inside(boxes: np.ndarray, window: Roi, width: int, height: int) -> np.ndarra
     return np.all(below & above, axis=1)
 
 
-def circumscribed(centre: np.ndarray, top: np.ndarray) -> Roi:
+def circumscribed(centre: Float[np.ndarray, " 2"], top: Float[np.ndarray, " 2"]) -> Roi:
     """Return the square around the circle about `centre` through `top` [2], upright at `top`.
 
     Both networks describe a person so: the middle of the hips, and a point above the head that
@@ -83,7 +86,9 @@ def circumscribed(centre: np.ndarray, top: np.ndarray) -> Roi:
     return Roi(float(centre[0]), float(centre[1]), 2 * float(np.hypot(x, y)), float(angle))
 
 
-def view(picture: np.ndarray, roi: Roi, side: int, border: int) -> np.ndarray:
+def view(
+    picture: UInt8[np.ndarray, "h w 3"], roi: Roi, side: int, border: int
+) -> UInt8[np.ndarray, "side side 3"]:
     """Return uint8 [side,side,3], what a region shows; `border` is OpenCV's mode beyond the edge.
 
     Corners go to corners as in MediaPipe, so that its networks see what they are used to: between
@@ -101,13 +106,13 @@ def view(picture: np.ndarray, roi: Roi, side: int, border: int) -> np.ndarray:
     return cv2.remap(picture, whole_pixels, fractions, cv2.INTER_LINEAR, borderMode=border)
 
 
-def to_picture(points: np.ndarray, roi: Roi) -> np.ndarray:
+def to_picture(points: Num[np.ndarray, "*batch 2"], roi: Roi) -> Float[np.ndarray, "*batch 2"]:
     """Return points [...,2] of the unit square, which the region fills, in the picture's pixels."""
     centre = np.array([roi.x, roi.y])
     return centre + rotate(np.asarray(points) - 0.5, roi.angle) * roi.side
 
 
-def rotate(points: np.ndarray, angle: float) -> np.ndarray:
+def rotate(points: Num[np.ndarray, "*batch 2"], angle: float) -> Float[np.ndarray, "*batch 2"]:
     """Return points [...,2] turned by an angle, clockwise where y points down."""
     cos, sin = np.cos(angle), np.sin(angle)
     return points @ np.array([[cos, sin], [-sin, cos]])

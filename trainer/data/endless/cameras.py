@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from trainer.data.endless.options import EndlessConfig
@@ -16,7 +17,7 @@ NEAREST = 0.8
 """Metres in front of the camera that every joint keeps."""
 
 
-def turn_about(axis: int, angle: Tensor) -> Tensor:
+def turn_about(axis: int, angle: Float[Tensor, " n"]) -> Float[Tensor, "n 3 3"]:
     """Return rotations [n, 3, 3] by angles [n], radians, about x, y or z (0, 1, 2)."""
     out = torch.zeros(len(angle), 3, 3)
     i, j = (axis + 1) % 3, (axis + 2) % 3
@@ -27,7 +28,9 @@ def turn_about(axis: int, angle: Tensor) -> Tensor:
     return out
 
 
-def draw_cameras(n: int, cfg: EndlessConfig, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def draw_cameras(
+    n: int, cfg: EndlessConfig, generator: torch.Generator
+) -> tuple[Float[Tensor, "n 3 3"], Float[Tensor, " n"]]:
     """Return rotations [n, 3, 3], world (y up) → camera (x right, y down), and distances [n]."""
 
     def uniform() -> Tensor:
@@ -44,7 +47,9 @@ def draw_cameras(n: int, cfg: EndlessConfig, generator: torch.Generator) -> tupl
     return turn, distance
 
 
-def place(joints: Tensor, distance: Tensor) -> Tensor:
+def place(
+    joints: Float[Tensor, "n t e 3"], distance: Float[Tensor, " n"]
+) -> Float[Tensor, "n t e 3"]:
     """Return joints [n, T, E, 3] (camera axes) whose mean lies `distance` [n] metres ahead.
 
     Clips that would come nearer than NEAREST to the camera are moved back.
@@ -56,6 +61,8 @@ def place(joints: Tensor, distance: Tensor) -> Tensor:
     return joints + ahead
 
 
-def mirror_joints(joints: Tensor, order: list[int]) -> Tensor:
+def mirror_joints(
+    joints: Float[Tensor, "*batch e 3"], order: list[int]
+) -> Float[Tensor, "*batch e 3"]:
     """Return joints [..., E, 3] as a mirror shows them, x → −x; order: each one's counterpart."""
     return joints[..., order, :] * joints.new_tensor([-1.0, 1.0, 1.0])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from trainer.data.dataset import DataSet
@@ -142,7 +143,7 @@ class EndlessClips:
         return out
 
 
-def crops(points: Tensor, size: int, person: float) -> Tensor:
+def crops(points: Float[Tensor, "n t k 2"], size: int, person: float) -> Float[Tensor, "n t 2 3"]:
     """Return crops [n, T, 2, 3], source → crop pixels, that follow people's boxes.
 
     One scale a clip: its median box diagonal becomes `person` pixels.

@@ -6,6 +6,7 @@ Letters: n clips, T frames, K = 12 keypoints in the record's order (`ORDER`).
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -111,6 +112,6 @@ class Detector:
         return (along - middle).abs() < width / 2
 
 
-def diagonal(points: Tensor) -> Tensor:
+def diagonal(points: Float[Tensor, "n t k 2"]) -> Float[Tensor, " n"]:
     """Return the median diagonal [n] of the boxes of points [n, T, K, 2]."""
     return (points.amax(2) - points.amin(2)).norm(dim=-1).median(1).values

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float, Num
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -45,7 +46,9 @@ class MotionStore:
             )
         return found
 
-    def at(self, time: Tensor) -> tuple[Tensor, Tensor]:
+    def at(
+        self, time: Num[Tensor, "*batch"]
+    ) -> tuple[Float[Tensor, "*batch 24 4"], Float[Tensor, "*batch 3"]]:
         """Return quaternions [..., 24, 4] and pelvis [..., 3] at times [...] (frames, fractional).
 
         Neighbouring frames are mixed linearly, rotations as normalised quaternions.
@@ -60,7 +63,9 @@ class MotionStore:
         return F.normalize(q, dim=-1), place
 
 
-def gather(takes: Iterable[dict[str, np.ndarray]], rest_pelvis: np.ndarray) -> MotionStore:
+def gather(
+    takes: Iterable[dict[str, np.ndarray]], rest_pelvis: Float[np.ndarray, " 3"]
+) -> MotionStore:
     """Return the motions of records' labels: pose [L,72], trans [L,3] and perhaps gravity [3].
 
     rest_pelvis [3]: the body's pelvis in its rest pose, about which SMPL turns the root.
@@ -86,7 +91,7 @@ def gather(takes: Iterable[dict[str, np.ndarray]], rest_pelvis: np.ndarray) -> M
     return MotionStore(torch.cat(quaternions), torch.cat(places), first, last)
 
 
-def upright(gravity: Tensor) -> Tensor:
+def upright(gravity: Float[Tensor, " 3"]) -> Float[Tensor, "3 3"]:
     """Return the rotation [3, 3], camera → a world with y up, that turns gravity [3] to −y.
 
     Of a level camera (gravity +y) it is a half turn about x; of others the shortest turn before it,
@@ -102,7 +107,7 @@ def upright(gravity: Tensor) -> Tensor:
     return torch.diag(down.new_tensor([1.0, -1.0, -1.0])) @ turn if side > 0 else turn
 
 
-def quaternion_from_axis_angle(vector: Tensor) -> Tensor:
+def quaternion_from_axis_angle(vector: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 4"]:
     """Return quaternions [..., 4], w first, of axis-angle vectors [..., 3]."""
     angle = vector.norm(dim=-1, keepdim=True)
     half = angle / 2
@@ -112,12 +117,14 @@ def quaternion_from_axis_angle(vector: Tensor) -> Tensor:
     return torch.cat((half.cos(), vector * scale), -1)
 
 
-def quaternion_from_matrix(matrix: Tensor) -> Tensor:
+def quaternion_from_matrix(matrix: Float[Tensor, "3 3"]) -> Float[Tensor, " 4"]:
     """Return the quaternion [4] of one rotation matrix [3, 3]."""
     return quaternion_from_axis_angle(geometry.axis_angle_from_matrix(matrix))
 
 
-def multiply(a: Tensor, b: Tensor) -> Tensor:
+def multiply(
+    a: Float[Tensor, "*#batch 4"], b: Float[Tensor, "*#batch 4"]
+) -> Float[Tensor, "... 4"]:
     """Return the products a·b of quaternions [..., 4]."""
     aw, av, bw, bv = a[..., :1], a[..., 1:], b[..., :1], b[..., 1:]
     av, bv = torch.broadcast_tensors(av, bv)
@@ -125,7 +132,7 @@ def multiply(a: Tensor, b: Tensor) -> Tensor:
     return torch.cat((aw * bw - (av * bv).sum(-1, keepdim=True), vector), -1)
 
 
-def matrix_from_quaternion(q: Tensor) -> Tensor:
+def matrix_from_quaternion(q: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 3 3"]:
     """Return rotation matrices [..., 3, 3] of unit quaternions [..., 4]."""
     w, x, y, z = q.unbind(-1)
     return torch.stack(
@@ -138,7 +145,7 @@ def matrix_from_quaternion(q: Tensor) -> Tensor:
     ).unflatten(-1, (3, 3))  # fmt: skip
 
 
-def one_sign(q: Tensor) -> Tensor:
+def one_sign(q: Float[Tensor, "l *batch 4"]) -> Float[Tensor, "l *batch 4"]:
     """Return quaternions [L, ..., 4] of which each lies on its predecessor's side."""
     dot = (q[1:] * q[:-1]).sum(-1, keepdim=True)
     sign = torch.where(dot < 0, -1.0, 1.0).cumprod(0)

@@ -8,6 +8,7 @@ Letters: n clips, T frames, 24 bones, E evaluation joints.
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from trainer.geometry import SMPL_MIRROR
@@ -67,7 +68,7 @@ class StretchedBody:
         return surface.mT + torch.einsum("ek,ntki->ntei", share, moved)
 
 
-def bone_sizes(n: int, spread: float, generator: torch.Generator) -> Tensor:
+def bone_sizes(n: int, spread: float, generator: torch.Generator) -> Float[Tensor, "n 24"]:
     """Return bone lengths [n, 24] about 1, left and right nearly alike, the spine's as one."""
     drawn = torch.randn(n, BONES, generator=generator) * spread
     other = drawn[:, SMPL_MIRROR]

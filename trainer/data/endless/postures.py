@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -105,7 +106,9 @@ class Postures:
         q[clips[:, None, None], torch.arange(self.frames)[:, None], torch.tensor(bones)] = other
 
 
-def flexed(q: Tensor, flex: float, generator: torch.Generator) -> Tensor:
+def flexed(
+    q: Float[Tensor, "n t h 4"], flex: float, generator: torch.Generator
+) -> Float[Tensor, "n t h 4"]:
     """Return hinges' quaternions [n, T, H, 4] bent more or less about their own axes.
 
     By a share of their angle that holds for the clip and has the standard deviation `flex`; never
@@ -121,7 +124,7 @@ def flexed(q: Tensor, flex: float, generator: torch.Generator) -> Tensor:
     return multiply(q, quaternion_from_axis_angle(axis * more[..., None]))
 
 
-def turns(n: int, degrees: float, generator: torch.Generator) -> Tensor:
+def turns(n: int, degrees: float, generator: torch.Generator) -> Float[Tensor, "n joints 4"]:
     """Return the turns [n, joints, 4] of the TURNED joints.
 
     Many clips stay near their motion, a few go far from it: a clip's reach is half-normal.

@@ -178,7 +178,7 @@ def test_light_is_surreals_formula():
         + 2 * 0.511664 * (sh[3] * x + sh[1] * y + sh[2] * z)
     )  # fmt: skip
     np.testing.assert_allclose(shade(normals, sh), np.maximum(k, 0), atol=1e-9)
-    up, down = np.array([0.0, -1, 0]), np.array([0.0, 1, 0])
+    up, down = np.array([[0.0, -1, 0]]), np.array([[0.0, 1, 0]])
     lights = [draw_light(np.random.default_rng(seed)) for seed in range(300)]
     assert np.mean([shade(up, sh) - shade(down, sh) for sh in lights]) > 0.5  # from above
 
