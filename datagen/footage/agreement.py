@@ -26,6 +26,8 @@ SPAN = 150
 takes longer than it is worth."""
 APART = 1 / 15
 """Seconds between the frames of a pair."""
+SLOWEST = 8.0
+"""Frames a second below which people move too far from frame to frame for the flow."""
 PERSON = 150
 """Pixels that the person's diagonal is shown at, within SIDES of the longer side."""
 SIDES = (256, 960)
@@ -67,6 +69,8 @@ def require_agreement(
         used: [T] their frames' numbers in the video.
         fps: a second.
     """
+    if fps < SLOWEST:
+        return
     pairs = flow_pairs(video, points, used, max(1, round(fps * APART)))
     if not pairs:
         return

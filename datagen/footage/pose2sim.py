@@ -185,7 +185,7 @@ def find_person(recording: Recording, truth: TruthName) -> MeasuredPerson:
 
 def _detections(path: Path, trc: Path) -> np.ndarray:
     """Return the points [N,14,3] of the largest person that one camera sees."""
-    people = link(read_keypoints(path))
+    people = link(read_keypoints(path, layout="openpose25b"))
     if not people:
         raise BadInput(f"{path} shows nobody with three joints or more")
     frames = len(read_trc(trc))
