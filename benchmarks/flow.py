@@ -38,12 +38,12 @@ from datagen.common.splits import in_split
 from datagen.flow.estimator import Estimator
 from datagen.flow.flownets import DIV_FLOW, FlowNetS, prepare
 from datagen.flow.load import load_estimator
-from datagen.flow.network import EMBEDDED
 from datagen.flow.options import FlowConfig
 from datagen.flow.pwc import CHANNELS, PwcNet
 from datagen.flow.training.pairs import make_pair
 from datagen.flow.training.people import PersonPairs, person_pair
 from datagen.flow.training.textures import load_textures
+from datagen.flow.weights import EMBEDDED
 
 SIZE, FRAMES = 224, 32
 RAFT_FRAMES = 5  # of the clip that RAFT is timed on: on a CPU it takes minutes for 32

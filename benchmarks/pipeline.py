@@ -44,6 +44,7 @@ from datagen.common.seeds import generator
 from datagen.flow.options import FlowConfig
 from datagen.launcher import tasks
 from datagen.launcher.config import LaunchConfig
+from datagen.launcher.library import LibraryFile
 from datagen.output import shard
 
 FRAMES = LaunchConfig().clips.clip_length + 1
@@ -170,8 +171,8 @@ def shard_task(
         index,
         tuple(choices),
         replace(LaunchConfig(), flow=flow),
-        folder / "people",
-        folder / "scenes",
+        {c.person: LibraryFile(folder / "people" / f"{c.person}.h5", "") for c in choices},
+        {c.background: LibraryFile(folder / "scenes" / f"{c.background}.h5", "") for c in choices},
         folder / f"shard-{index:06d}.tar",
     )
 

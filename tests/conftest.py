@@ -29,6 +29,14 @@ def heard_interrupts() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_digests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Remember the digests of inputs in a folder of the tests', not in the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOTION_HMR_DIGESTS", str(tmp_path_factory.mktemp("digests")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of real videos and motion capture; tests that need it skip where it is absent."""

@@ -175,7 +175,10 @@ def sizes(folder: Path) -> dict[str, int]:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Return all files below a folder of this machine, sorted; links to folders are followed."""
+    """Return all files below a folder of this machine, sorted; links to folders are followed.
+
+    Hidden files and folders are no inputs: systems leave them everywhere (.DS_Store, ._walk.bvh).
+    """
     found, seen = [], set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
@@ -183,8 +186,18 @@ def files_below(folder: Path) -> list[Path]:
             folders.clear()
             continue
         seen.add(real)
-        found += [Path(parent, name) for name in names]
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(parent, name) for name in names if not name.startswith(".")]
     return sorted(path for path in found if path.is_file())
+
+
+def is_own(path: Path) -> bool:
+    """Return whether a file is a body that lies beside shards of ours.
+
+    An --out within a folder of inputs must not become one of them.
+    """
+    named = path.match("body.npz") or path.match("body-*.npz")
+    return named and path.with_name("dataset.json").exists()
 
 
 def read_all(paths: Iterable[Path]) -> list[bytes]:

@@ -18,8 +18,8 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
+from datagen.common.digests import file_digests
 from datagen.common.errors import BadInput
-from datagen.common.files import sha256
 from datagen.common.sizes import checked_count
 from datagen.common.stills import PICTURES, PictureReader, pictures_in
 
@@ -38,8 +38,8 @@ MOST = 1 << 26
 def media_sha256(path: Path) -> str:
     """Return the SHA-256 of a video or picture or, of a folder, that of its pictures'."""
     if not path.is_dir():
-        return sha256(path)
-    each = "".join(sha256(picture) for picture in pictures_in(path))
+        return file_digests([path])[0]
+    each = "".join(file_digests(pictures_in(path)))
     return hashlib.sha256(each.encode()).hexdigest()
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,14 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pad
 
 from datagen.common.errors import BadInput
-from datagen.common.files import sha256
 from datagen.flow import flownets, flownets_onednn, pwc
 from datagen.flow.checkpoint import fill, read_checkpoint
 from datagen.flow.estimator import check_frames, pack
 from datagen.flow.options import FlowConfig
 from datagen.flow.raft import Raft
+from datagen.flow.weights import EMBEDDED, flow_name
 
 RAFT_STRIDE = 4
-EMBEDDED = {name: files("datagen") / "assets" / "flow" / f"{name}.pth"
-            for name in ("flownets", "pwc")}  # fmt: skip
-"""Narrow networks trained by `python -m datagen.flow.train` (datagen/assets/LICENSES.md)."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 PAIRS_AT_ONCE = {"cpu": 16, "cuda": 64}
 """Pairs of 224 px that go through a network at once. On a CPU more fall out of the cache and make
@@ -128,17 +124,13 @@ def load_network(cfg: FlowConfig, device: str) -> Network:
         BadInput: see datagen.flow.load.load_estimator.
     """
     dtype = best_dtype(device) if cfg.flow_dtype == "auto" else DTYPES[cfg.flow_dtype]
-    if cfg.flow_weights is None:
-        with as_file(EMBEDDED[cfg.flow]) as embedded:
-            return _load(cfg, embedded, dtype, device)
-    return _load(cfg, Path(cfg.flow_weights), dtype, device)
+    path = EMBEDDED[cfg.flow] if cfg.flow_weights is None else Path(cfg.flow_weights)
+    return _load(cfg, path, dtype, device)
 
 
 def _load(cfg: FlowConfig, path: Path, dtype: torch.dtype, device: str) -> Network:
     state, extras = read_checkpoint(path)
-    # Shards name the weights that are not ours: a network must not look through others than it
-    # learned from.
-    name = cfg.flow if cfg.flow_weights is None else f"{cfg.flow}-{sha256(path)[:8]}"
+    name = flow_name(cfg)
     if cfg.flow == "flownets":
         network = load_flownets(state, path)
         clip = FlowNetSClip(network, *_conventions(extras, path), dtype)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
+from datagen.bodies.smpl.files import used_files
 from datagen.bodies.smpl.model import kept_bodies, neutral_or_first, write_reduced
 from datagen.cluster.backends import open_backend
 from datagen.cluster.options import ClusterConfig
@@ -25,6 +26,7 @@ from datagen.common.errors import BadInput
 from datagen.common.files import make_folder, sweep
 from datagen.common.record import Line
 from datagen.flow.load import estimator
+from datagen.flow.weights import weights_of
 from datagen.footage import pieces
 from datagen.footage.options import FootageConfig
 from datagen.footage.track import Track
@@ -50,7 +52,7 @@ class FootageSource(Protocol):
     def name(self) -> str: ...
 
     def identity(self) -> Line:
-        """Return what decides its records: `input`, the file's size, and how it is read."""
+        """Return what decides its records: `input`, the file's content, and how it is read."""
         ...
 
     def open(self) -> Footage:
@@ -202,12 +204,15 @@ def describe(
         name: fingerprint.content(value) if isinstance(value, Path) else value
         for name, value in options.pop("flow").items()
     }
-    for name in ("body", "joint_regressor"):
-        if options[name] is not None:
-            options[name] = fingerprint.content(options[name])
+    if cfg.body is not None:
+        options["body"] = fingerprint.content(cfg.body, used_files(cfg.body))
+    if cfg.joint_regressor is not None:
+        options["joint_regressor"] = fingerprint.content(cfg.joint_regressor)
     names = list(evaluation)
     estimate = estimator(cfg.flow)  # refuses bad weights before anything is written
     identity = {"record": record.REVISION, "footage": options, "flow": flow, "evaluation": names}
+    if weights := weights_of(cfg.flow.flow) if cfg.flow.flow_weights is None else "":
+        identity[fingerprint.FLOW] = f"{cfg.flow.flow}-{weights}"
     if split:  # two splits in one folder would be evaluated as one
         identity["split"] = split
     if truth_source:

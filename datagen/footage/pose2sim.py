@@ -35,6 +35,7 @@ from datagen.footage.keypoint_files import read_keypoints
 from datagen.footage.multiview import BONES, Assumptions, adjust, residuals
 from datagen.footage.track import Track, Truth
 from datagen.footage.tracking import link
+from datagen.footage.video_source import keypoint_content
 from datagen.output.fingerprint import content
 
 TruthName = Literal["trc", "refined"]
@@ -98,7 +99,9 @@ class CameraSource:
 
     def identity(self) -> Line:
         """Return what decides its records."""
-        known: Line = {"input": self.video.stat().st_size, "late": LATE, "step": STEP}
+        known: Line = {"input": content(self.video), "late": LATE, "step": STEP}
+        measured = (self.recording.calibration, self.recording.trc, *self.recording.keypoints)
+        known["recording"] = [keypoint_content(path) for path in measured]
         if self.truth == "refined":
             known["refined"] = asdict(Assumptions())
         if self.found is not None:

@@ -98,7 +98,8 @@ class SequenceSource:
 
     def identity(self) -> dict[str, Any]:
         """Return what decides its records."""
-        return {"input": self.path.stat().st_size, "images": content(self.images)}
+        images = content(self.images, sorted(self.images.glob("image_*.jpg")))
+        return {"input": content(self.path), "images": images}
 
     def open(self) -> Footage:
         """Return its people and images.

@@ -43,7 +43,7 @@ class FootageVideo:
         """Return what decides its records."""
         return {
             "input": media_sha256(self.path),
-            "keypoints": content(self.keypoints) if self.keypoints.exists() else None,
+            "keypoints": keypoint_content(self.keypoints),
             "layout": self.layout,
             "threshold": self.threshold,
             "person": self.person,
@@ -134,6 +134,13 @@ class FootageVideo:
     def _frames(self, tracks: list[Track]) -> Iterator[tuple[int, np.ndarray]]:
         wanted = np.unique(np.concatenate([track.source for track in tracks])).tolist()
         return zip(wanted, read_frames(self.path, wanted), strict=True)
+
+
+def keypoint_content(path: Path) -> str | None:
+    """Return what tells a keypoint file, or a folder of one a frame, from others; None if none."""
+    if not path.exists():
+        return None
+    return content(path, sorted(path.glob("*.json")) if path.is_dir() else None)
 
 
 def dropped(used: np.ndarray, frames: int, shown: np.ndarray, kept: np.ndarray) -> dict[str, int]:

@@ -23,7 +23,7 @@ from datagen.launcher.config import LaunchConfig
 from datagen.launcher.identity import describe, identity
 from datagen.launcher.library import Library, MakeTask
 from datagen.launcher.progress import Progress
-from datagen.launcher.sources import find_sources
+from datagen.launcher.sources import Sources, find_sources
 from datagen.output import card, dataset, fingerprint
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest, finished_shards
@@ -37,28 +37,35 @@ FEW = 20  # sources tried before --max-bad is a share of those tried
 class Driver:
     """One call of the launcher: the driver's state, none of which reaches a shard's bytes."""
 
-    def __init__(self, cfg: LaunchConfig, layout: Layout) -> None:
+    def __init__(
+        self,
+        cfg: LaunchConfig,
+        layout: Layout,
+        sources: Sources | None = None,
+        known: dict[str, Any] | None = None,
+    ) -> None:
+        """`sources`, `known`: the inputs and the data set's identity, if they are known already."""
         self.cfg, self.layout = cfg, layout
         self.quarantine = Quarantine(layout.manifests / "quarantine.jsonl")
         self._needed_by: dict[str, int] = {}
         """A shard that needs the source."""
         self._notes: list[str] = []
         """What a user should know of motions that were read now."""
-        sources = find_sources(cfg)
+        sources = sources or find_sources(cfg)
+        self.identity = known or identity(cfg, sources)
         self.absent, self.motions_found = sources.absent, sources.motions_found
         frames, seed = cfg.clips.clip_length + 1, cfg.output.seed
-        known = identity(cfg)
-        self.fingerprint = fingerprint.digest(known)
-        people, scenes = fingerprint.library_folders(known)
+        self.fingerprint = fingerprint.digest(self.identity)
+        people, scenes = fingerprint.library_folders(self.identity)
 
         scans = find_scans(cfg.bodies, cfg.output.split)
 
-        def body_task(source: Any, path: Path) -> Task:
-            return tasks.BodyTask(source, cfg.bodies, seed, path, scans)
+        def body_task(source: Any, path: Path, content: str | None) -> Task:
+            return tasks.BodyTask(source, cfg.bodies, seed, path, scans, content)
 
-        def background_task(source: Any, path: Path) -> Task:
+        def background_task(source: Any, path: Path, content: str | None) -> Task:
             size = cfg.bodies.width, cfg.bodies.height
-            return tasks.BackgroundTask(source, cfg.backgrounds, frames, *size, seed, path)
+            return tasks.BackgroundTask(source, cfg.backgrounds, frames, *size, seed, path, content)
 
         self.people = self._library(people, "bodies", sources.motions, body_task)
         self.scenes = self._library(scenes, "backgrounds", sources.videos, background_task)
@@ -103,9 +110,9 @@ class Driver:
         for note in body.notes:
             print(f"  note    {note}")
         self.sweep()
+        self._describe()  # first: it tells the files beside it from inputs
         write_reduced(self.layout.body, body)
-        saved_options.write(self.layout, self.cfg)
-        self._describe()
+        saved_options.write(self.layout, self.cfg, self.identity)
 
     def sweep(self) -> None:
         """Remove what killed workers left, and move the manifests' parts together."""
@@ -197,8 +204,8 @@ class Driver:
             index,
             choices,
             self.cfg,
-            self.people.folder,
-            self.scenes.folder,
+            {choice.person: self.people.file(choice.person) for choice in choices},
+            {choice.background: self.scenes.file(choice.background) for choice in choices},
             self.layout.shard(index),
             flow,
             self.fingerprint,
@@ -235,7 +242,7 @@ class Driver:
     def _describe(self) -> None:
         flow = estimator(self.cfg.flow)
         clips = sum(line["clips"] for line in finished_shards(self.layout).values())
-        content = describe(self.cfg, flow.name, flow.stride, clips)
+        content = describe(self.cfg, flow.name, flow.stride, clips, self.identity)
         dataset.write(self.layout, content)
 
 

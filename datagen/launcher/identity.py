@@ -8,27 +8,38 @@ from typing import Any
 
 from datagen.backgrounds.options import TIME_SPACING
 from datagen.bodies import shapes
+from datagen.bodies.appearance.scans import scan_files
+from datagen.bodies.smpl.files import used_files
 from datagen.bodies.smpl.model import kept_bodies, neutral_or_first
 from datagen.common import record
 from datagen.common.errors import BadInput
+from datagen.flow.weights import weights_of
 from datagen.launcher.config import LaunchConfig
+from datagen.launcher.contents import entry
+from datagen.launcher.sources import Sources, find_sources
 from datagen.output.dataset import contract, refuse_other
-from datagen.output.fingerprint import EMBEDDED, LATER, assets, content
+from datagen.output.fingerprint import EMBEDDED, FLOW, LATER, assets, content
 from datagen.output.layout import Layout
 
 NOT_BYTES = ("num_shards", "shards", "out", "library")
 """Options of the output stage that change no shard's bytes."""
+
+SOURCES = ("motions", "surreal", "videos")
+"""Options that name folders of sources, of which some are used."""
 
 FORMER_OPTIONS = {"backgrounds": {"slic_time_spacing": TIME_SPACING}}
 """Former options by stage, with the one value that they have now. An identity still holds them, so
 that older data sets can be continued and share their libraries."""
 
 
-def identity(cfg: LaunchConfig) -> dict[str, Any]:
+def identity(cfg: LaunchConfig, sources: Sources | None = None) -> dict[str, Any]:
     """Return every option and input that decides the bytes of a shard, ready for JSON.
 
-    Single files enter by their SHA-256, folders by the names and sizes of the files in them, so a
-    moved folder is the same input and an added video is not. BadInput if one is not there.
+    Inputs enter by the SHA-256 of the files that are read, and by their names: a moved folder is
+    the same input, and so is one that gained a file of another kind; an added video is not, nor is
+    a file that was changed in place. BadInput if one is not there.
+
+    sources: what `find_sources` finds, if that is known already.
     """
     stages: dict[str, Any] = {"record": record.REVISION}
     for stage in ("bodies", "backgrounds", "clips", "flow", "output"):
@@ -45,6 +56,12 @@ def identity(cfg: LaunchConfig) -> dict[str, Any]:
     # data sets made before there was --video-rate took frames as stored: no entry
     if cfg.backgrounds.videos is None or cfg.backgrounds.video_rate == "stored":
         del stages["backgrounds"]["video_rate"]
+    sources = sources or find_sources(cfg)
+    place = "surreal" if cfg.bodies.surreal else "motions"
+    stages["bodies"][place] = entry(sources.all_motions, sources.motions, "motions")
+    stages["backgrounds"]["videos"] = entry(sources.all_videos, sources.videos, "videos")
+    if weights := weights_of(cfg.flow.flow) if cfg.flow.flow_weights is None else "":
+        stages[FLOW] = f"{cfg.flow.flow}-{weights}"
     if cfg.output.labels_only:  # all motions are dealt to as many shards as there are
         stages["output"]["num_shards"] = cfg.output.num_shards
     motions = cfg.bodies.motions
@@ -55,37 +72,55 @@ def identity(cfg: LaunchConfig) -> dict[str, Any]:
         and not cfg.backgrounds.scenes
         and not cfg.output.labels_only,
     )
-    for entry, is_used in zip(EMBEDDED, used, strict=True):
+    for asset, is_used in zip(EMBEDDED, used, strict=True):
         if is_used:
-            stages[entry] = assets(entry.removeprefix("embedded "))
+            stages[asset] = assets(asset.removeprefix("embedded "))
     return stages
 
 
 def given(option: str, value: Any) -> Any:
-    """Return an option's value as JSON reads it, of a path its content.
+    """Return an option's value as JSON reads it, of a path its content, of one of SOURCES None.
 
     Raises BadInput if nothing is there.
     """
-    if isinstance(value, tuple) and option == "motions":
-        several = [given(option, place) for place in value]
-        if several in ([], ["embedded"]):
-            return None
-        return several[0] if len(several) == 1 else several
+    if option in SOURCES:
+        for part in value if isinstance(value, tuple) else (value,):
+            _check(option, part)
+        return None
+    _check(option, value)
     if option == "stride" and len(value) == 1:  # as before there could be several
         return value[0]
     if not isinstance(value, Path):
         return list(value) if isinstance(value, tuple) else value
-    if not value.exists():
+    files = None
+    if option == "body":
+        files = used_files(value)
+    elif option == "textures" and value.is_dir():
+        files = scan_files(value)
+    return content(value, files)
+
+
+def _check(option: str, value: Any) -> None:
+    """Raise BadInput for a path where nothing is."""
+    if isinstance(value, Path) and not value.exists():
         name = option.replace("_", "-")
         raise BadInput(f"--{name} {value}: no such file or folder; correct the path")
-    return content(value)
 
 
-def describe(cfg: LaunchConfig, flow_name: str, flow_stride: int, clips: int) -> dict[str, Any]:
-    """Return the content of dataset.json for a data set that holds `clips` clips so far."""
+def describe(
+    cfg: LaunchConfig,
+    flow_name: str,
+    flow_stride: int,
+    clips: int,
+    known: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the content of dataset.json for a data set that holds `clips` clips so far.
+
+    known: its identity, if that was made already.
+    """
     bodies = kept_bodies(cfg.bodies.body, cfg.bodies.joint_regressor)
     return {
-        **contract(identity(cfg), flow_name, flow_stride, cfg.clips.person_diagonal),
+        **contract(known or identity(cfg), flow_name, flow_stride, cfg.clips.person_diagonal),
         "joint_regressor": neutral_or_first(bodies).regressor(),
         "clip_length": cfg.clips.clip_length,
         "image_size": cfg.clips.image_size,
@@ -97,12 +132,15 @@ def describe(cfg: LaunchConfig, flow_name: str, flow_stride: int, clips: int) ->
     }
 
 
-def guard(layout: Layout, cfg: LaunchConfig) -> None:
+def guard(layout: Layout, cfg: LaunchConfig, known: dict[str, Any] | None = None) -> None:
     """Raise BadInput if the output folder holds shards of another configuration, or no shards but
-    somebody's README.md, which the data set's card would replace."""
+    somebody's README.md, which the data set's card would replace.
+
+    known: the identity, if that was made already.
+    """
     if layout.card.exists() and not layout.dataset.exists():
         raise BadInput(
             f"{layout.shards} holds a README.md but no data set, whose own README.md would replace "
             "it; choose another --out"
         )
-    refuse_other(layout, identity(cfg))
+    refuse_other(layout, known or identity(cfg))

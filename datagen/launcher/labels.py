@@ -128,11 +128,13 @@ class _Notes:
 def launch(cfg: LaunchConfig, layout: Layout, only: Collection[int] | None = None) -> int:
     """Make what is missing of the shards, or of shards `only`; return 0 if all are there then."""
     from datagen.launcher.driver import following
-    from datagen.launcher.sources import used_motions
+    from datagen.launcher.sources import find_sources
 
-    sources, found = used_motions(cfg)
+    inputs = find_sources(cfg)
+    sources, found = inputs.motions, inputs.motions_found
     cfg = dealt(cfg, len(sources))
-    guard(layout, cfg)
+    known = identity(cfg, inputs)
+    guard(layout, cfg, known)
     wanted = cfg.output.wanted() if only is None else sorted(only)
     there = finished_shards(layout)
     todo = [index for index in wanted if index not in there]
@@ -148,11 +150,10 @@ def launch(cfg: LaunchConfig, layout: Layout, only: Collection[int] | None = Non
         + f" without pictures to {len(todo):,} of {count(cfg.output.total, 'shard')} in "
         f"{layout.shards}"
     )
-    publish(cfg, layout)
-    known = fingerprint.digest(identity(cfg))
+    publish(cfg, layout, known)
     tasks = [
         MotionShardTask(index, tuple(sources[index :: cfg.output.total]), cfg.bodies,
-                        layout.shard(index), known)
+                        layout.shard(index), fingerprint.digest(known))
         for index in todo
     ]  # fmt: skip
     try:
@@ -160,22 +161,23 @@ def launch(cfg: LaunchConfig, layout: Layout, only: Collection[int] | None = Non
             failed = _run(tasks, backend, layout, cfg)
     finally:
         _sweep(layout)
-    _conclude(cfg, layout, failed)
+    _conclude(cfg, layout, failed, known)
     return 1 if failed else 0
 
 
-def publish(cfg: LaunchConfig, layout: Layout) -> None:
+def publish(cfg: LaunchConfig, layout: Layout, known: dict[str, Any] | None = None) -> None:
     """Write the files beside the shards; only clip_length changes until the last shard is made.
 
-    cfg: with the number of shards.
+    cfg: with the number of shards; known: the identity, if that was made already.
     """
     from datagen.bodies.smpl.model import write_reduced
 
+    known = known or identity(cfg)
     _sweep(layout)
+    _describe(cfg, layout, known)  # first: it tells the files beside it from inputs
     for path, body in _bodies(cfg, layout).items():
         write_reduced(path, body)
-    saved_options.write(layout, cfg)
-    _describe(cfg, layout)
+    saved_options.write(layout, cfg, known)
 
 
 def dealt(cfg: LaunchConfig, takes: int) -> LaunchConfig:
@@ -219,7 +221,9 @@ def _run(
     return failed
 
 
-def _conclude(cfg: LaunchConfig, layout: Layout, failed: dict[str, str]) -> None:
+def _conclude(
+    cfg: LaunchConfig, layout: Layout, failed: dict[str, str], known: dict[str, Any]
+) -> None:
     """Update dataset.json and print what there is.
 
     Raises BadInput if no shard could be made, or too many motions could not be used.
@@ -229,7 +233,7 @@ def _conclude(cfg: LaunchConfig, layout: Layout, failed: dict[str, str]) -> None
     lines = finished_shards(layout)
     if not lines:
         raise BadInput(f"no shard could be made; the last: {[*failed.values()][-1]}")
-    _describe(cfg, layout)
+    _describe(cfg, layout, known)
     card.write(layout, lines)
     motions = [motion for line in lines.values() for motion in line["motions"]]
     bad = [one for line in lines.values() for one in line["bad"]]
@@ -257,11 +261,11 @@ def _conclude(cfg: LaunchConfig, layout: Layout, failed: dict[str, str]) -> None
         print(following(cfg, layout))
 
 
-def _describe(cfg: LaunchConfig, layout: Layout) -> None:
+def _describe(cfg: LaunchConfig, layout: Layout, known: dict[str, Any]) -> None:
     lines = list(finished_shards(layout).values())
     clips = [line["clips"] for line in lines]
     content = {
-        **describe(cfg, "none", 0, sum(clips)),
+        **describe(cfg, "none", 0, sum(clips), known),
         "clip_length": max((line["longest"] for line in lines), default=LONGEST),
         "clips_per_shard": max(clips, default=0),
         "labels_only": True,

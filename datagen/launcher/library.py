@@ -5,20 +5,34 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from datagen.cluster.outcome import Task
+from datagen.common.errors import BadInput
 from datagen.common.files import cached, is_local, read_all, sizes, whole, write_json
 from datagen.common.record import Line
+from datagen.launcher.contents import contents
 from datagen.output.manifest import Manifest
 
 FAILED = "failed"
 """Kind of the line of a source that cannot be used; it gives the `reason`."""
 
-MakeTask = Callable[[Any, Path], Task]
-"""Returns the task that makes a source's file under a path."""
+MakeTask = Callable[[Any, Path, str | None], Task]
+"""Returns the task that makes a source's file under a path, from inputs of that content."""
+
+
+@dataclass(frozen=True)
+class LibraryFile:
+    """A finished file and the SHA-256 of its bytes."""
+
+    path: Path
+    sha256: str
+
+    def local(self) -> Path:
+        """Return the file on this machine; of one behind a URL, its copy in the cache."""
+        return cached(self.path, self.sha256)
 
 
 class Library:
@@ -38,22 +52,28 @@ class Library:
         self.manifest = manifest
         self._lists = lists
         self.sources = {source.name: source for source in sources}
+        self._contents = contents(self.sources.values(), "inputs")
         self._make = make
-        self._known: dict[str, Line] = finished(folder, self.sources)
+        self._known: dict[str, Line] = finished(folder, self._contents)
         self.reason = ""
         """Why the last failure failed."""
         self._doubtful: dict[str, str] = {}
         """Why sources failed that another try might not find bad."""
-        self._listed = {line["name"] for line in manifest.lines()}
+        self._listed = {(line["name"], line.get("sha256")) for line in manifest.lines()}
 
     def known(self, name: str) -> Line | None:
         """Return the manifest line of a finished or failed source, None if not tried yet."""
         line = self._known.get(name)
-        unlisted = self._lists and name not in self._listed
-        if unlisted and line is not None and line.get("kind") != FAILED:
-            self._listed.add(name)  # of another run or data set
-            self.manifest.append(line)
+        if self._lists and line is not None and line.get("kind") != FAILED:
+            item = (name, line.get("sha256"))
+            if item not in self._listed:  # of another run or data set
+                self._listed.add(item)
+                self.manifest.append(line)
         return line
+
+    def file(self, name: str) -> LibraryFile:
+        """Return the finished file of a source."""
+        return LibraryFile(self._path(name), self._known[name]["sha256"])
 
     def learn(self, name: str, line: Line) -> None:
         """Remember what came of a source; a finished one gets its line in the manifest."""
@@ -70,12 +90,12 @@ class Library:
     def settle(self) -> None:
         """Leave failed sources out for good, as shards are about to be made without them."""
         for name, reason in sorted(self._doubtful.items()):
-            give_up(self._path(name), self.sources[name], reason)
+            give_up(self._path(name), name, reason, self._contents[name])
         self._doubtful.clear()
 
     def task(self, name: str) -> Task:
         """Return the task that makes the file of source `name`."""
-        return self._make(self.sources[name], self._path(name))
+        return self._make(self.sources[name], self._path(name), self._contents[name])
 
     def longest_first(self, names: Iterable[str]) -> list[str]:
         """Return the names in the order that leaves no long task for the end."""
@@ -89,7 +109,15 @@ class Library:
         return sum(line.get("kind") == FAILED for line in self._known.values())
 
     def _path(self, name: str) -> Path:
-        return self.folder / f"{name}.h5"
+        return self.folder / f"{stem(name, self._contents[name])}.h5"
+
+
+def stem(name: str, content: str | None) -> str:
+    """Return the name of a source's files in a library, without suffix.
+
+    Inputs of one name and other content have each their own, whichever data sets share the library.
+    """
+    return name if content is None else f"{name}-{content[:12]}"
 
 
 def effort(source: Any) -> float:
@@ -99,61 +127,59 @@ def effort(source: Any) -> float:
     return _size(source) or embedded.lengths().get(source.name, 0)
 
 
-def local_file(folder: Path, name: str) -> Path:
-    """Return the library file of a source on this machine; behind a URL, its copy in the cache."""
-    path = folder / f"{name}.h5"
-    if is_local(path):
-        return path
-    return cached(path, _line(path)["sha256"])
-
-
-def finished(folder: Path, sources: Mapping[str, Any]) -> dict[str, Line]:
+def finished(folder: Path, contents: Mapping[str, str | None]) -> dict[str, Line]:
     """Return the manifest lines of the library files that are whole, by their sources' names.
 
-    The line is in a file beside it, written after it. It holds the size of the source, of all
-    files that it was made from, so that a replaced input is made anew. Sources that were given up
-    (`give_up`) have a line as well, of kind FAILED.
+    The line is in a file beside it, written after it, and holds the content of all files that it
+    was made from, so that a replaced input is made anew. Sources that were given up (`give_up`)
+    have a line as well, of kind FAILED.
+
+    contents: of the sources, by name.
     """
     found = sizes(folder)
-    names = [name for name in sources if f"{name}.json" in found]
+    stems = {name: stem(name, content) for name, content in contents.items()}
+    names = [name for name in contents if f"{stems[name]}.json" in found]
     lines: dict[str, Line] = {}
-    texts = read_all(folder / f"{name}.json" for name in names)
+    texts = read_all(folder / f"{stems[name]}.json" for name in names)
     for name, text in zip(names, texts, strict=True):
         with suppress(json.JSONDecodeError):
             line = json.loads(text)
-            whole = line["kind"] == FAILED or found.get(f"{name}.h5") == line["bytes"]
-            if whole and _size(sources[name]) == line["source_bytes"]:
+            whole = line["kind"] == FAILED or found.get(f"{stems[name]}.h5") == line["bytes"]
+            if whole and line.get("content") == contents[name]:
                 lines[name] = line
     return lines
 
 
-def give_up(path: Path, source: Any, reason: str) -> None:
+def give_up(path: Path, name: str, reason: str, content: str | None) -> None:
     """Write beside where a library file would be that it is not made, and why.
 
     For a failure that a later try might not see again: shards that were made without the source
     and those still to come must agree, also after a restart.
     """
     note = path.with_suffix(".json")
-    line = {"kind": FAILED, "name": source.name, "source_bytes": _size(source)}
+    line = {"kind": FAILED, "name": name, "content": content}
     write_json(note, line | {"reason": f"{reason} (given up; remove {note} to try it again)"})
 
 
-def add(path: Path, build: Callable[[Path], Line], source: Any) -> Line:
-    """Build a library file, then write its line beside it: a file without one is unfinished."""
+def add(path: Path, build: Callable[[Path], Line], source: Any, content: str | None = None) -> Line:
+    """Build a library file, then write its line beside it: a file without one is unfinished.
+
+    content: what the source's files held when the run began. Raises BadInput if it is other now.
+    """
     if is_local(path):
         line = build(path)
     else:
         with whole(path) as unfinished:
             line = {**build(unfinished), "file": path.name}
+    now = contents([source], "inputs")[source.name]
+    if content not in (None, now):
+        if is_local(path):
+            path.unlink()
+        raise BadInput(f"{source.path} was changed during the run; run the same command again")
     kind = "embedded" if source.path is None else Path(source.path).suffix.lower()
-    line = {**line, "source": kind, "source_bytes": _size(source)}
+    line = {**line, "source": kind, "content": now}
     write_json(path.with_suffix(".json"), line)
     return line
-
-
-@cache
-def _line(path: Path) -> Line:
-    return json.loads(path.with_suffix(".json").read_text())
 
 
 def _size(source: Any) -> int | None:

@@ -11,8 +11,9 @@ from datagen.common.files import CACHE_VARIABLE
 from datagen.launcher import labels
 from datagen.launcher.config import LaunchConfig, absolute, sized
 from datagen.launcher.driver import Driver, following
-from datagen.launcher.identity import guard
+from datagen.launcher.identity import guard, identity
 from datagen.launcher.progress import Progress
+from datagen.launcher.sources import find_sources
 from datagen.output import card
 from datagen.output.layout import Layout
 from datagen.output.manifest import finished_shards
@@ -24,7 +25,9 @@ def launch(cfg: LaunchConfig, only: Collection[int] | None = None) -> int:
     layout = Layout(cfg.output.out, cfg.output.library)
     if cfg.output.labels_only:
         return labels.launch(cfg, layout, only)
-    guard(layout, cfg)
+    sources = find_sources(cfg)
+    known = identity(cfg, sources)
+    guard(layout, cfg, known)
     cfg = sized(cfg, layout)
     wanted = cfg.output.wanted() if only is None else sorted(only)
     there = finished_shards(layout)
@@ -37,7 +40,7 @@ def launch(cfg: LaunchConfig, only: Collection[int] | None = None) -> int:
         return 0
     if cfg.cluster.cache:
         os.environ[CACHE_VARIABLE] = str(cfg.cluster.cache)
-    driver = Driver(cfg, layout)
+    driver = Driver(cfg, layout, sources, known)
     driver.announce(len(todo), len(wanted) if only is None else wanted[-1] + 1)
     try:
         return _make(driver, todo)

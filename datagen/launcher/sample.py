@@ -16,7 +16,7 @@ from datagen.common.record import Line
 from datagen.flow.estimator import Flow
 from datagen.launcher import tasks
 from datagen.launcher.config import LaunchConfig
-from datagen.launcher.library import FAILED
+from datagen.launcher.library import FAILED, LibraryFile
 
 CLIPS = 16
 """Clips of a sample's shard."""
@@ -64,8 +64,8 @@ class WorkerSample:
                 0,
                 tuple(choices[:clips]),
                 self.cfg,
-                folder / "people",
-                folder / "scenes",
+                _files(people, folder / "people"),
+                _files(scenes, folder / "scenes"),
                 folder / "shard-000000.tar",
                 self.flow,
             )
@@ -75,6 +75,15 @@ class WorkerSample:
         _, again = shard(1)
         line, _ = shard(CLIPS)
         return line, max(0.0, first - again)
+
+
+def _files(lines: dict[str, Line], folder: Path) -> dict[str, LibraryFile]:
+    """Return the library files that were made."""
+    return {
+        name: LibraryFile(folder / line["file"], line["sha256"])
+        for name, line in lines.items()
+        if "file" in line
+    }
 
 
 def _timed(task: Callable[[], Line]) -> tuple[Line, float]:

@@ -19,10 +19,10 @@ from datagen.output.layout import Layout
 Options = TypeVar("Options")
 
 
-def write(layout: Layout, cfg: LaunchConfig) -> None:
-    """Write the options, whole or not at all."""
+def write(layout: Layout, cfg: LaunchConfig, known: dict[str, Any] | None = None) -> None:
+    """Write the options, whole or not at all; `known`: the identity, if that was made already."""
     options = _plain(dataclasses.asdict(cfg))
-    found = fingerprint.digest(identity(cfg))
+    found = fingerprint.digest(known or identity(cfg))
     write_json(layout.config, {"fingerprint": found, "options": options})
 
 

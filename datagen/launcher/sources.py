@@ -19,9 +19,12 @@ class Sources:
     """What the libraries of a data set are made from."""
 
     motions: Sequence[MotionSource | SurrealSource]
+    all_motions: Sequence[MotionSource | SurrealSource]
+    """Those of the other splits, too."""
     motions_found: int
     """Motions of the split, used or not."""
     videos: Sequence[VideoSource]
+    all_videos: Sequence[VideoSource]
     absent: Sequence[str]
     """Clips that --videos-csv lists and that do not exist."""
 
@@ -29,38 +32,49 @@ class Sources:
 def find_sources(cfg: LaunchConfig) -> Sources:
     """Find the inputs that the options name, and keep those of the data set's split.
 
-    No subject and no video is in two splits. Raises BadInput if an input does not exist or nothing
-    is left.
+    No subject and no video is in two splits; without pictures no video is used. Raises BadInput if
+    an input does not exist or nothing is left.
     """
-    motions, found = used_motions(cfg)
+    found = _all_motions(cfg)
+    of_split = _of_split(found, cfg)
+    motions = _chosen(of_split, cfg)
+    if cfg.output.labels_only:
+        return Sources(motions, found, len(of_split), [], [], [])
     options = cfg.backgrounds
     if options.scenes:
-        videos = find_own_scenes(options.scenes)
+        all_videos = videos = find_own_scenes(options.scenes)
     else:
-        videos = find_videos(options.videos, options.videos_csv)
+        all_videos = videos = find_videos(options.videos, options.videos_csv)
     lacking = absent(videos, options.videos_csv) if options.videos_csv else []
     groups = in_split((video.group for video in videos), cfg.output.split, "videos")
     videos = [video for video in videos if video.group in groups]
     names = drawn((video.name for video in videos), options.video_limit)
-    return Sources(motions, found, [video for video in videos if video.name in names], lacking)
+    videos = [video for video in videos if video.name in names]
+    return Sources(motions, found, len(of_split), videos, all_videos, lacking)
 
 
-def used_motions(cfg: LaunchConfig) -> tuple[list[Any], int]:
-    """Return the motions that the options choose, sorted by name, and how many the split has.
+def _all_motions(cfg: LaunchConfig) -> list[Any]:
+    bodies = cfg.bodies
+    if bodies.surreal:
+        return list(find_surreal(bodies.surreal))
+    convention = Convention(bodies.motion_up, bodies.motion_unit, bodies.motion_rate)
+    return list(find_motions(*bodies.motions, convention=convention))
+
+
+def _of_split(found: Sequence[Any], cfg: LaunchConfig) -> list[Any]:
+    """Return the motions of the data set's split.
 
     Which split a subject belongs to depends on all that were found, not on --motions-only and the
     like, so that no choice of motions moves a subject from one split to another.
     """
-    bodies = cfg.bodies
-    if bodies.surreal:
-        found = find_surreal(bodies.surreal)
-    else:
-        convention = Convention(bodies.motion_up, bodies.motion_unit, bodies.motion_rate)
-        found = find_motions(*bodies.motions, convention=convention)
     subjects = in_split((motion.subject for motion in found), cfg.output.split, "subjects")
-    found = [motion for motion in found if motion.subject in subjects]
-    kept = found
+    return [motion for motion in found if motion.subject in subjects]
+
+
+def _chosen(found: Sequence[Any], cfg: LaunchConfig) -> list[Any]:
+    """Return the motions that the options choose, sorted by name."""
+    bodies, kept = cfg.bodies, found
     if bodies.motions_only is not None or bodies.motions_without is not None:
         kept = matching(found, bodies.motions_only, bodies.motions_without)
     names = drawn((motion.name for motion in kept), bodies.motion_limit)
-    return [motion for motion in kept if motion.name in names], len(found)
+    return [motion for motion in kept if motion.name in names]

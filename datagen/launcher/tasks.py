@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -23,7 +23,7 @@ from datagen.common.seeds import generator
 from datagen.flow.load import estimator
 from datagen.flow.options import FlowConfig
 from datagen.launcher.config import LaunchConfig
-from datagen.launcher.library import add, local_file
+from datagen.launcher.library import LibraryFile, add
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,6 +48,8 @@ class BodyTask:
     seed: int
     path: Path
     scans: ScanFile | None = None
+    content: str | None = None
+    """Of the source's files (`launcher.contents`)."""
 
     @property
     def name(self) -> str:
@@ -64,7 +66,7 @@ class BodyTask:
                 return build_surreal(self.source, bodies, path)
             return build_person(self.source, self.cfg, self.seed, path, self.scans)
 
-        return add(self.path, build, self.source)
+        return add(self.path, build, self.source, self.content)
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ class BackgroundTask:
     height: int
     seed: int
     path: Path
+    content: str | None = None
+    """Of the source's files (`launcher.contents`)."""
 
     @property
     def name(self) -> str:
@@ -95,7 +99,7 @@ class BackgroundTask:
             height=self.height,
             seed=self.seed,
         )
-        return add(self.path, lambda path: build(path=path), self.source)
+        return add(self.path, lambda path: build(path=path), self.source, self.content)
 
 
 @dataclass(frozen=True)
@@ -105,8 +109,9 @@ class ShardTask:
     index: int
     choices: tuple[Choice, ...]
     cfg: LaunchConfig
-    bodies: Path
-    backgrounds: Path
+    people: Mapping[str, LibraryFile]
+    scenes: Mapping[str, LibraryFile]
+    """The library files that the choices name."""
     path: Path
     flow: Flow | None = None
     """Estimates the clips' flow. Default: this process's own estimator."""
@@ -168,11 +173,11 @@ class ShardTask:
         from datagen.clips.compose import compose
 
         with clock(seconds, "people"):
-            path = local_file(self.bodies, choice.person)
+            path = self.people[choice.person].local()
             frames = self.cfg.clips.clip_length + 1
             person = read_person(path, choice.clip, choice.start, frames)
         with clock(seconds, "scenes"):
-            path = local_file(self.backgrounds, choice.background)
+            path = self.scenes[choice.background].local()
             background = read_background(path, choice.window)
         with clock(seconds, "compose"):
             rng = generator(self.cfg.output.seed, self.index, index, "compose")

@@ -70,6 +70,12 @@ def refuse_other(layout: Layout, identity: dict[str, Any]) -> None:
         held, asked = kinds if "footage" in before else kinds[::-1]
         raise BadInput(f"{layout.shards} holds shards of {held}, not {asked}; choose another --out")
     lines = fingerprint.differences(before, identity)
+    if lines and (before.get("record", 0) < record.REVISION or fingerprint.by_size(before)):
+        raise BadInput(
+            f"{layout.shards} holds shards of an older release (record {before.get('record')}), "
+            "which knew folders of inputs by names and sizes alone; they can be trained on as they "
+            "are, but for more, of the same options too, choose another --out"
+        )
     if lines:
         raise BadInput(
             f"{layout.shards} holds shards of another configuration ({'; '.join(lines)}); "

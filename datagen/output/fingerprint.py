@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from datagen.common.digests import file_digests
 from datagen.common.files import files_below, sha256
 from datagen.common.options import option
 
@@ -18,13 +21,20 @@ LATER = ("motions_only", "motions_without", "labels_only", "scenes", "shapes", *
 """Options that came later: left out where they are not given, so that older data sets keep their
 fingerprints and libraries."""
 
+CONTENT, BY_SIZE = "content", "folder"
+"""First words of the entry of a folder of inputs: of their content, and, in releases before, of
+their names and sizes alone."""
+
 EMBEDDED = ("embedded bodies", "embedded motions", "embedded scenes")
 """Entries of an identity that name the embedded assets used; a release may bring others."""
 
 FORMER = {"video_rate": "--video-rate stored", "shapes": "--shapes normal"}
 """What data sets without the entry of an option were made with, where that is not its absence."""
 
-NO_OPTIONS = ("record", "evaluation", *EMBEDDED)
+FLOW = "embedded flow"
+"""Entry that names the weights of an embedded flow network."""
+
+NO_OPTIONS = ("record", "evaluation", FLOW, *EMBEDDED)
 """Entries of an identity that are no option's."""
 
 
@@ -74,9 +84,18 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         a, b = old.get(key), new.get(key)
         if isinstance(a, dict) and isinstance(b, dict):
             lines += differences(a, b)
-        elif a != b and not (key in EMBEDDED and lines):  # else an option shows it already
+        elif a != b and not (key in (FLOW, *EMBEDDED) and lines):  # an option shows it already
             lines.append(f"{_typed(key, a)} → {_typed(key, b)}")
     return lines
+
+
+def by_size(identity: Any) -> bool:
+    """Return whether an identity is of a release that knew folders by names and sizes alone."""
+    if isinstance(identity, dict):
+        return any(map(by_size, identity.values()))
+    if isinstance(identity, list):
+        return any(map(by_size, identity))
+    return isinstance(identity, str) and identity.startswith(f"{BY_SIZE} ")
 
 
 def _typed(name: str, value: Any) -> str:
@@ -90,9 +109,15 @@ def _typed(name: str, value: Any) -> str:
     return " ".join([option(name), *map(str, value if isinstance(value, list) else [value])])
 
 
-def content(path: Path) -> str:
-    """Return a file's SHA-256 or, of a folder, that of the names and sizes of the files in it."""
-    if path.is_file():
-        return f"file {sha256(path)[:16]}"
-    sizes = [(str(p.relative_to(path)), p.stat().st_size) for p in files_below(path)]
-    return f"folder {digest(sizes)}"
+def content(path: Path, files: Sequence[Path] | None = None) -> str:
+    """Return what tells a file or folder of inputs from others: its content, wherever it lies.
+
+    files: those that are read, of which a folder may hold more; by default all below it.
+    """
+    if files is None or list(files) == [path]:
+        if path.is_file():
+            return f"file {file_digests([path])[0][:16]}"
+        files = files_below(path)
+    root = path if path.is_dir() else path.parent
+    names = [Path(os.path.relpath(file, root)).as_posix() for file in files]
+    return f"{CONTENT} {digest(list(zip(names, file_digests(files), strict=True)))}"

@@ -14,6 +14,7 @@ import numpy as np
 from datagen.common.errors import BadInput
 from datagen.common.files import sha256
 from datagen.flow.options import FlowConfig, FlowName
+from datagen.flow.weights import FIRST, weights_of
 from datagen.footage.options import FootageConfig, VideoConfig
 from datagen.footage.videos import find_sources
 from datagen.output.fingerprint import content, digest
@@ -162,10 +163,11 @@ def crops_and_flow(checkpoint: Path, cfg: OverlayConfig) -> tuple[int, FlowConfi
                 f"{name} {given} contradicts {checkpoint}, which was trained on {known.flow} flow "
                 f"of {known.image_size} px crops; omit {name}"
             )
-    given = sha256(cfg.flow_weights)[:8] if cfg.flow_weights and cfg.flow_weights.is_file() else ""
-    if known.flow and given != weights:
+    weights = weights or FIRST.get(estimator, "")
+    file = cfg.flow_weights if cfg.flow_weights and cfg.flow_weights.is_file() else None
+    if known.flow and weights_of(estimator, file) != weights:
         source = f"of weights whose SHA-256 begins with {weights}; give them with"
-        if not weights:
+        if not weights or (file and weights == weights_of(estimator)):
             source = "without own weights; omit"
         raise BadInput(f"{checkpoint} was trained on {estimator} flow {source} --flow-weights")
     flow = FlowConfig(

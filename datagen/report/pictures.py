@@ -87,10 +87,27 @@ def recompose(
     config = ClipsConfig(**source.dataset["config"]["clips"])
     meta, frames = record.meta, config.clip_length + 1
     shard, number = (int(part) for part in record.key.split("_"))
-    person = read_person(folders[0] / f"{meta['person']}.h5", meta["clip"], meta["start"], frames)
-    background = read_background(folders[1] / f"{meta['background']}.h5", meta["window"])
+    files = [
+        folder / _file(source, kind, meta[key])
+        for folder, kind, key in zip(folders, KINDS, ("person", "background"), strict=True)
+    ]
+    person = read_person(files[0], meta["clip"], meta["start"], frames)
+    background = read_background(files[1], meta["window"])
     rng = generator(meta["seed"], shard, number, "compose")
     return RecomposedClip(record, person, background, compose(person, background, config, rng))
+
+
+KINDS = ("bodies", "backgrounds")
+"""Manifests of the two libraries."""
+
+
+def _file(source: DataSetReader, kind: str, name: str) -> str:
+    """Return the name of a library file: the manifest's, or, without one, an embedded source's."""
+    found = f"{name}.h5"
+    for line in source.lines(kind):
+        if line["name"] == name:
+            found = line["file"]
+    return found
 
 
 def library_folders(source: DataSetReader, library: Path | None = None) -> tuple[Path, Path]:

@@ -37,6 +37,11 @@ def draw_scan(body: Body, rng: np.random.Generator, folder: Path) -> tuple[np.nd
     return _read(Path(folder) / name), {"texture": name}
 
 
+def scan_files(folder: Path) -> list[Path]:
+    """Return all scans below a folder, sorted."""
+    return [path for path in files_below(folder) if path.suffix.lower() in SUFFIXES]
+
+
 @lru_cache(maxsize=8)
 def _scans(folder: Path, gender: str) -> tuple[str, ...]:
     """List the scans that a gender may wear, relative to the folder, sorted."""
@@ -44,10 +49,10 @@ def _scans(folder: Path, gender: str) -> tuple[str, ...]:
         raise BadInput(f"--textures {folder} is not a folder.")
     other = {"male": "female", "female": "male"}.get(gender)
     names = []
-    for path in files_below(folder):
+    for path in scan_files(folder):
         name = path.relative_to(folder).as_posix()
         marked = "female" if "female" in name.lower() else "male" if "male" in name.lower() else ""
-        if path.suffix.lower() in SUFFIXES and not (other and marked == other):
+        if not (other and marked == other):
             names.append(name)
     if not names:
         raise BadInput(f"--textures {folder} holds no .jpg or .png for a {gender} body.")

@@ -41,7 +41,11 @@ class _Bone:
 
 def skeleton_of(path: Path) -> Path:
     """Return the .asf of an .amc: named like the subject (01.asf for 01_01.amc) or alone there."""
-    skeletons = sorted(p for p in path.parent.iterdir() if p.suffix.lower() == ".asf")
+    skeletons = sorted(
+        p
+        for p in path.parent.iterdir()
+        if p.suffix.lower() == ".asf" and not p.name.startswith(".")
+    )
     subject = path.stem.split("_")[0]
     for found in skeletons:
         if found.stem in (subject, path.stem):

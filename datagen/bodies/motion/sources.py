@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from datagen.bodies.motion.amass import (
     read_surreal,
 )
 from datagen.bodies.motion.asf import RATE as AMC_RATE
-from datagen.bodies.motion.asf import read_amc
+from datagen.bodies.motion.asf import read_amc, skeleton_of
 from datagen.bodies.motion.bvh import read_bvh
 from datagen.bodies.motion.convention import Convention
 from datagen.bodies.motion.convention import check as check_convention
@@ -38,7 +39,7 @@ from datagen.bodies.motion.retarget import ground, resample, retarget
 from datagen.bodies.motion.take import Take
 from datagen.bodies.options import MotionPlace
 from datagen.common.errors import BadInput
-from datagen.common.files import files_below, shortened
+from datagen.common.files import files_below, is_own, shortened
 
 MONSTERS = re.compile(r"^(ung_)?(18|19)_|^(ung_)?143_21$")
 """SURREAL's sequences whose fitted bodies are broken (its README): never used."""
@@ -61,6 +62,18 @@ class MotionSource:
     path: str | None
     part: str | None = None
     convention: Convention = AMASS
+
+    @property
+    def files(self) -> list[Path]:
+        """All files that decide the motion: the take's, and the skeleton of an .amc."""
+        if self.path is None:
+            return []
+        path = Path(self.path)
+        if path.suffix.lower() != ".amc":
+            return [path]
+        with suppress(BadInput, OSError):  # which loading the motion will name
+            return [path, skeleton_of(path)]
+        return [path]
 
 
 @dataclass(frozen=True)
@@ -240,7 +253,8 @@ def _check_limbs(take: Take, path: Path) -> None:
 def _is_motion(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix == ".npz":  # AMASS puts shape fits beside its takes
-        return path.stem != "shape" and not path.stem.endswith(("_stagei", "_shape"))
+        fit = path.stem == "shape" or path.stem.endswith(("_stagei", "_shape"))
+        return not fit and not is_own(path)
     if suffix == ".txt":  # a motion is JSON; notes and licences are not
         try:
             with path.open("rb") as file:

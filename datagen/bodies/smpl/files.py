@@ -13,6 +13,7 @@ import numpy as np
 from datagen.bodies.smpl.unpickle import read_pickle
 from datagen.bodies.smpl.uvmap import find_uv_map, read_uv_map
 from datagen.common.errors import BadInput
+from datagen.common.files import is_own
 from datagen.common.npz import open_npz
 from datagen.common.record import SMPL_PARENTS
 
@@ -67,7 +68,7 @@ def find_body_files(body: Path) -> dict[str, Path]:
         for suffix in SUFFIXES
         for depths in (("*", "*/*"), ("*/*/*",))
         for path in sorted(path for depth in depths for path in body.glob(depth + suffix))
-        if gender_of(path) is not None
+        if gender_of(path) is not None and not path.name.startswith(".") and not is_own(path)
     ]
     for path in [path for path in paths if not _is_other(path, body)] or paths:
         found.setdefault(gender_of(path) or "neutral", path)
@@ -77,6 +78,16 @@ def find_body_files(body: Path) -> dict[str, Path]:
             "put SMPL_MALE.pkl, SMPL_FEMALE.pkl and SMPL_NEUTRAL.pkl there."
         )
     return {gender: found[gender] for gender in GENDERS if gender in found}
+
+
+def used_files(body: Path) -> list[Path]:
+    """Return all files that a body model is read from, UV maps too, sorted.
+
+    Raises BadInput as `find_body_files` does.
+    """
+    bodies = find_body_files(body).values()
+    maps = (find_uv_map(path) for path in bodies)
+    return sorted({*bodies, *(path for path in maps if path is not None)})
 
 
 def read_body_file(path: Path) -> dict[str, np.ndarray]:

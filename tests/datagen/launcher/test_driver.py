@@ -1,7 +1,6 @@
 """The driver alone: thousands of instant shards, --shards, quarantine, full and read-only disks."""
 
 import errno
-import hashlib
 import json
 import os
 import resource
@@ -14,69 +13,19 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from instant_tasks import BROKEN, run
 
 from datagen.bodies.options import BodiesConfig
 from datagen.cluster.options import ClusterConfig
 from datagen.common.errors import BadMachine, BadOption
 from datagen.common.files import place, whole
-from datagen.common.record import Line
 from datagen.launch import main as launch
-from datagen.launcher import tasks
 from datagen.launcher.config import LaunchConfig, absolute
-from datagen.launcher.library import Library, add
+from datagen.launcher.library import Library
 from datagen.output import dataset
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
 from datagen.output.options import OutputConfig
-
-
-def instant_body(task: tasks.BodyTask) -> Line:
-    def build(path: Path) -> Line:
-        clips = [{"frames": 100, "in_view": [[0, 100]]}] * 4
-        return {**_written(path), "kind": "body", "name": task.name, "clips": clips}
-
-    return add(task.path, build, task.source)
-
-
-def instant_background(task: tasks.BackgroundTask) -> Line:
-    def build(path: Path) -> Line:
-        return {**_written(path), "kind": "background", "name": task.name, "windows": [{}] * 4}
-
-    return add(task.path, build, task.source)
-
-
-def instant_shard(task: tasks.ShardTask) -> Line:
-    line = {"kind": "shard", "name": task.name, "shard": task.index, "clips": len(task.choices)}
-    if task.index in BROKEN:
-        raise RuntimeError("this shard is broken")
-    shares = ("visible", "occluded", "off_frame", "totally_occluded", "camera_step", "camera_drift")
-    statistics: Line = {"flow": {"mean": 1.0, "p50": 1.0, "p95": 1.0}, "people": {}}
-    statistics["coverage"] = {"yaw": [1] * 8} | dict.fromkeys(("elbow", "knee", "hip"), [1] * 6)
-    statistics |= dict.fromkeys(shares, 0.5)
-    return {**line, **_written(task.path), "seconds": {"total": 0.0}, "statistics": statistics}
-
-
-def _written(path: Path) -> Line:
-    with whole(path) as temporary:
-        temporary.write_bytes(path.name.encode())
-    return {"bytes": len(path.name), "sha256": hashlib.sha256(path.name.encode()).hexdigest()}
-
-
-BROKEN: set[int] = set()
-
-
-@pytest.fixture
-def instant(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Tasks that take no time; all else is the launcher itself."""
-    monkeypatch.setattr(tasks.BodyTask, "__call__", instant_body)
-    monkeypatch.setattr(tasks.BackgroundTask, "__call__", instant_background)
-    monkeypatch.setattr(tasks.ShardTask, "__call__", instant_shard)
-    yield
-    BROKEN.clear()
-
-
-def run(out: Path, *options: str) -> int:
-    return launch(["--out", str(out), "--backend", "serial", *options])
 
 
 def made(out: Path) -> list[int]:

@@ -83,9 +83,10 @@ def test_other_embedded_assets_make_another_library(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A release with other bodies must not go on with people rendered of the ones before."""
-    (tmp_path / "walk.npz").write_bytes(b"1")
+    (tmp_path / "walks").mkdir()
+    (tmp_path / "walks" / "walk.npz").write_bytes(b"1")
     cfg = LaunchConfig(output=OutputConfig(out=tmp_path / "x", num_shards=1))
-    moved = replace(cfg, bodies=BodiesConfig(motions=(tmp_path / "walk.npz",)))
+    moved = replace(cfg, bodies=BodiesConfig(motions=(tmp_path / "walks",)))
     before, moved_before = identity(cfg), identity(moved)
     assert before["embedded bodies"] == moved_before["embedded bodies"]
     assert "embedded motions" in before and "embedded motions" not in moved_before
@@ -202,10 +203,11 @@ def test_one_stride_is_the_number_that_it_was(tmp_path: Path) -> None:
 def test_data_sets_of_videos_at_their_stored_rate_go_on_so_alone(tmp_path: Path) -> None:
     """Before there was --video-rate, frames were taken as stored; embedded scenes know no rate."""
     assert "video_rate" not in identity(LaunchConfig())["backgrounds"]
-    (tmp_path / "a.mp4").write_bytes(b"1")
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").write_bytes(b"1")
     layout = Layout(tmp_path / "x")
     cfg = LaunchConfig(
-        backgrounds=BackgroundsConfig(videos=tmp_path / "a.mp4", video_rate="stored"),
+        backgrounds=BackgroundsConfig(videos=tmp_path / "videos", video_rate="stored"),
         output=OutputConfig(out=tmp_path / "x", num_shards=1),
     )
     now = replace(cfg, backgrounds=replace(cfg.backgrounds, video_rate="30"))

@@ -1,0 +1,191 @@
+"""Inputs are known by their content: of files that are read, and of no others."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from instant_tasks import run
+
+from datagen.backgrounds.options import BackgroundsConfig
+from datagen.bodies.motion.sources import MotionSource, find_motions
+from datagen.bodies.options import BodiesConfig
+from datagen.common.errors import BadInput
+from datagen.flow import weights
+from datagen.flow.options import FlowConfig
+from datagen.launcher.config import LaunchConfig
+from datagen.launcher.contents import contents
+from datagen.launcher.identity import describe, guard, identity
+from datagen.launcher.library import add, finished
+from datagen.output import dataset, fingerprint
+from datagen.output.layout import Layout
+from datagen.output.manifest import Manifest
+from datagen.output.options import OutputConfig
+
+BVH = "HIERARCHY\nMOTION\nFrames: 1\nFrame Time: {}\n"
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> Path:
+    """Folders of inputs of every kind; nothing reads more than their names and bytes here."""
+    for name in (
+        "motions/walk.bvh", "motions/01_01.amc", "motions/01.asf", "videos/a.mp4",
+        "textures/male/skin.png", "body/basicmodel_m.npz", "body/smpl_uv.obj",
+    ):  # fmt: skip
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    (tmp_path / "motions/subjects.csv").write_text("walk,one\n")
+    return tmp_path
+
+
+def configured(inputs: Path) -> LaunchConfig:
+    return LaunchConfig(
+        bodies=BodiesConfig(
+            motions=(inputs / "motions",), textures=inputs / "textures", body=inputs / "body"
+        ),
+        backgrounds=BackgroundsConfig(videos=inputs / "videos"),
+        output=OutputConfig(out=inputs / "motions" / "shards", num_shards=1, split="all"),
+    )
+
+
+def changed_in_place(path: Path) -> None:
+    """Change a byte; keep size, time and inode."""
+    before, content = path.stat(), bytearray(path.read_bytes())
+    content[-2] ^= 1
+    with path.open("r+b") as file:
+        file.write(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_ino) == (before.st_size, before.st_ino)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "motions/walk.bvh", "motions/01.asf", "motions/01_01.amc", "motions/subjects.csv",
+        "videos/a.mp4", "textures/male/skin.png", "body/basicmodel_m.npz", "body/smpl_uv.obj",
+    ],
+)  # fmt: skip
+def test_a_file_changed_in_place_is_another_input(inputs: Path, name: str) -> None:
+    before = identity(configured(inputs))
+    assert identity(configured(inputs)) == before
+    changed_in_place(inputs / name)
+    now = identity(configured(inputs))
+    assert now != before and len(fingerprint.differences(before, now)) == 1
+
+
+def test_a_file_that_nothing_reads_changes_nothing(inputs: Path) -> None:
+    cfg = configured(inputs)
+    before = identity(cfg)
+    for folder in ("motions", "videos", "textures", "body"):
+        for name in (".DS_Store", "README", "notes.txt", "._walk.bvh", ".x/walk.bvh", "Thumbs.db"):
+            path = inputs / folder / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(name)
+    layout = Layout(cfg.output.out)
+    dataset.write(layout, describe(cfg, "dis", 4, 0))
+    for name in ("body.npz", "body-male.npz", "shard-000000.tar"):
+        (layout.shards / name).touch()
+    layout.library.mkdir()
+    (layout.library / "x.h5").touch()
+    assert identity(cfg) == before
+    guard(layout, cfg)
+    (inputs / "motions" / "body.npz").touch()  # lies beside no dataset.json: somebody's motion
+    assert identity(cfg) != before
+
+
+def test_only_the_content_of_inputs_that_are_used_counts(inputs: Path) -> None:
+    (inputs / "motions" / "run.bvh").write_text("one")
+    cfg = configured(inputs)
+    cfg = replace(cfg, bodies=replace(cfg.bodies, motions_without="run"))
+    before = identity(cfg)
+    (inputs / "motions" / "run.bvh").write_text("two")
+    assert identity(cfg) == before
+    (inputs / "motions" / "run.bvh").rename(inputs / "motions" / "runs.bvh")
+    assert identity(cfg) != before  # a name more or less may move subjects between splits
+
+
+def test_an_older_releases_data_set_is_known_and_told_from_another_configuration(
+    tmp_path: Path,
+) -> None:
+    cfg = LaunchConfig(output=OutputConfig(out=tmp_path, num_shards=1))
+    layout = Layout(tmp_path)
+    content = describe(cfg, "dis", 4, 0)
+    dataset.write(layout, content)
+    layout.shard(0).touch()
+    guard(layout, cfg)
+    bodies = content["config"]["bodies"]
+    for old in ({"record": 2}, {"bodies": {**bodies, "motions": ["folder 0123456789abcdef"]}}):
+        dataset.write(layout, {**content, "config": {**content["config"], **old}})
+        with pytest.raises(BadInput, match=r"older release \(record .*choose another --out"):
+            guard(layout, cfg)
+
+
+def test_flow_weights_that_come_with_the_program_are_part_of_the_identity(monkeypatch) -> None:
+    """A release may bring better ones; two kinds of flow must not mix, nor take one name."""
+    monkeypatch.setattr(weights, "_embedded", lambda flow: weights.FIRST[flow])
+    assert fingerprint.FLOW not in identity(LaunchConfig())
+    cfg = LaunchConfig(flow=FlowConfig(flow="pwc"))
+    before = identity(cfg)
+    assert before[fingerprint.FLOW] == "pwc-fb533cc8" and weights.flow_name(cfg.flow) == "pwc"
+    monkeypatch.setattr(weights, "_embedded", lambda flow: "01234567")
+    assert weights.flow_name(cfg.flow) == "pwc-01234567"
+    lines = fingerprint.differences(before, identity(cfg))
+    assert lines == ["embedded flow pwc-fb533cc8 → embedded flow pwc-01234567"]
+    given = FlowConfig(flow="pwc", flow_weights=weights.EMBEDDED["pwc"])
+    monkeypatch.undo()
+    assert fingerprint.FLOW not in identity(LaunchConfig(flow=given))
+    assert identity(LaunchConfig(flow=given))["flow"]["flow_weights"].startswith("file ")
+
+
+def test_two_data_sets_of_one_library_take_each_their_own_take_of_a_name(
+    instant: None,
+    tmp_path: Path,
+    capsys,
+) -> None:
+    """A wrong frame rate is corrected in place: as many bytes, another motion."""
+    (tmp_path / "m").mkdir()
+    take, a, b = tmp_path / "m" / "take.bvh", tmp_path / "a", tmp_path / "b"
+    take.write_text(BVH.format("0.0083333"))
+    few = ("--num-shards", "1", "--clips-per-shard", "2", "--split", "all", "--video-limit", "1")
+    words = (*few, "--motions", str(tmp_path / "m"))
+    assert run(a, *words) == 0
+    take.write_text(BVH.format("0.0333333"))
+    capsys.readouterr()
+    assert run(a, *words) == 2
+    assert "--motions content" in capsys.readouterr().err
+    assert run(b, *words, "--library", str(a / "library")) == 0
+    lines = [Manifest(out / "manifests" / "bodies.jsonl").lines() for out in (a, b)]
+    (one,), (two,) = lines
+    assert one["name"] == two["name"] == "take" and one["content"] != two["content"]
+    found = sorted(path.name for path in (a / "library").glob("bodies-*/*.h5"))
+    assert found == sorted(f"take-{line['content'][:12]}.h5" for line in (one, two))
+
+
+def test_an_input_that_changes_during_the_run_is_not_taken(tmp_path: Path) -> None:
+    take, path = tmp_path / "take.bvh", tmp_path / "library" / "take.h5"
+    take.write_text("one")
+    (source,) = find_motions(tmp_path)
+    before = contents([source], "motions")["take"]
+
+    def build(path: Path) -> dict:
+        path.parent.mkdir()
+        path.write_text("rendered")
+        take.write_text("two")
+        return {"kind": "body", "name": "take", "bytes": 8}
+
+    with pytest.raises(BadInput, match="was changed during the run"):
+        add(path, build, source, before)
+    assert not path.exists() and not finished(path.parent, {"take": before})
+
+
+def test_a_library_of_embedded_sources_is_still_used(tmp_path: Path) -> None:
+    """Their assets name the library's folder; releases before wrote no content."""
+    line = {"kind": "body", "name": "walk", "bytes": 1, "source_bytes": None}
+    (tmp_path / "walk.json").write_text(json.dumps(line))
+    (tmp_path / "walk.h5").write_text("x")
+    embedded = MotionSource("walk", "one", None)
+    assert finished(tmp_path, contents([embedded], "motions")) == {"walk": line}
+    assert contents([SimpleNamespace(name="x", path=None, group="g")], "videos") == {"x": None}
