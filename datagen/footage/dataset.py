@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from datagen.bodies.smpl.files import used_files
-from datagen.bodies.smpl.model import kept_bodies, neutral_or_first, write_reduced
+from datagen.bodies.smpl.model import Body, kept_bodies, neutral_or_first, write_reduced
 from datagen.cluster.backends import open_backend
 from datagen.cluster.options import ClusterConfig
 from datagen.cluster.quarantine import Quarantine
@@ -31,6 +31,7 @@ from datagen.footage import pieces
 from datagen.footage.options import FootageConfig
 from datagen.footage.track import Track
 from datagen.output import dataset, fingerprint, shard
+from datagen.output.claim import claimed
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest, finished_shards
 
@@ -150,16 +151,26 @@ def ingest(
     options that must be alike in one data set.
 
     Raises:
-        BadInput: the folder holds another configuration's shards, or too many sources are bad.
+        BadInput: the folder holds another configuration's shards, another command is filling it,
+            or too many sources are bad.
     """
     cfg = replace(cfg, out=cfg.out.expanduser().resolve())
     layout = Layout(cfg.out)
-    manifest = Manifest(layout.manifests / "shards.jsonl")
     content = {**describe(cfg, evaluation, split, truth_source, choices or {}), "split": split}
     body = neutral_or_first(kept_bodies(cfg.body, cfg.joint_regressor))
     if not truth_source:  # else the truth is of measured joints
         content["joint_regressor"] = body.regressor()
     dataset.refuse_other(layout, content["config"])
+    with claimed(layout, content["fingerprint"]):
+        dataset.refuse_other(layout, content["config"])  # another may have begun meanwhile
+        return _fill(sources, cfg, layout, content, body)
+
+
+def _fill(
+    sources: Sequence[FootageSource], cfg: FootageConfig, layout: Layout, content: Line, body: Body
+) -> list[Line]:
+    """Make the missing shards of a data set whose dataset.json is `content`, but for its counts."""
+    manifest = Manifest(layout.manifests / "shards.jsonl")
     make_folder(layout.shards)
     sweep(layout.shards)
     for note in body.notes:

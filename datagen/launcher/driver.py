@@ -19,7 +19,7 @@ from datagen.common.files import sweep
 from datagen.common.record import Line
 from datagen.flow.load import estimator
 from datagen.launcher import saved_options, tasks
-from datagen.launcher.config import LaunchConfig
+from datagen.launcher.config import LaunchConfig, sized
 from datagen.launcher.identity import describe, identity
 from datagen.launcher.library import Library, MakeTask
 from datagen.launcher.progress import Progress
@@ -31,6 +31,8 @@ from datagen.output.manifest import Manifest, finished_shards
 if TYPE_CHECKING:
     from datagen.flow.estimator import Flow
 
+PATIENCE = 10
+"""Times that the card is written again because another launch has added shards."""
 FEW = 20  # sources tried before --max-bad is a share of those tried
 
 
@@ -174,9 +176,13 @@ class Driver:
 
     def conclude(self, failed: list[str], made: int) -> None:
         """Update dataset.json and the card; print how many shards exist, `made` of them now."""
-        self._describe()
-        lines = finished_shards(self.layout)
-        card.write(self.layout, lines)
+        lines: dict[int, Line] = {}
+        for _ in range(PATIENCE):  # another launch may add shards meanwhile
+            lines = finished_shards(self.layout)
+            self._describe()
+            card.write(self.layout, lines)
+            if lines == finished_shards(self.layout):
+                break
         bad = self.people.failures() + self.scenes.failures()
         size = sum(line["bytes"] for line in lines.values()) / 1e6
         clips = sum(line["clips"] for line in lines.values())
@@ -242,7 +248,8 @@ class Driver:
     def _describe(self) -> None:
         flow = estimator(self.cfg.flow)
         clips = sum(line["clips"] for line in finished_shards(self.layout).values())
-        content = describe(self.cfg, flow.name, flow.stride, clips, self.identity)
+        cfg = sized(self.cfg, self.layout)  # again: another launch may have made it larger
+        content = describe(cfg, flow.name, flow.stride, clips, self.identity)
         dataset.write(self.layout, content)
 
 

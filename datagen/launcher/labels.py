@@ -27,7 +27,9 @@ from datagen.common.record import FPS, Line
 from datagen.launcher import saved_options
 from datagen.launcher.config import LaunchConfig
 from datagen.launcher.identity import describe, guard, identity
+from datagen.launcher.sources import Sources, find_sources
 from datagen.output import card, dataset, fingerprint
+from datagen.output.claim import claimed
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest, finished_shards
 from datagen.output.motion_shard import LONGEST, spans
@@ -127,14 +129,25 @@ class _Notes:
 
 def launch(cfg: LaunchConfig, layout: Layout, only: Collection[int] | None = None) -> int:
     """Make what is missing of the shards, or of shards `only`; return 0 if all are there then."""
-    from datagen.launcher.driver import following
-    from datagen.launcher.sources import find_sources
-
     inputs = find_sources(cfg)
-    sources, found = inputs.motions, inputs.motions_found
-    cfg = dealt(cfg, len(sources))
+    cfg = dealt(cfg, len(inputs.motions))
     known = identity(cfg, inputs)
     guard(layout, cfg, known)
+    with claimed(layout, fingerprint.digest(known)):
+        guard(layout, cfg, known)  # another launch may have begun meanwhile
+        return _launch(cfg, layout, only, inputs, known)
+
+
+def _launch(
+    cfg: LaunchConfig,
+    layout: Layout,
+    only: Collection[int] | None,
+    inputs: Sources,
+    known: dict[str, Any],
+) -> int:
+    from datagen.launcher.driver import following
+
+    sources, found = inputs.motions, inputs.motions_found
     wanted = cfg.output.wanted() if only is None else sorted(only)
     there = finished_shards(layout)
     todo = [index for index in wanted if index not in there]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from typing import Any
 
 from datagen.cluster.backends import open_backend
 from datagen.common.cli import count
@@ -13,8 +14,9 @@ from datagen.launcher.config import LaunchConfig, absolute, sized
 from datagen.launcher.driver import Driver, following
 from datagen.launcher.identity import guard, identity
 from datagen.launcher.progress import Progress
-from datagen.launcher.sources import find_sources
-from datagen.output import card
+from datagen.launcher.sources import Sources, find_sources
+from datagen.output import card, fingerprint
+from datagen.output.claim import claimed
 from datagen.output.layout import Layout
 from datagen.output.manifest import finished_shards
 
@@ -28,7 +30,19 @@ def launch(cfg: LaunchConfig, only: Collection[int] | None = None) -> int:
     sources = find_sources(cfg)
     known = identity(cfg, sources)
     guard(layout, cfg, known)
-    cfg = sized(cfg, layout)
+    named = cfg.output.wanted() if cfg.output.shards is not None and only is None else None
+    with claimed(layout, fingerprint.digest(known), named):
+        guard(layout, cfg, known)  # another launch may have begun meanwhile
+        return _launch(sized(cfg, layout), layout, only, sources, known)
+
+
+def _launch(
+    cfg: LaunchConfig,
+    layout: Layout,
+    only: Collection[int] | None,
+    sources: Sources,
+    known: dict[str, Any],
+) -> int:
     wanted = cfg.output.wanted() if only is None else sorted(only)
     there = finished_shards(layout)
     todo = [index for index in wanted if index not in there]
@@ -65,8 +79,11 @@ def publish(cfg: LaunchConfig) -> None:
     """Rewrite all files beside the shards: body.npz, dataset.json and the card."""
     cfg = absolute(cfg)
     layout = Layout(cfg.output.out, cfg.output.library)
-    if cfg.output.labels_only:
-        labels.publish(cfg, layout)
-    else:
-        Driver(cfg, layout).prepare()
-    card.write(layout, finished_shards(layout))
+    sources = find_sources(cfg)
+    known = identity(cfg, sources)
+    with claimed(layout, fingerprint.digest(known)):
+        if cfg.output.labels_only:
+            labels.publish(cfg, layout, known)
+        else:
+            Driver(cfg, layout, sources, known).prepare()
+        card.write(layout, finished_shards(layout))

@@ -126,6 +126,15 @@ def _shard_problem(path: Path, index: int, dataset: Line, line: Line) -> str:
     if hashlib.sha256(data).hexdigest() != line["sha256"]:
         return f"{path.name} differs from its SHA-256 in the manifest"
     # The bytes are those that were written. What follows asks whether they were right.
+    try:
+        owners = {line.get("fingerprint") or dataset["fingerprint"]} | shard.owners(data)
+    except tarfile.TarError as error:
+        return f"{path.name} cannot be read: {error}"
+    if other := sorted(owners - {dataset["fingerprint"]}):
+        return (
+            f"{path.name} belongs to the data set of fingerprint {other[0]}, not to this one, of "
+            f"{dataset['fingerprint']}"
+        )
     if line["clips"] != dataset["clips_per_shard"] and not varying(dataset):
         return f"{path.name} holds {line['clips']} clips, not {dataset['clips_per_shard']}"
     try:
@@ -177,7 +186,12 @@ def _record_problem(members: dict[str, bytes], dataset: Line) -> str:
         strip := (frames * dataset["image_size"], dataset["image_size"])
     ):
         return f"rgb.jpg has height and width {size}, not {strip}"
-    json.loads(members["meta.json"])
+    meta = json.loads(members["meta.json"])
+    if not isinstance(meta, dict):
+        return "meta.json is no object"
+    seeds = meta.get("seed"), dataset["config"].get("output", {}).get("seed")
+    if None not in seeds and seeds[0] != seeds[1]:
+        return f"seed {seeds[0]}, not {seeds[1]}: it belongs to another data set"
     return ""
 
 

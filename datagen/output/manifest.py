@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,8 @@ class Manifest:
             return
         make_folder(self.path.parent)
         with writing(self.path.parent), open(self.path, "a+b") as file:
+            with suppress(OSError):  # where there are no locks, one launch alone appends
+                fcntl.flock(file, fcntl.LOCK_EX)
             end = file.seek(0, os.SEEK_END)
             if end:
                 file.seek(-1, os.SEEK_END)

@@ -98,7 +98,7 @@ def members(
 
 
 def write(path: Path, records: Iterable[dict[str, Any]], fingerprint: str = "") -> dict[str, Any]:
-    """Write a shard, whole or not at all, and return its `clips`, `bytes` and `sha256`.
+    """Write a shard, whole or not at all; return its `clips`, `bytes`, `sha256`, `fingerprint`.
 
     Members are sorted and carry no time, so equal records give equal bytes.
 
@@ -121,7 +121,7 @@ def write(path: Path, records: Iterable[dict[str, Any]], fingerprint: str = "") 
             if waiting:
                 _add(tar, waiting, last=True)
         written = {"bytes": temporary.stat().st_size, "sha256": sha256(temporary)}
-    return {"clips": count, **written}
+    return {"clips": count, **written, "fingerprint": fingerprint}
 
 
 def _add(tar: TarWriter, record: dict[str, Any], *, last: bool) -> None:
@@ -162,6 +162,13 @@ def _jpeg(image: np.ndarray) -> bytes:
 def read(path: Path) -> Records:
     """Return the members of the shard at `path`."""
     return split(path.read_bytes())
+
+
+def owners(data: bytes) -> set[str]:
+    """Return the fingerprints of the data sets that a shard's members name; none before revision
+    3."""
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        return {member.gname for member in tar} - {""}
 
 
 def split(data: bytes) -> Records:

@@ -20,7 +20,7 @@ from datagen.launcher.config import LaunchConfig
 from datagen.launcher.identity import describe, identity
 from datagen.output import card, check, dataset, shard
 from datagen.output.layout import Layout
-from datagen.output.manifest import Manifest
+from datagen.output.manifest import Manifest, finished_shards
 from datagen.output.options import OutputConfig
 from datagen.output.statistics import Statistics
 from datagen.verify import main as verify
@@ -306,6 +306,8 @@ def test_a_users_inputs_change_the_licence(tmp_path: Path) -> None:
 
 def test_options_are_recorded_and_read_back(tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
+    for name in "abc":
+        (tmp_path / "videos" / f"{name}.mp4").write_bytes(b"1")
     cfg = replace(
         CFG,
         bodies=BodiesConfig(motion_limit=3, camera_pitch=(0.0, 20.0)),
@@ -339,3 +341,20 @@ def test_a_folder_without_shards_is_one_sentence(tmp_path: Path, options, capsys
     assert verify([str(tmp_path), *options]) == 2
     said = capsys.readouterr()
     assert not said.out and said.err.count("\n") == 1 and "not a folder of shards" in said.err
+
+
+@pytest.mark.parametrize("said", ["in the manifest", "in its headers", "in its records"])
+def test_a_shard_of_another_data_set_is_found(made: Layout, said: str, capsys) -> None:
+    """Two launches that filled one folder; releases before wrote only the seed, in each record."""
+    path = made.shard(1)
+    records = [{"__key__": key, **members} for key, members in shard.read(path).items()]
+    if said == "in its records":
+        for record in records:
+            record["meta.json"] = b'{"seed": 7}'
+    written = shard.write(path, records, "f" * 16 if said == "in its headers" else "")
+    line = {**finished_shards(made)[0], **written, "shard": 1}
+    line["fingerprint"] = "e" * 16 if said == "in the manifest" else ""
+    Manifest(made.manifests / "shards.jsonl").append(line)
+    assert wrong(made) == [1]
+    assert verify([str(made.shards)]) == 1
+    assert "shard-000001.tar" in (out := capsys.readouterr().out) and "data set" in out

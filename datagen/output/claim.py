@@ -1,0 +1,266 @@
+"""One launch at a time fills a data set: a claim that ends with its process, wherever that runs.
+
+A claim is a small file in manifests/running. On one machine, in whichever containers, the kernel
+says whether its owner lives: a lock on the file, which ends with the process. Of other hosts the
+locks may not be visible, and behind a URL there are none; so an owner also rewrites its claim every
+few seconds, and one that is not rewritten for a while is of a dead launch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import secrets
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from datagen.common.errors import BadInput
+from datagen.common.files import is_local, make_folder, read_all, sizes, whole
+from datagen.common.record import Line
+from datagen.common.temporary import machine, try_lock
+from datagen.output.layout import Layout
+
+BEAT = 5.0
+"""Seconds between two signs of life."""
+WATCH = 3 * BEAT
+"""Seconds without one after which a claim of another host is a dead launch's."""
+TRIES = 4
+"""Times that two launches which begin at one moment give way to each other."""
+
+
+@contextmanager
+def claimed(
+    layout: Layout, fingerprint: str, shards: Collection[int] | None = None
+) -> Iterator[None]:
+    """Hold a data set while the block runs.
+
+    fingerprint: its; shards: those that are to be made, if the user named them: two launches of one
+    configuration that name different ones may run side by side, but not behind a URL.
+
+    Raises BadInput while another launch holds it.
+    """
+    folder = layout.manifests / "running"
+    made = []  # removed in the end, where nothing else is in them
+    if is_local(folder):
+        made = [folder, *(path for path in folder.parents if not path.exists())]
+    claim = {
+        "host": socket.gethostname(),
+        "process": os.getpid(),
+        "machine": machine(),
+        "since": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "folder": str(layout.shards),
+        "fingerprint": fingerprint,
+        "shards": None if shards is None or not is_local(folder) else sorted(shards),
+    }
+    held = (_LocalClaim if is_local(folder) else _RemoteClaim)(folder, claim)
+    try:
+        _take(held, layout)
+        with held.beating():
+            yield
+    finally:
+        held.drop()
+        for path in made:
+            with suppress(OSError):
+                path.rmdir()
+
+
+def _take(held: _Claim, layout: Layout) -> None:
+    """Write the claim. Of two that begin at one moment one at least sees the other, and gives
+    way."""
+    for _ in range(TRIES):
+        if rival := held.rival():
+            break
+        held.write()
+        rival = held.rival()
+        if not rival:
+            return
+        held.drop()
+        time.sleep(random.uniform(0.1, 1.0))
+    assert rival is not None
+    raise BadInput(_refusal(layout, rival, held.line))
+
+
+def _refusal(layout: Layout, rival: Line, mine: Line) -> str:
+    same = rival["fingerprint"] == mine["fingerprint"]
+    return (
+        f"{layout.shards} is being filled by another launch{'' if same else ', of other options'} "
+        f"(process {rival['process']} on {rival['host']}, since {rival['since']}); wait for its "
+        "end, stop it or choose another --out"
+        + ("; launches that each name their --shards may share the work" if same else "")
+    )
+
+
+class _Claim:
+    """A claim of this process, and the others of its data set."""
+
+    def __init__(self, folder: Path, line: Line) -> None:
+        self.folder, self.line = folder, line
+        self.path = folder / f"{secrets.token_hex(12)}.json"
+        self._done = threading.Event()
+
+    def write(self) -> None:
+        raise NotImplementedError
+
+    def refresh(self, beat: int) -> bool:
+        """Give a sign of life; return False if another launch has taken over."""
+        raise NotImplementedError
+
+    def drop(self) -> None:
+        """Take the claim back, if it was written."""
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
+
+    def dead(self, path: Path) -> bool | None:
+        """Return whether the owner of another claim is dead; None if only time can tell."""
+        raise NotImplementedError
+
+    def rival(self) -> Line | None:
+        """Return a claim of a living launch that this one cannot run beside; remove dead ones."""
+        for path, line in self._others().items():
+            dead = self.dead(path)
+            if not dead and not self._against(line):
+                continue
+            if dead is None:
+                dead = not self._moves(path, line)
+            if not dead:
+                return line
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        return None
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Give signs of life while the block runs."""
+
+        def beat() -> None:
+            number = 0
+            while not self._done.wait(BEAT):
+                number += 1
+                with suppress(OSError):  # the storage is away for a moment
+                    if not self.refresh(number):
+                        print(
+                            f"{self.path} is gone: another launch has taken over while this one "
+                            "stood still, or the folder was removed", file=sys.stderr,
+                        )  # fmt: skip
+                        main = threading.main_thread().ident
+                        assert main is not None
+                        signal.pthread_kill(main, signal.SIGINT)
+                        return
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._done.set()
+            thread.join(BEAT)
+
+    def _against(self, line: Line) -> bool:
+        """Return whether another claim excludes this one."""
+        mine, theirs = self.line["shards"], line["shards"]
+        alike = all(self.line[key] == line[key] for key in ("folder", "fingerprint"))
+        return mine is None or theirs is None or not alike or bool({*mine} & {*theirs})
+
+    def _others(self) -> dict[Path, Line]:
+        names = [name for name in sizes(self.folder) if name.endswith(".json")]
+        paths = [self.folder / name for name in names if name != self.path.name]
+        found: dict[Path, Line] = {}
+        for path in paths:
+            with suppress(OSError):  # it has ended by now
+                found[path] = _parsed(read_all([path])[0])
+        return found
+
+    def _moves(self, path: Path, line: Line) -> bool:
+        """Watch a claim; return whether it gives a sign of life."""
+        print(f"Watching whether the launch on {line['host']} still lives …", flush=True)
+        until = time.monotonic() + WATCH
+        while time.monotonic() < until:
+            time.sleep(min(1.0, BEAT / 5))
+            now = self._others().get(path)
+            if now is None:  # it has ended
+                return False
+            if now != line:
+                return True
+        return False
+
+
+class _LocalClaim(_Claim):
+    """A locked file in a folder."""
+
+    _file: int | None = None
+
+    def write(self) -> None:
+        unfinished = self.path.with_suffix(".tmp")
+        while self._file is None:
+            make_folder(self.folder)
+            with suppress(FileNotFoundError):  # another launch has ended and tidied up
+                self._file = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        try_lock(self._file)
+        self.refresh(0)
+        os.replace(unfinished, self.path)  # others see it locked, or not at all
+
+    def refresh(self, beat: int) -> bool:
+        assert self._file is not None
+        data = json.dumps({**self.line, "beat": beat}).encode()
+        os.pwrite(self._file, data.ljust(4096), 0)
+        return beat == 0 or self.path.exists()
+
+    def drop(self) -> None:
+        super().drop()
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def dead(self, path: Path) -> bool | None:
+        try:
+            file = os.open(path, os.O_RDWR)
+        except FileNotFoundError:
+            return True
+        except PermissionError:
+            return None
+        try:
+            locked = try_lock(file)
+            line = _parsed(os.pread(file, 1 << 16, 0))
+            if locked is False:
+                return False
+            return True if locked and line["machine"] == machine() else None
+        finally:
+            os.close(file)
+
+
+class _RemoteClaim(_Claim):
+    """An object behind a URL."""
+
+    def write(self) -> None:
+        self.refresh(0)
+
+    def refresh(self, beat: int) -> bool:
+        if beat and self.path.name not in sizes(self.folder):
+            return False
+        with whole(self.path) as unfinished:
+            unfinished.write_text(json.dumps({**self.line, "beat": beat}))
+        return True
+
+    def dead(self, path: Path) -> bool | None:
+        return None
+
+
+def _parsed(data: bytes) -> Line:
+    """Return a claim's line; of one that is half written, what is known of it: nothing."""
+    unknown: dict[str, Any] = {
+        "host": "?", "process": "?", "machine": "", "since": "?", "folder": "", "fingerprint": "",
+        "shards": None, "beat": None,
+    }  # fmt: skip
+    with suppress(ValueError):
+        line = json.loads(data)
+        if isinstance(line, dict):
+            return {**unknown, **line}
+    return unknown
