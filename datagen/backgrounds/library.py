@@ -31,7 +31,7 @@ from datagen.common import video
 from datagen.common.errors import BadInput
 from datagen.common.files import sha256
 from datagen.common.frames import frame_times, thin
-from datagen.common.hdf5 import DAMAGED, new_file, read_array
+from datagen.common.hdf5 import CHECKS, DAMAGED, new_file, read_array, read_text, text
 from datagen.common.seeds import generator
 from datagen.common.stopwatch import Stopwatch
 
@@ -142,8 +142,8 @@ def build_background(
     watch = Stopwatch()
     with new_file(path) as file:
         file.attrs["version"] = VERSION
-        file.attrs["name"] = source.name
-        file.attrs["group"] = source.group
+        file.attrs["name"] = text(source.name)
+        file.attrs["group"] = text(source.group)
         for start, pictures in _windows(source, cfg, frames, width, height, seed):
             watch.lap("read")
             motion = _trusted_motion(pictures, cfg, watch)
@@ -167,6 +167,7 @@ def build_background(
         "group": source.group,
         "file": path.name,
         "sha256": sha256(path),
+        "checks": CHECKS,
         "bytes": path.stat().st_size,
         "windows": windows,
         "rejected": _reasons(rejected),
@@ -247,11 +248,14 @@ def _write_window(
         "shift": motion.shift,
     }
     for name, array in arrays.items():
-        group.create_dataset(name, data=array, track_times=False)
+        group.create_dataset(
+            name, data=array, chunks=array.shape, track_times=False, fletcher32=True
+        )
     group.create_dataset(
-        "segments", data=segments, compression="gzip", shuffle=False, track_times=False
-    )
-    group.attrs["meta"] = json.dumps(entry, sort_keys=True)
+        "segments", data=segments, compression="gzip", shuffle=False, track_times=False,
+        fletcher32=True,
+    )  # fmt: skip
+    group.attrs["meta"] = text(json.dumps(entry, sort_keys=True))
 
 
 def read_background(path: Path, window: int) -> Background:
@@ -260,10 +264,10 @@ def read_background(path: Path, window: int) -> Background:
         with h5py.File(path, "r") as file:
             window_path = f"window_{window:03d}"
             data = {name: read_array(file, f"{window_path}/{name}") for name in ARRAYS}
-            meta = json.loads(str(file[window_path].attrs["meta"])) | {
-                "group": str(file.attrs["group"])
+            meta = json.loads(read_text(file[window_path].attrs["meta"])) | {
+                "group": read_text(file.attrs["group"])
             }
-            name = str(file.attrs["name"])
+            name = read_text(file.attrs["name"])
         parts = np.split(data["jpeg"], data["ends"][:-1])
         frames = np.stack([_decode(part, path) for part in parts])
         if not all(np.isfinite(data[name]).all() for name in ("homography", "motion")):

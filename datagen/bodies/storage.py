@@ -28,7 +28,7 @@ import numpy as np
 
 from datagen.common.errors import BadInput
 from datagen.common.files import sha256
-from datagen.common.hdf5 import DAMAGED, new_file, read_array
+from datagen.common.hdf5 import CHECKS, DAMAGED, new_file, read_array, read_text, text
 from datagen.common.sizes import checked_count
 
 PIXEL_CHUNK = 1 << 14
@@ -72,7 +72,7 @@ def library_file(path: Path, name: str, height: int, width: int) -> Iterator[h5p
     """Open a new library file for writing; it appears under `path` when complete, or never."""
     with new_file(path) as file:
         file.attrs["version"] = 1
-        file.attrs["name"] = name
+        file.attrs["name"] = text(name)
         file.attrs["size"] = (height, width)
         yield file
 
@@ -87,6 +87,7 @@ def manifest_line(
         "subject": subject,
         "file": path.name,
         "sha256": sha256(path),
+        "checks": CHECKS,
         "bytes": path.stat().st_size,
         "clips": clips,
         "frames": sum(clip["frames"] for clip in clips),
@@ -117,10 +118,10 @@ def write_clip(
     _dataset(group, "mask", np.stack(bits), chunk=1)
     _dataset(group, "rgb", np.concatenate(pixels), chunk=PIXEL_CHUNK)
     _dataset(group, "flow", np.concatenate(flows), chunk=PIXEL_CHUNK)
-    group["offsets"] = np.array(offsets, np.int64)
+    _dataset(group, "offsets", np.array(offsets, np.int64))
     for name, value in labels.items():
-        group[name] = value.astype(np.float32)
-    group.attrs["meta"] = json.dumps(meta, sort_keys=True)
+        _dataset(group, name, value.astype(np.float32))
+    group.attrs["meta"] = text(json.dumps(meta, sort_keys=True))
     return np.diff(offsets)
 
 
@@ -162,12 +163,12 @@ def read_person(path: Path, clip: int, start: int, frames: int, *, flow: bool = 
                       (("joints3d", window), ("pose", window), ("betas", None),
                        ("trans", window), ("camera", None))}  # fmt: skip
             return Person(
-                name=f"{attributes['name']}_{clip:04d}",
+                name=f"{read_text(attributes['name'])}_{clip:04d}",
                 rgb=rgb,
                 mask=mask,
                 flow=moved,
                 **labels,
-                meta=json.loads(group.attrs["meta"]),
+                meta=json.loads(read_text(group.attrs["meta"])),
             )
     except FileNotFoundError:
         raise BadInput(f"the library lacks {path}; run the command that made the shards") from None
@@ -198,14 +199,17 @@ def decode_flow(codes: np.ndarray) -> np.ndarray:
     return (codes.astype(np.float32) * FLOW_STEP).astype(np.float16)
 
 
-def _dataset(group: Any, name: str, values: np.ndarray, chunk: int) -> None:
-    """Store values [N,...] in compressed chunks of `chunk` rows; without times, for equal bytes."""
+def _dataset(group: Any, name: str, values: np.ndarray, chunk: int = 0) -> None:
+    """Store values [N,...] with checksums, in compressed chunks of `chunk` rows or as one chunk;
+    without times, for equal bytes."""
     if not len(values):  # a person out of the picture for the whole clip: HDF5 has no empty chunks
         group.create_dataset(name, data=values, track_times=False)
         return
+    packing = {"compression": "gzip", "compression_opts": 4, "shuffle": True} if chunk else {}
+    rows = min(chunk or len(values), len(values))
     group.create_dataset(
-        name, data=values, chunks=(min(chunk, len(values)), *values.shape[1:]),
-        compression="gzip", compression_opts=4, shuffle=True, track_times=False,
+        name, data=values, chunks=(rows, *values.shape[1:]), track_times=False, fletcher32=True,
+        **packing,
     )  # fmt: skip
 
 

@@ -14,7 +14,8 @@ from datagen.common.files import whole
 from datagen.common.sizes import checked_count
 
 FORMAT = ("v110", "v110")
-"""Fixed, so that equal contents give equal bytes whatever the version of HDF5."""
+"""Fixed, so that equal contents give equal bytes whatever the version of HDF5. Its metadata have
+checksums."""
 DAMAGED = (
     OSError, KeyError, ValueError, TypeError, IndexError, RuntimeError, AttributeError,
     OverflowError, MemoryError,
@@ -22,6 +23,18 @@ DAMAGED = (
 """What h5py and numpy raise on damaged files."""
 MOST = 1 << 27
 """Numbers read at once; a window's pictures, coded, have some 400,000."""
+CHECKS = "fletcher32"
+"""Checksum of all data, which HDF5 verifies as it reads; the line of a file that has it says so."""
+
+
+def text(value: str) -> np.bytes_:
+    """Return a text as an attribute of fixed length: only such lie in metadata with checksums."""
+    return np.bytes_(value.encode())
+
+
+def read_text(value: Any) -> str:
+    """Return the text of an attribute, of fixed length or, in older files, of any."""
+    return bytes(value).decode() if isinstance(value, bytes) else str(value)
 
 
 @contextmanager

@@ -118,11 +118,7 @@ class Driver:
 
     def sweep(self) -> None:
         """Remove what killed workers left, and move the manifests' parts together."""
-        folders = (self.layout.shards, self.layout.manifests)
-        for folder in (*folders, self.people.folder, self.scenes.folder):
-            sweep(folder)
-        for name in ("bodies", "backgrounds", "shards", "quarantine"):
-            Manifest(self.layout.manifests / f"{name}.jsonl").join()
+        tidy(self.layout, self.identity)
 
     def libraries(self, todo: Sequence[int], backend: Backend, progress: Progress) -> None:
         """Make every body and background file that the shards need, in as many rounds as bad
@@ -251,6 +247,18 @@ class Driver:
         cfg = sized(self.cfg, self.layout)  # again: another launch may have made it larger
         content = describe(cfg, flow.name, flow.stride, clips, self.identity)
         dataset.write(self.layout, content)
+
+
+def tidy(layout: Layout, known: dict[str, Any]) -> None:
+    """Remove what killed workers left, and move the manifests' parts together.
+
+    known: the data set's identity, which names the folders of its library.
+    """
+    folders = (layout.library / name for name in fingerprint.library_folders(known))
+    for folder in (layout.shards, layout.manifests, *folders):
+        sweep(folder)
+    for name in ("bodies", "backgrounds", "shards", "quarantine"):
+        Manifest(layout.manifests / f"{name}.jsonl").join()
 
 
 def _of(used: int, found: int) -> str:

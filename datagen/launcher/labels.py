@@ -152,7 +152,9 @@ def _launch(
     there = finished_shards(layout)
     todo = [index for index in wanted if index not in there]
     if not todo:
+        _sweep(layout)
         if not card.current(layout, there):
+            publish(cfg, layout, known)
             card.write(layout, there)
         print(f"Nothing to do: {layout.shards} has the {count(len(wanted), 'shard')} asked for.")
         print(following(cfg, layout))

@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from datagen.cluster.outcome import Task
 from datagen.common.errors import BadInput
-from datagen.common.files import cached, is_local, read_all, sizes, whole, write_json
+from datagen.common.files import cached, is_local, read_all, sha256, sizes, whole, write_json
 from datagen.common.record import Line
 from datagen.launcher.contents import contents
 from datagen.output.manifest import Manifest
@@ -29,10 +30,25 @@ class LibraryFile:
 
     path: Path
     sha256: str
+    checked: bool = True
+    """Whether the file's own checksums are verified as it is read."""
 
     def local(self) -> Path:
-        """Return the file on this machine; of one behind a URL, its copy in the cache."""
-        return cached(self.path, self.sha256)
+        """Return the file on this machine; of one behind a URL, its copy in the cache.
+
+        Raises BadInput for a file without own checksums that has changed.
+        """
+        path = cached(self.path, self.sha256)
+        if not self.checked:
+            _check(path, self.sha256)
+        return path
+
+
+@lru_cache(maxsize=4096)
+def _check(path: Path, digest: str) -> None:
+    """Raise BadInput unless a file has this SHA-256; a process asks once."""
+    if path.exists() and sha256(path) != digest:
+        raise BadInput(f"{path} has changed since it was made; delete it and run the same command")
 
 
 class Library:
@@ -73,7 +89,8 @@ class Library:
 
     def file(self, name: str) -> LibraryFile:
         """Return the finished file of a source."""
-        return LibraryFile(self._path(name), self._known[name]["sha256"])
+        line = self._known[name]
+        return LibraryFile(self._path(name), line["sha256"], checked="checks" in line)
 
     def learn(self, name: str, line: Line) -> None:
         """Remember what came of a source; a finished one gets its line in the manifest."""

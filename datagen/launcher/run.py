@@ -11,7 +11,7 @@ from datagen.common.cli import count
 from datagen.common.files import CACHE_VARIABLE
 from datagen.launcher import labels
 from datagen.launcher.config import LaunchConfig, absolute, sized
-from datagen.launcher.driver import Driver, following
+from datagen.launcher.driver import Driver, following, tidy
 from datagen.launcher.identity import guard, identity
 from datagen.launcher.progress import Progress
 from datagen.launcher.sources import Sources, find_sources
@@ -47,7 +47,9 @@ def _launch(
     there = finished_shards(layout)
     todo = [index for index in wanted if index not in there]
     if not todo:
+        tidy(layout, known)
         if not card.current(layout, there):  # killed between its last shard and the card
+            Driver(cfg, layout, sources, known).prepare()
             card.write(layout, there)
         print(f"Nothing to do: {layout.shards} has the {count(len(wanted), 'shard')} asked for.")
         print(following(cfg, layout))

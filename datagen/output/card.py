@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 from datagen.common.files import whole, write_json
 from datagen.common.record import Line
@@ -66,14 +67,24 @@ def write(layout: Layout, lines: dict[int, Line]) -> None:
 
 
 def current(layout: Layout, lines: dict[int, Line]) -> bool:
-    """Return whether the card describes exactly these shards."""
+    """Return whether the card describes exactly these shards, and the files beside them as they are.
+
+    A launch that was killed may have left a dataset.json of fewer shards beside a card of all.
+    """
     try:
         files = json.loads(layout.croissant.read_text())["distribution"]
-    except (OSError, ValueError, KeyError):
+        digests = {file["name"]: file.get("sha256") for file in files if "sha256" in file}
+        listed = {name: digest for name, digest in digests.items() if name.startswith("shard-")}
+        if listed != {shard_name(index): line["sha256"] for index, line in lines.items()}:
+            return False
+        beside = digests.keys() - listed.keys() | {layout.dataset.name, layout.card.name}
+        return all(_sha256(layout.shards / name) == digests.get(name) for name in beside)
+    except (OSError, ValueError, KeyError, TypeError):
         return False
-    digests = {file["name"]: file.get("sha256") for file in files}
-    listed = {name: digest for name, digest in digests.items() if name.startswith("shard-")}
-    return listed == {shard_name(index): line["sha256"] for index, line in lines.items()}
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def readme(dataset: Line, lines: list[Line]) -> str:

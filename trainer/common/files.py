@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
@@ -13,6 +12,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from trainer.errors import BadInput, disk_fault
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 STALE = 600.0
 """Seconds without a change after which an unlocked temporary file counts as left behind: the locks
@@ -37,7 +41,7 @@ def write_atomic(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-            os.replace(temporary, path)
+        os.replace(temporary, path)
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -69,6 +73,8 @@ def _sweep(folder: Path, start: str) -> None:
 
 def _lock(file: int) -> bool | None:
     """Lock an open file; False if another writer has it, None where there are no locks."""
+    if fcntl is None:
+        return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -122,7 +122,7 @@ def test_linked_folders_are_searched_and_circles_are_not_walked_twice(tmp_path: 
 
 def test_a_path_of_many_letters_gets_a_name_that_fits_a_file(tmp_path: Path) -> None:
     """A library file's name is a path below the folder, and more is added to it."""
-    deep = tmp_path / ("a" * 100) / ("b" * 100)
+    deep = tmp_path / ("a" * 100) / ("b" * 100) / ("c" * 100)
     deep.mkdir(parents=True)
     for name in ("one", "two"):
         (deep / f"a_video_of_thirty_characters_{name}.mp4").touch()
