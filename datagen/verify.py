@@ -25,8 +25,9 @@ from datagen.common.files import absolute
 from datagen.common.options import Folder, require
 from datagen.launcher import saved_options
 from datagen.launcher.config import LaunchConfig
-from datagen.launcher.identity import guard
-from datagen.output import check, dataset
+from datagen.launcher.identity import guard, identity
+from datagen.output import check, dataset, fingerprint
+from datagen.output.claim import claimed
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
 
@@ -122,11 +123,13 @@ def repair(layout: Layout, numbers: list[int], cfg: VerifyConfig) -> None:
     from datagen.launcher.run import launch
 
     options = _options(layout, cfg)
-    guard(layout, options)
+    known = identity(options)
+    guard(layout, options, known)
     manifest = Manifest(layout.manifests / "shards.jsonl")
     before = manifest.latest("shard")
-    for index in numbers:
-        layout.shard(index).unlink(missing_ok=True)
+    with claimed(layout, fingerprint.digest(known)):  # not below a running launch
+        for index in numbers:
+            layout.shard(index).unlink(missing_ok=True)
     launch(options, only=numbers)
     after = manifest.latest("shard")
     for index in sorted({*numbers} & before.keys() & after.keys()):

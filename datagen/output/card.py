@@ -67,7 +67,7 @@ def write(layout: Layout, lines: dict[int, Line]) -> None:
 
 
 def current(layout: Layout, lines: dict[int, Line]) -> bool:
-    """Return whether the card describes exactly these shards, and the files beside them as they are.
+    """Return whether the card describes exactly these shards and the files beside them as they are.
 
     A launch that was killed may have left a dataset.json of fewer shards beside a card of all.
     """

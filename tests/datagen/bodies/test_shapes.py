@@ -63,7 +63,7 @@ def test_they_are_used_where_there_is_smpl_and_not_refused(folder):
 
 
 def test_they_are_part_of_the_identity(folder):
-    bodies = BodiesConfig(body=folder / "SMPL_MALE.pkl", motions=(folder / "mocap",))
+    bodies = BodiesConfig(body=folder / "SMPL_MALE.pkl", motions=(folder / "mocap", "embedded"))
     cfg = LaunchConfig(bodies=bodies)
     normal = LaunchConfig(bodies=replace(bodies, shapes="normal"))
     found, without = identity(cfg), identity(normal)

@@ -1,6 +1,7 @@
 """SURREAL's reader, on its one real annotation (beside the repository) and on a made-up clip."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,7 +26,8 @@ from datagen.common.errors import BadInput
 from datagen.common.record import SMPL_JOINTS, SMPL_PARENTS
 from datagen.launch import main as launch
 from datagen.launcher import tasks
-from datagen.launcher.library import finished
+from datagen.launcher.contents import contents
+from datagen.launcher.library import finished, stem
 from datagen.output.manifest import Manifest
 from datagen.verify import main as verify
 
@@ -184,15 +186,21 @@ def test_bodies_are_read_once_and_a_fetched_file_makes_the_library_anew(clip_fol
     monkeypatch.setattr(model, "load_bodies", lambda *_: loads.append(_) or load_bodies())
     kept_bodies.cache_clear()
     folder = clip_folder / "library"
-    task = tasks.BodyTask(source, BodiesConfig(), 0, folder / "run0_01_01.h5")
+
+    def task() -> dict[str, Any]:
+        known = contents([source], "people")[source.name]
+        path = folder / f"{stem(source.name, known)}.h5"
+        return tasks.BodyTask(source, BodiesConfig(), 0, path, content=known)()
+
     with pytest.raises(BadInput, match="c0001"):
         task()
     video.with_suffix(".later").rename(video)
     task()
-    assert len(loads) == 1 and list(finished(folder, {source.name: source})) == [source.name]
+    assert len(loads) == 1
+    assert list(finished(folder, contents([source], "people"))) == [source.name]
     other = source.clips[1].with_name("01_01_c0002_segm.mat")
-    other.write_bytes(other.read_bytes() + b" ")
-    assert not finished(folder, {source.name: source})
+    other.write_bytes(other.read_bytes()[:-1] + b" ")  # as many bytes as before
+    assert not finished(folder, contents([source], "people"))
 
 
 def test_one_frame_keeps_its_axis(clip_folder):
