@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from datagen.common.errors import BadInput
-from datagen.common.files import is_local, make_folder, read_all, sizes, whole
+from datagen.common.files import is_local, make_folder, read_all, sizes, whole, writing
 from datagen.common.record import Line
 from datagen.common.temporary import machine, try_lock
 from datagen.output.layout import Layout
@@ -199,13 +199,14 @@ class _LocalClaim(_Claim):
 
     def write(self) -> None:
         unfinished = self.path.with_suffix(".tmp")
-        while self._file is None:
-            make_folder(self.folder)
-            with suppress(FileNotFoundError):  # another launch has ended and tidied up
-                self._file = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        try_lock(self._file)
-        self.refresh(0)
-        os.replace(unfinished, self.path)  # others see it locked, or not at all
+        with writing(self.folder):
+            while self._file is None:
+                make_folder(self.folder)
+                with suppress(FileNotFoundError):  # another launch has ended and tidied up
+                    self._file = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            try_lock(self._file)
+            self.refresh(0)
+            os.replace(unfinished, self.path)  # others see it locked, or not at all
 
     def refresh(self, beat: int) -> bool:
         assert self._file is not None
@@ -215,6 +216,8 @@ class _LocalClaim(_Claim):
 
     def drop(self) -> None:
         super().drop()
+        with suppress(OSError):
+            self.path.with_suffix(".tmp").unlink(missing_ok=True)
         if self._file is not None:
             os.close(self._file)
             self._file = None

@@ -82,10 +82,7 @@ def test_a_folder_has_the_splits_one_card_and_every_file_in_croissant(splits, pu
     files = {str(p.relative_to(published)) for p in published.rglob("*") if p.is_file()}
     assert files == listed.keys() | {"README.md", "croissant.json"}
     for name, file in listed.items():
-        assert (
-            file["sha256"]
-            == hashlib.sha256((published / name).read_bytes()).hexdigest()
-        )
+        assert file["sha256"] == hashlib.sha256((published / name).read_bytes()).hexdigest()
 
 
 def test_each_split_is_still_a_data_set(splits, published):

@@ -16,7 +16,7 @@ from trainer.errors import BadInput, disk_fault
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # pyright: ignore[reportAssignmentType]
 
 STALE = 600.0
 """Seconds without a change after which an unlocked temporary file counts as left behind: the locks
