@@ -341,4 +341,4 @@ def test_a_flipped_byte_is_found_or_changes_nothing(tmp_path):
             continue
         for name, value in read.items():
             np.testing.assert_array_equal(value, right[name])
-    assert found > 250
+    assert found > 200

@@ -85,7 +85,7 @@ def test_a_file_that_nothing_reads_changes_nothing(inputs: Path) -> None:
             path.parent.mkdir(exist_ok=True)
             path.write_text(name)
     layout = Layout(cfg.output.out)
-    dataset.write(layout, describe(cfg, "dis", 4, 0))
+    dataset.write(layout, {**describe(LaunchConfig(), "dis", 4, 0), "config": before})
     for name in ("body.npz", "body-male.npz", "shard-000000.tar"):
         (layout.shards / name).touch()
     layout.library.mkdir()
