@@ -85,7 +85,7 @@ class AspsetSource:
         """Return what decides its records."""
         parts = (self.mocap, self.calibration, self.found)
         return {
-            "input": self.video.stat().st_size,
+            "input": content(self.video),
             "step": STEP,
             "files": [content(part) for part in parts if part is not None and part.exists()],
         }
