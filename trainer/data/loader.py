@@ -68,6 +68,7 @@ class Delivered(NamedTuple):
     keys: list[str]
     epoch: float
     drawn: int
+    """Clips drawn in this epoch so far."""
     damaged: list[str]
 
 
@@ -162,8 +163,10 @@ def walk(
     consumer: int,
     skip: int = 0,
     epochs: Iterable[int] | None = None,
-) -> Iterator[tuple[Record | Damaged, int] | Damaged]:
-    """Yield (loaded record or its damage, epoch) in shuffled order, after skipping some records.
+) -> Iterator[tuple[Record | Damaged, int, int] | Damaged]:
+    """Yield (loaded record or its damage, epoch, how many were drawn in it) in shuffled order.
+
+    The first `skip` records are left out.
 
     Skipped records are not read, only passed over by their headers, so a resume is quick.
     Damaged shards are yielded as errors once an epoch. epochs: all of them by default.
@@ -172,6 +175,7 @@ def walk(
     empty = 0
     for epoch in itertools.count() if epochs is None else epochs:
         rng = np.random.default_rng([stream.seed, epoch, consumer])
+        before = pool.drawn
         empty += 1
         for item in epoch_records(stream, consumers, consumer, epoch):
             if isinstance(item, Damaged):
@@ -187,11 +191,11 @@ def walk(
             if item is not None and len(pool.held) >= stream.shuffle:
                 chosen = pool.draw(rng)
                 if chosen is not None:
-                    yield chosen, epoch
+                    yield chosen, epoch, pool.drawn - before
         while pool.held:
             chosen = pool.draw(rng)
             if chosen is not None:
-                yield chosen, epoch
+                yield chosen, epoch, pool.drawn - before
         if empty == PATIENCE:
             folder = stream.dataset.folder
             yield NothingLeft(f"{folder}: no clip could be read in {PATIENCE} epochs")
@@ -240,8 +244,12 @@ def collate(samples: list[dict[str, np.ndarray]]) -> Batch:
     }
 
 
-def batches(stream: Stream, consumer: int, consumers: int, skip: int) -> Iterator[Delivered]:
-    """Yield a consumer's batches without end, from the record after those to skip.
+def batches(
+    stream: Stream, consumer: int, consumers: int, skip: int, first: int = 0
+) -> Iterator[Delivered]:
+    """Yield a consumer's batches without end, from the record after those to skip on.
+
+    first: the epoch in which to skip them.
 
     An empty batch is the last: its `damaged` names what stopped the stream.
     """
@@ -250,12 +258,11 @@ def batches(stream: Stream, consumer: int, consumers: int, skip: int) -> Iterato
     damaged: list[str] = []
     drawn = skip
     fruitless: set[int] = set()  # epochs of which clips were drawn and none was of use
-    for item in walk(stream, consumers, consumer, skip):
+    for item in walk(stream, consumers, consumer, skip, itertools.count(first)):
         try:
             if isinstance(item, Damaged):
                 raise item
-            record, epoch = item
-            drawn += 1
+            record, epoch, drawn = item
             try:
                 if isinstance(record, Damaged):
                     raise record
@@ -317,7 +324,7 @@ class Loader:
         self.rank, self.world = rank, world
         self.consumers = max(1, workers)
         self.batches = 0
-        self.drawn = [0] * self.consumers
+        self.drawn, self.epochs = [0] * self.consumers, [0] * self.consumers
         if position is not None:
             drawn, taken = position["drawn"], position["batches"]
             assert isinstance(drawn, list) and isinstance(taken, int)
@@ -327,16 +334,19 @@ class Loader:
                     f"not {self.consumers}; pass --workers {len(drawn)}."
                 )
             self.batches, self.drawn = taken, list(drawn)
+            self.epochs = list(position.get("epochs", self.epochs))  # former ones count from 0 on
         self.reported: set[str] = set()
 
     def __iter__(self) -> Iterator[Delivered]:
         first, consumers = self.rank * self.consumers, self.world * self.consumers
         sources = [
-            batches(self.stream, first + i, consumers, skip) for i, skip in enumerate(self.drawn)
+            batches(self.stream, first + i, consumers, skip, epoch)
+            for i, (skip, epoch) in enumerate(zip(self.drawn, self.epochs, strict=True))
         ]
         produced = self.prefetched(sources) if self.workers else sources[0]
         for delivered in produced:
-            self.drawn[self.batches % self.consumers] = delivered.drawn
+            consumer = self.batches % self.consumers
+            self.drawn[consumer], self.epochs[consumer] = delivered.drawn, int(delivered.epoch)
             if not delivered.batch:
                 raise BadInput(
                     f"{delivered.damaged[-1]}; make that shard again with datagen.launch."
@@ -374,7 +384,9 @@ class Loader:
 
     def position(self) -> dict[str, object]:
         """Return the position in the shards as plain numbers."""
-        return {"batches": self.batches, "drawn": list(self.drawn)}
+        return {
+            "batches": self.batches, "drawn": list(self.drawn), "epochs": list(self.epochs)
+        }  # fmt: skip
 
 
 def read_clips(

@@ -243,3 +243,23 @@ def test_a_run_resumes_exactly_over_clips_that_differ_from_their_checksum(toy, t
     list(itertools.islice(iter(loader), taken))
     again = Loader(options, position=loader.position())
     assert [d.keys[0] for d in itertools.islice(iter(again), 22 - taken)] == straight[taken:]
+
+
+def test_a_resumed_run_begins_with_its_epoch_and_former_positions_are_read(toy, monkeypatch):
+    options = stream(toy)
+    straight = [d.keys[0] for d in itertools.islice(iter(Loader(options)), 60)]
+    loader = Loader(options)
+    list(itertools.islice(iter(loader), 32))  # 13 clips an epoch: the sixth of the third
+    position = loader.position()
+    assert position == {"batches": 32, "drawn": [6], "epochs": [2]}
+    opened = []
+    read = trainer.data.loader.read_shard
+    monkeypatch.setattr(
+        trainer.data.loader, "read_shard", lambda s, *more: opened.append(s) or read(s, *more)
+    )
+    again = Loader(options, position=position)
+    assert [d.keys[0] for d in itertools.islice(iter(again), 28)] == straight[32:]
+    assert len(opened) <= 3 * 3 + 1  # the shards of the rest of three epochs
+    former = Loader(options, position={"batches": 32, "drawn": [32]})
+    assert [d.keys[0] for d in itertools.islice(iter(former), 20)] == straight[32:52]
+    assert former.position() == {"batches": 52, "drawn": [13], "epochs": [3]}
