@@ -74,7 +74,7 @@ def inside(
     return np.all(below & above, axis=1)
 
 
-def circumscribed(centre: Float[np.ndarray, " 2"], top: Float[np.ndarray, " 2"]) -> Roi:
+def circumscribed(centre: Num[np.ndarray, " 2"], top: Num[np.ndarray, " 2"]) -> Roi:
     """Return the square around the circle about `centre` through `top` [2], upright at `top`.
 
     Both networks describe a person so: the middle of the hips, and a point above the head that
