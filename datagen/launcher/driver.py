@@ -24,7 +24,7 @@ from datagen.launcher.identity import describe, identity
 from datagen.launcher.library import Library, MakeTask
 from datagen.launcher.progress import Progress
 from datagen.launcher.sources import Sources, find_sources
-from datagen.output import card, dataset, fingerprint
+from datagen.output import card, dataset, fingerprint, variety
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest, finished_shards
 
@@ -186,6 +186,9 @@ class Driver:
         shards = count(len(lines), "shard")
         now = f" ({count(made, 'shard')} made now)" if made < len(lines) else ""
         print(f"{shards}, {count(clips, 'clip')}, {size:.1f} MB in {self.layout.shards}{now}")
+        found = variety.held(lines.values(), self.cfg.clips.clip_length)
+        if found and lines:
+            print(f"made of {found}")
         if bad:
             inputs = count(bad, "input")
             print(f"{inputs} could not be used: {self.quarantine.path} lists which and why")

@@ -125,11 +125,14 @@ class ShardTask:
     def __call__(self) -> Line:
         from datagen.output import shard
         from datagen.output.statistics import Statistics
+        from datagen.output.variety import Variety
 
         seconds: Seconds = defaultdict(float)
-        statistics = Statistics()
+        statistics, variety = Statistics(), Variety()
         with clock(seconds, "total"):
-            written = shard.write(self.path, self._records(statistics, seconds), self.fingerprint)
+            written = shard.write(
+                self.path, self._records(statistics, variety, seconds), self.fingerprint
+            )
         stages = sum(value for stage, value in seconds.items() if stage != "total")
         seconds["write"] = seconds["total"] - stages
         return {
@@ -139,9 +142,10 @@ class ShardTask:
             **written,
             "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
             "statistics": statistics.line(),
+            "variety": variety.line(),
         }
 
-    def _records(self, statistics: Any, seconds: Seconds) -> Iterator[dict[str, Any]]:
+    def _records(self, statistics: Any, variety: Any, seconds: Seconds) -> Iterator[dict[str, Any]]:
         """Yield the records in order; each clip's flow is under way while the next is composed."""
         from datagen.output import shard
 
@@ -154,6 +158,7 @@ class ShardTask:
                 flow = wait()
             with clock(seconds, "statistics"):
                 statistics.add(made.person, made.clip, flow)
+                variety.add(made.meta)
             with clock(seconds, "encode"):
                 key = shard.key(self.index, made.index)
                 return shard.encode(key, made.clip, flow, made.meta, rgb=self.cfg.output.rgb)

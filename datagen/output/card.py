@@ -13,7 +13,7 @@ from pathlib import Path
 
 from datagen.common.files import whole, write_json
 from datagen.common.record import Line
-from datagen.output import motion_card, statistics
+from datagen.output import motion_card, statistics, variety
 from datagen.output.dataset import read
 from datagen.output.layout import Layout, shard_name
 
@@ -94,7 +94,6 @@ def readme(dataset: Line, lines: list[Line]) -> str:
         licence = licence_of(dataset["config"])
         return front + motion_card.text(dataset, lines, _title(dataset), licence)
     config, clips = dataset["config"], dataset["clips"]
-    size = sum(line["bytes"] for line in lines)
     side = -(-dataset["image_size"] // dataset["flow"]["stride"])
     minutes = clips * dataset["clip_length"] / dataset["fps"] / 60
     t, s, j = dataset["clip_length"], dataset["image_size"], len(dataset["joints"])
@@ -108,7 +107,7 @@ Synthetic clips of people in motion before real or virtual scenes, with SMPL pos
 | | |
 |---|---|
 | clips | {clips} of {t} frames at {dataset["fps"]} frames a second ({minutes:.1f} minutes) |
-| shards | {len(lines)} WebDataset tars of {dataset["clips_per_shard"]} clips, {file_size(size)} |
+{_made_of(dataset, lines)}
 | frames | {s}×{s} px{"" if dataset["rgb"] else " (not stored)"} |
 | flow | {dataset["flow"]["name"]}, {side}×{side} cells of {dataset["flow"]["stride"]} px |
 | joints | {j}{_regressed(dataset)} |
@@ -270,6 +269,16 @@ def _regressed(dataset: Line) -> str:
     if not (found := dataset.get("joint_regressor")):
         return ""
     return f"; those of the evaluation by {found['name']} (`{found['sha256']}`)"
+
+
+def _made_of(dataset: Line, lines: list[Line]) -> str:
+    """Return the table's rows on what the clips are made of (not of older shards), and shards."""
+    found = variety.held(lines, dataset["clip_length"]) if lines else None
+    size = file_size(sum(line["bytes"] for line in lines))
+    shards = (
+        f"| shards | {len(lines)} WebDataset tars of {dataset['clips_per_shard']} clips, {size} |"
+    )
+    return f"| made of | {found} |\n{shards}" if found else shards
 
 
 def _statistics(lines: list[Line]) -> str:

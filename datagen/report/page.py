@@ -115,11 +115,19 @@ def header(summary: Summary, name: str) -> str:
         (charts.duration(seconds), "of motion" if alone else "of video"),
         (charts.size(made.bytes), "on disk"),
     ]
-    if files := summary.people.files or summary.motions.files:
+    if made.shards and made.varied:
+        held = made.variety.held(length)
+        cells += [
+            (charts.number(held.motions), "motions"),
+            (charts.duration(60 * held.minutes), "of motion without repetition"),
+            (charts.number(held.people), "people"),
+            (charts.number(held.windows), f"windows of {count(held.videos, 'scene')}"),
+        ]
+    elif files := summary.people.files or summary.motions.files:
         cells.append((charts.number(files), "motions"))
     if alone:
         cells.append((charts.number(len(summary.motions.subjects)), "subjects"))
-    if summary.scenes.files:
+    if summary.scenes.files and not (made.shards and made.varied):
         cells.append((charts.number(summary.scenes.windows), "scene windows"))
     big = "".join(f"<div><b>{value}</b><span>{label}</span></div>" for value, label in cells)
     items = "".join(

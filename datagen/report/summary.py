@@ -12,6 +12,7 @@ import numpy as np
 
 from datagen.common.record import Line
 from datagen.output.statistics import shown_motion
+from datagen.output.variety import Variety
 from datagen.report.histogram import Histogram, Moments
 from datagen.report.reader import DataSetReader
 
@@ -55,9 +56,16 @@ class Shards:
     followed: dict[str, np.ndarray] = field(default_factory=dict)
     """Of each kind of keypoint Σ|flow - motion|² and Σ|motion|²."""
     people: Counter[str] = field(default_factory=Counter)
+    variety: Variety = field(default_factory=Variety)
+    """What the clips are made of."""
+    varied: bool = True
+    """Whether all shards name it; those of older releases do not."""
 
     def add(self, line: Line) -> None:
         """Count a shard's line."""
+        self.varied = self.varied and "variety" in line
+        if self.varied:
+            self.variety.learn(line["variety"])
         clips = int(line["clips"])
         self.numbers.append(int(line["shard"]))
         self.shards += 1

@@ -1,6 +1,7 @@
 """BVH as other programs write it comes back as the motion that it was made from."""
 
 import re
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from datagen.bodies.motion.sources import MotionSource, find_motions, load_motio
 from datagen.common.errors import BadInput
 
 MIRROR = np.diag([-1.0, 1.0, 1.0])
+X_UP = np.array([[0, 1.0, 0], [-1.0, 0, 0], [0, 0, 1.0]])
 Z_UP = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
 ABOVE_HIPS = (3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21)
 
@@ -44,6 +46,7 @@ STYLES = {
     "stoops 60": Style("xsens_segments", leaning("x", 60, ABOVE_HIPS)),
     "rest frame first": Style("lafan1", bones_along(0, REST), lead=True),
     "no offsets": Style("lafan1", positions="bare"),
+    "x up": Style("lafan1", bones_along(0, REST), X_UP),
     "motionless root": Style("lafan1", above="Reference"),
 }
 STYLES |= {f"names of {name}": Style(name) for name in NAMES}
@@ -108,6 +111,8 @@ def test_limbs_are_not_twisted_about_their_bones(name, tmp_path):
     [
         ("crawl", "lafan1"), ("getup_faceup", "lafan1"), ("sit_stand_1", "lafan1"),
         ("crawl", "character creator"), ("sit_stand_1", "character creator"),
+        ("getup_faceup", "character creator"), ("getup_facedown", "character creator"),
+        ("getup_facedown", "x up"), ("sit_floor_1", "x up"),
     ],
 )  # fmt: skip
 def test_up_is_found_of_who_lies_sits_or_crawls(name, style, tmp_path):
@@ -126,6 +131,24 @@ def test_the_takes_of_a_whole_folder_agree_in_four_styles(shared_data: Path, tmp
             write_bvh(tmp_path / "take.bvh", pose, pelvis, REST, STYLES[name])
             found = joints(*read(tmp_path / "take.bvh"))
             assert gap(found, joints(pose, pelvis)) < 0.005, f"{source.name} {name}"
+
+
+@pytest.mark.slow
+def test_all_33_takes_and_their_four_exports_are_one_motion(shared_data: Path, tmp_path):
+    """Whole takes, any two of which lie within 5 mm: the original and what four programs write."""
+    worst = {}
+    for source in find_motions(shared_data / "mocap" / "cmu_smpl2"):
+        motion = load_motion(source, REST)
+        pose, pelvis = motion.pose.astype(float), (motion.trans + REST[0]).astype(float)
+        found = {"original": joints(pose, pelvis)}
+        for name in ("lafan1", "unity", "unreal", "character creator"):
+            write_bvh(tmp_path / "take.bvh", pose, pelvis, REST, STYLES[name])
+            found[name] = joints(*read(tmp_path / "take.bvh"))
+        for one, other in combinations(found, 2):
+            count = min(len(found[one]), len(found[other]))
+            worst[source.name, one, other] = gap(found[one][-count:], found[other][-count:])
+    assert len(worst) == 33 * 10
+    assert max(worst.values()) < 0.005, max(worst, key=lambda key: worst[key])
 
 
 def test_a_body_in_a_mirror_is_seen_by_its_knees(tmp_path):

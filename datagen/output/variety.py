@@ -1,0 +1,110 @@
+"""What the clips of a data set are made of, each counted once: motions, minutes, people, scenes.
+
+A million clips of three motions are three motions. A clip shows a stretch of one motion, performed
+by one person (a gender, a shape, clothes), before one window of a scene's video.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from datagen.common.cli import count
+from datagen.common.record import FPS, Line
+
+MIRRORED = "_mirrored"
+"""End of the names of motions that are another one's mirror image, which is no other motion."""
+
+
+class Held(NamedTuple):
+    """How many different ones a data set holds."""
+
+    motions: int
+    minutes: float
+    """Of motion, frames that several clips show counted once."""
+    subjects: int
+    """Who performed the motions; 0 if it is not recorded."""
+    people: int
+    """Rendered persons."""
+    windows: int
+    videos: int
+
+    def __str__(self) -> str:
+        performers = f" by {count(self.subjects, 'subject')}" if self.subjects else ""
+        return (
+            f"{count(self.motions, 'motion')}{performers}, {self.minutes:.1f} minutes without "
+            f"repetition; {self.people:,} {'person' if self.people == 1 else 'people'}; "
+            f"{count(self.windows, 'window')} of {count(self.videos, 'scene')}"
+        )
+
+
+@dataclass
+class Variety:
+    """The names of what was shown."""
+
+    stretches: defaultdict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    """First frames of the stretches, by motion."""
+    subjects: set[str] = field(default_factory=set)
+    people: set[str] = field(default_factory=set)
+    windows: set[str] = field(default_factory=set)
+
+    def add(self, meta: Line) -> None:
+        """Count a clip by its meta.json."""
+        motion, shown = meta["person"].removesuffix(MIRRORED), meta["people"]
+        self.stretches[motion].add(int(shown.get("start", 0)) + meta["start"])
+        self.people.add(f"{meta['person']}/{meta['clip']}")
+        self.windows.add(f"{meta['background']}/{meta['window']}")
+        if "subject" in shown:
+            self.subjects.add(str(shown["subject"]))
+
+    def line(self) -> Line:
+        """Return the names, ready for JSON."""
+        return {
+            "stretches": {
+                motion: sorted(first) for motion, first in sorted(self.stretches.items())
+            },
+            "subjects": sorted(self.subjects),
+            "people": sorted(self.people),
+            "windows": sorted(self.windows),
+        }
+
+    def learn(self, line: Line) -> None:
+        """Count what another one's `line` names."""
+        for motion, first in line["stretches"].items():
+            self.stretches[motion].update(first)
+        self.subjects.update(line["subjects"])
+        self.people.update(line["people"])
+        self.windows.update(line["windows"])
+
+    def held(self, length: int) -> Held:
+        """Return the numbers, for clips of `length` frames."""
+        frames = sum(_covered(first, length) for first in self.stretches.values())
+        videos = {window.rsplit("/", 1)[0] for window in self.windows}
+        return Held(
+            motions=len(self.stretches),
+            minutes=frames / FPS / 60,
+            subjects=len(self.subjects),
+            people=len(self.people),
+            windows=len(self.windows),
+            videos=len(videos),
+        )
+
+
+def held(lines: Iterable[Line], length: int) -> Held | None:
+    """Return what shards hold by their manifest lines; None for older ones that do not name it."""
+    variety = Variety()
+    for line in lines:
+        if "variety" not in line:
+            return None
+        variety.learn(line["variety"])
+    return variety.held(length)
+
+
+def _covered(starts: Iterable[int], length: int) -> int:
+    """Return how many frames the stretches of `length` from `starts` cover together."""
+    gaps = np.diff(sorted(starts))
+    return length + int(np.minimum(gaps, length).sum())
