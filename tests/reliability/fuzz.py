@@ -95,6 +95,7 @@ def write(folder: Path, case: Case, data: bytes) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name, content in case.files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(data if name == case.target else content)
     return folder / case.target
 

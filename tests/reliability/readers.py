@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import json
 import tempfile
@@ -255,8 +256,7 @@ def shard() -> list[Case]:
 
 
 def read_shard(path: Path) -> Any:
-    """Read as the trainer does, and as the report does."""
-    from datagen.report.reader import DataSetReader
+    """Read as the trainer does."""
     from trainer.data.dataset import open_dataset
     from trainer.data.loader import wanted_arrays
     from trainer.data.records import decode, members_of, read_shard
@@ -266,7 +266,41 @@ def read_shard(path: Path) -> Any:
     found = []
     for record in read_shard(dataset.shards[0]):
         found.append(decode(record.load(members_of(arrays)), arrays, dataset))
-    return found, [clip.flow for clip in DataSetReader(str(path.parent)).records(0, 1)]
+    return found
+
+
+def read_reported(path: Path) -> Any:
+    """Read as the report does."""
+    from datagen.report.reader import DataSetReader
+
+    return list(DataSetReader(str(path.parent)).records(0, 1))
+
+
+def verified() -> list[Case]:
+    folder = made() / "shards"
+    names = ["shard-000000.tar", "dataset.json", "croissant.json", "body.npz", "README.md"]
+    names += [f"manifests/{path.name}" for path in (made() / "manifests").iterdir()]
+    files = {
+        name: (made() if name.startswith("manifests") else folder).joinpath(name).read_bytes()
+        for name in names
+    }
+    forms = {".json": "json", ".jsonl": "lines", ".tar": "tar"}
+    targets = [name for name in names if Path(name).suffix in forms]
+    return [Case(files, name, forms[Path(name).suffix]) for name in targets]
+
+
+def read_verified(path: Path) -> Any:
+    """Verify a data set, whose manifest has the shard's own SHA-256: what is in it is looked at."""
+    from datagen.verify import main
+
+    folder = path.parent.parent if path.parent.name == "manifests" else path.parent
+    lines = folder / "manifests" / "shards.jsonl"
+    if path.suffix == ".tar":
+        data = path.read_bytes()
+        line = json.loads(lines.read_text())
+        line |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        lines.write_text(json.dumps(line) + "\n")
+    return main([str(folder)])
 
 
 def dataset() -> list[Case]:
@@ -326,5 +360,7 @@ READERS = (
     Reader("people_file", people_file, read_people_file),
     Reader("scene_file", scene_file, read_scene_file, lambda value: odd(value, 1e9)),
     Reader("shard", shard, read_shard),
+    Reader("report", shard, read_reported),
+    Reader("verify", verified, read_verified),
     Reader("dataset", dataset, read_dataset, dataset_garbage),
 )
