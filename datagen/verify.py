@@ -29,7 +29,7 @@ from datagen.launcher.identity import guard, identity
 from datagen.output import check, dataset, fingerprint
 from datagen.output.claim import claimed
 from datagen.output.layout import Layout
-from datagen.output.manifest import Manifest
+from datagen.output.manifest import Manifest, shard_lines
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _following(layout: Layout, cfg: VerifyConfig) -> int:
 def inspect(layout: Layout, cfg: VerifyConfig) -> list[int]:
     """Print what is wrong with the shards; return the numbers of the damaged and missing ones."""
     content = dataset.read(layout)
-    lines = Manifest(layout.manifests / "shards.jsonl").latest("shard")
+    lines = shard_lines(layout)
     reference = "the manifest"
     if not lines and layout.found():  # published without its manifests
         lines, reference = check.published(layout, content), "croissant.json"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import re
 import tarfile
@@ -15,6 +14,7 @@ import numpy as np
 
 from datagen.common import record
 from datagen.common.errors import BadInput
+from datagen.common.npz import open_npz, read_npy
 from datagen.common.record import Line
 from datagen.output import motion_shard, shard
 from datagen.output.layout import Layout, shard_number
@@ -26,6 +26,10 @@ over threads (SystemError, python/cpython#106905)."""
 
 _BODY = re.compile(r"body-[a-z]+\.npz")
 
+DAMAGED = (
+    ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError,
+)  # fmt: skip
+"""What is raised where JSON or a record is not what it should be."""
 NOT_FINITE = 0x7C00  # exponent of a float16 that is infinite or no number
 
 
@@ -52,8 +56,8 @@ def beside(layout: Layout) -> list[str]:
                 problems += [f"{path.name} is missing"] if path != layout.dataset else []
             elif hashlib.sha256(path.read_bytes()).hexdigest() != digests[path.name]:
                 problems.append(f"{path.name} differs from its SHA-256 in croissant.json")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        problems.append(f"croissant.json is damaged ({error})")
+    except DAMAGED as error:
+        problems.append(f"croissant.json is damaged ({error!s:.200})")
     return problems
 
 
@@ -140,16 +144,16 @@ def _shard_problem(path: Path, index: int, dataset: Line, line: Line) -> str:
     try:
         records = split(data)
         clips = len(records) if line["clips"] is None else line["clips"]
-        names = [shard.key(index, clip) for clip in range(clips)]
-        if list(records) != names:
+        names = [shard.key(index, clip) for clip in range(len(records))]
+        if list(records) != names or clips != len(records):
             return (
                 f"{path.name} holds other keys than {clips} that begin with {shard.key(index, 0)}"
             )
         for name, members in records.items():
             if wrong := _record_problem(members, dataset):
                 return f"{path.name}: record {name}: {wrong}"
-    except (tarfile.TarError, ValueError, OSError, KeyError) as error:
-        return f"{path.name} cannot be read: {error}"
+    except (tarfile.TarError, OSError, *DAMAGED) as error:
+        return f"{path.name} cannot be read: {error!s:.200}"
     return ""
 
 
@@ -166,16 +170,16 @@ def _record_problem(members: dict[str, bytes], dataset: Line) -> str:
     if set(members) != wanted:
         return f"members {sorted(members)} instead of {sorted(wanted)}"
     frames, joints = dataset["clip_length"], len(dataset["joints"])
-    labels = np.load(io.BytesIO(members["labels.npz"]))
+    with open_npz(members["labels.npz"]) as labels:
+        arrays = {field: labels.read(field) for field in labels.names}  # the zip checks CRCs
     if dataset.get("real"):
-        frames = min(frames, len(labels["occluded"]))
+        frames = min(frames, len(arrays["occluded"]))
     if "flow.npy" in members and (wrong := _flow_problem(members["flow.npy"], frames, dataset)):
         return wrong
     names = set(shard.FOOTAGE_LABELS if dataset.get("real") else shard.LABELS)
     free = dataset.get("real") or dataset["config"]["record"] < record.GRAVITY_SINCE
-    if not names - set(shard.LATER_LABELS if free else ()) <= set(labels.files) <= names:
-        return f"labels are {sorted(labels.files)}"
-    arrays = {field: labels[field] for field in labels.files}  # zip checks each one's CRC
+    if not names - set(shard.LATER_LABELS if free else ()) <= set(arrays) <= names:
+        return f"labels are {sorted(arrays)}"
     for field in ("joints2d", "joints3d"):
         if arrays[field].shape != (frames, joints, 3):
             return f"{field} has shape {arrays[field].shape}"
@@ -197,7 +201,7 @@ def _record_problem(members: dict[str, bytes], dataset: Line) -> str:
 
 def _flow_problem(data: bytes, frames: int, dataset: Line) -> str:
     side = -(-dataset["image_size"] // dataset["flow"]["stride"])
-    flow = np.load(io.BytesIO(data))
+    flow = read_npy(data)
     if flow.shape != (frames, 2, side, side) or flow.dtype != np.float16:
         return f"flow is {flow.dtype} {flow.shape}"
     if ((flow.view(np.uint16) & NOT_FINITE) == NOT_FINITE).any():  # ten times isfinite's speed

@@ -38,7 +38,9 @@ def read(layout: Layout) -> dict[str, Any]:
     Raises BadInput if the folder holds none.
     """
     try:
-        return json.loads(layout.dataset.read_text())
+        content = json.loads(layout.dataset.read_text())
+        _require(content)
+        return content
     except FileNotFoundError:
         inner = Layout(layout.shards / "shards")
         if inner.dataset.exists():
@@ -49,10 +51,24 @@ def read(layout: Layout) -> dict[str, Any]:
             f"{layout.shards} holds no dataset.json: it is not a folder of shards; "
             f"make one with python -m datagen.launch --out {layout.shards}"
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(
-            f"{layout.dataset} is damaged ({error}); run python -m datagen.verify --repair"
+            f"{layout.dataset} is damaged ({error!s:.200}); run python -m datagen.verify --repair"
         ) from None
+
+
+def _require(content: Any) -> None:
+    """Raise ValueError for numbers that no data set can have; what is missing is not looked at."""
+    if not isinstance(content, dict) or not isinstance(content.get("config", {}), dict):
+        raise ValueError("it is no object")
+    flow = content.get("flow", {})
+    stride = flow.get("stride", 1) if isinstance(flow, dict) else None
+    least = {"clip_length": 1, "image_size": 1, "shards": 0, "clips_per_shard": 0, "clips": 0}
+    numbers = {name: (content.get(name, low), low) for name, low in least.items()}
+    for name, (value, low) in {**numbers, "the stride of flow": (stride, 1)}.items():
+        most = 1 << 24 if name == "shards" else 1 << 40
+        if type(value) is not int or not low <= value <= most:
+            raise ValueError(f"{name} is {value!r:.40}")
 
 
 def refuse_other(layout: Layout, identity: dict[str, Any]) -> None:

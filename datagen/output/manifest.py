@@ -33,7 +33,8 @@ class Manifest:
 
     def latest(self, key: str) -> dict[Any, Line]:
         """Return the newest line for each value of `key`."""
-        return {line[key]: line for line in self.lines() if key in line}
+        kinds = (int, str)  # a damaged line has anything
+        return {line[key]: line for line in self.lines() if isinstance(line.get(key), kinds)}
 
     def append(self, line: Line) -> None:
         """Add a line and flush it to the disk."""
@@ -94,9 +95,15 @@ def _parse(text: bytes) -> Line | None:
     return line if isinstance(line, dict) else None
 
 
+def shard_lines(layout: Layout) -> dict[int, Line]:
+    """Return the newest manifest line of each shard by its number."""
+    lines = Manifest(layout.manifests / "shards.jsonl").latest("shard")
+    return {index: line for index, line in lines.items() if type(index) is int and index >= 0}
+
+
 def finished_shards(layout: Layout) -> dict[int, Line]:
     """Return the manifest lines of the shards whose files exist at their recorded size."""
-    lines = Manifest(layout.manifests / "shards.jsonl").latest("shard")
+    lines = shard_lines(layout)
     found = layout.found()
     return {
         index: line for index, line in lines.items() if found.get(index, -1) == line.get("bytes")

@@ -157,6 +157,9 @@ class DataSetReader:
             strip = pictures.decode(members["rgb.jpg"])
             frames = strip[..., ::-1].reshape(-1, size, size, 3)
         flow = read_npy(members["flow.npy"])
+        for field, array in {**labels, "flow": flow}.items():
+            if not np.isfinite(array).all():
+                raise ValueError(f"{field} of {name} has NaN or infinite numbers")
         return StoredClip(name, flow, labels, json.loads(members["meta.json"]), frames, size)
 
     @property
