@@ -99,6 +99,8 @@ def _as_value_error(what: str) -> Iterator[None]:
         yield
     except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise
+    except SystemError:  # CPython 3.11's parser trips over threads: not the file's fault
+        raise
     except Exception as error:
         why = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(why if what in why else f"{what} is damaged ({why:.120})") from error
