@@ -9,6 +9,7 @@ the origin. One shape for the whole motion.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy import signal
@@ -25,6 +26,8 @@ RATE = 30.0
 """Frames a second of what is resampled: the network's own."""
 HALF_ORDER = 2
 """Of the Butterworth filter, which runs forward and back: Pose2Sim's of order 4."""
+PADDING = 9
+"""Frames that it is extended by at both ends, mirrored about them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,12 +117,12 @@ def smoothed(motion: WorldMotion, cutoff: float) -> WorldMotion:
     steady = even(motion)
     if len(steady) < 4 or cutoff >= steady.rate / 2:
         return motion
-    b, a = signal.butter(HALF_ORDER, cutoff / (steady.rate / 2))
-    pad = min(3 * max(len(a), len(b)), len(steady) - 1)
+    sections: Any = signal.butter(HALF_ORDER, cutoff / (steady.rate / 2), output="sos")
+    pad = min(PADDING, len(steady) - 1)
     turns = Rotation.from_rotvec(steady.pose.reshape(-1, 3)).as_quat().reshape(len(steady), -1, 4)
-    turns = signal.filtfilt(b, a, continuous(turns), axis=0, padlen=pad)
+    turns = signal.sosfiltfilt(sections, continuous(turns), axis=0, padlen=pad)
     pose = Rotation.from_quat(turns.reshape(-1, 4)).as_rotvec().reshape(len(steady), -1)
-    trans = signal.filtfilt(b, a, steady.trans, axis=0, padlen=pad)
+    trans = signal.sosfiltfilt(sections, steady.trans, axis=0, padlen=pad)
     return at_times(replace(steady, pose=pose, trans=trans), motion.times)
 
 

@@ -81,7 +81,7 @@ def test_another_person_is_refused(points):
 
 def test_a_video_of_few_frames_is_taken_on_trust(points):
     used = np.arange(0, 50, 10)
-    require_agreement(CLIP, CLIP_KEYPOINTS, points[used][::-1] + [40, 0, 0], used, 3)
+    require_agreement(CLIP, CLIP_KEYPOINTS, np.add(points[used][::-1], [40, 0, 0]), used, 3)
 
 
 def test_who_stands_still_is_taken_on_trust(points):
