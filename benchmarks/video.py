@@ -57,7 +57,7 @@ def write_clip(path: Path, frames: int) -> None:
         for t in range(frames):
             one = pictures[order[t % len(order)]]
             growing.add(cv2.copyMakeBorder(
-                one, 0, 0, left, WIDTH - 405 - left, cv2.BORDER_REFLECT_101
+                one, 0, 0, left, WIDTH - 405 - left, cv2.BORDER_REPLICATE
             ))  # fmt: skip
 
 

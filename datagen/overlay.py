@@ -35,7 +35,7 @@ def overlay(cfg: OverlayConfig) -> int:
 def _show_inputs(cfg: OverlayConfig) -> int:
     """Show videos and pictures by predictions that are made here."""
     from datagen.replay import results
-    from datagen.replay.bodies import load_body, warn_of_other_body
+    from datagen.replay.bodies import ready_body, warn_of_other_body
     from datagen.replay.checkpoint import checkpoint_info, shipped
     from datagen.replay.exports import write_exports
     from datagen.replay.inputs import find_clips
@@ -46,8 +46,8 @@ def _show_inputs(cfg: OverlayConfig) -> int:
 
     clips = find_clips([path.expanduser() for path in cfg.inputs or [cfg.video] if path])
     checkpoint = cfg.checkpoint or shipped()
-    found = predict(clips, checkpoint, cfg)
-    body = load_body(cfg.body)
+    found = predict(clips, checkpoint, cfg, meanwhile=lambda: ready_body(cfg.body))
+    body = ready_body(cfg.body)
     warn_of_other_body(checkpoint_info(checkpoint).rest, checkpoint, body)
     names = Names(cfg.out)
     for clip, file in found[: cfg.people]:

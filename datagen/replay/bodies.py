@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,14 @@ from datagen.replay.checkpoint import rest_joints
 def load_body(path: Path | None) -> Body:
     """Return the neutral body, or the only one there is."""
     return neutral_or_first(load_bodies(path))
+
+
+@cache
+def ready_body(path: Path | None) -> Body:
+    """Return `load_body`'s body after a first pose, for which libraries are loaded."""
+    body = load_body(path)
+    body.forward(np.zeros((1, 72)), np.zeros((1, 10)), np.zeros((1, 3)))
+    return body
 
 
 def rest_of(shards: Path) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import get_args
@@ -28,9 +29,14 @@ decides it, so that videos and networks never mix, and nothing is made twice."""
 
 
 def predict(
-    clips: list[InputVideo], checkpoint: Path, cfg: OverlayConfig
+    clips: list[InputVideo],
+    checkpoint: Path,
+    cfg: OverlayConfig,
+    meanwhile: Callable[[], object],
 ) -> list[tuple[InputVideo, Path]]:
     """Return every person's clip and file of trainer.predict, made here.
+
+    meanwhile: called while that program runs, on a core that would wait.
 
     Raises:
         BadInput: the checkpoint is none, or no clip can be used; one of several is named and left
@@ -52,7 +58,9 @@ def predict(
     line = ["trainer.predict", "--checkpoint", str(checkpoint), "--shards", str(shards)]
     line += ["--out", str(predictions), "--mirror", *(["--refine"] if cfg.refine else [])]
     print("$ python -m", *line, flush=True)
-    if subprocess.run([sys.executable, "-m", *line]).returncode:
+    with subprocess.Popen([sys.executable, "-m", *line]) as process:
+        meanwhile()
+    if process.returncode:
         raise BadInput("trainer.predict failed, see above")
     return of_clips(clips, sorted(predictions.glob("*.npz"), key=rank))
 
