@@ -133,6 +133,11 @@ def launch(cfg: LaunchConfig, layout: Layout, only: Collection[int] | None = Non
     cfg = dealt(cfg, len(inputs.motions))
     known = identity(cfg, inputs)
     guard(layout, cfg, known)
+    there = finished_shards(layout)
+    wanted = cfg.output.wanted() if only is None else only
+    if there.keys() >= {*wanted} and card.current(layout, there):
+        _sweep(layout)
+        return _nothing_to_do(cfg, layout, len(wanted))  # nothing is written or claimed
     with claimed(layout, fingerprint.digest(known)):
         guard(layout, cfg, known)  # another launch may have begun meanwhile
         return _launch(cfg, layout, only, inputs, known)
@@ -145,8 +150,6 @@ def _launch(
     inputs: Sources,
     known: dict[str, Any],
 ) -> int:
-    from datagen.launcher.driver import following
-
     sources, found = inputs.motions, inputs.motions_found
     wanted = cfg.output.wanted() if only is None else sorted(only)
     there = finished_shards(layout)
@@ -156,9 +159,7 @@ def _launch(
         if not card.current(layout, there):
             publish(cfg, layout, known)
             card.write(layout, there)
-        print(f"Nothing to do: {layout.shards} has the {count(len(wanted), 'shard')} asked for.")
-        print(following(cfg, layout))
-        return 0
+        return _nothing_to_do(cfg, layout, len(wanted))
     print(
         f"Writing {count(len(sources), 'motion')}"
         + (f" of {found:,}" if found > len(sources) else "")
@@ -178,6 +179,14 @@ def _launch(
         _sweep(layout)
     _conclude(cfg, layout, failed, known)
     return 1 if failed else 0
+
+
+def _nothing_to_do(cfg: LaunchConfig, layout: Layout, wanted: int) -> int:
+    from datagen.launcher.driver import following
+
+    print(f"Nothing to do: {layout.shards} has the {count(wanted, 'shard')} asked for.")
+    print(following(cfg, layout))
+    return 0
 
 
 def publish(cfg: LaunchConfig, layout: Layout, known: dict[str, Any] | None = None) -> None:

@@ -30,6 +30,9 @@ def launch(cfg: LaunchConfig, only: Collection[int] | None = None) -> int:
     sources = find_sources(cfg)
     known = identity(cfg, sources)
     guard(layout, cfg, known)
+    if _complete(sized(cfg, layout), layout, only):  # nothing is written, so nothing is claimed
+        tidy(layout, known)
+        return _nothing_to_do(sized(cfg, layout), layout, only)
     named = cfg.output.wanted() if cfg.output.shards is not None and only is None else None
     with claimed(layout, fingerprint.digest(known), named):
         guard(layout, cfg, known)  # another launch may have begun meanwhile
@@ -47,13 +50,10 @@ def _launch(
     there = finished_shards(layout)
     todo = [index for index in wanted if index not in there]
     if not todo:
-        tidy(layout, known)
         if not card.current(layout, there):  # killed between its last shard and the card
             Driver(cfg, layout, sources, known).prepare()
             card.write(layout, there)
-        print(f"Nothing to do: {layout.shards} has the {count(len(wanted), 'shard')} asked for.")
-        print(following(cfg, layout))
-        return 0
+        return _nothing_to_do(cfg, layout, only)
     if cfg.cluster.cache:
         os.environ[CACHE_VARIABLE] = str(cfg.cluster.cache)
     driver = Driver(cfg, layout, sources, known)
@@ -62,6 +62,20 @@ def _launch(
         return _make(driver, todo)
     finally:
         driver.sweep()
+
+
+def _complete(cfg: LaunchConfig, layout: Layout, only: Collection[int] | None) -> bool:
+    """Return whether all shards asked for exist, and the card describes them."""
+    there = finished_shards(layout)
+    wanted = cfg.output.wanted() if only is None else only
+    return there.keys() >= {*wanted} and card.current(layout, there)
+
+
+def _nothing_to_do(cfg: LaunchConfig, layout: Layout, only: Collection[int] | None) -> int:
+    wanted = cfg.output.wanted() if only is None else only
+    print(f"Nothing to do: {layout.shards} has the {count(len(wanted), 'shard')} asked for.")
+    print(following(cfg, layout))
+    return 0
 
 
 def _make(driver: Driver, todo: list[int]) -> int:
