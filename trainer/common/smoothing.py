@@ -17,9 +17,9 @@ from torch import Tensor
 
 
 def smooth(
-    values: Float[Tensor, "l c"], weight: Float[Tensor, "l c"], stiffness: float
+    values: Float[Tensor, "l c"], weight: Float[Tensor, "l _"], stiffness: float
 ) -> Float[Tensor, "l c"]:
-    """Return values [L, C] smoothed; weights [L, C] are 1/variance, 0 where a value is unknown.
+    """Return values [L, C] smoothed; weights [L, C or 1] are 1/variance, 0 where unknown.
 
     The stiffness is 1/variance of the second difference. Solved by a banded LDLᵀ factorization in
     float64: time and memory grow with L. A sequence of which nothing is known comes back as 0.
