@@ -15,9 +15,13 @@ from trainer.errors import BadInput
 from trainer.model.checkpoint import load_checkpoint, save_checkpoint
 
 
+PARTS = {"model": {}, "body": {}, "weights": {}, "config": {}, "data": {}, "settings": {}}
+"""What a checkpoint must have, and these tests need nothing of."""
+
+
 def test_a_checkpoint_is_data_and_never_half(tmp_path):
     path = tmp_path / "last.pt"
-    save_checkpoint(path, {"step": 1, "weights": {"a": torch.ones(3)}})
+    save_checkpoint(path, {**PARTS, "step": 1, "weights": {"a": torch.ones(3)}})
     assert load_checkpoint(path)["step"] == 1
     (tmp_path / "code.pt").write_bytes(b"cposix\nsystem\n(S'echo bad'\ntR.")
     (tmp_path / "text.pt").write_text("a note\n")
@@ -49,7 +53,8 @@ from trainer.model.checkpoint import save_checkpoint
 step = 0
 while True:
     step += 1
-    save_checkpoint(Path({str(tmp_path)!r}) / "last.pt", {{"step": step, "w": torch.ones(400_000)}})
+    content = {{**{PARTS!r}, "step": step, "weights": {{"w": torch.ones(400_000)}}}}
+    save_checkpoint(Path({str(tmp_path)!r}) / "last.pt", content)
     print(step, flush=True)
 """
     for delay in (0.0, 0.01):
