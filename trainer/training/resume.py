@@ -11,7 +11,7 @@ from trainer.common.options import flag
 from trainer.data.dataset import DataSet
 from trainer.device import Ranks
 from trainer.errors import BadInput
-from trainer.model.checkpoint import load_checkpoint
+from trainer.model.checkpoint import DAMAGED, load_checkpoint
 from trainer.training.options import FitConfig
 from trainer.training.run_folder import plain
 from trainer.training.settings import Settings
@@ -33,7 +33,10 @@ def saved_run(
     if not cfg.resume:
         return None
     saved = load_checkpoint(cfg.resume)
-    refuse_other_run(saved, cfg, dataset, real, ranks)
+    try:
+        refuse_other_run(saved, cfg, dataset, real, ranks)
+    except DAMAGED as error:
+        raise BadInput(f"{cfg.resume} is a damaged checkpoint ({error!s:.100}).") from error
     return saved
 
 
