@@ -114,8 +114,8 @@ class Loop:
     def __init__(self, folder: Path, mode: str, seed: int) -> None:
         self.mode, self.draw = mode, random.Random(seed)
         self.out, self.found = folder / "shards", Counter[str]()
+        (folder / "undisturbed").mkdir()
         whole = Driver(folder / "undisturbed" / "shards", "serial")
-        (folder / "undisturbed").mkdir(exist_ok=True)
         while whole.poll() is None:
             time.sleep(0.05)
         assert whole.status == 0, whole.log.read_text()[-2000:]
