@@ -155,6 +155,7 @@ class Loop:
     def _finished(self) -> None:
         """Check a run that came to its end, then take some of it away and begin again."""
         self.found["finished"] += 1
+        self.usual = min(self.usual, time.monotonic() - self.driver.began)
         self.found["failed"] += self.driver.status != 0
         held = hashes(self.out)
         tars = [name for name in self.wanted if name.endswith(".tar")]
