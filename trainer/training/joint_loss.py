@@ -72,7 +72,9 @@ def joint_losses(
         "sigma": error.mean(-1),
         "rotations": wrong,
     }
-    if gravity is not None:
+    if gravity is None:  # 0, yet with a gradient: data-parallel training waits for every weight's
+        terms["gravity"] = 0 * estimate.gravity.sum(-1)
+    else:
         down = torch.einsum("bij,bj->bi", window.turn, gravity)
         terms["gravity"] = (estimate.gravity - down[:, None]).square().sum(-1)
     return {name: (weight * value).sum() for name, value in terms.items()}

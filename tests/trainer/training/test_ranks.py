@@ -110,9 +110,11 @@ def free_port() -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are named by Linux only")
-def test_no_thread_of_the_group_lives_on_to_abort_a_rank_that_is_done(tmp_path):
+@pytest.mark.parametrize("head", ["smpl", "joints"])  # whose weights all get gradients
+def test_no_thread_of_the_group_lives_on_to_abort_a_rank_that_is_done(tmp_path, head):
     toy = write_shards(tmp_path / "toy", shards=2, clips=2, frames=4, size=32)
-    launch([sys.executable, "-c", FIT, *options(toy, tmp_path / "run", steps=1)], free_port())
+    command = [sys.executable, "-c", FIT, *options(toy, tmp_path / "run", steps=2)]
+    launch([*command, "--head", head], free_port())
 
 
 def test_two_ranks_give_the_gradient_of_the_joined_batch(tmp_path):
