@@ -8,8 +8,10 @@ rates outside 0 to 1,000 a second; names that no file can have.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import io
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -78,19 +80,18 @@ def npz(arrays: dict[str, Any]) -> bytes:
 @functools.cache
 def made() -> Path:
     """A small data set, its library and a trained network, made once a run of the fuzzer."""
-    folder = Path(tempfile.gettempdir()) / "motion-hmr-fuzz"
-    if not (folder / "done").exists():
-        options = (
-            "--num-shards 1 --clips-per-shard 1 --clip-length 4 --image-size 64 --motion-limit 1 "
-            "--stride 100 --video-limit 1 --windows-per-video 1 --backend serial"
-        )
-        launch = [*"-m datagen.launch --out".split(), str(folder / "shards"), *options.split()]
-        fit = (
-            "-m trainer.fit --steps 1 --batch-size 1 --backbone small --image-size 32 "
-            "--lstm-width 16 --device cpu --shards"
-        )
-        train = [*fit.split(), str(folder / "shards"), "--out", str(folder / "run")]
-        for command in (launch, train):
-            subprocess.run([sys.executable, *command], cwd=ROOT, check=True, capture_output=True)
-        (folder / "done").touch()
+    folder = Path(tempfile.mkdtemp(prefix="motion-hmr-fuzz-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # children leave by os._exit
+    options = (
+        "--num-shards 1 --clips-per-shard 1 --clip-length 4 --image-size 64 --motion-limit 1 "
+        "--stride 100 --video-limit 1 --windows-per-video 1 --backend serial"
+    )
+    launch = [*"-m datagen.launch --out".split(), str(folder / "shards"), *options.split()]
+    fit = (
+        "-m trainer.fit --steps 1 --batch-size 1 --backbone small --image-size 32 "
+        "--lstm-width 16 --device cpu --shards"
+    )
+    train = [*fit.split(), str(folder / "shards"), "--out", str(folder / "run")]
+    for command in (launch, train):
+        subprocess.run([sys.executable, *command], cwd=ROOT, check=True, capture_output=True)
     return folder

@@ -188,11 +188,12 @@ def fuzz(
     cv2.setNumThreads(1)
     readers = [reader for reader in READERS if not names or reader.name in names]
     total = sum(reader.share for reader in readers)
-    begin, results, failures = time.monotonic(), Counter[str](), Counter[str]()
+    results, failures = Counter[str](), Counter[str]()
     numbers, peak = {reader.name: first for reader in readers}, 0
     goals = {r.name: first + max(1, round(count * r.share / total)) for r in readers}
     for reader in readers:
         reader.cases()  # made once, before the children
+    begin = time.monotonic()
     with tempfile.TemporaryDirectory(
         dir="/dev/shm" if Path("/dev/shm").is_dir() else None
     ) as place:

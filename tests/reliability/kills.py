@@ -38,7 +38,7 @@ TINY = (
 SHARDS = 8
 STUCK = 300.0
 """Seconds that a run of 8 tiny shards may take, on a machine that does much else."""
-ORPHANED = 60.0
+ORPHANED = 120.0
 """Seconds in which what a killed driver started has to end; Ray's own needs half of it."""
 VICTIMS = {
     "serial": ("driver",),
