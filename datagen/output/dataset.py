@@ -65,7 +65,8 @@ def _require(content: Any) -> None:
     stride = flow.get("stride", 1) if isinstance(flow, dict) else None
     least = {"clip_length": 1, "image_size": 1, "shards": 0, "clips_per_shard": 0, "clips": 0}
     numbers = {name: (content.get(name, low), low) for name, low in least.items()}
-    for name, (value, low) in {**numbers, "the stride of flow": (stride, 1)}.items():
+    lowest = 0 if content.get("labels_only") is True else 1  # there is no flow without pictures
+    for name, (value, low) in {**numbers, "the stride of flow": (stride, lowest)}.items():
         most = 1 << 24 if name == "shards" else 1 << 40
         if type(value) is not int or not low <= value <= most:
             raise ValueError(f"{name} is {value!r:.40}")
