@@ -29,6 +29,7 @@ from datagen.common.errors import BadInput
 from datagen.common.files import files_below, shortened
 from datagen.common.matlab import read_matlab
 from datagen.common.record import EVAL_JOINTS, SMPL_JOINTS, mirrored
+from datagen.common.video import is_text
 
 WIDTH, HEIGHT = 320, 240
 CAMERA = np.array([[600, 0, 160], [0, 600, 120], [0, 0, 1]], np.float32)
@@ -258,6 +259,10 @@ def _longest_run(valid: np.ndarray) -> tuple[int, int]:
 
 def _read_video(path: Path, frames: int) -> np.ndarray:
     """Return the pictures uint8 [T,240,320,3] RGB of an mp4 that must have T frames."""
+    if not is_text(str(path)):
+        raise BadInput(
+            f"{path} has a name that OpenCV cannot open: give its folders names in UTF-8"
+        )
     video = cv2.VideoCapture(str(path))
     pictures = []
     while len(pictures) <= frames:

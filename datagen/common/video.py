@@ -184,7 +184,16 @@ def _readers(path: Path) -> list[Callable[[Path], Reader]]:
     except ValueError as error:
         raise BadInput(f"{path} cannot be read as a video ({error}); omit it") from error
     own = [partial(PyAVReader, place=place) for place in order or [0]]
-    return [OpenCVReader, *own] if square and order[:1] in ([0], []) else own
+    return [OpenCVReader, *own] if is_text(str(path)) and square and order[:1] in ([0], []) else own
+
+
+def is_text(name: str) -> bool:
+    """Return whether a file's name is text: OpenCV crashes at bytes of another encoding."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def open_video(path: Path) -> Reader:

@@ -19,6 +19,7 @@ import numpy as np
 from datagen.bodies.smpl.model import Body
 from datagen.common.errors import BadInput
 from datagen.common.frames import RATE
+from datagen.common.video import is_text
 from datagen.footage.detection.followers import Followers, Pose
 from datagen.footage.detection.pose_detector import PoseDetector
 from datagen.footage.keypoints import evaluation_points
@@ -81,6 +82,8 @@ def frames_of(source: str) -> Iterator[tuple[float, np.ndarray]]:
         BadInput: there is no such camera, or it gives no picture.
     """
     number = source.isdecimal()
+    if not is_text(source):
+        raise BadInput(f"{source} has a name that OpenCV cannot open: give it a name in UTF-8")
     capture = cv2.VideoCapture(int(source)) if number else cv2.VideoCapture(source)
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     try:

@@ -1,5 +1,6 @@
 """Reading videos: every codec, rotation, variable rates, odd sizes, grey, alpha, damage."""
 
+import os
 from fractions import Fraction
 
 import av
@@ -243,3 +244,14 @@ def test_titles_in_any_encoding_do_no_harm(codec, encoding, name, tmp_path):
         container.mux(stream.encode())
     assert title.encode(encoding) in path.read_bytes()
     assert len(frame_times(path)) == 8
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.mp4", b"\x95\xe0.mp4"])
+def test_a_name_in_any_encoding_does_no_harm(name, tmp_path):
+    """OpenCV ends the process at names that are no UTF-8, as on old disks."""
+    write(tmp_path / "a.mp4", pictures(), "libx264")
+    path = (tmp_path / "a.mp4").rename(tmp_path / os.fsdecode(name))
+    kind, found = read(path)
+    assert kind is video.PyAVReader and len(found) == 8
+    assert np.abs(found.astype(int) - pictures()).mean() < 8
+    assert video.is_text(str(tmp_path / "\u6b69\u304f.mp4")) and not video.is_text(str(path))
