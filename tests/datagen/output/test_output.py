@@ -156,6 +156,12 @@ def test_dataset_json_is_named_when_missing_or_damaged(tmp_path: Path) -> None:
     (tmp_path / "dataset.json").write_text('{"half')
     with pytest.raises(BadInput, match="damaged"):
         dataset.read(Layout(tmp_path))
+    (tmp_path / "dataset.json").write_text('{"flow": {"stride": 0}}')
+    with pytest.raises(BadInput, match="stride of flow is 0"):
+        dataset.read(Layout(tmp_path))
+    motions = {"labels_only": True, "flow": {"stride": 0}}  # without pictures there is no flow
+    (tmp_path / "dataset.json").write_text(json.dumps(motions))
+    assert dataset.read(Layout(tmp_path)) == motions
 
 
 def test_dataset_json_says_all_the_trainer_needs() -> None:

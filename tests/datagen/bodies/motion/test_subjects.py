@@ -114,3 +114,14 @@ def test_two_forms_of_one_motion_in_another_script_differ(tmp_path):
     place(tmp_path, ["歩く.npz", "歩く.bvh"])
     names = [name for name, _ in found(tmp_path).values()]
     assert np.unique([name[:10] for name in names]).size == 1 and len(set(names)) == 2
+
+
+def test_names_of_many_letters_are_bounded_and_stay_apart(tmp_path):
+    """A library file's name is a path below the folder, and more is added to it."""
+    deep = "/".join(letter * 80 for letter in "abc")
+    place(
+        tmp_path, [f"{deep}/{name}" for name in ("one.bvh", "two.bvh", "three 歩.bvh", "two.npz")]
+    )
+    names = [name for pair in found(tmp_path).values() for name in pair]
+    assert len(set(names[::2])) == 4
+    assert all(len(name) <= 210 for name in names)
