@@ -17,14 +17,17 @@ LIST = "subjects.csv"
 """Beside the motions: lines `file,subject`; file is a path below the folder, * and ? allowed."""
 
 _COLLECTIONS = (
-    re.compile(r"_(subject\d+)(?:_poses|_stageii)?$"),  # LaFAN1: walk1_subject1
-    re.compile(r"^\d+_([^\W\d_]+)_\d+_\d+_\d+$"),  # BEAT: 1_wayne_0_9_9
-    re.compile(r"^g[A-Z]{2}_s[A-Z]{2}_c\w+_(d\d+)_m[A-Z]{2}\d+_ch\d+$"),  # AIST++: dancer d04
+    re.compile(r"_([Ss]ubject\d+)(?![^\W_])"),  # LaFAN1: walk1_subject1
+    re.compile(r"^\d+_([^\W\d_]+)_\d+_\d+_\d+(?![^\W_])"),  # BEAT: 1_wayne_0_9_9
+    # AIST++: dancer d04
+    re.compile(r"^g[A-Z]{2}_s[A-Z]{2}_c\w+?_(d\d+)_m[A-Z]{2}\d+_ch\d+(?![^\W_])"),
     re.compile(r"^HDM_([a-z]{2})_"),  # HDM05: HDM_bd_01-01_01_120
 )
 _PERSON = re.compile(r"^((?:Fem|M)ale\d+)")  # ACCAD: Female1Running_c3d, Female1Walking_c3d
 _TAKE_NUMBER = re.compile(r"(?:^|_)(\d{1,3})_(\d{1,3})(?:_[a-z])?(?:_poses|_stageii)?$")
-_PIECE = re.compile(r"(_[a-z]|_mirror|_mirrored)$")
+_COPY = re.compile(r"(_mirror|_mirrored|_M| \(\d+\))+$")
+"""Of a take's mirror image or copy, whose performer is the take's."""
+_PIECE = re.compile(r"_[a-z]$")
 _SUFFIXES = (".npz", ".bvh", ".amc", ".txt")
 
 
@@ -35,9 +38,10 @@ def performer(path: Path, folder: str) -> str:
     the take itself without the letter of its piece.
     """
     name = path.stem if path.suffix.lower() in _SUFFIXES else path.name
+    name = _COPY.sub("", name)
     for collection in _COLLECTIONS:
         if found := collection.search(name):
-            return found[1]
+            return found[1].lower()
     # before the numbers, as some takes end in numbers that are no subjects'
     if folder and name.endswith(("_poses", "_stageii")):
         person = _PERSON.match(folder)

@@ -29,6 +29,19 @@ PEOPLE = {  # as each collection's own files are called → who performs by its 
     "hdm/HDM_bd_01-01_01_120.amc": "bd",
     "hdm/HDM_bk_01-01_01_120.amc": "bk",
     "own/kick_a.npz": "kick",
+    # the same people's mirror images, copies and cut takes
+    "lafan/walk1_subject1_mirror.bvh": "subject1",
+    "lafan/walk1_subject1_M.bvh": "subject1",
+    "lafan/walk1_subject1 (1).bvh": "subject1",
+    "lafan/walk1_subject1_120_600.bvh": "subject1",
+    "lafan/Walk1_Subject1.bvh": "subject1",
+    "lafan/walk1_subject12.bvh": "subject12",
+    "beat/2_scott_0_1_1_mirror.bvh": "scott",
+    "aist/gBR_sBM_cAll_d04_mBR0_ch01_mirror.npz": "d04",
+    "aist/gBR_sBM_cAll_d04_mBR0_ch01_poses.npz": "d04",
+    "cmu/07_12_mirror.bvh": "07",
+    "KIT/317/walk_poses_mirror.npz": "317",
+    "own/kick_b_mirrored.npz": "kick",
 }
 
 
