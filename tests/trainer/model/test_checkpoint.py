@@ -14,7 +14,6 @@ import torch
 from trainer.errors import BadInput
 from trainer.model.checkpoint import load_checkpoint, save_checkpoint
 
-
 PARTS = {"model": {}, "body": {}, "weights": {}, "config": {}, "data": {}, "settings": {}}
 """What a checkpoint must have, and these tests need nothing of."""
 

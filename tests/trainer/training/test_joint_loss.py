@@ -156,15 +156,15 @@ def test_gradients_are_finite_differences():
     terms = joint_losses(leaves, corrected, joints, rotations, DOWN, HIPS, weight)
     generator = torch.Generator().manual_seed(5)
     for name, value in terms.items():
-        assert float(value) == pytest.approx(float(by_hand(base)[name]), rel=1e-5), name
+        assert value.item() == pytest.approx(by_hand(base)[name].item(), rel=1e-5), name
         gradient = torch.autograd.grad(value, leaves, retain_graph=True, allow_unused=True)
         for field, slope in zip(JointEstimate._fields, gradient, strict=True):
             x = getattr(base, field)
             way = torch.randn(x.shape, generator=generator).double()
             ahead = by_hand(base._replace(**{field: x + 1e-6 * way}))[name]
             behind = by_hand(base._replace(**{field: x - 1e-6 * way}))[name]
-            difference = float(ahead - behind) / 2e-6
-            mine = 0.0 if slope is None else float((slope * way).sum())
+            difference = (ahead - behind).item() / 2e-6
+            mine = 0.0 if slope is None else (slope * way).sum().item()
             assert mine == pytest.approx(difference, rel=1e-3, abs=1e-6), (name, field)
 
 
