@@ -63,7 +63,7 @@ def test_a_dead_ray_is_one_sentence_at_once(named: str, monkeypatch) -> None:
             given = None if named == "RAY_ADDRESS" else address
             began = time.monotonic()
             with (
-                pytest.raises(BadInput, match=f"{address}.*leave {named} away"),
+                pytest.raises(BadInput, match=f"{address}.*omit {named}"),
                 open_backend(ClusterConfig(address=given)),
             ):
                 pass
