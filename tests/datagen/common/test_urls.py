@@ -67,6 +67,7 @@ def test_a_data_set_in_memory_is_made_continued_and_verified(
     assert not sizes(layout.manifests / "shards.jsonl.parts")
 
 
+@pytest.mark.slow
 def test_file_urls_are_folders(tmp_path: Path) -> None:
     assert place(f"file://{tmp_path}/x") == tmp_path / "x"
     assert run(f"file://{tmp_path}/x", "--num-shards", "1", backend="processes") == 0
