@@ -110,7 +110,7 @@ def write_shards(folder: Path, clips: int, *, checked: bool) -> Path:
                         info.uname = checksum(data) + (LAST if last else "")
                     tar.addfile(info, io.BytesIO(data))
     np.savez(folder / "body.npz")
-    told = {
+    metadata = {
         "version": 1, "fingerprint": "noise", "clip_length": FRAMES, "image_size": SIZE,
         "joints": [f"j{i}" for i in range(JOINTS)], "keypoints": list(range(24, 36)),
         "evaluation_joints": list(range(24, 38)), "mirror": list(range(JOINTS)),
@@ -118,7 +118,7 @@ def write_shards(folder: Path, clips: int, *, checked: bool) -> Path:
         "body": "body.npz", "clips": SHARDS * clips, "clips_per_shard": clips,
         "joint_regressor": {"name": "none", "sha256": ""}, "config": {"record": 3 * checked},
     }  # fmt: skip
-    (folder / "dataset.json").write_text(json.dumps(told))
+    (folder / "dataset.json").write_text(json.dumps(metadata))
     return folder
 
 

@@ -1,4 +1,4 @@
-"""--help: every option of every door is explained, in lines as long as the terminal's."""
+"""--help: every option of every command is explained, in lines as long as the terminal's."""
 
 from dataclasses import fields, is_dataclass
 from typing import Any, get_args, get_type_hints

@@ -1,4 +1,4 @@
-"""Outside the environment a door says how to get into it; a bug still shows where it is."""
+"""Outside the environment a command prints how to get into it; a bug still shows where it is."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from datagen.common import cli as generator
 from trainer import cli as trainer
 
 ROOT = Path(__file__).resolve().parents[1]
-DOORS = [
+COMMANDS = [
     f"{package}.{name}"
     for package, names in {
         "datagen": "launch verify inspect ingest overlay doctor flow.train",
@@ -20,14 +20,14 @@ DOORS = [
 ]
 
 
-@pytest.mark.parametrize("door", [*DOORS, "datagen/launch.py"])
-def test_a_door_names_the_environment(door):
-    called = [door] if door.endswith(".py") else ["-m", door]
+@pytest.mark.parametrize("command", [*COMMANDS, "datagen/launch.py"])
+def test_a_command_names_the_environment(command):
+    called = [command] if command.endswith(".py") else ["-m", command]
     # -S: without site-packages, as a system's Python that nothing was installed into.
     done = subprocess.run([sys.executable, "-S", *called], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and "`make setup`" in done.stderr
-    extra = '"motion-hmr[datagen]"' if "datagen" in door else "motion-hmr"
+    extra = '"motion-hmr[datagen]"' if "datagen" in command else "motion-hmr"
     assert f"`pip install {extra}`" in done.stderr
     assert "source .venv/bin/activate" in done.stderr and done.stderr.count("\n") == 1
 
@@ -50,9 +50,9 @@ def test_a_bug_shows_its_traceback(tmp_path):
     package.mkdir()
     for name in ("__init__.py", "cli.py", "errors.py"):
         (package / name).write_text((ROOT / "trainer" / name).read_text())
-    (package / "door.py").write_text("import trainer.nowhere\n")
+    (package / "command.py").write_text("import trainer.nowhere\n")
     done = subprocess.run(
-        [sys.executable, "-m", "trainer.door"], cwd=tmp_path, capture_output=True, text=True,
+        [sys.executable, "-m", "trainer.command"], cwd=tmp_path, capture_output=True, text=True,
         env={"PYTHONPATH": str(tmp_path)},
     )  # fmt: skip
     assert done.returncode == 1

@@ -35,7 +35,7 @@ LABELS = (
 FOOTAGE_LABELS = (*LABELS, "valid", "source", "time")
 """Arrays of labels.npz in records of real footage."""
 LATER_LABELS = ("gravity", "time")
-"""Arrays that are missing from records of before revision 2, and from footage whose camera is known
+"""Arrays that are missing from records before revision 2, and from footage whose camera is known
 by no world, or whose frames have no times."""
 
 LAST = ":last"

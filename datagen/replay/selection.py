@@ -14,7 +14,7 @@ from datagen.common.video import media_sha256
 def of_this(video: Path, files: list[Path]) -> list[Path]:
     """Return a video's predictions.
 
-    Files of before say nothing of the video's content. They are known by its name, which
+    Files of former versions do not name the video's content. They are known by its name, which
     datagen.ingest gives a track, with the folder's before it and the person's rank behind it where
     these are needed to distinguish two; all are taken where none bears it, as it was renamed.
 

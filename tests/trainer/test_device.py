@@ -22,22 +22,22 @@ GPU = torch.device("cuda", 0)
 @pytest.fixture
 def gpu(monkeypatch):
     """Pretend a machine with one GPU of 80 GB; the values can be changed."""
-    told = SimpleNamespace(memory=80e9, native=True, capability=(9, 0))
+    metadata = SimpleNamespace(memory=80e9, native=True, capability=(9, 0))
     cuda = torch.cuda
     monkeypatch.setattr(cuda, "is_available", lambda: True)
     monkeypatch.setattr(cuda, "device_count", lambda: 1)
     monkeypatch.setattr(
-        cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=told.memory)
+        cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=metadata.memory)
     )
-    monkeypatch.setattr(cuda, "get_device_capability", lambda: told.capability)
+    monkeypatch.setattr(cuda, "get_device_capability", lambda: metadata.capability)
     monkeypatch.setattr(
         cuda,
         "is_bf16_supported",
-        lambda including_emulation=True: told.native or including_emulation,
+        lambda including_emulation=True: metadata.native or including_emulation,
     )
     monkeypatch.setattr(settings.shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(settings.Path, "exists", lambda _: True)
-    return told
+    return metadata
 
 
 @pytest.fixture(scope="module")

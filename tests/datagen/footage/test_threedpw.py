@@ -138,8 +138,8 @@ class TestRecord:
         wrist = JOINTS.index("lsp_right_wrist")
         assert record["joints2d"][25, wrist, 2] == 0 and record["joints2d"][24, wrist, 2] == 1
         assert verify.main([str(made)]) == 0
-        told = json.loads((made / "dataset.json").read_text())
-        assert told["real"] and told["split"] == "test" and told["clips"] == 3
+        metadata = json.loads((made / "dataset.json").read_text())
+        assert metadata["real"] and metadata["split"] == "test" and metadata["clips"] == 3
 
     def test_the_counts_of_each_rule(self, made):
         said = (made.parent / "said.txt").read_text()

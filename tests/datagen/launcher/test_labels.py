@@ -74,15 +74,15 @@ def copy(made: Path, tmp_path: Path) -> Path:
 
 
 def test_dataset_json_says_what_the_trainer_needs(made: Path) -> None:
-    told = json.loads((made / "dataset.json").read_text())
+    metadata = json.loads((made / "dataset.json").read_text())
     found = records(made)
-    assert told["labels_only"] is True and told["rgb"] is False
-    assert (told["flow"]["name"], told["flow"]["stride"]) == ("none", 0)
-    assert told["bodies"] == ["body.npz", "body-female.npz", "body-male.npz"]
-    assert told["clip_length"] == max(len(labels["pose"]) for _, labels in found)
-    assert told["clips"] == len(found) and told["fps"] == 30 and told["version"] == 1
-    assert told["shards"] == len(list(made.glob("*.tar"))) == -(-len(found) // 8)
-    for name in told["bodies"]:
+    assert metadata["labels_only"] is True and metadata["rgb"] is False
+    assert (metadata["flow"]["name"], metadata["flow"]["stride"]) == ("none", 0)
+    assert metadata["bodies"] == ["body.npz", "body-female.npz", "body-male.npz"]
+    assert metadata["clip_length"] == max(len(labels["pose"]) for _, labels in found)
+    assert metadata["clips"] == len(found) and metadata["fps"] == 30 and metadata["version"] == 1
+    assert metadata["shards"] == len(list(made.glob("*.tar"))) == -(-len(found) // 8)
+    for name in metadata["bodies"]:
         with np.load(made / name) as body:
             assert {"v_template", "J_regressor", "eval_regressor", "parents"} <= {*body.files}
 
@@ -214,23 +214,23 @@ def test_verify_finds_damage_and_repairs_it(copy: Path, name: str, damage, words
 
 
 def test_verify_reads_the_records_themselves(made: Path) -> None:
-    told = json.loads((made / "dataset.json").read_text())
+    metadata = json.loads((made / "dataset.json").read_text())
     ((_, members), *_) = shard.read(made / "shard-000000.tar").items()
-    assert motion_shard.problem(members, told) == ""
+    assert motion_shard.problem(members, metadata) == ""
     with np.load(io.BytesIO(members["labels.npz"])) as file:
         labels = dict(file)
 
     def wrong(**other: np.ndarray) -> str:
         changed = shard.npz({**labels, **other}, compress=True)
-        return motion_shard.problem({**members, "labels.npz": changed}, told)
+        return motion_shard.problem({**members, "labels.npz": changed}, metadata)
 
     assert "pose is float32" in wrong(pose=labels["pose"].astype(np.float32))
     assert "trans is not finite" in wrong(trans=labels["trans"] * np.nan)
     assert "(1, 3)" in wrong(trans=labels["trans"][:1])
     assert "gravity" in wrong(gravity=np.zeros(3, np.float32))
     assert "joints" in wrong(joints=np.zeros(3))
-    assert "members" in motion_shard.problem({**members, "flow.npy": b""}, told)
-    assert "more than" in motion_shard.problem(members, {**told, "clip_length": 2})
+    assert "members" in motion_shard.problem({**members, "flow.npy": b""}, metadata)
+    assert "more than" in motion_shard.problem(members, {**metadata, "clip_length": 2})
 
 
 def test_a_copy_without_manifests_can_be_verified(copy: Path) -> None:

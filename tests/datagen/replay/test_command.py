@@ -62,13 +62,13 @@ def test_every_output_has_the_videos_times_and_names_are_nobody_elses(tmp_path):
     np.testing.assert_allclose(times, expected, atol=1e-3)
     np.testing.assert_allclose(times_of_mesh(out / "take 1.glb"), expected, atol=1e-3)
     (prediction,) = out.glob("work/predictions-*/*.npz")
-    with np.load(prediction) as told, np.load(out / "take 1.npz") as motion:
-        np.testing.assert_allclose(told["time"], expected, atol=1e-3)
+    with np.load(prediction) as metadata, np.load(out / "take 1.npz") as motion:
+        np.testing.assert_allclose(metadata["time"], expected, atol=1e-3)
         # AMASS's layout has one rate: 30 a second, the last frame at its time.
         assert motion["mocap_framerate"] == 30 and len(motion["poses"]) == 19
-        np.testing.assert_allclose(motion["poses"][18], told["poses"][13], atol=0.02)
+        np.testing.assert_allclose(motion["poses"][18], metadata["poses"][13], atol=0.02)
         moved, expected_move = (arrays["trans"][end] - arrays["trans"][0]
-                                for arrays, end in ((motion, 18), (told, 13)))  # fmt: skip
+                                for arrays, end in ((motion, 18), (metadata, 13)))  # fmt: skip
         np.testing.assert_allclose(moved, expected_move, atol=0.02)
 
     assert overlay([*line, "--no-film", "--checkpoint", str(other_network(tmp_path / "net"))]) == 0

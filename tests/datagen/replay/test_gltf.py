@@ -14,24 +14,24 @@ def gltf_parts(data: bytes) -> tuple[dict, list[np.ndarray]]:
     """Return the JSON of a .glb and the arrays of its accessors."""
     magic, version, length, size, kind = struct.unpack_from("<4sIII4s", data)
     assert (magic, version, length, kind) == (b"glTF", 2, len(data), b"JSON")
-    told = json.loads(data[20 : 20 + size])
+    metadata = json.loads(data[20 : 20 + size])
     binary = data[28 + size :]
     arrays = []
-    for accessor in told["accessors"]:
-        view = told["bufferViews"][accessor["bufferView"]]
+    for accessor in metadata["accessors"]:
+        view = metadata["bufferViews"][accessor["bufferView"]]
         dtype = {5126: "<f4", 5123: "<u2", 5121: "u1", 5125: "<u4"}[accessor["componentType"]]
         wide = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}[accessor["type"]]
         count = accessor["count"] * wide
         arrays.append(np.frombuffer(binary, dtype, count, view["byteOffset"]).reshape(-1, wide))
-    return told, arrays
+    return metadata, arrays
 
 
-def skinned(told: dict, arrays: list[np.ndarray], frame: int, sets: int) -> np.ndarray:
+def skinned(metadata: dict, arrays: list[np.ndarray], frame: int, sets: int) -> np.ndarray:
     """Return the vertices [V,3] that a glTF viewer of some sets of weights shows in a frame."""
-    local = [np.eye(4) for _ in told["nodes"]]
-    for node, matrix in zip(told["nodes"], local, strict=True):
+    local = [np.eye(4) for _ in metadata["nodes"]]
+    for node, matrix in zip(metadata["nodes"], local, strict=True):
         matrix[:3, 3] = node.get("translation", [0, 0, 0])
-    animation = told["animations"][0]
+    animation = metadata["animations"][0]
     for channel in animation["channels"]:
         values = arrays[animation["samplers"][channel["sampler"]]["output"]][frame]
         matrix = local[channel["target"]["node"]]
@@ -43,15 +43,15 @@ def skinned(told: dict, arrays: list[np.ndarray], frame: int, sets: int) -> np.n
 
     def walk(node: int, above: np.ndarray) -> None:
         world[node] = above @ local[node]
-        for child in told["nodes"][node].get("children", []):
+        for child in metadata["nodes"][node].get("children", []):
             walk(child, world[node])
 
-    for root in told["scenes"][0]["nodes"]:
+    for root in metadata["scenes"][0]["nodes"]:
         walk(root, np.eye(4))
-    skin = told["skins"][0]
+    skin = metadata["skins"][0]
     unbind = arrays[skin["inverseBindMatrices"]].reshape(-1, 4, 4).transpose(0, 2, 1)
     bones = np.stack([world[j] @ m for j, m in zip(skin["joints"], unbind, strict=True)])
-    names = told["meshes"][0]["primitives"][0]["attributes"]
+    names = metadata["meshes"][0]["primitives"][0]["attributes"]
     joints = np.concatenate([arrays[names[f"JOINTS_{i}"]] for i in range(sets)], 1)
     weights = np.concatenate([arrays[names[f"WEIGHTS_{i}"]] for i in range(sets)], 1)
     weights = weights / weights.sum(1, keepdims=True)  # as three.js does
@@ -65,16 +65,16 @@ def test_the_mesh_moves_as_the_body_does(body):
     pose, betas = rng.normal(0, 0.5, (4, 72)), rng.normal(0, 1, 10)
     trans = rng.normal(0, 1, (4, 3))
     at = np.array([0, 0.04, 0.08, 0.2])
-    told, arrays = gltf_parts(gltf.animated(body, pose, betas, trans, at))
+    metadata, arrays = gltf_parts(gltf.animated(body, pose, betas, trans, at))
     expected, _ = body.forward(pose, betas, trans)
     few = []
     for frame in range(4):
-        np.testing.assert_allclose(skinned(told, arrays, frame, 2), expected[frame], atol=1e-4)
-        few.append(np.linalg.norm(skinned(told, arrays, frame, 1) - expected[frame], axis=1))
+        np.testing.assert_allclose(skinned(metadata, arrays, frame, 2), expected[frame], atol=1e-4)
+        few.append(np.linalg.norm(skinned(metadata, arrays, frame, 1) - expected[frame], axis=1))
     assert np.mean(few) < 1e-3 and np.max(few) < 0.03  # metres, for viewers of four weights
-    primitive = told["meshes"][0]["primitives"][0]
+    primitive = metadata["meshes"][0]["primitives"][0]
     assert np.array_equal(arrays[primitive["indices"]].reshape(-1, 3), body.faces)
-    times = arrays[told["animations"][0]["samplers"][0]["input"]].ravel()
+    times = arrays[metadata["animations"][0]["samplers"][0]["input"]].ravel()
     np.testing.assert_allclose(times, at)
 
 
@@ -87,7 +87,7 @@ def test_a_predicted_mesh_stands_upright_on_the_ground(body, tmp_path):
     # y down to z up, as trainer.predict turns it
     made["poses"][:, :3] = Rotation.from_euler("x", 90, degrees=True).as_rotvec()
     motion = world.of_prediction(saved(tmp_path / "x.npz", made), body)
-    told, arrays = gltf_parts(gltf.of_motion(body, motion))
-    shown = skinned(told, arrays, 0, 2)
+    metadata, arrays = gltf_parts(gltf.of_motion(body, motion))
+    shown = skinned(metadata, arrays, 0, 2)
     assert abs(shown[:, 1].min()) < 1e-4 and 1.4 < shown[:, 1].max() < 2
     assert np.abs(shown[:, [0, 2]].mean(0)).max() < 0.2

@@ -77,12 +77,12 @@ def test_the_weak_camera_is_mapped_back_to_the_videos_pixels(tmp_path):
     camera = np.concatenate([s[:, None], ((2 * found + 1) / S - 1) / s[:, None]], 1)
     zero = np.zeros((6, 72)), np.zeros((6, 10))
     made = prediction(*zero, camera, maps, size=np.array([width, height]))
-    told = saved(tmp_path / "dot.npz", made)
+    metadata = saved(tmp_path / "dot.npz", made)
     video = write_video(tmp_path / "dot.mp4", frames)
     for max_height, scale in ((720, 1.0), (180, 0.5)):
-        under = pictures.of_video(told, video, max_height)
+        under = pictures.of_video(metadata, video, max_height)
         assert (under.width, under.height) == (width * scale, height * scale)
-        at = crop.transform(under.maps, told.in_crop(np.zeros((6, 1, 3))))[:, 0]
+        at = crop.transform(under.maps, metadata.in_crop(np.zeros((6, 1, 3))))[:, 0]
         assert np.abs(at - ((dots + 0.5) * scale - 0.5)).max() < 0.5 * scale
         for picture, place in zip(under.frames, at, strict=True):
             assert picture.time == pytest.approx(picture.place / 30, abs=1e-3)
@@ -119,7 +119,7 @@ def test_truth_given_as_a_prediction_lies_on_the_person(body, tmp_path, depth, o
     units = (2 * crop.transform(maps, seen) + 1) / S - 1
     camera = np.stack([fitted(a, b) for a, b in zip(joints - trans[:, None], units, strict=True)])
     shapes = np.tile(betas, (len(pose), 1))
-    told = saved(tmp_path / "truth.npz", prediction(pose, shapes, camera, maps))
+    metadata = saved(tmp_path / "truth.npz", prediction(pose, shapes, camera, maps))
 
     shape = (cfg.height, cfg.width, 3)
     under = pictures.Pictures(
@@ -130,7 +130,7 @@ def test_truth_given_as_a_prediction_lies_on_the_person(body, tmp_path, depth, o
     overlaps = []
     brush = painter(body, cfg.width, cfg.height)
     posed, _ = body.forward(pose, shapes, np.zeros((len(pose), 3)))
-    at = crop.transform(under.maps, told.in_crop(posed))
+    at = crop.transform(under.maps, metadata.in_crop(posed))
     for mask, here, pixels in zip(truth, posed, at, strict=True):
         black, white = (
             brush.paint(np.full(shape, grey, np.uint8), here, pixels)[..., 0].astype(int)
@@ -142,7 +142,7 @@ def test_truth_given_as_a_prediction_lies_on_the_person(body, tmp_path, depth, o
             off = np.roll(drawn, step, axis=(1, 0))
             assert (mask & off).sum() / (mask | off).sum() < max(0.9, overlap)
     assert min(overlaps) > overlap, overlaps
-    shown = list(show(told, body, under, degrees=60, opacity=1))
+    shown = list(show(metadata, body, under, degrees=60, opacity=1))
     assert len(shown) == len(pose)
     assert shown[0].over.shape == shape and shown[0].both.shape == (360, 480 + 360, 3)
 

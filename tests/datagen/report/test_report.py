@@ -46,12 +46,12 @@ def shard_line(index: int, clips: int = 8, flow: float = 2.0) -> dict:
 def write(folder: Path, **manifests: list[dict]) -> DataSetReader:
     """Write a data set without tars."""
     (folder / "shards").mkdir(parents=True)
-    told = {
+    metadata = {
         "version": 1, "fingerprint": "f", "config": {"clips": {}, "output": {"seed": 0}},
         "clip_length": 31, "image_size": 224, "fps": 30, "shards": 2, "clips_per_shard": 8,
         "flow": {"name": "dis", "stride": 4}, "split": "train",
     }  # fmt: skip
-    (folder / "shards" / "dataset.json").write_text(json.dumps(told))
+    (folder / "shards" / "dataset.json").write_text(json.dumps(metadata))
     (folder / "manifests").mkdir()
     for name, lines in manifests.items():
         text = "".join(json.dumps(line) + "\n" for line in lines)
@@ -126,7 +126,7 @@ def test_what_was_mended_later_is_not_in_quarantine(tmp_path):
     assert [line["name"] for line in left.lines] == ["b", "shard-000002.tar"]
 
 
-def test_footage_is_told_by_its_own_frames(tmp_path):
+def test_footage_is_known_by_its_own_frames(tmp_path):
     made = [{**shard_line(i), "statistics": {"frames": 900}} for i in range(3)]
     bad = [{"kind": "footage", "name": "b", "reason": "broken"}]
     summary = summarize(write(tmp_path, shards=made, quarantine=bad))

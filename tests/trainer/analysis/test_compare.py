@@ -98,10 +98,10 @@ def test_runs_are_compared_on_one_data_set(tmp_path):
         for index, known in enumerate(sets):
             place = run / "evaluation" / f"{index}"
             place.mkdir(parents=True)
-            told = {"data": {"fingerprint": known}, "shards": known}
-            (place / "evaluation.json").write_text(json.dumps(told))
-    told = [run.evaluation for run in find_runs(str(tmp_path))]
-    assert [one and one["shards"] for one in told] == ["y", "y", None, None]
+            metadata = {"data": {"fingerprint": known}, "shards": known}
+            (place / "evaluation.json").write_text(json.dumps(metadata))
+    metadata = [run.evaluation for run in find_runs(str(tmp_path))]
+    assert [one and one["shards"] for one in metadata] == ["y", "y", None, None]
 
 
 def test_errors_by_joint_are_means_of_counted_frames(runs):

@@ -165,8 +165,8 @@ def test_a_damaged_shard_is_named_and_skipped_or_fatal(toy, tmp_path, capsys, da
         path.unlink()
     seen = {d.keys[0] for d in itertools.islice(iter(Loader(options)), 30)}
     assert {f"000000_{i:04d}" for i in range(5)} <= seen
-    told = capsys.readouterr().err
-    assert told.count("skipped: ") == 1 and "shard-000001.tar" in told
+    metadata = capsys.readouterr().err
+    assert metadata.count("skipped: ") == 1 and "shard-000001.tar" in metadata
     with pytest.raises(BadInput, match=r"shard-000001\.tar.*make that shard again"):
         strict = replace(options, on_damage="stop")
         list(itertools.islice(iter(Loader(strict)), 30))
@@ -209,11 +209,11 @@ def test_bad_folders_are_refused_in_one_sentence(toy, tmp_path):
         open_dataset(tmp_path / "nowhere")
     with pytest.raises(BadInput, match=r"has no dataset\.json"):
         open_dataset(tmp_path)
-    told = json.loads((toy / "dataset.json").read_text())
-    (tmp_path / "dataset.json").write_text(json.dumps({**told, "version": 9}))
+    metadata = json.loads((toy / "dataset.json").read_text())
+    (tmp_path / "dataset.json").write_text(json.dumps({**metadata, "version": 9}))
     with pytest.raises(BadInput, match=r"version 9; this trainer reads version 1"):
         open_dataset(tmp_path)
-    (tmp_path / "dataset.json").write_text(json.dumps(told))
+    (tmp_path / "dataset.json").write_text(json.dumps(metadata))
     with pytest.raises(BadInput, match=r"holds no shard-\*\.tar"):
         open_dataset(tmp_path)
     (tmp_path / "shard-000000.tar").touch()
@@ -221,7 +221,7 @@ def test_bad_folders_are_refused_in_one_sentence(toy, tmp_path):
         open_dataset(tmp_path)
     for number in (1, 2):
         (tmp_path / f"shard-{number:06d}.tar").touch()
-    (tmp_path / "dataset.json").write_text(json.dumps({**told, "rgb": False}))
+    (tmp_path / "dataset.json").write_text(json.dumps({**metadata, "rgb": False}))
     with pytest.raises(BadInput, match="holds no pictures"):
         open_dataset(tmp_path).input_spec(network(inputs="rgb"))
 

@@ -92,18 +92,23 @@ def test_said_joints_are_aligned_to_the_true_ones(measured):
     assert np.abs(frames["truth"][:, hips].astype(float).mean(axis=1)).max() < 1e-3
 
 
-def test_a_clips_content_is_told_as_far_as_meta_does():
-    def told(text: bytes) -> dict:
+def test_a_clips_content_is_known_as_far_as_meta_does():
+    def metadata(text: bytes) -> dict:
         record = Record(None, "000000_0000")  # type: ignore[arg-type]
         record.members["meta.json"] = text
         return shown_by(record)
 
     people = {"motion": "walk", "gender": "female", "look": {"skin_tone": 4}}
     meta = json.dumps({"person": "walk", "background": "street", "people": people}).encode()
-    assert told(meta) == {"motion": "walk", "gender": "female", "skin_tone": 4, "scene": "street"}
+    assert metadata(meta) == {
+        "motion": "walk",
+        "gender": "female",
+        "skin_tone": 4,
+        "scene": "street",
+    }
     record = Record(None, "000000_0000")  # type: ignore[arg-type]
     for name, who in (("walk", None), ("walk_mirrored", "07")):
         said = {"person": name, "people": {"subject": who}}
         record.members["meta.json"] = json.dumps(said).encode()
         assert person_of(record) == (who or name)
-    assert told(b'{"person": "toy0"}') == told(b"[]") == told(b"not json") == {}
+    assert metadata(b'{"person": "toy0"}') == metadata(b"[]") == metadata(b"not json") == {}

@@ -168,8 +168,8 @@ def test_with_feedback_refinement_also_hears_what_its_reprojection_misses():
         known = torch.cat((feature, state, missed.flatten(1)), 1)
         hidden = torch.relu(known @ weights.T + regressor.fc1.bias)
         state = state + regressor.fc3(torch.relu(regressor.fc2(hidden)))
-    told = regressor(feature, lambda state: model.errors(state, keypoints))
-    assert torch.allclose(told, state, atol=1e-5)
+    metadata = regressor(feature, lambda state: model.errors(state, keypoints))
+    assert torch.allclose(metadata, state, atol=1e-5)
 
 
 def test_feedback_is_of_the_image_s_own_keypoints():

@@ -123,18 +123,20 @@ def test_what_stands_is_not_run_again(data, tmp_path, calls, capsys):
     report = (tmp_path / "report.md").read_text()
     assert "**3DPW was not at hand.**" in report and "| Full | 74.7 | " in report
     assert "not run: no --data no-tracking=DIR" in report and (tmp_path / "table-2.png").exists()
-    told = [
+    metadata = [
         json.loads(path.read_text())["persons"]["pa_mpjpe"]
         for path in sorted(tmp_path.glob("runs/*/held-out/evaluation.json"))
     ]
-    assert len(told) == 2 and all(f"| {error:.1f} |" in report for error in told)
+    assert len(metadata) == 2 and all(f"| {error:.1f} |" in report for error in metadata)
 
     calls.clear()
     assert make_tables(cfg) == 0 and not calls
     assert (tmp_path / "report.md").read_text() == report
     # The code that the report names is the networks', whichever writes it.
-    for told in (tmp_path / "runs").glob("*/run.json"):
-        told.write_text(json.dumps({**json.loads(told.read_text()), "revision": "elsewhere"}))
+    for metadata in (tmp_path / "runs").glob("*/run.json"):
+        metadata.write_text(
+            json.dumps({**json.loads(metadata.read_text()), "revision": "elsewhere"})
+        )
     assert make_tables(cfg) == 0
     assert "; trained by code `elsewhere`.\n" in (tmp_path / "report.md").read_text()
     # A new evaluation set is evaluated by what was trained; a changed one is evaluated again.
@@ -154,12 +156,12 @@ def test_what_stands_is_not_run_again(data, tmp_path, calls, capsys):
 
 
 def test_the_command_for_missing_data_is_one_that_datagen_takes(data):
-    told = json.loads((data["full"] / "dataset.json").read_text())
+    metadata = json.loads((data["full"] / "dataset.json").read_text())
     bodies = {"camera_pitch": [-10.0, 30.0], "motions": "folder 1", "stride": 6, "surreal": None}
     config = {"bodies": bodies, "output": {"rgb": False}}
-    (data["full"] / "dataset.json").write_text(json.dumps({**told, "config": config}))
+    (data["full"] / "dataset.json").write_text(json.dumps({**metadata, "config": config}))
     said = launch_command("static", open_dataset(data["full"]))
-    (data["full"] / "dataset.json").write_text(json.dumps(told))
+    (data["full"] / "dataset.json").write_text(json.dumps(metadata))
     assert " --camera-pitch -10.0 30.0 --motions … --stride 6 --no-rgb " in said
 
 

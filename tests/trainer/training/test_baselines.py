@@ -134,9 +134,9 @@ def test_the_lifter_lifts(toy, tmp_path):
 
 def test_a_lifter_is_validated_on_fewer_joints(toy, tmp_path):
     held = write_shards(tmp_path / "held", shards=1, clips=2, frames=5, size=32)
-    told = json.loads((held / "dataset.json").read_text())
-    told["evaluation_joints"] = told["evaluation_joints"][:12]  # measured truth has no head
-    (held / "dataset.json").write_text(json.dumps(told))
+    metadata = json.loads((held / "dataset.json").read_text())
+    metadata["evaluation_joints"] = metadata["evaluation_joints"][:12]  # measured truth has no head
+    (held / "dataset.json").write_text(json.dumps(metadata))
     options = {"model": "lifter", "inputs": "keypoints", "val_shards": (held,)}
     folder = fit(config(toy, tmp_path / "run", **options))
     results = evaluate(EvaluateConfig(checkpoint=folder / "last.pt", shards=held, device="cpu"))
@@ -149,9 +149,9 @@ def test_a_lifters_joints_are_called_by_their_names(toy, tmp_path):
     held = write_shards(tmp_path / "held", shards=1, clips=2, frames=5, size=32)
     said = []
     for lost in (0, 1):
-        told = json.loads((held / "dataset.json").read_text())
-        told["evaluation_joints"] = told["evaluation_joints"][lost:]
-        (held / "dataset.json").write_text(json.dumps(told))
+        metadata = json.loads((held / "dataset.json").read_text())
+        metadata["evaluation_joints"] = metadata["evaluation_joints"][lost:]
+        (held / "dataset.json").write_text(json.dumps(metadata))
         out = tmp_path / f"said{lost}"
         look = PredictConfig(checkpoint=folder / "last.pt", shards=held, out=out, device="cpu")
         predict(look)

@@ -169,14 +169,14 @@ def test_a_validation_that_fails_costs_no_step(toy, tmp_path, monkeypatch):
 
 def same_runs(ours: Path, theirs: Path) -> None:
     """Assert that two runs logged the same and ended with the same weights, to the bit."""
-    told = [
+    metadata = [
         [
             (line["step"], line.get("loss"), line.get("val_pa_mpjpe"))
             for line in map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
         ]
         for run in (ours, theirs)
     ]
-    assert told[0] == told[1]
+    assert metadata[0] == metadata[1]
     a, b = (load_checkpoint(run / "last.pt") for run in (ours, theirs))
     assert a["best"] == b["best"]
     for part in ("weights", "average"):
