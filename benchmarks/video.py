@@ -194,7 +194,7 @@ def main() -> None:
         frames = len(frame_times(video))
         quick = command(video, Path(folder) / "quick", frames, "--no-film")
         whole = command(video, Path(folder) / "whole", frames)
-        prediction = Path(folder) / "whole" / "clip.npz"
+        prediction = next(Path(folder).glob("whole/work/predictions-*/clip.npz"))
         parts = stages(video, prediction)
         ours, baseline = draw_before(read_motion(prediction), load_body(None))
     print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
