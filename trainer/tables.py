@@ -4,21 +4,23 @@
         --test held-out=DIR 3dpw=DIR --real DIR --seeds 2 --out tables/
     python -m trainer.tables --small --data full=DIR … --test held-out=DIR      on a laptop
 
-Every network is trained and evaluated by a process of its own, into a folder of its own; the same
-command again goes on where a stopped one was, and runs nothing again that is complete. The report
-is written anew after each. `bash benchmarks/tables.sh` makes the data first.
+A DIR may be a URL, a pattern or a tar, as trainer.fit takes them. Every network is trained and
+evaluated by a process of its own, into a folder of its own; the same command again goes on where a
+stopped one was, and runs nothing again that is complete. The report is written anew after each.
+`bash benchmarks/tables.sh` makes the data first.
 """
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from tqdm import tqdm
 
 from trainer import cli
 from trainer.cli import count
 from trainer.data.dataset import DataSet, open_dataset
+from trainer.data.options import store_of
+from trainer.data.store import Store
 from trainer.errors import BadInput
 from trainer.paper import rows
 from trainer.paper.options import TablesConfig
@@ -31,15 +33,16 @@ def make_tables(cfg: TablesConfig) -> int:
     """Run what is missing, write the report; return how many commands failed."""
     tables = wanted_tables(cfg)
     sets = (training.data for training in rows.networks(tables).values())
-    data = named(cfg.data, "--data", tuple(dict.fromkeys([*rows.VARIANTS, *sets])))
-    tests = named(cfg.test, "--test", None)
+    store = store_of(cfg.cache, cfg.cache_size)
+    data = named(cfg.data, "--data", tuple(dict.fromkeys([*rows.VARIANTS, *sets])), store)
+    tests = named(cfg.test, "--test", None, store)
     study = Study(
         out=cfg.out,
         data=data,
         tests=tests,
-        real=open_dataset(cfg.real, "--real", truth=False) if cfg.real else None,
+        real=open_dataset(cfg.real, "--real", truth=False, store=store) if cfg.real else None,
         common=common_options(cfg),
-        device=cfg.device,
+        machine=machine_options(cfg),
     )
     every = wanted_runs(study, tables, cfg.seeds)
     todo = [run for run in every if not run.lack and not run.finished]
@@ -84,19 +87,29 @@ def outcome_lines(outcome: RunResult) -> str:
     return "\n".join(lines)
 
 
-def named(pairs: tuple[str, ...], option: str, known: tuple[str, ...] | None) -> dict[str, DataSet]:
-    """Return the data sets of NAME=FOLDER pairs; BadInput for another form or an unknown name."""
+def named(
+    pairs: tuple[str, ...], option: str, known: tuple[str, ...] | None, store: Store
+) -> dict[str, DataSet]:
+    """Return the data sets of NAME=SHARDS pairs; BadInput for another form or an unknown name."""
     out: dict[str, DataSet] = {}
     for pair in pairs:
-        name, equals, folder = pair.partition("=")
-        if not equals or not name or not folder:
-            raise BadInput(f"{option} takes NAME=FOLDER, got {pair!r}.")
+        name, equals, shards = pair.partition("=")
+        if not equals or not name or not shards:
+            raise BadInput(f"{option} takes NAME=SHARDS, got {pair!r}.")
         if known is not None and name not in known:
             raise BadInput(f"{option} {name} is none of {', '.join(known)}.")
         if name in out:
             raise BadInput(f"{option} {name} is given twice.")
-        out[name] = open_dataset(Path(folder).expanduser(), f"{option} {name}")
+        out[name] = open_dataset(shards, f"{option} {name}", store=store)
     return out
+
+
+def machine_options(cfg: TablesConfig) -> tuple[str, ...]:
+    """Return the words of a command line that every command gets and that change no result."""
+    words = ("--device", cfg.device)
+    if cfg.cache:
+        words += ("--cache", str(cfg.cache), "--cache-size", cfg.cache_size)
+    return words
 
 
 def common_options(cfg: TablesConfig) -> rows.Options:

@@ -117,6 +117,8 @@ class DataSet:
     """
     checked: bool = False
     """Whether its records have checksums."""
+    text: str = ""
+    """The folder, URL or pattern that it was opened by; the first one's of a mixture."""
 
     def input_spec(self, model: ModelSpec) -> InputSpec:
         """Return how this data set's records become a model's input."""
@@ -260,6 +262,7 @@ def open_dataset(
         body = store.small(chosen.described.with_name(metadata["body"]))
         return DataSet(
             folder=folder,
+            text=chosen.text,
             shards=_shards(chosen, metadata, option, store),
             clip_length=int(metadata["clip_length"]),
             image_size=int(metadata["image_size"]),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from trainer.common.options import at_least, require
+from trainer.data.options import require_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,12 +15,17 @@ class TablesConfig:
     """Make the paper's tables from data sets that lie ready."""
 
     data: tuple[str, ...] = ()
-    """Training sets as NAME=FOLDER, named as Table 2's rows: full, no-occluders, no-tracking,
-    static. The first serves Tables 1 and 3 too, whose longest clips have 56 frames."""
+    """Training sets as NAME=SHARDS, named as Table 2's rows: full, no-occluders, no-tracking,
+    static. SHARDS is what trainer.fit takes: a folder, a URL, a brace pattern, a tar. The first
+    serves Tables 1 and 3 too, whose longest clips have 56 frames."""
     test: tuple[str, ...] = ()
-    """Evaluation sets as NAME=FOLDER; `3dpw` is the paper's. All rows are evaluated on all."""
-    real: Path | None = None
+    """Evaluation sets as NAME=SHARDS; `3dpw` is the paper's. All rows are evaluated on all."""
+    real: str | None = None
     """Unlabelled shards of real clips, for the row RGB + DANN."""
+    cache: Path | None = None
+    """Folder that keeps whole shards of URLs for all commands. Default: none."""
+    cache_size: str = "200GB"
+    """Most that the cache may hold; the shards that were read longest ago make room."""
     out: Path = Path("tables")
     """Folder of the runs and the report."""
     tables: tuple[int, ...] = (1, 2, 3)
@@ -45,8 +51,9 @@ class TablesConfig:
     """Print the commands that would be run, and run none."""
 
     def __post_init__(self) -> None:
-        require(bool(self.test), "--test NAME=FOLDER is needed: without clips to test on, no table")
+        require(bool(self.test), "--test NAME=SHARDS is needed: without clips to test on, no table")
         at_least(self, 1, "seeds")
+        require_size(self.cache_size)
         wrong = set(self.tables) - {1, 2, 3}
         require(not wrong, f"--tables may be 1, 2 and 3, got {sorted(wrong)}")
         require(

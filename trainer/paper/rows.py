@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from trainer.common.options import flag, named_object
 from trainer.data.dataset import DataSet
+from trainer.data.store import Store
 from trainer.errors import BadInput
 
 Options = dict[str, object]
@@ -273,8 +273,7 @@ def launch_command(variant: str, full: DataSet | None) -> str:
         return f"python -m datagen.launch --clip-length 56 {VARIANTS[variant]}".strip() + (
             f" --num-shards 5000 --out {variant}"
         )
-    assert isinstance(full.folder, Path)  # trainer.tables takes folders
-    metadata = json.loads((full.folder / "dataset.json").read_text())
+    metadata = json.loads(Store().small_bytes(full.folder / "dataset.json"))
     words = ["python -m datagen.launch", f"--num-shards {metadata['shards']}"]
     library = full.folder.parent if full.folder.name == "shards" else full.folder
     for stage in ("bodies", "backgrounds", "clips", "flow", "output"):

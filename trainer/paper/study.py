@@ -35,7 +35,8 @@ class Study:
     """Evaluation sets by name; the first one's curve is drawn."""
     real: DataSet | None
     common: Options
-    device: str = "auto"
+    machine: tuple[str, ...] = ()
+    """Words of a command line that every command gets: where it runs, where shards are kept."""
 
 
 @dataclass(frozen=True)
@@ -100,25 +101,30 @@ class SeededRun:
     def fit_command(self) -> list[str]:
         """Return the command that trains, or goes on training after a kill."""
         data = self.study.data[self.training.data]
-        line = ["trainer.fit", "--shards", str(data.folder), "--out", str(self.folder)]
-        line += ["--device", self.study.device]
+        line = [
+            "trainer.fit",
+            "--shards",
+            data.text,
+            "--out",
+            str(self.folder),
+            *self.study.machine,
+        ]
         if self.study.tests:
             first = next(iter(self.study.tests.values()))
-            line += ["--val-shards", str(first.folder)]
+            line += ["--val-shards", first.text]
         line += words(self.options)
         if self.training.real and self.study.real:
-            line += ["--dann-shards", str(self.study.real.folder)]
+            line += ["--dann-shards", self.study.real.text]
         if (self.folder / "last.pt").exists():
             line += ["--resume", str(self.folder / "last.pt")]
         return line
 
     def evaluate_command(self, test: str) -> list[str]:
         """Return the command that evaluates the last checkpoint: nothing is chosen by a test."""
-        shards = self.study.tests[test].folder
         return [
             "trainer.evaluate", "--checkpoint", str(self.folder / "last.pt"),
-            "--shards", str(shards), "--out", str(self.folder / test),
-            "--device", self.study.device,
+            "--shards", self.study.tests[test].text, "--out", str(self.folder / test),
+            *self.study.machine,
         ]  # fmt: skip
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 import tyro
+from faulty_server import serving
 from trainer_fixtures import write_shards
 
 from trainer.data.dataset import open_dataset
+from trainer.data.store import Store
 from trainer.errors import BadInput
 from trainer.evaluate import evaluate
 from trainer.evaluation.options import EvaluateConfig
@@ -165,6 +167,24 @@ def test_the_command_for_missing_data_is_one_that_datagen_takes(data):
     assert " --camera-pitch -10.0 30.0 --motions … --stride 6 --no-rgb " in said
 
 
+def test_data_sets_lie_behind_urls_and_patterns_as_for_fit(data, tmp_path, calls, capsys):
+    with serving(data["full"].parent) as (http, _):
+        pattern = f"{http}/test/shard-{{000000..000000}}.tar"
+        cfg = config(
+            data, tmp_path, data=(f"full={http}/full",), test=(f"held-out={pattern}",),
+            cache=tmp_path / "kept",
+        )  # fmt: skip
+        assert make_tables(cfg) == 0
+        assert len(list((tmp_path / "kept").glob("*.tar"))) == 2
+        calls.clear()
+        assert make_tables(config(data, tmp_path, data=(f"full={data['full']}",))) == 0
+        assert not calls  # the same shards elsewhere are the same data set
+    printed = capsys.readouterr().out
+    assert (
+        "python -m datagen.launch --num-shards 1" in printed and f"--out {http}/static" in printed
+    )
+
+
 def test_a_failed_row_costs_itself_only(data, tmp_path, monkeypatch, capsys):
     asked: list[str] = []
 
@@ -218,11 +238,11 @@ def test_the_order_is_judged_against_the_spread_of_seeds(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("pair", "words"),
-    [("full", "takes NAME=FOLDER"), ("fulll=x", "is none of"), ("full=nowhere", "is not a folder")],
+    [("full", "takes NAME=SHARDS"), ("fulll=x", "is none of"), ("full=nowhere", "is not a folder")],
 )
 def test_a_wrong_pair_is_one_sentence(pair, words):
     with pytest.raises(BadInput, match=words):
-        named((pair,), "--data", tuple(rows.VARIANTS))
+        named((pair,), "--data", tuple(rows.VARIANTS), Store())
 
 
 @pytest.mark.parametrize(
