@@ -242,13 +242,17 @@ def clips_per_step(frames: int, usual: int) -> int:
 
 OWN = frozenset({"inputs", "model", "frames", "seed", "dann-weight"})
 """Options that make a row what it is, and are not for all."""
+OF_KEYPOINTS = frozenset({"feedback", "head", "keypoints"})
+"""Options that only networks which see keypoints have, beside those named keypoint-…"""
+NOT_LIFTER = frozenset({"feedback", "weights", "head", "keypoints"})
+"""Options that the lifter does not have."""
 
 
 def suits(name: str, training: RowNetwork) -> bool:
     """Return whether an option for all rows applies to this one."""
-    if name in ("feedback", "weights") and training.options.get("model") == "lifter":
+    if name in NOT_LIFTER and training.options.get("model") == "lifter":
         return False
-    of_keypoints = name == "feedback" or name.startswith("keypoint-")
+    of_keypoints = name in OF_KEYPOINTS or name.startswith("keypoint-")
     return not of_keypoints or "keypoints" in str(training.options.get("inputs", "flow+keypoints"))
 
 

@@ -100,6 +100,14 @@ def test_every_rows_options_are_options_of_fit(tmp_path):
                 assert cfg.keypoint_noise == (0 if blind else 2)
                 assert cfg.feedback == (not blind and cfg.model != "lifter")
                 assert (cfg.weights is None) == (cfg.model == "lifter")
+                common = {**SMALL, "head": "joints", "keypoints": "coordinates"}
+                cfg = tyro.cli(
+                    FitConfig,
+                    args=line[:2] + rows.words(fit_options(training, common, 3)),
+                )
+                plain = blind or cfg.model == "lifter"
+                assert cfg.head == ("smpl" if plain else "joints")
+                assert cfg.keypoints == ("heatmaps" if plain else "coordinates")
     assert [clips_per_step(frames, 3) for frames in (8, 16, 31, 56)] == [6, 6, 3, 2]
 
 
