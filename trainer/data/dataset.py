@@ -246,9 +246,8 @@ def open_dataset(
 ) -> DataSet:
     """Return the data set that a text names; BadInput if there is none or it lacks what is needed.
 
-    text: a folder, URL, brace pattern or tar, as `places.select` takes it. option: what the user
-    named it by. truth: whether true poses are needed, which footage of no more than a camera has
-    not.
+    text: as `places.select` takes it. option: what the user named it by. truth: whether true poses
+    are needed, which footage of one camera lacks.
     """
     store = store or Store()
     chosen = text if isinstance(text, Selection) else select(text, option)
