@@ -8,7 +8,7 @@ import pytest
 
 COMMANDS = {
     "datagen": ["launch", "ingest", "inspect", "overlay", "doctor", "flow.train", "verify"],
-    "trainer": ["fit", "evaluate", "predict", "export", "tables"],
+    "trainer": ["fit", "evaluate", "predict", "compare", "export", "tables"],
 }
 
 

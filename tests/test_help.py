@@ -16,6 +16,7 @@ from datagen.publish import PublishConfig
 from datagen.replay.options import OverlayConfig
 from datagen.verify import VerifyConfig
 from trainer import cli as trainer
+from trainer.compare import CompareConfig
 from trainer.evaluation.options import EvaluateConfig, PredictConfig
 from trainer.paper.options import TablesConfig
 from trainer.training.options import FitConfig
@@ -24,7 +25,7 @@ OURS = (
     LaunchConfig, VerifyConfig, InspectConfig, IngestConfig, OverlayConfig, TrainFlowConfig,
     DoctorConfig, PublishConfig,
 )  # fmt: skip
-THEIRS = (FitConfig, EvaluateConfig, PredictConfig, TablesConfig)
+THEIRS = (FitConfig, EvaluateConfig, PredictConfig, CompareConfig, TablesConfig)
 
 
 def without_help(options: Any) -> list[str]:

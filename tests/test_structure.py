@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 COMMANDS = {
     "datagen": {"launch", "verify", "inspect", "ingest", "publish", "overlay", "doctor"},
-    "trainer": {"fit", "evaluate", "predict", "export", "tables"},
+    "trainer": {"fit", "evaluate", "predict", "compare", "export", "tables"},
 }
 ROOT_MODULES = {"datagen": set(), "trainer": {"cli", "config_file", "device", "geometry", "errors"}}
 """Modules beside the commands in a program's root."""

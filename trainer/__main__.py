@@ -11,6 +11,7 @@ COMMANDS = {
     "evaluate": "measure a checkpoint against true poses",
     "predict": "write a checkpoint's predictions as motions",
     "tables": "train and evaluate all rows of the paper's tables",
+    "compare": "show several runs side by side: a table and charts",
     "export": "write a network as safetensors, to share",
 }
 
@@ -29,6 +30,7 @@ fit = entry_point("fit")
 evaluate = entry_point("evaluate")
 predict = entry_point("predict")
 tables = entry_point("tables")
+compare = entry_point("compare")
 export = entry_point("export")
 
 

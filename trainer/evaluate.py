@@ -5,8 +5,7 @@
 PA-MPJPE as the paper reports it: similarity-aligned error over 14 joints, frames with at least
 seven visible keypoints (all frames are input), the mean per person, then of the persons.
 Results go to evaluation.json in a folder of the run's, one for each data set, with each clip's and
-frame's errors (clips.jsonl and frames.npz, `trainer.evaluation.frame_errors`) for
-notebooks/compare_runs.ipynb.
+frame's errors (clips.jsonl and frames.npz, `trainer.evaluation.frame_errors`) for trainer.compare.
 """
 
 from __future__ import annotations

@@ -197,13 +197,13 @@ def frame(image: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
 
 
 def caption(image: np.ndarray, text: str) -> np.ndarray:
-    """Return the image with a short text in its upper left corner."""
+    """Return the image with a short text on a dark label in its upper left corner."""
     image = image.copy()
-    scale = image.shape[0] / 448
-    place = (4, round(28 * scale) + 2)
-    for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, width, cv2.LINE_AA)
-    return image
+    scale, font = image.shape[0] / 448, cv2.FONT_HERSHEY_SIMPLEX
+    (width, height), below = cv2.getTextSize(text, font, scale, 1)
+    label = image[: height + below + 6, : width + 8]
+    label[:] = label // 5  # lines and bright places of the picture would hide the text
+    return cv2.putText(image, text, (4, height + 4), font, scale, (255, 255, 255), 1, cv2.LINE_AA)
 
 
 def grid(images: Sequence[np.ndarray], columns: int, gap: int = 2) -> np.ndarray:

@@ -51,7 +51,12 @@ def sources(
         some = [pictures.recompose(source, record, library) for record in records]
     except BadInput as error:
         return _nothing(str(error))
-    return Image(pictures.sources_sheet(some))
+    return Image(contact_sheet.titled(pictures.sources_sheet(some), pictures.SOURCES))
+
+
+def clips(records: list[StoredClip]) -> Image:
+    """Show clips from their records alone: two a row, one frame of each, the columns named."""
+    return Image(contact_sheet.titled(pictures.records_sheet(records), 2 * pictures.PANELS))
 
 
 def overlays(record: StoredClip, columns: int = 8) -> Image:

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 from datagen.common.errors import BadInput
+from datagen.replay.names import INDEX
 
 KINDS = {
     ".mp4": "video/mp4",
@@ -23,6 +24,12 @@ CAPTIONS = {
     "skeletons": "Clips of an evaluation: predicted joints (left orange, right blue), true grey.",
 }
 """Captions of pictures with a fixed name; others have their own names."""
+OF_AN_OVERLAY = {
+    ".mp4": "The predicted body over the video, and turned beside it.",
+    ".png": "Frames of it, from top to bottom: the whole picture, the keypoints found, the body "
+    "over them, the body turned.",
+}
+"""Captions of what datagen.overlay writes, by the ending."""
 
 
 def section(files: Iterable[Path]) -> str:
@@ -32,6 +39,13 @@ def section(files: Iterable[Path]) -> str:
     """
     shown = "".join(_figure(path) for path in files)
     return f"<h2>Results</h2>{shown}" if shown else ""
+
+
+def _caption(path: Path) -> str:
+    name = f"{path.parent.name}/{path.name}"
+    if path.with_name(INDEX).exists():  # the folder is one of datagen.overlay
+        return f"{OF_AN_OVERLAY.get(path.suffix.lower(), '')} ({name})".strip()
+    return CAPTIONS.get(path.stem, name)
 
 
 def _figure(path: Path) -> str:
@@ -45,9 +59,9 @@ def _figure(path: Path) -> str:
     if len(data) > LARGEST:
         raise BadInput(f"--results {path} has more than {LARGEST // 1_000_000} MB")
     url = f"data:{kind};base64,{base64.b64encode(data).decode()}"
-    caption = CAPTIONS.get(path.stem, f"{path.parent.name}/{path.name}")
+    caption = _caption(path)
     if kind.startswith("video"):
-        shown = f'<video class="wide" src="{url}" controls loop muted autoplay playsinline></video>'
+        shown = f'<video src="{url}" controls loop muted autoplay playsinline></video>'
     else:
-        shown = f'<img class="wide" src="{url}" alt="{escape(caption)}">'
+        shown = f'<div class="scroll"><img class="wide" src="{url}" alt="{escape(caption)}"></div>'
     return f"<figure>{shown}<figcaption>{escape(caption)}</figcaption></figure>"

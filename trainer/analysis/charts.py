@@ -62,7 +62,10 @@ def groups_chart(groups: Groups) -> Figure:
     ]
     axes.set_yticks(np.arange(count), labels, fontsize=9)
     axes.set_ylim(count - 0.4, -0.6)
-    axes.set(xlabel="PA-MPJPE, mm", title=f"Error by {groups.what}")
+    axes.set(
+        xlabel=f"error after alignment (PA), mm; in brackets the {groups.counted}",
+        title=f"Error by {groups.what}",
+    )
     if runs > 1:
         axes.legend(frameon=False, fontsize=9)
     _plain(axes, grid="x")
@@ -81,8 +84,9 @@ def poses(centres: np.ndarray, names: Sequence[str], groups: Groups) -> Figure:
         rows[0, g].set_title(
             f"{groups.labels[g]}\n{groups.frames[:, g].max():,} frames", fontsize=9
         )
-        errors = "\n".join(f"{error:.0f} mm" for error in groups.error[:, g])
-        rows[1, g].set_xlabel(errors, fontsize=9)
+        rows[1, g].set_xlabel(_errors(groups, g), fontsize=9)
+    for axes, view in zip(rows[:, 0], ("from the front", "from their left"), strict=True):
+        axes.set_ylabel(view, fontsize=9)
     return figure
 
 
@@ -110,8 +114,17 @@ def extremes_chart(run: Run, clips: Sequence[dict], columns: int = 5) -> Figure:
     return figure
 
 
+def _errors(groups: Groups, place: int) -> str:
+    """Return the errors of a group, a line a run; a single run's without its name."""
+    lines = [f"{error:.0f} mm" for error in groups.error[:, place]]
+    if len(lines) > 1:
+        lines = [f"{run}: {line}" for run, line in zip(groups.runs, lines, strict=True)]
+    return "\n".join(lines)
+
+
 def _frame(axes: Axes) -> None:
-    axes.set(xlim=(-0.85, 0.85), ylim=(1.05, -0.9), aspect="equal", xticks=[], yticks=[])
+    # From the hips, metres: feet below, and hands stretched above the head.
+    axes.set(xlim=(-0.9, 0.9), ylim=(1.1, -1.2), aspect="equal", xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 
 

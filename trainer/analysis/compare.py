@@ -58,10 +58,12 @@ class Groups:
     """[R,G] mm, NaN where a run has no frame of the group."""
     frames: np.ndarray
     """[R,G] how many."""
+    counted: str = "frames"
+    """What is counted: frames, or joints in frames."""
 
     @property
     def table(self) -> TextTable:
-        head = [self.what, *self.runs, "frames"]
+        head = [self.what, *(f"{run}, mm" for run in self.runs), self.counted]
         rows = [
             [label, *self.error[:, g], int(self.frames[:, g].max())]
             for g, label in enumerate(self.labels)
@@ -82,7 +84,10 @@ def evaluated(runs: Iterable[Run]) -> list[Run]:
 
 def by_joint(runs: Sequence[Run]) -> Groups:
     """Return the mean error of each joint over the frames that count."""
-    names = [name.removeprefix("lsp_") for name in frame_errors(runs[0])["names"].tolist()]
+    names = [
+        name.removeprefix("lsp_").replace("_", " ")
+        for name in frame_errors(runs[0])["names"].tolist()
+    ]
     errors, counts = [], []
     for run in runs:
         frames = frame_errors(run)
@@ -107,10 +112,8 @@ def by_visibility(runs: Sequence[Run]) -> Groups:
         chosen = split(frames)
         errors.append([_mean(frames["error"][keep]) for keep in chosen])
         counts.append([int(keep.sum()) for keep in chosen])
-    labels = [*kinds]
-    return Groups(
-        "visibility of the joint", labels, _names(runs), np.array(errors), np.array(counts)
-    )
+    what = "visibility of the joint"
+    return Groups(what, [*kinds], _names(runs), np.array(errors), np.array(counts), "joints")
 
 
 def by_hidden(runs: Sequence[Run]) -> Groups:
@@ -185,8 +188,17 @@ def extremes(run: Run, count: int = 3) -> tuple[list[dict[str, Any]], list[dict[
 
 def clip_table(clips: Iterable[dict[str, Any]]) -> TextTable:
     """Return clips as a table: what they show and how well they were seen."""
-    names = ("key", "motion", "person", "scene", "pa_mpjpe", "mpjpe", "hidden", "speed", "frames")
-    return TextTable(names, [[clip.get(name) for name in names] for clip in clips])
+    columns = {
+        "clip": "key", "motion": "motion", "person": "person", "scene": "scene",
+        "PA-MPJPE, mm": "pa_mpjpe", "MPJPE, mm": "mpjpe", "joints hidden, %": "hidden",
+        "speed, m/s": "speed", "frames": "frames",
+    }  # fmt: skip
+    rows = []
+    for clip in clips:
+        share = clip.get("hidden")
+        clip = clip | {"hidden": None if share is None else round(100 * share)}
+        rows.append([clip.get(name) for name in columns.values()])
+    return TextTable(list(columns), rows)
 
 
 def speeds(run: Run) -> np.ndarray:

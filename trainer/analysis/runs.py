@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -61,15 +62,30 @@ class Run:
         return f"{self.name} ({inputs})" if inputs else self.name
 
 
-def find_runs(folder: str, shards: str | None = None) -> list[Run]:
-    """Return the runs below a folder or URL (or the one that it is), by name.
+def find_runs(folders: str | Sequence[str], shards: str | None = None) -> list[Run]:
+    """Return the runs below folders or URLs (or those that they are), by name.
 
     shards: data set of the evaluations to compare; default: the one that most runs were evaluated
     on, as errors on different data cannot be compared. A run not evaluated on it has none; of
     several evaluations, the one of last.pt with default options is preferred.
 
-    Raises BadInput if there is no run, or no data set in `shards`.
+    Raises BadInput if there is no run in one of them, or no data set in `shards`.
     """
+    found: dict[str, dict[str, str]] = {}
+    for folder in [folders] if isinstance(folders, str) else folders:
+        found |= _evaluated_runs(folder)
+    often = Counter(data for places in found.values() for data in places).most_common(1)
+    wanted = _key(_identity(shards)) if shards else often[0][0] if often else ""
+    runs = [Run(run, found[run].get(wanted, f"{run}/evaluation")) for run in found]
+    names = Counter(run.name for run in runs)
+    for run in runs:
+        if names[run.name] > 1:  # a/run and b/run
+            run.name = "/".join(run.folder.rsplit("/", 2)[-2:])
+    return runs
+
+
+def _evaluated_runs(folder: str) -> dict[str, dict[str, str]]:
+    """Return each run below a folder with its evaluations, a folder a data set (by its `_key`)."""
     files, root = fsspec.url_to_fs(str(folder))
     paths = sorted(files.find(root, maxdepth=5)) if files.exists(root) else []
     runs = _folders_with("metrics.jsonl", paths, files)
@@ -79,10 +95,7 @@ def find_runs(folder: str, shards: str | None = None) -> list[Run]:
         place: _json(f"{place}/evaluation.json") or {}
         for place in _folders_with("evaluation.json", paths, files)
     }
-    found = {run: _evaluations_of(run, evaluations) for run in runs}
-    often = Counter(data for places in found.values() for data in places).most_common(1)
-    wanted = _key(_identity(shards)) if shards else often[0][0] if often else ""
-    return [Run(run, found[run].get(wanted, f"{run}/evaluation")) for run in runs]
+    return {run: _evaluations_of(run, evaluations) for run in runs}
 
 
 def _folders_with(name: str, paths: list[str], files: fsspec.AbstractFileSystem) -> list[str]:

@@ -21,7 +21,9 @@ class TextTable:
         return [[_text(value) for value in row] for row in self.rows]
 
     def __str__(self) -> str:
-        cells = [list(self.head), *self._cells()]
+        # A unit stands below its name: terminals are narrow.
+        names, units = zip(*((head.partition(", ")[::2]) for head in self.head), strict=True)
+        cells = [list(names), *([list(units)] if any(units) else []), *self._cells()]
         widths = [max(len(row[i]) for row in cells) for i in range(len(self.head))]
         pad = [
             [

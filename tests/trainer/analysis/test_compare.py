@@ -1,6 +1,8 @@
 """Runs side by side: groups of frames hold what they say, extremes are extreme."""
 
 import json
+import shutil
+import sys
 from pathlib import Path
 
 import fsspec
@@ -9,6 +11,7 @@ import pytest
 
 from trainer.analysis import charts, compare
 from trainer.analysis.runs import Run, find_runs
+from trainer.compare import main
 from trainer.errors import BadInput
 from trainer.evaluation.frame_errors import CLIPS, FRAMES
 
@@ -106,7 +109,8 @@ def test_runs_are_compared_on_one_data_set(tmp_path):
 
 def test_errors_by_joint_are_means_of_counted_frames(runs):
     groups = compare.by_joint(runs)
-    assert groups.labels == NAMES and groups.runs == ["a", "b"]
+    assert groups.labels == [name.replace("_", " ") for name in NAMES]
+    assert groups.runs == ["a", "b"]
     mean = (10 * 50 + 9 * 100) / 19
     assert np.allclose(groups.error[:, :4], [[mean] * 4, [mean / 2] * 4])
     assert np.allclose(groups.error[:, 4], 10)
@@ -191,3 +195,31 @@ def test_runs_at_a_url(runs):
         assert np.array_equal(far[0].frames["error"], runs[0].frames["error"])
     finally:
         memory.rm("/runs", recursive=True)
+
+
+def test_the_command_prints_a_table_and_names_what_it_wrote(tmp_path, monkeypatch, capsys):
+    write(tmp_path / "x" / "run")
+    write(tmp_path / "y" / "run", scale=0.5)
+    shutil.copytree(tmp_path / "x" / "run", tmp_path / "z")
+    (tmp_path / "z" / FRAMES).unlink()
+    words = [*(str(tmp_path / name) for name in "xyz"), "--out", str(tmp_path / "charts")]
+    monkeypatch.setattr(sys, "argv", ["compare", *words])
+    main()
+    printed = capsys.readouterr().out
+    lines = printed.splitlines()
+    assert max(map(len, lines[:2])) < 140 and lines[1].split() == ["mm", "mm", "mm", "mm/frame²"]
+    assert [line.split()[0] for line in lines[2:5]] == ["x/run", "y/run", "z"]
+    written = {Path(line.split()[1]) for line in lines if line.startswith("written ")}
+    assert written == set((tmp_path / "charts").iterdir()) and len(written) == 6
+    assert f"--checkpoint {tmp_path}/z/last.pt" in lines[-1] and "trainer.evaluate" in lines[-1]
+
+
+@pytest.mark.parametrize(("words", "sentence"), [([], "no run is named"), (["."], "holds no run")])
+def test_the_command_without_runs_is_one_sentence(words, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["compare", *words])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    error = capsys.readouterr().err
+    assert stop.value.code == 2 and sentence in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,89 @@
+"""Compare runs: print a table of what they reach, and draw their curves and where they err.
+
+    python -m trainer.compare runs/ --out comparison
+
+Errors are those that trainer.evaluate measured on one data set; notebooks/compare_runs.ipynb shows
+the same and single clips.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from trainer import cli
+from trainer.analysis import compare
+from trainer.analysis.runs import Run, find_runs
+from trainer.common.files import write_atomic
+from trainer.errors import BadInput
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """Which runs to compare, and where to write the charts."""
+
+    runs: tyro.conf.Positional[tuple[str, ...]]
+    """Folders or URLs of runs, or folders with runs in them."""
+    shards: str | None = None
+    """Data set of the errors that are compared, a folder or URL. Default: the one that most of the
+    runs were evaluated on."""
+    out: Path = Path("comparison")
+    """Folder of the charts (.png)."""
+
+    def __post_init__(self) -> None:
+        if not self.runs:
+            raise BadInput("no run is named; give one folder or more that trainer.fit wrote")
+
+
+def compare_runs(cfg: CompareConfig) -> list[Path]:
+    """Print the table, write the charts and return their paths."""
+    import matplotlib
+
+    matplotlib.use("Agg")  # files, no windows
+    found = find_runs(cfg.runs, cfg.shards)
+    print(compare.overview(found))
+    measured = [run for run in found if run.frames is not None and run.clips]
+    cfg.out.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, figure in charts_of(found, measured).items():
+        path = cfg.out / f"{name}.png"
+        with write_atomic(path) as file:
+            figure.savefig(file, dpi=110)
+        print(f"written  {path}")
+        paths.append(path)
+    if missing := [run for run in found if run not in measured]:
+        print(
+            f"next     python -m trainer.evaluate --checkpoint {missing[0].folder}/last.pt "
+            f"--shards {cfg.shards or 'test/shards'}  (its errors are not known yet)"
+        )
+    return paths
+
+
+def charts_of(found: list[Run], measured: list[Run]) -> dict[str, Figure]:
+    """Return the charts by name; those of errors need runs that were evaluated."""
+    from trainer.analysis import charts
+
+    drawn = {"curves": charts.curves(found, smooth=5)}
+    if measured:
+        groups = {
+            "joint": compare.by_joint, "visibility": compare.by_visibility,
+            "hidden": compare.by_hidden, "speed": compare.by_speed, "motion": compare.by_motion,
+        }  # fmt: skip
+        for name, grouped in groups.items():
+            drawn[f"errors-by-{name}"] = charts.groups_chart(grouped(measured))
+    return drawn
+
+
+def main() -> None:
+    """Run the command line."""
+    cli.run(CompareConfig, compare_runs, __doc__ or "")
+
+
+if __name__ == "__main__":
+    main()
