@@ -3,70 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from trainer.data.inputs import InputSpec
+from trainer.data.metadata import CHECKED_SINCE, read_metadata, require_truth, revision
 from trainer.data.places import Place, Selection, select
-from trainer.data.store import ShardFile, Store
-from trainer.data.transfer import Absent, names_in
+from trainer.data.shard import Shard, list_shards
+from trainer.data.store import Store
+from trainer.data.transfer import Absent
 from trainer.errors import BadInput
 from trainer.model.body import UNKNOWN, JointRegressor, read_body, regressor_hash
 from trainer.model.build import ModelSpec
 
-CHECKED_SINCE = 3
-"""First revision of the records whose members have checksums."""
 UNCHECKED = (
     "note     {} was made by an older release, without checksums: damage inside a clip may go "
     "unseen; datagen.verify finds it"
 )
-NUMBERED = re.compile(r"shard-(\d{6,})\.tar")
-
-
-@dataclass(frozen=True)
-class Shard:
-    """A tar of clips, and what its data set records of it."""
-
-    place: Place
-    fingerprint: str = ""
-    """Of its data set."""
-    size: int | None = None
-    """Bytes; None where nobody wrote them down."""
-    clips: int | None = None
-    """Clips; None where they may be any number."""
-    checked: bool = False
-    """Whether every member has a checksum."""
-    store: Store = field(default_factory=Store, repr=False, compare=False)
-
-    def __str__(self) -> str:
-        return str(self.place)
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return self.place.name
-
-    @property
-    def number(self) -> str:
-        """The digits in its name, with which its clips' keys begin; none in any other name."""
-        found = NUMBERED.fullmatch(self.name)
-        return found[1] if found else ""
-
-    def open(self, ahead: Sequence[Place] = ()) -> ShardFile:
-        """Return the open shard; errors as `Store.open`."""
-        return self.store.open(self.place, self.fingerprint, ahead)
-
-    def read(self, offset: int, size: int) -> bytes:
-        """Return some bytes of the shard while it is not open."""
-        return self.store.read(self.place, self.fingerprint, offset, size)
-
-    def forget(self) -> None:
-        """Remove a kept copy, which turned out damaged."""
-        self.store.forget(self.place, self.fingerprint)
 
 
 @dataclass(frozen=True)
@@ -253,16 +208,16 @@ def open_dataset(
     chosen = text if isinstance(text, Selection) else select(text, option)
     if chosen.weight != 1:
         raise BadInput(f"{option} {text}: a weight mixes training sets; omit it here.")
-    metadata = _metadata(chosen, option, store)
+    metadata = read_metadata(chosen, option, store)
     folder = chosen.folder
     if truth:
-        _require_truth(metadata, folder, option)
+        require_truth(metadata, folder, option)
     try:
         body = store.small(chosen.described.with_name(metadata["body"]))
         return DataSet(
             folder=folder,
             text=chosen.text,
-            shards=_shards(chosen, metadata, option, store),
+            shards=list_shards(chosen, metadata, option, store),
             clip_length=int(metadata["clip_length"]),
             image_size=int(metadata["image_size"]),
             joints=tuple(metadata["joints"]),
@@ -287,7 +242,7 @@ def open_dataset(
                 store.small(chosen.described.with_name(name))
                 for name in metadata.get("bodies", [metadata["body"]])
             ),
-            checked=_revision(metadata) >= CHECKED_SINCE,
+            checked=revision(metadata) >= CHECKED_SINCE,
         )
     except Absent as error:
         raise BadInput(f"{error}; copy the whole data set.") from None
@@ -297,137 +252,3 @@ def open_dataset(
         raise BadInput(
             f"{chosen.described} is damaged ({error}); make the data set again."
         ) from None
-
-
-def _require_truth(metadata: dict[str, Any], folder: object, option: str) -> None:
-    """Raise BadInput for footage of no more than a camera."""
-    if not metadata.get("truth", True):
-        raise BadInput(
-            f"{folder} ({option}) holds footage without true poses, which is for trainer.predict "
-            "and for trainer.fit's --dann-shards."
-        )
-
-
-def _metadata(chosen: Selection, option: str, store: Store) -> dict[str, Any]:
-    """Return the content of dataset.json; BadInput if it cannot be read or is another version's."""
-    folder, path = chosen.folder, chosen.described
-    made = "that datagen.launch or datagen.ingest made"
-    if isinstance(folder, Path) and not folder.is_dir():
-        raise BadInput(f"{folder} is not a folder; point {option} at one {made}.")
-    try:
-        metadata = json.loads(store.small_bytes(path))
-    except (FileNotFoundError, NotADirectoryError):
-        raise BadInput(
-            f"{folder} has no dataset.json; point {option} at a folder {made}."
-        ) from None
-    except OSError as error:
-        raise BadInput(f"{path} ({option}) cannot be read ({error.strerror}).") from None
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path} is not valid JSON ({error}); make the data set again.") from None
-    version = metadata.get("version") if isinstance(metadata, dict) else None
-    if version != 1:
-        raise BadInput(f"{path} has version {version!r}; this trainer reads version 1.")
-    if wrong := _fault(metadata):
-        raise BadInput(f"{path} is damaged ({wrong}); make the data set again.")
-    return metadata
-
-
-def _fault(metadata: dict[str, Any]) -> str:
-    """Return what no data set can mean; nothing of keys that are missing."""
-    joints = metadata.get("joints", [])
-    if not isinstance(joints, list) or not all(isinstance(name, str) for name in joints):
-        return "joints are no names"
-    for name in ("keypoints", "evaluation_joints", "mirror"):
-        places = metadata.get(name, [])
-        if not isinstance(places, list) or not all(
-            isinstance(place, int) and 0 <= place < len(joints) for place in places
-        ):
-            return f"{name} are no joints"
-    if len(metadata.get("mirror", joints)) != len(joints):
-        return "mirror does not name a counterpart of each joint"
-    for name, least in {
-        "clip_length": 1,
-        "image_size": 1,
-        "clips": 0,
-        "clips_per_shard": 0,
-    }.items():
-        value = metadata.get(name, least)
-        if not isinstance(value, int) or not least <= value < 1 << 40:
-            return f"{name} is {value!r:.40}"
-    rate = metadata.get("fps", 30)
-    if not isinstance(rate, int | float) or not 0 < rate < 10_000:
-        return f"fps is {rate!r:.40}"
-    for name in (metadata.get("body", ""), *metadata.get("bodies", [])):
-        if not isinstance(name, str) or "/" in name or "\\" in name or name.startswith("."):
-            return f"{name!r:.40} is no file beside it"
-    return ""
-
-
-def _revision(metadata: dict[str, Any]) -> int:
-    """Return the revision of a data set's records, 0 where none is named."""
-    config = metadata.get("config")
-    return int(config.get("record", 0)) if isinstance(config, dict) else 0
-
-
-def _shards(
-    chosen: Selection, metadata: dict[str, Any], option: str, store: Store
-) -> tuple[Shard, ...]:
-    """Return the shards of a data set; BadInput if some that it should have are missing."""
-    sizes = _sizes(chosen, store)
-    total, clips = int(metadata.get("shards", 0)), int(metadata["clips"])
-    each = int(metadata["clips_per_shard"])
-    places = chosen.shards or _found(chosen, metadata, sizes)
-    if not places:
-        raise BadInput(
-            f"{chosen.folder} ({option}) holds no shard-*.tar; finish the run that makes them."
-        )
-    if chosen.shards:
-        lost = [p for p in places if isinstance(p, Path) and not p.is_file()]
-        if lost:
-            raise BadInput(f"{lost[0]} ({option}) does not exist.")
-    elif total and len(places) != total:
-        raise BadInput(
-            f"{chosen.folder} ({option}) holds {len(places)} of the {total} shards in its "
-            "dataset.json; finish the run that makes them, or name those to read, such as "
-            f"'{chosen.folder}/shard-{{000000..{len(places) - 1:06d}}}.tar'."
-        )
-    return tuple(
-        Shard(
-            place=place,
-            fingerprint=str(metadata["fingerprint"]),
-            size=sizes.get(place.name),
-            clips=each if total * each == clips and not metadata.get("real") else None,
-            checked=_revision(metadata) >= CHECKED_SINCE,
-            store=store,
-        )
-        for place in places
-    )
-
-
-def _found(chosen: Selection, metadata: dict[str, Any], sizes: dict[str, int]) -> tuple[Place, ...]:
-    """Return the shards in a folder, in order.
-
-    Where a folder cannot be listed (https), they are those of croissant.json, or else as many as
-    dataset.json counts.
-    """
-    folder = chosen.folder
-    if isinstance(folder, Path):
-        return tuple(sorted(folder.glob("shard-*.tar")))
-    names = names_in(folder)
-    if names is None:
-        total = int(metadata.get("shards", 0))
-        names = sorted(sizes) or [f"shard-{number:06d}.tar" for number in range(total)]
-    return tuple(folder / name for name in names if NUMBERED.fullmatch(name))
-
-
-def _sizes(chosen: Selection, store: Store) -> dict[str, int]:
-    """Return the bytes of each shard by its name, from croissant.json; none without a good one."""
-    try:
-        content = json.loads(store.small_bytes(chosen.described.with_name("croissant.json")))
-        return {
-            file["name"]: int(file["contentSize"].split()[0])
-            for file in content["distribution"]
-            if NUMBERED.fullmatch(file["name"]) and "contentSize" in file
-        }
-    except (OSError, BadInput, ValueError, KeyError, TypeError, AttributeError, IndexError):
-        return {}

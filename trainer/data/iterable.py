@@ -13,9 +13,10 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from trainer.data.dataset import DataSet, open_datasets
-from trainer.data.loader import Stream, sample, walk
+from trainer.data.loader import sample
 from trainer.data.options import store_of
 from trainer.data.records import Damaged, decode
+from trainer.data.stream import Stream, walk
 from trainer.errors import BadInput
 
 USUAL = ("flow", "joints2d", "joints3d", "visibility", "pose", "betas", "occluded", "valid")

@@ -1,23 +1,18 @@
 """Batches from shards: read front to back, shuffled, split, and resumable to the clip.
 
-Every consumer (a thread of a rank) walks its own endless stream of epochs. An epoch is a
-permutation of the shards dealt to the consumers, so no clip is seen twice in it; consumers with
-fewer clips simply start their next epoch sooner, so uneven shards never leave a rank waiting.
-The order depends on (seed, epoch, consumer of how many), the cut of a clip on (seed, epoch, clip)
+`trainer.data.stream` gives the order; the sub-clip taken of a clip depends on (seed, epoch, clip)
 alone. Letters: B clips, T frames.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 import sys
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,20 +21,13 @@ from trainer.cli import count
 from trainer.data.dataset import DataSet
 from trainer.data.inputs import Batch
 from trainer.data.records import WHOLE, Damaged, Record, decode, members_of, read_shard
+from trainer.data.stream import FETCH, PATIENCE, NothingLeft, Stream, walk
 from trainer.errors import BadInput
 
 TARGETS = frozenset({"joints2d", "joints3d", "visibility"})
 """Labels that the losses and the metrics need."""
 AHEAD = 4
 """Batches that each thread makes ahead."""
-FETCH = 2
-"""Shards behind URLs that each thread has on their way beside the one that it reads."""
-PATIENCE = 20
-"""Epochs without one usable clip after which a consumer gives up."""
-
-
-class NothingLeft(Damaged):
-    """All shards of a consumer are damaged or empty."""
 
 
 def wanted_arrays(
@@ -70,162 +58,6 @@ class Delivered(NamedTuple):
     drawn: int
     """Clips drawn in this epoch so far."""
     damaged: list[str]
-
-
-@dataclass(frozen=True)
-class Stream:
-    """What a consumer reads and how it draws."""
-
-    dataset: DataSet
-    arrays: frozenset[str]
-    frames: int
-    spacing: int
-    batch_size: int
-    seed: int
-    shuffle: int
-    """Clips held back to be drawn from; 1 keeps the file order."""
-    on_damage: Literal["skip", "stop"]
-
-
-def deal(
-    shards: Sequence[int], consumers: int, consumer: int, seed: int, epoch: int
-) -> list[tuple[int, int]]:
-    """Return the (shard, part) units of an epoch that this consumer reads, in its order.
-
-    shards: the epoch's. With fewer shards than consumers, shards are read in parts: part p of n is
-    every n-th clip.
-    """
-    parts = parts_of(shards, consumers)
-    units = np.random.default_rng([seed, epoch]).permutation(len(shards) * parts)
-    return [(shards[int(u) // parts], int(u) % parts) for u in units[consumer::consumers]]
-
-
-def parts_of(shards: Sequence[int], consumers: int) -> int:
-    """Return into how many parts each of an epoch's shards is dealt."""
-    return -(-consumers // max(1, len(shards)))
-
-
-def shards_of(dataset: DataSet, seed: int, epoch: int) -> Sequence[int]:
-    """Return the shards that an epoch reads: all, or of each mixed data set its weight's share.
-
-    A share goes round the data set in a drawn order, so that after some epochs every shard has been
-    read as often as any other.
-    """
-    if not dataset.parts:
-        return range(len(dataset.shards))
-    chosen: list[int] = []
-    first = 0
-    for number, part in enumerate(dataset.parts):
-        order = np.random.default_rng([seed, number]).permutation(part.shards)
-        begin, end = (math.floor(e * part.shards * part.weight + 1e-9) for e in (epoch, epoch + 1))
-        chosen += sorted(first + int(order[place % part.shards]) for place in range(begin, end))
-        first += part.shards
-    return chosen
-
-
-class Pool:
-    """Records held back to be drawn from at random; the first `skip` draws are not loaded.
-
-    A record whose bytes are damaged is held and drawn like any other: a resumed run, which does not
-    read what it skips, would otherwise draw in another order.
-    """
-
-    def __init__(self, members: frozenset[str], skip: int) -> None:
-        self.members, self.skip = members, skip
-        self.drawn = 0
-        self.held: list[Record | Damaged] = []
-
-    def add(self, record: Record) -> None:
-        """Hold a record back; Damaged if it lacks a member."""
-        record.check(self.members)
-        self.held.append(self._loaded(record) if self.drawn >= self.skip else record)
-
-    def draw(self, rng: np.random.Generator) -> Record | Damaged | None:
-        """Take a record out and return it loaded, or its damage; None if it is to be skipped."""
-        index = int(rng.integers(len(self.held)))
-        self.held[index], self.held[-1] = self.held[-1], self.held[index]
-        record = self.held.pop()
-        self.drawn += 1
-        if self.drawn <= self.skip:
-            return None
-        return record if isinstance(record, Damaged) else self._loaded(record)
-
-    def _loaded(self, record: Record) -> Record | Damaged:
-        try:
-            return record.load(self.members)
-        except Damaged as error:
-            return error
-
-
-def walk(
-    stream: Stream,
-    consumers: int,
-    consumer: int,
-    skip: int = 0,
-    epochs: Iterable[int] | None = None,
-) -> Iterator[tuple[Record | Damaged, int, int] | Damaged]:
-    """Yield (loaded record or its damage, epoch, how many were drawn in it) in shuffled order.
-
-    The first `skip` records are left out.
-
-    Skipped records are not read, only passed over by their headers, so a resume is quick.
-    Damaged shards are yielded as errors once an epoch. epochs: all of them by default.
-    """
-    pool = Pool(members_of(stream.arrays), skip)
-    empty = 0
-    for epoch in itertools.count() if epochs is None else epochs:
-        rng = np.random.default_rng([stream.seed, epoch, consumer])
-        before = pool.drawn
-        empty += 1
-        for item in epoch_records(stream, consumers, consumer, epoch):
-            if isinstance(item, Damaged):
-                yield item
-                continue
-            if item is not None:
-                try:
-                    pool.add(item)
-                except Damaged as error:
-                    yield error
-                    continue
-            empty = 0
-            if item is not None and len(pool.held) >= stream.shuffle:
-                chosen = pool.draw(rng)
-                if chosen is not None:
-                    yield chosen, epoch, pool.drawn - before
-        while pool.held:
-            chosen = pool.draw(rng)
-            if chosen is not None:
-                yield chosen, epoch, pool.drawn - before
-        if empty == PATIENCE:
-            folder = stream.dataset.folder
-            yield NothingLeft(f"{folder}: no clip could be read in {PATIENCE} epochs")
-            return
-
-
-def epoch_records(
-    stream: Stream, consumers: int, consumer: int, epoch: int
-) -> Iterator[Record | Damaged | None]:
-    """Yield a consumer's records of an epoch, not loaded, in file order, and damaged shards.
-
-    None is a usable record of a shard's other part, which another consumer reads.
-    """
-    shards, members = stream.dataset.shards, members_of(stream.arrays)
-    chosen = shards_of(stream.dataset, stream.seed, epoch)
-    parts = parts_of(chosen, consumers)
-    units = deal(chosen, consumers, consumer, stream.seed, epoch)
-    coming = shards_of(stream.dataset, stream.seed, epoch + 1)
-    later = deal(coming, consumers, consumer, stream.seed, epoch + 1)[:FETCH]
-    order = [shards[shard].place for shard, _ in [*units, *later]]
-    for number, (shard, part) in enumerate(units):
-        ahead = order[number + 1 : number + 1 + FETCH]
-        try:
-            for index, record in enumerate(read_shard(shards[shard], ahead)):
-                if index % parts == part:
-                    yield record
-                elif members <= record.places.keys():
-                    yield None
-        except Damaged as error:
-            yield error
 
 
 def cut(
@@ -327,14 +159,14 @@ class Loader:
         self.drawn, self.epochs = [0] * self.consumers, [0] * self.consumers
         if position is not None:
             drawn, taken = position["drawn"], position["batches"]
-            assert isinstance(drawn, list) and isinstance(taken, int)
+            epochs = position.get("epochs", self.epochs)  # former ones count from 0 on
+            assert isinstance(drawn, list) and isinstance(epochs, list) and isinstance(taken, int)
             if len(drawn) != self.consumers:
                 raise BadInput(
                     f"The run to resume read its shards with {count(len(drawn), 'loader thread')}, "
                     f"not {self.consumers}; pass --workers {len(drawn)}."
                 )
-            self.batches, self.drawn = taken, list(drawn)
-            self.epochs = list(position.get("epochs", self.epochs))  # former ones count from 0 on
+            self.batches, self.drawn, self.epochs = taken, list(drawn), list(epochs)
         self.reported: set[str] = set()
 
     def __iter__(self) -> Iterator[Delivered]:

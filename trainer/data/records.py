@@ -20,9 +20,10 @@ from typing import NamedTuple
 import numpy as np
 import xxhash
 
-from trainer.data.dataset import DataSet, Shard
+from trainer.data.dataset import DataSet
 from trainer.data.npz import npy_array, npz_arrays
 from trainer.data.places import Place
+from trainer.data.shard import Shard
 from trainer.data.store import ShardFile
 
 LABELS = "labels.npz"

@@ -13,10 +13,12 @@ from trainer_fixtures import network, write_shards
 
 import trainer.data.loader
 import trainer.data.records
+import trainer.data.stream
 from datagen.output import shard as writer
 from trainer.data.dataset import open_dataset
-from trainer.data.loader import Loader, Stream, batches, read_clips, wanted_arrays
+from trainer.data.loader import Loader, batches, read_clips, wanted_arrays
 from trainer.data.records import Damaged
+from trainer.data.stream import Stream
 from trainer.errors import BadInput
 
 
@@ -253,9 +255,9 @@ def test_a_resumed_run_begins_with_its_epoch_and_former_positions_are_read(toy, 
     position = loader.position()
     assert position == {"batches": 32, "drawn": [6], "epochs": [2]}
     opened = []
-    read = trainer.data.loader.read_shard
+    read = trainer.data.stream.read_shard
     monkeypatch.setattr(
-        trainer.data.loader, "read_shard", lambda s, *more: opened.append(s) or read(s, *more)
+        trainer.data.stream, "read_shard", lambda s, *more: opened.append(s) or read(s, *more)
     )
     again = Loader(options, position=position)
     assert [d.keys[0] for d in itertools.islice(iter(again), 28)] == straight[32:]

@@ -13,14 +13,15 @@ import pytest
 from faulty_server import FAULTS, serving
 from trainer_fixtures import write_shards
 
-import trainer.data.loader
+import trainer.data.stream
 from trainer.data import transfer
 from trainer.data.cache import ShardCache, size_in_bytes
 from trainer.data.dataset import DataSet, open_dataset, open_datasets
-from trainer.data.loader import Loader, Stream, read_clips, wanted_arrays
+from trainer.data.loader import Loader, read_clips, wanted_arrays
 from trainer.data.places import Url, select
 from trainer.data.records import Damaged
 from trainer.data.store import Store
+from trainer.data.stream import Stream
 from trainer.errors import BadInput
 
 ARRAYS = wanted_arrays("flow+keypoints")
@@ -333,8 +334,8 @@ class TestMixtures:
         assert dataset.clips == 21
         counts = np.zeros((20, 13), int)
         for epoch, consumer in itertools.product(range(20), range(consumers)):
-            chosen = trainer.data.loader.shards_of(dataset, 7, epoch)
-            for shard, part in trainer.data.loader.deal(chosen, consumers, consumer, 7, epoch):
+            chosen = trainer.data.stream.shards_of(dataset, 7, epoch)
+            for shard, part in trainer.data.stream.deal(chosen, consumers, consumer, 7, epoch):
                 counts[epoch, shard] += part == 0
         assert (counts[:, :3] == 1).all()  # all of the first in every epoch
         assert (counts[:, 3:].sum(1) == 3).all() and counts.max() == 1

@@ -1,0 +1,84 @@
+"""The metadata of a data set: its dataset.json, read and checked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from trainer.data.places import Selection
+from trainer.data.store import Store
+from trainer.errors import BadInput
+
+CHECKED_SINCE = 3
+"""First revision of the records whose members have checksums."""
+
+
+def require_truth(metadata: dict[str, Any], folder: object, option: str) -> None:
+    """Raise BadInput for footage of no more than a camera."""
+    if not metadata.get("truth", True):
+        raise BadInput(
+            f"{folder} ({option}) holds footage without true poses, which is for trainer.predict "
+            "and for trainer.fit's --dann-shards."
+        )
+
+
+def read_metadata(chosen: Selection, option: str, store: Store) -> dict[str, Any]:
+    """Return the content of dataset.json; BadInput if it cannot be read or is another version's."""
+    folder, path = chosen.folder, chosen.described
+    made = "that datagen.launch or datagen.ingest made"
+    if isinstance(folder, Path) and not folder.is_dir():
+        raise BadInput(f"{folder} is not a folder; point {option} at one {made}.")
+    try:
+        metadata = json.loads(store.small_bytes(path))
+    except (FileNotFoundError, NotADirectoryError):
+        raise BadInput(
+            f"{folder} has no dataset.json; point {option} at a folder {made}."
+        ) from None
+    except OSError as error:
+        raise BadInput(f"{path} ({option}) cannot be read ({error.strerror}).") from None
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path} is not valid JSON ({error}); make the data set again.") from None
+    version = metadata.get("version") if isinstance(metadata, dict) else None
+    if version != 1:
+        raise BadInput(f"{path} has version {version!r}; this trainer reads version 1.")
+    if wrong := _fault(metadata):
+        raise BadInput(f"{path} is damaged ({wrong}); make the data set again.")
+    return metadata
+
+
+def _fault(metadata: dict[str, Any]) -> str:
+    """Return what no data set can mean; nothing of keys that are missing."""
+    joints = metadata.get("joints", [])
+    if not isinstance(joints, list) or not all(isinstance(name, str) for name in joints):
+        return "joints are no names"
+    for name in ("keypoints", "evaluation_joints", "mirror"):
+        places = metadata.get(name, [])
+        if not isinstance(places, list) or not all(
+            isinstance(place, int) and 0 <= place < len(joints) for place in places
+        ):
+            return f"{name} are no joints"
+    if len(metadata.get("mirror", joints)) != len(joints):
+        return "mirror does not name a counterpart of each joint"
+    for name, least in {
+        "clip_length": 1,
+        "image_size": 1,
+        "clips": 0,
+        "clips_per_shard": 0,
+    }.items():
+        value = metadata.get(name, least)
+        if not isinstance(value, int) or not least <= value < 1 << 40:
+            return f"{name} is {value!r:.40}"
+    rate = metadata.get("fps", 30)
+    if not isinstance(rate, int | float) or not 0 < rate < 10_000:
+        return f"fps is {rate!r:.40}"
+    for name in (metadata.get("body", ""), *metadata.get("bodies", [])):
+        if not isinstance(name, str) or "/" in name or "\\" in name or name.startswith("."):
+            return f"{name!r:.40} is no file beside it"
+    return ""
+
+
+def revision(metadata: dict[str, Any]) -> int:
+    """Return the revision of a data set's records, 0 where none is named."""
+    config = metadata.get("config")
+    return int(config.get("record", 0)) if isinstance(config, dict) else 0
