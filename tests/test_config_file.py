@@ -2,13 +2,11 @@
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 import yaml
 
 from datagen.common import cli as generator
-from datagen.common import config_file as datagens
 from datagen.launcher import saved_options
 from datagen.launcher.config import LaunchConfig
 from datagen.output.layout import Layout
@@ -31,11 +29,6 @@ def fitted(monkeypatch, *args: object) -> FitConfig:
     monkeypatch.setattr("sys.argv", ["fit", *map(str, args)])
     learner.run(FitConfig, parsed.append, "")
     return parsed[0]
-
-
-def test_both_programs_have_the_same_module() -> None:
-    texts = [Path(module.__file__ or "").read_text() for module in (datagens, trainers)]
-    assert texts[0].replace("datagen.common.errors", "trainer.errors") == texts[1]
 
 
 LAUNCH = {

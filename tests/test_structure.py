@@ -145,6 +145,33 @@ def test_the_trainer_needs_none_of_the_generators_libraries() -> None:
         assert not roots & {"cv2", "ray", "h5py", "pyrender", "skimage", "smplx"}, module
 
 
+COPIES = {
+    "datagen.common.sizes": "trainer.common.sizes",
+    "datagen.common.config_file": "trainer.config_file",
+    "datagen.common.options.named_object": "trainer.common.options.named_object",
+    "datagen.common.cli.refuse_empty": "trainer.cli.refuse_empty",
+    "datagen.common.cli.report_missing_packages": "trainer.cli.report_missing_packages",
+    "datagen.common.cli._report": "trainer.cli._report",
+}
+"""What both programs have, as they share no code: modules and functions."""
+
+
+def source(name: str) -> str:
+    """Return the code of a module or function, with one name for each program's own errors."""
+    known = {**modules("datagen"), **modules("trainer")}
+    module, _, function = (name, "", "") if name in known else name.rpartition(".")
+    node = ast.parse(known[module].read_text())
+    if function:
+        (node,) = (n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == function)
+    code = ast.unparse(node).replace("datagen.common.errors", "trainer.errors")
+    return code.replace("BadOption", "BadInput")
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_copies_are_equal(name: str) -> None:
+    assert source(name) == source(COPIES[name])
+
+
 TWO_MEANINGS = {"datagen": set(), "trainer": set(), "both": {"BadInput"}}
 """Names of several classes: each program has its own `BadInput`, as they share no code."""
 
