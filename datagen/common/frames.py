@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, Float64, Integer, UInt8
 
 from datagen.common.errors import BadInput
 from datagen.common.video import open_video
@@ -15,7 +16,7 @@ RATE = 30.0
 """Frames a second that the network was trained on."""
 
 
-def frame_times(path: Path) -> np.ndarray:
+def frame_times(path: Path) -> Float64[np.ndarray, " n"]:
     """Return the time of every frame that decodes, float64 [N] seconds, by decoding them all.
 
     Containers' own counts and rates are often wrong, and phones' frames are unevenly spaced. AVI
@@ -60,7 +61,7 @@ def _cleaned(path: Path) -> np.ndarray:
     return np.cumsum([times[0], *steps])
 
 
-def thin(times: np.ndarray) -> tuple[np.ndarray, float]:
+def thin(times: Float[np.ndarray, " n"]) -> tuple[Integer[np.ndarray, " m"], float]:
     """Return the numbers of the frames to use and their mean rate, at most about 30 a second.
 
     Every n-th frame, n such that the rate is nearest to 30: 60 → 30, 50 → 25. Slower video keeps
@@ -82,7 +83,7 @@ def thin(times: np.ndarray) -> tuple[np.ndarray, float]:
     return np.array(used), (len(used) - 1) / (times[used[-1]] - times[0])
 
 
-def read_frames(path: Path, wanted: Iterable[int]) -> Generator[np.ndarray]:
+def read_frames(path: Path, wanted: Iterable[int]) -> Generator[UInt8[np.ndarray, "h w 3"]]:
     """Yield the wanted frames (ascending numbers) as uint8 [H,W,3] RGB, one at a time.
 
     Rotation flags are obeyed. Raises BadInput if the video ends before or changes its size.

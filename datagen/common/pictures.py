@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 
 from datagen.common.sizes import checked_count
 
@@ -15,7 +16,9 @@ MOST = 1 << 27
 """Pixels of a picture: a panorama of 16,384 x 8,192, 0.4 GB of RGB."""
 
 
-def decode(data: bytes | np.ndarray, flags: int = cv2.IMREAD_COLOR, most: int = MOST) -> np.ndarray:
+def decode(
+    data: bytes | np.ndarray, flags: int = cv2.IMREAD_COLOR, most: int = MOST
+) -> UInt8[np.ndarray, "h w 3"]:
     """Return a coded picture's pixels uint8 [h,w,3], BGR as OpenCV has it.
 
     Raises ValueError if it cannot be read or has more than `most` pixels.
@@ -40,6 +43,6 @@ def decode(data: bytes | np.ndarray, flags: int = cv2.IMREAD_COLOR, most: int = 
     return pixels
 
 
-def read(path: Path, flags: int = cv2.IMREAD_COLOR, most: int = MOST) -> np.ndarray:
+def read(path: Path, flags: int = cv2.IMREAD_COLOR, most: int = MOST) -> UInt8[np.ndarray, "h w 3"]:
     """Return the pixels of a picture file, as `decode` does. OSError if it cannot be read."""
     return decode(path.read_bytes(), flags, most)

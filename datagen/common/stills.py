@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 
 from datagen.common import pictures
 from datagen.common.errors import BadInput
@@ -59,7 +60,7 @@ class PictureReader:
             self.image = None
         return self.image is not None
 
-    def picture(self) -> np.ndarray:
+    def picture(self) -> UInt8[np.ndarray, "h w 3"]:
         assert self.image is not None
         return cv2.cvtColor(self.image, cv2.COLOR_BGR2RGB)
 

@@ -13,10 +13,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 
 from datagen.common.digests import file_digests
 from datagen.common.errors import BadInput
@@ -43,6 +44,7 @@ def media_sha256(path: Path) -> str:
     return hashlib.sha256(each.encode()).hexdigest()
 
 
+@runtime_checkable
 class Reader(Protocol):
     """Frames of a file, one after the other."""
 
@@ -80,7 +82,7 @@ class OpenCVReader:
     def grab(self) -> bool:
         return self.capture.grab()
 
-    def picture(self) -> np.ndarray:
+    def picture(self) -> UInt8[np.ndarray, "h w 3"]:
         return cv2.cvtColor(self.capture.retrieve()[1], cv2.COLOR_BGR2RGB)
 
     def time(self) -> float:
@@ -128,7 +130,7 @@ class PyAVReader:
             return False
         return self.frame is not None
 
-    def picture(self) -> np.ndarray:
+    def picture(self) -> UInt8[np.ndarray, "h w 3"]:
         assert self.frame is not None
         image = self.frame.to_ndarray(format="rgb24")
         if self.scale != (1, 1):
@@ -179,7 +181,7 @@ def _readers(path: Path) -> list[Callable[[Path], Reader]]:
             checked_count("its picture", (max(sizes, default=0),), MOST)
             order = sorted(range(len(streams)), key=lambda place: (still[place], -sizes[place]))
             square = all(pixel_aspect(stream) == 1 for stream in streams)
-    except (FFmpegError, OSError, AttributeError):  # no decoder, says PyAV by the last
+    except (FFmpegError, OSError, AttributeError):  # PyAV raises the last without a decoder
         order, square = [0], True
     except ValueError as error:
         raise BadInput(f"{path} cannot be read as a video ({error}); omit it") from error
@@ -208,7 +210,7 @@ def open_video(path: Path) -> Reader:
 
 
 def declared_frames(path: Path) -> int:
-    """Return the number of frames that a video says it has; 0 if it does not say."""
+    """Return the number of frames in a video's header; 0 if it has none."""
     import av
     from av.error import FFmpegError
 
@@ -233,7 +235,9 @@ def enlargement(path: Path) -> tuple[float, float]:
     return found
 
 
-def cover(frame: np.ndarray, width: int, height: int, place: float) -> np.ndarray:
+def cover(
+    frame: UInt8[np.ndarray, "h w 3"], width: int, height: int, place: float
+) -> UInt8[np.ndarray, "{height} {width} 3"]:
     """Resize to cover width x height keeping the shape, then cut it out.
 
     frame uint8 [h,w,3]; `place` in [0,1] is the position of the cut along the longer side.
@@ -254,7 +258,7 @@ def read_stretches(
     width: int,
     height: int,
     places: Iterable[float],
-) -> Iterator[np.ndarray]:
+) -> Iterator[UInt8[np.ndarray, "n {height} {width} 3"]]:
     """Yield uint8 [n,height,width,3] RGB for each stretch of n frame numbers, in one pass.
 
     Numbers ascend, also from stretch to stretch. Frames are decoded in order, never sought: seeking

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from jaxtyping import Float, Integer
 
 from datagen.common.errors import BadInput
 from datagen.common.frames import frame_size, read_frames
@@ -58,7 +59,11 @@ class FlowPair:
 
 
 def require_agreement(
-    video: Path, keypoints: Path, points: np.ndarray, used: np.ndarray, fps: float
+    video: Path,
+    keypoints: Path,
+    points: Float[np.ndarray, "t k 3"],
+    used: Integer[np.ndarray, " t"],
+    fps: float,
 ) -> None:
     """Raise BadInput if the pictures do not move where a person's keypoints do.
 
@@ -128,7 +133,7 @@ def units(width: int, height: int) -> dict[str, Callable[[np.ndarray], np.ndarra
     return out
 
 
-def stretch(points: np.ndarray) -> tuple[int, np.ndarray]:
+def stretch(points: Float[np.ndarray, "t k 3"]) -> tuple[int, Float[np.ndarray, "m k 3"]]:
     """Return (n, points [T,K,3]) as if they were of every n-th frame; n is 1 if they cannot be.
 
     Such keypoints end at an n-th of the video.
@@ -143,7 +148,9 @@ def stretch(points: np.ndarray) -> tuple[int, np.ndarray]:
     return 1, out
 
 
-def flow_pairs(video: Path, points: np.ndarray, used: np.ndarray, gap: int) -> list[FlowPair]:
+def flow_pairs(
+    video: Path, points: Float[np.ndarray, "t k 3"], used: Integer[np.ndarray, " t"], gap: int
+) -> list[FlowPair]:
     """Return pairs of frames `gap` apart that both show the person of points [T,K,3], whose numbers
     in the video are used [T]."""
     shown = (points[..., 2] > 0).sum(1) >= 3
@@ -176,7 +183,7 @@ def _diagonal(points: np.ndarray) -> float:
     return max(float(np.linalg.norm(np.ptp(seen, axis=0))), 1.0)
 
 
-def agreement(points: np.ndarray, pairs: list[FlowPair]) -> float:
+def agreement(points: Float[np.ndarray, "t k 3"], pairs: list[FlowPair]) -> float:
     """Return how well points [T,K,3] move as the pictures do there, from -1 to 1; 0 for no pairs.
 
     The mean of two correlations: of displacements less the picture's median, and less the person's
@@ -202,7 +209,7 @@ def agreement(points: np.ndarray, pairs: list[FlowPair]) -> float:
     return float((both / np.sqrt(own * picture + 1e-9)).mean())
 
 
-def moved(points: np.ndarray, pairs: list[FlowPair]) -> float:
+def moved(points: Float[np.ndarray, "t k 3"], pairs: list[FlowPair]) -> float:
     """Return how far points [T,K,3] move in a pair, root mean square in pixels of the shrunk
     picture; 0 if they only tremble.
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float64
 
 from datagen.common.errors import BadInput, BadMachine
 from datagen.common.frames import frame_size, frame_times, read_frames
@@ -198,7 +199,7 @@ def read_camera(path: Path) -> Camera:
     return Camera(intrinsic[:, :3], rotation, -rotation.T @ shift / 1000)
 
 
-def read_joints(path: Path) -> np.ndarray:
+def read_joints(path: Path) -> Float64[np.ndarray, "n 17 3"]:
     """Return the 17 joints float64 [N,17,3] of a .c3d, metres.
 
     Raises:

@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+from jaxtyping import Float
 
 from datagen.bodies.render.camera import project
 from datagen.common.errors import BadInput
@@ -26,15 +27,15 @@ class Camera:
     position: np.ndarray
     """[3] metres."""
 
-    def see(self, points: np.ndarray) -> np.ndarray:
+    def see(self, points: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3"]:
         """Return world points [...,3] in the camera's frame (x right, y down, z forward)."""
         return (points - self.position) @ self.rotation.T
 
-    def project(self, points: np.ndarray) -> np.ndarray:
+    def project(self, points: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 2"]:
         """Return the pixels [...,2] of world points [...,3], as if lenses did not distort."""
         return project(self.see(points), self.intrinsics)
 
-    def shifted(self, offset: np.ndarray) -> Camera:
+    def shifted(self, offset: Float[np.ndarray, " 2"]) -> Camera:
         """Return the camera with its principal point moved by [2] pixels."""
         intrinsics = self.intrinsics.copy()
         intrinsics[:2, 2] += offset

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float64
 
 from datagen.common.frames import frame_size, read_frames
 from datagen.common.record import JOINTS, Line
@@ -29,7 +30,7 @@ CLIP_TRUTH = FOLDER / "truth.npz"
 FPS = 30
 
 
-def clip_joints(name: str) -> np.ndarray:
+def clip_joints(name: str) -> Float64[np.ndarray, "t 12 3"]:
     """Return the limbs float64 [T,12,3], metres, in the order of record.KEYPOINTS.
 
     name: `trc` or `refined`, both in the camera's frame, or `mediapipe`, in MediaPipe's own.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, Float32
 
 from datagen.common.errors import BadInput
 from datagen.common.npz import MOST, open_npz, read_npy
@@ -61,7 +62,7 @@ def read_keypoints(
     frames: int | None = None,
     threshold: float | None = None,
     layout: str | KeypointLayout | None = None,
-) -> np.ndarray:
+) -> Float32[np.ndarray, "t p 14 3"]:
     """Return the points float32 [T,P,14,3] of `read_people`."""
     return read_people(path, frames, threshold, layout).points
 
@@ -135,7 +136,7 @@ def _require_pixels(points: np.ndarray, path: Path) -> None:
         )
 
 
-def read_appearance(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+def read_appearance(path: Path, shape: tuple[int, ...]) -> Float[np.ndarray, "t p c"] | None:
     """Return the people's clothes [T,P,C] of our own detector's file; None of any other.
 
     `shape`: (T, P) of its keypoints; an array of another is not theirs.
@@ -145,7 +146,7 @@ def read_appearance(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     try:
         with open_npz(path) as arrays:
             looks = arrays.read("appearance", kinds="f") if "appearance" in arrays else np.zeros(0)
-    except (OSError, ValueError):  # whoever reads its keypoints says why
+    except (OSError, ValueError):  # reported where its keypoints are read
         return None
     fits = looks.ndim == 3 and looks.shape[:2] == shape and bool(np.isfinite(looks).all())
     return looks.astype(np.float64) if fits else None

@@ -11,6 +11,7 @@ larger in real crops than in the ones that the network learned from.
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float, Float32
 
 from datagen.clips.camera_offset import inside
 from datagen.common.record import EVAL_JOINTS, KEYPOINTS
@@ -26,8 +27,8 @@ CROWN_OF_TRUNK = 0.63
 
 
 def evaluation_points(
-    points: np.ndarray, layout: KeypointLayout, threshold: float | None = None
-) -> np.ndarray:
+    points: Float[np.ndarray, "*batch k 3"], layout: KeypointLayout, threshold: float | None = None
+) -> Float32[np.ndarray, "*batch 14 3"]:
     """Return float32 [...,14,3] in EVAL_JOINTS' order: x, y, and 1 if seen, else all 0.
 
     Args:
@@ -70,6 +71,8 @@ def _middle(points: np.ndarray, pair: list[int]) -> np.ndarray:
     return np.concatenate([points[..., pair, :2].mean(-2), both], -1) * both
 
 
-def within(people: np.ndarray, width: int, height: int) -> np.ndarray:
+def within(
+    people: Float[np.ndarray, "*batch 14 3"], width: int, height: int
+) -> Float[np.ndarray, "*batch 14 3"]:
     """Return people [...,14,3] without the points off the picture, as detectors sometimes have."""
     return people * inside(people[..., :2], width, height)[..., None]

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Float64
 from scipy import sparse
 from scipy.sparse import linalg
 
@@ -76,7 +77,9 @@ class Adjusted:
 
 
 def residuals(
-    joints: np.ndarray, points: np.ndarray, cameras: Sequence[Camera]
+    joints: Float[np.ndarray, "n j 3"],
+    points: Float[np.ndarray, "n c j 3"],
+    cameras: Sequence[Camera],
 ) -> dict[str, list[float]]:
     """Return how well joints [N,J,3] agree with the detections [N,C,J,3] and keep their bones.
 
@@ -95,13 +98,15 @@ def residuals(
     }
 
 
-def bone_lengths(joints: np.ndarray) -> np.ndarray:
+def bone_lengths(joints: Float[np.ndarray, "*batch j 3"]) -> Float[np.ndarray, "*batch b"]:
     """Return [...,B] the lengths of BONES between joints [...,J,3]."""
     a, b = np.transpose(BONES)
     return np.linalg.norm(joints[..., a, :] - joints[..., b, :], axis=-1)
 
 
-def triangulate(points: np.ndarray, cameras: Sequence[Camera], rounds: int = 10) -> np.ndarray:
+def triangulate(
+    points: Float[np.ndarray, "n c j 3"], cameras: Sequence[Camera], rounds: int = 10
+) -> Float64[np.ndarray, "n j 3"]:
     """Return each joint of each frame by itself, float64 [N,J,3]; NaN where fewer than two see it.
 
     The homogeneous linear method (Hartley and Zisserman, section 12.2), cameras reweighted by how
@@ -136,7 +141,7 @@ def triangulate(points: np.ndarray, cameras: Sequence[Camera], rounds: int = 10)
 
 
 def adjust(
-    points: np.ndarray,
+    points: Float[np.ndarray, "n c 12 3"],
     cameras: Sequence[Camera],
     *,
     fps: float,
@@ -194,7 +199,11 @@ class Problem:
     """Residuals of a state: joints [N,J,3], log bone lengths [B], principal offsets [C,2], flat."""
 
     def __init__(
-        self, points: np.ndarray, cameras: Sequence[Camera], fps: float, assumptions: Assumptions
+        self,
+        points: Float[np.ndarray, "n c j 3"],
+        cameras: Sequence[Camera],
+        fps: float,
+        assumptions: Assumptions,
     ) -> None:
         self.points, self.assumed = points, assumptions
         self.seen = points[..., 2] > 0
@@ -208,28 +217,37 @@ class Problem:
         self.bone = np.full(len(BONES), assumptions.bone)
         self.bone[-1] = assumptions.shoulders
 
-    def parts(self, state: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def parts(
+        self, state: Float[np.ndarray, " s"]
+    ) -> tuple[Float[np.ndarray, "n j 3"], Float[np.ndarray, " b"], Float[np.ndarray, "c 2"]]:
         count = self.frames * self.joints * 3
         joints = state[:count].reshape(self.frames, self.joints, 3)
         lengths, offsets = np.split(state[count:], [len(BONES)])
         return joints, lengths, offsets.reshape(-1, 2)
 
-    def seen_from(self, joints: np.ndarray) -> np.ndarray:
+    def seen_from(self, joints: Float[np.ndarray, "n j 3"]) -> Float[np.ndarray, "n c j 3"]:
         """Return [N,C,J,3] the joints in the cameras' frames."""
         apart = joints[:, None] - self.position[:, None]
         return np.einsum("cab,ncjb->ncja", self.rotation, apart)
 
-    def miss(self, joints: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    def miss(
+        self, joints: Float[np.ndarray, "n j 3"], offsets: Float[np.ndarray, "c 2"]
+    ) -> Float[np.ndarray, "n c j 2"]:
         """Return [N,C,J,2] projection − detection, pixels."""
         image = np.einsum("cab,ncjb->ncja", self.intrinsics, self.seen_from(joints))
         return image[..., :2] / image[..., 2:] + offsets[:, None] - self.points[..., :2]
 
-    def weights(self, joints: np.ndarray, offsets: np.ndarray, sharpness: float) -> np.ndarray:
+    def weights(
+        self,
+        joints: Float[np.ndarray, "n j 3"],
+        offsets: Float[np.ndarray, "c 2"],
+        sharpness: float,
+    ) -> Float[np.ndarray, "n c j"]:
         """Return [N,C,J] Cauchy's weight of each detection."""
         far = (self.miss(joints, offsets) ** 2).sum(-1) / self.sigma**2
         return self.seen / (1 + far * (sharpness / self.assumed.outlier) ** 2)
 
-    def cost(self, state: np.ndarray, sharpness: float) -> float:
+    def cost(self, state: Float[np.ndarray, " s"], sharpness: float) -> float:
         """Return what is minimised: Cauchy's loss of the reprojection, squares of the rest."""
         joints, lengths, offsets = self.parts(state)
         edge = (self.assumed.outlier / sharpness) ** 2
@@ -249,11 +267,13 @@ class Problem:
             offsets / self.assumed.principal,
         )
 
-    def pace(self, lengths: np.ndarray) -> float:
+    def pace(self, lengths: Float[np.ndarray, " b"]) -> float:
         """Return what second differences of the joints are multiplied by."""
         return MEAN_BONE / np.exp(lengths.mean()) / self.acceleration
 
-    def linear(self, state: np.ndarray, sharpness: float) -> tuple[sparse.csr_array, np.ndarray]:
+    def linear(
+        self, state: Float[np.ndarray, " s"], sharpness: float
+    ) -> tuple[sparse.csr_array, Float[np.ndarray, " r"]]:
         """Return the weighted residuals' Jacobian [R,S] and the residuals [R]."""
         joints, lengths, offsets = self.parts(state)
         views = self._views(joints, offsets, sharpness)

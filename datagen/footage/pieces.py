@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from datagen.clips.compositing import crop_frames
 from datagen.common.record import STRIP_ROWS
@@ -88,7 +89,7 @@ class Cutter:
         self.first = 0
         """The track's frame that self.crops begins with."""
 
-    def add(self, number: int, frame: np.ndarray) -> Iterator[Piece]:
+    def add(self, number: int, frame: UInt8[np.ndarray, "h w 3"]) -> Iterator[Piece]:
         """Take the source's frame of a number; yield the pieces that it completes."""
         t = self.place.get(number)
         if t is None or not self.parts:
@@ -124,7 +125,9 @@ class Cutter:
         return Piece(frames, arrays, meta)
 
 
-def cut(numbered: Iterable[tuple[int, np.ndarray]], cutters: Sequence[Cutter]) -> Iterator[Piece]:
+def cut(
+    numbered: Iterable[tuple[int, UInt8[np.ndarray, "h w 3"]]], cutters: Sequence[Cutter]
+) -> Iterator[Piece]:
     """Yield the pieces of all tracks from a source's (number, frame uint8 [H,W,3]) in order."""
     for number, frame in numbered:
         for cutter in cutters:
@@ -139,7 +142,7 @@ def without_frames(cutters: Sequence[Cutter]) -> Iterator[Piece]:
         yield cutter.piece(cutter.parts.pop(0))
 
 
-def flow_of(piece: Piece, estimate: Any) -> np.ndarray:
+def flow_of(piece: Piece, estimate: Any) -> Float[np.ndarray, "t 2 h w"]:
     """Return the flow [T,2,h,w] of a piece; the last frame of a track repeats that before it.
 
     A single picture's is 0.

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Float, Float64
 
 from datagen.common.errors import BadInput, BadMachine
 from datagen.common.files import make_folder
@@ -201,7 +202,9 @@ LIMBS = [JOINTS.index(name) for name in KEYPOINTS]
 MIRRORED = mirrored(KEYPOINTS)
 
 
-def nearest(people: np.ndarray, true: np.ndarray) -> np.ndarray:
+def nearest(
+    people: Float[np.ndarray, "t p 14 3"], true: Float[np.ndarray, "t 12 2"]
+) -> Float[np.ndarray, "t 14 3"]:
     """Return of each frame's people [T,P,14,3] the one on the truth [T,12,2]; zeros if nobody is.
 
     On it: the limbs' mean distance, with left and right as detected or exchanged (that is a
@@ -222,8 +225,10 @@ def nearest(people: np.ndarray, true: np.ndarray) -> np.ndarray:
 
 
 def principal_offsets(
-    joints: np.ndarray, cameras: Sequence[Camera], points: np.ndarray
-) -> np.ndarray:
+    joints: Float[np.ndarray, "n 12 3"],
+    cameras: Sequence[Camera],
+    points: Float[np.ndarray, "n c 12 3"],
+) -> Float[np.ndarray, "c 2"]:
     """Return [C,2] pixels to add to the principal points: the joints' median reprojection errors.
 
     Args:
@@ -237,7 +242,7 @@ def principal_offsets(
     return np.stack([np.median(apart[c][seen[c]], axis=0) for c in range(len(cameras))])
 
 
-def read_trc(path: Path) -> np.ndarray:
+def read_trc(path: Path) -> Float64[np.ndarray, "n 12 3"]:
     """Return the 12 limbs float64 [N,12,3] of a .trc of OpenPose's names, metres, z up.
 
     Raises BadInput if it is none.

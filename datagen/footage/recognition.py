@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+from jaxtyping import Float
 
 from datagen.common.errors import BadInput
 from datagen.footage.layouts import LAYOUTS, OPENPOSE, KeypointLayout, layout_of, swapped
@@ -65,7 +66,7 @@ MOST = 600
 
 
 def recognise(
-    points: np.ndarray,
+    points: Float[np.ndarray, "*batch k 3"],
     asked: str | KeypointLayout | None,
     source: object,
     threshold: float | None = None,
@@ -126,7 +127,7 @@ def _as_asked(
     return asked
 
 
-def sample(points: np.ndarray, threshold: float) -> np.ndarray:
+def sample(points: Float[np.ndarray, "*batch k 3"], threshold: float) -> Float[np.ndarray, "n k 3"]:
     """Return at most MOST people [N,K,3] of points [...,K,3], NaN where a point is unseen."""
     people = points.reshape(-1, *points.shape[-2:])
     seen = np.isfinite(people).all(-1) & (np.nan_to_num(people[..., 2]) > threshold)
@@ -135,7 +136,7 @@ def sample(points: np.ndarray, threshold: float) -> np.ndarray:
     return np.where(seen[shown, :, None], people[shown], np.nan)
 
 
-def cost(people: np.ndarray, layout: KeypointLayout) -> float:
+def cost(people: Float[np.ndarray, "n k 3"], layout: KeypointLayout) -> float:
     """Return how unlike a person's the bones of people [N,K,3] are in a layout; NaN is unseen.
 
     The median over frames of the mean deviation, in standard deviations; infinite if no frame
@@ -165,7 +166,9 @@ def cost(people: np.ndarray, layout: KeypointLayout) -> float:
     return float(np.median(np.nanmean(deviation, 1)))
 
 
-def require_upright(people: np.ndarray, layout: KeypointLayout, source: object) -> None:
+def require_upright(
+    people: Float[np.ndarray, "n k 3"], layout: KeypointLayout, source: object
+) -> None:
     """Raise BadInput if the shoulders of people [N,K,3] are above the hips in few frames.
 
     Somebody who turns a somersault is upright in most. Those are not judged whose trunk is

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 from scipy.spatial.transform import Rotation
 
 from datagen.bodies.render.camera import project
@@ -268,7 +269,7 @@ def find_images(folder: Path, frames: int) -> list[Path]:
     return files
 
 
-def read_image(path: Path) -> np.ndarray:
+def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """Return an image as uint8 [H,W,3] RGB, as stored: the camera knows no orientation flag."""
     try:
         return pictures.read(path, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)

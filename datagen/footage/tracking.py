@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 
 import numpy as np
+from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 
 from datagen.clips.crop import joint_boxes
@@ -68,11 +69,11 @@ class _Person:
 
 
 def link(
-    people: np.ndarray,
-    looks: np.ndarray | None = None,
-    scores: np.ndarray | None = None,
-    times: np.ndarray | None = None,
-) -> list[np.ndarray]:
+    people: Float[np.ndarray, "t p 14 3"],
+    looks: Float[np.ndarray, "t p c"] | None = None,
+    scores: Float[np.ndarray, "t p"] | None = None,
+    times: Float[np.ndarray, " t"] | None = None,
+) -> list[Float[np.ndarray, "t 14 3"]]:
     """Return the tracks in detections [T,P,14,3], each [T,14,3] with zeros where it is missed.
 
     Frame by frame, detections go to the tracks that they fit best (Hungarian method on the mean
@@ -116,7 +117,7 @@ def link(
     return [track.points for track in tracks]
 
 
-def distance(a: np.ndarray, b: np.ndarray) -> float:
+def distance(a: Float[np.ndarray, "14 3"], b: Float[np.ndarray, "14 3"]) -> float:
     """Return the mean distance of the joints that two detections [14,3] share, in their size."""
     both = (a[:, 2] > 0) & (b[:, 2] > 0)
     if not both.any():
@@ -125,7 +126,7 @@ def distance(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.linalg.norm(a[both, :2] - b[both, :2], axis=1).mean()) / diagonal
 
 
-def unlike(a: np.ndarray, b: np.ndarray) -> float:
+def unlike(a: Float[np.ndarray, " c"], b: Float[np.ndarray, " c"]) -> float:
     """Return how different clothes [C] are, from 0 to 1 (certainly others'); 0 if unknown."""
     apart = [
         float(np.linalg.norm(a[i : i + 3] - b[i : i + 3])) / OTHER_CLOTHES
@@ -135,7 +136,7 @@ def unlike(a: np.ndarray, b: np.ndarray) -> float:
     return min(1.0, max(apart, default=0.0))
 
 
-def size(track: np.ndarray) -> float:
+def size(track: Float[np.ndarray, "t 14 3"]) -> float:
     """Return how much of the footage a track [T,14,3] fills: its box diagonals, summed."""
     return float(np.nansum(joint_boxes(track)[:, 2]))
 
@@ -151,7 +152,9 @@ def place_of(which: str) -> tuple[float, float] | None:
     return (float(match[1]), float(match[2])) if match else None
 
 
-def choose(tracks: list[np.ndarray], which: str, fewest: int) -> dict[int, np.ndarray]:
+def choose(
+    tracks: list[Float[np.ndarray, "t 14 3"]], which: str, fewest: int
+) -> dict[int, Float[np.ndarray, "t 14 3"]]:
     """Return the chosen tracks by rank (0 the largest), those of at least `fewest` seen frames.
 
     `which`: "largest" of these, "all" of them, a rank among all tracks, or "x,y": whoever is seen

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Integer
 
 from datagen.common.errors import BadInput
 from datagen.common.files import shortened
@@ -143,7 +144,12 @@ def keypoint_content(path: Path) -> str | None:
     return content(path, sorted(path.glob("*.json")) if path.is_dir() else None)
 
 
-def dropped(used: np.ndarray, frames: int, shown: np.ndarray, kept: np.ndarray) -> dict[str, int]:
+def dropped(
+    used: Integer[np.ndarray, " t"],
+    frames: int,
+    shown: Bool[np.ndarray, " t"],
+    kept: Integer[np.ndarray, " m"],
+) -> dict[str, int]:
     """Return how many of a video's frames are no record's, by reason.
 
     used: numbers of the frames left by thinning; shown: which of these show anybody; kept: numbers
@@ -159,7 +165,7 @@ def dropped(used: np.ndarray, frames: int, shown: np.ndarray, kept: np.ndarray) 
 
 
 def unread(declared: int, frames: int) -> dict[str, int]:
-    """Return how many frames a video says it has and does not, as one that was cut off.
+    """Return how many frames a video's header counts that are not there, as in a truncated file.
 
     Containers are off by a few at their ends.
     """

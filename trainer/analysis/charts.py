@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -72,7 +73,7 @@ def groups_chart(groups: Groups) -> Figure:
     return figure
 
 
-def poses(centres: np.ndarray, names: Sequence[str], groups: Groups) -> Figure:
+def poses(centres: Float[np.ndarray, "g e 3"], names: Sequence[str], groups: Groups) -> Figure:
     """Draw the mean pose [G,E,3] of each cluster, from the front and from the left."""
     count = len(centres)
     figure, rows = plt.subplots(2, count, figsize=(1.7 * count, 5), layout="constrained",

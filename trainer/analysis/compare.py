@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from trainer.analysis.runs import Run, frame_errors
 from trainer.analysis.table import TextTable
@@ -153,7 +154,9 @@ def by_motion(runs: Sequence[Run], limit: int = 20) -> Groups:
     )  # fmt: skip
 
 
-def by_pose(runs: Sequence[Run], clusters: int = 8, seed: int = 0) -> tuple[Groups, np.ndarray]:
+def by_pose(
+    runs: Sequence[Run], clusters: int = 8, seed: int = 0
+) -> tuple[Groups, Float[np.ndarray, "g e 3"]]:
     """Return the mean error by cluster of true poses, the rarest last, and their mean poses.
 
     Poses are turned to face the same way, so that a cluster is a pose and not a direction. The
@@ -201,7 +204,7 @@ def clip_table(clips: Iterable[dict[str, Any]]) -> TextTable:
     return TextTable(list(columns), rows)
 
 
-def speeds(run: Run) -> np.ndarray:
+def speeds(run: Run) -> Float[np.ndarray, " n"]:
     """Return each frame's mean speed of the true joints about the hips, m/s [N]."""
     frames = frame_errors(run)
     truth = frames["truth"].astype(np.float32)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -109,7 +110,9 @@ def _picture(clip: PredictedClip, dataset: DataSet, frame: int) -> np.ndarray | 
     return arrays["rgb"][frame].transpose(1, 2, 0)
 
 
-def draw_skeleton(axes: Axes, points: np.ndarray, names: Sequence[str], true: bool = False) -> None:
+def draw_skeleton(
+    axes: Axes, points: Float[np.ndarray, "e 2"], names: Sequence[str], true: bool = False
+) -> None:
     """Draw the bones between points [E,2]: true ones wide and grey, predicted ones by side."""
     index = {name.removeprefix("lsp_"): i for i, name in enumerate(names)}
     for a, b in BONES:

@@ -6,6 +6,7 @@ Labels follow their pictures. Letters: B clips, T frames, S stored crop side.
 from __future__ import annotations
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -15,13 +16,13 @@ from trainer.data.options import KeypointErrors
 from trainer.geometry import SMPL_MIRROR
 
 
-def mirror_pose(pose: Tensor) -> Tensor:
+def mirror_pose(pose: Float[Tensor, "*batch 72"]) -> Float[Tensor, "*batch 72"]:
     """Return SMPL poses [..., 72] (axis-angle) of the people seen in a mirror, x → −x."""
     swapped = pose.unflatten(-1, (24, 3))[..., SMPL_MIRROR, :]
     return (swapped * pose.new_tensor([1.0, -1.0, -1.0])).flatten(-2)
 
 
-def mirror_batch(batch: Batch, chosen: Tensor, spec: InputSpec) -> Batch:
+def mirror_batch(batch: Batch, chosen: Bool[Tensor, " b"], spec: InputSpec) -> Batch:
     """Return the batch with the chosen clips (bool [B]) seen in a mirror.
 
     Pictures turn left to right, flow also changes the sign of u, joints and poses swap sides. The
@@ -58,7 +59,7 @@ def mirror_batch(batch: Batch, chosen: Tensor, spec: InputSpec) -> Batch:
     return out
 
 
-def turn_batch(batch: Batch, angle: Tensor, spec: InputSpec) -> Batch:
+def turn_batch(batch: Batch, angle: Float[Tensor, " b"], spec: InputSpec) -> Batch:
     """Return the batch as cameras that tilt see it: clips turned by angle [B], radians, clockwise.
 
     About the crop's centre, as SPIN augments. What the crop did not show repeats its edge, as where
@@ -112,7 +113,9 @@ def turn_batch(batch: Batch, angle: Tensor, spec: InputSpec) -> Batch:
     return out
 
 
-def mirror_crop(crop: Tensor, camera: Tensor, spec: InputSpec) -> Tensor:
+def mirror_crop(
+    crop: Float[Tensor, "b t 2 3"], camera: Float[Tensor, "b 3 3"], spec: InputSpec
+) -> Float[Tensor, "b t 2 3"]:
     """Return the crops [B, T, 2, 3] of clips whose rays are mirrored, x/z → −x/z.
 
     camera [B, 3, 3] stays: a point of the mirrored source is as far on the other side of its
@@ -124,7 +127,12 @@ def mirror_crop(crop: Tensor, camera: Tensor, spec: InputSpec) -> Tensor:
     return out
 
 
-def turn_crop(crop: Tensor, camera: Tensor, rotation: Tensor, spec: InputSpec) -> Tensor:
+def turn_crop(
+    crop: Float[Tensor, "b t 2 3"],
+    camera: Float[Tensor, "b 3 3"],
+    rotation: Float[Tensor, "b 2 2"],
+    spec: InputSpec,
+) -> Float[Tensor, "b t 2 3"]:
     """Return the crops [B, T, 2, 3] of clips turned by rotation [B, 2, 2] about their centres.
 
     The source turns about the camera's axis by as much, so the crop's scale stays. Exact for square

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -81,7 +82,7 @@ def draw_inputs(batch: Batch, spec: InputSpec, dtype: torch.dtype = torch.float3
     return Seen(image, keypoint_rays(batch, spec) if spec.rays else None)
 
 
-def draw_image(batch: Batch, spec: InputSpec, dtype: torch.dtype) -> Tensor:
+def draw_image(batch: Batch, spec: InputSpec, dtype: torch.dtype) -> Float[Tensor, "b t c i i"]:
     """Return the CNN's input [B, T, C, I, I], its channels last in memory.
 
     Channels: flow (u, v) or RGB, then keypoint heatmaps, then the total-occlusion flag. In a
@@ -110,7 +111,7 @@ def draw_image(batch: Batch, spec: InputSpec, dtype: torch.dtype) -> Tensor:
     return image.permute(0, 3, 1, 2).unflatten(0, (clips, frames))
 
 
-def full_flow(flow: Tensor, spec: InputSpec) -> Tensor:
+def full_flow(flow: Float[Tensor, "n 2 h h"], spec: InputSpec) -> Float[Tensor, "n i i 2"]:
     """Return flow [N, I, I, 2] in units of 20 pixels at 224 from stored flow [N, 2, h, w].
 
     The estimator's own last step, a bilinear upsampling by its stride, then a resize to the input
@@ -140,7 +141,7 @@ def _flow_map(cells: int, stride: int, stored: int, size: int) -> Tensor:
     return up[0, 0]
 
 
-def resize(image: Tensor, size: int) -> Tensor:
+def resize(image: Shaped[Tensor, "n c h w"], size: int) -> Shaped[Tensor, "n c i i"]:
     """Return the image [N, C, size, size], bilinear, antialiased where it shrinks.
 
     Bytes stay bytes on a CPU, rounded: ten times as fast, and less than bf16's own rounding.
@@ -158,7 +159,9 @@ def resize(image: Tensor, size: int) -> Tensor:
     )
 
 
-def heatmaps(joints2d: Tensor, spec: InputSpec, shown: Tensor) -> Tensor:
+def heatmaps(
+    joints2d: Float[Tensor, "n k 3"], spec: InputSpec, shown: Bool[Tensor, " n"]
+) -> Float[Tensor, "n i i k"]:
     """Return Gaussian heatmaps [N, I, I, K] of keypoints [N, K, 3] (x, y in crop pixels, seen).
 
     1 at a seen keypoint, falling off with σ = 10 px at an input of 224; 0 for an unseen one, and
@@ -174,14 +177,14 @@ def heatmaps(joints2d: Tensor, spec: InputSpec, shown: Tensor) -> Tensor:
     return torch.einsum("nik,njk->nijk", fall[..., 1] * seen[:, None], fall[..., 0])
 
 
-def keypoint_vectors(batch: Batch, spec: InputSpec) -> Tensor:
+def keypoint_vectors(batch: Batch, spec: InputSpec) -> Float[Tensor, "b t c"]:
     """Return the keypoints [B, T, 2K] in crop units, 0 (the crop's centre) where unseen."""
     joints = batch["joints2d"][:, :, list(spec.keypoints)]
     seen = (joints[..., 2:] == 1) & ~batch["occluded"].bool()[..., None, None]
     return (normalized(joints[..., :2], spec.stored_size) * seen).flatten(-2)
 
 
-def keypoint_rays(batch: Batch, spec: InputSpec) -> Tensor:
+def keypoint_rays(batch: Batch, spec: InputSpec) -> Float[Tensor, "b t k 3"]:
     """Return the keypoints' rays [B, T, K, 3]: x/z, y/z of the record's camera, and 1 if seen.
 
     Through the crop back to the source's pixels, and through its camera to rays; 0 where unseen.
@@ -196,6 +199,6 @@ def keypoint_rays(batch: Batch, spec: InputSpec) -> Tensor:
     return torch.cat((rays * seen, seen.to(rays.dtype)), -1)
 
 
-def normalized(joints2d: Tensor, stored_size: int) -> Tensor:
+def normalized(joints2d: Float[Tensor, "*any"], stored_size: int) -> Float[Tensor, "*any"]:
     """Return crop pixels as crop units: [-1, 1] from the crop's left or top edge to the other."""
     return (2 * joints2d + 1) / stored_size - 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from trainer.data.dataset import DataSet
 from trainer.evaluation.placement import place, weak_camera
@@ -22,7 +23,11 @@ ACROSS = 0.2
 best on both validation sets."""
 
 
-def rays_of(keypoints: np.ndarray, crop: np.ndarray, k: np.ndarray) -> torch.Tensor:
+def rays_of(
+    keypoints: Float[np.ndarray, "l k 3"],
+    crop: Float[np.ndarray, "l 2 3"],
+    k: Float[np.ndarray, "3 3"],
+) -> Float[torch.Tensor, "l k 3"]:
     """Return rays [L, K, 3] (x/z, y/z, seen) of keypoints [L, K, 3] in crop pixels.
 
     crop [L, 2, 3] source → crop pixels, k [3, 3] the source's camera.
@@ -57,9 +62,9 @@ def embodied(clip: PredictedClip, dataset: DataSet, body: BodyJoints) -> Predict
 
 def fit_to(
     body: BodyJoints,
-    joints: torch.Tensor,
-    sigma: torch.Tensor,
-    rotations: torch.Tensor,
+    joints: Float[torch.Tensor, "l e 3"],
+    sigma: Float[torch.Tensor, "l e"],
+    rotations: Float[torch.Tensor, "l 24 3 3"],
     fps: float,
 ) -> BodyFit:
     """Return the body on predicted joints [L, E, 3], errors sigma [L, E], bones [L, 24, 3, 3]."""
@@ -67,7 +72,11 @@ def fit_to(
     return fit_body(body, joints, along, rotations, torch.zeros(10), fps=fps)
 
 
-def in_crop(points: torch.Tensor, crop: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+def in_crop(
+    points: Float[torch.Tensor, "l n 3"],
+    crop: Float[torch.Tensor, "l 2 3"],
+    k: Float[torch.Tensor, "3 3"],
+) -> Float[torch.Tensor, "l n 2"]:
     """Return crop pixels [L, N, 2] of points [L, N, 3], metres, in true perspective.
 
     crop [L, 2, 3] source → crop pixels, k [3, 3] the source's camera.
@@ -77,7 +86,11 @@ def in_crop(points: torch.Tensor, crop: torch.Tensor, k: torch.Tensor) -> torch.
 
 
 def fitted(
-    body: BodyJoints, frames: dict[str, np.ndarray], k: np.ndarray, size: int, fps: float
+    body: BodyJoints,
+    frames: dict[str, np.ndarray],
+    k: Float[np.ndarray, "3 3"],
+    size: int,
+    fps: float,
 ) -> dict[str, np.ndarray]:
     """Return the body's arrays of a track, as `trainer.predict` describes them.
 

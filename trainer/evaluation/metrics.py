@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Num
 from torch import Tensor
 
 from trainer.geometry import similarity
@@ -39,22 +39,26 @@ def mpjpe(
     hips: tuple[int, int],
 ) -> Float[Tensor, "*batch"]:
     """Return each frame's mean joint distance with the hips' midpoints brought together, mm."""
-    difference = _rooted(predicted, hips) - _rooted(target, hips)
+    difference = about_hips(predicted.double(), hips) - about_hips(target.double(), hips)
     return 1000 * difference.norm(dim=-1).mean(-1)
 
 
-def acceleration_error(predicted: Tensor, target: Tensor, hips: tuple[int, int]) -> Tensor:
+def acceleration_error(
+    predicted: Float[Tensor, "t j 3"], target: Float[Tensor, "t j 3"], hips: tuple[int, int]
+) -> Float[Tensor, " inner"]:
     """Return each inner frame's mean difference of joint accelerations, mm/frame² [T - 2].
 
     Of hip-rooted joints (a weak camera knows no depth), by second differences as HMMR has it.
     """
-    difference = _rooted(predicted, hips) - _rooted(target, hips)
+    difference = about_hips(predicted.double(), hips) - about_hips(target.double(), hips)
     acceleration = difference[2:] - 2 * difference[1:-1] + difference[:-2]
     return 1000 * acceleration.norm(dim=-1).mean(-1)
 
 
-def _rooted(joints: Tensor, hips: tuple[int, int]) -> Tensor:
-    joints = joints.double()
+def about_hips(
+    joints: Float[Tensor, "*batch j 3"], hips: tuple[int, int]
+) -> Float[Tensor, "*batch j 3"]:
+    """Return joints about the midpoint of the hips."""
     return joints - joints[..., list(hips), :].mean(-2, keepdim=True)
 
 
@@ -157,7 +161,9 @@ def summarize(tallies: dict[str, Tally]) -> dict[str, object]:
     }
 
 
-def visible_frames(seen: Tensor, usable: Tensor) -> Tensor:
+def visible_frames(
+    seen: Num[Tensor, "t k"] | Bool[Tensor, "t k"], usable: Bool[Tensor, " t"]
+) -> Bool[Tensor, " t"]:
     """Return which frames count: bool [T], usable and with at least 7 seen keypoints [T, K]."""
     return usable & ((seen == 1).sum(-1) >= MIN_VISIBLE)
 
@@ -171,12 +177,14 @@ def hips_of(names: tuple[str, ...]) -> tuple[int, int]:
     return right, left
 
 
-def mean_over(values: Tensor, keep: Tensor) -> float:
+def mean_over(values: Float[Tensor, "*batch"], keep: Bool[Tensor, "*batch"]) -> float:
     """Return the mean of the kept values, NaN if there are none."""
     return float(values[keep].mean()) if bool(keep.any()) else float("nan")
 
 
-def clip_pa_mpjpe(predicted: Tensor, target: Tensor, keep: Tensor) -> float:
+def clip_pa_mpjpe(
+    predicted: Float[Tensor, "b t j 3"], target: Float[Tensor, "b t j 3"], keep: Bool[Tensor, "b t"]
+) -> float:
     """Return the mean PA-MPJPE of a batch [B, T, J, 3] over kept frames [B, T], mm."""
     with torch.no_grad():
         return mean_over(pa_mpjpe(predicted, target), keep)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from trainer.common.smoothing import smooth
@@ -35,7 +36,9 @@ class _Depths(NamedTuple):
 
 
 @torch.no_grad()
-def place(joints: Tensor, rays: Tensor, *, fps: float = 30.0) -> Tensor:
+def place(
+    joints: Float[Tensor, "l e 3"], rays: Float[Tensor, "l k 3"], *, fps: float = 30.0
+) -> Float[Tensor, "l 3"]:
     """Return translations [L, 3], metres, under which the joints lie on their rays.
 
     Weighted linear least squares a frame; keypoints that lie far off count less; then the centre of
@@ -68,7 +71,9 @@ def place(joints: Tensor, rays: Tensor, *, fps: float = 30.0) -> Tensor:
 
 
 @torch.no_grad()
-def steady(translation: Tensor, seen: Tensor, *, fps: float = 30.0) -> Tensor:
+def steady(
+    translation: Float[Tensor, "l 3"], seen: Bool[Tensor, " l"], *, fps: float = 30.0
+) -> Float[Tensor, "l 3"]:
     """Return translations [L, 3], metres, with their depth smoothed over time, each on its own ray.
 
     For those of single frames, whose depth, known from the body's size alone, jumps. seen: bool
@@ -127,7 +132,13 @@ def _across(points: Tensor, rays: Tensor, weight: Tensor, depth: Tensor) -> tupl
 
 
 @torch.no_grad()
-def weak_camera(joints: Tensor, translation: Tensor, crop: Tensor, k: Tensor, size: int) -> Tensor:
+def weak_camera(
+    joints: Float[Tensor, "l e 3"],
+    translation: Float[Tensor, "l 3"],
+    crop: Float[Tensor, "l 2 3"],
+    k: Float[Tensor, "3 3"],
+    size: int,
+) -> Float[Tensor, "l 3"]:
     """Return s, tx, ty [L, 3] of x = s · (X + t) that fit the joints' true projection best.
 
     x is in crop units, [-1, 1] from the crop's left or top edge to the other.

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float32, Num
 from torch import nn
 
 from trainer.common.files import write_atomic
@@ -52,22 +53,22 @@ class PosedPerson:
     """All arrays, as `python -m trainer.predict --help` describes its files."""
 
     @property
-    def joints(self) -> np.ndarray:
+    def joints(self) -> Float32[np.ndarray, "l 38 3"]:
         """float32 [L,38,3] metres about SMPL's origin, camera axes (x right, y down, z away)."""
         return self.arrays["joints"]
 
     @property
-    def pose(self) -> np.ndarray:
+    def pose(self) -> Float32[np.ndarray, "l 72"]:
         """float32 [L,72] SMPL's axis-angle, the root's into the camera's axes."""
         return self.arrays["pose"]
 
     @property
-    def betas(self) -> np.ndarray:
+    def betas(self) -> Float32[np.ndarray, " 10"]:
         """float32 [10]."""
         return self.arrays["betas"]
 
     @property
-    def transl(self) -> np.ndarray:
+    def transl(self) -> Float32[np.ndarray, "l 3"]:
         """float32 [L,3] SMPL's translation in the camera's axes, metres."""
         return self.arrays["transl"]
 
@@ -180,7 +181,7 @@ def check(
         raise BadInput(f"fps must be positive, got {fps}")
 
 
-def limbs(keypoints: np.ndarray) -> np.ndarray:
+def limbs(keypoints: Num[np.ndarray, "l k 3"]) -> Float32[np.ndarray, "l 12 3"]:
     """Return the 12 limbs float32 [L,12,3]: x, y, and 1 where seen, else all 0."""
     chosen = list(COCO17) if keypoints.shape[1] == 17 else list(range(12))
     points = np.asarray(keypoints, np.float64)[:, chosen]

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from trainer.common.smoothing import smooth
@@ -66,14 +67,14 @@ class _Track(NamedTuple):
 
 
 def refine(
-    joints: Tensor,
-    sigma: Tensor,
-    rays: Tensor,
+    joints: Float[Tensor, "l j 3"],
+    sigma: Float[Tensor, "l j"],
+    rays: Float[Tensor, "l k 3"],
     known: Proportions,
     *,
     fps: float = 30.0,
     config: RefineConfig | None = None,
-) -> Tensor:
+) -> Float[Tensor, "l j 3"]:
     """Return refined joints [L, J, 3] of one track, in the given joints' unit, about the hips.
 
     Args:

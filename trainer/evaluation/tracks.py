@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from trainer import geometry
 from trainer.data.dataset import DataSet
@@ -156,7 +157,12 @@ def whole(frames: Arrays, meta: dict[str, Any], dataset: DataSet) -> Arrays:
     }
 
 
-def translation(camera: np.ndarray, crop: np.ndarray, k: np.ndarray, size: int) -> np.ndarray:
+def translation(
+    camera: Float[np.ndarray, "l 3"],
+    crop: Float[np.ndarray, "l 2 3"],
+    k: Float[np.ndarray, "3 3"],
+    size: int,
+) -> Float[np.ndarray, "l 3"]:
     """Return SMPL's translation [L,3], metres, camera frame, that shows the body where it was seen.
 
     The weak camera's scale, in pixels of the source a metre, gives the depth at focal length k.
@@ -175,7 +181,7 @@ def translation(camera: np.ndarray, crop: np.ndarray, k: np.ndarray, size: int) 
     return np.concatenate([(origin - centre) * depth / focal, depth], 1)
 
 
-def world_of(gravity: np.ndarray) -> np.ndarray:
+def world_of(gravity: Float[np.ndarray, " 3"]) -> Float[np.ndarray, "3 3"]:
     """Return the rotation [3,3], camera → AMASS's world, in which gravity [3] points down (−z).
 
     The camera's right stays as level as it can: y is where the camera looks, along the ground.
@@ -190,11 +196,11 @@ def world_of(gravity: np.ndarray) -> np.ndarray:
 
 
 def into_world(
-    pose: np.ndarray,
-    pelvis: np.ndarray,
-    trans: np.ndarray,
-    world: np.ndarray = R_WORLD_CAMERA,
-) -> tuple[np.ndarray, np.ndarray]:
+    pose: Float[np.ndarray, "l 72"],
+    pelvis: Float[np.ndarray, "l 3"],
+    trans: Float[np.ndarray, "l 3"],
+    world: Float[np.ndarray, "3 3"] = R_WORLD_CAMERA,
+) -> tuple[Float[np.ndarray, "l 72"], Float[np.ndarray, "l 3"]]:
     """Return pose [L,72] and the pelvis's place [L,3] in AMASS's world, of those in the camera's.
 
     SMPL turns a body about its rest pelvis [L,3], so that place, not trans [L,3], is what turns.

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from trainer.data.augment import disturb_keypoints, mirror_batch
@@ -221,7 +222,7 @@ def keep(pending: list[Window], run: ClipPredictor) -> None:
     pending.clear()
 
 
-def camera_of(clip: PredictedClip) -> np.ndarray:
+def camera_of(clip: PredictedClip) -> Float[np.ndarray, "3 3"]:
     """Return a clip's K [3, 3], or where its record has none a guess by the picture's size.
 
     The focal length is then the picture's diagonal, 53° from corner to corner, as CLIFF guesses it.
@@ -242,7 +243,9 @@ def meta_of(record: Record) -> dict[str, Any]:
     return meta if isinstance(meta, dict) else {}
 
 
-def intrinsics(k: np.ndarray, size: np.ndarray) -> np.ndarray:
+def intrinsics(
+    k: Float[np.ndarray, "3 3"], size: Num[np.ndarray, " 2"]
+) -> Float[np.ndarray, "3 3"]:
     """Return the record's K [3,3], or where it has none a guess for a picture of (width, height).
 
     Focal length: the picture's diagonal, 53° from corner to corner, as CLIFF guesses it.

@@ -14,11 +14,12 @@ from trainer.data.dataset import DataSet
 from trainer.data.endless.loader import EndlessLoader
 from trainer.data.endless.source import endless_clips, read_takes
 from trainer.data.inputs import InputSpec, channels_of, keypoint_vectors
-from trainer.data.loader import Loader, Stream, collate, read_clips, wanted_arrays
+from trainer.data.loader import Loader, collate, read_clips, wanted_arrays
 from trainer.data.records import Damaged
+from trainer.data.stream import Stream
 from trainer.device import Ranks
 from trainer.errors import BadInput
-from trainer.evaluation.metrics import hips_of
+from trainer.evaluation.metrics import about_hips, hips_of
 from trainer.model.build import ModelSpec, build_model
 from trainer.model.checkpoint import load_checkpoint, read_tensors, weights_of
 from trainer.model.clip_features import ClipFeatures
@@ -33,7 +34,6 @@ from trainer.training.objective import (
     MotionObjective,
     Objective,
     Weights,
-    about_hips,
 )
 from trainer.training.options import FitConfig
 from trainer.training.settings import Settings

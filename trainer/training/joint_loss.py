@@ -11,8 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from trainer.evaluation.metrics import about_hips
 from trainer.geometry import similarity
 from trainer.model.coordinates import WindowView
 from trainer.model.joint_head import JointEstimate
@@ -32,7 +34,9 @@ class JointWeights:
     gravity: float = 0.02
 
 
-def in_view(joints: Tensor, window: WindowView, weight: Tensor) -> Tensor:
+def in_view(
+    joints: Float[Tensor, "b t e 3"], window: WindowView, weight: Float[Tensor, "b t"]
+) -> Float[Tensor, "b t e 3"]:
     """Return camera-frame joints [B, T, E, 3], metres, in a view's axes and the person's size.
 
     The size is what the person's box would be at the clip's mean depth, so x and y are the view's.
@@ -46,20 +50,20 @@ def in_view(joints: Tensor, window: WindowView, weight: Tensor) -> Tensor:
 def joint_losses(
     estimate: JointEstimate,
     window: WindowView,
-    truth: Tensor,
-    rotations: Tensor,
-    gravity: Tensor | None,
+    truth: Float[Tensor, "b t e 3"],
+    rotations: Float[Tensor, "b t 24 3 3"],
+    gravity: Float[Tensor, "b 3"] | None,
     hips: tuple[int, int],
-    weight: Tensor,
-) -> dict[str, Tensor]:
+    weight: Float[Tensor, "b t"],
+) -> dict[str, Float[Tensor, ""]]:
     """Return the loss terms, sums over frames with weight [B, T].
 
     truth [B, T, E, 3] metres, rotations [B, T, 24, 3, 3] and gravity [B, 3] (None where nobody
     knows it) in the camera's axes. The gradient takes the similarity alignment as given, and the
     error that sigma is compared with.
     """
-    target = about(in_view(truth, window, weight), hips)
-    joints = about(estimate.joints, hips)
+    target = about_hips(in_view(truth, window, weight), hips)
+    joints = about_hips(estimate.joints, hips)
     distance = length(joints - target)
     moved = similarity(joints, target)(joints)
     error = distance.detach() * torch.exp(-estimate.log_sigma) + estimate.log_sigma
@@ -80,11 +84,6 @@ def joint_losses(
     return {name: (weight * value).sum() for name, value in terms.items()}
 
 
-def about(joints: Tensor, hips: tuple[int, int]) -> Tensor:
-    """Return joints [..., E, 3] about the midpoint of the hips."""
-    return joints - joints[..., list(hips), :].mean(-2, keepdim=True)
-
-
-def length(vectors: Tensor) -> Tensor:
+def length(vectors: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
     """Return lengths [...] of vectors [..., 3], with a finite gradient at 0."""
     return (vectors.square().sum(-1) + 1e-12).sqrt()

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainer import geometry
 from trainer.data.inputs import Batch, normalized
+from trainer.evaluation.metrics import about_hips
 from trainer.geometry import similarity
 from trainer.model.clip_features import Seen
 from trainer.model.domain import Discriminator, domain_loss
@@ -62,13 +64,13 @@ Losses = dict[str, Tensor]
 """`loss` is the weighted sum to descend; the other terms are unweighted."""
 
 
-def joint_weight(batch: Batch, joints: tuple[int, ...]) -> Tensor:
+def joint_weight(batch: Batch, joints: tuple[int, ...]) -> Float[Tensor, "b t j"]:
     """Return 1 for each evaluation joint inside the crop of a valid frame: float [B, T, J]."""
     inside = (batch["visibility"][:, :, list(joints)] > 0).float()
     return inside * batch["valid"].float()[..., None]
 
 
-def count(batch: Batch, joints: tuple[int, ...]) -> Tensor:
+def count(batch: Batch, joints: tuple[int, ...]) -> Float[Tensor, " 2"]:
     """Return (joints with a 2D target, frames with a 3D target) of a batch, float [2]."""
     return torch.stack((joint_weight(batch, joints).sum(), batch["valid"].float().sum()))
 
@@ -163,19 +165,18 @@ class LifterObjective(nn.Module):
         return {"loss": error / totals.frames.clamp_min(1)}, prediction
 
 
-def about_hips(joints: Tensor, hips: tuple[int, int]) -> Tensor:
-    """Return joints [..., J, 3] about the midpoint of the hips."""
-    return joints - joints[..., list(hips), :].mean(-2, keepdim=True)
-
-
-def aligned_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+def aligned_loss(
+    predicted: Float[Tensor, "n j 3"], target: Float[Tensor, "n j 3"], weight: Float[Tensor, " n"]
+) -> Float[Tensor, ""]:
     """Return Σ_n w_n · mean_j |s·R·p_j + t − g_j|², m², over frames [N, J, 3] with weight [N]."""
     predicted, target = predicted.float(), target.float()
     aligned = similarity(predicted, target)(predicted)
     return (weight * ((aligned - target) ** 2).sum(-1).mean(-1)).sum()
 
 
-def reprojection_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+def reprojection_loss(
+    predicted: Float[Tensor, "n j 2"], target: Float[Tensor, "n j 2"], weight: Float[Tensor, "n j"]
+) -> Float[Tensor, ""]:
     """Return Σ w·|x̂ − x|₁ in crop units over joints [N, J, 2] with weight [N, J]."""
     return (weight[..., None] * (predicted.float() - target).abs()).sum()
 
@@ -220,7 +221,7 @@ class JointObjective(nn.Module):
         return {"loss": total, **losses}, prediction
 
 
-def true_rotations(batch: Batch) -> Tensor:
+def true_rotations(batch: Batch) -> Float[Tensor, "b t 24 3 3"]:
     """Return the bones' rotations [B, T, 24, 3, 3] of a batch's labels, root → camera."""
     if "rotations" in batch:
         return batch["rotations"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float, Float32, Integer
 from scipy.sparse import csr_matrix
 
 
@@ -19,10 +20,10 @@ class Mesh:
 
     def __init__(
         self,
-        faces: np.ndarray,
+        faces: Integer[np.ndarray, "f 3"],
         num_vertices: int,
-        uv: np.ndarray | None = None,
-        face_uv: np.ndarray | None = None,
+        uv: Float[np.ndarray, "u 2"] | None = None,
+        face_uv: Integer[np.ndarray, "f 3"] | None = None,
     ) -> None:
         self.faces, self.uv = faces, uv
         if uv is None or face_uv is None:
@@ -40,7 +41,7 @@ class Mesh:
         self._gather = csr_matrix((ones, (faces.ravel(), columns)), (num_vertices, len(faces)))
         self._columns = [np.ascontiguousarray(faces[:, corner]) for corner in range(3)]
 
-    def normals(self, vertices: np.ndarray) -> np.ndarray:
+    def normals(self, vertices: Float[np.ndarray, "v 3"]) -> Float32[np.ndarray, "v 3"]:
         """Return unit normals float32 [V,3], outward, of vertices [V,3]: area-weighted means."""
         a, b, c = (vertices.take(column, axis=0) for column in self._columns)
         b -= a
@@ -54,7 +55,7 @@ class Mesh:
         return normals / np.maximum(length, 1e-20)[:, None]
 
 
-def is_closed(faces: np.ndarray) -> bool:
+def is_closed(faces: Integer[np.ndarray, "f 3"]) -> bool:
     """Return whether every edge of the triangles [F,3] is walked once in each direction.
 
     Only then are triangles that face away always hidden.

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Float32
 
 from datagen.bodies.smpl.files import find_body_files, read_body_file
 from datagen.bodies.smpl.regressor import KINEMATIC, identity, kinematic_regressor, read_regressor
@@ -64,19 +65,26 @@ class Body:
         """Return the name and the content's hash of what regresses the evaluation joints."""
         return identity(self.regressor_name, self.eval_regressor)
 
-    def rest_vertices(self, betas: np.ndarray | None = None) -> np.ndarray:
+    def rest_vertices(
+        self, betas: Float[np.ndarray, " 10"] | None = None
+    ) -> Float32[np.ndarray, "v 3"]:
         """Return the surface in the rest pose, float32 [V,3]; betas [10], default zero."""
         if betas is None:
             return self.v_template
         return self.v_template + self.shapedirs @ np.asarray(betas, np.float32)
 
-    def rest_joints(self, betas: np.ndarray | None = None) -> np.ndarray:
+    def rest_joints(
+        self, betas: Float[np.ndarray, " 10"] | None = None
+    ) -> Float32[np.ndarray, "24 3"]:
         """Return the 24 joints in the rest pose, float32 [24,3]; betas [10], default zero."""
         return self.joint_regressor @ self.rest_vertices(betas)
 
     def forward(
-        self, pose: np.ndarray, betas: np.ndarray, trans: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self,
+        pose: np.ndarray,
+        betas: np.ndarray,
+        trans: np.ndarray,
+    ) -> tuple[Float32[np.ndarray, "t v 3"], Float32[np.ndarray, "t 38 3"]]:
         """Pose the body in every frame (smplx's forward pass).
 
         Args: pose [T,72] axis-angle (global orientation first), betas [10] or [T,10], trans [T,3]

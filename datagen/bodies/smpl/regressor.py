@@ -11,6 +11,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, Float32
 
 from datagen.common.errors import BadInput
 from datagen.common.npz import read_npy
@@ -27,7 +28,7 @@ CROWN = 12
 """Vertices at the top of the head whose mean is the crown, unless a regressor gives one."""
 
 
-def identity(name: str, rows: np.ndarray) -> dict[str, str]:
+def identity(name: str, rows: Float[np.ndarray, "14 v"]) -> dict[str, str]:
     """Return dataset.json's entry of a regressor [14,V]: its name and a hash of its content.
 
     The hash is of each row's weights that are not 0, in the vertices' order: that of a body cut
@@ -39,7 +40,7 @@ def identity(name: str, rows: np.ndarray) -> dict[str, str]:
     return {"name": name, "sha256": digest.hexdigest()[:16]}
 
 
-def read_regressor(path: Path, num_vertices: int) -> tuple[np.ndarray, str]:
+def read_regressor(path: Path, num_vertices: int) -> tuple[Float32[np.ndarray, "14 v"], str]:
     """Read the user's regressor .npy as float32 [14,V] in EVAL_JOINTS' order, and what it is.
 
     17 rows are H36M's, 19 rows cocoplus's (its first 14), 14 rows are taken as they are.
@@ -66,8 +67,10 @@ def read_regressor(path: Path, num_vertices: int) -> tuple[np.ndarray, str]:
 
 
 def kinematic_regressor(
-    joint_regressor: np.ndarray, weights: np.ndarray, v_template: np.ndarray
-) -> np.ndarray:
+    joint_regressor: Float[np.ndarray, "24 v"],
+    weights: Float[np.ndarray, "v 24"],
+    v_template: Float[np.ndarray, "v 3"],
+) -> Float32[np.ndarray, "14 v"]:
     """Return float32 [14,V] made of SMPL's kinematic rows and the crown's vertices."""
     rows = np.zeros((len(EVAL_JOINTS), len(v_template)), np.float32)
     for i, name in enumerate(EVAL_JOINTS):

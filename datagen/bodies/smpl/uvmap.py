@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float32, Int32, Integer
 
 from datagen.common.errors import BadInput
 
@@ -18,7 +19,9 @@ def find_uv_map(body_file: Path) -> Path | None:
     return None
 
 
-def read_uv_map(path: Path, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def read_uv_map(
+    path: Path, faces: Integer[np.ndarray, "f 3"]
+) -> tuple[Float32[np.ndarray, "u 2"], Int32[np.ndarray, "f 3"]]:
     """Read texture coordinates for a mesh's triangles int [F,3].
 
     Returns vt float32 [U,2] and ft int32 [F,3], corner by corner as in `faces`.

@@ -8,11 +8,12 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 from torch.nn import functional as F
 
+from trainer.evaluation.metrics import about_hips
 from trainer.geometry import similarity
 from trainer.model.body import BONES
 from trainer.model.coordinates import WindowView, view
 from trainer.model.joint_head import JointEstimate
-from trainer.training.joint_loss import about, in_view, joint_losses
+from trainer.training.joint_loss import in_view, joint_losses
 
 HIPS = (2, 3)
 B, T, E = 3, 4, 14
@@ -87,7 +88,7 @@ def test_distances_are_about_the_hips_in_the_persons_size():
 def test_the_aligned_term_is_scipys_procrustes():
     joints, rotations, window = scene()
     terms = joint_losses(wrong(), window, joints, rotations, DOWN, HIPS, torch.ones(B, T))
-    target = about(in_view(joints, window, torch.ones(B, T)), HIPS)
+    target = about_hips(in_view(joints, window, torch.ones(B, T)), HIPS)
     mine, total = wrong().joints, 0.0
     for b in range(B):
         for t in range(T):
@@ -111,7 +112,7 @@ def test_the_alignment_is_procrustes_where_no_reflection_helps():
     noise = torch.from_numpy(np.random.default_rng(3).normal(0, 0.05, (B, T, E, 3)))
     turned = torch.from_numpy(Rotation.from_rotvec([0.3, -0.8, 0.4]).as_matrix())
     near = estimate._replace(joints=(estimate.joints + noise) @ turned.mT * 1.7 + 4)
-    target = about(in_view(joints, window, torch.ones(B, T)), HIPS)
+    target = about_hips(in_view(joints, window, torch.ones(B, T)), HIPS)
     moved = similarity(near.joints, target)(near.joints)
     for b in range(B):
         _, _, disparity = procrustes(target[b, 0].numpy(), near.joints[b, 0].numpy())
@@ -125,17 +126,17 @@ def test_gradients_are_finite_differences():
     joints, rotations, window = scene()
     base = wrong()
     held = similarity(
-        about(base.joints, HIPS), about(in_view(joints, window, torch.ones(B, T)), HIPS)
+        about_hips(base.joints, HIPS), about_hips(in_view(joints, window, torch.ones(B, T)), HIPS)
     )
-    target = about(in_view(joints, window, torch.ones(B, T)), HIPS)
-    error = (about(base.joints, HIPS) - target).norm(dim=-1)
+    target = about_hips(in_view(joints, window, torch.ones(B, T)), HIPS)
+    error = (about_hips(base.joints, HIPS) - target).norm(dim=-1)
     weight = torch.rand(B, T, generator=torch.Generator().manual_seed(0)).double()
     root = window.turn[:, None] @ rotations[:, :, 0]
     turned = torch.cat((root[:, :, None], rotations[:, :, 1:]), 2)
     down = torch.stack([window.turn[b] @ DOWN[b] for b in range(B)])[:, None]
 
     def by_hand(estimate: JointEstimate) -> dict[str, Tensor]:
-        mine = about(estimate.joints, HIPS)
+        mine = about_hips(estimate.joints, HIPS)
         s = estimate.log_sigma
         terms = {
             "distance": (mine - target).norm(dim=-1).mean(-1),
@@ -148,7 +149,7 @@ def test_gradients_are_finite_differences():
 
     leaves = JointEstimate(*(x.clone().requires_grad_() for x in base))
     target_weight = torch.ones(B, T)
-    assert torch.allclose(target, about(in_view(joints, window, target_weight), HIPS))
+    assert torch.allclose(target, about_hips(in_view(joints, window, target_weight), HIPS))
     # in_view weighs the clip's depth by the frames' weights: give it even ones through the window.
     depth = (joints @ window.turn[:, None].mT)[..., 2].mean(2)
     even = depth.mean(1) / ((depth * weight).sum(1) / weight.sum(1))
@@ -180,7 +181,9 @@ def test_gradients_are_finite_where_the_estimate_is_exact():
 def test_sigma_is_best_at_the_error_made():
     joints, rotations, window = scene()
     estimate = wrong()
-    away = about(estimate.joints, HIPS) - about(in_view(joints, window, torch.ones(B, T)), HIPS)
+    away = about_hips(estimate.joints, HIPS) - about_hips(
+        in_view(joints, window, torch.ones(B, T)), HIPS
+    )
     best = away.norm(dim=-1).log()
 
     def sigma(log_sigma: Tensor) -> float:
