@@ -44,7 +44,7 @@ def reference(video: Path, python: Path, out: Path) -> None:
 
 
 def apart(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return distances [N,33], pixels, in the frames that both have, and the number that we lack.
+    """Return distances [N,33], pixels, in the frames that both have, and how many only theirs has.
 
     Args:
         ours: [T,P,33,3] keypoints, of whom the person next to theirs counts.
@@ -91,7 +91,7 @@ def compare(video: Path, python: Path, record: Path | None, detector: PoseDetect
     print(
         f"{video.stem:28} {frames:5} frames  median {np.median(far):6.2f} px  "
         f"95 % {np.percentile(far, 95):7.2f} px  lost: theirs {lost}, ours {ours_lost}, "
-        f"theirs that we lack {lacking}",
+        f"found by theirs alone {lacking}",
         flush=True,
     )
     return float(np.median(far))

@@ -2,7 +2,7 @@
 
     python -m benchmarks.pipeline        |  a look: --clips 4 --usual-clips 1
 
-Ours warm: shards made from standing libraries. Ours cold: the libraries made first, for as many
+Ours warm: shards made from existing libraries. Ours cold: the libraries made first, for as many
 clips as the samples are. Straightforward: nothing is kept, every clip does everything: SMPL forward
 with smplx, pyrender lit from trimesh meshes, camera motion, SLIC at full resolution, compositing of
 whole frames, then the crop, flow in float32, the same record. It gets its video frames as cheaply

@@ -52,8 +52,8 @@ def test_help_breaks_its_lines_where_the_terminal_ends(monkeypatch, capsys) -> N
     with pytest.raises(SystemExit) as stop:
         launch(["--help"])
     assert stop.value.code == 0
-    said = capsys.readouterr().out
-    assert "recursively): its people instead of rendered ones. Give SMPL's own " in said
+    printed = capsys.readouterr().out
+    assert "recursively): its people instead of rendered ones. Give SMPL's own " in printed
 
 
 def test_the_groups_of_help_have_all_options() -> None:

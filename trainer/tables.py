@@ -45,7 +45,7 @@ def make_tables(cfg: TablesConfig) -> int:
         machine=machine_options(cfg),
     )
     every = wanted_runs(study, tables, cfg.seeds)
-    todo = [run for run in every if not run.lack and not run.finished]
+    todo = [run for run in every if not run.obstacle and not run.finished]
     print_plan(cfg, study, every, todo)
     if cfg.plan:
         return 0
@@ -139,12 +139,12 @@ def print_plan(
 ) -> None:
     """Print what will be run, what cannot be, and the commands that make the missing data."""
     print(f"{count(len(every), 'network')} in {cfg.out / 'runs'}, {len(todo)} to run")
-    lacks: dict[str, list[str]] = {}
+    obstacles: dict[str, list[str]] = {}
     for run in every:
-        if run.lack:
-            lacks.setdefault(run.lack, []).append(run.training.name)
-    for lack, names in lacks.items():
-        print(f"  not run  {', '.join(sorted(set(names)))}: {lack}")
+        if run.obstacle:
+            obstacles.setdefault(run.obstacle, []).append(run.training.name)
+    for obstacle, names in obstacles.items():
+        print(f"  not run  {', '.join(sorted(set(names)))}: {obstacle}")
     missing = [name for name in rows.VARIANTS if name not in study.data]
     if (missing and 2 in cfg.tables) or "full" in missing:
         print("  to make the missing data:")

@@ -76,7 +76,7 @@ class BodiesConfig:
     """Standard deviation of the camera's tilt to a side, degrees. SURREAL's has none."""
     pose_noise: float = 0.0
     """Degrees (RMS) by which a clip's hips, knees, spine, shoulders and elbows are turned about
-    each axis for its whole length: postures that the motions lack. SURREAL has none of it."""
+    each axis for its whole length: postures that no motion contains. SURREAL has none of it."""
 
     def __post_init__(self) -> None:
         self._refuse_beside_surreal()

@@ -30,7 +30,7 @@ SHOWN_AFTER = 3.0
 ROWS = 1_000_000
 """Files remembered; the oldest are forgotten first."""
 UNREADABLE = "unreadable"
-"""Stands for the digest of a file that cannot be read: the task that needs it says why."""
+"""In place of the digest of a file that cannot be read; the task that needs it reports why."""
 _BATCH = 256
 
 

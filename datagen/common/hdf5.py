@@ -24,7 +24,7 @@ DAMAGED = (
 MOST = 1 << 27
 """Numbers read at once; a window's pictures, coded, have some 400,000."""
 CHECKS = "fletcher32"
-"""Checksum of all data, which HDF5 verifies as it reads; the line of a file that has it says so."""
+"""Checksum of all data, which HDF5 verifies as it reads; the file's manifest line records it."""
 
 
 def text(value: str) -> np.bytes_:

@@ -1,7 +1,7 @@
 """Arrays of .npy and .npz files that nobody vouches for: numbers alone, sizes checked first.
 
 numpy.load takes the memory that a header claims, unpacks what a zip holds however large it is, and
-raises a dozen kinds of errors for damage; here it is always a ValueError that says what is wrong.
+raises a dozen kinds of errors for damage; here it is always a ValueError that names what is wrong.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One launch at a time fills a data set: a claim that ends with its process, wherever that runs.
 
 A claim is a small file in manifests/running. On one machine, in whichever containers, the kernel
-says whether its owner lives: a lock on the file, which ends with the process. Of other hosts the
+shows whether its owner lives: a lock on the file, which ends with the process. Of other hosts the
 locks may not be visible, and behind a URL there are none; so an owner also rewrites its claim every
 few seconds, and one that is not rewritten for a while is of a dead launch.
 """

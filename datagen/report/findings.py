@@ -43,7 +43,9 @@ def _shards(summary: Summary) -> Iterator[Finding]:
     each = summary.dataset.get("clips_per_shard")
     if each and not varying and made.clips != made.shards * each:
         missing = made.shards * each - made.clips
-        yield Finding("bad", f"The shards lack {count(missing, 'clip')} of {each:,} in each.")
+        yield Finding(
+            "bad", f"The shards hold {count(missing, 'clip')} less than {each:,} in each."
+        )
 
 
 def _balance(summary: Summary) -> Iterator[Finding]:

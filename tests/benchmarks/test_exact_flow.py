@@ -1,4 +1,4 @@
-"""benchmarks.exact_flow: a body that is only carried along moves as the pinhole camera says."""
+"""benchmarks.exact_flow: a body that is only carried along moves as the pinhole camera predicts."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""doctor: each lack is one line that names what mends it."""
+"""doctor: each missing part is one line that names its repair."""
 
 import builtins
 from pathlib import Path

@@ -225,7 +225,7 @@ def test_nothing_usable_is_one_sentence_and_can_be_mended(
             video.write(np.zeros((240, 320, 3), np.uint8))
         video.release()
     else:
-        (folder / name).write_bytes(b"not what it says")
+        (folder / name).write_bytes(b"no such thing")
     assert run(tmp_path / "x", option, str(folder)) == 2
     error = capsys.readouterr().err
     assert words in error and "Traceback" not in error and error.count("error: ") == 1

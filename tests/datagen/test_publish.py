@@ -61,8 +61,8 @@ def published(splits, tmp_path_factory) -> Path:
 def test_nothing_is_written_until_asked(splits, tmp_path, capsys):
     out = tmp_path / "x"
     assert publish([*map(str, splits), "--to", str(out)]) == 0
-    said = capsys.readouterr().out
-    assert not out.exists() and "Nothing is written" in said and "validation" in said
+    printed = capsys.readouterr().out
+    assert not out.exists() and "Nothing is written" in printed and "validation" in printed
 
 
 def test_a_folder_has_the_splits_one_card_and_every_file_in_croissant(splits, published):
@@ -128,8 +128,8 @@ def test_what_cannot_be_published_is_one_sentence(tmp_path, capsys, monkeypatch,
     elif case == "place":
         to = "s3://bucket/x"
     assert publish([*map(str, folders), "--to", to, "--write"]) == 2
-    said = capsys.readouterr().err
-    assert words in said and said.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert words in printed and printed.count("\n") == 1
 
 
 def test_an_upload_commits_every_file_and_the_card_last(splits, published, monkeypatch):

@@ -1,4 +1,4 @@
-"""verify finds every edit, truncation and swap; the card tells of what stands."""
+"""verify finds every edit, truncation and swap; the card describes the data set."""
 
 import json
 import shutil
@@ -199,9 +199,9 @@ def test_a_damaged_manifest_is_survived(made: Layout) -> None:
 def test_what_is_missing_is_said_once(made: Layout, capsys: pytest.CaptureFixture[str]) -> None:
     made.dataset.unlink()
     assert verify([str(made.shards)]) == 1
-    said = capsys.readouterr()
-    assert said.out.count("dataset.json is missing") == 1 and not said.err
-    assert "Next: " in said.out
+    printed = capsys.readouterr()
+    assert printed.out.count("dataset.json is missing") == 1 and not printed.err
+    assert "Next: " in printed.out
 
 
 def test_the_folder_of_a_data_set_leads_to_its_shards(
@@ -209,8 +209,8 @@ def test_the_folder_of_a_data_set_leads_to_its_shards(
 ) -> None:
     made.manifests.joinpath("config.json").write_text("{}")
     assert verify([str(made.root)]) == 2
-    said = capsys.readouterr()
-    assert not said.out and f"did you mean {made.shards}?" in said.err
+    printed = capsys.readouterr()
+    assert not printed.out and f"did you mean {made.shards}?" in printed.err
 
 
 @pytest.mark.parametrize("name", ["README.md", "body.npz", "dataset.json"])
@@ -339,21 +339,23 @@ def test_no_workers_are_refused(made: Layout, capsys) -> None:
 @pytest.mark.parametrize("options", [[], ["--repair"]])
 def test_a_folder_without_shards_is_one_sentence(tmp_path: Path, options, capsys) -> None:
     assert verify([str(tmp_path), *options]) == 2
-    said = capsys.readouterr()
-    assert not said.out and said.err.count("\n") == 1 and "not a folder of shards" in said.err
+    printed = capsys.readouterr()
+    assert (
+        not printed.out and printed.err.count("\n") == 1 and "not a folder of shards" in printed.err
+    )
 
 
-@pytest.mark.parametrize("said", ["in the manifest", "in its headers", "in its records"])
-def test_a_shard_of_another_data_set_is_found(made: Layout, said: str, capsys) -> None:
+@pytest.mark.parametrize("where", ["in the manifest", "in its headers", "in its records"])
+def test_a_shard_of_another_data_set_is_found(made: Layout, where: str, capsys) -> None:
     """Two launches that filled one folder; releases before wrote only the seed, in each record."""
     path = made.shard(1)
     records = [{"__key__": key, **members} for key, members in shard.read(path).items()]
-    if said == "in its records":
+    if where == "in its records":
         for record in records:
             record["meta.json"] = b'{"seed": 7}'
-    written = shard.write(path, records, "f" * 16 if said == "in its headers" else "")
+    written = shard.write(path, records, "f" * 16 if where == "in its headers" else "")
     line = {**finished_shards(made)[0], **written, "shard": 1}
-    line["fingerprint"] = "e" * 16 if said == "in the manifest" else ""
+    line["fingerprint"] = "e" * 16 if where == "in the manifest" else ""
     Manifest(made.manifests / "shards.jsonl").append(line)
     assert wrong(made) == [1]
     assert verify([str(made.shards)]) == 1

@@ -121,7 +121,7 @@ def spoiled(kind: str, data: bytes, rng: np.random.Generator) -> bytearray:
 
 
 def seen(path: Path, trainers: Any) -> tuple[str, Clips]:
-    """Return what the trainer says of a shard, "" for nothing, and all that it yields."""
+    """Return the trainer's error for a shard ("" for none) and all that it yields."""
     found: Clips = {}
     (one,) = (one for one in trainers.shards if one.place == path)
     try:
@@ -162,11 +162,11 @@ def run(count: int, seed: int, seconds: float) -> dict[str, Any]:
             path = layout.shard(index)
             path.write_bytes(data)
             ((_, problem),) = check.problems(layout, [index], content, lines)
-            said, found = seen(path, trainers)
-            named[kind] += bool(said)
+            fault, found = seen(path, trainers)
+            named[kind] += bool(fault)
             if not problem:
                 missed.append(("verify", kind, case))
-            if not said and found != clips[index]:
+            if not fault and found != clips[index]:
                 missed.append(("trainer", kind, case))
             path.write_bytes(whole[index])
     spent = time.monotonic() - began

@@ -4,7 +4,7 @@
 
 Prints a line of JSON: how many files were read, refused, and what went wrong with any. A child
 process reads some hundred files and is replaced when it ends, by whatever it ends; a file has
-10 seconds of the processor, 2 minutes and 2 GB. `cases.py` says what counts as garbage.
+10 seconds of the processor, 2 minutes and 2 GB. `cases.py` defines what counts as garbage.
 """
 
 from __future__ import annotations

@@ -36,15 +36,17 @@ def test_a_run_leaves_its_folder_and_can_be_measured_and_used(toy, tmp_path, cap
     assert 0 < results["persons"]["pa_mpjpe"] < 1000
     (evaluation,) = (folder / "evaluation").iterdir()
     assert evaluation.name.endswith("-best")
-    said = capsys.readouterr().out
-    assert "mm/frame²" in said and str(evaluation / "evaluation.json") in said
+    predictions = capsys.readouterr().out
+    assert "mm/frame²" in predictions and str(evaluation / "evaluation.json") in predictions
     assert (evaluation / "skeletons.png").stat().st_size > 10_000
     json.loads((evaluation / "evaluation.json").read_text())
 
-    said = tmp_path / "said"
-    options = PredictConfig(checkpoint=folder / "last.pt", shards=toy, out=said, device="cpu")
+    predictions = tmp_path / "predictions"
+    options = PredictConfig(
+        checkpoint=folder / "last.pt", shards=toy, out=predictions, device="cpu"
+    )
     assert predict(options) == 8
-    with np.load(said / "000000_0000.npz") as clip:
+    with np.load(predictions / "000000_0000.npz") as clip:
         shapes = {name: clip[name].shape for name in clip}
     assert (
         shapes.items()

@@ -80,17 +80,17 @@ def test_every_command_says_what_a_disk_answers(monkeypatch, capsys, tmp_path, c
     def fails(_: object) -> None:
         with contextlib.suppress(ValueError):
             raise ValueError("in between")
-        raise OSError(code, "as the system says it")
+        raise OSError(code, "as the system words it")
 
     monkeypatch.setattr(sys, "argv", ["x", "--checkpoint", "a", "--out", "b"])
     with pytest.raises(SystemExit) as ended:
         cli.run(ExportConfig, fails, "")
-    said = capsys.readouterr().err
-    assert ended.value.code == 2 and words in said and said.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert ended.value.code == 2 and words in printed and printed.count("\n") == 1
     path = tmp_path / "file"
     write_json(path, 1)
     with pytest.raises(BadInput, match=words), write_atomic(path):
-        raise OSError(code, "as the system says it")
+        raise OSError(code, "as the system words it")
     assert path.read_text() == "1\n" and len(list(tmp_path.iterdir())) == 1
     with pytest.raises(OSError, match="another fault"), write_atomic(path):
         raise OSError(errno.EIO, "another fault")

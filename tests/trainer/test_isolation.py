@@ -1,4 +1,4 @@
-"""The trainer stands alone: it imports where the generator's libraries are not installed."""
+"""The trainer needs nothing else: it imports where the generator's libraries are not installed."""
 
 import subprocess
 import sys

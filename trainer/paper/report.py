@@ -117,9 +117,9 @@ def cell(study: Study, row: Row, test: str, seeds: int) -> str:
     """Return a row's figure on a test set, or why there is none."""
     if not row.trainings:
         return "not ours"
-    lacks = {run.lack for run in runs_of(study, row, seeds)} - {""}
-    if lacks:
-        return f"not run: {'; '.join(sorted(lacks))}"
+    obstacles = {run.obstacle for run in runs_of(study, row, seeds)} - {""}
+    if obstacles:
+        return f"not run: {'; '.join(sorted(obstacles))}"
     means = [figures(study, training, test, seeds) for training in row.trainings]
     known = [values for values in means if values]
     if not known:
@@ -146,7 +146,7 @@ def figures(study: Study, training: RowNetwork, test: str, seeds: int) -> list[f
     out = []
     for seed in range(seeds):
         run = SeededRun(study, training, seed)
-        results = None if run.lack else run.evaluation(test)
+        results = None if run.obstacle else run.evaluation(test)
         if results is not None and results["persons"]["pa_mpjpe"] is not None:
             out.append(float(results["persons"]["pa_mpjpe"]))
     return out
@@ -207,7 +207,7 @@ def draw(study: Study, table: PaperTable, seeds: int, out: Path) -> bool:
     """Draw validation curves of a table's rows, thin a seed, thick their mean; False if none."""
     curves: dict[str, list[list[tuple[int, float]]]] = {}
     for row in table.rows:
-        runs = [run for run in runs_of(study, row, seeds) if not run.lack]
+        runs = [run for run in runs_of(study, row, seeds) if not run.obstacle]
         found = [points for run in runs if (points := validation(run))]
         if found:
             curves[row.title] = found

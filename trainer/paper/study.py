@@ -48,7 +48,7 @@ class SeededRun:
     seed: int
 
     @property
-    def lack(self) -> str:
+    def obstacle(self) -> str:
         """Why the training cannot be run, or nothing."""
         data = self.study.data.get(self.training.data)
         if data is None:
@@ -83,7 +83,7 @@ class SeededRun:
 
     @property
     def trained(self) -> bool:
-        return not self.lack and (self.folder / DONE).exists()
+        return not self.obstacle and (self.folder / DONE).exists()
 
     def evaluation(self, test: str) -> dict[str, Any] | None:
         """Return the results on an evaluation set if they exist for this set as it is now."""

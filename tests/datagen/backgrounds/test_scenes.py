@@ -1,4 +1,4 @@
-"""Embedded scenes: what is drawn is what the camera's path says, and estimates find it."""
+"""Embedded scenes: what is drawn follows the camera's path, and estimates find it."""
 
 import cv2
 import numpy as np

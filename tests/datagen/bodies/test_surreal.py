@@ -151,7 +151,7 @@ def test_clips_become_a_library_file(clip_folder, tmp_path):
     assert again != place
     again.mkdir(parents=True)
     for other in (again / "01_01_c0001_info.mat", place / "18_05_c0001_info.mat"):
-        other.touch()  # repeated in another split; broken, says SURREAL's README
+        other.touch()  # repeated in another split; broken according to SURREAL's README
     assert find_surreal(clip_folder) == [source]
     path = tmp_path / "library" / "run0_01_01.h5"
     line = build_surreal(source, load_bodies(None), path)

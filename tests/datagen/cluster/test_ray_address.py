@@ -1,4 +1,4 @@
-"""A dead Ray is found out at once: by what a gRPC server says first."""
+"""A dead Ray is found out at once: by the first bytes of a gRPC server."""
 
 import socket
 import threading
@@ -19,7 +19,7 @@ SETTINGS = bytes((0, 0, 6, 4, 0, 0, 0, 0, 0)) + bytes((0, 4, 0, 64, 0, 0))
 
 @contextmanager
 def answering(words: bytes) -> Iterator[str]:
-    """A server that says these words to everyone, and nothing more."""
+    """A server that sends these words to everyone, and nothing more."""
     held: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -52,7 +52,7 @@ def test_a_ray_that_was_killed_is_not_waited_for(tmp_path, monkeypatch) -> None:
 
 @pytest.mark.parametrize("named", ["RAY_ADDRESS", "--address"])
 def test_a_dead_ray_is_one_sentence_at_once(named: str, monkeypatch) -> None:
-    """Its port is closed; or what took the port says nothing, or is no Ray."""
+    """Its port is closed; or what took the port is silent, or is no Ray."""
     monkeypatch.setattr(ray_address, "ANSWER", 0.5)
     monkeypatch.setattr("ray.init", lambda *_, **__: pytest.fail("Ray would wait for minutes"))
     with answering(b"") as silent, answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as web:

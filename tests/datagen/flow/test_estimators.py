@@ -110,7 +110,7 @@ def save_public(path: Path, network: FlowNetS, **extras: object) -> Path:
 
 @pytest.mark.parametrize("flow", ["flownets", "pwc"])
 def test_the_embedded_networks_see_where_a_photo_moves(flow: str) -> None:
-    """Trained for minutes, they are a quarter off at most (benchmarks/flow.py says more)."""
+    """Trained for minutes, they are a quarter off at most (benchmarks/flow.py measures more)."""
     estimator = load_estimator(FlowConfig(flow=flow))  # type: ignore[arg-type]
     assert estimator.name == flow
     photo = skimage.data.coffee()

@@ -22,7 +22,7 @@ BACK = {
     "at twice the video's size": lambda p: p * 2,
     "at two thirds of the video's size": lambda p: p / 1.5,
 }
-"""What is said of the embedded clip's keypoints when they are changed so."""
+"""What is reported of the embedded clip's keypoints when they are changed so."""
 
 
 @pytest.fixture(scope="module")

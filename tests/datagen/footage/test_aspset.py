@@ -192,15 +192,15 @@ class TestBadInput:
         assert "04ac-0027-mid.mkv is missing" in capsys.readouterr().out
 
     @pytest.mark.parametrize(
-        ("names", "units", "said"),
+        ("names", "units", "message"),
         [
             ([f"x{i}" for i in range(17)], "mm", r"17 points \(x0, x1, x2 …\) in mm"),
             (tuple(STANDING), "furlong", "in furlong"),
         ],
     )
-    def test_another_c3d(self, tmp_path, names, units, said):
+    def test_another_c3d(self, tmp_path, names, units, message):
         write_c3d(tmp_path / "x.c3d", person(), names, units)
-        with pytest.raises(BadInput, match=said):
+        with pytest.raises(BadInput, match=message):
             aspset.read_joints(tmp_path / "x.c3d")
 
     @pytest.mark.parametrize("content", [b"", b"PK", bytes(600)])

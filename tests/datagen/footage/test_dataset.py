@@ -205,10 +205,10 @@ class TestBadInput:
         keypoints = (short, short, empty, short, made / "walker.npz")
         args = ("video", *videos, "--keypoints", *keypoints, "--out", tmp_path / "out")
         assert run(*args, "--max-bad", 1) == 0
-        said = capsys.readouterr().out
+        printed = capsys.readouterr().out
         for part in ("text.mp4 cannot be read", "cut.mp4 cannot be read", "shows nobody",
                      "60 frames, the video of 61"):  # fmt: skip
-            assert part in said, part
+            assert part in printed, part
         lines = (tmp_path / "out/manifests/quarantine.jsonl").read_text().splitlines()
         assert [json.loads(line)["name"] for line in lines] == ["text", "cut", "nobody", "longer"]
         assert not any(json.loads(line)["traceback"] for line in lines)
@@ -223,14 +223,16 @@ class TestBadInput:
         np.save(tmp_path / "x.npy", np.zeros((3, 17, 3)))
         args = ("video", tmp_path / "text.mp4", "--keypoints", tmp_path / "x.npy")
         assert run(*args, "--out", tmp_path / "out") == 2
-        said = capsys.readouterr()
-        assert "text.mp4 cannot be read as a video (Invalid data" in said.err
+        printed = capsys.readouterr()
+        assert "text.mp4 cannot be read as a video (Invalid data" in printed.err
         (tmp_path / "more.mp4").write_text("no video either")
         args = ("video", *tmp_path.glob("*.mp4"), "--keypoints", *[tmp_path / "x.npy"] * 2)
         assert run(*args, "--out", tmp_path / "both") == 2
-        said = capsys.readouterr()
-        assert "2 of 2 inputs could not be used" in said.err and "quarantine.jsonl" in said.err
-        assert "text.mp4 cannot be read as a video (Invalid data" in said.out
+        printed = capsys.readouterr()
+        assert (
+            "2 of 2 inputs could not be used" in printed.err and "quarantine.jsonl" in printed.err
+        )
+        assert "text.mp4 cannot be read as a video (Invalid data" in printed.out
 
     def test_a_file_in_the_place_of_the_folder(self, made, tmp_path, capsys):
         (tmp_path / "taken").touch()
@@ -246,7 +248,7 @@ class TestBadInput:
             FootageVideo(made / "walker.mp4", "walker", tmp_path / "hd.npz").open()
 
     @pytest.mark.parametrize(
-        ("args", "said"),
+        ("args", "printed"),
         [
             (["video", "absent.mp4", "--keypoints", "x.npy"], "absent.mp4 does not exist"),
             (["video", "WALKER", "--keypoints", "x.npy"], "x.npy does not exist"),
@@ -260,14 +262,14 @@ class TestBadInput:
             (["video", "WALKER", "--keypoints", "a", "--unlabelled", "300"], "at most 218 for 300"),
         ],
     )
-    def test_refused_command_lines(self, made, tmp_path, capsys, args, said):
+    def test_refused_command_lines(self, made, tmp_path, capsys, args, printed):
         args = [str(made / "walker.mp4") if a == "WALKER" else a for a in args]
         try:
             assert run(*args, "--out", tmp_path / "out") == 2
         except SystemExit as stop:
             assert stop.code == 2
         captured = capsys.readouterr()
-        assert said in " ".join((captured.err + captured.out).replace("│", " ").split())
+        assert printed in " ".join((captured.err + captured.out).replace("│", " ").split())
 
     def test_another_video_of_the_same_name_is_refused(self, made, tmp_path, capsys):
         shutil.copytree(made / "out", tmp_path / "out")

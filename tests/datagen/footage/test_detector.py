@@ -80,8 +80,8 @@ def test_the_command_detects_once(tmp_path, capsys, monkeypatch):
     args = ["video", str(video), str(tmp_path / "bad.mp4"), "--detector", "mediapipe"]
     args += ["--out", str(tmp_path / "out"), "--flow", "dis", "--image-size", "64"]
     assert ingest.main(args) == 0
-    said = capsys.readouterr().out
-    assert "bad.mp4 cannot be read" in said and "31 frames" in said
+    printed = capsys.readouterr().out
+    assert "bad.mp4 cannot be read" in printed and "31 frames" in printed
     monkeypatch.setattr(detector, "detect", None)
     assert ingest.main([*args[:2], *args[3:]]) == 0  # nothing is left to be detected
 

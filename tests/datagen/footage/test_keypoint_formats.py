@@ -167,7 +167,7 @@ class TestScores:
 
 class TestUnits:
     @pytest.mark.parametrize(
-        ("change", "said"),
+        ("change", "message"),
         [
             (lambda p: p * [1, 1, 100], "from .* to .*not in .*percent"),
             (lambda p: p * [1, 1, -30], "depth"),
@@ -178,9 +178,9 @@ class TestUnits:
             (lambda p: p[:-1], "11 frames, the video of 12; give the keypoints of every frame of"),
         ],
     )
-    def test_other_units_and_lengths_are_refused(self, tmp_path, change, said):
+    def test_other_units_and_lengths_are_refused(self, tmp_path, change, message):
         np.save(tmp_path / "x.npy", change(POINTS))
-        with pytest.raises(BadInput, match=said):
+        with pytest.raises(BadInput, match=message):
             read_keypoints(tmp_path / "x.npy", FRAMES)
 
     def test_a_little_above_1_is_a_confidence(self, tmp_path):
@@ -204,15 +204,15 @@ class TestNumbers:
         assert frame_numbers.numbers(names, "x") == numbers
 
     @pytest.mark.parametrize(
-        ("names", "said"),
+        ("names", "message"),
         [
             (["a_1.jpg", "b_1.jpg"], "differently named videos, 'a_1' and 'b_1'"),
             (["v1_1.jpg", "v1_2.jpg", "v2_1.jpg"], "no number in its names counts"),
             (["left.jpg", "right.jpg"], "has no number"),
         ],
     )
-    def test_names_that_do_not_count_are_refused(self, names, said):
-        with pytest.raises(BadInput, match=said):
+    def test_names_that_do_not_count_are_refused(self, names, message):
+        with pytest.raises(BadInput, match=message):
             frame_numbers.numbers(names, "x")
 
     def test_places_and_order(self):

@@ -136,7 +136,7 @@ class TestFiles:
         assert ("taken as counted from 0" in capsys.readouterr().out) == (first == 1)
 
     @pytest.mark.parametrize(
-        ("content", "said"),
+        ("content", "message"),
         [
             (np.zeros((4, 19, 3)), "19 points"),
             (np.zeros((4, 17, 2)), "shape"),
@@ -146,13 +146,13 @@ class TestFiles:
             (np.array([["a"]]), "shape"),
         ],
     )
-    def test_refused_arrays_say_why(self, tmp_path, content, said):
+    def test_refused_arrays_say_why(self, tmp_path, content, message):
         np.save(tmp_path / "x.npy", content)
-        with pytest.raises(BadInput, match=said):
+        with pytest.raises(BadInput, match=message):
             read_keypoints(tmp_path / "x.npy", 4)
 
     @pytest.mark.parametrize(
-        ("name", "content", "said"),
+        ("name", "content", "message"),
         [
             ("x.json", "{", "not JSON"),
             ("x.json", "{}", "neither"),
@@ -167,11 +167,11 @@ class TestFiles:
             ("absent", None, "does not exist"),
         ],
     )
-    def test_refused_files_say_why(self, tmp_path, name, content, said):
+    def test_refused_files_say_why(self, tmp_path, name, content, message):
         path = tmp_path / name
         if content is not None:
             path.write_text(content)
-        with pytest.raises(BadInput, match=said):
+        with pytest.raises(BadInput, match=message):
             read_keypoints(path)
 
     def test_an_empty_or_foreign_folder_is_refused(self, tmp_path):

@@ -163,9 +163,9 @@ def clips_of(made: Path) -> list[PredictedClip]:
     read = read_clips(open_dataset(made), wanted_arrays("keypoints"), frozenset({META}))
     for record, arrays in read:
         clip = PredictedClip(record, arrays)
-        said = arrays["joints3d"].astype(float)
-        said[:, LIMBS[11]] += [0.06, 0, 0]
-        clip.prediction["joints"] = torch.from_numpy(said)
+        predicted = arrays["joints3d"].astype(float)
+        predicted[:, LIMBS[11]] += [0.06, 0, 0]
+        clip.prediction["joints"] = torch.from_numpy(predicted)
         clips.append(clip)
     return clips
 

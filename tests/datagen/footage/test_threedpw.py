@@ -72,10 +72,10 @@ def world(tmp_path_factory) -> tuple[Path, dict[str, dict], list[Actor]]:
 def made(world, body, tmp_path_factory) -> Path:
     """The data set of `world`; what the command printed lies beside it."""
     out = tmp_path_factory.mktemp("made") / "out"
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
         assert run(world[0], body, out) == 0
-    (out.parent / "said.txt").write_text(said.getvalue())
+    (out.parent / "printed.txt").write_text(printed.getvalue())
     return out
 
 
@@ -142,9 +142,9 @@ class TestRecord:
         assert metadata["real"] and metadata["split"] == "test" and metadata["clips"] == 3
 
     def test_the_counts_of_each_rule(self, made):
-        said = (made.parent / "said.txt").read_text()
+        printed = (made.parent / "printed.txt").read_text()
         lines = {text: None for text in threedpw.RULES}
-        for line in said.splitlines():
+        for line in printed.splitlines():
             number, _, text = line.strip().partition("  ")
             if text in lines:
                 lines[text] = int(number)
@@ -177,13 +177,13 @@ class TestRecord:
         dataset = open_dataset(made)
         results = judged(dataset, lambda truth: truth)
         line = [json.loads(x) for x in (made / "manifests/shards.jsonl").read_text().splitlines()]
-        said = sum(entry["rules"]["counted"] for entry in line)
+        counted = sum(entry["rules"]["counted"] for entry in line)
         frames = results["frames"]["frames"]
-        assert said - 6 <= frames <= said  # the crop leaves out a joint or two
+        assert counted - 6 <= frames <= counted  # the crop leaves out a joint or two
 
 
 def judged(dataset: DataSet, predict) -> dict:
-    """Return the evaluator's results if `predict` said the joints, float [T,38,3] of the truth."""
+    """Return the evaluator's results if `predict` maps true joints float [T,38,3] to predicted."""
     clips = []
     for item in read_clips(dataset, wanted_arrays("keypoints"), frozenset({META})):
         record, arrays = item
@@ -266,7 +266,7 @@ class TestBadInput:
         write_file(copy, "test", "yard_01", {**content["yard_01"], **changes})
 
     @pytest.mark.parametrize(
-        ("what", "said"),
+        ("what", "message"),
         [
             ("folder", "40 of 40 images"),
             ("image", "image_00017.jpg"),
@@ -274,7 +274,7 @@ class TestBadInput:
             ("size", "image_00030.jpg is 20x10"),
         ],
     )
-    def test_images(self, copy, body, what, said):
+    def test_images(self, copy, body, what, message):
         images = copy / "imageFiles" / "yard_01"
         if what == "folder":
             shutil.rmtree(images)
@@ -284,11 +284,11 @@ class TestBadInput:
             (images / "image_00003.jpg").write_bytes(b"\xff\xd8 no picture")
         else:
             cv2.imwrite(str(images / "image_00030.jpg"), np.zeros((10, 20, 3), np.uint8))
-        with pytest.raises(BadInput, match=said):
+        with pytest.raises(BadInput, match=message):
             list(source(copy, body).open().frames)
 
     @pytest.mark.parametrize(
-        ("change", "said"),
+        ("change", "message"),
         [
             (lambda c: {"poses": [c["poses"][0][:30]]}, r"poses is float64 \[30, 72\]"),
             (lambda c: {"poses2d": [c["poses2d"][0].transpose(0, 2, 1)]}, "wanted 40 x 3 x 18"),
@@ -302,9 +302,9 @@ class TestBadInput:
             (lambda c: {"betas": [c["betas"][0] + 2]}, "mm from those"),
         ],
     )
-    def test_sequence_files(self, copy, world, body, change, said):
+    def test_sequence_files(self, copy, world, body, change, message):
         self.spoil(copy, world[1], **change(world[1]["yard_01"]))
-        with pytest.raises(BadInput, match=said) as refused:
+        with pytest.raises(BadInput, match=message) as refused:
             source(copy, body).open()
         assert "yard_01" in str(refused.value)
 
@@ -379,7 +379,7 @@ def test_a_camera_that_turns_moves_the_root_only(world):
 
 
 def test_images_keep_their_stored_turn(tmp_path):
-    """3DPW's cameras are calibrated for the pixels as stored, whatever an EXIF flag says."""
+    """3DPW's cameras are calibrated for the pixels as stored, whatever their EXIF flag."""
     from PIL import Image
 
     image = Image.new("RGB", (20, 10))

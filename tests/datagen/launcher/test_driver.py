@@ -67,8 +67,8 @@ def test_shards_named_are_made_and_no_others(instant: None, tmp_path: Path, caps
     assert dataset.read(Layout(tmp_path / "x"))["shards"] == 18
     assert run(tmp_path / "x", "--shards", "2") == 0
     assert dataset.read(Layout(tmp_path / "x"))["shards"] == 18
-    assert "5 shards, 320 clips" in (said := capsys.readouterr()).out
-    assert "(1 shard made now)" in said.out and "64 clips made now at" in said.err
+    assert "5 shards, 320 clips" in (printed := capsys.readouterr()).out
+    assert "(1 shard made now)" in printed.out and "64 clips made now at" in printed.err
     assert run(tmp_path / "x", "--num-shards", "20") == 0
     assert made(tmp_path / "x") == list(range(20))
 
@@ -261,7 +261,7 @@ def test_what_shards_were_made_without_stays_left_out_after_a_restart(tmp_path: 
     assert library().tried() == 0  # nothing was made without them yet
     first.settle()
     again = library()
-    assert again.known("a") is None  # bad input is as bad each time, and may be mended
+    assert again.known("a") is None  # bad input is as bad each time, and may be repaired
     line = again.known("b")
     assert again.failures() == 1 and line is not None
     (note,) = (tmp_path / "people").glob("b-*.json")

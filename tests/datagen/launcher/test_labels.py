@@ -274,8 +274,8 @@ def test_several_folders_and_the_embedded_ones_are_one_set(tmp_path: Path, capsy
     options += ["--motions-only", "^walk$|walk_poses|01_0", "--split", "all", "--num-shards", "2"]
     out = tmp_path / "out"
     assert run(out, *options) == 0
-    said = capsys.readouterr().out
-    assert "Writing 4 motions of 277" in said and "1 motion could not be used" in said
+    printed = capsys.readouterr().out
+    assert "Writing 4 motions of 277" in printed and "1 motion could not be used" in printed
     (bad,) = Manifest(Layout(out).manifests / "quarantine.jsonl").lines()
     assert bad["name"] == "01_03" and "01_03.npz: not readable" in bad["reason"]
     found = {(meta["motion"], meta["piece"]): (meta, labels) for meta, labels in records(out)}

@@ -83,7 +83,7 @@ def test_the_second_is_refused_until_the_first_ends_or_is_killed(tmp_path: Path,
 def test_a_launch_of_another_seed_ends_before_it_writes_anything(
     instant, tmp_path: Path, holder, capsys
 ) -> None:
-    """Also if the first has no shard yet, so that dataset.json says nothing of it."""
+    """Also if the first has no shard yet, so that dataset.json does not mention it."""
     before = sorted(tmp_path.rglob("*"))
     assert run(tmp_path / "x", "--num-shards", "2", "--seed", "2") == 2
     error = capsys.readouterr().err

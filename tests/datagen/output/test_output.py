@@ -176,7 +176,7 @@ def test_dataset_json_says_all_the_trainer_needs() -> None:
 
 
 def test_a_former_options_value_stays_part_of_the_identity(tmp_path: Path) -> None:
-    """Data sets of before are continued, and `verify --repair` reads their options."""
+    """Data sets of earlier releases are continued, and `verify --repair` reads their options."""
     layout = Layout(tmp_path / "x")
     cfg = LaunchConfig(output=OutputConfig(out=tmp_path / "x", num_shards=1))
     assert identity(cfg)["backgrounds"]["slic_time_spacing"] == 0.25

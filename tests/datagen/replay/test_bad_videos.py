@@ -174,9 +174,9 @@ def test_what_shows_nobody_is_one_sentence(tmp_path, capsys):
         ("nobody.mp4", "shows nobody in any frame"),
     ):
         assert overlay([str(tmp_path / name), "--out", str(tmp_path / "out")]) == 2
-        said = capsys.readouterr().err
-        assert words in said and name in said and "Traceback" not in said
-        assert len([line for line in said.splitlines() if line.startswith("error:")]) == 1
+        printed = capsys.readouterr().err
+        assert words in printed and name in printed and "Traceback" not in printed
+        assert len([line for line in printed.splitlines() if line.startswith("error:")]) == 1
 
 
 def test_a_person_who_is_not_there_is_one_sentence(tmp_path, capsys):
@@ -194,5 +194,5 @@ def test_a_person_who_is_not_there_is_one_sentence(tmp_path, capsys):
     ):
         line = [str(video), "--keypoints", str(tmp_path / file), *more]
         assert overlay([*line, "--out", str(tmp_path / "out")]) == 2
-        said = capsys.readouterr().err
-        assert words in said and "Traceback" not in said, said
+        printed = capsys.readouterr().err
+        assert words in printed and "Traceback" not in printed, printed

@@ -178,14 +178,14 @@ def predicted(tmp_path_factory) -> tuple[Path, Path]:
         lstm_width=16, inputs="keypoints", backbone="small",
     )  # fmt: skip
     run = fit(options)
-    said = PredictConfig(checkpoint=run / "last.pt", shards=shards, out=root / "p", device="cpu")
-    assert predict(said) == 2
+    config = PredictConfig(checkpoint=run / "last.pt", shards=shards, out=root / "p", device="cpu")
+    assert predict(config) == 2
     return shards, root / "p"
 
 
 def test_the_door_shows_stored_crops(predicted, tmp_path, capsys):
-    shards, said = predicted
-    options = ["--predictions", str(said), "--shards", str(shards), "--people", "1"]
+    shards, results = predicted
+    options = ["--predictions", str(results), "--shards", str(shards), "--people", "1"]
     assert overlay([*options, "--out", str(tmp_path)]) == 0
     assert "give the latter with --body" in capsys.readouterr().out  # a toy is not our body
     assert {path.name for path in tmp_path.iterdir()} == {
@@ -199,8 +199,8 @@ def test_the_door_shows_stored_crops(predicted, tmp_path, capsys):
 
 def test_crops_of_other_shards_are_not_shown(predicted, tmp_path, capsys):
     """Keys are the same in every data set; the crops' maps tell."""
-    shards, said = predicted
-    with np.load(said / "000000_0000.npz") as file:
+    shards, results = predicted
+    with np.load(results / "000000_0000.npz") as file:
         arrays = dict(file)
     arrays["crop"] = arrays["crop"] + np.float32(1)
     np.savez(tmp_path / "other.npz", **arrays)
@@ -271,33 +271,33 @@ def test_another_body_than_the_checkpoints_is_remarked_upon(body, tmp_path, caps
     }
     near = {**far, "v_template": torch.tensor(rest)}
     checkpoint = tmp_path / "last.pt"
-    for trained, said in (
+    for trained, note in (
         (near, ""),
         (far, f"up to 2.0 cm from those of the body in {checkpoint}"),
     ):
         torch.save({"model": {}, "body": trained}, checkpoint)
         warn_of_other_body(checkpoint_info(checkpoint).rest, checkpoint, body)
         out = capsys.readouterr().out
-        assert said in out and bool(said) == bool(out)
+        assert note in out and bool(note) == bool(out)
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (["--predictions", "nowhere", "--shards", "{shards}"], "nowhere does not exist"),
-        (["--predictions", "{said}", "--shards", "nowhere"], "holds no body.npz"),
-        (["--predictions", "{said}", "--video", "{video}"], "predicted from no video"),
+        (["--predictions", "{results}", "--shards", "nowhere"], "holds no body.npz"),
+        (["--predictions", "{results}", "--video", "{video}"], "predicted from no video"),
         (["--predictions", "{lifted}", "--shards", "{shards}"], "has joints but no body"),
         (
             ["--predictions", "{broken}", "--shards", "{shards}"],
             "is not a whole file of trainer.predict",
         ),
         (
-            ["--predictions", "{said}", "--shards", "{shards}", "--image-size", "112"],
+            ["--predictions", "{results}", "--shards", "{shards}", "--image-size", "112"],
             "--image-size is for predictions that are made of a --video",
         ),
         (
-            ["--predictions", "{said}", "--shards", "{shards}", "--flow", "dis"],
+            ["--predictions", "{results}", "--shards", "{shards}", "--flow", "dis"],
             "--flow is for predictions that are made of a --video",
         ),
         (["--video", "{video}", "--checkpoint", "nowhere.pt"], "nowhere.pt does not exist"),
@@ -307,11 +307,11 @@ def test_another_body_than_the_checkpoints_is_remarked_upon(body, tmp_path, caps
     ],
 )
 def test_what_cannot_be_shown_is_one_sentence(predicted, tmp_path, capsys, options, words):
-    shards, said = predicted
+    shards, results = predicted
     np.savez(tmp_path / "lifted.npz", joints=np.zeros((2, 14, 3)))
     (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 no archive")
     video = write_video(tmp_path / "v.mp4", np.zeros((3, 64, 64, 3), np.uint8))
-    names = {"shards": shards, "said": said, "video": video}
+    names = {"shards": shards, "results": results, "video": video}
     names |= {name: tmp_path / f"{name}.npz" for name in ("lifted", "broken")}
     filled = [option.format(**names) for option in options]
     assert overlay([*filled, "--out", str(tmp_path / "out")]) == 2

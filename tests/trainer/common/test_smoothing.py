@@ -38,4 +38,4 @@ def test_a_gap_is_bridged_and_what_is_unknown_everywhere_is_zero():
     found = smooth(line, weight, 1e3)
     assert (found[:, 0] - torch.linspace(0, 9, 10)).abs().max() < 1e-5
     assert torch.equal(found[:, 1], torch.zeros(10))
-    assert found[:, 2].abs().max() < 1e-5, "one known value says nothing of a slope"
+    assert found[:, 2].abs().max() < 1e-5, "one known value gives no slope"

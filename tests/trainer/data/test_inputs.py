@@ -149,12 +149,12 @@ def test_a_mirror_symmetric_model_says_the_mirrored_of_a_mirrored_clip():
 
     batch, spec_ = toy_batch()
     assert batch["flow"].abs().max() > 1
-    said = model(picture(batch, spec_))
+    predicted = model(picture(batch, spec_))
     turned = model(picture(mirror_batch(batch, torch.tensor([True, True]), spec_), spec_))
     swap = [spec_.keypoints.index(spec_.mirror[k]) for k in spec_.keypoints]
-    expected = said[:, :, swap] * torch.tensor([-1.0, 1.0, 1.0])
+    expected = predicted[:, :, swap] * torch.tensor([-1.0, 1.0, 1.0])
     assert torch.allclose(turned, expected, atol=1e-4)
-    assert not torch.allclose(turned, said, atol=1)
+    assert not torch.allclose(turned, predicted, atol=1)
 
 
 def test_the_mirrored_pose_gives_the_mirrored_joints():

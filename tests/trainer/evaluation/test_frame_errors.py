@@ -1,4 +1,4 @@
-"""What an evaluation says of each clip and frame adds up to what it says of all."""
+"""The errors of single clips and frames add up to those of the whole evaluation."""
 
 import json
 
@@ -108,7 +108,7 @@ def test_a_clips_content_is_known_as_far_as_meta_does():
     }
     record = Record(None, "000000_0000")  # type: ignore[arg-type]
     for name, who in (("walk", None), ("walk_mirrored", "07")):
-        said = {"person": name, "people": {"subject": who}}
-        record.members["meta.json"] = json.dumps(said).encode()
+        meta_json = {"person": name, "people": {"subject": who}}
+        record.members["meta.json"] = json.dumps(meta_json).encode()
         assert person_of(record) == (who or name)
     assert metadata(b'{"person": "toy0"}') == metadata(b"[]") == metadata(b"not json") == {}

@@ -67,14 +67,14 @@ def test_the_file_is_an_amass_take(toy, checkpoint, tmp_path):
     predict(PredictConfig(checkpoint=checkpoint, shards=toy, out=tmp_path, device="cpu", frames=5))
     path = tmp_path / "000000_0001.npz"
     rotations, _, rate = read_amass(path)
-    said = np.load(path)
-    assert rate == 30 and said["gender"] == "neutral"
-    body = Rotation.from_rotvec(said["pose"].reshape(10, 24, 3)[:, 1:22].reshape(-1, 3))
+    result = np.load(path)
+    assert rate == 30 and result["gender"] == "neutral"
+    body = Rotation.from_rotvec(result["pose"].reshape(10, 24, 3)[:, 1:22].reshape(-1, 3))
     read = Rotation.from_quat(rotations[:, 1:22].reshape(-1, 4))
     assert (body.inv() * read).magnitude().max() < 1e-5
-    # A hardly trained network says about the mean person: upright in the picture and the world.
+    # A hardly trained network predicts about the mean person: upright in the picture and the world.
     up = quat.rotate(rotations[:, 0], np.array([0.0, 1.0, 0.0]))
-    root = Rotation.from_rotvec(said["pose"][:, :3]).as_matrix()
+    root = Rotation.from_rotvec(result["pose"][:, :3]).as_matrix()
     np.testing.assert_allclose(up[:, 1], -root[:, 1, 1], atol=1e-5)
     assert (up[:, 1] > 0.7).all()
 
@@ -104,7 +104,7 @@ def test_flow_of_another_kind_than_was_learned_from_is_remarked_upon(toy, checkp
     remark_on_difference(spec, larger, "it learned from")
     assert not capsys.readouterr().out  # nobody knows how large those were that it saw
     remark_on_difference(replace(spec, person_diagonal=150.0), larger, "it learned from")
-    assert "shows people of 200 px" in (said := capsys.readouterr().out) and "150 px" in said
+    assert "shows people of 200 px" in (result := capsys.readouterr().out) and "150 px" in result
 
 
 def test_the_worlds_body_is_the_cameras_turned():
@@ -172,7 +172,7 @@ def test_records_with_sources_are_read(tmp_path, checkpoint):
             info = tarfile.TarInfo(name)
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
-    out = tmp_path / "said"
+    out = tmp_path / "result"
     assert predict(PredictConfig(checkpoint=checkpoint, shards=folder, out=out, device="cpu")) == 1
-    said = np.load(out / "walker.npz")
-    assert said["source"].tolist() == list(range(9, 25, 2)) and said["pose"].shape == (8, 72)
+    result = np.load(out / "walker.npz")
+    assert result["source"].tolist() == list(range(9, 25, 2)) and result["pose"].shape == (8, 72)

@@ -77,7 +77,7 @@ def test_joints_of_posed_bodies_come_back(name):
     fit = fit_body(folded_body(), joints, sigma_of(joints, 0.003), guess, torch.zeros(10))
     error = procrustes(fit.joints, true)
     assert error.mean() < 2 and error.max() < 3
-    # No similarity is taken out of these: scale · joints is where the fit says it is.
+    # No similarity is taken out of these: scale · joints is where the fit puts it.
     assert (fit.scale * joints - fit.joints).norm(dim=-1).mean() < 0.003
     turn = (directions(fit.joints) * directions(true)).sum(-1).clamp(-1, 1).arccos()
     assert turn.rad2deg().mean() < 0.7 and turn.rad2deg().max() < 3

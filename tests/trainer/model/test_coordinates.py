@@ -1,4 +1,4 @@
-"""The view of a window: the same from every camera that stands where it stands."""
+"""The view of a window: the same from every camera at one place."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The paper's tables: the rows, what is run and what stands, and the report."""
+"""The paper's tables: the rows, what is run and what exists, and the report."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def data(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture
 def calls(monkeypatch) -> list[list[str]]:
-    """Run the doors in this process, as their command lines say; return what was run."""
+    """Run the commands in this process, with their command lines; return what was run."""
     done: list[list[str]] = []
 
     def call(line: list[str], folder: Path, lock: int) -> int:
@@ -126,10 +126,10 @@ def test_what_stands_is_not_run_again(data, tmp_path, calls, capsys):
     cfg = config(data, tmp_path)
     assert make_tables(cfg) == 0
     assert [line[0] for line in calls] == ["trainer.fit", "trainer.evaluate"] * 2
-    said = capsys.readouterr().out
-    assert "no-occluders: no --data no-occluders=DIR" in said
-    assert "python -m datagen.launch" in said and "--no-track-camera" in said
-    assert "3DPW is not given" in said
+    printed = capsys.readouterr().out
+    assert "no-occluders: no --data no-occluders=DIR" in printed
+    assert "python -m datagen.launch" in printed and "--no-track-camera" in printed
+    assert "3DPW is not given" in printed
     report = (tmp_path / "report.md").read_text()
     assert "**3DPW was not at hand.**" in report and "| Full | 74.7 | " in report
     assert "not run: no --data no-tracking=DIR" in report and (tmp_path / "table-2.png").exists()
@@ -170,9 +170,9 @@ def test_the_command_for_missing_data_is_one_that_datagen_takes(data):
     bodies = {"camera_pitch": [-10.0, 30.0], "motions": "folder 1", "stride": 6, "surreal": None}
     config = {"bodies": bodies, "output": {"rgb": False}}
     (data["full"] / "dataset.json").write_text(json.dumps({**metadata, "config": config}))
-    said = launch_command("static", open_dataset(data["full"]))
+    printed = launch_command("static", open_dataset(data["full"]))
     (data["full"] / "dataset.json").write_text(json.dumps(metadata))
-    assert " --camera-pitch -10.0 30.0 --motions … --stride 6 --no-rgb " in said
+    assert " --camera-pitch -10.0 30.0 --motions … --stride 6 --no-rgb " in printed
 
 
 def test_data_sets_lie_behind_urls_and_patterns_as_for_fit(data, tmp_path, calls, capsys):
@@ -203,8 +203,8 @@ def test_a_failed_row_costs_itself_only(data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(runs, "call", call)
     assert make_tables(config(data, tmp_path)) == 2
     assert asked == ["trainer.fit", "trainer.fit"]
-    said = capsys.readouterr().out
-    assert "FAILED" in said and "log.txt" in said and "2 commands failed" in said
+    printed = capsys.readouterr().out
+    assert "FAILED" in printed and "log.txt" in printed and "2 commands failed" in printed
     assert "not finished" in (tmp_path / "report.md").read_text()
 
 

@@ -125,9 +125,9 @@ def test_the_lifter_lifts(toy, tmp_path):
     assert results["persons"]["pa_mpjpe"] < 300
     with pytest.raises(BadInput, match="--mirror averages rotations"):
         evaluate(EvaluateConfig(checkpoint=checkpoint, shards=toy, device="cpu", mirror=True))
-    said = tmp_path / "said"
-    predict(PredictConfig(checkpoint=checkpoint, shards=toy, out=said, device="cpu"))
-    with np.load(said / "000000_0000.npz") as clip:
+    predictions = tmp_path / "predictions"
+    predict(PredictConfig(checkpoint=checkpoint, shards=toy, out=predictions, device="cpu"))
+    with np.load(predictions / "000000_0000.npz") as clip:
         assert clip["joints"].shape == (5, 14, 3)
         assert "pose" not in clip and "poses" not in clip
 
@@ -147,17 +147,17 @@ def test_a_lifter_is_validated_on_fewer_joints(toy, tmp_path):
 def test_a_lifters_joints_are_called_by_their_names(toy, tmp_path):
     folder = fit(config(toy, tmp_path / "run", model="lifter", inputs="keypoints"))
     held = write_shards(tmp_path / "held", shards=1, clips=2, frames=5, size=32)
-    said = []
+    predictions = []
     for lost in (0, 1):
         metadata = json.loads((held / "dataset.json").read_text())
         metadata["evaluation_joints"] = metadata["evaluation_joints"][lost:]
         (held / "dataset.json").write_text(json.dumps(metadata))
-        out = tmp_path / f"said{lost}"
+        out = tmp_path / f"predictions{lost}"
         look = PredictConfig(checkpoint=folder / "last.pt", shards=held, out=out, device="cpu")
         predict(look)
         with np.load(out / "000000_0000.npz") as clip:
-            said.append((clip["joints"], list(clip["names"])))
-    (joints, names), (fewer, left) = said
+            predictions.append((clip["joints"], list(clip["names"])))
+    (joints, names), (fewer, left) = predictions
     assert left == names[1:]
     assert np.array_equal(fewer, joints[:, 1:])
 

@@ -192,7 +192,7 @@ def hastened(pose, pelvis, factor):
 
 
 def played(name, factor):
-    """What is said of an embedded motion that is played `factor` times too fast."""
+    """What is reported of an embedded motion that is played `factor` times too fast."""
     pose, pelvis = hastened(*walk(name, 400), factor)
     return speed_factor(pose, pelvis - REST[0], REST)
 

@@ -212,7 +212,7 @@ def test_stored_flow_is_exact_to_a_256th_pixel():
 
 
 def test_without_egl_osmesa_is_tried_and_the_remedy_named():
-    """In its own process, for it breaks EGL; either OSMesa draws or the error says what to do."""
+    """In its own process, for it breaks EGL; either OSMesa draws or the error names what to do."""
     code = (
         "import numpy as np; from datagen.bodies.render.renderer import Renderer;"
         "print(Renderer(np.eye(3, dtype=np.float32), 8, 8).backend)"
