@@ -12,6 +12,11 @@ from datagen.common.options import option, require
 MotionPlace = Literal["embedded"] | Path
 """Where motions come from: those that ship with the package, or a folder."""
 
+UNITS = {
+    "m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001, "ft": 0.3048, "in": 0.0254, "yd": 0.9144,
+}  # fmt: skip
+"""Names of --motion-unit and their lengths in metres."""
+
 RENDERED = ("textures", "shapes", "stride", "max_clip_frames", "depth_mean", "depth_std")
 """Options of rendered people, which the real SURREAL's are not."""
 
@@ -40,8 +45,9 @@ class BodiesConfig:
     motion_up: Literal["z", "y", "-y", "x", "-x", "-z"] | None = None
     """The axis of .npz motions that points up (-y: a camera's frame). Default: z, AMASS's, and
     files that seem to have another are refused."""
-    motion_unit: Literal["m", "cm", "mm"] | None = None
-    """The unit of .npz motions' trans. Default: m, AMASS's; what flies or races is refused."""
+    motion_unit: str | None = None
+    """The unit of .npz motions' trans: m, dm, cm, mm, ft, in, yd, or its length in metres.
+    Default: m, AMASS's, and files that seem to have another are refused."""
     motion_rate: float | None = None
     """Frames a second of formats that carry no rate (.amc, SURREAL's smpl_data.npz).
     Default: CMU's 120."""
@@ -88,6 +94,11 @@ class BodiesConfig:
             pattern = getattr(self, name)
             wrong = _fault(pattern) if pattern is not None else ""
             require(not wrong, f"{option(name)} {pattern!r} is no regular expression: {wrong}")
+        require(
+            self.motion_unit is None or _is_unit(self.motion_unit),
+            f"--motion-unit must be {', '.join(UNITS)} or a number of metres, "
+            f"got {self.motion_unit!r}",
+        )
         rate = self.motion_rate
         require(
             rate is None or 1 <= rate <= 1000, f"--motion-rate must lie in [1, 1000], got {rate}"
@@ -154,6 +165,14 @@ class BodiesConfig:
             self.surreal is None or self.pose_noise == 0,
             "--surreal has people as they moved; omit --pose-noise",
         )
+
+
+def _is_unit(unit: str) -> bool:
+    """Return whether a word names a unit, or is the length of one in metres."""
+    try:
+        return unit in UNITS or 1e-6 <= float(unit) <= 1e6
+    except ValueError:
+        return False
 
 
 def _fault(pattern: str) -> str:

@@ -1,8 +1,9 @@
 """Conventions that a file of SMPL poses does not name: its up axis, unit and frame rate.
 
 AMASS has z up, metres and radians. Other collections use its layout with y up (AIST++, HumanML3D),
-with a camera's y down, in centimetres or in degrees; such a file is read without an error and shows
-people who lie, fly or spin. The whole take shows it.
+with a camera's y down, in centimetres, feet or degrees, or with `trans` in other axes than the
+poses; such a file is read without an error and shows people who lie, fly, spin or slide. The whole
+take shows it.
 """
 
 from __future__ import annotations
@@ -14,21 +15,23 @@ import numpy as np
 
 from datagen.bodies.motion import anatomy
 from datagen.bodies.motion import quaternion as quat
-from datagen.bodies.motion.retarget import forward
+from datagen.bodies.motion.contacts import Ways, compare
+from datagen.bodies.motion.retarget import RATE, forward
+from datagen.bodies.options import UNITS
 from datagen.common.errors import BadInput
-
-UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001}
-"""Names of --motion-unit and their lengths in metres."""
 
 UPS = ("z", "y", "-y", "x", "-x", "-z")
 """Names of --motion-up; -y is a camera's frame (y down)."""
 
 _LONGEST_TURN = 7.0  # radians; axis-angle vectors of an exporter reach 2 pi
 _FASTEST = 12.0  # m/s, a sprinter's
-_HIGHEST = 15.0  # metres of the lowest joint over the ground
+_OFF = 1.0  # metres above or below zero at which the height of the pelvis shows the unit
+_SOLE = 0.05  # metres from the lowest joint down to the ground
 _SHORTEST = 1.0  # seconds of motion that speed and the up axis are taken from
 _THIN, _STILL = 0.4, 0.05  # metres: who lies is no thicker, and stays on the floor
+_SAME_UNIT = (0.45, 2.2)  # path over feet; 0.74 to 1.7 in 400 real takes whose ways agree
 _FLOOR = 0.15  # metres from zero at which a floor lies
+_UP = np.array([0.0, 1.0, 0.0])
 _BENT = 0.35  # sine of the bend from which a knee or elbow shows its way
 _BACK = -0.5  # cosine to its own way, at the mean; of 75 real takes none is below 0.3
 _KNEES = ((1, 4, 7, -1.0), (2, 5, 8, -1.0))
@@ -50,7 +53,8 @@ class Convention:
 
     def scale(self) -> float:
         """Return metres per unit."""
-        return UNITS[self.unit or "m"]
+        unit = self.unit or "m"
+        return UNITS[unit] if unit in UNITS else float(unit)
 
     def upright(self) -> np.ndarray:
         """Return the turn [4] from the file's axes to y up."""
@@ -91,24 +95,94 @@ def check(
     joints = forward(rotations, pelvis, rest)[:, :22]
     joints = joints[anatomy.sampled(len(joints))]
     short = len(pelvis) < _SHORTEST * rate
-    speed = np.linalg.norm(np.diff(pelvis, axis=0), axis=1) * rate
-    fast = 0.0 if short else float(np.quantile(speed, 0.95))
-    high = float(np.median(np.abs(joints[..., 1].min(1))))
-    if fast > _FASTEST or high > _HIGHEST:
-        unit = "mm" if max(fast / 5.0, high) > 300.0 else "cm"
-        raise BadInput(
-            f"{path}: its pelvis moves at {fast:.0f} m/s, {high:.0f} m above the ground; it seems "
-            f"to be in {unit}, give --motion-unit {unit}"
-        )
+    gravity = anatomy.up_axis(joints, {joint: joint for joint in range(22)})
+    ways = compare(rotations, pelvis, rate, rest, gravity)
+    if convention.unit is None:
+        speed = np.linalg.norm(np.diff(pelvis, axis=0), axis=1) * rate
+        fast = 0.0 if short else float(np.quantile(speed, 0.95))
+        _refuse_unit(path, joints @ gravity, fast, ways.scale)
     _refuse_other_bodies(path, rotations, joints, rest)
-    if convention.up is not None or short:
-        return
-    up = _found_up(joints, convention)
+    up = "z" if convention.up is not None or short else _found_up(joints, convention)
     if up != "z":
         what = "in a camera's frame, y down" if up == "-y" else f"of {up} up"
         raise BadInput(
             f"{path}: its people lie in the air, gravity seems to be another than AMASS's z up: "
             f"it seems to be {what}; give --motion-up={up}, or --motion-up z if they do lie"
+        )
+    refuse_axes(path, ways)
+
+
+def _refuse_unit(path: Path, heights: np.ndarray, fast: float, scale: float | None) -> None:
+    """Raise BadInput if the path seems to be in another unit than metres.
+
+    heights [N, 22] of the joints over zero; fast: the pelvis's speed, m/s; scale: metres to a unit
+    by the feet, None if they do not show it, when the height over a floor at zero does.
+    """
+    if scale is not None and _SAME_UNIT[0] <= scale <= _SAME_UNIT[1]:
+        if fast > _FASTEST:
+            raise BadInput(
+                f"{path}: its pelvis moves at {fast:.0f} m/s in strides of usual length; correct "
+                "its frame rate"
+            )
+        return
+    high = float(np.median(heights[:, 0]))
+    unit = _named_unit(scale) if scale else None
+    if scale is None and abs(float(np.median(heights.min(axis=1)))) > _OFF:
+        above = float(np.median(heights[:, 0] - heights.min(axis=1))) + _SOLE
+        unit = next((u for u, metre in UNITS.items() if 0.87 < above / (metre * high) < 1.15), None)
+    if unit is None and fast > _FASTEST:
+        unit = "mm" if fast / 5.0 > 300.0 else "cm"
+    if unit is not None:
+        raise BadInput(
+            f"{path}: its pelvis moves at {fast:.1f} m/s, {high:.1f} m above zero, and not as its "
+            f"feet do; it seems to be in {_spelt(unit)}, give --motion-unit {unit}, or "
+            "--motion-unit m if it is in metres"
+        )
+
+
+def check_path(path: Path, rotations: np.ndarray, pelvis: np.ndarray, rest: np.ndarray) -> None:
+    """Raise BadInput if a retargeted root moves in another unit or other axes than its bones.
+
+    rotations [N, 24, 4] local, pelvis [N, 3] with y up, metres by the bones, at 30 a second.
+    """
+    ways = compare(rotations, pelvis, RATE, rest, _UP)
+    if ways.scale is not None and not _SAME_UNIT[0] <= ways.scale <= _SAME_UNIT[1]:
+        raise BadInput(
+            f"{path}: its people slide: its root seems to move in units {ways.scale:.2g} times as "
+            "long as those of its bones; export both in one unit"
+        )
+    refuse_axes(path, ways)
+
+
+def unit_note(
+    path: Path, rotations: np.ndarray, pelvis: np.ndarray, rest: np.ndarray, unit: str
+) -> str:
+    """Return what contradicts a unit that was given, "" if nothing does; as `check_path`."""
+    scale = compare(rotations, pelvis, RATE, rest, _UP).scale
+    if scale is None or _SAME_UNIT[0] <= scale <= _SAME_UNIT[1]:
+        return ""
+    return (
+        f"{path}: its people slide with --motion-unit {unit}, as if it were in "
+        f"{_spelt(_named_unit(scale * Convention(unit=unit).scale()))}; give --motions of one unit"
+    )
+
+
+def _named_unit(scale: float) -> str:
+    """Return the unit of --motion-unit that is nearest to a length in metres, or its number."""
+    unit = min(UNITS, key=lambda name: abs(np.log(scale / UNITS[name])))
+    return unit if 0.7 < scale / UNITS[unit] < 1.5 else f"{scale:.2g}"
+
+
+def _spelt(unit: str) -> str:
+    return unit if unit in UNITS else f"units of {unit} m"
+
+
+def refuse_axes(path: Path, ways: Ways) -> None:
+    """Raise BadInput if the pelvis's path has other axes than its turns."""
+    if not ways.axes:
+        raise BadInput(
+            f"{path}: its people slide: the path of the pelvis (trans, root positions) seems to "
+            "have other axes than the poses; turn one of them to the other's"
         )
 
 

@@ -32,7 +32,7 @@ from datagen.bodies.motion.amass import (
 from datagen.bodies.motion.asf import RATE as AMC_RATE
 from datagen.bodies.motion.asf import read_amc, skeleton_of
 from datagen.bodies.motion.bvh import read_bvh
-from datagen.bodies.motion.convention import Convention
+from datagen.bodies.motion.convention import Convention, check_path, unit_note
 from datagen.bodies.motion.convention import check as check_convention
 from datagen.bodies.motion.deepmimic import read_deepmimic
 from datagen.bodies.motion.retarget import ground, resample, retarget
@@ -172,10 +172,14 @@ def load_motion(source: MotionSource, rest_joints: np.ndarray) -> Motion:
         raise BadInput(f"{source.path}: lasts less than 2 frames at 30 a second; remove it")
     if not (np.isfinite(pose).all() and np.isfinite(trans).all()):
         raise BadInput(f"{source.path}: yields NaN or infinite poses; remove it or export it again")
-    return Motion(source.name, source.subject, pose, trans, _note(source, pose, trans, rest))
+    notes = [_rate_note(source, pose, trans, rest)]
+    unit = source.convention.unit
+    if source.path is not None and source.path.lower().endswith(".npz") and unit is not None:
+        notes.append(unit_note(Path(source.path), rotations, pelvis, rest, unit))
+    return Motion(source.name, source.subject, pose, trans, "; ".join(filter(None, notes)))
 
 
-def _note(source: MotionSource, pose: np.ndarray, trans: np.ndarray, rest: np.ndarray) -> str:
+def _rate_note(source: MotionSource, pose: np.ndarray, trans: np.ndarray, rest: np.ndarray) -> str:
     """Return what contradicts a file's frame rate, "" if nothing does."""
     if source.path is None or source.convention.rate is not None:
         return ""
@@ -230,6 +234,7 @@ def _load_file(source: MotionSource, path: Path, rest: np.ndarray) -> tuple[np.n
     if why:
         raise BadInput(f"{path}: shows no human posture, {why}; check its joints' names and axes")
     rotations, pelvis = resample(*retarget(take, rest), take.times)
+    check_path(path, rotations, pelvis, rest)
     return rotations, ground(rotations, pelvis, rest)
 
 
@@ -274,8 +279,10 @@ def _sources(path: Path, folder: Path) -> list[_Found]:
         parts = [part for part in parts if f"trans_{part}" in held]
         if parts:
             kept = (part for part in sorted(parts) if not MONSTERS.match(part))
-            return [(part, subjects.performer(Path(part), ""), path, part) for part in kept]
-    return [(name, subjects.performer(path, path.parent.name), path, None)]
+            return [(part, subjects.performer(Path(part)), path, part) for part in kept]
+    # the folder that was given may be a person's own
+    folders = (folder.name, *relative.parts[:-1])
+    return [(name, subjects.performer(path, folders), path, None)]
 
 
 def _unique(found: list[_Found]) -> list[MotionSource]:

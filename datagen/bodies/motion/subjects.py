@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -24,18 +25,30 @@ _COLLECTIONS = (
     re.compile(r"^HDM_([a-z]{2})_"),  # HDM05: HDM_bd_01-01_01_120
 )
 _PERSON = re.compile(r"^((?:Fem|M)ale\d+)")  # ACCAD: Female1Running_c3d, Female1Walking_c3d
-_TAKE_NUMBER = re.compile(r"(?:^|_)(\d{1,3})_(\d{1,3})(?:_[a-z])?(?:_poses|_stageii)?$")
-_COPY = re.compile(r"(_mirror|_mirrored|_M| \(\d+\))+$")
+_WORD = re.compile(
+    r"(?:^|[\W_])(sub|subj|subject|person|participant|actor|actress|performer)"
+    r"[ _-]?(\d{1,4})(?!\d)",
+    re.IGNORECASE,
+)
+_LETTER = re.compile(r"(?:^|_)([SP])(\d{1,3})(?![^\W_])|^([sp])(\d{1,3})(?![^\W_])")
+"""As most laboratories count: Subject 3 walk, actor_02; S1 Walking, P01_take3."""
+_FIRST = re.compile(r"^(?:[^\W\d_]+_)?(\d{1,3})[_-](\d{1,3})(?!\d)")
+"""CMU's NN_MM, whatever follows: 07_01-a, 07_01 (copy), 07_01_walk, 07_12_120_600, cmu_07_01.fbx"""
+_LAST = re.compile(r"(?:^|_)(\d{1,3})_(\d{1,3})(?:_[a-z])?(?:_poses|_stageii)?$")
+_COPY = re.compile(
+    r"((?: - |[ _-])(mirror(ed)?|M|flip(ped)?|[Cc]opy|Kopie)( ?\d+)?| ?\(\d+\)| \(copy\))+$"
+)
 """Of a take's mirror image or copy, whose performer is the take's."""
-_PIECE = re.compile(r"_[a-z]$")
+_PIECE = re.compile(r"[_-][a-z]$")
 _SUFFIXES = (".npz", ".bvh", ".amc", ".txt")
 
 
-def performer(path: Path, folder: str) -> str:
-    """Return who performs the take `path` in a folder of that name.
+def performer(path: Path, folders: Sequence[str] = ()) -> str:
+    """Return who performs the take `path`, which lies in folders of these names, inmost last.
 
-    Collections' own names first, then AMASS's folder of a person's takes, CMU's NN of NN_MM, else
-    the take itself without the letter of its piece.
+    Collections' own names first, then AMASS's folder of a person's takes, a counted person of the
+    file's or a folder's name, CMU's NN of NN_MM, else the take itself without the letter of its
+    piece.
     """
     name = path.stem if path.suffix.lower() in _SUFFIXES else path.name
     name = _COPY.sub("", name)
@@ -43,11 +56,22 @@ def performer(path: Path, folder: str) -> str:
         if found := collection.search(name):
             return found[1].lower()
     # before the numbers, as some takes end in numbers that are no subjects'
-    if folder and name.endswith(("_poses", "_stageii")):
-        person = _PERSON.match(folder)
-        return person[1] if person else folder
-    numbered = _TAKE_NUMBER.search(name)
+    if folders and name.endswith(("_poses", "_stageii")):
+        person = _PERSON.match(folders[-1])
+        return person[1] if person else folders[-1]
+    for part in (name, *reversed(folders)):
+        if person := _counted(part):
+            return person
+    numbered = _FIRST.match(name) or _LAST.search(name)
     return numbered[1] if numbered else _PIECE.sub("", name)
+
+
+def _counted(name: str) -> str | None:
+    """Return the person whom a name counts, None if it counts none."""
+    if found := _WORD.search(name) or _LETTER.search(name):
+        word, number = (part for part in found.groups() if part is not None)
+        return f"{word.lower()}{int(number)}"
+    return None
 
 
 def listed(folder: Path) -> list[tuple[str, str]]:

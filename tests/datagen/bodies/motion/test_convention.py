@@ -198,11 +198,12 @@ def played(name, factor):
 
 
 @pytest.mark.parametrize("name", ["walk", "walk_briskly_1", "spinkick"])
-@pytest.mark.parametrize("factor", [1.0, 2.0, 0.5])
+@pytest.mark.parametrize("factor", [1.0, 2.0, 3.0, 4.0, 0.5, 1 / 3, 0.25])
 def test_walking_and_falling_tell_the_frame_rate(name, factor, tmp_path):
     """Whoever is in the air falls by 9.81 m/s2, and steps are as long as their number asks."""
     found = played(name, factor)
-    if factor == 1.0 or (name, factor) == ("spinkick", 0.5):  # a slow flight might hang on a rope
+    if factor == 1.0 or (name == "spinkick" and factor != 2.0):
+        # a slow flight might hang on a rope, and a short one has too few frames
         assert found is None
     else:
         assert found == pytest.approx(factor, rel=0.25)

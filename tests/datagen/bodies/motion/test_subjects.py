@@ -42,6 +42,25 @@ PEOPLE = {  # as each collection's own files are called → who performs by its 
     "cmu/07_12_mirror.bvh": "07",
     "KIT/317/walk_poses_mirror.npz": "317",
     "own/kick_b_mirrored.npz": "kick",
+    # takes of CMU as people have renamed them
+    "cmu/07_01-a.bvh": "07",
+    "cmu/07_01-1.bvh": "07",
+    "cmu/07_01 (copy).bvh": "07",
+    "cmu/07_01 - Copy (2).bvh": "07",
+    "cmu/07_01_walk.bvh": "07",
+    "cmu/07_01_120_600.bvh": "07",
+    "cmu/07_01.fbx.bvh": "07",
+    "cmu/CMU_07_01-b.bvh": "07",
+    "cmu/07-02.bvh": "07",
+    "own/wave - Copy.bvh": "wave",
+    "own/wave-b.bvh": "wave",
+    # people whom a laboratory counts, in the file's name or a folder's
+    "lab/Subject 3 walk.bvh": "subject3",
+    "lab/jump-subject_03.bvh": "subject3",
+    "lab/actor12/takes/wave.bvh": "actor12",
+    "lab/P01_take3.bvh": "p1",
+    "h36m/S9/Posing 1.bvh": "s9",
+    "h36m/S9_Walking.bvh": "s9",
 }
 
 
