@@ -1,4 +1,4 @@
-"""Real footage → shards, by the same crop and the same flow as the training clips.
+"""Turn real footage into shards, by the same crop and the same flow as the training clips.
 
     python -m datagen.ingest video clip.mp4 --keypoints openpose/ --out footage
     python -m datagen.ingest video clip.mp4 --detector mediapipe --out footage

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 from tqdm import tqdm
@@ -41,7 +41,9 @@ BATCH = 50
 class PublishConfig:
     """Which splits to publish, and where."""
 
-    shards: tyro.conf.Positional[tuple[Path, ...]]
+    shards: Annotated[
+        tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(help_behavior_hint="(required)")
+    ]
     """Folders of shards, one a split of one data set."""
     to: str
     """hf://datasets/USER/NAME, or a folder that is arranged like that repository."""

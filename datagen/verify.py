@@ -3,7 +3,7 @@
     python -m datagen.verify shards/
     python -m datagen.verify shards/ --repair    make again what is damaged or missing
 
-The exit status is 0 if all is whole (at last), else 1.
+The exit status is 0 if all is whole in the end, else 1.
 """
 
 from __future__ import annotations

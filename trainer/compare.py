@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 class CompareConfig:
     """Which runs to compare, and where to write the charts."""
 
-    runs: tyro.conf.Positional[tuple[str, ...]]
+    runs: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(help_behavior_hint="(required)")
+    ]
     """Folders or URLs of runs, or folders with runs in them."""
     shards: str | None = None
     """Data set of the errors that are compared, a folder or URL. Default: the one that most of the

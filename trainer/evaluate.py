@@ -1,4 +1,4 @@
-"""Measure a checkpoint.
+"""Measure a network: the errors of its poses on shards that hold the truth.
 
     python -m trainer.evaluate --checkpoint runs/x/last.pt --shards shards/
 

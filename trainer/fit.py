@@ -1,4 +1,4 @@
-"""Train Motion HMR.
+"""Train a network on shards: Motion HMR, the joint head or the frame-by-frame lifter.
 
     python -m trainer.fit --shards shards/
     python -m trainer.fit --shards shards/ --steps 30 --device cpu       a trial, on a laptop

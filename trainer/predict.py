@@ -1,4 +1,4 @@
-"""Write a checkpoint's predictions.
+"""Predict the people of shards: pose, shape, place and joints of every frame.
 
     python -m trainer.predict --checkpoint runs/x/last.pt --shards shards/ --out predictions/
 

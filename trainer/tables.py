@@ -1,4 +1,4 @@
-"""The paper's Tables 1, 2 and 3, ours beside the paper's.
+"""Train and evaluate the rows of the paper's Tables 1, 2 and 3, and set them beside the paper's.
 
     python -m trainer.tables --data full=DIR no-occluders=DIR no-tracking=DIR static=DIR \\
         --test held-out=DIR 3dpw=DIR --real DIR --seeds 2 --out tables/

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from datagen.common.files import whole, write_json
 from datagen.common.record import Line
-from datagen.output import motion_card, statistics, variety
+from datagen.output import jsonld, motion_card, statistics, variety
 from datagen.output.dataset import read
 from datagen.output.layout import Layout, shard_name
 
@@ -168,7 +168,7 @@ def front_matter(dataset: Line, paths: dict[str, str]) -> str:
         "task_categories:\n- keypoint-detection",
         f"size_categories:\n- {SIZES[min(max(digits - 3, 0), len(SIZES) - 1)]}",
         "tags:",
-        *(f"- {tag}" for tag in _tags(dataset)),
+        *(f"- {tag}" for tag in tags(dataset)),
         "configs:\n- config_name: default\n  data_files:",
         *(f'  - split: {split}\n    path: "{path}"' for split, path in paths.items()),
         "---",
@@ -176,13 +176,14 @@ def front_matter(dataset: Line, paths: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _tags(dataset: Line) -> list[str]:
+def tags(dataset: Line) -> list[str]:
+    """Return the keywords of a data set."""
     of_pictures = ("synthetic", "optical-flow", "video") if dataset.get("labels_only") else ()
     return [tag for tag in TAGS if tag not in of_pictures]
 
 
 def croissant(dataset: Line, lines: list[Line], beside: dict[str, Line]) -> Line:
-    """Return croissant.json's content: the data set, and every file with its SHA-256.
+    """Return croissant.json's content: the data set, every file with its SHA-256, its records.
 
     Args:
         beside: `bytes` and `sha256` of the files beside the shards, by name.
@@ -191,14 +192,11 @@ def croissant(dataset: Line, lines: list[Line], beside: dict[str, Line]) -> Line
         f"{dataset['clips']} synthetic clips of {dataset['clip_length']} frames of people in "
         "motion, with SMPL pose and shape, joints and optical flow."
     )
-    held = {name: MEMBERS[name] for name in MEMBERS if dataset["rgb"] or name != "rgb.jpg"}
     if dataset.get("labels_only"):
-        what, held = motion_card.summary(dataset), motion_card.MEMBERS
-    kinds = {"json": "application/json", "npz": "application/x-npz", "md": "text/markdown"}
-    files = {name: (kinds[name.rpartition(".")[2]], line) for name, line in beside.items()}
-    files |= {shard_name(line["shard"]): ("application/x-tar", line) for line in lines}
+        what = motion_card.summary(dataset)
+    shards = {shard_name(line["shard"]): line for line in lines}
     return {
-        "@context": CONTEXT,
+        "@context": jsonld.CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": f"motion-hmr-{dataset['split']}-{dataset['fingerprint']}",
@@ -206,33 +204,18 @@ def croissant(dataset: Line, lines: list[Line], beside: dict[str, Line]) -> Line
         "citeAs": CITATION,
         "license": licence_of(dataset["config"]),
         "version": f"{dataset['version']}.0.0",
-        "keywords": _tags(dataset),
-        "distribution": [
-            {
-                "@type": "cr:FileObject",
-                "@id": name,
-                "name": name,
-                "contentUrl": name,
-                "contentSize": f"{line['bytes']} B",
-                "encodingFormat": kind,
-                "sha256": line["sha256"],
-            }
-            for name, (kind, line) in files.items()
-        ]
-        + [
-            {
-                "@type": "cr:FileSet",
-                "@id": member,
-                "name": member,
-                "description": text,
-                "containedIn": [{"@id": shard_name(line["shard"])} for line in lines],
-                "encodingFormat": kind,
-                "includes": f"*.{member}",
-            }
-            for member, (kind, text) in held.items()
-            if lines
-        ],
+        "keywords": tags(dataset),
+        "distribution": [jsonld.file(name, line) for name, line in (beside | shards).items()]
+        + jsonld.file_sets(members(dataset), list(shards)),
+        "recordSet": jsonld.record_sets(members(dataset)) if shards else [],
     }
+
+
+def members(dataset: Line) -> dict[str, tuple[str, str]]:
+    """Return the media type and description of each member of a record, by its ending."""
+    if dataset.get("labels_only"):
+        return motion_card.MEMBERS
+    return {name: MEMBERS[name] for name in MEMBERS if dataset["rgb"] or name != "rgb.jpg"}
 
 
 def _title(dataset: Line) -> str:
@@ -327,42 +310,3 @@ def file_size(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
-
-
-CONTEXT = {
-    "@language": "en",
-    "@vocab": "https://schema.org/",
-    "citeAs": "cr:citeAs",
-    "column": "cr:column",
-    "conformsTo": "dct:conformsTo",
-    "cr": "http://mlcommons.org/croissant/",
-    "rai": "http://mlcommons.org/croissant/RAI/",
-    "data": {"@id": "cr:data", "@type": "@json"},
-    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-    "dct": "http://purl.org/dc/terms/",
-    "examples": {"@id": "cr:examples", "@type": "@json"},
-    "extract": "cr:extract",
-    "field": "cr:field",
-    "fileProperty": "cr:fileProperty",
-    "fileObject": "cr:fileObject",
-    "fileSet": "cr:fileSet",
-    "format": "cr:format",
-    "includes": "cr:includes",
-    "isLiveDataset": "cr:isLiveDataset",
-    "jsonPath": "cr:jsonPath",
-    "key": "cr:key",
-    "md5": "cr:md5",
-    "parentField": "cr:parentField",
-    "path": "cr:path",
-    "recordSet": "cr:recordSet",
-    "references": "cr:references",
-    "regex": "cr:regex",
-    "repeated": "cr:repeated",
-    "replace": "cr:replace",
-    "sc": "https://schema.org/",
-    "separator": "cr:separator",
-    "source": "cr:source",
-    "subField": "cr:subField",
-    "transform": "cr:transform",
-}
-"""Croissant 1.0's own JSON-LD context: what its words mean."""

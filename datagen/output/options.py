@@ -23,7 +23,8 @@ class OutputConfig:
     """Shards in the data set. Asking for more later adds the missing ones.
     Default: 8; with --labels-only, one for every --clips-per-shard motions."""
     shards: str | None = None
-    """Make exactly these of them, such as 17,40-59. Default: all."""
+    """Make exactly these of them, by number from 0: 4 is the fifth alone, 17,40-59 are 21 of them.
+    Default: all."""
     clips_per_shard: int = 64
     """Clips in each shard."""
     out: Folder = Path("shards")

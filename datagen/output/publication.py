@@ -15,11 +15,12 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from datagen.common.errors import BadInput
 from datagen.common.record import Line
-from datagen.output import card
+from datagen.output import card, jsonld
 from datagen.output.dataset import read
 from datagen.output.layout import Layout, shard_number
 
@@ -142,12 +143,7 @@ def readme(splits: Sequence[PublishedSplit]) -> str:
     clips = sum(split.dataset["clips"] for split in splits)
     data = {**first, "clips": clips}
     front = card.front_matter(data, {split.name: f"{split.name}/shard-*.tar" for split in splits})
-    what = card.MEMBERS if not first.get("labels_only") else card.motion_card.MEMBERS
-    members = "\n".join(
-        f"| `{name}` | {text} |"
-        for name, (_, text) in what.items()
-        if first["rgb"] or name != "rgb.jpg"
-    )
+    members = "\n".join(f"| `{name}` | {text} |" for name, (_, text) in card.members(first).items())
     table = "\n".join(
         f"| {split.name} | {split.dataset['clips']:,} | {len(split.shards):,} | "
         f"{card.file_size(split.bytes)} | `{split.dataset['fingerprint']}` |"
@@ -233,11 +229,11 @@ RAI = {
 def croissant(splits: Sequence[PublishedSplit]) -> Line:
     """Return the repository's croissant.json: every file of every split, and the RAI fields."""
     first = splits[0].dataset
-    kinds = {"json": "application/json", "npz": "application/x-npz", "md": "text/markdown",
-             "tar": "application/x-tar"}  # fmt: skip
     clips = sum(split.dataset["clips"] for split in splits)
+    files = {f"{split.name}/{name}": line for split in splits for name, line in split.files.items()}
+    held = card.members(first)
     return {
-        "@context": card.CONTEXT,
+        "@context": jsonld.CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": [
             "http://mlcommons.org/croissant/1.0",
@@ -248,23 +244,22 @@ def croissant(splits: Sequence[PublishedSplit]) -> Line:
             f"{clips:,} synthetic clips of people in motion with SMPL pose and shape, 3D and 2D "
             f"joints and optical flow, in {', '.join(split.name for split in splits)}."
         ),
+        "datePublished": date.today().isoformat(),
         "citeAs": card.CITATION,
         "license": card.licence_of(first["config"]),
         "version": f"{first['version']}.0.0",
-        "keywords": list(card.TAGS),
+        "keywords": card.tags(first),
         **RAI,
         "rai:personalSensitiveInformation": [about_people(first["config"])],
-        "distribution": [
-            {
-                "@type": "cr:FileObject",
-                "@id": f"{split.name}/{name}",
-                "name": f"{split.name}/{name}",
-                "contentUrl": f"{split.name}/{name}",
-                "contentSize": f"{line['bytes']} B",
-                "encodingFormat": kinds[name.rpartition(".")[2]],
-                "sha256": line["sha256"],
-            }
+        "distribution": [jsonld.file(path, line) for path, line in files.items()]
+        + [
+            entry
             for split in splits
-            for name, line in split.files.items()
+            for entry in jsonld.file_sets(
+                held, [f"{split.name}/{name}" for name in split.shards], f"{split.name}/"
+            )
+        ],
+        "recordSet": [
+            entry for split in splits for entry in jsonld.record_sets(held, f"{split.name}/")
         ],
     }
