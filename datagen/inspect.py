@@ -36,7 +36,7 @@ class InspectConfig:
     """What to look at, and where to write."""
 
     shards: tyro.conf.Positional[str]
-    """Folder or URL of shards."""
+    """Folder or URL of shards, or some of them as a brace pattern or a tar."""
     library: Path | None = None
     """The library they were made from, if it is not their own (datagen.launch --library)."""
     out: Path = Path("report")

@@ -2,6 +2,7 @@
 
     python -m datagen.verify shards/
     python -m datagen.verify shards/ --repair    make again what is damaged or missing
+    python -m datagen.verify 'https://host/set/shards/shard-{000000..000009}.tar'    ten of them
 
 The exit status is 0 if all is whole in the end, else 1.
 """
@@ -21,23 +22,26 @@ from tqdm import tqdm
 from datagen.cluster.options import BackendName
 from datagen.common import cli
 from datagen.common.cli import count
-from datagen.common.files import absolute
+from datagen.common.errors import BadInput
+from datagen.common.files import absolute, place, reading
 from datagen.common.options import Folder, require
 from datagen.launcher import saved_options
 from datagen.launcher.config import LaunchConfig
 from datagen.launcher.identity import guard, identity
 from datagen.output import check, dataset, fingerprint
 from datagen.output.claim import claimed
-from datagen.output.layout import Layout
+from datagen.output.layout import Layout, shard_name
 from datagen.output.manifest import Manifest, shard_lines
+from datagen.output.selection import Selection, select
 
 
 @dataclass(frozen=True)
 class VerifyConfig:
     """What to check, and whether to repair it."""
 
-    shards: tyro.conf.Positional[Folder]
-    """Folder of shards, with dataset.json in it, or its URL."""
+    shards: tyro.conf.Positional[str]
+    """Folder of shards, with dataset.json in it, its URL, or some of its shards as a brace pattern
+    or a tar."""
     repair: bool = False
     """Make what is damaged or missing again, with the options that manifests/config.json holds.
     The machine that made the shards makes the same bytes."""
@@ -58,7 +62,13 @@ class VerifyConfig:
 
 def verify(cfg: VerifyConfig) -> int:
     """Print what is wrong with the data set; return 0 if nothing is (any more), else 1."""
-    layout = Layout(absolute(cfg.shards))
+    chosen = select(cfg.shards)
+    folder = absolute(place(chosen.folder))
+    with reading(folder):
+        return _verify(Layout(folder), chosen, cfg)
+
+
+def _verify(layout: Layout, chosen: Selection, cfg: VerifyConfig) -> int:
     if not layout.dataset.exists() and (
         (layout.shards / "shards" / "dataset.json").exists()
         or not (layout.config.exists() or layout.found())
@@ -72,10 +82,10 @@ def verify(cfg: VerifyConfig) -> int:
         beside = _beside(layout)
     if not layout.dataset.exists():
         return _following(layout, cfg)
-    wrong = inspect(layout, cfg)
+    wrong = inspect(layout, chosen, cfg)
     if wrong and cfg.repair:
         repair(layout, wrong, cfg)
-        beside, wrong = _beside(layout), inspect(layout, cfg)
+        beside, wrong = _beside(layout), inspect(layout, chosen, cfg)
     if not beside and not wrong:
         return 0
     return _following(layout, cfg)
@@ -86,19 +96,25 @@ def _following(layout: Layout, cfg: VerifyConfig) -> int:
     if not layout.config.exists():  # real footage, or shards that were published without it
         print("Next: delete the bad files and run the command that made them again")
     elif not cfg.repair:
-        print(f"Next: python -m datagen.verify {shlex.quote(str(cfg.shards))} --repair")
+        print(f"Next: python -m datagen.verify {shlex.quote(cfg.shards)} --repair")
     return 1
 
 
-def inspect(layout: Layout, cfg: VerifyConfig) -> list[int]:
-    """Print what is wrong with the shards; return the numbers of the damaged and missing ones."""
+def inspect(layout: Layout, chosen: Selection, cfg: VerifyConfig) -> list[int]:
+    """Print what is wrong with the chosen shards; return the numbers of the bad ones."""
     content = dataset.read(layout)
     lines = shard_lines(layout)
     reference = "the manifest"
-    if not lines and layout.found():  # published without its manifests
+    if not lines and (
+        layout.found() or layout.croissant.exists()
+    ):  # published without its manifests
         lines, reference = check.published(layout, content), "croissant.json"
     began = time.perf_counter()
     numbers = check.numbers(layout, content, lines)
+    if chosen.numbers is not None:
+        if other := chosen.numbers - set(numbers):
+            raise BadInput(f"{layout.shards} is a data set without {shard_name(min(other))}")
+        numbers = sorted(chosen.numbers)
     found = check.problems(layout, numbers, content, lines, cfg.workers or os.cpu_count() or 1)
     problems = dict(tqdm(found, desc="verify", unit="shard", total=len(numbers)))
     spent = time.perf_counter() - began

@@ -128,6 +128,18 @@ def writing(folder: Path) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Turn the failure of a URL's server into a BadInput; those of this machine pass."""
+    try:
+        yield
+    except Exception as error:  # each protocol's package has its own
+        foreign = type(error).__module__.partition(".")[0] not in ("builtins", "datagen")
+        if is_local(folder) or not (foreign or isinstance(error, OSError)):
+            raise
+        raise BadInput(f"{folder} cannot be read ({error!s:.200})") from None
+
+
 def _denied(folder: Path) -> str:
     return f"{folder} cannot be written: make it writable, {AGAIN}"
 

@@ -103,12 +103,9 @@ def problems(
         lines: manifest lines by shard number.
         workers: threads; each holds one shard in memory.
     """
-    found = set(layout.found())
 
     def look(index: int) -> tuple[int, str]:
         path = layout.shard(index)
-        if index not in found:
-            return index, f"{path.name} is missing"
         if not {"bytes", "sha256", "clips"} <= lines.get(index, {}).keys():
             return index, f"{path.name} has no line in the manifest"
         for _ in range(PATIENCE):
@@ -116,6 +113,8 @@ def problems(
                 return index, _shard_problem(path, index, dataset, lines[index])
             except SystemError:  # Python's fault, not the shard's
                 continue
+            except FileNotFoundError:
+                return index, f"{path.name} is missing"
         return index, _shard_problem(path, index, dataset, lines[index])
 
     # Threads do: reading and hashing, most of the work, leave Python's lock to the others.

@@ -18,6 +18,7 @@ from datagen.common.errors import BadInput
 from datagen.common.npz import open_npz, read_npy
 from datagen.common.record import Line
 from datagen.output.layout import Layout, shard_name
+from datagen.output.selection import select
 from datagen.output.shard import key
 
 AHEAD = 1 << 20  # bytes read beyond what is asked for: about one clip
@@ -43,10 +44,14 @@ class DataSetReader:
     """Reads a data set's manifests line by line and single clips of its tars by ranges of bytes."""
 
     def __init__(self, url: str) -> None:
-        """Raises BadInput for a URL whose protocol is unknown or lacks its package."""
+        """Take a folder, its URL, or some of its shards as a brace pattern or a tar.
+
+        Raises BadInput for a URL whose protocol is unknown or lacks its package.
+        """
         self.url = url
+        self.chosen = select(url)
         try:
-            self.files, self.shards = fsspec.url_to_fs(url)
+            self.files, self.shards = fsspec.url_to_fs(self.chosen.folder)
         except (ImportError, ValueError) as error:  # unknown, or without its package
             raise BadInput(f"{url} cannot be opened: {error}") from None
         self.shards = self.shards.rstrip("/")
@@ -84,6 +89,8 @@ class DataSetReader:
     def lines(self, name: str) -> Iterator[Line]:
         """Yield manifests/`name`.jsonl line by line, none if there is no such file.
 
+        Of shards.jsonl only the shards that were named.
+
         A last line that a kill has torn is left out, as the writer does.
         """
         try:
@@ -93,7 +100,9 @@ class DataSetReader:
         with file:
             for text in file:
                 if text.endswith(b"\n"):
-                    yield json.loads(text)
+                    line = json.loads(text)
+                    if name != "shards" or self.chosen.holds(int(line["shard"])):
+                        yield line
 
     def latest(self, name: str, field: str) -> Iterator[Line]:
         """Yield the newest line for each value of `field`, in the file's order.

@@ -1,0 +1,68 @@
+"""verify and inspect of shards behind URLs, by brace pattern, and one by one."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from faulty_server import serving
+
+from datagen.inspect import main as inspect
+from datagen.verify import main as verify
+
+
+@pytest.fixture
+def made(small_set: Path, tmp_path: Path) -> Path:
+    """A copy of a set of two shards, without its library."""
+    shutil.copytree(small_set, tmp_path / "set" / "shards")
+    shutil.copytree(small_set.parent / "manifests", tmp_path / "set" / "manifests")
+    return tmp_path / "set" / "shards"
+
+
+def test_a_url_without_listing_a_pattern_and_a_tar_are_verified(made: Path, capsys) -> None:
+    """The server answers for files alone, as an object store behind https does."""
+    with open(made / "shard-000001.tar", "r+b") as file:
+        file.seek(700)
+        file.write(b"x")
+    with serving(made.parent) as (http, _):
+        for folder in (str(made), f"{http}/shards"):
+            assert verify([f"{folder}/"]) == 1
+            assert "shard-000001.tar differs" in capsys.readouterr().out
+            assert verify([f"{folder}/shard-{{000000..000000}}.tar"]) == 0
+            assert "1 shard, 2 clips" in capsys.readouterr().out
+            assert verify([f"{folder}/shard-000001.tar"]) == 1
+            capsys.readouterr()
+            assert verify([f"{folder}/shard-{{000000..000099}}.tar"]) == 2
+            assert "without shard-000002.tar" in capsys.readouterr().err
+        (made / "shard-000000.tar").unlink()
+        assert verify([f"{http}/shards"]) == 1
+        assert "shard-000000.tar is missing" in capsys.readouterr().out
+    assert verify([f"{http}/shards"]) == 2
+    error = capsys.readouterr().err
+    assert f"{http}/shards cannot be read" in error and error.count("\n") == 1
+
+
+def test_some_shards_are_looked_at_by_pattern_and_over_http(made, tmp_path, capsys) -> None:
+    out = ["--out", str(tmp_path / "x.html")]
+    with serving(made.parent) as (http, _):
+        for folder in (f"{http}/shards", str(made)):
+            assert inspect([f"{folder}/shard-{{000001..000001}}.tar", *out]) == 0
+            assert "x.html: 1 shard, 2 clips" in capsys.readouterr().out
+        assert inspect([f"{http}/shards/", *out]) == 0
+        assert "x.html: 2 shards, 4 clips" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("pipe:cat x/shard-000000.tar", "single shards of a command"),
+        ("https://host/x/shard-000000.tar?key=1", "signed URL"),
+        ("x/{a", "is no brace pattern"),
+        ("x/other.tar", "names no shards of one folder"),
+        ("{a,b}/shard-000000.tar", "names no shards of one folder"),
+    ],
+)
+def test_what_names_no_shards_is_one_sentence(text: str, words: str, capsys) -> None:
+    for command in (verify, inspect):
+        assert command([text]) == 2
+        error = capsys.readouterr().err
+        assert words in error and error.count("\n") == 1
