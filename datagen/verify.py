@@ -32,7 +32,7 @@ from datagen.output import check, dataset, fingerprint
 from datagen.output.claim import claimed
 from datagen.output.layout import Layout, shard_name
 from datagen.output.manifest import Manifest, shard_lines
-from datagen.output.selection import Selection, select
+from datagen.output.selection import NamedShards, select
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def verify(cfg: VerifyConfig) -> int:
         return _verify(Layout(folder), chosen, cfg)
 
 
-def _verify(layout: Layout, chosen: Selection, cfg: VerifyConfig) -> int:
+def _verify(layout: Layout, chosen: NamedShards, cfg: VerifyConfig) -> int:
     if not layout.dataset.exists() and (
         (layout.shards / "shards" / "dataset.json").exists()
         or not (layout.config.exists() or layout.found())
@@ -100,7 +100,7 @@ def _following(layout: Layout, cfg: VerifyConfig) -> int:
     return 1
 
 
-def inspect(layout: Layout, chosen: Selection, cfg: VerifyConfig) -> list[int]:
+def inspect(layout: Layout, chosen: NamedShards, cfg: VerifyConfig) -> list[int]:
     """Print what is wrong with the chosen shards; return the numbers of the bad ones."""
     content = dataset.read(layout)
     lines = shard_lines(layout)

@@ -70,7 +70,8 @@ def run(config: type[Config], main: Callable[[Config], object], description: str
             raise
         _refuse(sentence)
     except Stopped as stop:
-        print(stop, file=sys.stderr)
+        if str(stop):  # one of several ranks speaks
+            print(stop, file=sys.stderr)
         sys.exit(stop.status)
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)

@@ -8,7 +8,7 @@ from datagen.common.errors import BadInput
 from datagen.output.layout import shard_number
 
 
-class Selection(NamedTuple):
+class NamedShards(NamedTuple):
     """A data set as it is named on a command line."""
 
     folder: str
@@ -21,7 +21,7 @@ class Selection(NamedTuple):
         return self.numbers is None or number in self.numbers
 
 
-def select(text: str) -> Selection:
+def select(text: str) -> NamedShards:
     """Return the shards that a folder, URL, `shard-{000000..000099}.tar` or single tar names.
 
     Raises BadInput for a command, a signed URL, what is no pattern, or shards of several folders.
@@ -32,7 +32,7 @@ def select(text: str) -> Selection:
             "folder or a plain URL"
         )
     if "{" not in text and not text.endswith(".tar"):
-        return Selection(text.rstrip("/") or "/", None)
+        return NamedShards(text.rstrip("/") or "/", None)
     from webdataset.shardlists import expand_urls
 
     try:
@@ -47,4 +47,4 @@ def select(text: str) -> Selection:
             f"{text} names no shards of one folder; give the folder, or some of its shards as "
             "FOLDER/shard-{000000..000099}.tar"
         )
-    return Selection(folders.pop(), found)
+    return NamedShards(folders.pop(), found)

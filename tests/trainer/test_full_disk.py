@@ -13,12 +13,16 @@ from trainer_fixtures import write_shards
 
 from trainer import cli
 from trainer.common.files import write_atomic, write_json
+from trainer.compare import CompareConfig, compare_runs
 from trainer.errors import BadInput
 from trainer.evaluate import evaluate
 from trainer.evaluation.options import EvaluateConfig, PredictConfig
 from trainer.export import ExportConfig, export
 from trainer.fit import fit
+from trainer.paper import study
+from trainer.paper.options import TablesConfig
 from trainer.predict import predict
+from trainer.tables import make_tables
 from trainer.training.options import FitConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -70,6 +74,23 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(toy, trained, tmp_p
         assert not (out / "last.pt").exists()
     else:
         call()  # with room, the same command goes through
+
+
+def test_tables_and_charts_on_a_full_disk_are_one_sentence(
+    toy, trained, tmp_path, monkeypatch, capsys
+):
+    """capsys keeps what is printed in memory: a file of pytest would have no room either."""
+    out = tmp_path / "out"
+    monkeypatch.setattr(study, "call", lambda *_: 1)
+    given = dict(data=(f"full={toy}",), test=(f"held-out={toy}",), tables=(2,))
+    calls = [
+        lambda: make_tables(TablesConfig(out=out, **given)),
+        lambda: compare_runs(CompareConfig(runs=(str(trained),), out=out)),
+    ]
+    for call in calls:
+        with room(100), pytest.raises(BadInput, match=f"no space is left in {out}"):
+            call()
+        assert not [path for path in out.rglob("*") if "tmp" in path.name]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,8 +68,8 @@ class TrainingLoop:
     def run(self) -> Throughput:
         """Train to the last step; return the throughput.
 
-        Raises BadInput if the loss is NaN or infinite, Stopped after Ctrl-C or SIGTERM (in
-        single-process runs) once the state is saved.
+        Raises BadInput if the loss is NaN or infinite, Stopped after Ctrl-C or SIGTERM: a
+        single-process run has saved its state by then.
         """
         if not self.validated:  # it was stopped while it validated
             self.validate()
@@ -88,6 +89,8 @@ class TrainingLoop:
                     self.advance(sources, throughput, bar)
                 except Unreachable as error:
                     raise self.cut_off(error) from None
+                except KeyboardInterrupt:
+                    raise self.cut_short() from None
                 if interrupt.number is not None and self.train_step.step < steps:
                     self.save()
                     raise Stopped(
@@ -172,6 +175,17 @@ class TrainingLoop:
             return error
         how = f"go on with `--resume {quoted(last)}` and the same options"
         return BadInput(f"{str(error).rstrip('.')}; {how}.")
+
+    def cut_short(self) -> Stopped:
+        """Return the end of a rank after Ctrl-C, which may be in the middle of a step.
+
+        One of several ranks says how to go on.
+        """
+        last = self.folder / "last.pt"
+        words = f"\nstopped; go on from the last checkpoint with `--resume {quoted(last)}`"
+        first = "\nstopped before the first checkpoint (--save-every)"
+        shown = words if last.exists() else first
+        return Stopped(shown if self.ranks.first else "", signal.SIGINT)
 
     def diverged(self, loss: str, number: int) -> BadInput:
         """Return the error of a loss that is not finite."""

@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -70,8 +72,8 @@ assert names and not any("gloo" in name for name in names), names
 """
 
 
-def launch(command: list[str], port: int, world: int = 2) -> list[str]:
-    """Run a command as gloo ranks and return their outputs; fail if one fails or hangs."""
+def start(command: list[str], port: int, world: int = 2) -> list[subprocess.Popen[str]]:
+    """Start a command as gloo ranks."""
     children = []
     for rank in range(world):
         environment = dict(
@@ -84,6 +86,12 @@ def launch(command: list[str], port: int, world: int = 2) -> list[str]:
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             )
         )  # fmt: skip
+    return children
+
+
+def launch(command: list[str], port: int) -> list[str]:
+    """Run a command as gloo ranks and return their outputs; fail if one fails or hangs."""
+    children = start(command, port)
     try:
         outputs = [child.communicate(timeout=180)[0] for child in children]
     finally:
@@ -135,3 +143,26 @@ def test_uneven_shards_do_not_leave_a_rank_waiting(tmp_path):
     assert [line["step"] for line in lines if "loss" in line] == list(range(1, 10))
     assert lines[-1]["val_pa_mpjpe"] > 0
     launch([*command, "--resume", str(out / "last.pt")], free_port())
+
+
+@pytest.mark.slow
+def test_after_control_c_one_rank_names_the_command_and_none_prints_a_traceback(tmp_path):
+    toy = write_shards(tmp_path / "toy", shards=2, clips=2, frames=4, size=32)
+    out = tmp_path / "run"
+    command = [
+        sys.executable, "-m", "trainer.fit", *options(toy, out, steps=100_000), "--save-every", "2",
+    ]  # fmt: skip
+    ranks = start(command, free_port())
+    try:
+        while not (out / "last.pt").exists():
+            assert all(rank.poll() is None for rank in ranks)
+            time.sleep(0.1)
+        for rank in ranks:
+            rank.send_signal(signal.SIGINT)
+        first, second = (rank.communicate(timeout=180)[0] for rank in ranks)
+    finally:
+        for rank in ranks:
+            rank.kill()
+    assert [rank.returncode for rank in ranks] == [130, 130]
+    assert f"--resume {out / 'last.pt'}`" in first
+    assert "Traceback" not in first + second and "stopped" not in second
