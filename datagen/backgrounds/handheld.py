@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
@@ -29,7 +30,7 @@ class Path:
     per_frame: int
 
 
-def tremor(rng: np.random.Generator, count: int, smooth: float) -> np.ndarray:
+def tremor(rng: np.random.Generator, count: int, smooth: float) -> Float64[np.ndarray, " {count}"]:
     """Return noise float64 [count] of unit deviation, low-passed with `smooth` samples."""
     pad = int(4 * smooth) + 1
     noise = gaussian_filter1d(rng.standard_normal(count + 2 * pad), smooth)[pad : pad + count]

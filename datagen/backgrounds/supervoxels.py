@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from jaxtyping import Float32, UInt8
 from skimage.segmentation import slic
 
 from datagen.backgrounds.options import TIME_SPACING
@@ -47,13 +48,13 @@ def _canvas(motion: np.ndarray, height: int, width: int) -> tuple[np.ndarray, in
 
 
 def supervoxels(
-    frames: np.ndarray,
-    motion: np.ndarray,
+    frames: UInt8[np.ndarray, "t h w 3"],
+    motion: Float32[np.ndarray, "t 2 3"],
     segments: int,
     *,
     scale: int = 4,
     compactness: float = 10.0,
-) -> np.ndarray:
+) -> UInt8[np.ndarray, "t h2 w2"]:
     """Return segment labels uint8 [T,h,w], 0..n-1, every label present, at 1/scale of the frames.
 
     frames uint8 [T,H,W,3] RGB; motion float32 [T,2,3] similarity from frame 0 to t; `segments`

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float32
 
 from datagen.bodies.motion.amass import members, read_arrays
 from datagen.bodies.options import BodiesConfig
@@ -86,7 +87,7 @@ def load(file: ScanFile | None) -> Scans:
     }
 
 
-def draw(scans: Scans, gender: str, rng: np.random.Generator) -> np.ndarray:
+def draw(scans: Scans, gender: str, rng: np.random.Generator) -> Float32[np.ndarray, " 10"]:
     """Return one person's betas, float32 [10]: a scan's, or N(0, 1) up to BETA_LIMIT."""
     if not scans:
         return np.clip(rng.standard_normal(10), -BETA_LIMIT, BETA_LIMIT).astype(np.float32)

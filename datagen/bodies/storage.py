@@ -25,6 +25,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from jaxtyping import Bool, Float, Float16, Int16, Integer, UInt8
 
 from datagen.common.errors import BadInput
 from datagen.common.files import sha256
@@ -97,10 +98,12 @@ def manifest_line(
 
 def write_clip(
     group: Any,
-    pictures: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    pictures: Iterable[
+        tuple[UInt8[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"], Float[np.ndarray, "h w 2"]]
+    ],
     labels: dict[str, np.ndarray],
     meta: dict,
-) -> np.ndarray:
+) -> Integer[np.ndarray, " t"]:
     """Fill a clip's group; return how many pixels the person has in each frame, int [T].
 
     Args:
@@ -185,7 +188,7 @@ def _finite(group: Any, name: str, rows: slice | None) -> np.ndarray:
     return values
 
 
-def encode_flow(flow: np.ndarray) -> np.ndarray:
+def encode_flow(flow: Float[np.ndarray, "*batch"]) -> Int16[np.ndarray, "*batch"]:
     """Return flow in fixed point int16 of FLOW_STEP; saturates at ±256 px.
 
     Float16 resolves 0.004-0.016 px between 4 and 32 px, so nothing is lost by it, and neighbouring
@@ -194,7 +197,7 @@ def encode_flow(flow: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(flow / FLOW_STEP), -32768, 32767).astype(np.int16)
 
 
-def decode_flow(codes: np.ndarray) -> np.ndarray:
+def decode_flow(codes: Int16[np.ndarray, "*batch"]) -> Float16[np.ndarray, "*batch"]:
     """Return float16 pixels of `encode_flow`'s int16."""
     return (codes.astype(np.float32) * FLOW_STEP).astype(np.float16)
 

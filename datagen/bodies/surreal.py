@@ -19,6 +19,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from datagen.bodies.motion.sources import MONSTERS
@@ -155,7 +156,9 @@ def read_labels(path: Path) -> SurrealLabels:
     )
 
 
-def mirror_pose(pose: np.ndarray, yaw: np.ndarray) -> np.ndarray:
+def mirror_pose(
+    pose: Float[np.ndarray, "t 72"], yaw: Float[np.ndarray, " t"]
+) -> Float[np.ndarray, "t 72"]:
     """Return the pose [T,72] of the body that the picture shows, in the camera's frame.
 
     Args:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from jaxtyping import Float, Num, Shaped, UInt8
 
 from datagen.common.record import EVAL_JOINTS, KEYPOINTS, SMPL_JOINTS
 
@@ -35,14 +36,14 @@ BONES = _bones()
 
 
 def clip_sheet(
-    frames: np.ndarray,
-    joints2d: np.ndarray,
+    frames: UInt8[np.ndarray, "_ s s 3"],
+    joints2d: Float[np.ndarray, "t 38 3"],
     *,
-    flow: np.ndarray | None = None,
-    occluded: np.ndarray | None = None,
-    occluder: np.ndarray | None = None,
+    flow: Float[np.ndarray, "t 2 h w"] | None = None,
+    occluded: Num[np.ndarray, " t"] | None = None,
+    occluder: UInt8[np.ndarray, "_ s s"] | None = None,
     columns: int = 8,
-) -> np.ndarray:
+) -> UInt8[np.ndarray, "rows columns 3"]:
     """Draw a clip: rows RGB, labels, flow, heatmaps; columns frames spread evenly over the clip.
 
     Args:
@@ -78,7 +79,9 @@ def clip_sheet(
     return np.rot90(titled(np.rot90(whole, -1), names[::-1]))  # read upwards
 
 
-def skeleton(image: np.ndarray, joints2d: np.ndarray) -> np.ndarray:
+def skeleton(
+    image: UInt8[np.ndarray, "s s 3"], joints2d: Num[np.ndarray, "38 3"]
+) -> UInt8[np.ndarray, "s s 3"]:
     """Return image [S,S,3] with the evaluation joints of joints2d [38,3] and their bones.
 
     The person's left is orange, its right blue; unseen joints are hollow and their bones thin.
@@ -102,7 +105,9 @@ def skeleton(image: np.ndarray, joints2d: np.ndarray) -> np.ndarray:
     return image
 
 
-def heat(image: np.ndarray, keypoints: np.ndarray, sigma: float = 10.0) -> np.ndarray:
+def heat(
+    image: UInt8[np.ndarray, "s s 3"], keypoints: Num[np.ndarray, "k 3"], sigma: float = 10.0
+) -> UInt8[np.ndarray, "s s 3"]:
     """Return image [S,S,3] under the heatmaps of keypoints [K,3], a hue each.
 
     Peak 1, standard deviation `sigma` px at S = 224, as the trainer draws its inputs.
@@ -121,7 +126,9 @@ def heat(image: np.ndarray, keypoints: np.ndarray, sigma: float = 10.0) -> np.nd
     return np.maximum(image, glow.astype(np.uint8))
 
 
-def flow_to_colour(flow: np.ndarray, largest: float | None = None) -> np.ndarray:
+def flow_to_colour(
+    flow: Float[np.ndarray, "2 h w"], largest: float | None = None
+) -> UInt8[np.ndarray, "h w 3"]:
     """Return uint8 [h,w,3]: flow [2,h,w] on the colour wheel of Baker et al., white is no motion.
 
     Hue is direction (red right, yellow down, cyan left, blue up), saturation speed; a speed of
@@ -140,13 +147,13 @@ def flow_to_colour(flow: np.ndarray, largest: float | None = None) -> np.ndarray
     return (colour * 255).round().astype(np.uint8)
 
 
-def flow_scale(flow: np.ndarray) -> float:
+def flow_scale(flow: Float[np.ndarray, "*batch 2 h w"]) -> float:
     """Return the speed in pixels that a picture of flow [...,2,h,w] shows fully saturated."""
     speed = np.linalg.norm(np.asarray(flow, np.float32), axis=-3)
     return max(float(np.percentile(speed, 99)), 0.5)
 
 
-def colour_wheel() -> np.ndarray:
+def colour_wheel() -> Float[np.ndarray, "55 3"]:
     """Return the 55 colours [55,3] in 0..1 of Baker et al., IJCV 2011 (Middlebury's wheel)."""
     corners = np.array(
         [(1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1), (1, 0, 0)], float
@@ -160,7 +167,7 @@ def colour_wheel() -> np.ndarray:
     )
 
 
-def enlarge(flow: np.ndarray, size: Sequence[int]) -> np.ndarray:
+def enlarge(flow: Float[np.ndarray, "2 h w"], size: Sequence[int]) -> Float[np.ndarray, "2 h2 w2"]:
     """Return flow [2,h,w] resized to [2,H,W]; its values are pixels at H×W already."""
     height, width = size
     channels = [
@@ -171,8 +178,10 @@ def enlarge(flow: np.ndarray, size: Sequence[int]) -> np.ndarray:
 
 
 def outline(
-    image: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int] = OCCLUDER
-) -> np.ndarray:
+    image: UInt8[np.ndarray, "h w 3"],
+    mask: Shaped[np.ndarray, "h w"],
+    colour: tuple[int, int, int] = OCCLUDER,
+) -> UInt8[np.ndarray, "h w 3"]:
     """Return image [H,W,3] with the border of mask [H,W] drawn on it."""
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     return cv2.drawContours(image.copy(), contours, -1, colour, 1)
@@ -183,12 +192,14 @@ def evenly(length: int, count: int) -> list[int]:
     return np.linspace(0, length - 1, min(count, length)).round().astype(int).tolist()
 
 
-def dim(image: np.ndarray) -> np.ndarray:
+def dim(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
     """Return the image at 40 % of its brightness."""
     return (image * 0.4).astype(np.uint8)
 
 
-def frame(image: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+def frame(
+    image: UInt8[np.ndarray, "h w 3"], colour: tuple[int, int, int]
+) -> UInt8[np.ndarray, "h w 3"]:
     """Return the image with a border of the colour."""
     image = image.copy()
     height, width = image.shape[:2]
@@ -196,7 +207,7 @@ def frame(image: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
     return image
 
 
-def caption(image: np.ndarray, text: str) -> np.ndarray:
+def caption(image: UInt8[np.ndarray, "h w 3"], text: str) -> UInt8[np.ndarray, "h w 3"]:
     """Return the image with a short text on a dark label in its upper left corner."""
     image = image.copy()
     scale, font = image.shape[0] / 448, cv2.FONT_HERSHEY_SIMPLEX
@@ -206,7 +217,9 @@ def caption(image: np.ndarray, text: str) -> np.ndarray:
     return cv2.putText(image, text, (4, height + 4), font, scale, (255, 255, 255), 1, cv2.LINE_AA)
 
 
-def grid(images: Sequence[np.ndarray], columns: int, gap: int = 2) -> np.ndarray:
+def grid(
+    images: Sequence[UInt8[np.ndarray, "h w 3"]], columns: int, gap: int = 2
+) -> UInt8[np.ndarray, "h2 w2 3"]:
     """Return equally sized images [H,W,3] in rows of `columns`, on white."""
     height, width = images[0].shape[:2]
     rows = -(-len(images) // columns)
@@ -218,7 +231,7 @@ def grid(images: Sequence[np.ndarray], columns: int, gap: int = 2) -> np.ndarray
     return sheet
 
 
-def titled(image: np.ndarray, titles: Sequence[str]) -> np.ndarray:
+def titled(image: UInt8[np.ndarray, "h w 3"], titles: Sequence[str]) -> UInt8[np.ndarray, "h2 w 3"]:
     """Return a sheet with a white row above it that names its equally wide columns."""
     head = np.full((TITLE, image.shape[1], 3), 255, np.uint8)
     cell = image.shape[1] / len(titles)
@@ -231,7 +244,7 @@ def titled(image: np.ndarray, titles: Sequence[str]) -> np.ndarray:
     return np.concatenate([head, image])
 
 
-def _fixed(point: Sequence[float]) -> tuple[int, int]:
+def _fixed(point: Sequence[float] | np.ndarray) -> tuple[int, int]:
     """Return a point in OpenCV's 1/16 px, kept where its drawing cannot overflow."""
     x, y = np.clip(np.nan_to_num(np.asarray(point[:2], np.float64)), -4096, 4096) * 16
     return round(float(x)), round(float(y))
@@ -239,8 +252,8 @@ def _fixed(point: Sequence[float]) -> tuple[int, int]:
 
 def _line(
     image: np.ndarray,
-    a: Sequence[float],
-    b: Sequence[float],
+    a: Sequence[float] | np.ndarray | np.ndarray,
+    b: Sequence[float] | np.ndarray | np.ndarray,
     colour: tuple[int, int, int],
     width: int,
 ) -> None:

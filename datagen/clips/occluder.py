@@ -11,9 +11,12 @@ from typing import Literal
 
 import cv2
 import numpy as np
+from jaxtyping import Bool, Num, Shaped, UInt8
 
 
-def label_grid(mask: np.ndarray, offsets: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def label_grid(
+    mask: Shaped[np.ndarray, "t h w"], offsets: Num[np.ndarray, "t 2"], shape: tuple[int, int]
+) -> Bool[np.ndarray, "t h2 w2"]:
     """Return the person on the grid of the segments.
 
     Args:
@@ -48,8 +51,8 @@ and what covers the scene is in front of nothing in it."""
 
 
 def choose(
-    segments: np.ndarray,
-    person: np.ndarray,
+    segments: UInt8[np.ndarray, "t h w"],
+    person: Bool[np.ndarray, "t h w"],
     sampling: Literal["mixed", "touching", "uniform"],
     rng: np.random.Generator,
 ) -> tuple[int, float]:
@@ -77,7 +80,9 @@ def choose(
     return label, float(hidden[label] / max(person.sum(), 1))
 
 
-def outline(cells: np.ndarray, width: int, height: int) -> np.ndarray:
+def outline(
+    cells: Bool[np.ndarray, "h w"], width: int, height: int
+) -> UInt8[np.ndarray, "{height} {width}"]:
     """Return a segment's bool [h,w] cells as a smooth mask, uint8 [height,width] of 0 and 255."""
     soft = cv2.resize(cells.astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_LINEAR)
     return cv2.threshold(soft, 127, 255, cv2.THRESH_BINARY)[1]
@@ -85,7 +90,7 @@ def outline(cells: np.ndarray, width: int, height: int) -> np.ndarray:
 
 def total_occlusion(
     frames: int, share: float, longest: int, rng: np.random.Generator
-) -> np.ndarray:
+) -> UInt8[np.ndarray, " {frames}"]:
     """Draw the frames in which the person is totally hidden: uint8 [T], 1 where it is.
 
     With probability `share` there is one stretch, its length uniform in 1..longest but never more

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from jaxtyping import Integer
 
 from datagen.common.cli import count
 from datagen.common.errors import BadInput
@@ -33,7 +34,7 @@ class Choice:
     window: int
 
 
-def starts_in_view(clip: Line, frames: int) -> np.ndarray:
+def starts_in_view(clip: Line, frames: int) -> Integer[np.ndarray, " m"]:
     """Return the frames at which a stretch may start that shows its person half of the time.
 
     Args:

@@ -48,7 +48,7 @@ class _Residual(nn.Module):
             self.norm3 = _norm(norm, outputs)  # the checkpoints name it twice
             self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride), self.norm3)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "t c h w"]) -> Float[Tensor, "t d h2 w2"]:
         y = relu(self.norm1(self.conv1(x)))
         y = relu(self.norm2(self.conv2(y)))
         return relu(y + (x if self.downsample is None else self.downsample(x)))
@@ -70,7 +70,7 @@ class _Bottleneck(nn.Module):
             self.norm4 = _norm(norm, outputs)
             self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride), self.norm4)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "t c h w"]) -> Float[Tensor, "t d h2 w2"]:
         y = relu(self.norm1(self.conv1(x)))
         y = relu(self.norm2(self.conv2(y)))
         y = relu(self.norm3(self.conv3(y)))
@@ -91,7 +91,7 @@ class _Encoder(nn.Module):
         self.layer3 = nn.Sequential(block(second, third, norm, 2), block(third, third, norm, 1))
         self.conv2 = nn.Conv2d(third, outputs, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "t c h w"]) -> Float[Tensor, "t d h2 w2"]:
         x = relu(self.norm1(self.conv1(x)))
         return self.conv2(self.layer3(self.layer2(self.layer1(x))))
 
@@ -114,7 +114,9 @@ class _MotionEncoder(nn.Module):
             self.convf2 = nn.Conv2d(128, 64, 3, 1, 1)
             self.conv = nn.Conv2d(192 + 64, 126, 3, 1, 1)
 
-    def forward(self, flow: Tensor, correlation: Tensor) -> Tensor:
+    def forward(
+        self, flow: Float[Tensor, "t 2 h w"], correlation: Float[Tensor, "t c h w"]
+    ) -> Float[Tensor, "t d h w"]:
         seen = relu(self.convc1(correlation))
         if self.convc2 is not None:
             seen = relu(self.convc2(seen))
@@ -131,7 +133,9 @@ class _ConvGRU(nn.Module):
             nn.Conv2d(hidden + inputs, hidden, 3, 1, 1) for _ in range(3)
         )
 
-    def forward(self, h: Tensor, x: Tensor) -> Tensor:
+    def forward(
+        self, h: Float[Tensor, "t c h w"], x: Float[Tensor, "t d h w"]
+    ) -> Float[Tensor, "t c h w"]:
         return _gate(h, x, self.convz, self.convr, self.convq)
 
 
@@ -148,7 +152,9 @@ class _SepConvGRU(nn.Module):
             nn.Conv2d(both, hidden, (5, 1), padding=(2, 0)) for _ in range(3)
         )
 
-    def forward(self, h: Tensor, x: Tensor) -> Tensor:
+    def forward(
+        self, h: Float[Tensor, "t c h w"], x: Float[Tensor, "t d h w"]
+    ) -> Float[Tensor, "t c h w"]:
         h = _gate(h, x, self.convz1, self.convr1, self.convq1)
         return _gate(h, x, self.convz2, self.convr2, self.convq2)
 
@@ -166,7 +172,7 @@ class _FlowHead(nn.Module):
         self.conv1 = nn.Conv2d(inputs, hidden, 3, 1, 1)
         self.conv2 = nn.Conv2d(hidden, 2, 3, 1, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "t c h w"]) -> Float[Tensor, "t 2 h w"]:
         return self.conv2(relu(self.conv1(x)))
 
 
@@ -185,8 +191,12 @@ class _UpdateBlock(nn.Module):
             )
 
     def forward(
-        self, h: Tensor, context: Tensor, correlation: Tensor, flow: Tensor
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        h: Float[Tensor, "t c h w"],
+        context: Float[Tensor, "t d h w"],
+        correlation: Float[Tensor, "t e h w"],
+        flow: Float[Tensor, "t 2 h w"],
+    ) -> tuple[Float[Tensor, "t c h w"], Float[Tensor, "t 2 h w"]]:
         motion = self.encoder(flow, correlation)
         h = self.gru(h, torch.cat((context, motion), 1))
         return h, self.flow_head(h)
@@ -258,7 +268,9 @@ def _grid(like: Tensor) -> Tensor:
     return grid.expand(count, 2, height, width)
 
 
-def correlate(first: Tensor, second: Tensor, levels: int) -> list[Tensor]:
+def correlate(
+    first: Float[Tensor, "t c h w"], second: Float[Tensor, "t c h w"], levels: int
+) -> list[Float[Tensor, "thw 1 _ _"]]:
     """Return all pairs' correlations [T·h·w,1,h',w'], the second image halved level by level."""
     count, depth, height, width = first.shape
     volume = first.flatten(2).transpose(1, 2) @ second.flatten(2) / depth**0.5
@@ -268,7 +280,9 @@ def correlate(first: Tensor, second: Tensor, levels: int) -> list[Tensor]:
     return pyramid
 
 
-def look_up(pyramid: list[Tensor], coords: Tensor, radius: int) -> Tensor:
+def look_up(
+    pyramid: list[Tensor], coords: Float[Tensor, "t 2 h w"], radius: int
+) -> Float[Tensor, "t c h w"]:
     """Return correlations around coords [T,2,h,w], [T,levels·(2R+1)²,h,w].
 
     The window is stored column by column (x outside, y inside): the official weights want it so.

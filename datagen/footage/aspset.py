@@ -217,7 +217,8 @@ def read_joints(path: Path) -> Float64[np.ndarray, "n 17 3"]:
             warnings.simplefilter("ignore")  # "No analog data found in file."
             reader = c3d.Reader(file)
             labels = tuple(label.strip() for label in reader.point_labels)
-            unit = str(reader.get("POINT:UNITS").string_value).strip()
+            units = reader.get("POINT:UNITS")
+            unit = str(units.string_value).strip() if units else ""
             frames = [points[:, :3] for _, points, _ in reader.read_frames()]
         joints = np.stack(frames).astype(np.float64)
     except Exception as error:  # a damaged file may raise anything at all

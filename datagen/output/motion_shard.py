@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from datagen.bodies.motion import quaternion as quat
@@ -45,7 +46,12 @@ _ENDS = [SMPL_JOINTS.index(f"{side}_{end}") for end in ("wrist", "ankle") for si
 _PELVIS, _NECK = SMPL_JOINTS.index("pelvis"), SMPL_JOINTS.index("neck")
 
 
-def labels(motion: Motion, betas: np.ndarray, rest: np.ndarray, pelvis: np.ndarray) -> Line:
+def labels(
+    motion: Motion,
+    betas: Float[np.ndarray, " 10"],
+    rest: Float[np.ndarray, "24 3"],
+    pelvis: Float[np.ndarray, " 3"],
+) -> Line:
     """Return a whole take's arrays of labels.npz.
 
     Args:
@@ -89,7 +95,7 @@ def encode(arrays: Line, meta: Line) -> Iterator[dict[str, Any]]:
         }
 
 
-def statistics(arrays: Line, rest: np.ndarray) -> dict[str, np.ndarray]:
+def statistics(arrays: Line, rest: Float[np.ndarray, "24 3"]) -> dict[str, np.ndarray]:
     """Return how a take's frames spread over bins.
 
     elbow, knee, hip: flexions, of both sides, as in `datagen.output.statistics`; tilt: of the

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float
 
 from datagen.common import record
 from datagen.common.record import BEHIND, CLEAR, OFF_FRAME, Line
@@ -168,7 +169,9 @@ def _followed(clip: Clip, flow: np.ndarray) -> np.ndarray:
     return sums
 
 
-def coverage(pose: np.ndarray, joints: np.ndarray) -> dict[str, np.ndarray]:
+def coverage(
+    pose: Float[np.ndarray, "t 72"], joints: Float[np.ndarray, "t j 3"]
+) -> dict[str, np.ndarray]:
     """Return how many frames (of both sides of the body) fall into each bin of yaw and flexion.
 
     Args:

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from datagen.bodies.smpl.model import Body, load_bodies, neutral_or_first
 from datagen.common.errors import BadInput
@@ -26,7 +27,7 @@ def ready_body(path: Path | None) -> Body:
     return body
 
 
-def rest_of(shards: Path) -> np.ndarray:
+def rest_of(shards: Path) -> Float[np.ndarray, "24 3"]:
     """Return the rest joints [24,3] of the body of some shards."""
     try:
         with np.load(Layout(shards).body) as body:
@@ -39,7 +40,7 @@ def rest_of(shards: Path) -> np.ndarray:
         ) from None
 
 
-def warn_of_other_body(joints: np.ndarray, of: Path, body: Body) -> None:
+def warn_of_other_body(joints: Float[np.ndarray, "24 3"], of: Path, body: Body) -> None:
     """Print a note if the body drawn is not that of the network or shards, by its joints."""
     far = 100 * np.linalg.norm(joints - body.rest_joints(), axis=1).max()
     if far > 0.5:

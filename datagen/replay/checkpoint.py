@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from datagen.common.errors import BadInput
 
@@ -78,6 +79,6 @@ def shipped() -> Path:
     return folder / "assets" / "motion-joints" / "model.safetensors"
 
 
-def rest_joints(body: Mapping[str, np.ndarray]) -> np.ndarray:
+def rest_joints(body: Mapping[str, np.ndarray]) -> Float[np.ndarray, "24 3"]:
     """Return the joints [24,3] of a reduced body's mean shape in its rest pose, metres."""
     return body["J_regressor"] @ body["v_template"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 
 from datagen.bodies.smpl.model import Body
 from datagen.clips import contact_sheet as sheet
@@ -35,7 +36,7 @@ class Shown:
     """Seconds after the first picture."""
 
     @property
-    def both(self) -> np.ndarray:
+    def both(self) -> UInt8[np.ndarray, "h w 3"]:
         """The two views beside each other."""
         return np.concatenate([self.over, self.aside], axis=1)
 
@@ -99,7 +100,7 @@ def columns_of(length: int, columns: int = 8) -> set[int]:
 
 def contact_sheet(
     motion: PredictedMotion, pictures: Pictures, frames: dict[int, Shown]
-) -> np.ndarray:
+) -> UInt8[np.ndarray, "h w 3"]:
     """Return some frames by number as columns of cells: the whole picture (if it is more than the
     crop), what the network was given, the body over it, the body turned."""
     rows: list[list[np.ndarray]] = [[], [], [], []]
@@ -131,7 +132,7 @@ def contact_sheet(
     return np.concatenate([part for row in parts for part in (gap, row)][1:])
 
 
-def fit(picture: np.ndarray) -> np.ndarray:
+def fit(picture: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
     """Return the picture shrunk into a cell as wide as the others and no higher, on black."""
     height, width = picture.shape[:2]
     scale = CELL / max(height, width)

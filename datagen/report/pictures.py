@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from jaxtyping import Num, UInt8
 
 from datagen.clips import contact_sheet
 from datagen.clips.options import ClipsConfig
@@ -125,7 +126,7 @@ def library_folders(source: DataSetReader, library: Path | None = None) -> tuple
     return people, scenes
 
 
-def sources_sheet(some: list[RecomposedClip]) -> np.ndarray:
+def sources_sheet(some: list[RecomposedClip]) -> UInt8[np.ndarray, "h w 3"]:
     """Draw the paper's Figure 2, a clip a row; the columns are SOURCES."""
     cells: list[np.ndarray] = []
     for sample in some:
@@ -142,7 +143,7 @@ def sources_sheet(some: list[RecomposedClip]) -> np.ndarray:
     return contact_sheet.grid([_fit(cell) for cell in cells], len(SOURCES))
 
 
-def records_sheet(some: list[StoredClip]) -> np.ndarray:
+def records_sheet(some: list[StoredClip]) -> UInt8[np.ndarray, "h w 3"]:
     """Draw clips from their records alone, two clips a row; the columns are PANELS twice."""
     cells = [
         _fit(panel)
@@ -152,7 +153,9 @@ def records_sheet(some: list[StoredClip]) -> np.ndarray:
     return contact_sheet.grid(cells, 2 * len(PANELS))
 
 
-def clip_sheet(record: StoredClip, clip: Clip | None = None, columns: int = 8) -> np.ndarray:
+def clip_sheet(
+    record: StoredClip, clip: Clip | None = None, columns: int = 8
+) -> UInt8[np.ndarray, "h w 3"]:
     """Draw a clip over time: rows picture, labels, flow, heatmaps."""
     labels = record.labels
     return contact_sheet.clip_sheet(
@@ -165,14 +168,14 @@ def clip_sheet(record: StoredClip, clip: Clip | None = None, columns: int = 8) -
     )
 
 
-def pictures_of(record: StoredClip) -> np.ndarray:
+def pictures_of(record: StoredClip) -> UInt8[np.ndarray, "t s s 3"]:
     """Return the crops uint8 [T,S,S,3]; grey ones where the record holds no pictures."""
     if record.frames is not None:
         return record.frames
     return np.full((len(record.labels["occluded"]), record.size, record.size, 3), 40, np.uint8)
 
 
-def telling_frame(occluded: np.ndarray) -> int:
+def telling_frame(occluded: Num[np.ndarray, " t"]) -> int:
     """Return a middle frame that is not totally occluded."""
     shown = np.flatnonzero(occluded == 0)
     return int(shown[len(shown) // 2]) if len(shown) else 0
@@ -201,7 +204,7 @@ def _scale(record: StoredClip) -> float:
     return contact_sheet.flow_scale(record.flow[:: max(1, len(record.flow) // 8)])
 
 
-def film(record: StoredClip, side: int = FILM) -> np.ndarray:
+def film(record: StoredClip, side: int = FILM) -> UInt8[np.ndarray, "h w 3"]:
     """Return a clip as a strip [T·2C, 2C, 3]: each frame its four PANELS, two by two.
 
     Of a piece of footage it shows the first frames, as many as a JPEG holds.
@@ -262,7 +265,7 @@ def _bones() -> list[tuple[int, int, str]]:
     return bones
 
 
-def data_url(image: np.ndarray, quality: int = 82) -> str:
+def data_url(image: UInt8[np.ndarray, "h w 3"], quality: int = 82) -> str:
     """Return an RGB image as a JPEG data URL."""
     ok, data = cv2.imencode(
         ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]

@@ -26,7 +26,7 @@ class _Reverse(torch.autograd.Function):
         return -ctx.strength * gradient[0], None
 
 
-def reverse_gradient(x: Tensor, strength: float) -> Tensor:
+def reverse_gradient(x: Float[Tensor, "*batch"], strength: float) -> Float[Tensor, "*batch"]:
     """Return x; its gradient comes back times −strength."""
     return _Reverse.apply(x, strength)  # type: ignore[no-any-return]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from datagen.bodies.appearance import clothes
 from datagen.bodies.appearance.atlas import ARM, Atlas, atlas
@@ -48,7 +49,7 @@ DARK = {"black": (24, 24, 27), "charcoal": (56, 58, 62), "burgundy": (70, 20, 32
 
 def dress(
     body: Body, rng: np.random.Generator, textures: Path | None = None
-) -> tuple[np.ndarray, dict]:
+) -> tuple[UInt8[np.ndarray, "h w 3"], dict]:
     """Draw a person's look.
 
     textures: folder of SURREAL's texture scans to draw from instead (they need SMPL's own UVs).

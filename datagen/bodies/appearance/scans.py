@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from datagen.bodies.smpl.model import Body
 from datagen.common import pictures
@@ -17,7 +18,9 @@ SMALLEST = 64
 """A texture with a shorter side than this is none, texels."""
 
 
-def draw_scan(body: Body, rng: np.random.Generator, folder: Path) -> tuple[np.ndarray, dict]:
+def draw_scan(
+    body: Body, rng: np.random.Generator, folder: Path
+) -> tuple[UInt8[np.ndarray, "h w 3"], dict]:
     """Draw one of the folder's scans for the body's gender.
 
     Files and folders whose name has `female` or `male` are for that gender only (SURREAL's

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, Float32
 
 from datagen.bodies.motion import quaternion as quat
 from datagen.bodies.motion.convention import Convention, refuse_degrees
@@ -37,7 +38,9 @@ def members(path: Path) -> list[str]:
         return []
 
 
-def read_amass(path: Path, convention: Convention = AMASS) -> tuple[np.ndarray, np.ndarray, float]:
+def read_amass(
+    path: Path, convention: Convention = AMASS
+) -> tuple[Float[np.ndarray, "n 24 4"], Float[np.ndarray, "n 3"], float]:
     """Return local rotations [N, 24, 4], pelvis [N, 3] metres (y up) and frames per second.
 
     `poses` may have 72 (SMPL), 156 (SMPL+H) or 165 (SMPL-X) columns; fingers and face are left
@@ -61,7 +64,7 @@ def read_amass(path: Path, convention: Convention = AMASS) -> tuple[np.ndarray, 
 
 def read_surreal(
     path: Path, sequence: str, convention: Convention = AMASS
-) -> tuple[np.ndarray, np.ndarray, float]:
+) -> tuple[Float[np.ndarray, "n 24 4"], Float[np.ndarray, "n 3"], float]:
     """Return one sequence of SURREAL's smpl_data.npz, as `read_amass` does."""
     with _open(path) as arrays:
         poses = _read(arrays, path, f"pose_{sequence}", LONGEST * 72)
@@ -76,7 +79,7 @@ def read_arrays(path: Path, names: tuple[str, ...]) -> list[np.ndarray]:
         return [_read(arrays, path, name, MOST) for name in names]
 
 
-def read_betas(path: Path) -> np.ndarray:
+def read_betas(path: Path) -> Float32[np.ndarray, " 10"]:
     """Return the first ten shape coefficients of an AMASS take, float32 [10]; zeros if it has none.
 
     Raises BadInput if they are no finite numbers.

@@ -8,6 +8,7 @@ way only: toes lie before ankles, knees bend forwards, elbows backwards.
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float, Integer, Num
 
 _SAMPLES = 300
 """Frames of a take that are looked at, evenly spaced."""
@@ -18,18 +19,20 @@ _ALONG = 0.7  # mean cosine of the same over a whole take of who is upright
 LIMBS = ((1, 4, 7), (2, 5, 8), (16, 18, 20), (17, 19, 21))
 
 
-def sampled(count: int) -> np.ndarray:
+def sampled(count: int) -> Integer[np.ndarray, " m"]:
     """Return indices of at most `_SAMPLES` of `count` frames, evenly spaced."""
     return np.unique(np.linspace(0, count - 1, min(count, _SAMPLES)).round().astype(int))
 
 
-def unit(vectors: np.ndarray) -> np.ndarray:
+def unit(vectors: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3"]:
     """Return vectors [..., 3] of length 1; those of no length stay as they are."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.maximum(length, 1e-12)
 
 
-def trunk_axes(points: np.ndarray, roles: dict[int, int]) -> tuple[np.ndarray, ...]:
+def trunk_axes(
+    points: Float[np.ndarray, "n k 3"], roles: dict[int, int]
+) -> tuple[Float[np.ndarray, "n 3"], ...]:
     """Return unit vectors left, up and forward [N, 3] of the pelvis, by names and right hand."""
     hips = points[:, roles[1]] - points[:, roles[2]]
     spine = next(joint for joint in (3, 6, 9, 12, 15) if joint in roles)
@@ -40,7 +43,7 @@ def trunk_axes(points: np.ndarray, roles: dict[int, int]) -> tuple[np.ndarray, .
     return left, up, np.cross(left, up)
 
 
-def frontness(points: np.ndarray, roles: dict[int, int]) -> float:
+def frontness(points: Float[np.ndarray, "n k 3"], roles: dict[int, int]) -> float:
     """Return how clearly toes, knees and elbows agree with the front that the sides' names give.
 
     About 1 for a body as it is, about -1 for one seen in a mirror with its names kept, near 0
@@ -63,12 +66,12 @@ def frontness(points: np.ndarray, roles: dict[int, int]) -> float:
     return float(np.clip(evidence, -1.0, 1.0))
 
 
-def is_mirrored(points: np.ndarray, roles: dict[int, int]) -> bool:
+def is_mirrored(points: Float[np.ndarray, "n k 3"], roles: dict[int, int]) -> bool:
     """Return if the take was written in left-handed coordinates: toes and knees point back."""
     return frontness(points[sampled(len(points))], roles) < -0.25
 
 
-def up_axis(points: np.ndarray, roles: dict[int, int]) -> np.ndarray:
+def up_axis(points: Float[np.ndarray, "n k 3"], roles: dict[int, int]) -> Num[np.ndarray, " 3"]:
     """Return the coordinate axis [3] that is up, y where nothing speaks against it.
 
     Someone who stands, with trunk, thighs and shins in line, shows it; of people who never stand
@@ -108,7 +111,7 @@ def up_axis(points: np.ndarray, roles: dict[int, int]) -> np.ndarray:
     return axes[1]
 
 
-def fault(points: np.ndarray, roles: dict[int, int]) -> str | None:
+def fault(points: Float[np.ndarray, "n k 3"], roles: dict[int, int]) -> str | None:
     """Return what makes the take's joints no human body in most frames, None if nothing does."""
     points = points[sampled(len(points))]
     left, up, _ = trunk_axes(points, roles)
@@ -142,7 +145,7 @@ def _length_fault(points: np.ndarray, roles: dict[int, int]) -> str | None:
     return None
 
 
-def is_rest(rest: np.ndarray, roles: dict[int, int]) -> bool:
+def is_rest(rest: Float[np.ndarray, "k 3"], roles: dict[int, int]) -> bool:
     """Return if one figure [K, 3] is a posture that limbs' turns can be counted from.
 
     Such are T, A and hanging arms, turned, leaning or stooping; no such are bones that lie in one
@@ -174,7 +177,7 @@ def is_rest(rest: np.ndarray, roles: dict[int, int]) -> bool:
     return True
 
 
-def is_spread(rest: np.ndarray, roles: dict[int, int]) -> bool:
+def is_spread(rest: Float[np.ndarray, "k 3"], roles: dict[int, int]) -> bool:
     """Return if one figure [K, 3] is a T or A pose: what no frame of a performance looks like."""
     if not is_rest(rest, roles):
         return False

@@ -14,6 +14,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+from jaxtyping import Float
 
 from datagen.bodies.motion import anatomy
 from datagen.bodies.motion import quaternion as quat
@@ -74,7 +75,9 @@ def rebased(take: Take) -> tuple[Take, bool]:
     return take, False
 
 
-def alignments(take: Take, rest: np.ndarray, posed: bool) -> dict[int, np.ndarray]:
+def alignments(
+    take: Take, rest: Float[np.ndarray, "24 3"], posed: bool
+) -> dict[int, Float[np.ndarray, " 4"]]:
     """Return A [4] for each SMPL joint of the take; `rest` [24, 3] is SMPL's own.
 
     posed: the take's rest is a posture, so its bones are turned from SMPL's the shortest way.

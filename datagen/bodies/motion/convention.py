@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from datagen.bodies.motion import anatomy
 from datagen.bodies.motion import quaternion as quat
@@ -56,7 +57,7 @@ class Convention:
         unit = self.unit or "m"
         return UNITS[unit] if unit in UNITS else float(unit)
 
-    def upright(self) -> np.ndarray:
+    def upright(self) -> Float[np.ndarray, " 4"]:
         """Return the turn [4] from the file's axes to y up."""
         return _UPRIGHT[self.up or "z"]
 
@@ -71,7 +72,7 @@ _UPRIGHT = {
 }
 
 
-def refuse_degrees(path: Path, vectors: np.ndarray) -> None:
+def refuse_degrees(path: Path, vectors: Float[np.ndarray, "n j 3"]) -> None:
     """Raise BadInput if axis-angle vectors [N, J, 3] are longer than any in radians."""
     longest = np.linalg.norm(vectors[anatomy.sampled(len(vectors))], axis=-1).max(axis=1)
     if np.median(longest) > _LONGEST_TURN:
@@ -82,9 +83,13 @@ def refuse_degrees(path: Path, vectors: np.ndarray) -> None:
 
 
 def check(
-    path: Path, rotations: np.ndarray, pelvis: np.ndarray, rate: float, rest: np.ndarray,
+    path: Path,
+    rotations: Float[np.ndarray, "n 24 4"],
+    pelvis: Float[np.ndarray, "n 3"],
+    rate: float,
+    rest: Float[np.ndarray, "24 3"],
     convention: Convention,
-) -> None:  # fmt: skip
+) -> None:
     """Raise BadInput, with what the file seems to be, for a take that no one can have performed.
 
     Speed and height, the ways of knees and elbows, posture, and gravity are looked at.

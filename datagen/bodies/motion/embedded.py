@@ -10,6 +10,7 @@ import functools
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, Float32, Int16
 
 from datagen.bodies.motion import quaternion as quat
 from datagen.bodies.motion.retarget import ground, leg_length
@@ -35,7 +36,9 @@ def lengths() -> dict[str, int]:
         return {name: len(data[f"{name.removesuffix(MIRRORED)}.pelvis"]) for name, _ in catalogue()}
 
 
-def read(name: str, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def read(
+    name: str, rest: Float[np.ndarray, "24 3"]
+) -> tuple[Float[np.ndarray, "n 24 4"], Float[np.ndarray, "n 3"]]:
     """Return local rotations [N, 24, 4] and the pelvis [N, 3], metres, for a body's rest joints."""
     base = name.removesuffix(MIRRORED)
     if base not in _subjects():
@@ -49,13 +52,17 @@ def read(name: str, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return rotations, ground(rotations, pelvis, rest)
 
 
-def mirror(rotations: np.ndarray, pelvis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def mirror(
+    rotations: Float[np.ndarray, "n 24 4"], pelvis: Float[np.ndarray, "n 3"]
+) -> tuple[Float[np.ndarray, "n 24 4"], Float[np.ndarray, "n 3"]]:
     """Return the motion seen in a mirror across the plane x = 0: left and right change places."""
     flipped = rotations[:, _SWAP] * np.array([1.0, -1.0, -1.0, 1.0])
     return flipped, pelvis * np.array([-1.0, 1.0, 1.0])
 
 
-def pack(rotations: np.ndarray, pelvis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def pack(
+    rotations: Float[np.ndarray, "n 24 4"], pelvis: Float[np.ndarray, "n 3"]
+) -> tuple[Int16[np.ndarray, "n 24 4"], Float32[np.ndarray, "n 3"]]:
     """Return int16 steps [N, 24, 4] and float32 path: exact to 2e-4 rad, small once compressed.
 
     Quaternions are rounded to 1/8192 and stored as differences over time (modulo 2^16), which
@@ -65,7 +72,9 @@ def pack(rotations: np.ndarray, pelvis: np.ndarray) -> tuple[np.ndarray, np.ndar
     return np.diff(whole, axis=0, prepend=np.zeros_like(whole[:1])), pelvis.astype(np.float32)
 
 
-def unpack(steps: np.ndarray, pelvis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def unpack(
+    steps: Int16[np.ndarray, "n 24 4"], pelvis: Float32[np.ndarray, "n 3"]
+) -> tuple[Float[np.ndarray, "n 24 4"], Float[np.ndarray, "n 3"]]:
     """Return what `pack` was given, to its precision."""
     whole = np.cumsum(steps, axis=0, dtype=np.int16)
     return quat.normalise(whole / SCALE), pelvis.astype(np.float64)

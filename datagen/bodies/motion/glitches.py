@@ -7,6 +7,7 @@ turns that fast, so such frames are replaced by the shortest way between their g
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
 from datagen.bodies.motion import quaternion as quat
 
@@ -18,7 +19,7 @@ _MERGE = 0.1  # seconds of calm between two leaps that still belong to one fault
 _TRUNK = (0, 3, 6, 9, 12, 15)
 
 
-def bridge(world: dict[int, np.ndarray], times: np.ndarray) -> int:
+def bridge(world: dict[int, Float[np.ndarray, "n 4"]], times: Float[np.ndarray, " n"]) -> int:
     """Repair world orientations {SMPL joint: [N, 4]} in place; return how many joint-frames."""
     steps = np.diff(times)
     repaired = 0

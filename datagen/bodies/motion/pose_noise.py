@@ -8,6 +8,7 @@ the draw is plain, and holds for a clip so that its motion stays as smooth as it
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
 from datagen.bodies.motion import quaternion as quat
 from datagen.common.record import SMPL_JOINTS
@@ -19,7 +20,9 @@ TURNED += [SMPL_JOINTS.index(name) for name in _MIDDLE]
 """Joints that are turned, of SMPL's 24: those that move the limbs and the trunk."""
 
 
-def vary(pose: np.ndarray, noise: float, rng: np.random.Generator) -> np.ndarray:
+def vary(
+    pose: Float[np.ndarray, "t 72"], noise: float, rng: np.random.Generator
+) -> Float[np.ndarray, "t 72"]:
     """Return a clip's poses with the TURNED joints turned by rotations drawn once.
 
     Each joint's rotation vector is drawn from N(0, (noise·r)²) per axis with r from N(0, 1) for the

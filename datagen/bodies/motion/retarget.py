@@ -16,6 +16,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+from jaxtyping import Float
 
 from datagen.bodies.motion import anatomy, bind_pose
 from datagen.bodies.motion import quaternion as quat
@@ -36,7 +37,11 @@ SOLE = 0.025  # metres from SMPL's foot joint (ball of the foot) down to the gro
 _WRIST_BEND = np.radians(60.0)
 
 
-def forward(rotations: np.ndarray, pelvis: np.ndarray, rest: np.ndarray) -> np.ndarray:
+def forward(
+    rotations: Float[np.ndarray, "n 24 4"],
+    pelvis: Float[np.ndarray, "n 3"],
+    rest: Float[np.ndarray, "24 3"],
+) -> Float[np.ndarray, "n 24 3"]:
     """Return SMPL's joints [N, 24, 3] from local quaternions [N, 24, 4] and the pelvis [N, 3]."""
     world = to_world(rotations)
     joints = np.empty((len(rotations), 24, 3))
@@ -48,7 +53,7 @@ def forward(rotations: np.ndarray, pelvis: np.ndarray, rest: np.ndarray) -> np.n
     return joints
 
 
-def to_world(rotations: np.ndarray) -> np.ndarray:
+def to_world(rotations: Float[np.ndarray, "n 24 4"]) -> Float[np.ndarray, "n 24 4"]:
     """Return world orientations [N, 24, 4] of local ones."""
     world = np.array(rotations, dtype=np.float64)
     for joint in range(1, 24):
@@ -56,7 +61,7 @@ def to_world(rotations: np.ndarray) -> np.ndarray:
     return world
 
 
-def to_local(world: np.ndarray) -> np.ndarray:
+def to_local(world: Float[np.ndarray, "n 24 4"]) -> Float[np.ndarray, "n 24 4"]:
     """Return rotations relative to the parent [N, 24, 4] of world orientations."""
     parents = list(SMPL_PARENTS[1:])
     local = np.array(world, dtype=np.float64)
@@ -81,7 +86,9 @@ def canonical(take: Take) -> Take:
     )
 
 
-def retarget(take: Take, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def retarget(
+    take: Take, rest: Float[np.ndarray, "24 3"]
+) -> tuple[Float[np.ndarray, "n 24 4"], Float[np.ndarray, "n 3"]]:
     """Return SMPL's local rotations [N, 24, 4] and pelvis positions [N, 3] in metres.
 
     `rest` [24, 3] are the rest joints of the body that will perform. The hips' path is scaled by
@@ -148,14 +155,18 @@ def _upright_alignments(take: Take, rest: np.ndarray) -> dict[int, np.ndarray]:
     return align
 
 
-def leg_length(rest: np.ndarray, roles: dict[int, int] | None = None) -> float:
+def leg_length(rest: Float[np.ndarray, "k 3"], roles: dict[int, int] | None = None) -> float:
     """Return the mean length from hip over knee to ankle, in rest's unit."""
     at = {joint: joint for joint in (1, 2, 4, 5, 7, 8)} if roles is None else roles
     bones = ((1, 4), (4, 7), (2, 5), (5, 8))
     return 0.5 * float(sum(np.linalg.norm(rest[at[b]] - rest[at[a]]) for a, b in bones))
 
 
-def sole_heights(rotations: np.ndarray, pelvis: np.ndarray, rest: np.ndarray) -> np.ndarray:
+def sole_heights(
+    rotations: Float[np.ndarray, "n 24 4"],
+    pelvis: Float[np.ndarray, "n 3"],
+    rest: Float[np.ndarray, "24 3"],
+) -> Float[np.ndarray, "n 2 3"]:
     """Return the heights [N, 2, 3] of heel, ball and toe tip of the left and right sole."""
     world = to_world(rotations)
     joints = forward(rotations, pelvis, rest)
@@ -169,7 +180,11 @@ def sole_heights(rotations: np.ndarray, pelvis: np.ndarray, rest: np.ndarray) ->
     return heights
 
 
-def ground(rotations: np.ndarray, pelvis: np.ndarray, rest: np.ndarray) -> np.ndarray:
+def ground(
+    rotations: Float[np.ndarray, "n 24 4"],
+    pelvis: Float[np.ndarray, "n 3"],
+    rest: Float[np.ndarray, "24 3"],
+) -> Float[np.ndarray, "n 3"]:
     """Return the pelvis path shifted vertically, as one, so that the soles rest on y = 0.
 
     The floor is a low quantile of the lowest sole point over time: robust to jumps and to single
@@ -180,8 +195,10 @@ def ground(rotations: np.ndarray, pelvis: np.ndarray, rest: np.ndarray) -> np.nd
 
 
 def resample(
-    rotations: np.ndarray, pelvis: np.ndarray, times: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+    rotations: Float[np.ndarray, "n 24 4"],
+    pelvis: Float[np.ndarray, "n 3"],
+    times: Float[np.ndarray, " n"],
+) -> tuple[Float[np.ndarray, "m 24 4"], Float[np.ndarray, "m 3"]]:
     """Return both at 30 frames per second; `times` [N] are the input's, seconds, increasing.
 
     Rotations run along the shortest arc between neighbouring samples (slerp), positions linearly.

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Float32
 
 from datagen.bodies.motion import anatomy, embedded, subjects, tempo
 from datagen.bodies.motion import quaternion as quat
@@ -156,7 +157,7 @@ def matching(
     return kept
 
 
-def load_motion(source: MotionSource, rest_joints: np.ndarray) -> Motion:
+def load_motion(source: MotionSource, rest_joints: Float[np.ndarray, "24 3"]) -> Motion:
     """Return the motion for a body whose rest joints are `rest_joints` [24, 3], metres.
 
     Raises BadInput for a file that is broken, of an unknown skeleton or shorter than 2 frames.
@@ -200,7 +201,7 @@ def _rate_note(source: MotionSource, pose: np.ndarray, trans: np.ndarray, rest: 
     )
 
 
-def load_betas(source: MotionSource) -> np.ndarray:
+def load_betas(source: MotionSource) -> Float32[np.ndarray, " 10"]:
     """Return the performer's shape, float32 [10]: an AMASS take's `betas`, zeros where none is.
 
     Raises BadInput for a file whose `betas` cannot be used.

@@ -12,6 +12,7 @@ Letters: N frames at 30 a second.
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 from scipy.ndimage import gaussian_filter1d
 
 from datagen.bodies.motion import quaternion as quat
@@ -43,7 +44,11 @@ _SLOW = (2, 3, 4, 5)  # times too slow, at which a walk is too slow to be seen a
 _WALKS = (0.25, 0.47)  # walk ratio of what only looks like a walk when it is played as much faster
 
 
-def speed_factor(pose: np.ndarray, trans: np.ndarray, rest: np.ndarray) -> float | None:
+def speed_factor(
+    pose: Float[np.ndarray, "n 72"],
+    trans: Float[np.ndarray, "n 3"],
+    rest: Float[np.ndarray, "24 3"],
+) -> float | None:
     """Return how many times too fast a motion is played, None where nothing speaks against it.
 
     pose [N, 72] axis-angle, trans [N, 3] metres, y up and soles on y = 0 as in `Motion`; rest

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 
 from datagen.bodies.render.renderer import Renderer, bounding_box
 from datagen.bodies.smpl.mesh import Mesh
@@ -88,7 +89,7 @@ class PreviewRenderer(Renderer):
             gl.glFramebufferRenderbuffer(gl.GL_FRAMEBUFFER, place, gl.GL_RENDERBUFFER, buffer)
 
 
-def softened(colours: np.ndarray) -> np.ndarray:
+def softened(colours: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 4"]:
     """Return colours and coverage [h,w,4] whose silhouette fades over a pixel to either side.
 
     What the silhouette surrounds stays as sharp as it was drawn.

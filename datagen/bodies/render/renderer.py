@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
+from jaxtyping import Float
 
 from datagen.bodies.render.camera import FAR, NEAR, clip_matrix
 from datagen.bodies.render.gl_advice import advice
@@ -287,7 +288,7 @@ class Renderer:
 
 
 def bounding_box(
-    vertices: np.ndarray, camera: np.ndarray, width: int, height: int
+    vertices: Float[np.ndarray, "v 3"], camera: Float[np.ndarray, "3 3"], width: int, height: int
 ) -> tuple[int, int, int, int]:
     """Return (left, top, right, bottom) of the pixels that vertices [V,3] may cover; exclusive."""
     z = vertices[:, 2]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -110,6 +110,9 @@ def _stand_ins() -> dict[tuple[str, str], Any]:
 # The Python unpickler, not the C one: its memo is a dict, so a damaged index cannot ask for all the
 # memory of the machine. A model file is a few hundred opcodes; nothing is lost.
 class _Reader(pickle._Unpickler):  # type: ignore[name-defined]
+    read: Callable[[int], bytes]  # the base class sets both as it loads
+    append: Callable[[Any], None]
+
     def __init__(self, data: bytes) -> None:
         super().__init__(io.BytesIO(data), encoding="latin1", errors="strict")
         self.names = _stand_ins()
@@ -122,7 +125,7 @@ class _Reader(pickle._Unpickler):  # type: ignore[name-defined]
 
     dispatch: ClassVar = {
         **pickle._Unpickler.dispatch,  # type: ignore[attr-defined]
-        pickle.BYTEARRAY8[0]: load_bytearray8,
+        pickle.BYTEARRAY8[0]: load_bytearray8,  # type: ignore[dict-item]
     }
 
     def find_class(self, module: str, name: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -66,8 +67,8 @@ class Pairs(Dataset):
 
 
 def turn(
-    pair: np.ndarray, flow: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+    pair: UInt8[np.ndarray, "s s 6"], flow: Float[np.ndarray, "s s 2"], rng: np.random.Generator
+) -> tuple[UInt8[np.ndarray, "s s 6"], Float[np.ndarray, "s s 2"]]:
     """Return pair [S,S,6] and flow [S,S,2] mirrored or transposed, the colours exchanged."""
     if rng.random() < 0.5:
         pair, flow = pair[:, ::-1], flow[:, ::-1] * np.array([-1, 1], np.float32)

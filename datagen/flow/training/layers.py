@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float32, UInt8
 
 from datagen.flow.training.rigid2d import move
 
@@ -27,7 +28,9 @@ class Layer:
     outline: np.ndarray | None = None
 
 
-def paint(layers: list[Layer], size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def paint(
+    layers: list[Layer], size: int
+) -> tuple[UInt8[np.ndarray, "s s 3"], UInt8[np.ndarray, "s s 3"], Float32[np.ndarray, "s s 2"]]:
     """Return both images, uint8 [S,S,3], and the first one's flow, float32 [S,S,2] px.
 
     A pixel's flow is that of the frontmost layer that covers half of it or more.

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
@@ -15,12 +16,16 @@ LEVEL_WEIGHTS = (1.0, 0.35, 0.2, 0.15, 0.1)
 1, 0.5, 0.25, 0.25, 0.33 for 224 px; what is wanted is the finest level."""
 
 
-def endpoint_error(flow: Tensor, target: Tensor) -> Tensor:
+def endpoint_error(
+    flow: Float[Tensor, "b 2 h w"], target: Float[Tensor, "b 2 h w"]
+) -> Float[Tensor, "b h w"]:
     """Return the length of the difference, [B,h,w]."""
     return torch.linalg.vector_norm(flow - target, dim=1)
 
 
-def level_errors(pyramid: list[Tensor], flow: Tensor) -> list[Tensor]:
+def level_errors(
+    pyramid: list[Float[Tensor, "b 2 _ _"]], flow: Float[Tensor, "b 2 s s"]
+) -> list[Float[Tensor, ""]]:
     """Return each level's mean endpoint error, px.
 
     The finest level is compared in every pixel, enlarged as its readers enlarge it: at an edge
@@ -38,6 +43,6 @@ def level_errors(pyramid: list[Tensor], flow: Tensor) -> list[Tensor]:
     return errors
 
 
-def weighted_sum(errors: list[Tensor]) -> Tensor:
+def weighted_sum(errors: list[Float[Tensor, ""]]) -> Float[Tensor, ""]:
     """Return FlowNet's loss: the levels' errors, weighted."""
     return torch.stack([w * e for w, e in zip(LEVEL_WEIGHTS, errors, strict=False)]).sum()

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from jaxtyping import Float, Float32, UInt8
 
 from datagen.flow.training.layers import Layer, paint
 from datagen.flow.training.rigid2d import about, draw_shift, rigid
@@ -23,7 +24,7 @@ from datagen.flow.training.textures import cut
 
 def make_pair(
     textures: list[np.ndarray], size: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[UInt8[np.ndarray, "s s 3"], UInt8[np.ndarray, "s s 3"], Float32[np.ndarray, "s s 2"]]:
     """Return two images uint8 [S,S,3] RGB and the flow float32 [S,S,2] px from first to second."""
     layers = draw_layers(textures, size, rng)
     first, second, flow = paint(layers, size)
@@ -42,7 +43,9 @@ def draw_layers(textures: list[np.ndarray], size: int, rng: np.random.Generator)
     return layers
 
 
-def background_motion(middle: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def background_motion(
+    middle: Float[np.ndarray, " 2"], rng: np.random.Generator
+) -> Float[np.ndarray, "3 3"]:
     """Return what a camera does to a far scene between two frames: 3x3, often nothing at all."""
     if rng.random() < 0.25:
         return np.eye(3)

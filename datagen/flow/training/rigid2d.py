@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
 
-def rigid(shift: np.ndarray, degrees: float, log_scale: float, centre: np.ndarray) -> np.ndarray:
+def rigid(
+    shift: Float[np.ndarray, " 2"],
+    degrees: float,
+    log_scale: float,
+    centre: Float[np.ndarray, " 2"],
+) -> Float[np.ndarray, "3 3"]:
     """Return the 3x3 map that turns and scales about `centre`, then shifts by `shift` px."""
     angle = np.deg2rad(degrees)
     c, s = np.exp(log_scale) * np.array([np.cos(angle), np.sin(angle)])
@@ -14,14 +20,18 @@ def rigid(shift: np.ndarray, degrees: float, log_scale: float, centre: np.ndarra
     return motion
 
 
-def about(matrix: np.ndarray, centre: np.ndarray) -> np.ndarray:
+def about(
+    matrix: Float[np.ndarray, "3 3"], centre: Float[np.ndarray, " 2"]
+) -> Float[np.ndarray, "3 3"]:
     """Return the 3x3 map `matrix` with its origin moved to `centre`."""
     there = np.eye(3)
     there[:2, 2] = centre
     return there @ matrix @ np.linalg.inv(there)
 
 
-def move(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def move(
+    points: Float[np.ndarray, "*batch 2"], matrix: Float[np.ndarray, "3 3"]
+) -> Float[np.ndarray, "*batch 2"]:
     """Return points [...,2] after the projective map 3x3."""
     if np.array_equal(matrix[2], (0, 0, 1)):
         return points @ matrix[:2, :2].T + matrix[:2, 2]
@@ -29,7 +39,9 @@ def move(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return homogeneous[..., :2] / homogeneous[..., 2:]
 
 
-def draw_shift(median: float, spread: float, most: float, rng: np.random.Generator) -> np.ndarray:
+def draw_shift(
+    median: float, spread: float, most: float, rng: np.random.Generator
+) -> Float[np.ndarray, " 2"]:
     """Draw a translation whose length is log-normal, cut at `most` px."""
     length = min(most, median * np.exp(spread * rng.normal()))
     angle = rng.uniform(0, 2 * np.pi)

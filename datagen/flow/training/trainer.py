@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from datagen.common.errors import BadInput
@@ -91,7 +92,9 @@ class FlowTrainer:
         )  # fmt: skip
         self.dtype = best_dtype(cfg.device)
 
-    def update(self, pairs: Tensor, flow: Tensor) -> tuple[float, float]:
+    def update(
+        self, pairs: UInt8[Tensor, "b 6 s s"], flow: Float[Tensor, "b 2 s s"]
+    ) -> tuple[float, float]:
         """Take one step; return the loss, in the network's unit, and the endpoint error in px."""
         pairs, flow = pairs.to(self.cfg.device), flow.to(self.cfg.device)
         for group in self.optimizer.param_groups:
@@ -109,7 +112,7 @@ class FlowTrainer:
         self.step += 1
         return float(loss.detach()), float(errors[0].detach()) * self.unit
 
-    def validate(self, pairs: Tensor, flow: Tensor) -> float:
+    def validate(self, pairs: UInt8[Tensor, "b 6 s s"], flow: Float[Tensor, "b 2 s s"]) -> float:
         """Return the averaged network's endpoint error at full resolution, px."""
         network = self.average.module.eval()
         errors = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from jaxtyping import Float, Float32, UInt8
 
 SHOULDERS, HIPS, KNEES = (11, 12), (23, 24), (25, 26)
 SEEN = 0.5
@@ -17,7 +18,9 @@ STEPS = np.linspace(0.2, 0.8, 7)
 """Where on the way from joint to joint colours are taken; not at the ends, next to bare skin."""
 
 
-def appearance(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
+def appearance(
+    picture: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "33 3"]
+) -> Float32[np.ndarray, " 6"]:
     """Return float32 [6], the trunk's colour and the thighs', CIELAB; NaN for what is not seen.
 
     Args:

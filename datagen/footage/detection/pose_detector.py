@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 
 from datagen.footage.detection import anchors, landmarks, roi
 from datagen.footage.detection.models import Model
@@ -36,7 +37,7 @@ class PoseDetector:
         self._detection = Model("pose_detection", threads)
         self._landmarks = Model("pose_landmark_full", threads)
 
-    def find(self, picture: np.ndarray, frame: Roi) -> list[Roi]:
+    def find(self, picture: UInt8[np.ndarray, "h w 3"], frame: Roi) -> list[Roi]:
         """Return the crops of the people in a part of a picture, the surest first.
 
         Whoever the part's edge cuts is left out: half a body passes for a smaller person.
@@ -49,7 +50,7 @@ class PoseDetector:
         uncut = roi.inside(placed[:, :2], frame, width, height)
         return [roi.circumscribed(*one[2:4]).scaled(roi.MARGIN) for one in placed[uncut]]
 
-    def read(self, picture: np.ndarray, crop: Roi) -> Reading | None:
+    def read(self, picture: UInt8[np.ndarray, "h w 3"], crop: Roi) -> Reading | None:
         """Return the person in a crop; None if there is none."""
         seen = roi.view(picture, crop, self._landmarks.side, cv2.BORDER_REPLICATE)
         raw, presence, _, heatmap, world = self._landmarks(seen.astype(np.float32) / 255)
