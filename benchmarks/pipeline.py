@@ -141,7 +141,6 @@ def estimators(folder: Path) -> dict[str, FlowConfig]:
 def libraries(folder: Path) -> tuple[float, dict[str, Any], dict[str, Any]]:
     """Make small libraries; return what they cost, core-seconds, and their manifest lines."""
     cfg = LaunchConfig()
-    size = {"width": cfg.bodies.width, "height": cfg.bodies.height}
     motions = {source.name: source for source in find_motions(None)}
     people, scenes = {}, {}
     with core_seconds() as took:
@@ -151,7 +150,13 @@ def libraries(folder: Path) -> tuple[float, dict[str, Any], dict[str, Any]]:
         for source in find_videos(None)[:: len(find_videos(None)) // SCENES][:SCENES]:
             path = folder / "scenes" / f"{source.name}.h5"
             task = tasks.BackgroundTask(
-                source, cfg.backgrounds, frames=FRAMES, seed=0, path=path, **size
+                source,
+                cfg.backgrounds,
+                frames=FRAMES,
+                width=cfg.bodies.width,
+                height=cfg.bodies.height,
+                seed=0,
+                path=path,
             )
             scenes[source.name] = task()
     return took[0], people, scenes

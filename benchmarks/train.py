@@ -146,7 +146,7 @@ def main() -> None:
     gpu = device.type == "cuda"
     with tempfile.TemporaryDirectory() as folder:
         cfg = FitConfig(
-            shards=Path(folder),
+            shards=(folder,),
             backbone=given.backbone,
             image_size=given.image_size,
             batch_size=given.batch_size or (24 if gpu else 3),

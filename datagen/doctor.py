@@ -141,7 +141,7 @@ def _gpu(cfg: DoctorConfig) -> str:
             "index"
         )
     raise BadMachine(
-        f"torch {torch.__version__} wants CUDA {torch.version.cuda}, which the driver is too old "
+        f"torch {torch.__version__} needs CUDA {torch.version.cuda}, which the driver is too old "
         "for; run: sudo apt-get install --only-upgrade nvidia-driver"
     )
 

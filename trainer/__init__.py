@@ -1,4 +1,4 @@
-"""Train Motion HMR on a folder of shards; knows nothing of datagen."""
+"""Train Motion HMR on a folder of shards; imports nothing of datagen."""
 
 import sys
 

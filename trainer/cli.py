@@ -147,7 +147,7 @@ def report_missing_packages() -> None:
 
 
 def missing_package(error: BaseException) -> str:
-    """Return a sentence about an import that failed for want of a dependency, else ""."""
+    """Return a sentence about an import that failed for a missing dependency, else ""."""
     if not isinstance(error, ModuleNotFoundError) or error.name not in PACKAGES:
         return ""
     return (

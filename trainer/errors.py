@@ -1,4 +1,4 @@
-"""The errors that are nobody's programming mistake: a bad input, a stop by a signal."""
+"""Errors that are not bugs: bad input, a stop by a signal."""
 
 from __future__ import annotations
 

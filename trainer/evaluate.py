@@ -155,7 +155,7 @@ def missing_keypoints(arrays: dict[str, np.ndarray], dataset: DataSet) -> torch.
     return torch.from_numpy((~seen).sum(1)).masked_fill(hidden, OCCLUDED)
 
 
-def table(results: dict[str, object]) -> str:
+def table(results: dict[str, Any]) -> str:
     """Return the results as a table of text."""
     lines = [
         f"{'':24} {'PA-MPJPE':>9} {'MPJPE':>9} {'accel.':>9} {'frames':>8}",

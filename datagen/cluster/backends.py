@@ -102,7 +102,7 @@ class Processes:
                 worker, task, tries = self._busy.pop(connection)
                 outcome = worker.outcome(task)
                 if worker.done:
-                    connection.close()
+                    connection.close()  # type: ignore[union-attr]
                 else:
                     self._idle.append(worker)
                 if outcome.worth_retrying and tries < TRIES:

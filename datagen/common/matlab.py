@@ -108,5 +108,5 @@ def _matrix(
 def _numbers(kind: int, content: memoryview, order: str) -> np.ndarray:
     if kind not in STORED:
         raise ValueError(f"an array has elements of the unknown type {kind}")
-    dtype = np.dtype(STORED[kind]).newbyteorder(order)
+    dtype = np.dtype(STORED[kind]).newbyteorder(order)  # type: ignore[arg-type]
     return np.frombuffer(content[: len(content) // dtype.itemsize * dtype.itemsize], dtype)

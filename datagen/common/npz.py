@@ -115,7 +115,7 @@ def _read(file: IO[bytes], name: str, size: int, most: int, kinds: str) -> np.nd
     count = checked_count(name, shape, most)
     checked_count(name, (count, dtype.itemsize), max(size, 0))
     flat = np.empty(count, dtype)
-    view = memoryview(flat.view(np.uint8).reshape(-1)) if count and dtype.itemsize else b""
+    view = flat.view(np.uint8).reshape(-1).data if count and dtype.itemsize else b""
     done = 0
     while done < len(view):
         block = file.read(min(1 << 20, len(view) - done))

@@ -25,7 +25,7 @@ def checked_count(what: str, shape: Iterable[Any], most: int) -> int:
         if not isinstance(length, Integral) or isinstance(length, bool) or length < 0:
             raise ValueError(f"{what} has a damaged size, {lengths!s:.80}")
         count *= int(length)
-        if max(count, length) > most:
+        if max(count, int(length)) > most:
             raise ValueError(f"{what} claims {lengths!s:.80} elements, at most {most} are read")
     return count
 

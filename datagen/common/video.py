@@ -146,7 +146,8 @@ class PyAVReader:
 
     def enlarged(self) -> tuple[float, float]:
         assert self.frame is not None
-        return self.scale[::-1] if round(self.frame.rotation / 90) % 2 else self.scale
+        across, down = self.scale
+        return (down, across) if round(self.frame.rotation / 90) % 2 else (across, down)
 
     def release(self) -> None:
         self.container.close()
@@ -169,13 +170,14 @@ def _readers(path: Path) -> list[Callable[[Path], Reader]]:
     """
     import av
     from av.error import FFmpegError
+    from av.stream import Disposition
 
     if path.is_dir() or path.suffix.lower() in PICTURES:
         return [PictureReader]
     try:
         with av.open(str(path), metadata_errors="replace") as container:
             streams = container.streams.video
-            cover = av.stream.Disposition.attached_pic
+            cover = Disposition.attached_pic
             still = [cover in stream.disposition or stream.frames == 1 for stream in streams]
             sizes = [(stream.width or 0) * (stream.height or 0) for stream in streams]
             checked_count("its picture", (max(sizes, default=0),), MOST)
@@ -185,7 +187,9 @@ def _readers(path: Path) -> list[Callable[[Path], Reader]]:
         order, square = [0], True
     except ValueError as error:
         raise BadInput(f"{path} cannot be read as a video ({error}); omit it") from error
-    own = [partial(PyAVReader, place=place) for place in order or [0]]
+    own: list[Callable[[Path], Reader]] = [
+        partial(PyAVReader, place=place) for place in order or [0]
+    ]
     return [OpenCVReader, *own] if is_text(str(path)) and square and order[:1] in ([0], []) else own
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tqdm import tqdm
 
@@ -167,8 +167,9 @@ def _launch(
         f"{layout.shards}"
     )
     publish(cfg, layout, known)
+    motions = cast("list[MotionSource]", sources)  # --labels-only takes no --surreal
     tasks = [
-        MotionShardTask(index, tuple(sources[index :: cfg.output.total]), cfg.bodies,
+        MotionShardTask(index, tuple(motions[index :: cfg.output.total]), cfg.bodies,
                         layout.shard(index), fingerprint.digest(known))
         for index in todo
     ]  # fmt: skip

@@ -150,7 +150,7 @@ training pose estimators, not for identifying or judging people.
 
 def hub_split(dataset: Line) -> str:
     """Return Hugging Face's name of a data set's split."""
-    return SPLITS.get(dataset["split"], dataset["split"])
+    return SPLITS.get(str(dataset["split"]), str(dataset["split"]))
 
 
 def front_matter(dataset: Line, paths: dict[str, str]) -> str:

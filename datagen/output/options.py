@@ -10,7 +10,7 @@ from datagen.common.options import Folder, require
 from datagen.common.splits import Split
 
 NUM_SHARDS = 8
-"""Shards of a data set that nobody asked for another number of."""
+"""Shards of a data set, where no other number is given."""
 
 _RANGE = re.compile(r"\s*\d{1,6}(-\d{1,6})?\s*")
 

@@ -22,7 +22,7 @@ import xxhash
 from datagen.common.files import sha256, whole
 
 if TYPE_CHECKING:
-    from webdataset import TarWriter
+    from webdataset.writer import TarWriter
 
     from datagen.clips.compose import Clip
 
@@ -105,7 +105,9 @@ def write(path: Path, records: Iterable[dict[str, Any]], fingerprint: str = "") 
     Args:
         fingerprint: of the data set; at most 31 characters.
     """
-    from webdataset import TarWriter  # which imports torch: seconds that readers can do without
+    from webdataset.writer import (
+        TarWriter,
+    )  # which imports torch: seconds that readers can do without
 
     count = 0
     with whole(path) as temporary:

@@ -99,8 +99,10 @@ def fitted(
         k: the source's camera [3, 3].
         size: S.
     """
-    predicted = [torch.from_numpy(frames[name]) for name in ("joints", "sigma", "rotations")]
-    fit = fit_to(body, *predicted, fps)
+    joints, sigma, rotations = (
+        torch.from_numpy(frames[name]) for name in ("joints", "sigma", "rotations")
+    )
+    fit = fit_to(body, joints, sigma, rotations, fps)
     about = fit.joints - fit.translation[:, None]
     rays = rays_of(frames["keypoints"], frames["crop"], k)
     moved = place(about, rays, fps=fps)

@@ -15,6 +15,7 @@ from trainer.data.dataset import UNCHECKED, DataSet, open_dataset
 from trainer.data.inputs import InputSpec
 from trainer.data.loader import wanted_arrays
 from trainer.data.options import EXACT, KeypointErrors, store_of
+from trainer.data.places import Place
 from trainer.device import find_device, keep_memory, native_precision, set_precision
 from trainer.errors import BadInput
 from trainer.evaluation.fitting import embodied, refined
@@ -149,7 +150,7 @@ def precision_of(saved: dict[str, Any], device: torch.device) -> str:
 
 
 def refuse_other_joints(
-    model: ModelSpec, dataset: DataSet, named: str | Path, learned: str | Path
+    model: ModelSpec, dataset: DataSet, named: str | Place, learned: str | Path
 ) -> None:
     """Raise BadInput if a data set's joints are not the model's.
 

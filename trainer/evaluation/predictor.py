@@ -28,6 +28,7 @@ from trainer.common.files import write_atomic
 from trainer.data.dataset import DataSet, open_dataset
 from trainer.data.loader import read_clips, wanted_arrays
 from trainer.data.records import META, Damaged, Record
+from trainer.data.shard import Shard
 from trainer.errors import BadInput
 from trainer.evaluation.fitting import refined
 from trainer.evaluation.tracks import tracks
@@ -230,7 +231,7 @@ def in_memory(
         flow_stride=1, flow_name="", rgb=False, fps=fps, body=nowhere, clips=1, clips_per_shard=1,
         fingerprint="", keypoints_only=True,
     )  # fmt: skip
-    record = Record(nowhere, "person", members={META: json.dumps(meta).encode()})
+    record = Record(Shard(nowhere), "person", members={META: json.dumps(meta).encode()})
     return dataset, record, arrays
 
 

@@ -164,7 +164,7 @@ class TrainingLoop:
         return positions
 
     def cut_off(self, error: Unreachable) -> BadInput:
-        """Return the error of a server that is gone, and save what can be gone on with.
+        """Return the error of a server that is gone, and save what a later run can resume from.
 
         Of several ranks the others may be in the middle of a step: their last checkpoint counts.
         """

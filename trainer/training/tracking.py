@@ -8,7 +8,7 @@ record of the service.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -22,7 +22,7 @@ PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow-sk
 class Tracker(Protocol):
     """Receives the figures of a run."""
 
-    def log(self, step: int, figures: dict[str, float]) -> None:
+    def log(self, step: int, figures: Mapping[str, float]) -> None:
         """Record finite figures of a step."""
 
     def close(self) -> None:
@@ -32,7 +32,7 @@ class Tracker(Protocol):
 class NoTracker:
     """Keeps nothing."""
 
-    def log(self, step: int, figures: dict[str, float]) -> None:
+    def log(self, step: int, figures: Mapping[str, float]) -> None:
         """Do nothing."""
 
     def close(self) -> None:
@@ -47,7 +47,7 @@ class TensorBoard:
 
         self.events = SummaryWriter(str(folder), purge_step=step + 1)
 
-    def log(self, step: int, figures: dict[str, float]) -> None:
+    def log(self, step: int, figures: Mapping[str, float]) -> None:
         """Record figures."""
         for name, value in figures.items():
             self.events.add_scalar(name, value, step)
@@ -61,7 +61,7 @@ class WeightsAndBiases:
     """A run of the project WANDB_PROJECT, by default motion-hmr."""
 
     def __init__(self, folder: Path, options: dict[str, Any], step: int) -> None:
-        import wandb
+        import wandb  # pyright: ignore[reportMissingImports]
 
         self.run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "motion-hmr"),
@@ -72,7 +72,7 @@ class WeightsAndBiases:
             resume="allow",
         )
 
-    def log(self, step: int, figures: dict[str, float]) -> None:
+    def log(self, step: int, figures: Mapping[str, float]) -> None:
         """Record figures."""
         self.run.log(figures, step=step)
 
@@ -85,7 +85,7 @@ class MLflow:
     """A run of the experiment MLFLOW_EXPERIMENT_NAME, by default motion-hmr."""
 
     def __init__(self, folder: Path, options: dict[str, Any], step: int) -> None:
-        import mlflow
+        import mlflow  # pyright: ignore[reportMissingImports]
 
         self.mlflow = mlflow
         if "MLFLOW_EXPERIMENT_NAME" not in os.environ:
@@ -100,7 +100,7 @@ class MLflow:
             mlflow.start_run(run_name=folder.name, tags={"folder": tag})
             mlflow.log_params({name: str(value)[:500] for name, value in options.items()})
 
-    def log(self, step: int, figures: dict[str, float]) -> None:
+    def log(self, step: int, figures: Mapping[str, float]) -> None:
         """Record figures."""
         self.mlflow.log_metrics(figures, step=step)
 
