@@ -147,7 +147,7 @@ def test_repair_makes_the_same_bytes_again(copy: Path, capsys) -> None:
     assert {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()} == before
 
 
-def test_repair_mends_a_damaged_dataset_json_without_a_card(copy: Path) -> None:
+def test_repair_restores_a_damaged_dataset_json_without_a_card(copy: Path) -> None:
     before = {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()}
     (copy / "croissant.json").unlink()
     (copy / "dataset.json").write_text("{")
@@ -214,7 +214,7 @@ def test_a_missing_input_is_one_sentence(tmp_path: Path, options, words: str, ca
         ("empty.npz", "--motions", "empty.npz: not readable"),
     ],
 )
-def test_nothing_usable_is_one_sentence_and_can_be_mended(
+def test_nothing_usable_is_one_sentence_and_can_be_repaired(
     tmp_path: Path, name: str, option: str, words: str, capsys
 ) -> None:
     folder = tmp_path / "inputs"
@@ -292,7 +292,7 @@ def test_one_number_of_shards_is_explained(copy: Path, capsys) -> None:
     assert "note:" not in capsys.readouterr().out
 
 
-def test_a_missing_library_file_is_said_to_be_missing(copy: Path, capsys) -> None:
+def test_a_missing_library_file_is_reported(copy: Path, capsys) -> None:
     for path in copy.glob("library/bodies*/*.h5"):
         path.unlink()
     assert inspect(["--out", str(copy / "look.html"), str(copy)]) == 0

@@ -196,7 +196,7 @@ def test_a_damaged_manifest_is_survived(made: Layout) -> None:
     assert wrong(made) == [1, 2]
 
 
-def test_what_is_missing_is_said_once(made: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_missing_is_reported_once(made: Layout, capsys: pytest.CaptureFixture[str]) -> None:
     made.dataset.unlink()
     assert verify([str(made.shards)]) == 1
     printed = capsys.readouterr()

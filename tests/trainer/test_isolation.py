@@ -9,7 +9,7 @@ BLOCKED = (
 )  # fmt: skip
 
 
-def test_the_doors_import_without_the_generators_libraries():
+def test_the_commands_import_without_the_generators_libraries():
     program = f"""
 import sys
 

@@ -74,7 +74,7 @@ def test_a_stretch_shows_its_person_half_of_the_time() -> None:
     assert len(starts_in_view({"frames": 50, "in_view": []}, 10)) == 0
 
 
-def test_nothing_usable_is_said_with_the_option_that_mends_it() -> None:
+def test_nothing_usable_names_the_option_that_helps() -> None:
     people = {name: body(10) for name in PEOPLE}
     scenes = {name: scene(1) for name in SCENES}
     with pytest.raises(

@@ -114,7 +114,7 @@ class TestRecord:
         assert (tmp_path / "again" / "shard-000000.tar").read_bytes() == shard.read_bytes()
 
 
-def test_what_becomes_of_each_frame_is_said(tmp_path, capsys):
+def test_what_becomes_of_each_frame_is_printed(tmp_path, capsys):
     """A 60 fps film: a person for 90 frames; then nobody; then somebody else, for a moment."""
     person, other = walk(200, speed=0.3), walk(200, start=250, speed=0)
     person[:20, :, 2] = person[110:, :, 2] = 0

@@ -150,7 +150,7 @@ def test_keypoints_lie_on_the_picture(made):
             assert seen and r > 140 and g < 130
 
 
-def test_the_principal_point_is_mended(made):
+def test_the_principal_point_is_corrected(made):
     for record in records(made):
         offset = record["meta"]["principal_offset"]
         assert offset == pytest.approx(SHIFT, abs=0.05)

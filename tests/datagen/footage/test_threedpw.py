@@ -173,7 +173,7 @@ class TestRecord:
         assert run(world[0], body, tmp_path / "out") == 0
         assert f"  {counted:7d}  {list(threedpw.RULES)[-1]}\n" in capsys.readouterr().out
 
-    def test_what_the_evaluator_counts_is_what_was_said(self, made):
+    def test_what_the_evaluator_counts_is_what_was_printed(self, made):
         dataset = open_dataset(made)
         results = judged(dataset, lambda truth: truth)
         line = [json.loads(x) for x in (made / "manifests/shards.jsonl").read_text().splitlines()]

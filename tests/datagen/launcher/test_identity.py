@@ -107,7 +107,7 @@ def test_only_the_content_of_inputs_that_are_used_counts(inputs: Path) -> None:
     assert identity(cfg) != before  # a name more or less may move subjects between splits
 
 
-def test_an_older_releases_data_set_is_known_and_told_from_another_configuration(
+def test_an_older_releases_data_set_is_known_and_another_configuration_is_not(
     tmp_path: Path,
 ) -> None:
     cfg = LaunchConfig(output=OutputConfig(out=tmp_path, num_shards=1))

@@ -183,7 +183,7 @@ def predicted(tmp_path_factory) -> tuple[Path, Path]:
     return shards, root / "p"
 
 
-def test_the_door_shows_stored_crops(predicted, tmp_path, capsys):
+def test_the_command_shows_stored_crops(predicted, tmp_path, capsys):
     shards, results = predicted
     options = ["--predictions", str(results), "--shards", str(shards), "--people", "1"]
     assert overlay([*options, "--out", str(tmp_path)]) == 0

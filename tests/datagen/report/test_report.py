@@ -118,7 +118,7 @@ def test_people_scenes_and_quarantine_are_summed(tmp_path):
     assert summary.quarantine.count == 3 and len(summary.quarantine.reasons) == 1
 
 
-def test_what_was_mended_later_is_not_in_quarantine(tmp_path):
+def test_what_was_repaired_later_is_not_in_quarantine(tmp_path):
     bad = [{"kind": "footage", "name": name, "reason": "broken"} for name in ("a", "b")]
     bad += [{"kind": "shard", "name": shard_line(i)["name"], "reason": "broken"} for i in (1, 2)]
     made = [{**shard_line(0), "source": "a"}, shard_line(1)]
@@ -265,7 +265,7 @@ def test_a_long_piece_is_played_as_far_as_a_jpeg_holds(small_set):
     assert len(data["joints"]) == 186
 
 
-def test_the_door_writes_one_page_or_a_folder(small_set, tmp_path, capsys):
+def test_the_command_writes_one_page_or_a_folder(small_set, tmp_path, capsys):
     assert inspect([str(small_set), "--clips", "2", "--out", str(tmp_path / "one.html")]) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["one.html"]
     html = checked((tmp_path / "one.html").read_text())

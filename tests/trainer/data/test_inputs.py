@@ -191,7 +191,7 @@ def symmetric_model() -> MotionHMR:
     return MotionHMR(body, channels=15, backbone="small", lstm_width=16).eval()
 
 
-def test_both_ways_a_mirrored_clip_is_said_to_be_the_mirror_image():
+def test_both_ways_predict_the_mirror_image_of_a_mirrored_clip():
     batch, spec_ = toy_batch()
     model = symmetric_model()
     torch.nn.init.normal_(model.regressor.fc3.weight, std=0.02)  # away from the mean person

@@ -83,7 +83,7 @@ def test_speed_is_of_known_frames_at_the_clips_own_rate(tmp_path):
     assert line["speed"] == pytest.approx(0.1 * 10 * 12 / 14, rel=1e-3) and line["hidden"] == 0
 
 
-def test_said_joints_are_aligned_to_the_true_ones(measured):
+def test_predicted_joints_are_aligned_to_the_true_ones(measured):
     _, _, frames = measured
     gap = frames["predicted"].astype(float) - frames["truth"].astype(float)
     assert np.abs(1000 * np.linalg.norm(gap, axis=-1) - frames["error"]).max() < 3  # float16

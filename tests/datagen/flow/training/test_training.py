@@ -275,7 +275,7 @@ def test_a_device_that_is_not_there_is_one_sentence(tmp_path: Path, capsys) -> N
     assert "--device foo" in error and error.count("\n") == 1
 
 
-def test_no_textures_is_said_plainly(tmp_path: Path, capsys) -> None:
+def test_no_textures_is_one_sentence(tmp_path: Path, capsys) -> None:
     with pytest.raises(BadInput, match="holds no readable"):
         load_textures(tmp_path)
     options = ["--out", str(tmp_path / "run"), "--textures", str(tmp_path), "--people", "0"]
