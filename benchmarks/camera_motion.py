@@ -78,7 +78,7 @@ def camera_path(kind: str, rng: np.random.Generator, heading: float) -> Path:
     elif kind == "parallax":
         towards = rng.uniform(0, 2 * np.pi)
         place[:, [0, 2]] = np.outer(time, [np.sin(towards), np.cos(towards)])
-        place *= rng.uniform(0.2, 0.5)  # metres a second: a slow walk
+        place *= rng.uniform(0.2, 0.5)  # metres per second: a slow walk
     pitch = pitch + rng.uniform(-8.0, 4.0)
     angles = np.stack([yaw + np.rad2deg(heading), pitch, roll], axis=1)
     turn = Rotation.from_euler("YXZ", angles, degrees=True).as_matrix().transpose(0, 2, 1)

@@ -306,7 +306,7 @@ class Several:
 def workers(
     folder: Path, choices: list[Choice], shards: int, flows: dict[str, FlowConfig]
 ) -> tuple[dict[int, float], dict[str, float]]:
-    """Return clips a second by number of workers, and peak memory by what a worker does, GB."""
+    """Return clips per second by number of workers, and peak memory by what a worker does, GB."""
     every = [choices[8 * k : 8 * k + 8] for k in range(shards)]
     pace = {1: 0.0, 2: 0.0}
     kinds = {count: ClusterConfig(backend="processes", workers=count) for count in pace}

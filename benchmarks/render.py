@@ -1,4 +1,4 @@
-"""Frames a second of this renderer and of pyrender as it is usually used, on the same frames.
+"""Frames per second of this renderer and of pyrender as it is usually used, on the same frames.
 
 python -m benchmarks.render            |  a look: --frames 10 --rounds 1
 

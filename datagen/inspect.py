@@ -108,11 +108,11 @@ def _sheet(records: list[StoredClip], samples: list[RecomposedClip]) -> Figure:
 
     if samples:
         caption = (
-            "A clip a row, one frame: the scene, the person as rendered, the superpixel that "
-            "hides, the composed crop (superpixel outlined), and what the network is given."
+            "One clip per row, one frame each: the scene, the person as rendered, the occluding "
+            "superpixel, the composed crop (superpixel outlined), and what the network is given."
         )
         return Figure(pictures.sources_sheet(samples), caption, pictures.SOURCES)
-    caption = "Two clips a row, one frame of each: the crop, its joints, flow, keypoint heatmaps."
+    caption = "Two clips per row, one frame of each: the crop, its joints, flow, keypoint heatmaps."
     return Figure(pictures.records_sheet(records), caption, 2 * pictures.PANELS)
 
 

@@ -7,11 +7,11 @@
 
 Everything the first two need comes with the program: detector, network and body. They leave
 keypoints, shards and predictions in a folder work/ beside the results, with the crops and the flow
-that the network was trained on. Of each person come a film .mp4 with the video's times and sound, a
+that the network was trained on. Each person gets a video .mp4 with the input's times and sound, a
 contact sheet .png, an animated mesh .glb (glTF 2.0) and the motion .npz (AMASS's layout at 30
-frames a second, for Blender's SMPL add-ons and datagen.launch --motions); --export bvh trc mot json
-adds files for other programs. The third shows predictions of trainer.predict; without --video, over
-the crops that the shards hold.
+frames per second, for Blender's SMPL add-ons and datagen.launch --motions); --export bvh trc mot
+json adds files for other programs. The third shows predictions of trainer.predict; without --video,
+over the crops that the shards hold.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 One .npz a clip; the pieces of a filmed track are joined into one `<track>.npz`.
 From Motion HMR, L frames, the first five as AMASS has them, which datagen.launch --motions reads
-(and, of 30 frames a second, Blender's SMPL add-ons: the .npz of datagen.overlay always is):
+(and, of 30 frames per second, Blender's SMPL add-ons: the .npz of datagen.overlay always is):
 
     poses [L,156]      SMPL+H axis-angle, fingers straight; the root → a world with z up
     trans [L,3]        metres; x and y of the picture, depth from the camera's scale
@@ -80,7 +80,7 @@ def load(
 
 
 def predict(cfg: PredictConfig) -> int:
-    """Write a file a clip, or a track of footage; return how many."""
+    """Write one file per clip or track of footage; return how many."""
     inference = open_inference(cfg, GEOMETRY, truth=False)
     cfg.out.mkdir(parents=True, exist_ok=True)
     claim(cfg, inference)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, Integer, UInt8
 
 # T frames
 
@@ -27,7 +27,7 @@ def differences(thumbs: np.ndarray) -> np.ndarray:
     return np.abs(np.diff(thumbs, axis=0)).mean(axis=(1, 2, 3))
 
 
-def cuts(difference: np.ndarray) -> np.ndarray:
+def cuts(difference: Float[np.ndarray, " pairs"]) -> Integer[np.ndarray, " found"]:
     """Return the indices t at which frame t+1 belongs to another shot than frame t."""
     usual = np.median(difference) if len(difference) else 0.0
     return np.flatnonzero(difference > max(CUT, CUT_RATIO * usual))

@@ -23,12 +23,12 @@ class BackgroundsConfig:
     """Scenes of your own program instead, as my_module:factory (CONTRIBUTING.md)."""
     videos_csv: Path | None = None
     """Kinetics list (youtube_id, time_start, time_end; further columns are ignored): only its
-    clips below --videos are used, files called <youtube_id>_<start>_<end> with six digits a time.
+    clips below --videos are used, files called <youtube_id>_<start>_<end> with six digits per time.
     --split divides them by their YouTube video; the list's own `split` is that of its file."""
     video_limit: int | None = None
-    """Use this many of the videos at most, drawn by their names: for a quick look."""
+    """Use at most this many videos, drawn by their names: for a quick look."""
     video_rate: Literal["30", "stored"] = "30"
-    """Frames a second of --videos: about 30, as the people have (of 60 every second frame is
+    """Frames per second of --videos: about 30, as the people have (of 60 every second frame is
     taken; slower videos keep theirs), or as stored. The paper does not say."""
     windows_per_video: int = 4
     """Windows taken from each video at most, evenly spread."""

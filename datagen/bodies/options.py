@@ -49,13 +49,13 @@ class BodiesConfig:
     """The unit of .npz motions' trans: m, dm, cm, mm, ft, in, yd, or its length in metres.
     Default: m, AMASS's, and files that seem to have another are refused."""
     motion_rate: float | None = None
-    """Frames a second of formats that carry no rate (.amc, SURREAL's smpl_data.npz).
+    """Frames per second of formats that carry no rate (.amc, SURREAL's smpl_data.npz).
     Default: CMU's 120."""
     surreal: Path | None = None
     """Folder of the real SURREAL (its .mp4, _info.mat, _segm.mat, searched recursively): its
     people instead of rendered ones. Give SMPL's own --body, whose joints its labels are."""
     motion_limit: int | None = None
-    """Use this many of the motions at most, drawn by their names: for a quick look."""
+    """Use at most this many motions, drawn by their names: for a quick look."""
     stride: tuple[int, ...] = (50,)
     """Frames between the starts of a sequence's clips. Several: as many runs over the sequences,
     with other people in each. SURREAL's 67,529 clips are of three runs, 50 30 70."""
@@ -76,8 +76,8 @@ class BodiesConfig:
     depth_std: float = 1.0
     """Its standard deviation, metres."""
     camera_pitch: tuple[float, float] = (0.0, 0.0)
-    """Least and most degrees by which the camera looks down on the person, drawn uniformly.
-    SURREAL's camera is level; real ones are not."""
+    """Smallest and largest angle, degrees, by which the camera looks down on the person, drawn
+    uniformly. SURREAL's camera is level; real ones are not."""
     camera_roll: float = 0.0
     """Standard deviation of the camera's tilt to a side, degrees. SURREAL's has none."""
     pose_noise: float = 0.0

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num, UInt8
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,9 @@ def crop_frames(
     return crops
 
 
-def reduce(image: np.ndarray, crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def reduce(
+    image: Num[np.ndarray, "h w *channels"], crop: Float[np.ndarray, "2 3"]
+) -> tuple[Num[np.ndarray, "h2 w2 *channels"], Float[np.ndarray, "2 3"]]:
     """Return a frame far larger than its crop, averaged over squares of pixels, and its crop map.
 
     Where the crop takes f frame pixels to one, squares of k = f // 4 leave 4 or more to

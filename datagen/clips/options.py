@@ -21,7 +21,7 @@ class ClipsConfig:
     track_camera: bool = True
     """Offset the person by the estimated camera motion (off in Table 2)."""
     occluders: bool = True
-    """Cut the person by a superpixel and hide it totally for a while (off in Table 2)."""
+    """Occlude the person with a superpixel, and totally for a while (off in Table 2)."""
     occluder_sampling: Literal["mixed", "touching", "uniform"] = "mixed"
     """Draw the superpixel among those touching the person, among all, or either with even odds
     (`mixed`). The paper specifies only "at random"."""

@@ -13,7 +13,7 @@ from datagen.common.errors import BadInput
 from datagen.common.video import open_video
 
 RATE = 30.0
-"""Frames a second that the network was trained on."""
+"""Frames per second that the network was trained on."""
 
 
 def frame_times(path: Path) -> Float64[np.ndarray, " n"]:

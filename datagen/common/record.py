@@ -41,7 +41,7 @@ GRAVITY_SINCE = 2
 """First revision whose records hold `gravity`."""
 
 FPS = 30
-"""Frames a second of every record."""
+"""Frames per second of every record."""
 
 SMPL_JOINTS = (
     "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2",

@@ -14,8 +14,7 @@ from datagen.common.errors import BadInput
 
 PICTURES = frozenset(f".{s}" for s in "bmp jpeg jpg png tif tiff webp".split())
 PICTURE_RATE = 30.0
-"""Frames a second that a folder of pictures is taken for, unless it has an `fps.txt` with a number.
-"""
+"""Frames per second of a folder of pictures, unless it has an `fps.txt` with a number."""
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -28,7 +27,7 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def _rate_of(path: Path) -> float:
-    """Return the frames a second of a folder of pictures."""
+    """Return the frames per second of a folder of pictures."""
     file = path / "fps.txt"
     if not file.is_file():
         return PICTURE_RATE
@@ -37,7 +36,7 @@ def _rate_of(path: Path) -> float:
     except ValueError:
         rate = 0.0
     if not 0 < rate < 1e6:
-        raise BadInput(f"{file} must hold a number of frames a second; correct or remove it")
+        raise BadInput(f"{file} must hold a number of frames per second; correct or remove it")
     return rate
 
 

@@ -61,7 +61,7 @@ class Reader(Protocol):
         ...
 
     def rate(self) -> float:
-        """Return the frames a second that the file declares; 0 where it does not."""
+        """Return the frames per second that the file declares; 0 where it does not."""
         ...
 
     def enlarged(self) -> tuple[float, float]:

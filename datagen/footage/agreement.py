@@ -28,7 +28,7 @@ takes longer than it is worth."""
 APART = 1 / 15
 """Seconds between the frames of a pair."""
 SLOWEST = 8.0
-"""Frames a second below which people move too far from frame to frame for the flow."""
+"""Frames per second below which people move too far from frame to frame for the flow."""
 PERSON = 150
 """Pixels that the person's diagonal is shown at, within SIDES of the longer side."""
 SIDES = (256, 960)

@@ -41,7 +41,7 @@ NAMES = (
 SKELETON = "aspset_17j"
 FPS = 50
 STEP = 2
-"""50 frames a second → 25: every other frame; the rest makes a second track."""
+"""50 frames per second → 25: every other frame; the rest makes a second track."""
 DOWN = np.array([0.0, 1.0, 0.0])
 """Where things fall in its world."""
 EVALUATION = tuple(EVAL_JOINTS)

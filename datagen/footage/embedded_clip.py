@@ -1,6 +1,6 @@
 """The real person that comes with the program: 50 frames of one camera of the Pose2Sim demo.
 
-`datagen/assets/people/pose2sim_demo/` holds the clip (540x960, 30 frames a second, H.264),
+`datagen/assets/people/pose2sim_demo/` holds the clip (540x960, 30 frames per second, H.264),
 OpenPose's keypoints as `ingest video --keypoints` reads them, and for each frame the joints by both
 truths and by MediaPipe. BSD-3, see datagen/assets/LICENSES.md. Test data, as the whole demo is.
 """

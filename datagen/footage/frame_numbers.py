@@ -93,7 +93,7 @@ def order(counted: Sequence[int], frames: int | None, source: object) -> tuple[l
     ranked = sorted(counted)
     repeated = next((a for a, b in pairwise(ranked) if a == b), None)
     if repeated is not None:
-        raise BadInput(f"{source} has frame number {repeated} twice; give one entry a frame")
+        raise BadInput(f"{source} has frame number {repeated} twice; give one entry per frame")
     if len(ranked) in (frames, ranked[-1] - ranked[0] + 1):
         rank = {number: place for place, number in enumerate(ranked)}
         return [rank[number] for number in counted], len(ranked)

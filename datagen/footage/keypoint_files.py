@@ -76,7 +76,7 @@ def read_people(
     """Return every person of every frame.
 
     Args:
-        path: a folder of OpenPose's JSON, one file a frame; an .npy or .json array [T,K,3] or
+        path: a folder of OpenPose's JSON, one file per frame; an .npy or .json array [T,K,3] or
             [T,P,K,3]; a .json of COCO results, AlphaPose, MMPose or Ultralytics; an .npz with
             `keypoints`, ours (which may name its `layout`) or Detectron's.
         frames: the video's frames; the file must have as many. None takes what is there.

@@ -44,7 +44,7 @@ class KeypointFile:
 
 
 def of_folder(folder: Path) -> KeypointFile:
-    """Return a folder of JSON files, one a frame: OpenPose's, or one of MMPose's or Ultralytics's.
+    """Return a folder of JSON files, one per frame: OpenPose's, MMPose's or Ultralytics's.
 
     Raises BadInput if it has none, or others.
     """

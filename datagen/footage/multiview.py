@@ -152,7 +152,7 @@ def adjust(
     Args:
         points: [N,C,12,3] detections in the order of record.KEYPOINTS: x, y in pixels, seen 0/1.
         cameras: C of them, two at least.
-        fps: frames a second.
+        fps: frames per second.
         assumptions: how far each term may be off; default: those of any person.
 
     Raises:

@@ -18,7 +18,7 @@ GAP = 30
 REACH = 0.35
 """How far a person's joints may lie from where they last were, in sizes of the person."""
 RATE = 30.0
-"""Frames a second that these lengths of time are counted in; slow video has fewer."""
+"""Frames per second that these lengths of time are counted in; slow video has fewer."""
 PATIENCE = 10
 """Frames of absence in which that grows by as much again; a runner covers 0.06 a frame."""
 FEWEST = 3

@@ -138,7 +138,7 @@ class FootageVideo:
 
 
 def keypoint_content(path: Path) -> str | None:
-    """Return what tells a keypoint file, or a folder of one a frame, from others; None if none."""
+    """Return the digest of a keypoint file or a folder of them; None if it does not exist."""
     if not path.exists():
         return None
     return content(path, sorted(path.glob("*.json")) if path.is_dir() else None)

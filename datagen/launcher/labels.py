@@ -301,7 +301,7 @@ def _describe(cfg: LaunchConfig, layout: Layout, known: dict[str, Any]) -> None:
 
 
 def _bodies(cfg: LaunchConfig, layout: Layout) -> dict[Path, Body]:
-    """Return the bodies that go beside the shards: body.npz, then one a gender."""
+    """Return the bodies that go beside the shards: body.npz, then one per gender."""
     from datagen.bodies.smpl.model import kept_bodies, neutral_or_first
 
     bodies = kept_bodies(cfg.bodies.body, cfg.bodies.joint_regressor)

@@ -21,7 +21,7 @@ LOG_EVERY = 30.0
 
 
 class Progress:
-    """Shows shards done, clips a second, the time left and failures, over all stages of a run.
+    """Shows shards done, clips per second, the time left and failures, over all stages of a run.
 
     The bar's length is time: spent so far, plus what is left at the pace of each stage.
     """

@@ -106,7 +106,7 @@ Synthetic clips of people in motion before real or virtual scenes, with SMPL pos
 
 | | |
 |---|---|
-| clips | {clips} of {t} frames at {dataset["fps"]} frames a second ({minutes:.1f} minutes) |
+| clips | {clips} of {t} frames at {dataset["fps"]} frames per second ({minutes:.1f} minutes) |
 {_made_of(dataset, lines)}
 | frames | {s}×{s} px{"" if dataset["rgb"] else " (not stored)"} |
 | flow | {dataset["flow"]["name"]}, {side}×{side} cells of {dataset["flow"]["stride"]} px |

@@ -41,7 +41,7 @@ training 3D human pose from motion
 
 | | |
 |---|---|
-| motions | {len(motions)} of {subjects}, {minutes:.1f} minutes at {fps} frames a second |
+| motions | {len(motions)} of {subjects}, {minutes:.1f} minutes at {fps} frames per second |
 | records | {dataset["clips"]} of at most {dataset["clip_length"]} frames |
 | shards | {len(lines)} WebDataset tars, {size:.1f} MB |
 | split, seed | {dataset["split"]}, {config["output"]["seed"]} |

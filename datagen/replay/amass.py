@@ -13,10 +13,10 @@ SMPLH = 52
 
 
 def of_motion(motion: WorldMotion) -> bytes:
-    """Return an .npz of exactly 30 frames a second.
+    """Return an .npz of exactly 30 frames per second.
 
     Meshcapade's add-ons take int(mocap_framerate) and refuse what is below the scene's 30, so 29.97
-    frames a second would not load as they are. New and old add-ons read the rate by different
+    frames per second would not load as they are. New and old add-ons read the rate by different
     names.
     """
     motion = at_rate(motion, RATE)

@@ -52,7 +52,7 @@ def _in_folder(folder: Path) -> list[Path]:
     if videos or not is_sequence(pictures):
         print(f"{folder}: {count(len(videos), 'video')}, {count(len(pictures), 'picture')}")
         return [*videos, *pictures]
-    print(f"{folder}: {count(len(pictures), 'picture')}, taken for a video of 30 frames a second")
+    print(f"{folder}: {count(len(pictures), 'picture')}, taken for a video of 30 frames per second")
     return [folder]
 
 

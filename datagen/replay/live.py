@@ -15,6 +15,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 
 from datagen.bodies.smpl.model import Body
 from datagen.common.errors import BadInput
@@ -155,7 +156,7 @@ def resampled(past: deque[tuple[float, np.ndarray]]) -> np.ndarray:
     return out
 
 
-def shrunk(picture: np.ndarray) -> np.ndarray:
+def shrunk(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
     """Return a picture of HEIGHT, of even width."""
     width = 2 * round(picture.shape[1] * HEIGHT / picture.shape[0] / 2)
     return cv2.resize(picture, (width, HEIGHT), interpolation=cv2.INTER_AREA)

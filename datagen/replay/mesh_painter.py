@@ -13,6 +13,7 @@ from functools import cache
 
 import cv2
 import numpy as np
+from jaxtyping import Num, UInt8
 from scipy.spatial.transform import Rotation
 
 from datagen.bodies.render.light import shade, to_linear
@@ -99,7 +100,9 @@ def box(motion: PredictedMotion, map_: np.ndarray) -> np.ndarray:
     return corners @ map_[:, :2].T + map_[:, 2]
 
 
-def draw_box(picture: np.ndarray, corners: np.ndarray) -> np.ndarray:
+def draw_box(
+    picture: UInt8[np.ndarray, "h w 3"], corners: Num[np.ndarray, "c 2"]
+) -> UInt8[np.ndarray, "h w 3"]:
     """Return the picture with the box's outline, light on dark."""
     points = [np.rint(np.clip(corners, -4096, 8192) * 16).astype(np.int32)]
     thick = max(1, round(picture.shape[0] / 360))

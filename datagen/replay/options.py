@@ -28,7 +28,7 @@ class OverlayConfig:
 
     inputs: tyro.conf.Positional[list[Path]] = field(default_factory=list)
     """Videos, pictures, folders of videos, folders of pictures (numbered ones of one size are a
-    video of 30 frames a second); with --live the number of a camera."""
+    video of 30 frames per second); with --live the number of a camera."""
     predictions: Path | None = None
     """Folder (or one file) written by trainer.predict, instead of predictions made here."""
     shards: Path | None = None

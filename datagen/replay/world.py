@@ -23,7 +23,7 @@ R_YUP_WORLD = Rotation.from_euler("x", -90, degrees=True)
 EVEN = 0.25
 """Frames by which times may be off a constant rate to count as even."""
 RATE = 30.0
-"""Frames a second of what is resampled: the network's own."""
+"""Frames per second of what is resampled: the network's own."""
 HALF_ORDER = 2
 """Of the Butterworth filter, which runs forward and back: Pose2Sim's of order 4."""
 PADDING = 9
@@ -48,7 +48,7 @@ class WorldMotion:
 
     @property
     def rate(self) -> float:
-        """Frames a second in the mean; RATE of a single frame."""
+        """Frames per second in the mean; RATE of a single frame."""
         span = self.times[-1] - self.times[0]
         return (len(self) - 1) / span if span > 0 else RATE
 
@@ -77,7 +77,7 @@ def of_prediction(motion: PredictedMotion, body: Body) -> WorldMotion:
 
 
 def even(motion: WorldMotion) -> WorldMotion:
-    """Return a motion of evenly spaced times: as it is if they are, else RATE frames a second."""
+    """Return a motion of evenly spaced times: as it is if they are, else RATE frames per second."""
     straight = np.linspace(motion.times[0], motion.times[-1], len(motion))
     if np.abs(motion.times - straight).max() * motion.rate <= EVEN:
         return replace(motion, times=straight)

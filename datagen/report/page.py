@@ -234,7 +234,7 @@ def motions(summary: Summary) -> str:
         card("Sources", "Files by kind.", charts.bars(who.sources, limit=8)),
         card(
             "Speed",
-            "Of wrists and ankles, metres a second; the last column holds all that is faster.",
+            "Of wrists and ankles, metres per second; the last column holds all that is faster.",
             charts.columns(cover["speed"].tolist(), SPEEDS),
         ),
         card(

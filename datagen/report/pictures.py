@@ -127,7 +127,7 @@ def library_folders(source: DataSetReader, library: Path | None = None) -> tuple
 
 
 def sources_sheet(some: list[RecomposedClip]) -> UInt8[np.ndarray, "h w 3"]:
-    """Draw the paper's Figure 2, a clip a row; the columns are SOURCES."""
+    """Draw the paper's Figure 2, one clip per row; the columns are SOURCES."""
     cells: list[np.ndarray] = []
     for sample in some:
         clip = sample.clip
@@ -144,7 +144,7 @@ def sources_sheet(some: list[RecomposedClip]) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def records_sheet(some: list[StoredClip]) -> UInt8[np.ndarray, "h w 3"]:
-    """Draw clips from their records alone, two clips a row; the columns are PANELS twice."""
+    """Draw clips from their records alone, two clips per row; the columns are PANELS twice."""
     cells = [
         _fit(panel)
         for record in some

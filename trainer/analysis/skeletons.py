@@ -31,7 +31,7 @@ LEFT, RIGHT, MIDDLE, TRUE = "#ff8c00", "#1e90ff", "#555555", "#bbbbbb"
 
 
 def draw_skeletons(clips: list[PredictedClip], dataset: DataSet, out: Path) -> None:
-    """Draw a row a clip: the reprojection in the crop, the front view, the view from the side.
+    """Draw one row per clip: the reprojection in the crop, the front view, the view from the side.
 
     The usable frame nearest to the middle; true joints in grey, predicted ones in colour (left
     orange, right blue), the prediction aligned to the truth by a similarity as PA-MPJPE does.

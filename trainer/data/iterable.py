@@ -86,7 +86,7 @@ class Clips(IterableDataset[Decoded]):
 
     @property
     def dataset(self) -> DataSet:
-        """What dataset.json holds: the names of the joints, frames a second, the body's file."""
+        """What dataset.json holds: the names of the joints, frames per second, the body's file."""
         return self.stream.dataset
 
     def __iter__(self) -> Iterator[Decoded]:

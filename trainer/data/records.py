@@ -31,7 +31,7 @@ FLOW = "flow.npy"
 RGB = "rgb.jpg"
 META = "meta.json"
 WHOLE = ("betas", "camera", "gravity")
-"""Arrays that belong to a whole clip; all others have a row a frame."""
+"""Arrays that belong to a whole clip; all others have one row per frame."""
 BLOCK = 512
 """Bytes of a tar block."""
 EMPTY = bytes(BLOCK)

@@ -1,6 +1,6 @@
 """Each clip's and each frame's errors, written beside evaluation.json.
 
-clips.jsonl   a line a clip: its key, who and what it shows, its errors
+clips.jsonl   one line per clip: its key, who and what it shows, its errors
 frames.npz    arrays over all frames, N of them, and the E evaluation joints:
     names [E], keys [C]       joints and clips by name
     clip [N], frame [N]       place of each row: its clip's index in keys, its frame in the clip

@@ -48,7 +48,7 @@ def place(
     Args:
         joints: [L, E ≥ 12, 3] metres, about any origin; the first K are the keypoints'.
         rays: [L, K, 3] x/z, y/z, and a weight, 0 where a keypoint is not seen.
-        fps: frames a second.
+        fps: frames per second.
     """
     mass = torch.tensor(MASS, dtype=torch.float64, device=joints.device)
     middle = torch.einsum("lec,e->lc", joints[:, : len(MASS)].double(), mass / mass.sum())

@@ -110,7 +110,7 @@ class Predictor:
             keypoints: float [L,K,3] x, y in pixels and confidence: the 12 limbs (in the order of
                 `spec.keypoint_names`), these and two more, or COCO's 17.
             size: width and height of the pictures, where no frames are given.
-            fps: frames a second.
+            fps: frames per second.
 
         Raises:
             BadInput: what is given does not suffice, or is of another shape.

@@ -83,7 +83,7 @@ def refine(
         sigma: [L, J] standard deviations in that unit; inf, or a joint that is not finite: unknown.
         rays: [L, K, 3] x/z, y/z and a weight (0: not seen) of the keypoints, the first K joints.
         known: proportions of people, for J joints.
-        fps: frames a second.
+        fps: frames per second.
         config: standard deviations of everything else.
     """
     config = config or RefineConfig()

@@ -71,7 +71,7 @@ def fit_body(
             unit. A joint whose sigma or place is not finite is not seen.
         rotations: [L, 24, 3, 3] guess, say of a network; the root's is body → the joints' axes.
         betas: [10] or [L, 10] guess.
-        fps: frames a second, for the smoothness.
+        fps: frames per second, for the smoothness.
         config: standard deviations of everything else.
     """
     config = config or BodyFitConfig()

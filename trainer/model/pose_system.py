@@ -85,7 +85,7 @@ class Energy:
     """The parts of a fit's energy that do not depend on the track."""
 
     def __init__(self, rest: Linkage, config: BodyFitConfig, fps: float) -> None:
-        """Prepare for a rest body and frames a second; 0: frames are no neighbours."""
+        """Prepare for a rest body and frames per second; 0: frames are no neighbours."""
         sd = math.radians(config.acceleration) * (30 / fps) ** 2 if fps else math.inf
         self.smooth = 1 / sd**2
         self.hinges = hinges(rest)

@@ -69,14 +69,14 @@ def about(study: Study, seeds: int, code: str) -> str:
             "**3DPW was not at hand.** The paper's figures are on 3DPW, ours on other clips: "
             "compare the order of the rows, not the numbers.\n"
         )
-    lines.append("| evaluation set | clips | frames a clip, at most | shards | fingerprint |")
+    lines.append("| evaluation set | clips | frames per clip, at most | shards | fingerprint |")
     lines.append("|---|---|---|---|---|")
     lines += [_describe(name, study, test=True) for name in study.tests]
     lines.append(
         "\nEvery row is evaluated on the same clips of these sets, in windows of the length it was "
         "trained on, half overlapping, each frame taken from the window whose centre is nearest.\n"
     )
-    lines.append("| training set | clips | frames a clip, at most | shards | fingerprint |")
+    lines.append("| training set | clips | frames per clip, at most | shards | fingerprint |")
     lines.append("|---|---|---|---|---|")
     lines += [_describe(name, study, test=False) for name in study.data]
     common = "".join(f" {word}" for word in words(study.common))

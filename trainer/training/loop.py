@@ -94,7 +94,7 @@ class TrainingLoop:
                 if interrupt.number is not None and self.train_step.step < steps:
                     self.save()
                     raise Stopped(
-                        f"stopped at step {self.train_step.step}; go on with "
+                        f"stopped at step {self.train_step.step}; continue with "
                         f"`--resume {quoted(self.folder / 'last.pt')}` and the same options",
                         interrupt.number,
                     )
@@ -173,7 +173,7 @@ class TrainingLoop:
         last = self.folder / "last.pt"
         if not last.exists():
             return error
-        how = f"go on with `--resume {quoted(last)}` and the same options"
+        how = f"continue with `--resume {quoted(last)}` and the same options"
         return BadInput(f"{str(error).rstrip('.')}; {how}.")
 
     def cut_short(self) -> Stopped:
@@ -223,7 +223,7 @@ class Throughput:
         return f"{share:.1%} of the time was waiting for data{advice}"
 
     def take(self) -> dict[str, float]:
-        """Return seconds a step, the share of waiting for data and clips/s; start over."""
+        """Return seconds per step, the share of waiting for data and clips/s; start over."""
         figures = {
             "seconds": self.seconds / self.steps,
             "data_wait": self.waited / self.seconds,

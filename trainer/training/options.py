@@ -28,7 +28,8 @@ class FitConfig:
     shards: tuple[str, ...]
     """Folder of shards with its dataset.json, or its URL (s3, gs, hf, https, file, whatever fsspec
     knows), a brace pattern such as 'shards/shard-{000000..004999}.tar', a single tar, or
-    webdataset's `pipe:` command. Several are mixed; of DIR::0.3 an epoch reads three tenths."""
+    webdataset's `pipe:` command. Several are mixed; an epoch reads three tenths of
+    DIR::0.3."""
     out: Path | None = None
     """Run folder: config, metrics, checkpoints; never overwritten. Default: runs/<time>."""
     resume: Path | None = None
@@ -40,7 +41,7 @@ class FitConfig:
     cache_size: str = "200GB"
     """Most that the cache may hold; the shards that were read longest ago make room."""
     val_shards: tuple[str, ...] = ()
-    """Held-out data sets, named as --shards, for validation during training; of several the mean
+    """Held-out data sets, named as --shards, for validation during training; with several, the mean
     error counts."""
     val_every: int = 1000
     """Steps between validations."""
@@ -63,14 +64,14 @@ class FitConfig:
     endless: EndlessConfig = field(default_factory=EndlessConfig)
     """How endless clips are drawn."""
     init: Path | None = None
-    """Start from the weights of this checkpoint, of a network of the same size; what it lacks (a
-    CNN) begins afresh."""
+    """Start from the weights of this checkpoint, of a network of the same size; layers that it
+    lacks (a CNN) start from random weights."""
     keep_init: bool = False
-    """Leave the weights of --init as they are and train what begins afresh alone."""
+    """Freeze the weights of --init and train only the other layers."""
     backbone: Literal["small", "maps", "resnet18", "resnet34", "resnet50"] | None = None
     """CNN per frame. Default: resnet50 (the paper's) on a GPU, resnet18 on a CPU. `small` is a
     thin ResNet of 10 layers for demonstrations: a fifth of resnet18's work. `maps` is `small` with
-    maps of twice the side, whose features say where in the picture: three times its work."""
+    maps of twice the side, whose features keep positions: three times its work."""
     image_size: int | None = None
     """Side of the network's input, pixels. Default: 224 on a GPU, 112 on a CPU, or the stored
     crops' if that is less."""
@@ -78,7 +79,7 @@ class FitConfig:
     """Frames of a training clip (a random part of a longer stored one). Default: as stored (31), 16
     for endless clips."""
     spacing: int = 1
-    """Stored frames from one frame of a training clip to the next: 2 sees 15 frames a second."""
+    """Stored frames from one frame of a training clip to the next: 2 sees 15 frames per second."""
     lstm_width: int | None = None
     """LSTM units per direction. Default: 1024 on a GPU (HMR's 2048 features), 256 on a CPU, 128 for
     coordinates."""
@@ -96,7 +97,7 @@ class FitConfig:
     """Where refinement starts: the mean pose and shape of the first clips, or the rest pose."""
     weights: Path | None = None
     """Start the CNN from a torchvision state dict (ImageNet); of its first layer
-    what looks at colour (with RGB among the inputs; flow and heatmaps begin afresh)."""
+    the colour filters, where RGB is among the inputs; those of flow and heatmaps start random."""
 
     steps: int | None = None
     """Optimiser steps. Default: 100000 on a GPU, 2000 on a CPU."""
@@ -121,12 +122,12 @@ class FitConfig:
     any); 0 keeps none."""
 
     weight_2d: float = 10.0
-    """Weight of the reprojection error. At HMR's 60 a small network stays for a thousand steps
-    where it does not know which way people face (keypoints, 400 steps: 95 mm, not 76)."""
+    """Weight of the reprojection error. At HMR's 60 a small network cannot tell for a
+    thousand steps which way people face (keypoints, 400 steps: 95 mm instead of 76)."""
     weight_3d: float = 600.0
-    """Weight of the aligned 3D error, m² (with HMR's 60 x ½ the other one bends the pose)."""
+    """Weight of the aligned 3D error, m² (at HMR's 60 x ½ the other one distorts the pose)."""
     weight_betas: float = 1e-3
-    """Weight of |betas|², which nothing else holds."""
+    """Weight of |betas|², the only term that bounds the shape."""
     weight_rotations: float = 0.01
     """Weight of the joint head's rotations beside its joints; HMR's regressor has no such loss."""
 

@@ -86,7 +86,7 @@ def refuse_other_run(
             if value and FORMER_OPTIONS.get(name) != value:
                 raise BadInput(
                     f"{cfg.resume} was trained with {option(name, value)}, which this version no "
-                    "longer has; go on with the version in its run.json."
+                    "longer has; continue with the version named in its run.json."
                 )
         elif name not in free and now[name] != value:
             why = ""

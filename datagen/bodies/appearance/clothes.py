@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from datagen.bodies.appearance.atlas import ARM, HEAD, LEG, TORSO, Atlas
 
@@ -42,7 +43,9 @@ WARM = 0.05
 """How much more red than blue, in chromaticity, a dye needs to pass for skin: white is none."""
 
 
-def below(value: np.ndarray, limit: np.ndarray | float, edge: float = EDGE) -> np.ndarray:
+def below(
+    value: Float[np.ndarray, "*shape"], limit: np.ndarray | float, edge: float = EDGE
+) -> Float[np.ndarray, "*shape"]:
     """Return 1 where value < limit, 0 where above, in between across an edge."""
     return np.clip((limit - value) / edge + 0.5, 0, 1)
 
@@ -75,7 +78,7 @@ class Neckline:
         return near * (1 - below(y, limit))
 
 
-def top_cut(atlas: Atlas, hem: float, sleeve: float, neckline: Neckline) -> np.ndarray:
+def top_cut(atlas: Atlas, hem: float, sleeve: float, neckline: Neckline) -> Float[np.ndarray, " n"]:
     """Cover the trunk above a hem (metres above the pelvis) and the arms as far as `sleeve`.
 
     sleeve: 0 shoulder, 1 elbow, 2 wrist (Atlas.arm).
@@ -87,7 +90,7 @@ def top_cut(atlas: Atlas, hem: float, sleeve: float, neckline: Neckline) -> np.n
     return waist * arm * (1 - neckline.opening(atlas)) * ~head
 
 
-def leg_cut(atlas: Atlas, waist: float, cuff: float) -> np.ndarray:
+def leg_cut(atlas: Atlas, waist: float, cuff: float) -> Float[np.ndarray, " n"]:
     """Cover everything below the waist (metres above the pelvis) as far as `cuff`.
 
     cuff: 0 hip, 1 knee, 2 ankle (Atlas.leg).
@@ -100,7 +103,7 @@ def leg_cut(atlas: Atlas, waist: float, cuff: float) -> np.ndarray:
     )
 
 
-def foot_cut(atlas: Atlas, top: float) -> np.ndarray:
+def foot_cut(atlas: Atlas, top: float) -> Float[np.ndarray, " n"]:
     """Cover the feet from `top` (Atlas.leg: 2 the ankle joint) downwards."""
     return (1 - below(atlas.leg, top, EDGE / 0.4)) * (atlas.part == LEG)
 

@@ -56,7 +56,7 @@ def skeleton_of(path: Path) -> Path:
 
 
 def read_amc(path: Path, rate: float | None = None) -> Take:
-    """Return the take of one .amc, recorded at `rate` frames a second (None: CMU's 120).
+    """Return the take of one .amc, recorded at `rate` frames per second (None: CMU's 120).
 
     Raises BadInput for broken files and unknown skeletons.
     """

@@ -40,7 +40,7 @@ def compare(
 ) -> Ways:
     """Return how the path [N, 3] of the pelvis agrees with local rotations [N, 24, 4].
 
-    rate: frames a second; rest [24, 3] the rest joints of a body, metres; up [3] away from ground.
+    rate: frames per second; rest [24, 3] a body's rest joints, metres; up [3] away from ground.
     """
     if len(pelvis) < max(_SHORTEST * rate, 3):
         return Ways(None, True)

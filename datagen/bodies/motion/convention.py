@@ -160,7 +160,11 @@ def check_path(path: Path, rotations: np.ndarray, pelvis: np.ndarray, rest: np.n
 
 
 def unit_note(
-    path: Path, rotations: np.ndarray, pelvis: np.ndarray, rest: np.ndarray, unit: str
+    path: Path,
+    rotations: Float[np.ndarray, "n 24 4"],
+    pelvis: Float[np.ndarray, "n 3"],
+    rest: Float[np.ndarray, "24 3"],
+    unit: str,
 ) -> str:
     """Return what contradicts a unit that was given, "" if nothing does; as `check_path`."""
     scale = compare(rotations, pelvis, RATE, rest, _UP).scale

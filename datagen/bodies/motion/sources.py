@@ -1,4 +1,4 @@
-"""Motions: found in a folder or embedded, loaded as SMPL's pose at 30 frames a second.
+"""Motions: found in a folder or embedded, loaded as SMPL's pose at 30 frames per second.
 
 Every source (AMASS and SURREAL .npz, .bvh, .asf/.amc, DeepMimic .txt, the embedded set) ends as
 the same `Motion`: y up, metres, identity orientation = SMPL's rest body, which faces +z and has
@@ -196,7 +196,7 @@ def _rate_note(source: MotionSource, pose: np.ndarray, trans: np.ndarray, rest: 
         return f"{seems}; correct the frame rate that it names if that is wrong"
     rate = tempo.nearest_rate(assumed / factor)
     return (
-        f"{seems} at the {assumed:g} frames a second that are taken for granted, as if recorded at "
+        f"{seems} at the {assumed:g} frames per second that are assumed, as if recorded at "
         f"{rate:g}; give --motion-rate"
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 RATE = 1e6 / 33333
-"""Frames a second that mediapipe.solutions assumes, whatever the video's own."""
+"""Frames per second that mediapipe.solutions assumes, whatever the video's own."""
 VISIBILITY_SHARE = 0.1
 """Weight of a new frame's visibility, at that rate."""
 

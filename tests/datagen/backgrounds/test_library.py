@@ -130,7 +130,7 @@ def test_each_rejected_window_has_its_reason(tmp_path):
 
 @pytest.mark.parametrize("rate, given, step", [(60, "30", 2), (60, "stored", 1), (24, "30", 1)])
 def test_a_background_moves_as_fast_as_it_did(rate, given, step, tmp_path):
-    """A camera that pans by 60 pixels a second pans so at the people's 30 frames a second too."""
+    """A camera that pans by 60 pixels a second pans so at the people's 30 frames per second too."""
     speed = 60 / rate
     frames = film(picture(np.random.default_rng(0), 400, 480), similarities(30, pan=(speed, 0.0)))
     path = tmp_path / "pan.avi"

@@ -48,7 +48,7 @@ def records(out: Path) -> list[tuple[dict, dict[str, np.ndarray]]]:
 
 
 def take(path: Path, frames: int, *, turn: float = 0.0, betas: np.ndarray | None = None) -> Path:
-    """Write an AMASS take at 30 frames a second that walks along +x (z up) and sways."""
+    """Write an AMASS take at 30 frames per second that walks along +x (z up) and sways."""
     rng = np.random.default_rng(frames)
     time = np.arange(frames)[:, None] / 30
     poses = 0.4 * np.sin(time * rng.uniform(1, 4, 72) + rng.uniform(0, 6, 72))

@@ -145,7 +145,7 @@ def test_speeds_are_of_the_clips_own_rate_and_of_neighbours_alone(tmp_path):
     clips = [{**clip, "fps": 60} for clip in run.clips]
     (tmp_path / "gap" / CLIPS).write_text("".join(json.dumps(clip) + "\n" for clip in clips))
     speed = compare.speeds(Run(str(tmp_path / "gap")))
-    assert np.allclose(speed, [0] * 10 + [1.2] * 4, atol=0.02)  # at 60 frames a second, twice 0.6
+    assert np.allclose(speed, [0] * 10 + [1.2] * 4, atol=0.02)  # at 60 frames per second, twice 0.6
 
 
 def test_predicted_joints_of_former_versions_are_read(runs, tmp_path):

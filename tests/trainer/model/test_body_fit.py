@@ -236,7 +236,7 @@ def test_ten_thousand_frames():
     fit = fit_body(folded_body(), joints, sigma_of(joints, 0.02), guess, shape(2))
     seconds = time.process_time() - start
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    assert seconds < 100, f"{10_000 / seconds:.0f} frames a second of one thread"
+    assert seconds < 100, f"{10_000 / seconds:.0f} frames per second of one thread"
     assert grown < 600_000, f"{grown / 1e3:.0f} MB"
     assert procrustes(fit.joints, true).mean() < 25
 

@@ -114,7 +114,7 @@ def test_an_interrupted_run_goes_on_as_the_straight_one(toy, tmp_path, monkeypat
     with monkeypatch.context() as patch, pytest.raises(Stopped) as stop:
         patch.setattr(RunWriter, "log", interrupted)
         fit(toy_config(toy, folder, **options))
-    words = f"stopped at step 4; go on with `--resume {folder / 'last.pt'}` and the same options"
+    words = f"stopped at step 4; continue with `--resume {folder / 'last.pt'}` and the same options"
     assert str(stop.value) == words and stop.value.status == 128 + number
     assert signal.getsignal(number) == handler
     fit(toy_config(toy, folder, resume=folder / "last.pt", **options))

@@ -34,11 +34,11 @@ class Detector:
     def __init__(self, cfg: EndlessConfig, generator: torch.Generator) -> None:
         self.cfg, self.generator = cfg, generator
 
-    def uniform(self, *size: int) -> Tensor:
+    def uniform(self, *size: int) -> Float[Tensor, "*size"]:
         """Return numbers in [0, 1)."""
         return torch.rand(size, generator=self.generator)
 
-    def normal(self, *size: int) -> Tensor:
+    def normal(self, *size: int) -> Float[Tensor, "*size"]:
         """Return standard normal numbers."""
         return torch.randn(size, generator=self.generator)
 
@@ -50,7 +50,7 @@ class Detector:
         size = diagonal(points)[:, None, None, None]
         return self.moved(points, size), self.found(points)
 
-    def moved(self, points: Tensor, size: Tensor) -> Tensor:
+    def moved(self, points: Float[Tensor, "n t k 2"], size: Tensor) -> Float[Tensor, "n t k 2"]:
         """Return the points with jitter, bias, drift, outliers and bursts."""
         cfg = self.cfg
         n, frames, count, _ = points.shape

@@ -97,7 +97,11 @@ class Postures:
         return time.maximum(low).minimum(high)
 
     def exchange(
-        self, q: Tensor, bones: list[int], chance: float, generator: torch.Generator
+        self,
+        q: Float[Tensor, "n t b 4"],
+        bones: list[int],
+        chance: float,
+        generator: torch.Generator,
     ) -> None:
         """Give these bones of some clips the rotations of another motion, in place."""
         clips = (torch.rand(len(q), generator=generator) < chance).nonzero()[:, 0]

@@ -185,7 +185,7 @@ def write_amc(folder, pose, pelvis):
 
 
 def hastened(pose, pelvis, factor):
-    """The same way in `factor` times less time, at 30 frames a second."""
+    """The same way in `factor` times less time, at 30 frames per second."""
     turns = quat.from_axis_angle(pose.reshape(-1, 24, 3))
     turns, pelvis = resample(turns, pelvis, np.arange(len(pelvis)) / 30 / factor)
     return quat.to_axis_angle(turns).reshape(-1, 72), pelvis
@@ -222,7 +222,7 @@ def test_real_takes_get_no_note(shared_data: Path):
 
 @pytest.mark.parametrize("rate", [30, 60])
 def test_a_rate_that_is_taken_for_granted_and_contradicted_is_noted(rate, tmp_path, capsys):
-    """3 seconds of a walk as an .amc of so many frames a second, which has no place for it."""
+    """3 seconds of a walk as an .amc of so many frames per second, which has no place for it."""
     write_amc(tmp_path, *hastened(*walk("walk", 90), 30 / rate))
     (source,) = find_motions(tmp_path)
     note = load_motion(source, REST).note

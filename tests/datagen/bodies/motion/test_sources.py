@@ -194,7 +194,7 @@ class TestAmass:
 
     @pytest.mark.parametrize("rate", [120.0, 60.0, 100.0, 24.0])
     def test_resampled_to_30_frames_per_second(self, tmp_path, rate):
-        # a steady turn of 90 degrees a second and a walk of 1 m/s
+        # a steady turn of 90 degrees per second and a walk of 1 m/s
         seconds = np.arange(int(2 * rate) + 1) / rate
         poses = np.zeros((len(seconds), 156))
         poses[:, 3 * 16 + 2] = np.pi / 2 * seconds

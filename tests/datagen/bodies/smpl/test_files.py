@@ -110,7 +110,7 @@ def test_gender_is_in_the_name(name, gender):
 
 
 def test_a_folder_of_smplxs_models_holds_smpl(smpl, tmp_path):
-    """smplx's own layout: models/smpl, models/smplh, models/smplx, one file a gender in each."""
+    """smplx's own layout: models/smpl, models/smplh, models/smplx, one file per gender in each."""
     for model, joints in (("smplx", 55), ("smplh", 52), ("smpl", 24), ("mano", 16)):
         folder = tmp_path / "models" / model
         folder.mkdir(parents=True)

@@ -49,7 +49,7 @@ def test_rest_is_steadied_and_motion_followed():
 
 
 def test_the_same_motion_is_filtered_alike_at_other_rates():
-    """A hand that swings once a second, filmed at 24 and at 60 frames a second."""
+    """A hand that swings once a second, filmed at 24 and at 60 frames per second."""
     after = {}
     for rate in (24.0, 60.0):
         filtered = OneEuro(0.05, 80)
