@@ -220,16 +220,17 @@ class TestAmass:
 
 class TestFinding:
     def test_names_are_unique_and_subjects_are_known(self, tmp_path):
+        root = tmp_path / "mocap"  # pytest's own folder ends with "subj0", a person
         still = np.zeros((4, 156))
         for name in ("CMU/07/07_01_poses.npz", "KIT/3/jump 02_poses.npz", "own/kick_a.npz",
                      "HDM05/bk/HDM_bk_01-01_01_120_poses.npz",
                      "own/kick_b.npz", "CMU/07/shape.npz"):  # fmt: skip
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            write_amass(tmp_path / name, still, still[:, :3])
-        (tmp_path / "own" / "kick_a.bvh").write_text(bvh_text())
-        (tmp_path / "README.txt").write_text("not a motion")
-        (tmp_path / "manifest.json").write_text("{}")
-        found = {source.name: source.subject for source in find_motions(tmp_path)}
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            write_amass(root / name, still, still[:, :3])
+        (root / "own" / "kick_a.bvh").write_text(bvh_text())
+        (root / "README.txt").write_text("not a motion")
+        (root / "manifest.json").write_text("{}")
+        found = {source.name: source.subject for source in find_motions(root)}
         assert found == {
             "CMU-07-07_01_poses": "07",
             "HDM05-bk-HDM_bk_01-01_01_120_poses": "bk",
