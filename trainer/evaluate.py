@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,7 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
         print(f"written  {file}")
     if shown:
         draw(shown, dataset, out)
+    advise(cfg)
     return results
 
 
@@ -208,6 +210,13 @@ def draw(shown: list[PredictedClip], dataset: DataSet, out: Path) -> None:
         return
     draw_skeletons(shown, dataset, out / "skeletons.png")
     print(f"picture  {out / 'skeletons.png'}")
+
+
+def advise(cfg: EvaluateConfig) -> None:
+    """Print the command that looks at a run's results; a network without a run has none."""
+    run = cfg.network.parent
+    if (run / "metrics.jsonl").exists():
+        print(f"next     python -m trainer.compare {shlex.quote(str(run))}")
 
 
 def main() -> None:

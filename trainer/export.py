@@ -9,6 +9,7 @@ datagen.overlay take the .safetensors file as --checkpoint.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,8 @@ def export(cfg: ExportConfig) -> Path:
     """Write the network's two files; return their folder."""
     for path in save_release(cfg.out, load_checkpoint(cfg.checkpoint)):
         print(f"written  {path} ({path.stat().st_size / 1e6:.1f} MB)")
+    network = shlex.quote(str(cfg.out / "model.safetensors"))
+    print(f"next     python -m datagen.overlay your.mp4 --checkpoint {network}")
     return cfg.out
 
 

@@ -14,6 +14,7 @@ from trainer.errors import BadInput
 from trainer.evaluate import evaluate, table
 from trainer.evaluation.metrics import Tally, summarize
 from trainer.evaluation.options import EvaluateConfig
+from trainer.export import ExportConfig, export
 from trainer.fit import fit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -60,6 +61,20 @@ def test_each_data_set_has_its_own_evaluation(toy, tmp_path):
         assert len(run.clips) == clips and run.evaluation["checkpoint"].endswith("last.pt")
     with pytest.raises(BadInput, match=r"dataset\.json"):
         find_runs(str(tmp_path / "runs"), str(tmp_path))
+
+
+def test_a_runs_network_names_the_next_command(toy, tmp_path, capsys):
+    folder = fit(toy_config(toy, tmp_path / "a run", steps=1, inputs="keypoints"))
+    shared = tmp_path / "shared"
+    export(ExportConfig(checkpoint=folder / "last.pt", out=shared))
+    network = shared / "model.safetensors"
+    assert capsys.readouterr().out.endswith(f"your.mp4 --checkpoint {network}\n")
+    config = EvaluateConfig(checkpoint=folder / "last.pt", shards=toy, device="cpu", pictures=0)
+    evaluate(config)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == f"next     python -m trainer.compare '{folder}'"
+    evaluate(replace(config, checkpoint=network, out=tmp_path / "out"))
+    assert "trainer.compare" not in capsys.readouterr().out
 
 
 def test_windows_are_rejoined_to_whole_clips(toy, tmp_path):
