@@ -11,6 +11,7 @@ import csv
 import hashlib
 import os
 import re
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +69,8 @@ def find_own_scenes(factory: str) -> list[VideoSource]:
 def find_videos(videos: Path | None, listed: Path | None = None) -> list[VideoSource]:
     """Return all videos below a folder, or the embedded scenes, sorted by their unique names.
 
-    A name is the path below the folder without its suffix, / written as two underscores. With
+    A name is the path below the folder without its suffix, / written as two underscores; one of
+    another script ends in a hash, so that no other file that comes or goes changes it. With
     `listed`, a Kinetics CSV, only its clips count. BadInput if the folder is missing or holds no
     video.
     """
@@ -93,8 +95,9 @@ def find_videos(videos: Path | None, listed: Path | None = None) -> list[VideoSo
     twice = {stem for stem, count in Counter(stems).items() if count > 1}
     sources = []
     for stem, path in zip(stems, files, strict=True):
-        if stem in twice:  # same name but for the suffix or odd characters
-            relative = str(path.relative_to(videos))
+        # as macOS writes letters and accents apart
+        relative = unicodedata.normalize("NFC", str(path.relative_to(videos)))
+        if stem in twice or not relative.isascii():  # same name but for the suffix or odd letters
             stem = f"{stem}-{hashlib.sha256(os.fsencode(relative)).hexdigest()[:8]}"
         sources.append(VideoSource(stem, str(path)))
     return sorted(sources, key=lambda source: source.name)

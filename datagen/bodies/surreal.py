@@ -22,12 +22,12 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from datagen.bodies.motion.sources import MONSTERS
+from datagen.bodies.motion.sources import MONSTERS, plain_name
 from datagen.bodies.render import camera
 from datagen.bodies.smpl.model import Body, neutral_or_first
 from datagen.bodies.storage import library_file, manifest_line, write_clip
 from datagen.common.errors import BadInput
-from datagen.common.files import files_below, shortened
+from datagen.common.files import files_below
 from datagen.common.matlab import read_matlab
 from datagen.common.record import EVAL_JOINTS, SMPL_JOINTS, mirrored
 from datagen.common.video import is_text
@@ -108,7 +108,7 @@ def find_surreal(folder: Path) -> list[SurrealSource]:
         run = next((part for part in path.parts if re.fullmatch(r"run\d+", part)), "run")
         if MONSTERS.match(stem):
             continue
-        name = shortened(re.sub(r"[^A-Za-z0-9_-]", "_", f"{run}_{stem[:-6]}"))
+        name = plain_name(f"{run}_{stem[:-6]}")
         clips = groups.setdefault(name, [])
         if stem not in (clip.name for clip in clips):  # SURREAL's val repeats some of its test
             clips.append(path.with_name(stem))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import sys
@@ -27,6 +28,10 @@ Folder = Annotated[
 """An option that takes a folder, or the URL of one that fsspec knows."""
 
 
+CODE = "code of "
+"""Begins the entries of an identity that name code, before their options."""
+
+
 def require(ok: bool, rule: str) -> None:
     """Raise BadOption(rule) unless ok: the one way configs refuse a value."""
     if not ok:
@@ -49,6 +54,19 @@ def named_object(name: str, option: str) -> Any:
             f"{option} {name} names nothing that can be imported ({error}); give "
             "module:name, of a module in the working directory or an installed package"
         ) from None
+
+
+def own_code(name: str | None, option: str) -> dict[str, str]:
+    """Return the entry of an identity for code that `module:name` names; none for other words.
+
+    It is the start of the SHA-256 of the module's own file, without what that imports.
+    """
+    if name is None or ":" not in name:
+        return {}
+    named_object(name, option)
+    file = getattr(sys.modules[name.partition(":")[0]], "__file__", None)
+    data = Path(file).read_bytes() if file else b""
+    return {f"{CODE}{option}": hashlib.sha256(data).hexdigest()[:16]}
 
 
 def option(name: str) -> str:

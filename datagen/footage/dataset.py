@@ -24,6 +24,7 @@ from datagen.common import record
 from datagen.common.cli import count
 from datagen.common.errors import BadInput
 from datagen.common.files import make_folder, sweep
+from datagen.common.options import own_code
 from datagen.common.record import Line
 from datagen.flow.load import estimator
 from datagen.flow.weights import weights_of
@@ -224,6 +225,7 @@ def describe(
     identity = {"record": record.REVISION, "footage": options, "flow": flow, "evaluation": names}
     if weights := weights_of(cfg.flow.flow) if cfg.flow.flow_weights is None else "":
         identity[fingerprint.FLOW] = f"{cfg.flow.flow}-{weights}"
+    identity |= own_code(cfg.flow.flow, "--flow")
     if split:  # two splits in one folder would be evaluated as one
         identity["split"] = split
     if truth_source:

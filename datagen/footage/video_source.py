@@ -13,6 +13,7 @@ from jaxtyping import Bool, Integer
 from datagen.common.errors import BadInput
 from datagen.common.files import shortened
 from datagen.common.frames import frame_size, frame_times, read_frames, thin
+from datagen.common.options import own_code
 from datagen.common.record import KEYPOINTS
 from datagen.common.stills import pictures_in
 from datagen.common.video import declared_frames, enlargement, media_sha256
@@ -49,6 +50,7 @@ class FootageVideo:
             "threshold": self.threshold,
             "person": self.person,
             "min_frames": self.min_frames,
+            **own_code(self.layout, "--layout"),
         }
 
     def open(self) -> Footage:

@@ -30,15 +30,15 @@ def contents(sources: Iterable[Any], what: str) -> dict[str, str | None]:
     return found
 
 
-def entry(found: Sequence[Any], used: Sequence[Any], what: str) -> str | None:
+def entry(found: Sequence[Any], used: Sequence[Any], what: str, *, read: bool = True) -> str | None:
     """Return the entry of an identity for inputs; None if all of them are embedded.
 
     The names of all that were found decide which are drawn, and who is in which split; only the
-    content of those that are used is read.
+    content of those that are used is read, or of none where `read` is not wanted.
     """
     if all(source.path is None for source in found):
         return None
-    known = contents(used, what)
+    known = contents(used, what) if read else {}
     rows = [[source.name, _group(source), known.get(source.name)] for source in found]
     return f"{fingerprint.CONTENT} {fingerprint.digest(rows)}"
 

@@ -77,8 +77,8 @@ class Driver:
 
     def _library(self, folder: str, kind: str, sources: Sequence[Any], make: MakeTask) -> Library:
         manifest = Manifest(self.layout.manifests / f"{kind}.jsonl")
-        lists = not self.cfg.cluster.plan
-        return Library(self.layout.library / folder, manifest, sources, make, lists=lists)
+        plans = self.cfg.cluster.plan
+        return Library(self.layout.library / folder, manifest, sources, make, plans=plans)
 
     def announce(self, todo: int, wanted: int) -> None:
         """Print what is about to be done: so many of the shards that are wanted."""

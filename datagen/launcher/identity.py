@@ -13,6 +13,7 @@ from datagen.bodies.smpl.files import used_files
 from datagen.bodies.smpl.model import kept_bodies, neutral_or_first
 from datagen.common import record
 from datagen.common.errors import BadInput
+from datagen.common.options import own_code
 from datagen.flow.weights import weights_of
 from datagen.launcher.config import LaunchConfig
 from datagen.launcher.contents import entry
@@ -32,14 +33,17 @@ FORMER_OPTIONS = {"backgrounds": {"slic_time_spacing": TIME_SPACING}}
 that older data sets can be continued and share their libraries."""
 
 
-def identity(cfg: LaunchConfig, sources: Sources | None = None) -> dict[str, Any]:
+def identity(
+    cfg: LaunchConfig, sources: Sources | None = None, *, read: bool = True
+) -> dict[str, Any]:
     """Return every option and input that decides the bytes of a shard, ready for JSON.
 
     Inputs enter by the SHA-256 of the files that are read, and by their names: a moved folder is
     the same input, and so is one that gained a file of another kind; an added video is not, nor is
     a file that was changed in place. BadInput if one is not there.
 
-    sources: what `find_sources` finds, if that is known already.
+    sources: what `find_sources` finds, if that is known already; read: whether their files are
+    read, which takes long for many. Without, the identity is none but names the library's folders.
     """
     stages: dict[str, Any] = {"record": record.REVISION}
     for stage in ("bodies", "backgrounds", "clips", "flow", "output"):
@@ -58,16 +62,18 @@ def identity(cfg: LaunchConfig, sources: Sources | None = None) -> dict[str, Any
         del stages["backgrounds"]["video_rate"]
     sources = sources or find_sources(cfg)
     place = "surreal" if cfg.bodies.surreal else "motions"
-    stages["bodies"][place] = entry(sources.all_motions, sources.motions, "motions")
-    stages["backgrounds"]["videos"] = entry(sources.all_videos, sources.videos, "videos")
+    motions, videos = sources.all_motions, sources.all_videos
+    stages["bodies"][place] = entry(motions, sources.motions, "motions", read=read)
+    stages["backgrounds"]["videos"] = entry(videos, sources.videos, "videos", read=read)
     if weights := weights_of(cfg.flow.flow) if cfg.flow.flow_weights is None else "":
         stages[FLOW] = f"{cfg.flow.flow}-{weights}"
+    stages |= own_code(cfg.backgrounds.scenes, "--scenes") | own_code(cfg.flow.flow, "--flow")
     if cfg.output.labels_only:  # all motions are dealt to as many shards as there are
         stages["output"]["num_shards"] = cfg.output.num_shards
-    motions = cfg.bodies.motions
+    places = cfg.bodies.motions
     used = (
         cfg.bodies.body is None,
-        "embedded" in motions or not (motions or cfg.bodies.surreal),
+        "embedded" in places or not (places or cfg.bodies.surreal),
         cfg.backgrounds.videos is None
         and not cfg.backgrounds.scenes
         and not cfg.output.labels_only,
@@ -143,4 +149,9 @@ def guard(layout: Layout, cfg: LaunchConfig, known: dict[str, Any] | None = None
             f"{layout.shards} holds a README.md but no data set, whose own README.md would replace "
             "it; choose another --out"
         )
-    refuse_other(layout, known or identity(cfg))
+
+    def performers() -> dict[str, str]:
+        motions = find_sources(cfg).all_motions
+        return {motion.name: motion.subject for motion in motions}
+
+    refuse_other(layout, known or identity(cfg), performers)

@@ -61,16 +61,18 @@ class Library:
         sources: Iterable[Any],
         make: MakeTask,
         *,
-        lists: bool = True,
+        plans: bool = False,
     ) -> None:
-        """`lists`: whether the manifest gets the lines of what is used; a plan writes nothing."""
+        """`plans`: nothing is written, and of the sources only those are read that have files."""
         self.folder = folder
         self.manifest = manifest
-        self._lists = lists
+        self._plans = plans
         self.sources = {source.name: source for source in sources}
-        self._contents = contents(self.sources.values(), "inputs")
+        there = with_files(folder, self.sources) if plans else self.sources
+        read = contents([self.sources[name] for name in there], "inputs")
+        self._contents: dict[str, str | None] = {**dict.fromkeys(self.sources), **read}
         self._make = make
-        self._known: dict[str, Line] = finished(folder, self._contents)
+        self._known: dict[str, Line] = finished(folder, read)
         self.reason = ""
         """Why the last failure failed."""
         self._doubtful: dict[str, str] = {}
@@ -80,7 +82,7 @@ class Library:
     def known(self, name: str) -> Line | None:
         """Return the manifest line of a finished or failed source, None if not tried yet."""
         line = self._known.get(name)
-        if self._lists and line is not None and line.get("kind") != FAILED:
+        if not self._plans and line is not None and line.get("kind") != FAILED:
             item = (name, line.get("sha256"))
             if item not in self._listed:  # of another run or data set
                 self._listed.add(item)
@@ -135,6 +137,13 @@ def stem(name: str, content: str | None) -> str:
     Inputs of one name and other content have each their own, whichever data sets share the library.
     """
     return name if content is None else f"{name}-{content[:12]}"
+
+
+def with_files(folder: Path, names: Iterable[str]) -> list[str]:
+    """Return the names of sources that may have a file in a library, of whatever content."""
+    stems = {name.removesuffix(".json") for name in sizes(folder)}
+    stems |= {stem[:-13] for stem in stems}
+    return [name for name in names if name in stems]
 
 
 def effort(source: Any) -> float:

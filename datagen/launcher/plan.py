@@ -32,9 +32,10 @@ from datagen.launcher.cost import (
     starts_cost,
 )
 from datagen.launcher.driver import Driver
-from datagen.launcher.identity import guard
+from datagen.launcher.identity import guard, identity
 from datagen.launcher.library import Library
 from datagen.launcher.sample import WorkerSample
+from datagen.launcher.sources import find_sources
 from datagen.output.layout import Layout
 from datagen.output.manifest import finished_shards
 
@@ -50,24 +51,31 @@ def plan(cfg: LaunchConfig) -> int:
     """Print what the run of these options would cost; return 0."""
     cfg = absolute(cfg)
     layout = Layout(cfg.output.out, cfg.output.library)
-    guard(layout, cfg)
+    sources = find_sources(cfg)
+    # hashing terabytes would take longer than the answer is worth: only shards that are there
+    # must be compared with the inputs, whose digests were remembered as they were made
+    known = identity(cfg, sources, read=bool(layout.found()))
+    guard(layout, cfg, known)
     cfg = sized(cfg, layout)
     there, wanted = finished_shards(layout), cfg.output.wanted()
     todo = [index for index in wanted if index not in there]
     if not todo:
         print(f"Nothing to do: {layout.shards} has the {count(len(wanted), 'shard')} asked for.")
         return 0
-    found = estimate(cfg, layout, todo)
+    imports = time.process_time()
+    found = estimate(Driver(cfg, layout, sources, known), todo, imports)
     for line in report(found, cfg, len(wanted) - len(todo)):
         print(line)
     print("Next: the same command without --plan")
     return 0
 
 
-def estimate(cfg: LaunchConfig, layout: Layout, todo: Sequence[int]) -> Plan:
-    """Measure a few samples and return what the shards `todo` would cost, with all they need."""
-    imports = time.process_time()
-    driver = Driver(cfg, layout)
+def estimate(driver: Driver, todo: Sequence[int], imports: float) -> Plan:
+    """Measure a few samples and return what the shards `todo` would cost, with all they need.
+
+    imports: seconds that this process took to begin.
+    """
+    cfg, layout = driver.cfg, driver.layout
     estimator(cfg.flow)
     people, scenes = set(), set()
     for shard in todo:

@@ -37,6 +37,7 @@ def read(layout: Layout) -> LaunchConfig:
         backgrounds = content["options"]["backgrounds"]
         if backgrounds["videos"] is not None:  # what was done before there was the option
             backgrounds.setdefault("video_rate", "stored")
+        _refuse_code(content["options"])
         cfg = _filled(LaunchConfig, content["options"])
         if fingerprint.digest(identity(cfg)) == content["fingerprint"]:
             return cfg
@@ -49,6 +50,13 @@ def read(layout: Layout) -> LaunchConfig:
         f"{layout.config} {problem}, so the shards cannot be made again from it; delete the bad "
         "ones and run the command that made them, with its options"
     )
+
+
+def _refuse_code(options: dict[str, Any]) -> None:
+    """Raise ValueError if options that were read from a file name code: it would be run."""
+    for stage, name in (("backgrounds", "scenes"), ("flow", "flow")):
+        if ":" in str(options[stage].get(name)):
+            raise ValueError(f"--{name} {options[stage][name]} is code, which only you may name")
 
 
 def _plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from datagen.common import record
@@ -10,6 +11,7 @@ from datagen.common.errors import BadInput
 from datagen.common.files import write_json
 from datagen.output import fingerprint
 from datagen.output.layout import Layout
+from datagen.output.manifest import Manifest
 
 
 def contract(
@@ -72,8 +74,15 @@ def _require(content: Any) -> None:
             raise ValueError(f"{name} is {value!r:.40}")
 
 
-def refuse_other(layout: Layout, identity: dict[str, Any]) -> None:
-    """Raise BadInput if the output folder holds shards made with something else than `identity`."""
+def refuse_other(
+    layout: Layout,
+    identity: dict[str, Any],
+    performers: Callable[[], Mapping[str, str]] = dict,
+) -> None:
+    """Raise BadInput if the output folder holds shards made with something else than `identity`.
+
+    performers: returns who performs each motion, by its name; asked only where inputs differ.
+    """
     if not layout.found():
         return
     if not layout.dataset.exists():
@@ -93,10 +102,36 @@ def refuse_other(layout: Layout, identity: dict[str, Any]) -> None:
             "which knew folders of inputs by names and sizes alone; they can be trained on as they "
             "are, but for more, of the same options too, choose another --out"
         )
+    if any(line.startswith("--motions ") for line in lines):
+        _refuse_moved(layout, performers())
+        lines.append("a file there was changed, added or removed, or is known by another performer")
     if lines:
         raise BadInput(
             f"{layout.shards} holds shards of another configuration ({'; '.join(lines)}); "
             f"choose another --out, or repeat the options it was made with"
+        )
+
+
+def _refuse_moved(layout: Layout, performers: Mapping[str, str]) -> None:
+    """Raise BadInput if motions of the data set are known by another performer than it names."""
+    people = Manifest(layout.manifests / "bodies.jsonl").lines()
+    listed = Manifest(layout.manifests / "shards.jsonl").lines()
+    known = {str(line.get("name")): line.get("subject") for line in people}
+    for line in (motion for shard in listed for motion in shard.get("motions", [])):
+        known[str(line.get("motion"))] = line.get("subject")
+    moved = {
+        name: (was, performers[name])
+        for name, was in sorted(known.items())
+        if was is not None and performers.get(name, was) != was
+    }
+    if moved:
+        name, (was, now) = next(iter(moved.items()))
+        others = f" and {len(moved) - 1:,} more such motions" if len(moved) > 1 else ""
+        raise BadInput(
+            f"{layout.shards} was made when the performer of {name} was taken for {was}, who is "
+            f"now {now}{others}: people may have moved between train, val and test; it can be "
+            "trained on as it is, but for more choose another --out and make all its splits again, "
+            "or name the former performers in a subjects.csv beside the motions"
         )
 
 

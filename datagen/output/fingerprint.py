@@ -12,7 +12,7 @@ from typing import Any
 
 from datagen.common.digests import file_digests
 from datagen.common.files import files_below, sha256
-from datagen.common.options import option
+from datagen.common.options import CODE, option
 
 CONVENTION = ("motion_up", "motion_unit", "motion_rate")
 """Options that say how motions are to be read, and so decide the bytes of a library."""
@@ -74,6 +74,8 @@ def library_folders(identity: dict[str, Any]) -> tuple[str, str]:
     scenes |= {"seed": output["seed"], "frames": identity["clips"]["clip_length"] + 1}
     scenes |= {"width": bodies["width"], "height": bodies["height"]}
     scenes |= {entry: identity.get(entry) for entry in EMBEDDED[2:]}
+    if code := identity.get(f"{CODE}--scenes"):
+        scenes["code"] = code
     return f"bodies-{digest(people)[:8]}", f"backgrounds-{digest(scenes)[:8]}"
 
 
@@ -100,7 +102,7 @@ def by_size(identity: Any) -> bool:
 
 def _typed(name: str, value: Any) -> str:
     """Return an entry of an identity as its option is typed."""
-    if name in NO_OPTIONS:
+    if name in NO_OPTIONS or name.startswith(CODE):
         return f"{name} {value or '(older release)'}"
     if isinstance(value, bool):
         return option(name if value else f"no_{name}")

@@ -1,6 +1,7 @@
 """trainer.fit end to end on toy shards: what a run leaves, and what it refuses."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -107,6 +108,22 @@ def test_wrong_validation_shards_are_refused_before_training(toy, tmp_path):
     with pytest.raises(BadInput, match=r"--val-shards: .* holds no pictures"):
         fit(toy_config(pictures, tmp_path / "run", inputs="rgb", val_shards=(toy,)))
     assert not (tmp_path / "run").exists()
+
+
+def test_validation_joints_of_another_definition_are_remarked_upon(toy, tmp_path, capsys):
+    """The same clips, whose dataset.json names another regressor: its errors do not compare."""
+    other = tmp_path / "other"
+    shutil.copytree(toy, other)
+    known = json.loads((other / "dataset.json").read_text())
+    known["joint_regressor"] = {"name": "H36M's", "sha256": "0f"}
+    (other / "dataset.json").write_text(json.dumps(known))
+    for held, noted in ((toy, False), (other, True)):
+        capsys.readouterr()
+        run = tmp_path / f"run-{held.name}"
+        fit(toy_config(toy, run, steps=1, inputs="keypoints", val_shards=(held,)))
+        printed = capsys.readouterr().out
+        assert (f"note     {held} has evaluation joints by H36M's (0f)" in printed) is noted
+        assert ("make both data sets with one --joint-regressor" in printed) is noted
 
 
 def test_a_training_that_blows_up_ends_with_a_sentence(toy, tmp_path):

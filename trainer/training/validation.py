@@ -12,18 +12,28 @@ from trainer.data.loader import wanted_arrays
 from trainer.data.store import Store
 from trainer.device import Ranks
 from trainer.errors import BadInput
-from trainer.evaluation.inference import refuse_other_joints, remark_on_difference
+from trainer.evaluation.inference import (
+    refuse_other_joints,
+    remark_on_difference,
+    remark_on_regressor,
+)
 from trainer.evaluation.metrics import mean_over, pa_mpjpe
 from trainer.evaluation.truth import compare_with_truth
 from trainer.evaluation.windows import ClipPredictor, narrowed, predict_clips
+from trainer.model.body import JointRegressor
 from trainer.model.build import ModelSpec
 from trainer.training.options import FitConfig
 from trainer.training.settings import Settings
 from trainer.training.step import TrainStep
 
 
-def open_held_out(cfg: FitConfig, model: ModelSpec, ranks: Ranks, store: Store) -> list[DataSet]:
-    """Return the validation data sets, or raise BadInput, before a step is lost."""
+def open_held_out(
+    cfg: FitConfig, model: ModelSpec, regressor: JointRegressor, ranks: Ranks, store: Store
+) -> list[DataSet]:
+    """Return the validation data sets, or raise BadInput, before a step is lost.
+
+    regressor: of the evaluation joints that the run learns from; a note is printed of others.
+    """
     held = []
     for folder in cfg.val_shards:
         dataset = open_dataset(folder, "--val-shards", store=store)
@@ -34,6 +44,7 @@ def open_held_out(cfg: FitConfig, model: ModelSpec, ranks: Ranks, store: Store) 
         refuse_other_joints(model, dataset, f"--val-shards {folder}", cfg.shards[0])
         if ranks.first:
             remark_on_difference(model, dataset, "this run learns from")
+            remark_on_regressor(dataset, regressor, "this run learns")
         held.append(dataset)
     return held
 

@@ -288,11 +288,11 @@ def _sources(path: Path, folder: Path) -> list[_Found]:
 
 def _unique(found: list[_Found]) -> list[MotionSource]:
     """Return sources of unique names: namesakes get their suffix, then a number."""
-    namesakes = Counter(_clean(name) for name, *_ in found)
+    namesakes = Counter(plain_name(name) for name, *_ in found)
     used: Counter[str] = Counter()
     sources = []
     for wish, subject, path, part in found:
-        name = _clean(wish)
+        name = plain_name(wish)
         if namesakes[name] > 1:
             name = f"{name}-{path.suffix.lower()[1:] if path else 'embedded'}"
         used[name] += 1
@@ -300,13 +300,13 @@ def _unique(found: list[_Found]) -> list[MotionSource]:
             name = f"{name}-{used[name]}"
         if path is None:
             own = wish if name != wish else None
-            sources.append(MotionSource(name, _clean(subject), None, own))
+            sources.append(MotionSource(name, plain_name(subject), None, own))
         else:
-            sources.append(MotionSource(name, _clean(subject), str(path), part))
+            sources.append(MotionSource(name, plain_name(subject), str(path), part))
     return sorted(sources, key=lambda source: source.name)
 
 
-def _clean(name: str) -> str:
+def plain_name(name: str) -> str:
     """Return a name of [A-Za-z0-9_-] and bounded length; letters of other scripts live on in a hash
     of the name."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name) or "_"

@@ -132,3 +132,14 @@ def test_a_path_of_many_letters_gets_a_name_that_fits_a_file(tmp_path: Path) -> 
     for name in names:
         with whole(tmp_path / f"{name}-0123456789ab.json") as unfinished:
             unfinished.write_text("{}")
+
+
+def test_names_of_other_scripts_stay_when_a_video_is_added(tmp_path: Path) -> None:
+    """Splits go by names: a new name would move the video from one to another."""
+    (tmp_path / "歩く.mp4").write_bytes(b"")
+    (first,) = find_videos(tmp_path)
+    for name in ("踊る.mp4", "座る.mp4", "walk.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    names = {str(source.path): source.name for source in find_videos(tmp_path)}
+    assert names[str(first.path)] == first.name and len({*names.values()}) == 4
+    assert names[str(tmp_path / "walk.mp4")] == "walk"

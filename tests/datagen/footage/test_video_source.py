@@ -8,7 +8,7 @@ from datagen import verify
 from datagen.common.errors import BadInput
 from datagen.footage.dataset import ingest
 from datagen.footage.options import FootageConfig
-from datagen.footage.video_source import FootageVideo
+from datagen.footage.video_source import FootageVideo, named
 from trainer.data.dataset import open_dataset
 from trainer.data.loader import read_clips
 
@@ -75,3 +75,14 @@ def test_a_long_track_of_keypoints_alone_is_cut_as_one_with_pictures(tmp_path):
     for one, other in zip(found[True], found[False], strict=True):
         np.testing.assert_array_equal(one["source"], other["source"])
         np.testing.assert_array_equal(one["joints2d"], other["joints2d"])
+
+
+def test_names_of_any_length_are_bounded_and_stay_apart(tmp_path):
+    """A track's name is the video's, and more is added to it."""
+    paths = [tmp_path / f"{'x' * 230}{end}.mp4" for end in "ab"]
+    paths += [tmp_path / f"{'歩' * 80}.mp4"]
+    for path in paths:
+        path.write_bytes(b"")
+    names = named(paths)
+    assert len(names) == 3
+    assert all(len(name.encode()) <= 210 for name in names)

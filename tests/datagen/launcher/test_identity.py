@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from instant_tasks import run
+from motion_files import bvh_text
 
 from datagen.backgrounds.options import BackgroundsConfig
 from datagen.bodies.motion.sources import MotionSource, find_motions
@@ -15,6 +18,7 @@ from datagen.bodies.options import BodiesConfig
 from datagen.common.errors import BadInput
 from datagen.flow import weights
 from datagen.flow.options import FlowConfig
+from datagen.launcher import saved_options
 from datagen.launcher.config import LaunchConfig
 from datagen.launcher.contents import contents
 from datagen.launcher.identity import describe, guard, identity
@@ -189,3 +193,68 @@ def test_a_library_of_embedded_sources_is_still_used(tmp_path: Path) -> None:
     embedded = MotionSource("walk", "one", None)
     assert finished(tmp_path, contents([embedded], "motions")) == {"walk": line}
     assert contents([SimpleNamespace(name="x", path=None, group="g")], "videos") == {"x": None}
+
+
+def test_own_code_is_an_input_like_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another text of the module is another data set, with another library of scenes."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    code = tmp_path / "own_code_of_a_test.py"
+    code.write_text("class Wall:\n    def render(self): ...\ndef make(): return {'a': Wall()}\n")
+    name = "own_code_of_a_test:make"
+    known = []
+    for change in ("", "# another wall\n"):
+        code.write_text(code.read_text() + change)
+        scenes = LaunchConfig(backgrounds=BackgroundsConfig(scenes=name))
+        known.append(identity(scenes))
+        known.append(identity(LaunchConfig(flow=FlowConfig(flow=name))))
+    scenes, flow, other_scenes, other_flow = known
+    for old, new, option in ((scenes, other_scenes, "scenes"), (flow, other_flow, "flow")):
+        (line,) = fingerprint.differences(old, new)
+        assert line.startswith(f"code of --{option} ") and " → " in line
+    people, walls = zip(*map(fingerprint.library_folders, (scenes, other_scenes)), strict=True)
+    assert people[0] == people[1] and walls[0] != walls[1]
+    plain = fingerprint.library_folders(identity(LaunchConfig()))[1]
+    assert {fingerprint.library_folders(each)[1] for each in (flow, other_flow)} == {plain}
+
+
+@pytest.mark.parametrize("option", ["scenes", "flow"])
+def test_code_that_a_file_names_is_not_run(tmp_path: Path, option: str, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "evil.py").write_text("open('ran', 'w')\ndef make(): return {}\n")
+    layout = Layout(tmp_path / "x", tmp_path / "library")
+    saved_options.write(layout, LaunchConfig(), {})
+    stage = "backgrounds" if option == "scenes" else "flow"
+    content = json.loads(layout.config.read_text())
+    content["options"][stage][option] = "evil:make"
+    layout.config.write_text(json.dumps(content))
+    with pytest.raises(BadInput, match=f"--{option} evil:make is code, which only you may name"):
+        saved_options.read(layout)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("pictures", [True, False])
+def test_a_data_set_whose_performers_are_known_otherwise_is_recognised(
+    instant: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], pictures: bool
+) -> None:
+    """Made by a release that took each take for a person of its own: splits have moved."""
+    (tmp_path / "m").mkdir()
+    for name in ("07_01-a", "07_02-a"):
+        (tmp_path / "m" / f"{name}.bvh").write_text(bvh_text(12))
+    words = ["--num-shards", "1", "--split", "all", "--motions", str(tmp_path / "m")]
+    words += ["--clips-per-shard", "2", "--video-limit", "1"] if pictures else ["--labels-only"]
+    who = tmp_path / "m" / "subjects.csv"
+    who.write_text("07_01-a,07_01-a\n07_02-a,07_02-a\n")
+    assert run(tmp_path / "x", *words) == 0
+    who.unlink()
+    capsys.readouterr()
+    assert run(tmp_path / "x", *words) == 2
+    said = capsys.readouterr().err
+    assert re.search(r"the performer of (07_0.-a) was taken for \1, who is now 07", said)
+    assert "can be trained on as it is, but for more choose another --out" in said
+    (tmp_path / "m" / "07_01-a.bvh").write_text(bvh_text(13))
+    who.write_text("07_01-a,07_01-a\n07_02-a,07_02-a\n")
+    assert run(tmp_path / "x", *words) == 2
+    assert "a file there was changed, added or removed" in capsys.readouterr().err

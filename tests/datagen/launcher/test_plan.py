@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from instant_tasks import run
+from motion_files import bvh_text
 
 from datagen.cluster.backends import Serial
 from datagen.cluster.flow_pool import FlowPool
 from datagen.cluster.outcome import Outcome
+from datagen.common import digests
 from datagen.common.errors import BadInput, BadMachine
 from datagen.flow.dis import Dis
 from datagen.launch import main as launch
@@ -16,6 +19,7 @@ from datagen.launcher import cost, sample
 from datagen.launcher import plan as room
 from datagen.launcher.config import LaunchConfig
 from datagen.launcher.cost import Plan, Stage, duration
+from datagen.launcher.driver import Driver
 from datagen.output.options import OutputConfig
 
 OPTIONS = (
@@ -133,3 +137,39 @@ def test_a_plan_measures_and_leaves_nothing(
     assert float(hours.split()[1]) > 0
     rows = {line.split()[0]: line.split() for line in text.splitlines() if line[:1].strip()}
     assert rows["scenes"][1:3] == ["0", "0.0000"] and rows["shards"][1] == "2"
+
+
+def test_a_plan_reads_only_inputs_that_have_files_in_the_library(
+    instant: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hashing all of Kinetics takes hours; no input is hashed that nothing was made from."""
+    hashed: set[str] = set()
+    drivers: list[Driver] = []
+
+    def noted(path: Path) -> tuple[Path, str, str]:
+        hashed.add(path.name)
+        return hash_file(path)
+
+    def stopped(driver: Driver, *_: object) -> Plan:
+        drivers.append(driver)
+        raise BadInput("enough")
+
+    hash_file = digests._hash
+    monkeypatch.setattr(digests, "_hash", noted)
+    monkeypatch.setattr(room, "estimate", stopped)
+    (tmp_path / "m").mkdir()
+    for k in range(9):
+        (tmp_path / "m" / f"{k}.bvh").write_text(bvh_text(12 + k))
+    few = ["--num-shards", "1", "--clips-per-shard", "2", "--video-limit", "1", "--split", "all"]
+    few += ["--motions", str(tmp_path / "m"), "--library", str(tmp_path / "library")]
+    assert run(tmp_path / "x", *few, "--plan") == 2
+    assert hashed == set()
+    assert run(tmp_path / "one", *few, "--motions-only", "^7$") == 0
+    hashed.clear()
+    assert run(tmp_path / "x", *few, "--plan") == 2
+    (tmp_path / "m" / "7.bvh").write_text(bvh_text(40))
+    assert run(tmp_path / "x", *few, "--plan") == 2
+    assert hashed == {"7.bvh"}
+    known = [[name for name in "0123456789" if d.people._known.get(name)] for d in drivers]
+    assert known == [[], ["7"], []]
+    assert not (tmp_path / "x").exists()

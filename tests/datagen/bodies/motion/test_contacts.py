@@ -106,7 +106,8 @@ def test_the_option_overrides_what_the_motion_seems_to_be(name, tmp_path):
 
 def test_a_wrong_frame_rate_is_no_unit(tmp_path):
     """To and fro, twelve times too fast: the strides are of usual length."""
-    write(tmp_path, *(np.concatenate([part, part[::-1]] * 2) for part in motion("walk")))
+    pose, pelvis = (np.concatenate([part, part[::-1]] * 2) for part in motion("walk"))
+    write(tmp_path, pose, pelvis)
     with np.load(tmp_path / "a_poses.npz") as file:
         arrays = dict(file)
     np.savez(tmp_path / "a_poses.npz", **{**arrays, "mocap_framerate": 360.0})
