@@ -241,7 +241,7 @@ def test_mutated_labels_are_read_or_refused(sample, tmp_path):
 
 def test_names_of_any_length_and_script_are_bounded_and_stay_apart(tmp_path: Path) -> None:
     """A library file's name is the sequence's, and more is added to it."""
-    stems = [*(f"{'walk' * 50}{end}" for end in "ab"), "歩く", "踊る"]
+    stems = [*(f"{'walk' * 55}{end}" for end in "ab"), "歩く", "踊る"]
     for stem_ in stems:
         (tmp_path / f"{stem_}_c0001_info.mat").write_bytes(b"")
     names = [source.name for source in find_surreal(tmp_path)]
