@@ -167,7 +167,7 @@ def truth_of(body: Body, sequence: Sequence, person: ThreedpwPerson) -> Truth:
     # SMPL turns about the rest pelvis, which therefore moves with the camera as a point.
     pelvis = body.rest_joints(person.betas)[0].astype(np.float64)
     trans = np.einsum("nij,nj->ni", turn, pelvis + person.trans) + shift - pelvis
-    _, joints = body.forward(pose, person.betas, trans)
+    joints = body.joints(pose, person.betas, trans)
     return Truth(
         joints3d=joints,
         valid=person.valid & np.isfinite(joints).all((1, 2)),

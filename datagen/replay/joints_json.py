@@ -19,7 +19,7 @@ def of_motion(body: Body, motion: PredictedMotion, world: WorldMotion) -> str:
     joints2d are its own pixels in the video, of the prediction as it is; joints3d metres in a world
     with y up, of `world`, at the prediction's times.
     """
-    _, about = body.forward(motion.pose, motion.shapes, np.zeros((len(motion), 3)))
+    about = body.joints(motion.pose, motion.shapes, np.zeros((len(motion), 3)))
     maps = crop.inverse(motion.crop.astype(np.float64))
     pixels = crop.transform(maps, motion.in_crop(about))
     places = R_YUP_WORLD.apply(world.joints(body).reshape(-1, 3)).reshape(len(world), -1, 3)

@@ -54,7 +54,7 @@ class WorldMotion:
 
     def joints(self, body: Body) -> np.ndarray:
         """Return the joints float64 [L,J,3] of datagen.common.record, metres, z up."""
-        return body.forward(self.pose, self.betas, self.trans)[1].astype(np.float64)
+        return body.joints(self.pose, self.betas, self.trans).astype(np.float64)
 
     def y_up(self, body: Body) -> WorldMotion:
         """Return the motion in a world with y up, x as before."""

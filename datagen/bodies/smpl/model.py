@@ -126,6 +126,17 @@ class Body:
         joints[:, 24:] = np.einsum("kv,tvi->tki", regressor, vertices[:, touched])
         return vertices, joints
 
+    def joints(
+        self, pose: np.ndarray, betas: np.ndarray, trans: np.ndarray
+    ) -> Float32[np.ndarray, "t 38 3"]:
+        """Return `forward`'s joints alone: of a long motion the vertices would fill the memory."""
+        betas = np.broadcast_to(betas, (len(pose), 10))
+        out = np.empty((len(pose), 38, 3), np.float32)
+        for start in range(0, len(pose), FRAMES_AT_ONCE):
+            part = slice(start, start + FRAMES_AT_ONCE)
+            out[part] = self.forward(pose[part], betas[part], trans[part])[1]
+        return out
+
     def reduced(self) -> dict[str, np.ndarray]:
         """Return the model on the Vs vertices that a regressor touches: pose and shape to joints.
 

@@ -1,5 +1,6 @@
 """The body model: adults, SMPL's joints, and the numbers of SMPL's own equation."""
 
+import tracemalloc
 import types
 from pathlib import Path
 
@@ -99,6 +100,21 @@ def test_forward_is_smpls_equation(bodies, clip):
         np.testing.assert_allclose(
             joints[:, 24:], np.einsum("kv,tvi->tki", body.eval_regressor, expected), atol=1e-5
         )
+
+
+def test_the_joints_of_a_long_motion_take_little_memory(bodies):
+    """All its vertices would be 32 MB."""
+    rng = np.random.default_rng(0)
+    pose, betas, trans = 0.3 * rng.normal(size=(200, 72)), rng.normal(size=10), np.ones((200, 3))
+    bodies["female"].joints(pose[:1], betas, trans[:1])  # what the first call makes stays
+    tracemalloc.start()
+    joints = bodies["female"].joints(pose, betas, trans)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10e6
+    right = bodies["female"].forward(pose[95:105], betas, trans[95:105])[1]
+    np.testing.assert_allclose(joints[95:105], right, atol=1e-5)
+    assert bodies["female"].joints(pose[:0], betas, trans[:0]).shape == (0, 38, 3)
 
 
 def test_forward_is_smplxs_own_from_the_file(clip):
