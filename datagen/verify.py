@@ -15,6 +15,7 @@ import shlex
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import tyro
 from tqdm import tqdm
@@ -28,7 +29,7 @@ from datagen.common.options import Folder, require
 from datagen.launcher import saved_options
 from datagen.launcher.config import LaunchConfig
 from datagen.launcher.identity import guard, identity
-from datagen.output import check, dataset, fingerprint
+from datagen.output import beside, check, dataset, fingerprint
 from datagen.output.claim import claimed
 from datagen.output.layout import Layout, shard_name
 from datagen.output.manifest import Manifest, shard_lines
@@ -65,7 +66,7 @@ def verify(cfg: VerifyConfig) -> int:
     chosen = select(cfg.shards)
     folder = absolute(place(chosen.folder))
     with reading(folder):
-        return _verify(Layout(folder), chosen, cfg)
+        return _verify(_layout(folder, cfg), chosen, cfg)
 
 
 def _verify(layout: Layout, chosen: NamedShards, cfg: VerifyConfig) -> int:
@@ -74,19 +75,17 @@ def _verify(layout: Layout, chosen: NamedShards, cfg: VerifyConfig) -> int:
         or not (layout.config.exists() or layout.found())
     ):
         dataset.read(layout)  # raises: this is not a folder of shards
-    beside = _beside(layout)
-    if beside and cfg.repair:
-        from datagen.launcher.run import publish
-
-        publish(_options(layout, cfg))
-        beside = _beside(layout)
+    problems = _beside(layout)
+    if problems and cfg.repair:
+        _repair_beside(layout, cfg)
+        problems = _beside(layout)
     if not layout.dataset.exists():
         return _following(layout, cfg)
     wrong = inspect(layout, chosen, cfg)
     if wrong and cfg.repair:
         repair(layout, wrong, cfg)
-        beside, wrong = _beside(layout), inspect(layout, chosen, cfg)
-    if not beside and not wrong:
+        problems, wrong = _beside(layout), inspect(layout, chosen, cfg)
+    if not problems and not wrong:
         return 0
     return _following(layout, cfg)
 
@@ -156,11 +155,28 @@ def repair(layout: Layout, numbers: list[int], cfg: VerifyConfig) -> None:
             )
 
 
+def _layout(folder: Path, cfg: VerifyConfig) -> Layout:
+    """Return the data set's folders, its library where --library or its last run has it."""
+    layout = Layout(folder)
+    shared = absolute(cfg.library) if cfg.library is not None else saved_options.library(layout)
+    return dataclasses.replace(layout, shared=shared)
+
+
 def _beside(layout: Layout) -> list[str]:
-    problems = check.beside(layout)
+    problems = beside.problems(layout)
     for text in problems:
         print(f"error: {text}")
     return problems
+
+
+def _repair_beside(layout: Layout, cfg: VerifyConfig) -> None:
+    """Drop what is damaged beside the shards, and make it again."""
+    from datagen.launcher.run import publish
+
+    options = _options(layout, cfg)
+    with claimed(layout, fingerprint.digest(identity(options))):
+        beside.clean(layout)
+    publish(options, beside.unlisted(layout))
 
 
 def _options(layout: Layout, cfg: VerifyConfig) -> LaunchConfig:

@@ -80,6 +80,9 @@ def _parse(text: str, kind: str) -> Any:
     import yaml
 
     try:
+        # Aliases, which options do not need, make gigabytes of a few lines.
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise ValueError("it has an alias (*name); write the value again")
         return yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
         raise ValueError(error) from error

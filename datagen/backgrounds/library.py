@@ -38,6 +38,8 @@ from datagen.common.stopwatch import Stopwatch
 # T frames, H W pixels, h w coarse pixels
 
 VERSION = 1
+LIMIT = 1e6
+"""Pixels by which a camera's motion moves anything, at most."""
 ARRAYS = ("jpeg", "ends", "motion", "homography", "segments")
 """What `read_background` reads of a window."""
 JPEG_QUALITY = 95  # 40 dB and more on video, a seventh of the raw bytes
@@ -270,8 +272,8 @@ def read_background(path: Path, window: int) -> Background:
             name = read_text(file.attrs["name"])
         parts = np.split(data["jpeg"], data["ends"][:-1])
         frames = np.stack([_decode(part, path) for part in parts])
-        if not all(np.isfinite(data[name]).all() for name in ("homography", "motion")):
-            raise ValueError("it has NaN or infinite numbers")
+        if not all((np.abs(data[name]) < LIMIT).all() for name in ("homography", "motion")):
+            raise ValueError("it has NaN, infinite or absurd numbers")
     except BadInput:
         raise
     except DAMAGED as error:

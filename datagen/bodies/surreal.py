@@ -267,6 +267,9 @@ def _read_video(path: Path, frames: int) -> np.ndarray:
             f"{path} has a name that OpenCV cannot open: give its folders names in UTF-8"
         )
     video = cv2.VideoCapture(str(path))
+    size = video.get(cv2.CAP_PROP_FRAME_WIDTH), video.get(cv2.CAP_PROP_FRAME_HEIGHT)
+    if video.isOpened() and size != (WIDTH, HEIGHT):  # before a picture of any size is decoded
+        raise BadInput(f"{path} is not {WIDTH}x{HEIGHT}: fetch it again")
     pictures = []
     while len(pictures) <= frames:
         there, picture = video.read()

@@ -7,6 +7,7 @@ raises a dozen kinds of errors for damage; here it is always a ValueError that n
 from __future__ import annotations
 
 import io
+import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -124,6 +125,10 @@ def _read(file: IO[bytes], name: str, size: int, most: int, kinds: str) -> np.nd
         view[done : done + len(block)] = block  # type: ignore[index]
         done += len(block)
     file.read(1)  # the archive's checksum is looked at where a member ends
+    if dtype.kind == "U" and dtype.itemsize:
+        letters = flat.view(np.dtype(np.uint32).newbyteorder(dtype.byteorder))
+        if (letters > sys.maxunicode).any():  # Python cannot hold such a text
+            raise ValueError(f"{name} is no text")
     return flat.reshape(shape, order="F" if fortran else "C")
 
 

@@ -22,6 +22,8 @@ TYPES = frozenset(
     (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32,
      torch.int16, torch.int8, torch.uint8, torch.bool)
 )  # fmt: skip
+LARGEST = 1e10
+"""A weight beyond is damage; BatchNorm counts its batches."""
 _NUMPY_NUMBERS = [
     (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
     (np.float64(0).__reduce__()[0], "numpy._core.multiarray.scalar"),
@@ -54,8 +56,10 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     for key, value in content.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise BadInput(f"{path} holds no state dict: save the network's state_dict().")
-        if not torch.isfinite(value).all():
-            raise BadInput(f"{path} has NaN or infinite weights in {key}: give another file.")
+        if not (value.double().abs() < LARGEST).all():
+            raise BadInput(
+                f"{path} has NaN, infinite or absurd weights in {key}: give another file."
+            )
         state[key.removeprefix("module.")] = value
     return state, extras
 

@@ -210,9 +210,13 @@ def _placed(file: KeypointFile, frames: int | None, path: Path) -> _Detections:
     except ValueError as error:
         raise BadInput(f"{path} cannot be read: {error}") from None
     points, scores = np.zeros(shape), np.zeros(shape[:2])
-    for t, entry in enumerate(entries):
-        for p, one in enumerate(entry):
-            points[t, p], scores[t, p] = one.points, one.score
+    try:
+        for t, entry in enumerate(entries):
+            for p, one in enumerate(entry):
+                points[t, p], scores[t, p] = one.points, one.score
+    except (ValueError, TypeError, OverflowError):
+        raise BadInput(f"{path} has a person whose points or score are no numbers") from None
+    scores[~(np.abs(scores) < LIMIT)] = 0  # also NaN
     best = scores.max(1)
     surest = np.percentile(best[best > 0], 95) if (best > 0).any() else 1
     return _Detections(points, np.clip(scores / surest, 0, 1), threshold=file.threshold)

@@ -216,6 +216,8 @@ def read_sequence(path: Path) -> Sequence:
         raise BadInput(
             f"{path} lacks {', '.join(missing) or 'genders'}; it is not a sequence of 3DPW"
         )
+    if single := [name for name in (*FIELDS, "genders") if not np.iterable(raw[name])]:
+        raise BadInput(f"{path}: {', '.join(single)} must be lists, with an entry a person")
     cameras = _array(path, "cam_poses", raw["cam_poses"], (None, 4, 4))
     frames = len(cameras)
     people = []

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from datagen.cluster.outcome import Task
+from datagen.common import checksum
 from datagen.common.errors import BadInput
 from datagen.common.files import cached, is_local, read_all, sha256, sizes, whole, write_json
 from datagen.common.record import Line
@@ -168,11 +169,13 @@ def finished(folder: Path, contents: Mapping[str, str | None]) -> dict[str, Line
     lines: dict[str, Line] = {}
     texts = read_all(folder / f"{stems[name]}.json" for name in names)
     for name, text in zip(names, texts, strict=True):
-        with suppress(json.JSONDecodeError):
+        with suppress(ValueError, RecursionError):  # a damaged line: its file is made again
             line = json.loads(text)
-            whole = line["kind"] == FAILED or found.get(f"{stems[name]}.h5") == line["bytes"]
-            if whole and line.get("content") == contents[name]:
-                lines[name] = line
+            if not checksum.holds(line) or line.get("content") != contents[name]:
+                continue
+            size = found.get(f"{stems[name]}.h5")
+            if line.get("kind") == FAILED or (size is not None and size == line.get("bytes")):
+                lines[name] = checksum.removed(line)
     return lines
 
 
@@ -184,7 +187,8 @@ def give_up(path: Path, name: str, reason: str, content: str | None) -> None:
     """
     note = path.with_suffix(".json")
     line = {"kind": FAILED, "name": name, "content": content}
-    write_json(note, line | {"reason": f"{reason} (given up; remove {note} to try it again)"})
+    line |= {"reason": f"{reason} (given up; remove {note} to try it again)"}
+    write_json(note, checksum.added(line))
 
 
 def add(path: Path, build: Callable[[Path], Line], source: Any, content: str | None = None) -> Line:
@@ -204,7 +208,7 @@ def add(path: Path, build: Callable[[Path], Line], source: Any, content: str | N
         raise BadInput(f"{source.path} was changed during the run; run the same command again")
     kind = "embedded" if source.path is None else Path(source.path).suffix.lower()
     line = {**line, "source": kind, "content": now}
-    write_json(path.with_suffix(".json"), line)
+    write_json(path.with_suffix(".json"), checksum.added(line))
     return line
 
 

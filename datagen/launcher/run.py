@@ -91,8 +91,11 @@ def _make(driver: Driver, todo: list[int]) -> int:
     return 1 if failed else 0
 
 
-def publish(cfg: LaunchConfig) -> None:
-    """Rewrite all files beside the shards: body.npz, dataset.json and the card."""
+def publish(cfg: LaunchConfig, unlisted: Collection[int] = ()) -> None:
+    """Rewrite all files beside the shards: body.npz, dataset.json and the card.
+
+    unlisted: shards of which the manifests lack people or scenes; they get their lines again.
+    """
     cfg = absolute(cfg)
     layout = Layout(cfg.output.out, cfg.output.library)
     sources = find_sources(cfg)
@@ -101,5 +104,9 @@ def publish(cfg: LaunchConfig) -> None:
         if cfg.output.labels_only:
             labels.publish(cfg, layout, known)
         else:
-            Driver(cfg, layout, sources, known).prepare()
+            driver = Driver(cfg, layout, sources, known)
+            driver.prepare()
+            if unlisted:
+                with open_backend(cfg.cluster) as backend, Progress(0, 0, backend.workers) as shown:
+                    driver.libraries(sorted(unlisted), backend, shown)
         card.write(layout, finished_shards(layout))

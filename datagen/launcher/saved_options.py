@@ -9,6 +9,7 @@ import typing
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
+from datagen.common import checksum
 from datagen.common.errors import BadInput, BadOption
 from datagen.common.files import place, write_json
 from datagen.launcher.config import LaunchConfig
@@ -23,7 +24,7 @@ def write(layout: Layout, cfg: LaunchConfig, known: dict[str, Any] | None = None
     """Write the options, whole or not at all; `known`: the identity, if that was made already."""
     options = _plain(dataclasses.asdict(cfg))
     found = fingerprint.digest(known or identity(cfg))
-    write_json(layout.config, {"fingerprint": found, "options": options})
+    write_json(layout.config, checksum.added({"fingerprint": found, "options": options}))
 
 
 def read(layout: Layout) -> LaunchConfig:
@@ -34,6 +35,8 @@ def read(layout: Layout) -> LaunchConfig:
     """
     try:
         content = json.loads(layout.config.read_text())
+        if not checksum.holds(content):
+            raise ValueError("it differs from its checksum")
         backgrounds = content["options"]["backgrounds"]
         if backgrounds["videos"] is not None:  # what was done before there was the option
             backgrounds.setdefault("video_rate", "stored")
@@ -44,8 +47,8 @@ def read(layout: Layout) -> LaunchConfig:
         problem = "names inputs that have changed since"
     except FileNotFoundError:
         problem = "is missing"
-    except (BadOption, ValueError, TypeError, KeyError, AttributeError) as error:
-        problem = f"cannot be used ({error})"
+    except (BadOption, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        problem = f"cannot be used ({error!s:.200})"
     raise BadInput(
         f"{layout.config} {problem}, so the shards cannot be made again from it; delete the bad "
         "ones and run the command that made them, with its options"
@@ -57,6 +60,17 @@ def _refuse_code(options: dict[str, Any]) -> None:
     for stage, name in (("backgrounds", "scenes"), ("flow", "flow")):
         if ":" in str(options[stage].get(name)):
             raise ValueError(f"--{name} {options[stage][name]} is code, which only you may name")
+
+
+def library(layout: Layout) -> Path | None:
+    """Return the library that the last run took from elsewhere, None if it did not, or if the
+    file that says so is missing or damaged."""
+    try:
+        content = json.loads(layout.config.read_text())
+        found = content["options"]["output"]["library"] if checksum.holds(content) else None
+        return None if found is None else place(str(found))
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None
 
 
 def _plain(value: Any) -> Any:

@@ -15,8 +15,14 @@ from datagen.common.files import whole, write_json
 from datagen.common.record import Line
 from datagen.output import jsonld, motion_card, statistics, variety
 from datagen.output.dataset import read
+from datagen.output.dataset import write as write_dataset
 from datagen.output.layout import Layout, shard_name
+from datagen.output.manifest import Manifest
 
+CARD = "card"
+"""Kind of the manifest's line that has croissant.json's SHA-256, the newest of several."""
+LISTS = ("shards", "bodies", "backgrounds")
+"""Manifests whose number of lines with checksums it has."""
 SPLITS = {"val": "validation", "all": "train"}  # Hugging Face's names, where they differ from ours
 SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M")
 TAGS = ("synthetic", "3d-human-pose", "smpl", "optical-flow", "video", "webdataset")
@@ -54,7 +60,7 @@ def write(layout: Layout, lines: dict[int, Line]) -> None:
         lines: manifest lines of the finished shards, by number.
     """
     dataset = {**read(layout), "clips": sum(line["clips"] for line in lines.values())}
-    write_json(layout.dataset, dataset)
+    write_dataset(layout, dataset)
     ordered = [lines[index] for index in sorted(lines)]
     with whole(layout.card) as temporary:
         temporary.write_text(readme(dataset, ordered))
@@ -64,6 +70,30 @@ def write(layout: Layout, lines: dict[int, Line]) -> None:
         data = path.read_bytes()
         beside[path.name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     write_json(layout.croissant, croissant(dataset, ordered, beside))
+    line = _line(layout)
+    if newest(layout) != line:
+        Manifest(layout.manifests / "shards.jsonl").append(line)
+
+
+def newest(layout: Layout) -> Line:
+    """Return the manifest's newest line of croissant.json, {} if it has none."""
+    lines = Manifest(layout.manifests / "shards.jsonl").lines()
+    return next((line for line in reversed(lines) if line.get("kind") == CARD), {})
+
+
+def _line(layout: Layout) -> Line:
+    """Return what the manifest has to say of croissant.json and of the other manifests."""
+    digest = _sha256(layout.croissant)
+    return {"kind": CARD, "name": layout.croissant.name, "sha256": digest, **counts(layout)}
+
+
+def counts(layout: Layout) -> dict[str, int]:
+    """Return how many lines with checksums each manifest has, but for those of croissant.json."""
+    return {
+        name: sum(line.get("kind") != CARD for line in manifest.checked())
+        for name in LISTS
+        for manifest in [Manifest(layout.manifests / f"{name}.jsonl")]
+    }
 
 
 def current(layout: Layout, lines: dict[int, Line]) -> bool:
@@ -76,6 +106,8 @@ def current(layout: Layout, lines: dict[int, Line]) -> bool:
         digests = {file["name"]: file.get("sha256") for file in files if "sha256" in file}
         listed = {name: digest for name, digest in digests.items() if name.startswith("shard-")}
         if listed != {shard_name(index): line["sha256"] for index, line in lines.items()}:
+            return False
+        if newest(layout) != _line(layout):
             return False
         beside = digests.keys() - listed.keys() | {layout.dataset.name, layout.card.name}
         return all(_sha256(layout.shards / name) == digests.get(name) for name in beside)

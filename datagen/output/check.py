@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from datagen.common.errors import BadInput
 from datagen.common.npz import open_npz, read_npy
 from datagen.common.record import Line
 from datagen.output import motion_shard, shard
+from datagen.output.beside import DAMAGED
 from datagen.output.layout import Layout, shard_number
 from datagen.output.shard import split
 
@@ -24,41 +24,7 @@ PATIENCE = 3
 """More tries of a shard if CPython 3.11's parser, which numpy asks to read an array's header, trips
 over threads (SystemError, python/cpython#106905)."""
 
-_BODY = re.compile(r"body-[a-z]+\.npz")
-
-DAMAGED = (
-    ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError,
-)  # fmt: skip
-"""What is raised where JSON or a record is not what it should be."""
 NOT_FINITE = 0x7C00  # exponent of a float16 that is infinite or no number
-
-
-def beside(layout: Layout) -> list[str]:
-    """Return what is wrong with the files beside the shards.
-
-    croissant.json, written last, holds their SHA-256; a data set without one has only to have a
-    dataset.json that can be read.
-    """
-    problems = [] if layout.dataset.exists() else [f"{layout.dataset.name} is missing"]
-    if not layout.croissant.exists():
-        try:
-            if not problems:
-                json.loads(layout.dataset.read_text())
-        except ValueError as error:
-            problems.append(f"{layout.dataset.name} is damaged ({error})")
-        return problems
-    try:
-        files = json.loads(layout.croissant.read_text())["distribution"]
-        digests = {file["name"]: file.get("sha256") for file in files}
-        others = (layout.shards / name for name in digests if _BODY.fullmatch(name))
-        for path in (layout.dataset, layout.body, layout.card, *others):
-            if not path.exists():
-                problems += [f"{path.name} is missing"] if path != layout.dataset else []
-            elif hashlib.sha256(path.read_bytes()).hexdigest() != digests[path.name]:
-                problems.append(f"{path.name} differs from its SHA-256 in croissant.json")
-    except DAMAGED as error:
-        problems.append(f"croissant.json is damaged ({error!s:.200})")
-    return problems
 
 
 def numbers(layout: Layout, dataset: Line, lines: dict[int, Line]) -> list[int]:
@@ -130,9 +96,13 @@ def _shard_problem(path: Path, index: int, dataset: Line, line: Line) -> str:
         return f"{path.name} differs from its SHA-256 in the manifest"
     # The bytes are those that were written. What follows asks whether they were right.
     try:
-        owners = {line.get("fingerprint") or dataset["fingerprint"]} | shard.owners(data)
-    except tarfile.TarError as error:
-        return f"{path.name} cannot be read: {error}"
+        return _content_problem(path, index, dataset, line, data)
+    except (tarfile.TarError, OSError, *DAMAGED) as error:
+        return f"{path.name} cannot be read: {error!s:.200}"
+
+
+def _content_problem(path: Path, index: int, dataset: Line, line: Line, data: bytes) -> str:
+    owners = {line.get("fingerprint") or dataset["fingerprint"]} | shard.owners(data)
     if other := sorted(owners - {dataset["fingerprint"]}):
         return (
             f"{path.name} belongs to the data set of fingerprint {other[0]}, not to this one, of "
@@ -140,19 +110,14 @@ def _shard_problem(path: Path, index: int, dataset: Line, line: Line) -> str:
         )
     if line["clips"] != dataset["clips_per_shard"] and not varying(dataset):
         return f"{path.name} holds {line['clips']} clips, not {dataset['clips_per_shard']}"
-    try:
-        records = split(data)
-        clips = len(records) if line["clips"] is None else line["clips"]
-        names = [shard.key(index, clip) for clip in range(len(records))]
-        if list(records) != names or clips != len(records):
-            return (
-                f"{path.name} holds other keys than {clips} that begin with {shard.key(index, 0)}"
-            )
-        for name, members in records.items():
-            if wrong := _record_problem(members, dataset):
-                return f"{path.name}: record {name}: {wrong}"
-    except (tarfile.TarError, OSError, *DAMAGED) as error:
-        return f"{path.name} cannot be read: {error!s:.200}"
+    records = split(data)
+    clips = len(records) if line["clips"] is None else line["clips"]
+    names = [shard.key(index, clip) for clip in range(len(records))]
+    if list(records) != names or clips != len(records):
+        return f"{path.name} holds other keys than {clips} that begin with {shard.key(index, 0)}"
+    for name, members in records.items():
+        if wrong := _record_problem(members, dataset):
+            return f"{path.name}: record {name}: {wrong}"
     return ""
 
 

@@ -14,7 +14,6 @@ import random
 import secrets
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Collection, Iterator
@@ -22,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from datagen.common.errors import BadInput
+from datagen.common.errors import BadInput, BadMachine
 from datagen.common.files import is_local, make_folder, read_all, sizes, whole, writing
 from datagen.common.record import Line
 from datagen.common.temporary import machine, try_lock
@@ -65,6 +64,13 @@ def claimed(
         _take(held, layout)
         with held.beating():
             yield
+    except KeyboardInterrupt:
+        if held.lost:
+            raise BadMachine(
+                f"{held.path} is gone: another launch has taken over while this one stood still, "
+                "or the folder was removed; run the same command again"
+            ) from None
+        raise
     finally:
         held.drop()
         for path in made:
@@ -104,6 +110,8 @@ class _Claim:
     def __init__(self, folder: Path, line: Line) -> None:
         self.folder, self.line = folder, line
         self.path = folder / f"{secrets.token_hex(12)}.json"
+        self.lost = False
+        """Whether another launch has taken over, or the folder was removed."""
         self._done = threading.Event()
 
     def write(self) -> None:
@@ -146,10 +154,7 @@ class _Claim:
                 number += 1
                 with suppress(OSError):  # the storage is away for a moment
                     if not self.refresh(number):
-                        print(
-                            f"{self.path} is gone: another launch has taken over while this one "
-                            "stood still, or the folder was removed", file=sys.stderr,
-                        )  # fmt: skip
+                        self.lost = True
                         main = threading.main_thread().ident
                         assert main is not None
                         signal.pthread_kill(main, signal.SIGINT)

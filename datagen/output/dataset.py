@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from datagen.common import record
+from datagen.common import checksum, record
 from datagen.common.errors import BadInput
 from datagen.common.files import write_json
 from datagen.output import fingerprint
@@ -42,7 +42,7 @@ def read(layout: Layout) -> dict[str, Any]:
     try:
         content = json.loads(layout.dataset.read_text())
         _require(content)
-        return content
+        return checksum.removed(content)
     except FileNotFoundError:
         inner = Layout(layout.shards / "shards")
         if inner.dataset.exists():
@@ -63,6 +63,8 @@ def _require(content: Any) -> None:
     """Raise ValueError for numbers that no data set can have; what is missing is not looked at."""
     if not isinstance(content, dict) or not isinstance(content.get("config", {}), dict):
         raise ValueError("it is no object")
+    if not checksum.holds(content):
+        raise ValueError("it differs from its checksum")
     flow = content.get("flow", {})
     stride = flow.get("stride", 1) if isinstance(flow, dict) else None
     least = {"clip_length": 1, "image_size": 1, "shards": 0, "clips_per_shard": 0, "clips": 0}
@@ -137,4 +139,4 @@ def _refuse_moved(layout: Layout, performers: Mapping[str, str]) -> None:
 
 def write(layout: Layout, content: dict[str, Any]) -> None:
     """Write dataset.json, whole or not at all."""
-    write_json(layout.dataset, content)
+    write_json(layout.dataset, checksum.added(content))

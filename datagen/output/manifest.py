@@ -1,4 +1,7 @@
-"""Manifests: append-only JSON lines, one for each item that is finished or failed."""
+"""Manifests: append-only JSON lines, one for each item that is finished or failed.
+
+Each line ends in a checksum of itself.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from datagen.common import checksum
 from datagen.common.files import is_local, make_folder, read_all, sizes, whole, writing
 from datagen.common.record import Line
 from datagen.output.layout import Layout
@@ -29,16 +33,28 @@ class Manifest:
 
     def lines(self) -> list[Line]:
         """Return every whole line, oldest first; none if the file does not exist."""
-        return self._read()[0]
+        return [line for line in map(parsed, self._texts()[0]) if line is not None]
+
+    def damaged(self) -> int:
+        """Return the number of lines that are not as they were written."""
+        lines = [(text, parsed(text)) for text in self._texts()[0]]
+        torn = self.path.exists() and self.path.read_bytes()[-1:] not in (b"", b"\n")
+        return torn + sum(line is None or text != _text(line, text) for text, line in lines)
 
     def latest(self, key: str) -> dict[Any, Line]:
         """Return the newest line for each value of `key`."""
         kinds = (int, str)  # a damaged line has anything
         return {line[key]: line for line in self.lines() if isinstance(line.get(key), kinds)}
 
+    def checked(self) -> list[Line]:
+        """Return the whole lines that have a checksum; those of older releases have none."""
+        field = f'"{checksum.FIELD}":'.encode()
+        lines = [parsed(text) for text in self._texts()[0] if field in text]
+        return [line for line in lines if line is not None]
+
     def append(self, line: Line) -> None:
         """Add a line and flush it to the disk."""
-        text = json.dumps(line, separators=(",", ":")).encode() + b"\n"
+        text = _text(checksum.added(line)) + b"\n"
         if not is_local(self.path):
             # Names sort by time; the random end keeps two writers apart.
             name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.jsonl"
@@ -66,33 +82,41 @@ class Manifest:
 
     def join(self) -> None:
         """Move the parts into the file; a kill half-way leaves lines twice, which harms nothing."""
-        lines, parts = self._read()
-        if parts:
-            with whole(self.path) as temporary, open(temporary, "wb") as file:
-                for line in lines:
-                    file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
-            for part in parts:
-                part.unlink(missing_ok=True)
+        if self._texts()[1]:
+            self.clean()
 
-    def _read(self) -> tuple[list[Line], list[Path]]:
-        """Return all lines and the part files that hold some of them."""
+    def clean(self) -> None:
+        """Write the file again without damaged lines; nobody may append to it meanwhile."""
+        texts, parts = self._texts()
+        with whole(self.path) as temporary:
+            temporary.write_bytes(b"".join(t + b"\n" for t in texts if parsed(t) is not None))
+        for part in parts:
+            part.unlink(missing_ok=True)
+
+    def _texts(self) -> tuple[list[bytes], list[Path]]:
+        """Return all whole lines, and the part files that hold some of them."""
         parts: list[Path] = []
         if not is_local(self.path):
             parts = [self._parts / name for name in sorted(sizes(self._parts))]
         data = self.path.read_bytes() if self.path.exists() else b""
-        whole_lines = data[: data.rfind(b"\n") + 1] + b"".join(read_all(parts))
-        parsed = map(_parse, whole_lines.splitlines())
-        return [line for line in parsed if line is not None], parts
+        texts = data[: data.rfind(b"\n") + 1] + b"".join(read_all(parts))
+        return texts.split(b"\n")[:-1], parts
 
 
-def _parse(text: bytes) -> Line | None:
-    """Return a line's object, or None for one that bad storage has damaged: its shard is
-    then taken for missing, and made again."""
+def parsed(text: bytes) -> Line | None:
+    """Return a line's object without its checksum, or None for one that bad storage has damaged:
+    its shard is then taken for missing, and made again."""
     try:
         line = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return line if isinstance(line, dict) else None
+    return checksum.removed(line) if checksum.holds(line) else None
+
+
+def _text(line: Line, like: bytes = b"") -> bytes:
+    """Return a line as it is written; with a checksum if `like`, as it was read, has one."""
+    line = checksum.added(line) if f'"{checksum.FIELD}":'.encode() in like else line
+    return json.dumps(line, separators=(",", ":")).encode()
 
 
 def shard_lines(layout: Layout) -> dict[int, Line]:

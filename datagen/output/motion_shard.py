@@ -13,7 +13,6 @@ Half precision turns a joint by at most 0.06 degrees (2e-3/2 rad next to pi).
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from datagen.bodies.motion import quaternion as quat
 from datagen.bodies.motion.retarget import forward
 from datagen.bodies.motion.sources import Motion
 from datagen.bodies.render.camera import R_CAMERA_WORLD
+from datagen.common.npz import open_npz
 from datagen.common.record import FPS, SMPL_JOINTS, Line
 from datagen.output import shard
 from datagen.output.statistics import coverage
@@ -126,10 +126,10 @@ def problem(members: dict[str, bytes], dataset: Line) -> str:
     if set(members) != wanted:
         return f"members {sorted(members)} instead of {sorted(wanted)}"
     metadata = json.loads(members["meta.json"])
-    held = np.load(io.BytesIO(members["labels.npz"]))
-    if set(held.files) != set(DTYPES):
-        return f"labels are {sorted(held.files)}"
-    arrays = {name: held[name] for name in held.files}  # zip checks each one's CRC
+    with open_npz(members["labels.npz"]) as held:
+        if held.names != DTYPES.keys():
+            return f"labels are {sorted(held.names)!s:.200}"
+        arrays = {name: held.read(name) for name in DTYPES}  # zip checks each one's CRC
     frames = metadata["frames"]
     shapes = {"pose": (frames, 72), "trans": (frames, 3), "betas": (10,), "gravity": (3,)}
     for name, array in arrays.items():

@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from datagen.bodies.smpl.model import Body, load_bodies, neutral_or_first
 from datagen.common.errors import BadInput
+from datagen.common.npz import open_npz
 from datagen.output.layout import Layout
 from datagen.replay.checkpoint import rest_joints
 
@@ -30,8 +31,8 @@ def ready_body(path: Path | None) -> Body:
 def rest_of(shards: Path) -> Float[np.ndarray, "24 3"]:
     """Return the rest joints [24,3] of the body of some shards."""
     try:
-        with np.load(Layout(shards).body) as body:
-            return rest_joints(body)
+        with open_npz(Layout(shards).body) as body:
+            return rest_joints({name: body.read(name) for name in ("J_regressor", "v_template")})
     except FileNotFoundError:
         raise BadInput(f"--shards {shards} holds no body.npz, so it is not a data set") from None
     except (OSError, KeyError, ValueError) as error:

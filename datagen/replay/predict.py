@@ -10,10 +10,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
-
 from datagen.common.errors import BadInput
 from datagen.common.files import sha256
+from datagen.common.npz import open_npz
 from datagen.flow.options import FlowConfig, FlowName
 from datagen.flow.weights import FIRST, weights_of
 from datagen.footage.options import FootageConfig, VideoConfig
@@ -136,8 +135,12 @@ def of_clips(clips: list[InputVideo], files: list[Path]) -> list[tuple[InputVide
     """Return the predictions of the clips, known by their content, in the clips' order."""
     of_content: dict[str, list[Path]] = {clip.content: [] for clip in clips}
     for file in files:
-        with np.load(file) as arrays:
-            of_content.setdefault(str(arrays["content"]), []).append(file)
+        try:
+            with open_npz(file) as arrays:
+                known = str(arrays.read("content", 1, "U"))
+        except (OSError, ValueError, KeyError) as error:
+            raise BadInput(f"{file} is damaged ({error}); delete it and run again") from None
+        of_content.setdefault(known, []).append(file)
     return [(clip, file) for clip in clips for file in of_content[clip.content]]
 
 

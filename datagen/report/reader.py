@@ -18,10 +18,13 @@ from datagen.common.errors import BadInput
 from datagen.common.npz import open_npz, read_npy
 from datagen.common.record import Line
 from datagen.output.layout import Layout, shard_name
+from datagen.output.manifest import parsed
 from datagen.output.selection import select
 from datagen.output.shard import key
 
 AHEAD = 1 << 20  # bytes read beyond what is asked for: about one clip
+LIMIT = 1e6
+"""Pixels, metres or radians; a number beyond is damage."""
 REPAIR = "run python -m datagen.verify --repair"
 MISSING = (FileNotFoundError, NotADirectoryError)
 
@@ -89,9 +92,8 @@ class DataSetReader:
     def lines(self, name: str) -> Iterator[Line]:
         """Yield manifests/`name`.jsonl line by line, none if there is no such file.
 
-        Of shards.jsonl only the shards that were named.
-
-        A last line that a kill has torn is left out, as the writer does.
+        Of shards.jsonl only the shards that were named. A damaged line, and a last one that a kill
+        has torn, are left out, as the writer does.
         """
         try:
             file = self.files.open(f"{self.root}/manifests/{name}.jsonl", "rb")
@@ -99,19 +101,26 @@ class DataSetReader:
             return
         with file:
             for text in file:
-                if text.endswith(b"\n"):
-                    line = json.loads(text)
-                    if name != "shards" or self.chosen.holds(int(line["shard"])):
-                        yield line
+                line = parsed(text) if text.endswith(b"\n") else None
+                if line is not None and (name != "shards" or self._chosen(line)):
+                    yield line
+
+    def _chosen(self, line: Line) -> bool:
+        number = line.get("shard")
+        return isinstance(number, int) and self.chosen.holds(number)
 
     def latest(self, name: str, field: str) -> Iterator[Line]:
         """Yield the newest line for each value of `field`, in the file's order.
 
         Reads twice, so that only the places of the newest lines are held, not the lines.
         """
-        newest = {line[field]: place for place, line in enumerate(self.lines(name))}
+        newest: dict[object, int] = {}
         for place, line in enumerate(self.lines(name)):
-            if newest.get(line[field]) == place:
+            if isinstance(line.get(field), int | str):
+                newest[line[field]] = place
+        places = set(newest.values())
+        for place, line in enumerate(self.lines(name)):
+            if place in places:
                 yield line
 
     def records(self, shard: int, count: int) -> Iterator[StoredClip]:
@@ -141,7 +150,7 @@ class DataSetReader:
                     members[field] = content.read() if content else b""
                 if members:
                     yield self._decode(name, members)
-        except (OSError, tarfile.TarError, ValueError, KeyError) as error:
+        except (OSError, tarfile.TarError, ValueError, KeyError, RecursionError) as error:
             if isinstance(error, BadInput):
                 raise
             raise BadInput(
@@ -167,8 +176,8 @@ class DataSetReader:
             frames = strip[..., ::-1].reshape(-1, size, size, 3)
         flow = read_npy(members["flow.npy"])
         for field, array in {**labels, "flow": flow}.items():
-            if not np.isfinite(array).all():
-                raise ValueError(f"{field} of {name} has NaN or infinite numbers")
+            if not float(np.abs(array).max(initial=0)) < LIMIT:
+                raise ValueError(f"{field} of {name} has NaN, infinite or absurd numbers")
         return StoredClip(name, flow, labels, json.loads(members["meta.json"]), frames, size)
 
     @property

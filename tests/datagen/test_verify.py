@@ -13,12 +13,13 @@ import pytest
 from datagen.bodies.options import BodiesConfig
 from datagen.clips.options import ClipsConfig
 from datagen.cluster.options import ClusterConfig
+from datagen.common import checksum
 from datagen.common.errors import BadInput
-from datagen.common.files import sha256
+from datagen.common.files import sha256, write_json
 from datagen.launcher import saved_options
 from datagen.launcher.config import LaunchConfig
 from datagen.launcher.identity import describe, identity
-from datagen.output import card, check, dataset, shard
+from datagen.output import beside, card, check, dataset, shard
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest, finished_shards
 from datagen.output.options import OutputConfig
@@ -101,7 +102,7 @@ def wrong(layout: Layout) -> list[int]:
 
 
 def test_a_whole_data_set_passes(made: Layout) -> None:
-    assert wrong(made) == [] and check.beside(made) == []
+    assert wrong(made) == [] and beside.problems(made) == []
     assert verify([str(made.shards)]) == 0
 
 
@@ -217,12 +218,12 @@ def test_the_folder_of_a_data_set_leads_to_its_shards(
 def test_files_beside_the_shards_are_checked(made: Layout, name: str) -> None:
     path = made.shards / name
     path.write_bytes(path.read_bytes().replace(b"a", b"b", 1))
-    assert check.beside(made) == [f"{name} differs from its SHA-256 in croissant.json"]
+    assert beside.problems(made) == [f"{name} differs from its SHA-256 in croissant.json"]
     path.unlink()
-    assert check.beside(made) == [f"{name} is missing"]
+    assert beside.problems(made) == [f"{name} is missing"]
     assert not (made.shards / name).exists()
     made.croissant.write_text("{")
-    assert "croissant.json is damaged" in check.beside(made)[-1]
+    assert "croissant.json is damaged" in beside.problems(made)[-1]
 
 
 def test_a_copy_without_manifests_is_checked_by_its_croissant(made: Layout, capsys) -> None:
@@ -246,10 +247,12 @@ def test_footage_is_not_added_to_rendered_people(made: Layout) -> None:
 
 def test_a_damaged_dataset_json_is_a_problem_without_a_card_too(made: Layout) -> None:
     made.croissant.unlink()
-    assert check.beside(made) == []
+    assert beside.problems(made) == ["croissant.json is missing"]
+    shutil.rmtree(made.manifests)
+    assert beside.problems(made) == []
     for damage in (b"{", b"\xff"):
         made.dataset.write_bytes(damage)
-        assert "dataset.json is damaged" in check.beside(made)[0]
+        assert "dataset.json is damaged" in beside.problems(made)[0]
 
 
 def test_the_card_is_a_function_of_what_stands(made: Layout) -> None:
@@ -324,6 +327,9 @@ def test_options_are_recorded_and_read_back(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="changed since"):
         saved_options.read(layout)
     layout.config.write_text(layout.config.read_text().replace("motion_limit", "option_of_later"))
+    with pytest.raises(BadInput, match="differs from its checksum"):
+        saved_options.read(layout)
+    write_json(layout.config, checksum.added(json.loads(layout.config.read_text())))
     with pytest.raises(BadInput, match="no option option_of_later"):
         saved_options.read(layout)
     layout.config.unlink()

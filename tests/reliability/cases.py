@@ -1,9 +1,9 @@
 """Every reader of files that others made, with small whole files to mutate.
 
 What counts as garbage, when it is handed on without an error: NaN, infinite, complex or text where
-numbers belong; numbers beyond what they can mean (radians 1e3, metres 1e6, pixels 1e6, weights and
-body coordinates 1e4); an empty motion, picture or video; sizes and strides below 1 or above 65,535;
-rates outside 0 to 1,000 a second; names that no file can have.
+numbers belong; numbers beyond what they can mean (radians 1e3, metres 1e6, pixels 1e6, weights of
+networks 1e10, of bodies and their coordinates 1e4); an empty motion, picture or video; sizes and
+strides below 1 or above 65,535; rates outside 0 to 1,000 a second; names that no file can have.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import atexit
 import functools
 import io
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
@@ -21,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tiny
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,16 +81,12 @@ def made() -> Path:
     """A small data set, its library and a trained network, made once a run of the fuzzer."""
     folder = Path(tempfile.mkdtemp(prefix="motion-hmr-fuzz-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)  # children leave by os._exit
-    options = (
-        "--num-shards 1 --clips-per-shard 1 --clip-length 4 --image-size 64 --motion-limit 1 "
-        "--stride 100 --video-limit 1 --windows-per-video 1 --backend serial"
-    )
-    launch = [*"-m datagen.launch --out".split(), str(folder / "shards"), *options.split()]
+    log, shards = folder / "log", str(folder / "shards")
+    launch = [*tiny.options(folder / "motions", 1), "--out", shards, "--backend", "serial"]
     fit = (
-        "-m trainer.fit --steps 1 --batch-size 1 --backbone small --image-size 32 "
-        "--lstm-width 16 --device cpu --shards"
+        "--steps 1 --batch-size 1 --backbone small --image-size 32 --lstm-width 16 --device cpu "
+        "--workers 0 --shards"
     )
-    train = [*fit.split(), str(folder / "shards"), "--out", str(folder / "run")]
-    for command in (launch, train):
-        subprocess.run([sys.executable, *command], cwd=ROOT, check=True, capture_output=True)
+    tiny.run("datagen.launch", launch, log)
+    tiny.run("trainer.fit", [*fit.split(), shards, "--out", str(folder / "run")], log)
     return folder

@@ -1,6 +1,11 @@
-"""Random damage to shards: is each found by datagen.verify, and by the trainer alone?
+"""Random damage to a data set: is each found by datagen.verify, and by the trainer alone?
 
     PYTHONPATH=. python tests/reliability/damage.py --count 10000 --seed 0 --seconds 900
+    PYTHONPATH=. python tests/reliability/damage.py --beside --count 10000 --seed 0
+
+With --beside it is the library and all files beside the shards that are damaged. Of these the
+trainer reads dataset.json, body.npz and croissant.json: it has missed a damage if it refuses
+nothing and opens another data set or body.
 
 Damage: a flipped bit, a cut, two parts exchanged, a block of zeros, a part moved or doubled, bytes
 added, a shard in another's place, a shard of another seed. The trainer counts as having found one
@@ -15,23 +20,33 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import tiny
+
 from datagen.clips.options import ClipsConfig
 from datagen.launcher.config import LaunchConfig
 from datagen.launcher.identity import describe
-from datagen.output import check, dataset, shard
+from datagen.output import beside, check, dataset, shard
 from datagen.output.layout import Layout
+from datagen.output.manifest import shard_lines
 from datagen.output.options import OutputConfig
 from trainer.data.dataset import open_dataset
 from trainer.data.records import Damaged, decode, read_shard
+from trainer.errors import BadInput
+from trainer.model.body import BodyJoints, read_body
 
 T, S, CLIPS, SHARDS = 3, 16, 3, 3
 ARRAYS = frozenset({"flow", "joints2d", "joints3d", "visibility", "occluded", "valid", "pose"})
-KINDS = ("bit", "bits", "cut", "swap", "block", "zeros", "move", "add", "exchange", "seed")
+OF_BYTES = ("bit", "bits", "cut", "swap", "block", "zeros", "move", "add")
+KINDS = (*OF_BYTES, "exchange", "seed")
+READ = ("dataset.json", "body.npz", "croissant.json")
+"""Files beside the shards that the trainer reads."""
 
 Clips = dict[str, dict[str, bytes]]
 
@@ -83,9 +98,11 @@ def write(folder: Path, seed: int) -> tuple[Layout, dict[int, Any]]:
 def spoiled(kind: str, data: bytes, rng: np.random.Generator) -> bytearray:
     """Return a shard's bytes damaged."""
     out, length = bytearray(data), len(data)
+    if kind == "block" and length < 2048:
+        kind = "swap"
 
     def piece(most: int = 3000) -> slice:
-        size = int(rng.integers(1, most))
+        size = int(rng.integers(1, min(most, length // 2)))
         begin = int(rng.integers(length - size))
         return slice(begin, begin + size)
 
@@ -95,11 +112,11 @@ def spoiled(kind: str, data: bytes, rng: np.random.Generator) -> bytearray:
     elif kind == "cut":
         del out[int(rng.integers(length)) :]
     elif kind == "swap":  # two parts of the same size
-        size = int(rng.integers(1, 2000))
+        size = int(rng.integers(1, min(2000, length // 2)))
         a, b = (int(rng.integers(length - size)) for _ in range(2))
         out[a : a + size], out[b : b + size] = data[b : b + size], data[a : a + size]
     elif kind == "block":  # two or more whole blocks of the tar change places
-        count = int(rng.integers(1, 12)) * 512
+        count = int(rng.integers(1, min(12, length // 1024))) * 512
         a, b = (int(rng.integers((length - count) // 512)) * 512 for _ in range(2))
         out[a : a + count], out[b : b + count] = data[b : b + count], data[a : a + count]
     elif kind == "zeros":  # a sector that reads as nothing
@@ -176,13 +193,78 @@ def run(count: int, seed: int, seconds: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def opened(folder: Path) -> tuple[str, Any]:
+    """Return what the trainer says of a data set, "" for nothing, and what it opens."""
+    try:
+        found = open_dataset(folder)
+        body = BodyJoints(read_body(folder / "body.npz")).state_dict()
+        shards = tuple(replace(one, size=None) for one in found.shards)  # croissant.json's
+        return "", (
+            repr(replace(found, shards=shards)),
+            {name: value.numpy().tobytes() for name, value in body.items()},
+        )
+    except BadInput as error:
+        return str(error), None
+
+
+def run_beside(count: int, seed: int, seconds: float) -> dict[str, Any]:
+    """Damage the library and the files beside the shards; return the figures."""
+    began, rng = time.monotonic(), np.random.default_rng(seed)
+    tries, named, missed = Counter[str](), Counter[str](), []
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        options = [*tiny.options(root / "motions", 2), "--backend", "serial", "--out"]
+        tiny.run("datagen.launch", [*options, str(root / "shards")], root / "log")
+        layout = Layout(root / "shards")
+        content, whole = dataset.read(layout), opened(layout.shards)
+        numbers = check.numbers(layout, content, shard_lines(layout))
+
+        def said() -> bool:
+            """Return whether verify finds anything."""
+            lines = shard_lines(layout)
+            found = beside.problems(layout) or check.problems(layout, numbers, content, lines)
+            return any(not isinstance(one, tuple) or one[1] for one in found)
+
+        assert not said() and not whole[0], whole
+        files = [path for path in sorted(root.rglob("*")) if targeted(path, root)]
+        for case in range(count):
+            if time.monotonic() - began > seconds:
+                break
+            kind, path = KINDS[case % len(OF_BYTES)], files[int(rng.integers(len(files)))]
+            before = path.read_bytes()
+            data = bytes(spoiled(kind, before, rng))
+            if data == before:
+                continue
+            what = path.name if path.parent.parent.name != "library" else f"library {path.suffix}"
+            tries[what] += 1
+            path.write_bytes(data)
+            if not said():
+                missed.append(("verify", what, kind, case))
+            if what in READ:
+                refused, found = opened(layout.shards)
+                named[what] += bool(refused)
+                if not refused and found != whole[1]:
+                    missed.append(("trainer", what, kind, case))
+            path.write_bytes(before)
+    return {
+        "damages": sum(tries.values()), "missed": missed, "tries": dict(tries),
+        "named_by_trainer": dict(named), "seconds": round(time.monotonic() - began, 1),
+    }  # fmt: skip
+
+
+def targeted(path: Path, root: Path) -> bool:
+    """Return whether a file is one of those that --beside damages."""
+    return path.is_file() and path.suffix != ".tar" and path.parent not in (root, root / "motions")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--beside", action="store_true", help="what is beside the shards")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=900)
     options = parser.parse_args()
-    figures = run(options.count, options.seed, options.seconds)
+    figures = (run_beside if options.beside else run)(options.count, options.seed, options.seconds)
     print(figures)
     return bool(figures["missed"])
 

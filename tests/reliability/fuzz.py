@@ -21,6 +21,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -181,7 +182,13 @@ def keep(folder: Path, seed: int, reader: Reader, number: int, found: str) -> No
 
 
 def fuzz(
-    seed: int, count: int, seconds: float, names: list[str], kept: Path | None, first: int = 0
+    seed: int,
+    count: int,
+    seconds: float,
+    names: list[str],
+    kept: Path | None,
+    first: int = 0,
+    say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, object]:
     """Return the figures of `count` files over the readers, or of as many as there was time for."""
     torch.set_num_threads(1)
@@ -217,6 +224,7 @@ def fuzz(
                     failures[f"{reader.name}: {text}"] += 1
                     if kept and failures[f"{reader.name}: {text}"] <= 3:
                         keep(kept, seed, reader, number, text)
+                say(f"{dict(results)} in {time.monotonic() - begin:.0f} s: {dict(failures)}")
                 if time.monotonic() - begin > seconds:
                     break
     return {
@@ -232,9 +240,15 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="number of each reader's first file")
     parser.add_argument("--seconds", type=float, default=3600.0, help="time limit")
     parser.add_argument("--readers", nargs="*", default=[], help="of these alone")
+    parser.add_argument("--log", type=Path, help="file for the figures so far")
     parser.add_argument("--keep", type=Path, help="folder for files that failed")
     args = parser.parse_args()
-    found = fuzz(args.seed, args.count, args.seconds, args.readers, args.keep, args.first)
+
+    def say(text: str) -> None:
+        if args.log:
+            args.log.write_text(text + "\n")
+
+    found = fuzz(args.seed, args.count, args.seconds, args.readers, args.keep, args.first, say)
     print(json.dumps(found))
     return 1 if found["failed"] else 0
 

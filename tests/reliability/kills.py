@@ -4,9 +4,13 @@
     .venv/bin/python tests/reliability/kills.py --mode processes --count 300
     .venv/bin/python tests/reliability/kills.py --mode ray --count 100
 
-Prints a line of JSON. A round is one kill, of the driver or of a process that it started. Whenever
-a run finishes, the SHA-256 of all files and the leftovers are looked at, then half
-of the shards, and now and then the library, are taken away again (Linux).
+Prints a line of JSON. A round is one kill, of the driver or of a process that it started; after a
+driver's death the same command runs again, at once or when all that it had started has ended.
+Whenever a run finishes, the SHA-256 of all files and the leftovers are looked at, then half of the
+shards, and now and then the library, are taken away again (Linux).
+
+Drivers, and the workers of `processes`, are forked from this process, which saves their imports;
+`--spawn` starts them as a user's shell would.
 """
 
 from __future__ import annotations
@@ -25,29 +29,23 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-for folder in (HERE.parents[1], HERE.parent / "fixtures"):
-    sys.path.insert(0, str(folder))
+import tiny
+from ray_nodes import alive, kill, tree
 
-from ray_nodes import alive, kill, tree  # noqa: E402
-
-TINY = (
-    "--clips-per-shard 1 --clip-length 4 --image-size 64 --motion-limit 3 --stride 100 "
-    "--video-limit 3 --windows-per-video 1"
-).split()
-SHARDS = 8
-STUCK = 300.0
-"""Seconds that a run of 8 tiny shards may take, on a machine that does much else."""
+SHARDS = 6
+STUCK = 600.0
+"""Seconds that a run of tiny shards may take, on a machine that does much else."""
 ORPHANED = 120.0
 """Seconds in which what a killed driver started has to end; Ray's own needs half of it."""
 VICTIMS = {
     "serial": ("driver",),
-    "processes": ("driver", "spawn_main"),
+    "processes": ("driver", "spawned", "spawned"),
     "ray": ("driver", "ray::_in_worker", "ray::FlowActor", "ray::IDLE"),
 }
-"""Parts of the command lines of what is killed."""
-FORKED = ("serial",)
-"""Modes whose driver is forked off this process, which saves it seconds of imports."""
+"""Names, or parts of the command lines, of what is killed."""
+PATIENCE = 2
+"""Kills of workers below one driver: a task whose worker dies for the third time has failed."""
+BAD = ("failed", "wrong", "stale", "left over", "stuck", "orphans")
 
 
 def hashes(out: Path) -> dict[str, str]:
@@ -62,36 +60,25 @@ def hashes(out: Path) -> dict[str, str]:
 class Driver:
     """A run of datagen.launch."""
 
-    def __init__(self, out: Path, mode: str) -> None:
-        options = [*TINY, "--num-shards", str(SHARDS), "--out", str(out), "--backend", mode]
+    def __init__(self, out: Path, mode: str, spawn: bool) -> None:
+        options = tiny.options(out.parents[1] / "motions", SHARDS)
+        options += ["--out", str(out), "--backend", mode]
         if mode != "serial":
             options += ["--workers", "2"]
         if mode == "ray":
             options += ["--flow-actors", "1"]
         self.log = out.with_name("log.txt")
         self.began = time.monotonic()
-        if mode in FORKED:
-            self.pid = os.fork()
-            if not self.pid:
-                self._launch(options)
-        else:
+        self.killed = 0
+        """Workers killed below it."""
+        if spawn:
             with open(self.log, "ab") as log:
-                environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
+                environment = {**os.environ, "PYTHONPATH": str(tiny.ROOT)}
                 command = [sys.executable, "-m", "datagen.launch", *options]
                 self.pid = subprocess.Popen(command, env=environment, stdout=log, stderr=log).pid
+        else:
+            self.pid = tiny.fork("datagen.launch", options, self.log)
         self.status: int | None = None
-
-    def _launch(self, options: list[str]) -> None:
-        from datagen.launch import main
-
-        code = 70
-        try:
-            log = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-            os.dup2(log, 1)
-            os.dup2(log, 2)
-            code = main(options)
-        finally:
-            os._exit(code)
 
     def poll(self) -> int | None:
         """Return its exit status, None while it runs."""
@@ -101,93 +88,126 @@ class Driver:
                 self.status = os.waitstatus_to_exitcode(status)
         return self.status
 
+    def below(self, kind: str) -> list[int]:
+        """Return the processes of a kind that it has started."""
+        if kind == "driver":
+            return [self.pid]
+        found = {pid: command for pid, command in tree(self.pid).items() if pid != self.pid}
+        return [
+            pid for pid, command in found.items()
+            if kind in command or kind == tiny.name(pid)
+            or (kind == "spawned" and "spawn_main" in command)
+        ]  # fmt: skip
+
     def end(self) -> None:
         """Kill it and all below it."""
         kill(*tree(self.pid))
         if self.status is None:
             os.waitpid(self.pid, 0)
+            self.status = -9
 
 
 class Loop:
     """Rounds of kills on one data set."""
 
-    def __init__(self, folder: Path, mode: str, seed: int) -> None:
-        self.mode, self.draw = mode, random.Random(seed)
-        self.out, self.found = folder / "shards", Counter[str]()
-        (folder / "undisturbed").mkdir()
-        whole = Driver(folder / "undisturbed" / "shards", "serial")
+    def __init__(self, folder: Path, mode: str, seed: int, spawn: bool) -> None:
+        self.mode, self.spawn, self.draw = mode, spawn, random.Random(seed)
+        self.out, self.found = folder / "made" / "shards", Counter[str]()
+        self.dying: dict[int, tuple[float, str]] = {}
+        """What killed drivers had started: until when each may live, and what it is."""
+        for name in ("undisturbed", "made"):
+            (folder / name).mkdir()
+        self.library = True
+        """Whether the driver that runs has its library to make."""
+        whole = Driver(folder / "undisturbed" / "shards", "serial", spawn)
         while whole.poll() is None:
             time.sleep(0.05)
         assert whole.status == 0, whole.log.read_text()[-2000:]
-        self.usual = time.monotonic() - whole.began
+        self.usual: dict[bool, float] = {}
+        """Seconds of a run that makes its library, or not; the first of each is left alone."""
         self.wanted = hashes(folder / "undisturbed" / "shards")
-        self.driver = Driver(self.out, mode)
+        self._launch()
+
+    def _launch(self) -> None:
+        self.driver = Driver(self.out, self.mode, self.spawn)
 
     def round(self) -> None:
         """Kill one process; begin again where the driver is dead or done."""
-        kind = self.draw.choice(VICTIMS[self.mode])
-        due = time.monotonic() + self.draw.random() ** 2 * 1.3 * self.usual
+        kinds = VICTIMS[self.mode] if self.driver.killed < PATIENCE else ("driver",)
+        kind = self.draw.choice(kinds)
+        usual = self.usual.get(self.library, 2 * STUCK)
+        wait = self.draw.random() * usual if self.library in self.usual else usual
+        due = time.monotonic() + wait
         victims: list[int] = []
         while not victims:
+            self._bury()
             if self.driver.poll() is not None:
                 self._finished()
                 return
             if time.monotonic() - self.driver.began > STUCK:
                 self.found["stuck"] += 1
                 self.driver.end()
-                self.driver = Driver(self.out, self.mode)
+                self._launch()
                 return
             time.sleep(0.005)
             if time.monotonic() > due:
-                below = {} if self.mode in FORKED else tree(self.driver.pid)
-                victims = [p for p, command in below.items() if kind in command]
-                victims = [self.driver.pid] if kind == "driver" else victims
-                if not victims and time.monotonic() > due + 5:
+                victims = self.driver.below(kind)
+                if not victims and time.monotonic() > due + usual:
                     kind = "driver"  # there is none of the other kind
-        below = tree(self.driver.pid)
         victim = self.draw.choice(victims)
+        below = {pid: what for pid, what in tree(self.driver.pid).items() if pid != victim}
         kill(victim)
         self.found[f"killed {kind}"] += 1
-        if victim == self.driver.pid:
-            self._wait_for_the_end_of(set(below) - {victim})
-            self.driver = Driver(self.out, self.mode)
+        if victim != self.driver.pid:
+            self.driver.killed += 1
+            return
+        os.waitpid(victim, 0)
+        until = time.monotonic() + ORPHANED
+        self.dying |= {pid: (until, f"{tiny.name(pid)} {what}") for pid, what in below.items()}
+        if self.draw.random() < 0.5:
+            self._wait()
+        self._launch()
 
     def _finished(self) -> None:
         """Check a run that came to its end, then take some of it away and begin again."""
         self.found["finished"] += 1
-        self.usual = min(self.usual, time.monotonic() - self.driver.began)
+        spent = time.monotonic() - self.driver.began
+        self.usual[self.library] = max(spent, self.usual.get(self.library, 0) / 2)
         self.found["failed"] += self.driver.status != 0
+        self._wait()
         held = hashes(self.out)
         tars = [name for name in self.wanted if name.endswith(".tar")]
-        self.found["wrong"] += any(held.get(name) != self.wanted[name] for name in tars)
-        self.found["stale"] += held != self.wanted and {n: held.get(n) for n in tars} == {
-            n: self.wanted[n] for n in tars
-        }
-        left = list(self.out.rglob("*.tmp"))
-        self.found["left over"] += (
-            bool(left) or (self.out.parent / "manifests" / "quarantine.jsonl").exists()
-        )
-        if self.driver.status or held != self.wanted or left:
-            print(self.driver.log.read_text()[-1500:], left, file=sys.stderr)
-            print({n: (held.get(n), self.wanted.get(n)) for n in {**held, **self.wanted}
-                   if held.get(n) != self.wanted.get(n)}, file=sys.stderr)  # fmt: skip
+        both = self.wanted.keys() | held.keys()
+        wrong = {name for name in both if held.get(name) != self.wanted.get(name)}
+        self.found["wrong"] += not wrong.isdisjoint(tars)
+        self.found["stale"] += bool(wrong) and wrong.isdisjoint(tars)
+        left = [*self.out.parent.rglob("*.tmp"), *self.out.parent.rglob("quarantine.jsonl")]
+        self.found["left over"] += bool(left)
+        if self.driver.status or wrong or left:
+            print(self.driver.status, wrong, left, self.driver.log.read_text()[-1500:],
+                  file=sys.stderr, flush=True)  # fmt: skip
         for name in self.draw.sample(tars, len(tars) // 2):
             (self.out / name).unlink(missing_ok=True)
-        if self.draw.random() < 0.5:
-            for library in {*self.out.rglob("library"), *self.out.parent.glob("library")}:
-                shutil.rmtree(library, ignore_errors=True)
+        self.library = self.draw.random() < 0.25
+        if self.library:
+            shutil.rmtree(self.out.with_name("library"), ignore_errors=True)
         self.driver.log.unlink()
-        self.driver = Driver(self.out, self.mode)
+        self._launch()
 
-    def _wait_for_the_end_of(self, processes: set[int]) -> None:
-        self.driver.status = 0
-        os.waitpid(self.driver.pid, 0)
-        until = time.monotonic() + ORPHANED
-        while any(map(alive, processes)):
-            if time.monotonic() > until:
-                self.found["orphans"] += sum(map(alive, processes))
-                kill(*processes)
-                return
+    def _bury(self) -> None:
+        """Take note of what has ended, and of what has not although it is long overdue."""
+        for process, (until, what) in list(self.dying.items()):
+            if not alive(process):
+                del self.dying[process]
+            elif time.monotonic() > until:
+                self.found["orphans"] += 1
+                print(f"orphan {process} {what:.300}", file=sys.stderr, flush=True)
+                kill(process)
+                del self.dying[process]
+
+    def _wait(self) -> None:
+        while self.dying:
+            self._bury()
             time.sleep(0.02)
 
     @property
@@ -196,18 +216,22 @@ class Loop:
 
 
 def kills(
-    mode: str, count: int, seconds: float, seed: int, say: Callable[[str], None] = lambda _: None
+    mode: str,
+    count: int,
+    seconds: float,
+    seed: int,
+    spawn: bool = False,
+    say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, object]:
     """Return the figures of `count` kills, or of as many as there was time for."""
-    if mode in FORKED or mode == "processes":
-        import datagen.launch
-        import datagen.launcher.run  # noqa: F401
+    if not spawn:
+        tiny.warm()
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        loop = Loop(Path(folder), mode, seed)
+        loop = Loop(Path(folder), mode, seed, spawn)
         while loop.kills < count and time.monotonic() - begin < seconds:
             loop.round()
-            say(f"{loop.kills} {dict(loop.found)}")
+            say(f"{loop.kills} in {time.monotonic() - begin:.0f} s: {dict(loop.found)}")
         done = loop.found["finished"]  # and now undisturbed to the end
         until = time.monotonic() + STUCK
         while loop.found["finished"] == done:
@@ -218,10 +242,9 @@ def kills(
                 break
             time.sleep(0.05)
         loop.driver.end()
-        bad = ("failed", "wrong", "stale", "left over", "stuck", "orphans")
         return {
-            "mode": mode, "seed": seed, "kills": loop.kills,
-            **{name: loop.found[name] for name in (*sorted(loop.found), *bad)},
+            "mode": mode, "seed": seed, "spawn": spawn, "kills": loop.kills,
+            **{name: loop.found[name] for name in (*sorted(loop.found), *BAD)},
             "seconds": round(time.monotonic() - begin),
         }  # fmt: skip
 
@@ -232,6 +255,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=30, help="kills")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=3600.0, help="time limit")
+    parser.add_argument("--spawn", action="store_true", help="start processes without fork")
     parser.add_argument("--log", type=Path, help="file for the figures after each round")
     args = parser.parse_args()
 
@@ -239,10 +263,9 @@ def main() -> int:
         if args.log:
             args.log.write_text(text + "\n")
 
-    found = kills(args.mode, args.count, args.seconds, args.seed, say)
+    found = kills(args.mode, args.count, args.seconds, args.seed, args.spawn, say)
     print(json.dumps(found))
-    bad = ("failed", "wrong", "stale", "left over", "stuck", "orphans")
-    return int(any(found[name] for name in bad))
+    return int(any(found[name] for name in BAD))
 
 
 if __name__ == "__main__":

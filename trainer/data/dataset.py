@@ -248,7 +248,7 @@ def open_dataset(
         raise BadInput(f"{error}; copy the whole data set.") from None
     except KeyError as error:
         raise BadInput(f"{chosen.described} lacks {error}; make the data set again.") from None
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadInput(
             f"{chosen.described} is damaged ({error}); make the data set again."
         ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,12 @@ from trainer.errors import BadInput
 
 CHECKED_SINCE = 3
 """First revision of the records whose members have checksums."""
+
+
+CHECK, CHECK_LENGTH = "check", 16
+"""Field of dataset.json's checksum, and its hexadecimal digits."""
+LEAST = {"clip_length": 1, "image_size": 1, "clips": 0, "clips_per_shard": 0, "shards": 0}
+"""Counts in dataset.json, and the least that each can be."""
 
 
 def require_truth(metadata: dict[str, Any], folder: object, option: str) -> None:
@@ -39,12 +46,26 @@ def read_metadata(chosen: Selection, option: str, store: Store) -> dict[str, Any
         raise BadInput(f"{path} ({option}) cannot be read ({error.strerror}).") from None
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} is not valid JSON ({error}); make the data set again.") from None
+    if isinstance(metadata, dict) and not _checksum_holds(metadata):
+        raise BadInput(f"{path} differs from its checksum; copy it, or make the data set, again.")
     version = metadata.get("version") if isinstance(metadata, dict) else None
     if version != 1:
         raise BadInput(f"{path} has version {version!r}; this trainer reads version 1.")
     if wrong := _fault(metadata):
         raise BadInput(f"{path} is damaged ({wrong}); make the data set again.")
     return metadata
+
+
+def _checksum_holds(metadata: dict[str, Any]) -> bool:
+    """Return whether the last field is the checksum of the others, as datagen writes it.
+
+    Data sets of older releases have none.
+    """
+    last = next(reversed(metadata), "")
+    rest = {name: value for name, value in metadata.items() if name != last}
+    digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+    right = metadata.get(last) == digest[:CHECK_LENGTH]
+    return right if CHECK in metadata else not right
 
 
 def _fault(metadata: dict[str, Any]) -> str:
@@ -60,19 +81,22 @@ def _fault(metadata: dict[str, Any]) -> str:
             return f"{name} are no joints"
     if len(metadata.get("mirror", joints)) != len(joints):
         return "mirror does not name a counterpart of each joint"
-    for name, least in {
-        "clip_length": 1,
-        "image_size": 1,
-        "clips": 0,
-        "clips_per_shard": 0,
-    }.items():
-        value = metadata.get(name, least)
+    flow = metadata.get("flow")
+    stride = flow.get("stride", 1) if isinstance(flow, dict) else 1
+    least_stride = 0 if metadata.get("labels_only") is True else 1  # without pictures, no flow
+    for name, least, value in (
+        *((name, low, metadata.get(name, low)) for name, low in LEAST.items()),
+        ("the stride of flow", least_stride, stride),
+    ):
         if not isinstance(value, int) or not least <= value < 1 << 40:
             return f"{name} is {value!r:.40}"
     rate = metadata.get("fps", 30)
     if not isinstance(rate, int | float) or not 0 < rate < 10_000:
         return f"fps is {rate!r:.40}"
-    for name in (metadata.get("body", ""), *metadata.get("bodies", [])):
+    bodies = metadata.get("bodies", [])
+    if not isinstance(bodies, list):
+        return "bodies are no files beside it"
+    for name in (metadata.get("body", ""), *bodies):
         if not isinstance(name, str) or "/" in name or "\\" in name or name.startswith("."):
             return f"{name!r:.40} is no file beside it"
     return ""

@@ -34,6 +34,8 @@ TYPES = frozenset(
     (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32,
      torch.int16, torch.int8, torch.uint8, torch.bool)
 )  # fmt: skip
+LARGEST = 1e10
+"""A weight beyond is damage; BatchNorm counts its batches."""
 FORMAT = 2
 """What a model's input means is part of it: 1 counted flow in the input's own pixels."""
 
@@ -97,8 +99,8 @@ def load_model(
         body = checked_body(arrays, str(path))
         model = build_model(spec, body)
         weights = weights_of(content, raw=raw_weights)
-        if not all(value.isfinite().all() for value in weights.values()):
-            raise ValueError("its weights have NaN or infinite numbers")
+        if not all((value.double().abs() < LARGEST).all() for value in weights.values()):
+            raise ValueError("its weights have NaN, infinite or absurd numbers")
         model.load_state_dict(weights)
         content["step"] = int(content["step"])
     except DAMAGED as error:

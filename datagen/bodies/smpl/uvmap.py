@@ -9,6 +9,9 @@ from jaxtyping import Float32, Int32, Integer
 
 from datagen.common.errors import BadInput
 
+FARTHEST = 1e3
+"""Texture coordinates repeat from 1 on; one beyond this is damage."""
+
 
 def find_uv_map(body_file: Path) -> Path | None:
     """Return the UV map (*uv*.obj) beside a body file or in the folder above, if there is one."""
@@ -44,7 +47,7 @@ def read_uv_map(
             f"{path} is not a UV map: an .obj with `vt u v` and triangles `f v/vt v/vt v/vt`."
         ) from error
     inside = len(pairs) and pairs.min() >= 0 and pairs[..., 1].max() < len(vt)
-    if not inside or not np.isfinite(vt).all():
+    if not inside or not (np.abs(vt) <= FARTHEST).all():
         raise BadInput(f"{path} is a damaged UV map: a triangle points at nothing.")
     if len(pairs) == len(faces):
         # Triangles may come in another order, and start at another corner.

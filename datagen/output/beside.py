@@ -1,0 +1,164 @@
+"""The files beside the shards: is each as it was written?
+
+dataset.json, body.npz and README.md have their SHA-256 in croissant.json, that in the newest `card`
+line of manifests/shards.jsonl, and library files in the lines beside them; these lines, those of
+the manifests and config.json have their own checksums. Older data sets lack some of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datagen.common import checksum
+from datagen.common.files import read_all, sha256, sizes
+from datagen.common.record import Line
+from datagen.output import card, fingerprint
+from datagen.output.layout import Layout
+from datagen.output.manifest import Manifest, shard_lines
+
+_BODY = re.compile(r"body-[a-z]+\.npz")
+DAMAGED = (
+    ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError,
+)  # fmt: skip
+"""What is raised where JSON or a record is not what it should be."""
+
+
+def problems(layout: Layout) -> list[str]:
+    """Return what is wrong with the files beside the shards, in sentences.
+
+    A data set without croissant.json has only to have a dataset.json that can be read; one without
+    manifests, as it is published, is checked by croissant.json alone.
+    """
+    found = [*_manifests(layout), *(text for _, text in library(layout))]
+    if not layout.dataset.exists():
+        found.append(f"{layout.dataset.name} is missing")
+    if layout.croissant.exists():
+        return [*found, *_described(layout)]
+    if card.newest(layout):
+        found.append(f"{layout.croissant.name} is missing")
+    elif layout.dataset.exists():
+        try:
+            if not checksum.holds(json.loads(layout.dataset.read_text())):
+                raise ValueError("it differs from its checksum")
+        except DAMAGED as error:
+            found.append(f"{layout.dataset.name} is damaged ({error!s:.200})")
+    return found
+
+
+def _described(layout: Layout) -> Iterator[str]:
+    """Yield what is wrong with croissant.json and the files that it describes."""
+    known = card.newest(layout)
+    if known and sha256(layout.croissant) != known.get("sha256"):
+        yield f"{layout.croissant.name} differs from its SHA-256 in the manifest"
+    if not known and Manifest(layout.manifests / "shards.jsonl").checked():
+        yield f"shards.jsonl has no line of {layout.croissant.name}"
+    try:
+        files = json.loads(layout.croissant.read_text())["distribution"]
+        digests = {file["name"]: file.get("sha256") for file in files}
+        others = (layout.shards / name for name in digests if _BODY.fullmatch(name))
+        for path in (layout.dataset, layout.body, layout.card, *others):
+            if not path.exists():
+                if path != layout.dataset:
+                    yield f"{path.name} is missing"
+            elif hashlib.sha256(path.read_bytes()).hexdigest() != digests[path.name]:
+                yield f"{path.name} differs from its SHA-256 in croissant.json"
+    except DAMAGED as error:
+        yield f"croissant.json is damaged ({error!s:.200})"
+
+
+def _manifests(layout: Layout) -> Iterator[str]:
+    """Yield what is wrong with config.json and the manifests."""
+    held, known = card.counts(layout), card.newest(layout)
+    if layout.config.exists() and not _canonical(layout.config.read_bytes(), bool(held["shards"])):
+        yield f"{layout.config.name} differs from its checksum"
+    if not layout.config.exists() and held["shards"] and library_folders(layout):
+        yield f"{layout.config.name} is missing"
+    for name in card.LISTS:
+        if damaged := Manifest(layout.manifests / f"{name}.jsonl").damaged():
+            lines = "line differs from its" if damaged == 1 else "lines differ from their"
+            yield f"{name}.jsonl: {damaged} {lines} checksum"
+    for name, lines in held.items():
+        if lines < known.get(name, 0):
+            yield f"{name}.jsonl has {lines} of {known[name]} lines"
+    if lost := unlisted(layout):
+        few = ", ".join(f"{index:06d}" for index in lost[:5])
+        yield f"bodies.jsonl or backgrounds.jsonl lacks what is in the shards {few}"
+
+
+def unlisted(layout: Layout) -> list[int]:
+    """Return the numbers of the shards with people or scenes that the manifests have no line of."""
+    held = {
+        field: Manifest(layout.manifests / f"{name}.jsonl").latest("name").keys()
+        for name, field in zip(card.LISTS[1:], ("people", "windows"), strict=True)
+    }
+    return [
+        index
+        for index, line in sorted(shard_lines(layout).items())
+        if any(_made_of(line, field) - listed for field, listed in held.items())
+    ]
+
+
+def _made_of(line: Line, field: str) -> set[str]:
+    variety = line.get("variety")
+    names = variety.get(field) if isinstance(variety, dict) else None
+    return {str(name).rpartition("/")[0] for name in names or []}
+
+
+def library(layout: Layout) -> Iterator[tuple[Path, str]]:
+    """Yield the files of the data set's library that are not as they were made, and why.
+
+    A file that is not there is made again when a shard needs it.
+    """
+    for folder in library_folders(layout):
+        found = sizes(folder)
+        names = sorted(name for name in found if name.endswith(".json"))
+        for name, data in zip(names, read_all(folder / name for name in names), strict=True):
+            path = (folder / name).with_suffix(".h5")
+            if not _canonical(data):
+                yield path, f"{folder.name}/{name} differs from its checksum"
+                continue
+            line = json.loads(data)
+            if path.name not in found or "sha256" not in line:
+                continue
+            if found[path.name] != line.get("bytes") or sha256(path) != line["sha256"]:
+                yield path, f"{folder.name}/{path.name} differs from its SHA-256"
+
+
+def library_folders(layout: Layout) -> list[Path]:
+    """Return the folders of people and scenes; none where there is no such library."""
+    try:
+        config: dict[str, Any] = json.loads(layout.dataset.read_text())["config"]
+        return [layout.library / name for name in fingerprint.library_folders(config)]
+    except (OSError, *DAMAGED):  # of footage, of motions alone, or dataset.json is damaged
+        return []
+
+
+def clean(layout: Layout) -> None:
+    """Drop what is damaged of the library and of the manifests; no launch may run."""
+    for path, text in library(layout):
+        print(f"removed {path} ({text}); it is made again when a shard needs it")
+        path.with_suffix(".json").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+    for name in card.LISTS:
+        manifest = Manifest(layout.manifests / f"{name}.jsonl")
+        if manifest.damaged():
+            manifest.clean()
+
+
+def _canonical(data: bytes, checked: bool = False) -> bool:
+    """Return whether a file of JSON is byte for byte what `write_json` made of its content.
+
+    checked: it must have a checksum; those of older releases have none.
+    """
+    try:
+        content = json.loads(data)
+        written = (json.dumps(content, indent=1) + "\n").encode()
+        older = not checked or checksum.FIELD in content
+        return isinstance(content, dict) and checksum.holds(content) and older and written == data
+    except (ValueError, RecursionError):
+        return False
