@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import warnings
 import zipfile
@@ -75,7 +76,7 @@ def load_tensors(path: Path) -> Any:
         require_stored(path)
         with torch.serialization.safe_globals(_NUMPY_NUMBERS), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the pickle protocol of files that are none
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(_source(path), map_location="cpu", weights_only=True)
         require_plain(content)
         return content
     except PermissionError:
@@ -93,6 +94,12 @@ def load_tensors(path: Path) -> Any:
         raise BadInput(
             f"{path} is broken or no PyTorch checkpoint ({why:.100}): give another .pth file."
         ) from error
+
+
+def _source(path: Path) -> Path | io.BytesIO:
+    """Return what torch.load reads: of its older format, which claims lengths as it goes, the bytes
+    that there are."""
+    return path if zipfile.is_zipfile(path) else io.BytesIO(path.read_bytes())
 
 
 def require_stored(path: Path) -> None:

@@ -76,14 +76,12 @@ def _manifests(layout: Layout) -> Iterator[str]:
     held, known = card.counts(layout), card.newest(layout)
     if layout.config.exists() and not _canonical(layout.config.read_bytes(), bool(held["shards"])):
         yield f"{layout.config.name} differs from its checksum"
-    if not layout.config.exists() and held["shards"] and library_folders(layout):
-        yield f"{layout.config.name} is missing"
     for name in card.LISTS:
         if damaged := Manifest(layout.manifests / f"{name}.jsonl").damaged():
             lines = "line differs from its" if damaged == 1 else "lines differ from their"
             yield f"{name}.jsonl: {damaged} {lines} checksum"
     for name, lines in held.items():
-        if lines < known.get(name, 0):
+        if isinstance(known.get(name), int) and lines < known[name]:
             yield f"{name}.jsonl has {lines} of {known[name]} lines"
     if lost := unlisted(layout):
         few = ", ".join(f"{index:06d}" for index in lost[:5])

@@ -18,6 +18,8 @@ SHAPES = {
     "source": "L", "record": "L", "place": "L", "occluded": "L", "image_size": "",
     "size": "2", "mocap_framerate": "", "poses": "L 156", "trans": "L 3", "betas": "10",
 }  # fmt: skip
+COUNTED = 1e9
+"""Frames or pixels; a whole number beyond is damage."""
 LIMIT = 1e6
 """Radians, metres or pixels beyond which numbers are damaged."""
 KINDS = {"record": "U", "source": "iu", "place": "iu", "image_size": "iu", "size": "iu"}
@@ -126,7 +128,8 @@ def read_motion(path: Path) -> PredictedMotion:
     if not len(arrays["pose"]):
         raise BadInput(f"{path} has no frames; predict again")
     for name, array in (arrays | extra).items():
-        if array.dtype.kind == "f" and not (np.abs(array) < LIMIT).all():
+        most = LIMIT if array.dtype.kind == "f" else COUNTED
+        if array.dtype.kind in "fiu" and not (np.abs(array.astype(float)) < most).all():
             raise BadInput(
                 f"{path}: {name} has NaN, infinite or absurd numbers; train or predict again"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
 import zipfile
@@ -76,7 +77,7 @@ def read_tensors(path: Path, wanted: str) -> Any:
         _require_stored(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the pickle protocol of files that are none
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(_source(path), map_location="cpu", weights_only=True)
         _require_plain(content)
         return content
     except PermissionError:
@@ -108,6 +109,12 @@ def load_model(
         raise BadInput(f"{path} is a damaged checkpoint ({why:.100}).") from error
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model.eval(), spec, content
+
+
+def _source(path: Path) -> Path | io.BytesIO:
+    """Return what torch.load reads: of its older format, which claims lengths as it goes, the bytes
+    that there are."""
+    return path if zipfile.is_zipfile(path) else io.BytesIO(path.read_bytes())
 
 
 def _require_stored(path: Path) -> None:

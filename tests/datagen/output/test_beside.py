@@ -1,0 +1,85 @@
+"""Files beside the shards and in the library: damage is found, and repaired."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from datagen.common import checksum
+from datagen.common.files import sha256, write_json
+from datagen.launcher.library import finished
+from datagen.output import beside
+from datagen.output.layout import Layout
+from datagen.output.manifest import Manifest
+
+CONFIG = {
+    "bodies": {"motions": None, "surreal": None, "body": None},
+    "backgrounds": {"videos": None},
+    "clips": {"clip_length": 3},
+    "output": {"seed": 0, "split": "train"},
+}
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    """A data set of nothing but a library of one person."""
+    layout = Layout(tmp_path / "shards")
+    folder = layout.library / "bodies-0"
+    folder.mkdir(parents=True)
+    (folder / "a.h5").write_bytes(b"person")
+    line = {"kind": "body", "name": "a", "bytes": 6, "sha256": sha256(folder / "a.h5")}
+    write_json(folder / "a.json", checksum.added({**line, "content": None}))
+    monkeypatch.setattr(beside, "library_folders", lambda _: [folder])
+    return layout
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a.json"])
+def test_any_flipped_bit_of_a_library_is_found(library: Layout, name: str) -> None:
+    assert beside.problems(library) == ["dataset.json is missing"]
+    path = library.library / "bodies-0" / name
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        for bit in (0, 3, 5, 7):
+            data = bytearray(whole)
+            data[place] ^= 1 << bit
+            path.write_bytes(data)
+            assert "bodies-0/a." in beside.problems(library)[0], data
+    path.write_bytes(whole)
+    assert beside.problems(library) == ["dataset.json is missing"]
+
+
+def test_what_is_damaged_of_a_library_is_removed_and_made_again(library: Layout) -> None:
+    folder = library.library / "bodies-0"
+    assert finished(folder, {"a": None}).keys() == {"a"}
+    (folder / "a.json").write_text((folder / "a.json").read_text().replace("body", "bode"))
+    assert not finished(folder, {"a": None})
+    beside.clean(library)
+    assert not list(folder.iterdir())
+
+
+def test_any_flipped_bit_of_a_manifest_is_found(tmp_path: Path) -> None:
+    manifest = Manifest(tmp_path / "m.jsonl")
+    lines = [{"shard": 0, "name": "\u00e9", "size": 0.1}, {"shard": 1}]
+    for line in lines:
+        manifest.append(line)
+    assert manifest.lines() == lines and not manifest.damaged()
+    whole = manifest.path.read_bytes()
+    for place in range(len(whole)):
+        for bit in (0, 3, 5, 7):
+            data = bytearray(whole)
+            data[place] ^= 1 << bit
+            manifest.path.write_bytes(data)
+            assert manifest.damaged(), bytes(data)
+            assert all(line in lines for line in manifest.lines()) or data[place] in b"eE"
+    manifest.clean()
+    assert not manifest.damaged()
+
+
+def test_lines_of_older_releases_have_no_checksum(tmp_path: Path) -> None:
+    manifest = Manifest(tmp_path / "m.jsonl")
+    manifest.path.write_text(json.dumps({"shard": 0}, separators=(",", ":")) + "\n")
+    manifest.append({"shard": 1})
+    assert [line["shard"] for line in manifest.lines()] == [0, 1] and not manifest.damaged()
+    assert [line["shard"] for line in manifest.checked()] == [1]
