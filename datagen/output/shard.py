@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import json
-import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ import numpy as np
 import xxhash
 
 from datagen.common.files import sha256, whole
+from datagen.output import tars
 
 if TYPE_CHECKING:
     from webdataset.writer import TarWriter
@@ -169,16 +169,14 @@ def read(path: Path) -> Records:
 def owners(data: bytes) -> set[str]:
     """Return the fingerprints of the data sets that a shard's members name; none before revision
     3."""
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        return {member.gname for member in tar} - {""}
+    return {member.gname for member in tars.members(io.BytesIO(data), len(data))} - {""}
 
 
 def split(data: bytes) -> Records:
     """Return the members of a shard's bytes."""
     records: Records = {}
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        for member in tar:
-            name, _, field = member.name.partition(".")
-            content = data[member.offset_data : member.offset_data + member.size]
-            records.setdefault(name, {})[field] = content
+    for member in tars.members(io.BytesIO(data), len(data)):
+        name, _, field = member.name.partition(".")
+        content = data[member.offset_data : member.offset_data + member.size]
+        records.setdefault(name, {})[field] = content
     return records

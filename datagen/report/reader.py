@@ -17,6 +17,7 @@ from datagen.common import pictures
 from datagen.common.errors import BadInput
 from datagen.common.npz import open_npz, read_npy
 from datagen.common.record import Line
+from datagen.output import tars
 from datagen.output.layout import Layout, shard_name
 from datagen.output.manifest import parsed
 from datagen.output.selection import select
@@ -133,12 +134,10 @@ class DataSetReader:
         path = f"{self.shards}/{shard_name(shard)}"
         wanted = {key(shard, clip) for clip in range(count)}
         try:
-            with (
-                self.files.open(path, "rb", block_size=AHEAD, cache_type="readahead") as file,
-                tarfile.open(fileobj=file) as tar,  # pyright: ignore[reportArgumentType]
-            ):
+            length = int(self.files.size(path) or 0)
+            with self.files.open(path, "rb", block_size=AHEAD, cache_type="readahead") as file:
                 name, members = "", {}
-                for member in tar:
+                for member in tars.members(file, length):
                     first, _, field = member.name.partition(".")
                     if first != name and members:
                         yield self._decode(name, members)
@@ -146,8 +145,8 @@ class DataSetReader:
                     name = first
                     if name not in wanted:
                         break
-                    content = tar.extractfile(member)
-                    members[field] = content.read() if content else b""
+                    file.seek(member.offset_data)
+                    members[field] = file.read(member.size)
                 if members:
                     yield self._decode(name, members)
         except (OSError, tarfile.TarError, ValueError, KeyError, RecursionError) as error:
