@@ -31,7 +31,8 @@ class Stopped(KeyboardInterrupt):
 
 
 def disk_fault(error: BaseException, folder: object) -> str:
-    """Return a sentence if an error comes from a full or read-only disk, else "".
+    """Return a sentence if an error comes from a full or read-only disk, a file that is gone or
+    too many open files, else "".
 
     Packages that write through our files (torch.save) raise errors of their own, which follow it.
     """
@@ -41,5 +42,9 @@ def disk_fault(error: BaseException, folder: object) -> str:
             return f"no space is left in {folder}: free some, then run the same command again"
         if isinstance(cause, OSError) and cause.errno == errno.EROFS:
             return f"{folder} cannot be written: make it writable, then run the same command again"
+        if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
+            return "too many files are open: raise the limit (`ulimit -n 1024`), then run it again"
+        if isinstance(cause, FileNotFoundError) and cause.filename:
+            return f"{cause.filename} is not there, or has been removed; run the same command again"
         cause = cause.__context__
     return ""

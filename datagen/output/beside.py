@@ -104,7 +104,7 @@ def unlisted(layout: Layout) -> list[int]:
 def _made_of(line: Line, field: str) -> set[str]:
     variety = line.get("variety")
     names = variety.get(field) if isinstance(variety, dict) else None
-    return {str(name).rpartition("/")[0] for name in names or []}
+    return {str(name).rpartition("/")[0] for name in (names if isinstance(names, list) else [])}
 
 
 def library(layout: Layout) -> Iterator[tuple[Path, str]]:

@@ -66,7 +66,7 @@ def motion_garbage(found: Any) -> str:
             return f"name {name!r:.60}"
         if len(one.pose) < 2 or one.trans.shape != (len(one.pose), 3):
             return "an empty motion"
-        if wrong := odd(one.pose, 1e3) or odd(one.trans) or odd(betas, 1e3):
+        if wrong := odd(one.pose, 1e3) or odd(one.trans, 1.1e6) or odd(betas, 1e3):
             return wrong
     return ""
 

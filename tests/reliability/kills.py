@@ -170,6 +170,10 @@ class Loop:
 
     def _finished(self) -> None:
         """Check a run that came to its end, then take some of it away and begin again."""
+        if self.driver.status and "Ray does not start" in self.driver.log.read_text()[-400:]:
+            self.found["Ray did not start"] += 1  # in its own time limit, on a busy machine
+            self._launch()
+            return
         self.found["finished"] += 1
         spent = time.monotonic() - self.driver.began
         self.usual[self.library] = max(spent, self.usual.get(self.library, 0) / 2)

@@ -83,3 +83,10 @@ def test_lines_of_older_releases_have_no_checksum(tmp_path: Path) -> None:
     manifest.append({"shard": 1})
     assert [line["shard"] for line in manifest.lines()] == [0, 1] and not manifest.damaged()
     assert [line["shard"] for line in manifest.checked()] == [1]
+
+
+@pytest.mark.parametrize("variety", [3, {"people": 3}, {"people": [3, None], "windows": {}}])
+def test_lines_that_mean_nothing_are_no_traceback(tmp_path: Path, variety: object) -> None:
+    layout = Layout(tmp_path / "shards")
+    Manifest(layout.manifests / "shards.jsonl").append({"shard": 0, "variety": variety})
+    assert isinstance(beside.unlisted(layout), list)
