@@ -4,9 +4,9 @@
 
 PYTHON is that of an environment made for this alone, which takes Python 3.9 to 3.12 and 600 MB:
 `python3.11 -m venv FOLDER && FOLDER/bin/pip install mediapipe==0.10.21 'numpy<2'`. Both get the
-same frames; distances are of all 33 points in all frames where both found somebody, in pixels of a
-picture 1,920 wide. --record keeps MediaPipe's output as tests/fixtures/detector has it. Not part of
-`make bench`.
+same frames, at most about 30 a second. Distances are of all 33 points in all frames where both
+found somebody, in pixels of a picture 1,920 wide. --record keeps MediaPipe's output as
+tests/fixtures/detector has it. Not part of `make bench`.
 """
 
 from __future__ import annotations
@@ -16,27 +16,28 @@ import json
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from datagen.common.frames import frame_size, frame_times, read_frames
+from datagen.common.frames import frame_size, frame_times, read_frames, thin
 from datagen.footage.detection.pose_detector import PoseDetector
-from datagen.footage.detection.roi import whole
+from datagen.footage.detection.roi import Roi, whole
 from datagen.footage.detector import detect
 
 SCRIPT = Path(__file__).with_name("mediapipe_script.py")
 
 
-def reference(video: Path, python: Path, out: Path) -> None:
-    """Write what MediaPipe's own package finds in a video, frames piped to it one at a time."""
+def reference(video: Path, wanted: Iterable[int], python: Path, out: Path) -> None:
+    """Write what MediaPipe's own package finds in frames of a video, piped to it one at a time."""
     width, height = frame_size(video)
     process = subprocess.Popen(
         [str(python), str(SCRIPT), str(out), str(width), str(height)],
         stdin=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     assert process.stdin is not None
-    for frame in read_frames(video, range(len(frame_times(video)))):
+    for frame in read_frames(video, wanted):
         process.stdin.write(frame.tobytes())
     process.stdin.close()
     if process.wait():
@@ -58,11 +59,21 @@ def apart(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, int]:
     return nearest[known & found], int((known & ~found).sum())
 
 
+def first_seen(
+    pictures: Iterable[np.ndarray], detector: PoseDetector
+) -> tuple[np.ndarray, Roi, Roi]:
+    """Return the first picture with somebody in it, its region and that of the person."""
+    for picture in pictures:
+        frame = whole(picture.shape[1], picture.shape[0])
+        if people := detector.find(picture, frame):
+            return picture, frame, people[0]
+    raise SystemExit("error: nobody is found in the video; give another one first")
+
+
 def speed(video: Path, detector: PoseDetector) -> tuple[float, float]:
     """Return ms of one thread's time that a detection and a landmark pass take."""
-    picture = next(read_frames(video, [0]))
-    frame = whole(picture.shape[1], picture.shape[0])
-    crop = detector.find(picture, frame)[0]
+    pictures = read_frames(video, range(len(frame_times(video))))
+    picture, frame, crop = first_seen(pictures, detector)
     spent = []
     for call in (lambda: detector.find(picture, frame), lambda: detector.read(picture, crop)):
         times = []
@@ -76,20 +87,21 @@ def speed(video: Path, detector: PoseDetector) -> tuple[float, float]:
 
 def compare(video: Path, python: Path, record: Path | None, detector: PoseDetector) -> float:
     """Print how far both are apart in a video; return the median, pixels of 1,920."""
+    used = thin(frame_times(video))[0]
     with tempfile.TemporaryDirectory() as folder:
         theirs_file = (record or Path(folder)) / f"{video.stem}.npz"
         if not theirs_file.exists():
-            reference(video, python, theirs_file)
+            reference(video, used.tolist(), python, theirs_file)
         ours_file = Path(folder) / "ours.npz"
-        frames = detect(video, detector, ours_file)
+        detect(video, detector, ours_file)
         with np.load(theirs_file) as theirs, np.load(ours_file) as ours:
-            mine, their = ours["keypoints"], theirs["keypoints"]
+            mine, their = ours["keypoints"][used], theirs["keypoints"]
     far, lacking = apart(mine, their)
     far = far * 1920 / frame_size(video)[0]
-    lost = frames - int(their[:, 0, :, 2].any(-1).sum())
-    ours_lost = frames - int(mine[..., 2].any((1, 2)).sum())
+    lost = len(used) - int(their[:, 0, :, 2].any(-1).sum())
+    ours_lost = len(used) - int(mine[..., 2].any((1, 2)).sum())
     print(
-        f"{video.stem:28} {frames:5} frames  median {np.median(far):6.2f} px  "
+        f"{video.stem:28} {len(used):5} frames  median {np.median(far):6.2f} px  "
         f"95 % {np.percentile(far, 95):7.2f} px  lost: theirs {lost}, ours {ours_lost}, "
         f"found by theirs alone {lacking}",
         flush=True,

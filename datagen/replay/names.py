@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from datagen.common.files import write_json
 from datagen.output.fingerprint import digest
+from datagen.replay.options import ExportName
 
 INDEX = ".overlay.json"
-KINDS = ("mp4", "png", "glb", "npz")
+KINDS = ("mp4", "png", "glb", "npz", *get_args(ExportName))
 
 
 class Names:

@@ -52,7 +52,8 @@ def test_results_keep_their_names_and_take_nobodys(tmp_path):
     assert first == "clip" and second.startswith("clip-") and second != first
     assert Names(tmp_path).take("clip", a) == first  # the same command again
     assert Names(tmp_path).take("clip", b) == second
-    (tmp_path / "mine.png").write_text("of somebody else")
-    assert Names(tmp_path).take("mine", a) != "mine"
+    for kind in ("mp4", "png", "glb", "npz", "bvh", "trc", "mot", "json"):
+        (tmp_path / f"{kind}s.{kind}").write_text("of somebody else")
+        assert Names(tmp_path).take(f"{kind}s", a) != f"{kind}s"
     (tmp_path / ".overlay.json").write_text("no JSON")
     assert Names(tmp_path).take("clip", a) != "clip"  # nothing is known of clip.mp4
