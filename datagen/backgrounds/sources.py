@@ -20,8 +20,13 @@ from datagen.backgrounds import scenes
 from datagen.common import video
 from datagen.common.errors import BadInput
 from datagen.common.files import files_below, shortened
+from datagen.common.skipped import note
 
 KINETICS_CLIP = re.compile(r"([A-Za-z0-9_-]{11})_\d{6}_\d{6}")
+UNREAD = frozenset(
+    ".3g2 .asf .divx .f4v .gif .m2ts .mjpeg .mxf .ogg .rm .rmvb .swf .vob .y4m".split()
+)
+"""Suffixes of videos that are not read."""
 KINETICS_COLUMNS = ("youtube_id", "time_start", "time_end")
 
 
@@ -77,11 +82,14 @@ def find_videos(videos: Path | None, listed: Path | None = None) -> list[VideoSo
     if videos is None:
         return [VideoSource(name, None) for name in scenes.scene_names()]
     if not videos.is_dir():
-        raise BadInput(f"--videos {videos} is not a folder; give a folder of video files")
+        raise BadInput(f"--videos {videos} is not a folder; give a folder of video files, unpacked")
     files = [path for path in files_below(videos) if path.suffix.lower() in video.SUFFIXES]
     if not files:
         known = " ".join(sorted(video.SUFFIXES))
-        raise BadInput(f"--videos {videos} holds no video; these suffixes count: {known}")
+        raise BadInput(
+            skipped_note(videos)
+            or f"--videos {videos} holds no video; these suffixes count: {known}"
+        )
     if listed is not None:
         wanted = kinetics_clips(listed)
         files = [path for path in files if path.stem in wanted]
@@ -101,6 +109,11 @@ def find_videos(videos: Path | None, listed: Path | None = None) -> list[VideoSo
             stem = f"{stem}-{hashlib.sha256(os.fsencode(relative)).hexdigest()[:8]}"
         sources.append(VideoSource(stem, str(path)))
     return sorted(sources, key=lambda source: source.name)
+
+
+def skipped_note(videos: Path) -> str:
+    """Return a sentence that names what looks like a video there and is not read, "" if nothing."""
+    return note("--videos", videos, video.SUFFIXES, UNREAD)
 
 
 def kinetics_clips(listed: Path) -> set[str]:

@@ -186,12 +186,10 @@ def sizes(folder: Path) -> dict[str, int]:
     return found
 
 
-def files_below(folder: Path) -> list[Path]:
-    """Return all files below a folder of this machine, sorted; links to folders are followed.
-
-    Hidden files and folders are no inputs: systems leave them everywhere (.DS_Store, ._walk.bvh).
-    """
-    found, seen = [], set()
+def folders_below(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield `folder` and the folders below it with the names of their files, none of them hidden;
+    links to folders are followed, each folder once."""
+    seen = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
         if real in seen:  # a link back up
@@ -199,8 +197,22 @@ def files_below(folder: Path) -> list[Path]:
             continue
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(parent, name) for name in names if not name.startswith(".")]
-    return sorted(path for path in found if path.is_file())
+        yield parent, [name for name in names if not name.startswith(".")]
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Return all files below a folder of this machine, sorted; links are followed.
+
+    Hidden files and folders are no inputs: systems leave them everywhere (.DS_Store, ._walk.bvh).
+    A link to a file that is found anyway is left out: under two names one person or video would
+    come into two splits.
+    """
+    found = [Path(parent, name) for parent, names in folders_below(folder) for name in names]
+    links = sorted(path for path in found if path.is_symlink())
+    files = {os.path.realpath(path): path for path in found if not path.is_symlink()}
+    for path in links:
+        files.setdefault(os.path.realpath(path), path)
+    return sorted(path for path in files.values() if path.is_file())
 
 
 def is_own(path: Path) -> bool:

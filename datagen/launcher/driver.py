@@ -23,7 +23,7 @@ from datagen.launcher.config import LaunchConfig, sized
 from datagen.launcher.identity import describe, identity
 from datagen.launcher.library import Library, MakeTask
 from datagen.launcher.progress import Progress
-from datagen.launcher.sources import Sources, find_sources
+from datagen.launcher.sources import Sources, find_sources, skipped_notes
 from datagen.output import card, dataset, fingerprint, variety
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest, finished_shards
@@ -96,6 +96,8 @@ class Driver:
             f"  flow    {cfg.flow.flow}, split {cfg.output.split}, seed {cfg.output.seed}, "
             f"on {cfg.cluster.backend}"
         )
+        for note in skipped_notes(cfg):
+            print(f"  note    {note}")
         if self.absent:
             print(
                 f"  note    {cfg.backgrounds.videos_csv} lists "

@@ -27,7 +27,7 @@ from datagen.common.record import FPS, Line
 from datagen.launcher import saved_options
 from datagen.launcher.config import LaunchConfig
 from datagen.launcher.identity import describe, guard, identity
-from datagen.launcher.sources import Sources, find_sources
+from datagen.launcher.sources import Sources, find_sources, skipped_notes
 from datagen.output import card, dataset, fingerprint
 from datagen.output.claim import claimed
 from datagen.output.layout import Layout
@@ -166,6 +166,8 @@ def _launch(
         + f" without pictures to {len(todo):,} of {count(cfg.output.total, 'shard')} in "
         f"{layout.shards}"
     )
+    for note in skipped_notes(cfg):
+        print(f"  note    {note}")
     publish(cfg, layout, known)
     motions = cast("list[MotionSource]", sources)  # --labels-only takes no --surreal
     tasks = [

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from datagen.backgrounds.sources import VideoSource, absent, find_own_scenes, find_videos
+from datagen.backgrounds.sources import skipped_note as skipped_videos
 from datagen.bodies.motion.convention import Convention
 from datagen.bodies.motion.sources import MotionSource, find_motions, matching
+from datagen.bodies.motion.sources import skipped_notes as skipped_motions
 from datagen.bodies.surreal import SurrealSource, find_surreal
 from datagen.common.splits import drawn, in_split
 from datagen.launcher.config import LaunchConfig
@@ -51,6 +53,15 @@ def find_sources(cfg: LaunchConfig) -> Sources:
     names = drawn((video.name for video in videos), options.video_limit)
     videos = [video for video in videos if video.name in names]
     return Sources(motions, found, len(of_split), videos, all_videos, lacking)
+
+
+def skipped_notes(cfg: LaunchConfig) -> list[str]:
+    """Return sentences that name files of the folders given which look like inputs and are none."""
+    notes = [] if cfg.bodies.surreal else skipped_motions(*cfg.bodies.motions)
+    videos = cfg.backgrounds.videos
+    if videos and not (cfg.output.labels_only or cfg.backgrounds.scenes):
+        notes += filter(None, [skipped_videos(videos)])
+    return notes
 
 
 def _all_motions(cfg: LaunchConfig) -> list[Any]:

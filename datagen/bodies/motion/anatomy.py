@@ -94,19 +94,20 @@ def up_axis(points: Float[np.ndarray, "n k 3"], roles: dict[int, int]) -> Num[np
         best = int(scores.argmax())  # who lies flat may seem to stand: on a floor that moves
         steady = int(np.where(stands, floors, np.inf).argmin())
         return axes[steady if 3.0 * floors[steady] < floors[best] else best]
+    hips = unit(points[:, roles[1]] - points[:, roles[2]])
+    on_a_side = np.abs(hips @ axes.T).mean(axis=0) > _ALONG
+    steady = int(np.where(on_a_side, np.inf, floors).argmin())
     if not stands.any() and upright.max() > _ALONG and abs(upright[1]) < 0.5 * _ALONG:
-        return axes[int(upright.argmax())]
+        best = int(upright.argmax())  # who crawls lies along the way, above a steady floor
+        return axes[steady if 3.0 * floors[steady] < floors[best] else best]
     clearly = 1.5 if stands.any() else 3.0
     for place in (2, 5, 0, 3):
         shown = stands[place] if stands.any() else upright[place] > upright[1]
         if shown and clearly * floors[place] < floors[1]:
             return axes[place]
     # getting up from the floor: neither standing nor upright on the whole, nor on one side
-    hips = unit(points[:, roles[1]] - points[:, roles[2]])
-    on_a_side = np.abs(hips @ axes.T).mean(axis=0) > _ALONG
-    steady = int(np.where(on_a_side, np.inf, floors).argmin())
     size = np.median(np.ptp(joints, axis=1).max(axis=1))
-    if not stands.any() and floors[1] > max(0.1 * size, 5.0 * floors[steady]):
+    if not stands.any() and floors[1] > max(0.08 * size, 5.0 * floors[steady]):
         return axes[steady]
     return axes[1]
 

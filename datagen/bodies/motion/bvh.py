@@ -20,6 +20,8 @@ MOST = 1 << 26
 _NAME_WORDS = 8  # words that a joint's name may have
 _LEAD = 12  # frames in which a rest pose before the take is looked for
 _AXES = {"X": 0, "Y": 1, "Z": 2}
+_FULL_TURN = 6.3  # of radians: no performance stays within as many degrees of its zero pose
+_STILL = 0.1  # span of all rotations of who does not move
 
 
 @dataclass
@@ -36,6 +38,7 @@ def read_bvh(path: Path) -> Take:
         tokens = _tokens(path.read_bytes())
         joints, start = _parse_hierarchy(tokens)
         values, step = _parse_motion(tokens, start, sum(len(j.channels) for j in joints))
+        _refuse_radians(joints, values)
         rest, rotations, positions = _pose(joints, values)
     except (ValueError, IndexError, OverflowError) as why:
         raise BadInput(f"{path}: not readable as BVH ({why}); export it again") from why
@@ -154,6 +157,15 @@ def _parse_motion(tokens: list[str], at: int, channels: int) -> tuple[np.ndarray
     if not np.isfinite(values).all() or np.abs(values).max(initial=0.0) > 1e6:
         raise ValueError("it has NaN, infinite or absurd numbers")
     return values, step
+
+
+def _refuse_radians(joints: list[_Joint], values: np.ndarray) -> None:
+    """Raise ValueError if the rotations [N, channels] seem to be in radians."""
+    channels = [name[1:].lower() for joint in joints for name in joint.channels]
+    angles = values[:, [kind == "rotation" for kind in channels]]
+    moves = np.ptp(angles, axis=0).max(initial=0.0) > _STILL
+    if moves and np.abs(angles).max() <= _FULL_TURN:
+        raise ValueError("its rotations seem to be in radians, BVH has degrees")
 
 
 def _pose(joints: list[_Joint], values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -146,10 +146,18 @@ def _refuse_unit(path: Path, heights: np.ndarray, fast: float, scale: float | No
 
 
 def check_path(path: Path, rotations: np.ndarray, pelvis: np.ndarray, rest: np.ndarray) -> None:
-    """Raise BadInput if a retargeted root moves in another unit or other axes than its bones.
+    """Raise BadInput if a retargeted take has another axis up than its zero pose, or its root moves
+    in another unit or other axes than its bones.
 
-    rotations [N, 24, 4] local, pelvis [N, 3] with y up, metres by the bones, at 30 a second.
+    rotations [N, 24, 4] local, pelvis [N, 3] with y up, metres by the bones, at 30 a second, the
+    soles on y = 0.
     """
+    joints = forward(rotations, pelvis, rest)[:, :22]
+    if len(pelvis) >= _SHORTEST * RATE and _found_up(joints, Convention(up="y")) != "y":
+        raise BadInput(
+            f"{path}: its people lie in the air: its motion seems to have another axis up than "
+            "its zero pose; export both with the same axis up"
+        )
     ways = compare(rotations, pelvis, RATE, rest, _UP)
     if ways.scale is not None and not _SAME_UNIT[0] <= ways.scale <= _SAME_UNIT[1]:
         raise BadInput(

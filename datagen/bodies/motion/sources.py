@@ -8,6 +8,7 @@ its left side at +x.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import unicodedata
 from collections import Counter
@@ -41,9 +42,15 @@ from datagen.bodies.motion.take import Take
 from datagen.bodies.options import MotionPlace
 from datagen.common.errors import BadInput
 from datagen.common.files import files_below, is_own, shortened
+from datagen.common.skipped import note
 
 MONSTERS = re.compile(r"^(ung_)?(18|19)_|^(ung_)?143_21$")
 """SURREAL's sequences whose fitted bodies are broken (its README): never used."""
+
+READ = (".npz", ".bvh", ".amc", ".asf", ".txt")
+"""Suffixes of motions' files."""
+UNREAD = frozenset(".abc .c3d .dae .fbx .glb .gltf .htr .mot .npy .pkl .pt .trc .usd .vmd".split())
+"""Suffixes of motions' files of other formats."""
 
 LONGEST = 3600.0
 """Seconds that one motion may last."""
@@ -96,15 +103,19 @@ class Motion:
 def find_motions(*places: MotionPlace | None, convention: Convention = AMASS) -> list[MotionSource]:
     """Return the motions below folders (None or "embedded": the embedded ones), sorted by name.
 
-    Files of other kinds are passed over; a file that turns out to be broken is found here and
-    refused by `load_motion`. Raises BadInput for a folder that is missing or holds no motion.
+    Files of other kinds are passed over, see `skipped_notes`; a file that turns out to be broken is
+    found here and refused by `load_motion`. A file that lies in two of the folders is one motion.
+    Raises BadInput for a folder that is missing or holds no motion.
     """
     found: list[_Found] = []
+    known: set[str] = set()
     for place in dict.fromkeys(places or (None,)):
         if place is None or place == "embedded":
             found += [(name, subject, None, None) for name, subject in embedded.catalogue()]
-        else:
-            found += _below(Path(place))
+            continue
+        below = [(os.path.realpath(str(one[2])), one) for one in _below(Path(place))]
+        found += [one for real, one in below if real not in known]
+        known |= {real for real, _ in below}
     return [replace(source, convention=convention) for source in _unique(found)]
 
 
@@ -114,7 +125,8 @@ _Found = tuple[str, str, Path | None, str | None]
 
 def _below(folder: Path) -> list[_Found]:
     if not folder.is_dir():
-        raise BadInput(f"--motions {folder}: no such folder; give a folder of motion capture")
+        lacks = "is no folder" if folder.exists() else "no such folder"
+        raise BadInput(f"--motions {folder}: {lacks}; give a folder of motion capture, unpacked")
     found: list[_Found] = []
     pairs = subjects.listed(folder)
     paths = [path for path in files_below(folder) if _is_motion(path)]
@@ -127,10 +139,17 @@ def _below(folder: Path) -> list[_Found]:
     subjects.check(pairs, paths, folder)
     if not found:
         raise BadInput(
-            f"--motions {folder}: holds no motion; put AMASS .npz, .bvh, .asf with .amc or "
+            note("--motions", folder, READ, UNREAD)
+            or f"--motions {folder}: holds no motion; put AMASS .npz, .bvh, .asf with .amc or "
             "DeepMimic .txt files there"
         )
     return found
+
+
+def skipped_notes(*places: MotionPlace) -> list[str]:
+    """Return a sentence for each folder with files that look like motions and are not read."""
+    folders = [Path(place) for place in dict.fromkeys(places) if place != "embedded"]
+    return [*filter(None, (note("--motions", folder, READ, UNREAD) for folder in folders))]
 
 
 def matching(
@@ -235,8 +254,9 @@ def _load_file(source: MotionSource, path: Path, rest: np.ndarray) -> tuple[np.n
     if why:
         raise BadInput(f"{path}: shows no human posture, {why}; check its joints' names and axes")
     rotations, pelvis = resample(*retarget(take, rest), take.times)
+    pelvis = ground(rotations, pelvis, rest)
     check_path(path, rotations, pelvis, rest)
-    return rotations, ground(rotations, pelvis, rest)
+    return rotations, pelvis
 
 
 _READERS = {".bvh": read_bvh, ".amc": read_amc, ".txt": read_deepmimic}

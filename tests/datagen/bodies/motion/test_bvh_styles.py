@@ -207,3 +207,62 @@ def test_hips_below_a_motionless_root_travel(positions, tmp_path):
     write_bvh(tmp_path / "take.bvh", pose, pelvis, REST, style)
     found = joints(*read(tmp_path / "take.bvh"))[:, 0]
     np.testing.assert_allclose(found - found[0], pelvis - pelvis[0], atol=2e-3)
+
+
+STRAIGHT = np.where([True, True, False], REST, [0.0, 0.0, 0.0])
+STRAIGHT[[10, 11], 2] = 0.12
+"""A rest figure along the axes, whose axes are taken for the motion's."""
+
+
+def write_turned(path, name, axis, degrees, style):
+    """Write a motion whose root is turned, above an unturned zero pose."""
+    pose, pelvis = embedded(name, 400)
+    turn = Rotation.from_euler(axis, degrees, degrees=True)
+    pose[:, :3] = (turn * Rotation.from_rotvec(pose[:, :3])).as_rotvec()
+    pelvis = turn.apply(pelvis)
+    write_bvh(path, pose, pelvis, STRAIGHT, style)
+
+
+@pytest.mark.parametrize("name", ["walk", "dance_1", "sit_stand_1"])
+@pytest.mark.parametrize("axis, degrees", [("x", 90), ("x", 180), ("z", -90)])
+def test_a_take_with_another_axis_up_than_its_zero_pose_is_refused(name, axis, degrees, tmp_path):
+    write_turned(tmp_path / "take.bvh", name, axis, degrees, Style())
+    (source,) = find_motions(tmp_path)
+    with pytest.raises(BadInput, match="another axis up than its zero pose"):
+        load_motion(source, REST)
+
+
+@pytest.mark.parametrize("name", ["crawl", "crawl_quick", "crawl_slow", "getup_faceup"])
+@pytest.mark.parametrize("yaw", [0, 90])
+def test_who_crawls_with_a_zero_pose_along_the_axes_is_not_refused(name, yaw, tmp_path):
+    write_turned(tmp_path / "take.bvh", name, "y", yaw, Style())
+    (source,) = find_motions(tmp_path)
+    load_motion(source, REST)
+
+
+@pytest.mark.parametrize("name", ["crawl", "crawl_quick", "crawl_slow"])
+@pytest.mark.parametrize("yaw", [0, 90, 180, -90])
+@pytest.mark.parametrize("up", [1, 2])
+def test_a_floor_shows_up_to_who_crawls_any_way(name, yaw, up):
+    pose, pelvis = embedded(name, 400)
+    turn = Rotation.from_euler("y", yaw, degrees=True)
+    if up == 2:
+        turn = Rotation.from_euler("x", 90, degrees=True) * turn
+    found = joints(pose, pelvis)[:, :22]
+    points = turn.apply(found.reshape(-1, 3)).reshape(found.shape)
+    assert (anatomy.up_axis(points, {j: j for j in range(22)}) == np.eye(3)[up]).all()
+
+
+@pytest.mark.parametrize("name", ["walk", "sit_stand_1"])
+def test_rotations_in_radians_are_refused(name, tmp_path):
+    pose, pelvis = embedded(name)
+    path = tmp_path / "take.bvh"
+    write_bvh(path, pose, pelvis, REST, Style())
+    head, motion = path.read_text().split("Frame Time:")
+    first, *rows = motion.strip().splitlines()
+    values = np.array([row.split() for row in rows], float)
+    values[:, 3:] = np.radians(values[:, 3:])
+    text = "\n".join(" ".join(f"{x:.5f}" for x in row) for row in values)
+    path.write_text(f"{head}Frame Time: {first}\n{text}\n")
+    with pytest.raises(BadInput, match="in radians"):
+        read_bvh(path)

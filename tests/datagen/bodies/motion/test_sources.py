@@ -253,9 +253,28 @@ class TestFinding:
         found = [(source.name, source.part) for source in find_motions(tmp_path)]
         assert found == [("01_02", "01_02"), ("s1-walk_stageii", None)]  # 18_05 is broken
 
+    def test_a_file_of_two_names_or_folders_is_one_motion(self, tmp_path):
+        """Its two names could be two performers, in two splits."""
+        inner = tmp_path / "mocap" / "subject1"
+        inner.mkdir(parents=True)
+        (inner / "walk.bvh").write_text(bvh_text())
+        (tmp_path / "mocap" / "best.bvh").symlink_to(inner / "walk.bvh")
+        (tmp_path / "again").symlink_to(inner)
+        places = tmp_path / "mocap", inner, tmp_path / "again"
+        assert [(s.name, s.subject) for s in find_motions(*places)] == [
+            ("subject1-walk", "subject1")
+        ]
+        (tmp_path / "links").mkdir()
+        (tmp_path / "links" / "only.bvh").symlink_to(inner / "walk.bvh")
+        assert [source.name for source in find_motions(tmp_path / "links")] == ["only"]
+
     def test_missing_and_empty_folders_are_refused(self, tmp_path):
         with pytest.raises(BadInput, match="no such folder"):
             find_motions(tmp_path / "nowhere")
+        (tmp_path / "motions.zip").touch()
+        with pytest.raises(BadInput, match=r"motions.zip: is no folder.*unpacked"):
+            find_motions(tmp_path / "motions.zip")
+        (tmp_path / "motions.zip").unlink()
         with pytest.raises(BadInput, match="holds no motion"):
             find_motions(tmp_path)
 
