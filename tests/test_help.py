@@ -1,11 +1,16 @@
-"""--help: every option of every command is explained, in lines as long as the terminal's."""
+"""--help: every option of every command is explained, in lines as long as the terminal's.
+
+A command line that is wrong is refused in one sentence.
+"""
 
 from dataclasses import fields, is_dataclass
+from importlib import import_module
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from datagen.common import cli as generator
+from datagen.common import usage as generator
 from datagen.doctor import DoctorConfig
 from datagen.flow.training.options import TrainFlowConfig
 from datagen.ingest import IngestConfig
@@ -15,7 +20,8 @@ from datagen.launcher.config import LaunchConfig
 from datagen.publish import PublishConfig
 from datagen.replay.options import OverlayConfig
 from datagen.verify import VerifyConfig
-from trainer import cli as trainer
+from trainer import cli
+from trainer import usage as trainer
 from trainer.compare import CompareConfig
 from trainer.evaluation.options import EvaluateConfig, PredictConfig
 from trainer.paper.options import TablesConfig
@@ -59,9 +65,72 @@ def test_help_breaks_its_lines_where_the_terminal_ends(monkeypatch, capsys) -> N
 def test_the_groups_of_help_have_all_options() -> None:
     trainer.fill_help(FitConfig)
     shown: dict[str, str] = {}
-    for part in fields(trainer.in_groups(FitConfig)):
-        hint = get_type_hints(trainer.in_groups(FitConfig))[part.name]
+    for part in fields(cli.in_groups(FitConfig)):
+        hint = get_type_hints(cli.in_groups(FitConfig))[part.name]
         if part.name in FitConfig.HELP_GROUPS.values():
             shown |= {option.name: option.metadata["help"] for option in fields(hint)}
     own = {option.name: option.metadata["help"] for option in fields(FitConfig)}
     assert shown == {name: text for name, text in own.items() if name != "endless"}
+
+
+@pytest.mark.parametrize(
+    "command", ["datagen.launch", "datagen.overlay", "datagen.ingest video", "trainer.fit"]
+)
+def test_help_shows_no_value_that_means_nothing(command: str, monkeypatch, capsys) -> None:
+    module, *words = command.split()
+    monkeypatch.setattr("sys.argv", [module, *words, "--help"])
+    with pytest.raises(SystemExit):
+        import_module(module).main()
+    printed = capsys.readouterr().out
+    assert "{None" not in printed and "default: None" not in printed
+    assert "(default: )" not in printed
+    assert "PATH" in printed and "(optional)" in printed and "(default: " in printed
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("datagen.overlay a.mp4 --persons all",
+         "there is no option --persons (do you mean --person?)"),
+        ("datagen.overlay a.mp4 --smooth six", "--smooth takes a number, not six"),
+        ("datagen.overlay a.mp4 --people=2.5", "--people takes a whole number, not 2.5"),
+        ("datagen.overlay a.mp4 --export fbx",
+         "--export must be bvh, trc, mot or json, not fbx"),
+        ("datagen.overlay a.mp4 --person", "--person needs a value"),
+        ("datagen.launch --camera-pitch 3 up --no-rgb",
+         "--camera-pitch takes a number and a number, not 3 up"),
+        ("datagen.launch --stride 3 x", "--stride takes a whole number or several, not 3 x"),
+        ("datagen.ingest", "give one of video, 3dpw, pose2sim, aspset first"),
+        ("datagen.ingest vidoe a.mp4", "there is no place for vidoe (do you mean video?)"),
+        ("datagen.ingest video a.mp4 --detectr mediapipe",
+         "there is no option --detectr (do you mean --detector?)"),
+        ("datagen.inspect", "SHARDS must be given"),
+        ("trainer.predict", "--shards must be given"),
+        ("trainer.predict --shard x", "there is no option --shard (do you mean --shards?)"),
+        ("trainer.fit --shards x --steps many", "--steps takes a whole number, not many"),
+    ],
+)  # fmt: skip
+def test_a_wrong_command_line_is_refused_in_one_sentence(
+    line: str, sentence: str, monkeypatch, capsys
+) -> None:
+    command, *words = line.split()
+    monkeypatch.setattr("sys.argv", [command, *words])
+    try:
+        status = import_module(command).main()
+    except SystemExit as stop:
+        status = stop.code
+    error = capsys.readouterr().err
+    assert status == 2
+    assert error.startswith(f"error: {sentence}; see ") and error.endswith(" --help\n")
+    assert error.count("\n") == 1
+
+
+def test_both_programs_have_one_text() -> None:
+    texts = {
+        name: Path(module.__file__).read_text().replace(errors, "")
+        for name, module, errors in (
+            ("datagen", generator, "datagen.common.errors"),
+            ("trainer", trainer, "trainer.errors"),
+        )
+    }
+    assert texts["datagen"] == texts["trainer"]

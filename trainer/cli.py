@@ -1,4 +1,4 @@
-"""Command-line plumbing: run a command, its help texts, missing packages, words in sentences.
+"""Command-line plumbing: run a command, missing packages, words in sentences.
 
 Imports nothing outside the standard library until a command runs, so that it can name a missing
 package.
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import field, fields, is_dataclass, make_dataclass
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Annotated, Any, NoReturn, TypeVar, get_type_hints
 
 from trainer.errors import BadInput, Stopped, disk_fault
@@ -46,18 +46,20 @@ def run(config: type[Config], main: Callable[[Config], object], description: str
     """
     import tyro
 
-    from trainer import config_file
+    from trainer import config_file, usage
 
     module = sys.modules["__main__"].__spec__
     try:
         if {"-h", "--help"} & set(sys.argv[1:]):
-            fill_help(config)
+            usage.fill_help(config)
             config = in_groups(config)
         prog = f"python -m {module.name}" if module else None
         args = config_file.expand(config, sys.argv[1:], prefixes=True)
         refuse_empty(args)
         text = config_file.described(config, description)
-        main(tyro.cli(config, prog=prog, description=text, args=args))
+        with usage.mistakes(config, args):
+            parsed = tyro.cli(config, prog=prog, description=text, args=args)
+        main(parsed)
     except BadInput as error:
         _refuse(str(error))
     except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError) as error:
@@ -91,24 +93,6 @@ def refuse_empty(words: Sequence[str]) -> None:
             raise BadInput(f"{name} is empty; give a value, or omit it")
 
 
-def fill_help(options: Any) -> None:
-    """Give tyro the docstring of each field of a dataclass, and of those in it, as one paragraph.
-
-    Left to itself it prints an indented docstring with the line breaks of the source (1.0.17).
-    """
-    from docstring_parser import parse_from_object
-
-    kinds = filter(is_dataclass, reversed(options.__mro__))
-    params = (param for kind in kinds for param in parse_from_object(kind).params)
-    texts = {param.arg_name: param.description for param in params}
-    for option in fields(options):
-        paragraph = " ".join((texts.get(option.name) or "").split())
-        option.metadata = MappingProxyType({"help": paragraph})
-    for hint in get_type_hints(options).values():
-        if is_dataclass(hint):
-            fill_help(hint)
-
-
 def in_groups(config: type[Config]) -> type[Config]:
     """Return a dataclass that --help shows in groups, with the same options.
 
@@ -117,7 +101,7 @@ def in_groups(config: type[Config]) -> type[Config]:
     """
     import tyro
 
-    starts, hints = getattr(config, "HELP_GROUPS", {}), get_type_hints(config)
+    starts, hints = getattr(config, "HELP_GROUPS", {}), get_type_hints(config, include_extras=True)
     if not starts:
         return config
     title, groups, nested = "", {}, []

@@ -17,9 +17,9 @@ from trainer.errors import BadInput
 
 FLAG = "--config"
 _HELP = """
---config FILE reads options from a .toml, .yaml or .json file (also a config.json that a run wrote),
-under the names that they have here; those of the command line win. Paths in it are relative to the
-current folder.
+With --config FILE options are read from a .toml, .yaml or .json file (also a config.json that a run
+wrote), under the names that they have here; those of the command line win. Paths in it are relative
+to the current folder.
 """
 
 

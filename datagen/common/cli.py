@@ -1,4 +1,4 @@
-"""Command-line plumbing: run a command, its help texts, missing packages, numbers in sentences.
+"""Command-line plumbing: run a command, missing packages, numbers in sentences.
 
 Imports nothing outside the standard library until a command runs, so that it can name a missing
 package.
@@ -11,9 +11,8 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import fields, is_dataclass
-from types import MappingProxyType, TracebackType
-from typing import Any, TypeVar, get_args, get_type_hints
+from types import TracebackType
+from typing import TypeVar
 
 from datagen.common.errors import BadInput, BadMachine, BadOption
 
@@ -43,23 +42,24 @@ def run(
     """
     import tyro
 
-    from datagen.common import config_file
+    from datagen.common import config_file, usage
 
     args = sys.argv[1:] if args is None else args
     stop = signal.signal(signal.SIGTERM, _terminate) if _in_main_thread() else None
     try:
         module = sys.modules["__main__"].__spec__
         if {"-h", "--help"} & set(args):
-            fill_help(options)
+            usage.fill_help(options)
         args = config_file.expand(options, args, prefixes=False)
         refuse_empty(args)
-        parsed = tyro.cli(
-            options,
-            prog=f"python -m {module.name}" if module else None,
-            args=args,
-            description=config_file.described(options, description or ""),
-            config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
-        )
+        with usage.mistakes(options, args):
+            parsed = tyro.cli(
+                options,
+                prog=f"python -m {module.name}" if module else None,
+                args=args,
+                description=config_file.described(options, description or ""),
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
+            )
         return call(parsed)
     except (BadInput, BadOption, BadMachine) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -97,24 +97,6 @@ def refuse_empty(words: Sequence[str]) -> None:
             name, value = before if before.startswith("--") else "an argument", word
         if not value.strip():
             raise BadOption(f"{name} is empty; give a value, or omit it")
-
-
-def fill_help(options: Any) -> None:
-    """Give tyro the docstring of each field of a dataclass, and of those in it, as one paragraph.
-
-    Left to itself it prints an indented docstring with the line breaks of the source (1.0.17).
-    """
-    from docstring_parser import parse_from_object
-
-    kinds = filter(is_dataclass, reversed(options.__mro__))
-    params = (param for kind in kinds for param in parse_from_object(kind).params)
-    texts = {param.arg_name: param.description for param in params}
-    for option in fields(options):
-        paragraph = " ".join((texts.get(option.name) or "").split())
-        option.metadata = MappingProxyType({"help": paragraph})
-    for hint in get_type_hints(options).values():
-        for part in filter(is_dataclass, (hint, *get_args(hint))):
-            fill_help(part)
 
 
 def report_missing_packages() -> None:

@@ -1,0 +1,162 @@
+"""What a command line says about itself: the texts of --help, and mistakes in one sentence each.
+
+Both programs have this module; tests/test_help.py holds the two to one text.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from types import MappingProxyType, NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from trainer.errors import BadInput
+
+_KINDS = {"INT": "a whole number", "FLOAT": "a number", "STR": "a value", "PATH": "a path"}
+
+
+def fill_help(options: Any) -> None:
+    """Give tyro the docstring of each field of a dataclass, and of those in it, as one paragraph.
+
+    Left to itself it prints an indented docstring with the line breaks of the source, and
+    `{None}|PATH … (default: None)` for an option that may be omitted (1.0.17).
+    """
+    import tyro
+    from docstring_parser import parse_from_object
+
+    kinds = filter(is_dataclass, reversed(options.__mro__))
+    params = (param for kind in kinds for param in parse_from_object(kind).params)
+    texts = {param.arg_name: param.description for param in params}
+    hints, plain = get_type_hints(options, include_extras=True), get_type_hints(options)
+    own = dict(inspect.get_annotations(options))
+    for option in fields(options):
+        paragraph = " ".join((texts.get(option.name) or "").split())
+        option.metadata = MappingProxyType({"help": paragraph})
+        hint = hints[option.name]
+        bare = plain[option.name]
+        parts = [part for part in (bare, *get_args(bare)) if is_dataclass(part)]
+        for part in parts:
+            fill_help(part)
+        if not parts and not any(hasattr(part, "help_behavior_hint") for part in get_args(hint)):
+            shown = tyro.conf.arg(metavar=_metavar(hint), help_behavior_hint=_default)
+            own[option.name] = Annotated[hint, shown]
+    options.__annotations__ = own
+
+
+def _default(value: str) -> str:
+    return f"(default: {value})" if value not in ("", "None") else "(optional)"
+
+
+def _metavar(hint: Any) -> str | None:
+    """Return what an option that may be omitted takes; None where tyro's own word will do."""
+    if get_origin(hint) not in (Union, UnionType) or NoneType not in get_args(hint):
+        return None
+    words = []
+    for part in get_args(hint):
+        own = [
+            data.metavar for data in getattr(part, "__metadata__", ()) if hasattr(data, "metavar")
+        ]
+        if own:
+            words += own
+        elif get_origin(part) is Literal:
+            words.append(f"{{{','.join(map(str, get_args(part)))}}}")
+        elif part is bool:
+            words.append("{True,False}")
+        elif part in (Path, str, int, float):
+            words.append(part.__name__.upper())
+        elif part is not NoneType:
+            return None
+    return "|".join(words)
+
+
+@contextmanager
+def mistakes(options: type, args: Sequence[str]) -> Iterator[None]:
+    """Raise BadInput with one sentence where tyro would print a box of lines.
+
+    Its hook is not of its public interface: where a version has none, the box is printed.
+    """
+    import tyro
+
+    errors = getattr(tyro, "_errors", None)
+    hook = getattr(errors, "on_parse_error", None)
+
+    def refuse(event: Any) -> None:
+        if sentence := _sentence(event, names_of(options), args):
+            raise BadInput(f"{sentence}; see {event.prog} --help")
+
+    with hook(refuse) if hook else nullcontext():
+        yield
+
+
+def names_of(options: Any) -> list[str]:
+    """Return the options of a dataclass, of those in it and of its subcommands, and their names."""
+    found = []
+    for name, hint in get_type_hints(options, include_extras=True).items():
+        parts = [hint, *get_args(hint)]
+        parts += [inner for part in parts for inner in get_args(part)]
+        groups = [part for part in parts if isinstance(part, type) and is_dataclass(part)]
+        found += [part.name for part in parts if type(part).__name__ == "_SubcommandConfig"]
+        found += [word for group in groups for word in names_of(group)]
+        if not groups:
+            found.append(f"--{name.replace('_', '-')}")
+    return found
+
+
+def _sentence(event: Any, names: Sequence[str], args: Sequence[str]) -> str:
+    """Return what is wrong with a command line; "" for a kind of mistake that is not known."""
+    kind = type(event).__name__
+    unknown = getattr(event, "tokens", None) or getattr(event, "unrecognized_tokens", None)
+    if unknown:
+        word = unknown[0].partition("=")[0]
+        near = difflib.get_close_matches(word, names, n=1)
+        what = "there is no option" if word.startswith("-") else "there is no place for"
+        return f"{what} {word}" + (f" (do you mean {near[0]}?)" if near else "")
+    if kind == "MissingArgs":
+        missing = [_name(context.arg) for context in event.missing_arguments]
+        return f"{' and '.join(missing)} must be given"
+    if kind == "MissingSubcommand":
+        known = list(event.subcommand_spec.parser_from_name)
+        return f"give one of {', '.join(known)} first"
+    if kind == "InvalidChoice":
+        choices = [choice for choice in event.choices if choice != "None"]
+        return f"{_name(event.argument)} must be {_either(choices)}, not {event.value}"
+    if kind == "BadValue" and event.reason == "too_few_values":
+        return f"{_name(event.argument)} needs {_values(event.argument)}"
+    if kind == "InstantiationFailure" and event.argument is not None:
+        given = _given(event.argument, args)
+        return f"{_name(event.argument)} takes {_values(event.argument)}, not {given}"
+    return ""
+
+
+def _name(argument: Any) -> str:
+    if argument.is_positional():
+        return argument.field.intern_name.upper()
+    return argument.lowered.name_or_flags[-1]
+
+
+def _values(argument: Any) -> str:
+    """Return what an option takes, in words."""
+    shown = str(argument.lowered.metavar or "STR").replace("{None}|", "")
+    words = re.sub(r"[\[\]]|\.\.\.", "", shown).split()
+    kinds = [_KINDS.get(word, word) for word in words]
+    return f"{kinds[0]} or several" if "..." in shown else " and ".join(kinds)
+
+
+def _given(argument: Any, args: Sequence[str]) -> str:
+    """Return the words of a command line that an option was given."""
+    for place, word in enumerate(args):
+        name, equals, value = word.partition("=")
+        if name in argument.lowered.name_or_flags:
+            rest = [value] if equals else args[place + 1 :]
+            ends = (i for i, other in enumerate(rest) if i and other.startswith("--"))
+            return " ".join(rest[: next(ends, len(rest))])
+    return "what was given"
+
+
+def _either(choices: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
