@@ -38,6 +38,8 @@ class FootageVideo:
     threshold: float | None = None
     person: str = "largest"
     min_frames: int = 8
+    detected: bool = False
+    """Whether the keypoints are of this program's detector, in a file that the user never named."""
     undetected: str = ""
     """Why the detector could not look at it, if so."""
 
@@ -123,9 +125,10 @@ class FootageVideo:
     def _nobody(self, tracks: list[np.ndarray]) -> str:
         """Return why none of the people found in the video is chosen."""
         if not tracks:
+            lacking = "nobody was detected" if self.detected else f"{self.keypoints} shows nobody"
             return (
-                f"{self.path}: {self.keypoints} shows nobody in any frame; lower --threshold, "
-                "give other keypoints, or omit the video"
+                f"{self.path}: {lacking} in any frame; lower --threshold, give --keypoints of "
+                "another detector, or omit the video"
             )
         longest = max(int(t[..., 2].any(1).sum()) for t in tracks)
         return (

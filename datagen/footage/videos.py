@@ -36,6 +36,7 @@ def find_sources(cfg: VideoConfig, videos: dict[str, Path], folder: Path) -> lis
             threshold=cfg.threshold,
             person=cfg.person,
             min_frames=cfg.min_frames,
+            detected=cfg.detector != "none",
             undetected=reasons.get(name, ""),
         )
         for (name, path), file in zip(videos.items(), files, strict=True)

@@ -57,8 +57,13 @@ def predict(
     line = ["trainer.predict", "--checkpoint", str(checkpoint), "--shards", str(shards)]
     line += ["--out", str(predictions), "--mirror", *(["--refine"] if cfg.refine else [])]
     print("$ python -m", *line, flush=True)
-    with subprocess.Popen([sys.executable, "-m", *line]) as process:
+    words = [sys.executable, "-m", *line]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         meanwhile()
+        assert process.stdout is not None
+        for said in process.stdout:
+            if not said.startswith("next "):  # the command that it names is this one
+                print(said, end="", flush=True)
     if process.returncode:
         raise BadInput("trainer.predict failed, see above")
     return of_clips(clips, sorted(predictions.glob("*.npz"), key=rank))

@@ -53,6 +53,9 @@ class PosedPerson:
     arrays: dict[str, np.ndarray]
     """All arrays, as `python -m trainer.predict --help` describes its files."""
 
+    def __repr__(self) -> str:
+        return f"PosedPerson({len(self.joints)} frames; arrays {', '.join(self.arrays)})"
+
     @property
     def joints(self) -> Float32[np.ndarray, "l 38 3"]:
         """float32 [L,38,3] metres about SMPL's origin, camera axes (x right, y down, z away)."""

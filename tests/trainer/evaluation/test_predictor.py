@@ -48,6 +48,7 @@ def test_keypoints_alone_give_the_measured_person(predictor, points, tmp_path):
     seen = points[:, list(module.COCO17)]
     far = np.linalg.norm(pixels - seen[..., :2], axis=-1)[seen[..., 2] > 0.3]
     assert np.median(far) < 12  # pixels of 960
+    assert repr(person).startswith("PosedPerson(50 frames; arrays ") and len(repr(person)) < 300
     person.save(tmp_path / "person.npz")
     motion = read_motion(tmp_path / "person.npz")
     assert motion.size == SIZE and motion.fps == 30 and len(motion) == 50
