@@ -17,6 +17,11 @@ PICTURE_RATE = 30.0
 """Frames per second of a folder of pictures, unless it has an `fps.txt` with a number."""
 
 
+def is_picture(path: Path) -> bool:
+    """Return whether a file is a single picture, by its name."""
+    return path.is_file() and path.suffix.lower() in PICTURES
+
+
 def pictures_in(folder: Path) -> list[Path]:
     """Return the pictures of a folder, in the order of the numbers in their names."""
     found = (path for path in folder.iterdir() if path.suffix.lower() in PICTURES)

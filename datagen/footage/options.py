@@ -101,7 +101,7 @@ class VideoConfig:
     """Whom to follow where there are several: largest (box times frames), all, a rank by size from
     0, or X,Y, a pixel of the first frame that shows somebody there."""
     min_frames: int = 8
-    """A person seen in fewer frames is passed over."""
+    """A person seen in fewer frames is passed over; of a picture one suffices."""
 
     def __post_init__(self) -> None:
         require(len(self.videos) > 0, "give at least one video")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from datagen.common.errors import BadInput
+from datagen.common.stills import is_picture
 from datagen.footage.options import VideoConfig
 from datagen.footage.video_source import FootageVideo
 
@@ -35,7 +36,7 @@ def find_sources(cfg: VideoConfig, videos: dict[str, Path], folder: Path) -> lis
             layout=cfg.layout,
             threshold=cfg.threshold,
             person=cfg.person,
-            min_frames=cfg.min_frames,
+            min_frames=1 if is_picture(path) else cfg.min_frames,
             detected=cfg.detector != "none",
             undetected=reasons.get(name, ""),
         )

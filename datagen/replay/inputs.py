@@ -9,7 +9,7 @@ from pathlib import Path
 from datagen.common.cli import count
 from datagen.common.errors import BadInput
 from datagen.common.pictures import read
-from datagen.common.stills import PICTURES, pictures_in
+from datagen.common.stills import pictures_in
 from datagen.common.video import SUFFIXES, media_sha256
 
 
@@ -70,8 +70,3 @@ def is_sequence(pictures: list[Path]) -> bool:
         return len({read(pictures[i]).shape for i in (0, len(pictures) // 2, -1)}) == 1
     except (OSError, ValueError):
         return False
-
-
-def is_picture(path: Path) -> bool:
-    """Return whether a file is a single picture, by its name."""
-    return path.is_file() and path.suffix.lower() in PICTURES

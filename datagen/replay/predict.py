@@ -19,7 +19,7 @@ from datagen.footage.options import FootageConfig, VideoConfig
 from datagen.footage.videos import find_sources
 from datagen.output.fingerprint import content, digest
 from datagen.replay.checkpoint import checkpoint_info
-from datagen.replay.inputs import InputVideo, is_picture
+from datagen.replay.inputs import InputVideo
 from datagen.replay.options import MADE_HERE, OverlayConfig
 
 WORK = "work"
@@ -90,7 +90,6 @@ def footage_of(clips: list[InputVideo], checkpoint: Path, cfg: OverlayConfig) ->
         layout=cfg.layout,
         threshold=cfg.threshold,
         person=cfg.person,
-        min_frames=1 if all(is_picture(clip.path) for clip in clips) else 8,
     )
 
 

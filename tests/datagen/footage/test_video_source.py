@@ -1,14 +1,17 @@
 """A video as a source: known by its content, with the times of its frames."""
 
+import cv2
 import numpy as np
 import pytest
-from footage_world import filmed, retime, walk
+from footage_world import filmed, retime, walk, write_keypoints
 
 from datagen import verify
 from datagen.common.errors import BadInput
+from datagen.common.frames import read_frames
 from datagen.footage.dataset import ingest
-from datagen.footage.options import FootageConfig
+from datagen.footage.options import FootageConfig, VideoConfig
 from datagen.footage.video_source import FootageVideo, named
+from datagen.footage.videos import find_sources
 from trainer.data.dataset import open_dataset
 from trainer.data.loader import read_clips
 
@@ -26,6 +29,18 @@ def test_another_video_of_the_same_name_and_size_is_refused(tmp_path):
     assert len(same) == 1
     with pytest.raises(BadInput, match="already holds another take"):
         ingest([FootageVideo(other, "take", keypoints, layout="limbs")], cfg)
+
+
+def test_a_person_of_a_picture_beside_a_video_is_followed(tmp_path):
+    """A person of one frame of a video is passed over; a picture has no more."""
+    video, keypoints = filmed(tmp_path, "film", [walk(12)])
+    photo, short = tmp_path / "photo.png", tmp_path / "short.npz"
+    cv2.imwrite(str(photo), next(read_frames(video, [0]))[..., ::-1])
+    write_keypoints(short, walk(12)[:1, None], "limbs")
+    cfg = VideoConfig(videos=[video, photo], keypoints=[keypoints, short], layout="limbs")
+    film, still = find_sources(cfg, {"film": video, "photo": photo}, tmp_path)
+    assert [len(source.open().tracks[0].source) for source in (film, still)] == [12, 1]
+    assert film.min_frames == 8
 
 
 def test_frames_keep_their_times(tmp_path):
