@@ -15,6 +15,7 @@ from motion_files import bvh_text
 from datagen.backgrounds.options import BackgroundsConfig
 from datagen.bodies.motion.sources import MotionSource, find_motions
 from datagen.bodies.options import BodiesConfig
+from datagen.common import checksum
 from datagen.common.errors import BadInput
 from datagen.flow import weights
 from datagen.flow.options import FlowConfig
@@ -229,7 +230,7 @@ def test_code_that_a_file_names_is_not_run(tmp_path: Path, option: str, monkeypa
     stage = "backgrounds" if option == "scenes" else "flow"
     content = json.loads(layout.config.read_text())
     content["options"][stage][option] = "evil:make"
-    layout.config.write_text(json.dumps(content))
+    layout.config.write_text(json.dumps(checksum.added(content)))  # as who writes code would
     with pytest.raises(BadInput, match=f"--{option} evil:make is code, which only you may name"):
         saved_options.read(layout)
     assert not (tmp_path / "ran").exists()
