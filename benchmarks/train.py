@@ -29,7 +29,7 @@ import torch
 from trainer.data.dataset import DataSet
 from trainer.data.inputs import draw_inputs
 from trainer.data.loader import Delivered
-from trainer.device import Ranks, find_device, keep_memory, set_precision
+from trainer.common.device import Ranks, find_device, keep_memory, set_precision
 from trainer.model.body import FIELDS
 from trainer.model.resnet import ResNet
 from trainer.training.factory import make_train_step, model_spec

@@ -14,7 +14,7 @@ import yaml
 
 import trainer
 from datagen.common import cli as generator
-from trainer import cli as learner
+from trainer.common import cli as learner
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted(

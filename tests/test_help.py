@@ -20,8 +20,8 @@ from datagen.launcher.config import LaunchConfig
 from datagen.publish import PublishConfig
 from datagen.replay.options import OverlayConfig
 from datagen.verify import VerifyConfig
-from trainer import cli
-from trainer import usage as trainer
+from trainer.common import cli
+from trainer.common import usage as trainer
 from trainer.compare import CompareConfig
 from trainer.evaluation.options import EvaluateConfig, PredictConfig
 from trainer.paper.options import TablesConfig

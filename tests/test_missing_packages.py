@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from datagen.common import cli as generator
-from trainer import cli as trainer
+from trainer.common import cli as trainer
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = [

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 
-from trainer import cli
+from trainer.common import cli
 
 COMMANDS = {
     "fit": "train a network on shards",

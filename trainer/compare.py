@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from trainer import cli
 from trainer.analysis import compare
 from trainer.analysis.runs import Run, find_runs
+from trainer.common import cli
 from trainer.common.files import write_atomic
 from trainer.errors import BadInput
 

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainer import cli
-from trainer.cli import count
+from trainer.common import cli
+from trainer.common.cli import count
 from trainer.common.files import write_json
 from trainer.data.dataset import DataSet
 from trainer.data.options import keypoint_errors

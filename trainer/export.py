@@ -13,7 +13,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer import cli
+from trainer.common import cli
 from trainer.model.checkpoint import load_checkpoint, save_release
 
 

@@ -18,11 +18,11 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from trainer import cli
-from trainer.cli import count, quoted
+from trainer.common import cli
+from trainer.common.cli import count, quoted
+from trainer.common.device import find_device, keep_memory, set_precision, start_ranks
 from trainer.data.dataset import UNCHECKED, DataSet, open_dataset, open_datasets
 from trainer.data.options import store_of
-from trainer.device import find_device, keep_memory, set_precision, start_ranks
 from trainer.model.body import read_body
 from trainer.training.factory import make_loaders, make_train_step, model_spec
 from trainer.training.loop import TrainingLoop

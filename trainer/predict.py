@@ -36,10 +36,10 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer import cli
-from trainer.cli import count, quoted
+from trainer.common import cli
+from trainer.common.cli import count, quoted
+from trainer.common.device import find_device
 from trainer.common.files import write_atomic, write_json
-from trainer.device import find_device
 from trainer.errors import BadInput
 from trainer.evaluation.inference import Inference, open_inference
 from trainer.evaluation.options import RELEASE, PredictConfig

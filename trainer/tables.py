@@ -16,8 +16,8 @@ import sys
 
 from tqdm import tqdm
 
-from trainer import cli
-from trainer.cli import count
+from trainer.common import cli
+from trainer.common.cli import count
 from trainer.data.dataset import DataSet, open_dataset
 from trainer.data.options import store_of
 from trainer.data.store import Store

@@ -164,7 +164,7 @@ def test_metrics_are_json_whatever_they_are(tmp_path):
     ],
 )
 def test_bad_options_cost_one_sentence(toy, tmp_path, options, words, capsys):
-    from trainer import cli
+    from trainer.common import cli
 
     argv = sys.argv
     sys.argv = ["fit", "--shards", str(toy), "--device", "cpu", "--out", str(tmp_path), *options]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from trainer_fixtures import write_shards
 
-from trainer import cli
+from trainer.common import cli
 from trainer.common.files import write_atomic, write_json
 from trainer.compare import CompareConfig, compare_runs
 from trainer.errors import BadInput

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from trainer.cli import count
+from trainer.common.cli import count
 from trainer.data.dataset import DataSet
 from trainer.data.inputs import Batch
 from trainer.data.records import WHOLE, Damaged, Record, decode, members_of, read_shard

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from trainer.common.device import find_device, keep_memory, native_precision, set_precision
 from trainer.data.dataset import UNCHECKED, DataSet, open_dataset
 from trainer.data.inputs import InputSpec
 from trainer.data.loader import wanted_arrays
 from trainer.data.options import EXACT, KeypointErrors, store_of
 from trainer.data.places import Place
-from trainer.device import find_device, keep_memory, native_precision, set_precision
 from trainer.errors import BadInput
 from trainer.evaluation.fitting import embodied, refined
 from trainer.evaluation.options import InferenceConfig

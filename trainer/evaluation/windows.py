@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float, Num
 from torch import Tensor, nn
 
+from trainer.common.device import DTYPES, autocast
 from trainer.data.augment import disturb_keypoints, mirror_batch
 from trainer.data.dataset import DataSet
 from trainer.data.endless.source import fixed_clips
@@ -26,7 +27,6 @@ from trainer.data.inputs import Batch, InputSpec, draw_inputs
 from trainer.data.loader import collate, cut, read_clips
 from trainer.data.options import EXACT, KeypointErrors
 from trainer.data.records import META, Damaged, Record
-from trainer.device import DTYPES, autocast
 from trainer.errors import BadInput
 from trainer.model.motion_hmr import MotionHMR, Prediction
 from trainer.model.motion_joints import MotionJoints

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from trainer.common.device import Ranks
 from trainer.data.dataset import DataSet
 from trainer.data.endless.loader import EndlessLoader
 from trainer.data.endless.source import endless_clips, read_takes
@@ -17,7 +18,6 @@ from trainer.data.inputs import InputSpec, channels_of, keypoint_vectors
 from trainer.data.loader import Loader, collate, read_clips, wanted_arrays
 from trainer.data.records import Damaged
 from trainer.data.stream import Stream
-from trainer.device import Ranks
 from trainer.errors import BadInput
 from trainer.evaluation.metrics import about_hips, hips_of
 from trainer.model.build import ModelSpec, build_model

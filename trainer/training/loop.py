@@ -14,12 +14,12 @@ import torch
 import torch.distributed as dist
 from tqdm import tqdm
 
-from trainer.cli import quoted
+from trainer.common.cli import quoted
+from trainer.common.device import Ranks
 from trainer.data.dataset import DataSet
 from trainer.data.endless.loader import EndlessLoader
 from trainer.data.loader import Loader
 from trainer.data.transfer import Unreachable
-from trainer.device import Ranks
 from trainer.errors import BadInput, Stopped
 from trainer.model.build import ModelSpec
 from trainer.model.checkpoint import save_checkpoint

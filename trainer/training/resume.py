@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from trainer.cli import count, quoted
+from trainer.common.cli import count, quoted
+from trainer.common.device import Ranks
 from trainer.common.options import flag
 from trainer.data.dataset import DataSet
-from trainer.device import Ranks
 from trainer.errors import BadInput
 from trainer.model.checkpoint import DAMAGED, load_checkpoint
 from trainer.training.options import FitConfig

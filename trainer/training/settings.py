@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from trainer.cli import count
+from trainer.common.cli import count
+from trainer.common.device import native_precision
 from trainer.data.dataset import DataSet
-from trainer.device import native_precision
 from trainer.errors import BadInput
 from trainer.training.options import FitConfig
 

@@ -18,11 +18,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from trainer.common.device import DTYPES, Ranks, autocast
 from trainer.data.augment import disturb_keypoints, mirror_batch, turn_batch
 from trainer.data.inputs import Batch, InputSpec, draw_inputs, resize
 from trainer.data.loader import Delivered
 from trainer.data.options import keypoint_errors
-from trainer.device import DTYPES, Ranks, autocast
 from trainer.errors import BadInput
 from trainer.evaluation.metrics import clip_pa_mpjpe
 from trainer.model.checkpoint import renamed

@@ -7,10 +7,10 @@ import math
 import torch
 import torch.distributed as dist
 
+from trainer.common.device import Ranks
 from trainer.data.dataset import DataSet, open_dataset
 from trainer.data.loader import wanted_arrays
 from trainer.data.store import Store
-from trainer.device import Ranks
 from trainer.errors import BadInput
 from trainer.evaluation.inference import (
     refuse_other_joints,

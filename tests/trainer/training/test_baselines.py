@@ -8,9 +8,9 @@ import pytest
 import torch
 from trainer_fixtures import write_shards
 
+from trainer.common.device import Ranks
 from trainer.data.dataset import open_dataset
 from trainer.data.inputs import draw_inputs
-from trainer.device import Ranks
 from trainer.errors import BadInput
 from trainer.evaluate import evaluate
 from trainer.evaluation.options import EvaluateConfig, PredictConfig

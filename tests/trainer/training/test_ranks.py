@@ -23,7 +23,7 @@ torch.set_num_threads(1)
 from trainer.training.factory import make_loaders, make_train_step, model_spec
 from trainer.training.options import FitConfig
 from trainer.data.inputs import draw_inputs
-from trainer.device import Ranks, start_ranks
+from trainer.common.device import Ranks, start_ranks
 from trainer.training.settings import choose
 from trainer.model.body import read_body
 from trainer.data.dataset import open_dataset

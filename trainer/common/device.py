@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
-from trainer.cli import count
+from trainer.common.cli import count
 from trainer.errors import BadInput
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}

@@ -9,8 +9,8 @@ import pytest
 import torch
 from trainer_fixtures import write_shards
 
+from trainer.common.device import find_device, native_precision, start_ranks
 from trainer.data.dataset import open_dataset
-from trainer.device import find_device, native_precision, start_ranks
 from trainer.errors import BadInput
 from trainer.training import settings
 from trainer.training.options import FitConfig
@@ -94,7 +94,7 @@ def test_a_machine_that_lacks_what_is_asked_for_is_named(data, gpu, monkeypatch)
 def test_kept_memory_is_not_cleared_again_by_the_kernel():
     script = """
 import resource, torch
-from trainer.device import keep_memory
+from trainer.common.device import keep_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

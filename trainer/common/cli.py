@@ -46,7 +46,7 @@ def run(config: type[Config], main: Callable[[Config], object], description: str
     """
     import tyro
 
-    from trainer import config_file, usage
+    from trainer.common import config_file, usage
 
     module = sys.modules["__main__"].__spec__
     try:
