@@ -10,8 +10,8 @@ from datagen.common import cli as generator
 from datagen.launcher import saved_options
 from datagen.launcher.config import LaunchConfig
 from datagen.output.layout import Layout
-from trainer import config_file as trainers
 from trainer.common import cli as learner
+from trainer.common import config_file as trainers
 from trainer.errors import BadInput
 from trainer.training.options import FitConfig
 from trainer.training.run_folder import plain

@@ -47,8 +47,8 @@ def test_a_bugs_import_error_is_left_alone(cli):
 
 def test_a_bug_shows_its_traceback(tmp_path):
     package = tmp_path / "trainer"
-    package.mkdir()
-    for name in ("__init__.py", "cli.py", "errors.py"):
+    (package / "common").mkdir(parents=True)
+    for name in ("__init__.py", "errors.py", "common/__init__.py", "common/cli.py"):
         (package / name).write_text((ROOT / "trainer" / name).read_text())
     (package / "command.py").write_text("import trainer.nowhere\n")
     done = subprocess.run(

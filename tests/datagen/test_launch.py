@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from datagen.bodies.motion.sources import find_motions, load_motion
 from datagen.bodies.smpl.model import kept_bodies
+from datagen.common import checksum
 from datagen.common.temporary import machine
 from datagen.inspect import main as inspect
 from datagen.launch import main as launch
@@ -166,7 +167,7 @@ def test_a_relaunch_that_was_killed_leaves_no_stale_dataset_json(copy: Path, cap
     """A complete set lost a shard, and was killed when that was made again, not yet described."""
     before = {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()}
     content = json.loads((copy / "dataset.json").read_text())
-    (copy / "dataset.json").write_text(json.dumps({**content, "clips": 1}))
+    (copy / "dataset.json").write_text(json.dumps(checksum.added({**content, "clips": 1})))
     leftover = copy / f".shard-000001.tar.{machine()}.{'0' * 24}.tmp"
     leftover.write_bytes(b"half")
     capsys.readouterr()

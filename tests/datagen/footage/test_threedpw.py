@@ -19,6 +19,7 @@ from threedpw_world import HEIGHT, WIDTH, Actor, K, actor, moved, write_file, wr
 from datagen import ingest, verify
 from datagen.bodies.motion.sources import find_motions
 from datagen.bodies.smpl.model import load_bodies
+from datagen.common import checksum
 from datagen.common.errors import BadInput
 from datagen.common.record import EVAL_JOINTS, JOINTS
 from datagen.footage import dataset as shards
@@ -169,7 +170,8 @@ class TestRecord:
         first, *rest = [json.loads(line) for line in path.read_text().splitlines()]
         counted = sum(line["rules"]["counted"] for line in rest)
         del first["rules"]
-        path.write_text("".join(json.dumps(line) + "\n" for line in (first, *rest)))
+        lines = (checksum.added(first), *rest)
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
         assert run(world[0], body, tmp_path / "out") == 0
         assert f"  {counted:7d}  {list(threedpw.RULES)[-1]}\n" in capsys.readouterr().out
 

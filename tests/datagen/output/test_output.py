@@ -10,6 +10,7 @@ import pytest
 from datagen.backgrounds.options import BackgroundsConfig
 from datagen.bodies.options import BodiesConfig
 from datagen.clips.options import ClipsConfig
+from datagen.common import checksum
 from datagen.common.errors import BadInput, BadOption
 from datagen.common.files import whole
 from datagen.launcher import saved_options
@@ -183,10 +184,10 @@ def test_a_former_options_value_stays_part_of_the_identity(tmp_path: Path) -> No
     saved_options.write(layout, cfg)
     content = json.loads(layout.config.read_text())
     content["options"]["backgrounds"]["slic_time_spacing"] = 0.25
-    layout.config.write_text(json.dumps(content))
+    layout.config.write_text(json.dumps(checksum.added(content)))
     assert saved_options.read(layout) == cfg
     content["options"]["backgrounds"]["slic_time_spacing"] = 0.5
-    layout.config.write_text(json.dumps(content))
+    layout.config.write_text(json.dumps(checksum.added(content)))
     with pytest.raises(BadInput, match="there is no option slic_time_spacing"):
         saved_options.read(layout)
 
@@ -202,7 +203,7 @@ def test_one_stride_is_the_number_that_it_was(tmp_path: Path) -> None:
     saved_options.write(layout, cfg)
     content = json.loads(layout.config.read_text())
     content["options"]["bodies"]["stride"] = 9
-    layout.config.write_text(json.dumps(content))
+    layout.config.write_text(json.dumps(checksum.added(content)))
     assert saved_options.read(layout) == cfg
 
 
@@ -229,5 +230,5 @@ def test_data_sets_of_videos_at_their_stored_rate_go_on_so_alone(tmp_path: Path)
     saved_options.write(layout, cfg)
     content = json.loads(layout.config.read_text())
     del content["options"]["backgrounds"]["video_rate"]
-    layout.config.write_text(json.dumps(content))
+    layout.config.write_text(json.dumps(checksum.added(content)))
     assert saved_options.read(layout) == cfg
