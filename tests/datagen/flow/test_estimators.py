@@ -18,6 +18,7 @@ from datagen.flow.checkpoint import read_checkpoint
 from datagen.flow.flownets import FlowNetS
 from datagen.flow.load import load_estimator
 from datagen.flow.options import FlowConfig
+from datagen.flow.weights import flow_name
 from trainer.data.inputs import InputSpec, full_flow
 
 
@@ -112,7 +113,7 @@ def save_public(path: Path, network: FlowNetS, **extras: object) -> Path:
 def test_the_embedded_networks_see_where_a_photo_moves(flow: str) -> None:
     """Trained for minutes, they are a quarter off at most (benchmarks/flow.py measures more)."""
     estimator = load_estimator(FlowConfig(flow=flow))  # type: ignore[arg-type]
-    assert estimator.name == flow
+    assert estimator.name == flow_name(FlowConfig(flow=flow))  # type: ignore[arg-type]
     photo = skimage.data.coffee()
     for x, y in ((3.0, -1.5), (-6.0, 2.0)):
         move = [np.float32([[1, 0, x * t - 70], [0, 1, y * t - 70]]) for t in range(2)]
