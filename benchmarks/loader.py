@@ -42,13 +42,13 @@ import torch
 import webdataset
 from torch.utils.data import DataLoader
 
+from trainer.common.device import keep_memory
 from trainer.data.cache import ShardCache
 from trainer.data.dataset import DataSet, open_dataset
 from trainer.data.loader import Loader, collate, wanted_arrays
 from trainer.data.records import LAST, checksum
 from trainer.data.store import Store
 from trainer.data.stream import Stream
-from trainer.common.device import keep_memory
 
 SHARDS, FRAMES, SIZE, STRIDE, JOINTS = 4, 31, 224, 4, 38
 BATCH = 8

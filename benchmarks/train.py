@@ -26,10 +26,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from trainer.common.device import Ranks, find_device, keep_memory, set_precision
 from trainer.data.dataset import DataSet
 from trainer.data.inputs import draw_inputs
 from trainer.data.loader import Delivered
-from trainer.common.device import Ranks, find_device, keep_memory, set_precision
 from trainer.model.body import FIELDS
 from trainer.model.resnet import ResNet
 from trainer.training.factory import make_train_step, model_spec
