@@ -106,8 +106,8 @@ before = faults()
 keep_memory(torch.device("cpu"))
 print(before, min(faults() for _ in range(5)))  # the heap may grow once more, by a small piece
 """
-    # The kernel may put a library right behind a heap, which then cannot grow; hardly thrice.
-    for _ in range(3):
+    # The kernel may put a library right behind a heap, which then cannot grow; hardly ten times.
+    for _ in range(10):
         run = subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, check=True
         )
