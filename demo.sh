@@ -17,7 +17,7 @@ rm -rf demo/run  # of an earlier demo: a run is never overwritten
 # A network for two minutes of a laptop; the paper's own is the default where there is a GPU.
 run python -m trainer.fit --shards demo/shards --val-shards demo/test/shards --out demo/run \
     --device cpu --backbone small --image-size 64 --frames 8 --batch-size 16 --lstm-width 128 \
-    --lr 2e-3 --steps 400 --val-every 50
+    --lr 2e-3 --steps 400 --val-every 50 --threads 1  # two wait for each other where a core is busy
 run python -m trainer.evaluate --checkpoint demo/run/last.pt --shards demo/test/shards \
     --device cpu
 
