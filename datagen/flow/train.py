@@ -57,11 +57,13 @@ def train(cfg: TrainFlowConfig) -> Path:
     )
     sums, logged, since = np.zeros(2), trainer.step, _clocks()
     bar = tqdm(loader, initial=trainer.step, total=cfg.steps, unit="step", mininterval=5)
-    for pairs, flow in bar:
-        sums += trainer.update(pairs, flow)
+    for batch in bar:
+        sums += trainer.update(*batch)
         done = trainer.step == cfg.steps
         if trainer.step % cfg.checkpoint_every == 0 or done:
-            found = {kind: trainer.validate(*some) for kind, some in held_out.items()}
+            found: dict[str, float] = {}
+            for kind, (pairs, flow, person) in held_out.items():
+                found |= _errors(kind, trainer.validate(pairs, flow), person)
             count = trainer.step - logged
             seconds, core_seconds = _clocks() - since
             line = {"step": trainer.step, "loss": sums[0] / count, "epe": sums[1] / count,
@@ -95,7 +97,7 @@ def _cut_log(path: Path, step: int) -> None:
 
 
 def _held_out(cfg: TrainFlowConfig) -> dict[str, list[Tensor]]:
-    """Return held-out pairs and flow of each kind that the training sees."""
+    """Return held-out pairs, flow and person's masks of each kind that the training sees."""
     kinds = {"people": cfg.people, "shapes": 1 - cfg.people}
     held_out = {}
     for kind, share in kinds.items():
@@ -106,15 +108,24 @@ def _held_out(cfg: TrainFlowConfig) -> dict[str, list[Tensor]]:
     return held_out
 
 
+def _errors(kind: str, error: Tensor, person: Tensor) -> dict[str, float]:
+    """Return the mean of endpoint errors [N,S,S] and, for people, of those on the person."""
+    found = {kind: float(error.mean())}
+    if kind == "people":
+        found["on person"] = float(error[person].mean())
+    return found
+
+
 def _save_baselines(held_out: dict[str, list[Tensor]], path: Path) -> None:
     """Write the endpoint errors of zero flow and of DIS on the same pairs."""
     dis, found = Dis(), {}
-    for kind, (pairs, flow) in held_out.items():
+    for kind, (pairs, flow, person) in held_out.items():
         frames = pairs.unflatten(1, (2, 3)).permute(0, 1, 3, 4, 2).numpy()
         coarse = torch.from_numpy(np.concatenate([dis(pair) for pair in frames])).float()
         guess = flownets.upsample(coarse, (flow.shape[2], flow.shape[3]))
-        found[kind] = {"zero": float(endpoint_error(torch.zeros_like(flow), flow).mean()),
-                       "dis": float(endpoint_error(guess, flow).mean())}  # fmt: skip
+        zero = _errors(kind, endpoint_error(torch.zeros_like(flow), flow), person)
+        known = _errors(kind, endpoint_error(guess, flow), person)
+        found |= {key: {"zero": zero[key], "dis": known[key]} for key in known}
     path.write_text(json.dumps(found, indent=1) + "\n")
 
 

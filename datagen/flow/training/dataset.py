@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -42,39 +42,48 @@ class Pairs(Dataset):
         self._pool = pool if repeats > 1 else 1
         self._scene = lru_cache(maxsize=self._pool if repeats > 1 else 0)(self._draw)
 
-    def _draw(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def _draw(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         size = self._cfg.size
         rng = generator(self._cfg.seed, "flow", self._split, index)
         if self._people and rng.random() < self._cfg.people:
             person = self._people.draw(rng)
-            first, second, flow, _ = person_pair(*person, self._textures, size, rng)
+            first, second, flow, mask = person_pair(*person, self._textures, size, rng)
         else:
             first, second, flow = make_pair(self._textures, size, rng)
-        return np.concatenate((first, second), -1), flow.astype(np.float16)
+            mask = np.zeros((size, size), bool)
+        return np.concatenate((first, second), -1), flow.astype(np.float16), mask
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Return the pair uint8 [6,S,S] and its flow float32 [2,S,S] px."""
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the pair uint8 [6,S,S], its flow float32 [2,S,S] px and the person's mask [S,S].
+
+        The mask is that of the rendered person in the first image, empty where there is none.
+        """
         rng = generator(self._cfg.seed, "flow", self._split, "draw", index)
-        pair, flow = self._scene(index // self._repeats + int(rng.integers(self._pool)))
+        pair, flow, mask = self._scene(index // self._repeats + int(rng.integers(self._pool)))
         if self._split == "train":
             if side := self._cfg.crop:
                 x, y = rng.integers(0, self._cfg.size - side + 1, 2)
-                pair, flow = pair[y : y + side, x : x + side], flow[y : y + side, x : x + side]
-            pair, flow = turn(pair, flow, rng)
+                part = slice(y, y + side), slice(x, x + side)
+                pair, flow, mask = pair[part], flow[part], mask[part]
+            pair, flow, mask = turn(pair, flow, mask, rng)
         pair = np.ascontiguousarray(pair.transpose(2, 0, 1))
         flow = np.ascontiguousarray(flow.transpose(2, 0, 1), np.float32)
-        return torch.from_numpy(pair), torch.from_numpy(flow)
+        mask = np.ascontiguousarray(mask)
+        return torch.from_numpy(pair), torch.from_numpy(flow), torch.from_numpy(mask)
 
 
 def turn(
-    pair: UInt8[np.ndarray, "s s 6"], flow: Float[np.ndarray, "s s 2"], rng: np.random.Generator
-) -> tuple[UInt8[np.ndarray, "s s 6"], Float[np.ndarray, "s s 2"]]:
-    """Return pair [S,S,6] and flow [S,S,2] mirrored or transposed, the colours exchanged."""
+    pair: UInt8[np.ndarray, "s s 6"],
+    flow: Float[np.ndarray, "s s 2"],
+    mask: Bool[np.ndarray, "s s"],
+    rng: np.random.Generator,
+) -> tuple[UInt8[np.ndarray, "s s 6"], Float[np.ndarray, "s s 2"], Bool[np.ndarray, "s s"]]:
+    """Return pair, flow and mask mirrored or transposed, the colours exchanged."""
     if rng.random() < 0.5:
-        pair, flow = pair[:, ::-1], flow[:, ::-1] * np.array([-1, 1], np.float32)
+        pair, flow, mask = pair[:, ::-1], flow[:, ::-1] * np.array([-1, 1]), mask[:, ::-1]
     if rng.random() < 0.5:
-        pair, flow = pair[::-1], flow[::-1] * np.array([1, -1], np.float32)
+        pair, flow, mask = pair[::-1], flow[::-1] * np.array([1, -1]), mask[::-1]
     if rng.random() < 0.5:
-        pair, flow = pair.transpose(1, 0, 2), flow.transpose(1, 0, 2)[..., ::-1]
+        pair, flow, mask = pair.transpose(1, 0, 2), flow.transpose(1, 0, 2)[..., ::-1], mask.T
     colours = rng.permutation(3)
-    return pair[..., np.concatenate((colours, colours + 3))], flow
+    return pair[..., np.concatenate((colours, colours + 3))], flow, mask

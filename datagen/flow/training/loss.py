@@ -24,23 +24,30 @@ def endpoint_error(
 
 
 def level_errors(
-    pyramid: list[Float[Tensor, "b 2 _ _"]], flow: Float[Tensor, "b 2 s s"]
+    pyramid: list[Float[Tensor, "b 2 _ _"]],
+    flow: Float[Tensor, "b 2 s s"],
+    weight: Float[Tensor, "b s s"],
 ) -> list[Float[Tensor, ""]]:
-    """Return each level's mean endpoint error, px.
+    """Return each level's mean endpoint error, px, its pixels weighted.
 
     The finest level is compared in every pixel, enlarged as its readers enlarge it: at an edge
     it then takes a side, which costs less than the mean of both. The others are compared with
-    the mean flow of their cells.
+    the mean flow of their cells, weighted by the mean weight.
 
     Args:
-        pyramid: flow px at strides 4, 8 and so on; flow: [B,2,S,S] px.
+        pyramid: flow px at strides 4, 8 and so on; flow: [B,2,S,S] px; weight: [B,S,S].
     """
     finest = upsample(pyramid[0].float(), (flow.shape[2], flow.shape[3]))
-    errors = [endpoint_error(finest, flow).mean()]
+    errors = [_mean(endpoint_error(finest, flow), weight)]
     for level in pyramid[1:]:
-        target = adaptive_avg_pool2d(flow, (level.shape[2], level.shape[3]))
-        errors.append(endpoint_error(level.float(), target).mean())
+        cells = (level.shape[2], level.shape[3])
+        target, share = adaptive_avg_pool2d(flow, cells), adaptive_avg_pool2d(weight, cells)
+        errors.append(_mean(endpoint_error(level.float(), target), share))
     return errors
+
+
+def _mean(error: Tensor, weight: Tensor) -> Tensor:
+    return (error * weight).sum() / weight.sum()
 
 
 def weighted_sum(errors: list[Float[Tensor, ""]]) -> Float[Tensor, ""]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -42,6 +43,9 @@ class TrainFlowConfig:
     """AdamW's decay of weights, none of biases."""
     people: float = 0.5
     """Share of pairs that show a rendered person; the others show moving shapes."""
+    person_weight: float = 1.0
+    """Weight of the rendered person's pixels in the loss; of all others it is 1. They are one in
+    fifteen of a pair that shows a person."""
     crop: int = 0
     """Side of the part of each image that is learned from, drawn afresh at every repeat; 0 takes
     all of it."""
@@ -76,6 +80,10 @@ class TrainFlowConfig:
         require(
             self.crop == 0 or 32 <= self.crop <= self.size,
             f"--crop must be 0 or lie in [32, --size], got {self.crop}",
+        )
+        require(
+            0 < self.person_weight < math.inf,
+            f"--person-weight must be a positive number, got {self.person_weight}",
         )
         require(0 <= self.people <= 1, f"--people must lie in [0, 1], got {self.people}")
         require(

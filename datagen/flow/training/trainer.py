@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from datagen.common.errors import BadInput
@@ -93,16 +93,23 @@ class FlowTrainer:
         self.dtype = best_dtype(cfg.device)
 
     def update(
-        self, pairs: UInt8[Tensor, "b 6 s s"], flow: Float[Tensor, "b 2 s s"]
+        self,
+        pairs: UInt8[Tensor, "b 6 s s"],
+        flow: Float[Tensor, "b 2 s s"],
+        person: Bool[Tensor, "b s s"],
     ) -> tuple[float, float]:
-        """Take one step; return the loss, in the network's unit, and the endpoint error in px."""
+        """Take one step; return the loss, in the network's unit, and its finest level's error, px.
+
+        Pixels of `person` weigh `--person-weight` in both.
+        """
         pairs, flow = pairs.to(self.cfg.device), flow.to(self.cfg.device)
+        weight = 1 + (self.cfg.person_weight - 1) * person.to(self.cfg.device)
         for group in self.optimizer.param_groups:
             group["lr"] = rate(self.step, self.cfg)
         device = torch.device(self.cfg.device).type
         with torch.autocast(device, self.dtype, enabled=self.dtype != torch.float32):
             pyramid = self.network.pyramid(self._prepare(pairs))
-        errors = level_errors(pyramid, flow / self.unit)
+        errors = level_errors(pyramid, flow / self.unit, weight.float())
         loss = weighted_sum(errors)
         self.network.zero_grad(set_to_none=True)
         loss.backward()
@@ -112,7 +119,9 @@ class FlowTrainer:
         self.step += 1
         return float(loss.detach()), float(errors[0].detach()) * self.unit
 
-    def validate(self, pairs: UInt8[Tensor, "b 6 s s"], flow: Float[Tensor, "b 2 s s"]) -> float:
+    def validate(
+        self, pairs: UInt8[Tensor, "b 6 s s"], flow: Float[Tensor, "b 2 s s"]
+    ) -> Float[Tensor, "b s s"]:
         """Return the averaged network's endpoint error at full resolution, px."""
         network = self.average.module.eval()
         errors = []
@@ -120,8 +129,8 @@ class FlowTrainer:
             for some, target in zip(pairs.split(16), flow.split(16), strict=True):
                 out = self.unit * network(self._prepare(some.to(self.cfg.device)))
                 full = flownets.upsample(out, (target.shape[2], target.shape[3]))
-                errors.append(endpoint_error(full, target.to(self.cfg.device)).mean((1, 2)))
-        return float(torch.cat(errors).mean())
+                errors.append(endpoint_error(full, target.to(self.cfg.device)).cpu())
+        return torch.cat(errors)
 
     def state(self) -> dict[str, Any]:
         """Return all that a resumed run needs."""

@@ -85,7 +85,9 @@ def test_turning_keeps_the_flow_true() -> None:
     pair = np.concatenate((first, second), -1)
     error = unwarped_error(first, second, flow)
     for seed in range(8):
-        turned, along = turn(pair, flow, np.random.default_rng(seed))
+        moves = np.abs(flow).sum(-1) > 1
+        turned, along, moved = turn(pair, flow, moves, np.random.default_rng(seed))
+        assert np.array_equal(moved, np.abs(along).sum(-1) > 1)
         assert unwarped_error(turned[..., :3], turned[..., 3:], along) <= error + 1
 
 
@@ -117,11 +119,12 @@ def test_loss_is_the_levels_weighted_endpoint_errors() -> None:
     pyramid = [torch.zeros(2, 2, n, n) for n in (16, 8, 4, 2, 1)]
     flow = torch.zeros(2, 2, 64, 64)
     flow[:, 0] = 20
-    assert float(weighted_sum(level_errors(pyramid, flow))) == pytest.approx(
+    even = torch.ones(2, 64, 64)
+    assert float(weighted_sum(level_errors(pyramid, flow, even))) == pytest.approx(
         20 * sum(LEVEL_WEIGHTS)
     )
     pyramid[0][:, 0] = 20
-    errors = [float(error) for error in level_errors(pyramid, flow)]
+    errors = [float(error) for error in level_errors(pyramid, flow, even)]
     assert errors == pytest.approx([0, 20, 20, 20, 20])
 
 
@@ -129,10 +132,19 @@ def test_the_finest_level_is_compared_in_every_pixel_the_others_in_cells() -> No
     flow = torch.zeros(1, 2, 64, 64)
     flow[:, 0, :, 2:] = 4  # an edge in the middle of a cell
     exact = [interpolate(flow, size=(n, n), mode="area") for n in (16, 8)]
-    fine, coarse = (float(error) for error in level_errors(exact, flow))
+    fine, coarse = (float(error) for error in level_errors(exact, flow, torch.ones(1, 64, 64)))
     enlarged = interpolate(exact[0], scale_factor=4, mode="bilinear")
     assert coarse == pytest.approx(0, abs=1e-6)
     assert fine == pytest.approx(float((enlarged - flow).abs().sum(1).mean())) and fine > 0
+
+
+def test_the_persons_pixels_weigh_as_told() -> None:
+    flow, weight = torch.zeros(1, 2, 32, 32), torch.ones(1, 32, 32)
+    flow[:, 0, :16] = 3  # the person, half of the picture, moves by 3 px, the rest stands still
+    weight[:, :16] = 5
+    still = [torch.zeros(1, 2, 8, 8), torch.zeros(1, 2, 4, 4)]
+    errors = [float(error) for error in level_errors(still, flow, weight)]
+    assert errors == pytest.approx([3 * 5 / 6, 3 * 5 / 6])
 
 
 def test_the_step_size_rises_holds_and_falls_where_it_is_asked_to() -> None:
