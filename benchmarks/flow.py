@@ -233,6 +233,10 @@ def candidates(weights: list[Path], data: Path, folder: Path) -> list[Candidate]
         for dtype in ("float32", "bfloat16"):
             cfg = FlowConfig(flow=flow, flow_weights=path, flow_dtype=dtype)
             found.append(Candidate(label, cfg, network, path != random))
+        if flow == "pwc":
+            for dtype in ("float32", "bfloat16"):
+                cfg = FlowConfig(flow="pwc+dis", flow_weights=path, flow_dtype=dtype)
+                found.append(Candidate(f"{label}, then DIS", cfg))
     for label, flow, path in rafts:
         if path.exists():
             for dtype in ("float32", "bfloat16"):
@@ -260,7 +264,7 @@ def main() -> None:
     weights = (
         args.weights
         if args.weights is not None
-        else [Path(str(path)) for path in EMBEDDED.values()]
+        else [Path(path) for path in dict.fromkeys(EMBEDDED.values())]
     )
 
     with tempfile.TemporaryDirectory() as temporary:

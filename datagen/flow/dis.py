@@ -1,4 +1,4 @@
-"""OpenCV's DIS flow (Kroeger et al., ECCV 2016): the estimator that needs no weights."""
+"""OpenCV's DIS flow (Kroeger et al., ECCV 2016), alone or as the refinement of a network's flow."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from datagen.flow.estimator import check_frames, pack
+from datagen.flow.estimator import Estimator, check_frames, pack
 
 STRIDE = 4
 # Storing a quarter of the resolution costs at most 0.01 px EPE after bilinear enlargement
 # (FlyingChairs at 224 px: 1.641 -> 1.641 and 0.342 -> 0.341), because DIS's own error is larger.
+DESCENTS_FROM_START = 3
+"""Steps of a patch's gradient descent from another estimator's flow; the preset takes 16."""
 
 
 class Dis:
@@ -19,29 +21,43 @@ class Dis:
 
     On pairs of people the fast preset is better than the medium one (EPE 0.78 against 0.84 px)
     in three quarters of its time; full resolution gains nothing for three times the time.
+
+    Given a `start` of the same stride, it refines that estimator's flow: the search begins there at every scale where
+    the images agree with it better than with the coarser scale's result. A good start needs few
+    descents: 3 instead of 16 are better on held-out people, on and off the person, and on shapes.
     """
 
-    name = "dis"
     stride = STRIDE
 
-    def __init__(self, preset: int = cv2.DISOPTICAL_FLOW_PRESET_FAST, finest: int = 1) -> None:
-        self._preset = preset
-        self._finest = finest
+    def __init__(self, start: Estimator | None = None) -> None:
+        self.name = "dis" if start is None else start.name
+        self._start = start
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """Return float16 [T,2,h,w]; see datagen.flow.estimator.Estimator."""
         check_frames(frames)
-        grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+        below, right = (-side % STRIDE for side in frames.shape[1:3])
+        # Before the search, not after it: DIS takes every scale for half of the one below, which
+        # of odd sides it is not, and would say 1 % too little at 99 px.
+        grey = [
+            cv2.copyMakeBorder(
+                cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), 0, below, 0, right, cv2.BORDER_REPLICATE
+            )
+            for frame in frames
+        ]
         height, width = grey[0].shape
-        below, right = -height % STRIDE, -width % STRIDE
-        size = ((width + right) // STRIDE, (height + below) // STRIDE)
+        size = (width // STRIDE, height // STRIDE)
         # A solver of its own for every clip: DIS keeps buffers, and a clip must not depend on
         # the one before it.
-        solver = cv2.DISOpticalFlow.create(self._preset)
-        solver.setFinestScale(self._finest)
+        solver = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        solver.setFinestScale(1)
+        starts: list[np.ndarray | None] = [None] * (len(frames) - 1)
+        if self._start is not None:
+            solver.setGradientDescentIterations(DESCENTS_FROM_START)
+            known = self._start(frames).astype(np.float32).transpose(0, 2, 3, 1)
+            starts = [cv2.resize(field, (width, height)) for field in known]
         fields = []
-        for first, second in pairwise(grey):
-            full = solver.calc(first, second, None)  # type: ignore[call-overload]  # None: no start
-            full = cv2.copyMakeBorder(full, 0, below, 0, right, cv2.BORDER_REPLICATE)
+        for (first, second), begin in zip(pairwise(grey), starts, strict=True):
+            full = solver.calc(first, second, begin)  # type: ignore[call-overload]  # None: no start
             fields.append(cv2.resize(full, size, interpolation=cv2.INTER_AREA))
         return pack(np.stack(fields).transpose(0, 3, 1, 2), self.name)

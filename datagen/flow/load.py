@@ -34,7 +34,12 @@ def load_estimator(cfg: FlowConfig, device: str = "cpu") -> Estimator:
         return OwnEstimator(cfg.flow, cfg.flow_weights, device)
     from datagen.flow.network import load_network  # imports torch
 
-    return load_network(cfg, device)
+    network = load_network(cfg, device)
+    if not cfg.flow.endswith("+dis"):
+        return network
+    from datagen.flow.dis import Dis
+
+    return Dis(start=network)
 
 
 class OwnEstimator:

@@ -138,7 +138,7 @@ def _load(cfg: FlowConfig, path: Path, dtype: torch.dtype, device: str) -> Netwo
         if native and flownets_onednn.available():
             flownets_onednn.pack(clip.network)
         return Network(name, flownets.STRIDE, clip, device)
-    if cfg.flow == "pwc":
+    if cfg.flow in ("pwc", "pwc+dis"):
         return Network(name, pwc.STRIDE, PwcClip(load_pwc(state, path), dtype), device)
     small = cfg.flow == "raft_small"
     raft = Raft(small, cfg.raft_iterations, dtype)

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from datagen.common.options import require
 
-FlowName = Literal["dis", "flownets", "pwc", "raft_small", "raft_large"]
+FlowName = Literal["dis", "flownets", "pwc", "pwc+dis", "raft_small", "raft_large"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,13 +16,14 @@ class FlowConfig:
     """Stage 4: optical flow, frozen."""
 
     flow: FlowName | str = "dis"
-    """Estimator. `flownets` is the paper's; `pwc` is its successor PWC-Net, narrow; `raft_small`
-    and `raft_large` are slower and better; `dis` is OpenCV's and needs no weights.
+    """Estimator. `flownets` is the paper's; `pwc` is its successor PWC-Net, narrow; `dis` is
+    OpenCV's and needs no weights; `pwc+dis` is PWC-Net's flow refined by DIS; `raft_small` and
+    `raft_large` are slower and better.
     `my_module:factory` is one of your own (CONTRIBUTING.md)."""
     flow_weights: Path | None = None
     """Checkpoint. flownets: flownets_EPE1.951.pth of ClementPinard/FlowNetPytorch or the output
-    of `python -m datagen.flow.train` (its width is read from the file); pwc: the same command's
-    with --network pwc; both by default the embedded narrow one. raft: raft-small.pth,
+    of `python -m datagen.flow.train` (its width is read from the file); pwc, pwc+dis: the same
+    command's with --network pwc; both by default the embedded narrow one. raft: raft-small.pth,
     raft-sintel.pth or raft-things.pth of princeton-vl/RAFT."""
     flow_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Precision of the networks. `auto` is bfloat16 where the processor or GPU computes it

@@ -10,8 +10,8 @@ from datagen.common.files import sha256
 from datagen.flow.options import FlowConfig
 
 EMBEDDED = {
-    name: Path(__file__).parents[1] / "assets" / "flow" / f"{name}.pth"
-    for name in ("flownets", "pwc")
+    name: Path(__file__).parents[1] / "assets" / "flow" / file
+    for name, file in {"flownets": "flownets.pth", "pwc": "pwc.pth", "pwc+dis": "pwc.pth"}.items()
 }
 """Narrow networks trained by `python -m datagen.flow.train` (datagen/assets/LICENSES.md)."""
 

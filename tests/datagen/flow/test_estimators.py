@@ -15,6 +15,7 @@ from benchmarks.flo import read_flo
 from datagen.common.errors import BadInput, BadOption
 from datagen.flow import flownets, flownets_onednn, network
 from datagen.flow.checkpoint import read_checkpoint
+from datagen.flow.dis import Dis
 from datagen.flow.flownets import FlowNetS
 from datagen.flow.load import load_estimator
 from datagen.flow.options import FlowConfig
@@ -45,6 +46,37 @@ def test_dis_sees_a_shift_in_pixels_x_first() -> None:
     inner = flow[:, :, 4:-4, 4:-4].astype(float)
     assert np.allclose(np.median(inner, axis=(0, 2, 3)), (2.5, -1.0), atol=0.1)
     assert np.array_equal(flow, estimator(frames))
+
+
+class Everywhere:
+    """An estimator that says the same flow of every pixel."""
+
+    name, stride = "same", 4
+
+    def __init__(self, x: float, y: float) -> None:
+        self._flow = np.float16([x, y]).reshape(1, 2, 1, 1)
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        rows, columns = (-(-side // self.stride) for side in frames.shape[1:3])
+        return np.broadcast_to(self._flow, (len(frames) - 1, 2, rows, columns))
+
+
+def test_dis_refines_the_flow_it_starts_from() -> None:
+    frames = moving_frames(99, (25.0, -1.0), count=2)  # beyond the reach of DIS alone
+    inner = (slice(None), slice(None), slice(6, -6), slice(6, -12))
+    alone, refined = Dis()(frames)[inner], Dis(Everywhere(24, -0.5))(frames)[inner]
+    assert refined.shape == alone.shape == (1, 2, 13, 7)
+    errors = [
+        np.linalg.norm(np.median(flow.astype(float), axis=(0, 2, 3)) - (25, -1))
+        for flow in (alone, refined)
+    ]
+    assert errors[0] > 5 and errors[1] < 0.1
+    assert Dis(Everywhere(0, 0)).name == "same"
+
+
+def test_dis_sees_a_shift_on_a_picture_of_odd_sides() -> None:
+    flow = Dis()(moving_frames(99, (8.0, -6.0)))[:, :, 5:-5, 5:-5].astype(float)
+    assert np.allclose(np.median(flow, axis=(0, 2, 3)), (8, -6), atol=0.03)
 
 
 @pytest.mark.parametrize("size", [16, 37, 64])
@@ -109,7 +141,7 @@ def save_public(path: Path, network: FlowNetS, **extras: object) -> Path:
     return path
 
 
-@pytest.mark.parametrize("flow", ["flownets", "pwc"])
+@pytest.mark.parametrize("flow", ["flownets", "pwc", "pwc+dis"])
 def test_the_embedded_networks_see_where_a_photo_moves(flow: str) -> None:
     """Trained for minutes, they are a quarter off at most (benchmarks/flow.py measures more)."""
     estimator = load_estimator(FlowConfig(flow=flow))  # type: ignore[arg-type]
