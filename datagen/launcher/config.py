@@ -1,4 +1,4 @@
-"""All options of a data set: those of the five stages and of the workers."""
+"""All options of a data set: the five stages and the workers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FOR_LABELS = (
     "--motions-without", "--motion-up", "--motion-unit", "--motion-rate", "--motion-limit",
     "--num-shards", "--clips-per-shard", "--out", "--split", "--seed",
 )  # fmt: skip
-"""Options of the stages that --labels-only heeds."""
+"""Stage options that --labels-only uses."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +50,9 @@ class LaunchConfig:
         strip = self.clips.clip_length * self.clips.image_size
         require(
             not self.output.rgb or strip <= STRIP_ROWS,
-            f"a clip's frames are one JPEG strip of at most {STRIP_ROWS:,} pixels; --clip-length "
-            f"times --image-size is {strip:,}, give less or --no-rgb",
+            "a clip's frames are stored as one JPEG strip of at most "
+            f"{STRIP_ROWS:,} pixels; --clip-length times --image-size is {strip:,}; "
+            "reduce one of them or give --no-rgb",
         )
         require(
             self.flow.flow != "dis" or not self.cluster.flow_gpus,
@@ -59,7 +60,7 @@ class LaunchConfig:
         )
 
     def _refuse_pictures(self) -> None:
-        """Refuse what --labels-only has no use for."""
+        """Refuse options that have no effect with --labels-only."""
         given = [
             word
             for stage in (self.bodies, self.backgrounds, self.clips, self.flow, self.output)
@@ -69,17 +70,17 @@ class LaunchConfig:
         given += [option(name) for name in ("plan", *RAYS_OWN) if getattr(self.cluster, name)]
         require(
             not given,
-            "--labels-only writes motions without people, scenes, pictures and flow, at once and "
-            f"all of them; omit {' and '.join(given)}",
+            "--labels-only writes all motions in one pass, without people, scenes, pictures or "
+            f"flow; omit {' and '.join(given)}",
         )
 
     def arguments(self) -> list[str]:
-        """Return the command line that gives this configuration: what differs from the default."""
+        """Return the command line that gives this configuration: only non-default options."""
         return [word for stage in fields(self) for word in arguments(getattr(self, stage.name))]
 
 
 def sized(cfg: LaunchConfig, layout: Layout) -> LaunchConfig:
-    """Return the configuration with a data set that holds --shards and what it held before."""
+    """Return the configuration with num_shards large enough for --shards and existing shards."""
     if cfg.output.shards is None:
         return cfg
     before = dataset.read(layout)["shards"] if layout.dataset.exists() else 0
@@ -88,18 +89,20 @@ def sized(cfg: LaunchConfig, layout: Layout) -> LaunchConfig:
 
 
 def absolute(cfg: LaunchConfig) -> LaunchConfig:
-    """Return the configuration with absolute paths: workers have another working directory.
+    """Return the configuration with absolute paths, since workers run in another directory.
 
-    A submitted Ray job runs in a temporary copy of the working directory, which Ray deletes; there
-    what is written, a relative --out, --library or --cache, means the home folder, as it does for
-    `ray submit`.
+    A submitted Ray job runs in a temporary copy of the working directory, which Ray deletes
+    afterwards. There, a relative --out, --library or --cache is resolved against the home folder,
+    as `ray submit` does.
     """
 
     def kept(name: str, path: Path | None) -> Path | None:
         inside = "runtime_resources" in Path.cwd().parts
         if path is None or not is_local(path) or path.expanduser().is_absolute() or not inside:
             return path
-        print(f"Inside a Ray job: {name} is {Path.home() / path}; give an absolute one to choose")
+        print(
+            f"Inside a Ray job: {name} is {Path.home() / path}; give an absolute path to change it"
+        )
         return Path.home() / path
 
     def place(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The content of inputs: what tells a motion or a video from another of its name."""
+"""Content digests of inputs: they distinguish motions or videos that share a name."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from datagen.output import fingerprint
 
 
 def contents(sources: Iterable[Any], what: str) -> dict[str, str | None]:
-    """Return, by the sources' names, what changes with all that their library files are made from.
+    """Return each source's digest of everything that its library file is made from, by name.
 
-    That is every file that is read, the skeleton of an .amc too, who performs, and which part of a
-    file is meant. None for an embedded source, whose assets the data set's identity names.
+    It covers every file that is read (including the skeleton of an .amc), the performer, and the
+    part of the file that is used. None for an embedded source: the data set's identity names its
+    assets.
 
-    what: what they are, for the progress of hashing. Raises BadInput for a file that is being
-    written.
+    what: label of the hashing progress bar. Raises BadInput for a file that is being written.
     """
     files = {source.name: _files(source) for source in sources}
     flat = [path for paths in files.values() for path in paths]
@@ -31,10 +31,10 @@ def contents(sources: Iterable[Any], what: str) -> dict[str, str | None]:
 
 
 def entry(found: Sequence[Any], used: Sequence[Any], what: str, *, read: bool = True) -> str | None:
-    """Return the entry of an identity for inputs; None if all of them are embedded.
+    """Return the identity's entry for some inputs; None if all of them are embedded.
 
-    The names of all that were found decide which are drawn, and who is in which split; only the
-    content of those that are used is read, or of none where `read` is not wanted.
+    The names of all inputs found decide which are drawn and which split each subject is in. Only
+    the used inputs are hashed, and none if `read` is false.
     """
     if all(source.path is None for source in found):
         return None

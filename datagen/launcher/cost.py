@@ -1,4 +1,4 @@
-"""The cost of a run, estimated from its samples: by stage, for its processes, and in total."""
+"""The cost of a run, estimated from samples: by stage, for starting processes, and in total."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from datagen.common.record import JOINTS, Line
 from datagen.launcher.config import LaunchConfig
 
 FLOW_STRIDE = 4
-"""Pixels of a cell of flow, as every estimator stores it."""
+"""Side of a flow cell in pixels, the same for every estimator."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What is left to do of one stage."""
+    """The remaining work of one stage."""
 
     files: int
     core_seconds: float
     bytes: float
     parts: dict[str, float] = field(default_factory=dict)
-    """Core-seconds by part of the stage."""
+    """Core-seconds of each part of the stage."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,18 @@ class Plan:
     starts: float
     """Core-seconds of starting and warming up worker processes."""
     fixed: float
-    """Seconds of the driver's own: imports, opening and closing the backend."""
+    """Seconds that the driver itself takes: imports, opening and closing the backend."""
     workers: int
     gpus: float = 0.0
     """GPUs that flow actors hold while shards are made."""
     spread: float = 0.0
     """Relative error of the time: twice the standard error of the samples."""
     motions: int = 0
-    """Motions that the clips are drawn from."""
+    """Motions from which the clips are drawn."""
     scenes: int = 0
-    """Videos or scenes that they are drawn from."""
+    """Videos or scenes from which the clips are drawn."""
     free: float | None = None
-    """Free bytes where the shards go; None behind a URL."""
+    """Free bytes on the disk of the shards; None for a URL."""
 
     @property
     def gpu_seconds(self) -> float:
@@ -59,14 +59,14 @@ class Plan:
 
     @property
     def wall(self) -> float:
-        """Seconds from start to end on the workers at hand."""
+        """Wall-clock seconds of the run on its own workers."""
         return self.wall_on(self.workers)
 
     def wall_on(self, workers: int) -> float:
-        """Return the seconds from start to end on as many workers, each with a core of its own.
+        """Return the wall-clock seconds on `workers` workers, each with its own core.
 
-        The work is shared out evenly, and at the end of each stage the others wait for half a task
-        on average.
+        Assumes that the work is divided evenly and that, at the end of each stage, the other
+        workers wait for half a task on average.
         """
         w = workers
         tails = sum(
@@ -96,7 +96,7 @@ def library_cost(
 
 
 def shards_cost(lines: list[Line], files: int, clips: int) -> Stage:
-    """Return the cost of `files` shards of `clips` clips in all."""
+    """Return the cost of `files` shards with `clips` clips in total."""
     shards = [sample["shard"] for sample in lines]
     made = sum(line["clips"] for line in shards)
     parts = {
@@ -110,8 +110,8 @@ def shards_cost(lines: list[Line], files: int, clips: int) -> Stage:
 def starts_cost(
     lines: list[Line], stages: dict[str, Stage], workers: int, processes: bool
 ) -> float:
-    """Return the core-seconds of starting worker processes, one for every RECYCLE tasks, and of
-    each one's first task of a kind."""
+    """Return the core-seconds of starting worker processes, one for every RECYCLE tasks, plus the
+    extra time of each process's first task of each kind."""
     seconds, tasks_in_all = 0.0, sum(stage.files for stage in stages.values())
     if processes:
         each = float(np.mean([sample["waited"] for sample in lines]))
@@ -124,9 +124,9 @@ def starts_cost(
 
 
 def spread_of(lines: list[Line]) -> float:
-    """Return twice the standard error of a clip's time, as a share of it: a tenth to nine.
+    """Return twice the relative standard error of a clip's time, clipped to [0.1, 0.9].
 
-    Of a single sample nobody can tell: a half.
+    A single sample has no standard error: 0.5.
     """
     each = [line["shard"]["seconds"]["total"] / line["shard"]["clips"] for line in lines]
     if len(each) < 2:
@@ -135,7 +135,7 @@ def spread_of(lines: list[Line]) -> float:
 
 
 def picture_bytes(plan: Plan, cfg: LaunchConfig) -> float:
-    """Return about how many bytes of the shards are pictures: what flow and labels leave over."""
+    """Estimate the bytes of pictures in the shards: total size less flow and labels."""
     frames, joints = cfg.clips.clip_length, len(JOINTS)
     side = -(-cfg.clips.image_size // FLOW_STRIDE)
     flow = frames * 2 * side * side * 2
@@ -163,7 +163,7 @@ def report(plan: Plan, cfg: LaunchConfig, done: int) -> list[str]:
     shards = plan.stages["shards"].bytes / 1e9
     lines += [
         f"{'starts':<20}{_hours(plan.starts)}",
-        f"{'in all':<20}{_hours(plan.core_seconds)}{library + shards:>10.3f}",
+        f"{'total':<20}{_hours(plan.core_seconds)}{library + shards:>10.3f}",
         f"disk: shards {shards:.3f} GB, library {library:.3f} GB{_free(plan, library + shards)}",
         f"clips drawn from {count(plan.motions, 'motion')} and {count(plan.scenes, 'scene')}",
         f"GPU-hours: {plan.gpu_seconds / 3600:.2f}"
@@ -174,7 +174,7 @@ def report(plan: Plan, cfg: LaunchConfig, done: int) -> list[str]:
     ]
     if cfg.output.rgb and shards:
         saved = picture_bytes(plan, cfg) / 1e9
-        lines.insert(-4, f"  without pictures (--no-rgb) {saved:.3f} GB less")
+        lines.insert(-4, f"  omitting pictures (--no-rgb) saves {saved:.3f} GB")
     return lines
 
 
@@ -182,11 +182,11 @@ def _free(plan: Plan, needed: float) -> str:
     if plan.free is None:
         return ""
     free = plan.free / 1e9
-    return f"; free there: {free:.3f} GB" + (", WHICH IS TOO LITTLE" if free < needed else "")
+    return f"; free there: {free:.3f} GB" + (", WHICH IS NOT ENOUGH" if free < needed else "")
 
 
 def _range(plan: Plan, workers: int) -> str:
-    """Return the time on as many workers from the least to the most that the samples allow."""
+    """Return the range of the estimated time on `workers` workers."""
     wall = plan.wall_on(workers)
     least, most = (duration(wall * (1 + sign * plan.spread)) for sign in (-1, 1))
     return least if least == most else f"{least} to {most}"

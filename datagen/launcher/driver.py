@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from datagen.flow.estimator import Flow
 
 PATIENCE = 10
-"""Times that the card is written again because another launch has added shards."""
-FEW = 20  # sources tried before --max-bad is a share of those tried
+"""Most times that the card is rewritten because another launch has added shards."""
+FEW = 20  # sources tried before --max-bad counts as a share of those tried
 
 
 class Driver:
-    """One call of the launcher: the driver's state, none of which reaches a shard's bytes."""
+    """State of one launcher run; none of it affects a shard's bytes."""
 
     def __init__(
         self,
@@ -46,13 +46,13 @@ class Driver:
         sources: Sources | None = None,
         known: dict[str, Any] | None = None,
     ) -> None:
-        """`sources`, `known`: the inputs and the data set's identity, if they are known already."""
+        """`sources`, `known`: the inputs and the data set's identity, if already known."""
         self.cfg, self.layout = cfg, layout
         self.quarantine = Quarantine(layout.manifests / "quarantine.jsonl")
         self._needed_by: dict[str, int] = {}
-        """A shard that needs the source."""
+        """For each source, one shard that needs it."""
         self._notes: list[str] = []
-        """What a user should know of motions that were read now."""
+        """Notes for the user about motions read in this run."""
         sources = sources or find_sources(cfg)
         self.identity = known or identity(cfg, sources)
         self.absent, self.motions_found = sources.absent, sources.motions_found
@@ -81,7 +81,7 @@ class Driver:
         return Library(self.layout.library / folder, manifest, sources, make, plans=plans)
 
     def announce(self, todo: int, wanted: int) -> None:
-        """Print what is about to be done: so many of the shards that are wanted."""
+        """Print what the run will do: make `todo` of the `wanted` shards."""
         cfg = self.cfg
         people = cfg.bodies.surreal or ", ".join(map(str, cfg.bodies.motions)) or "embedded"
         videos = cfg.backgrounds.videos
@@ -101,11 +101,12 @@ class Driver:
         if self.absent:
             print(
                 f"  note    {cfg.backgrounds.videos_csv} lists "
-                f"{count(len(self.absent), 'clip')} that are not there: {_few(self.absent, 3)}"
+                f"{count(len(self.absent), 'clip')} that do not exist: {_few(self.absent, 3)}"
             )
 
     def prepare(self) -> None:
-        """Write what the trainer needs beside the shards, and remove what a killed run left."""
+        """Write the files that the trainer needs beside the shards; remove a killed run's
+        leftovers."""
         from datagen.bodies.smpl.model import kept_bodies, neutral_or_first, write_reduced
 
         estimator(self.cfg.flow)  # refuses bad weights before anything is written
@@ -114,17 +115,17 @@ class Driver:
         for note in body.notes:
             print(f"  note    {note}")
         self.sweep()
-        self._describe()  # first: it tells the files beside it from inputs
+        self._describe()  # first: it marks the files beside it as outputs
         write_reduced(self.layout.body, body)
         saved_options.write(self.layout, self.cfg, self.identity)
 
     def sweep(self) -> None:
-        """Remove what killed workers left, and move the manifests' parts together."""
+        """Remove leftovers of killed workers, and merge the parts of the manifests."""
         tidy(self.layout, self.identity)
 
     def libraries(self, todo: Sequence[int], backend: Backend, progress: Progress) -> None:
-        """Make every body and background file that the shards need, in as many rounds as bad
-        input asks for."""
+        """Make every body and background file that the shards need, in further rounds while bad
+        inputs have to be replaced."""
         while True:
             people: set[str] = set()
             scenes: set[str] = set()
@@ -173,9 +174,10 @@ class Driver:
         return failed
 
     def conclude(self, failed: list[str], made: int) -> None:
-        """Update dataset.json and the card; print how many shards exist, `made` of them now."""
+        """Update dataset.json and the card; print how many shards exist and how many this run
+        made."""
         lines: dict[int, Line] = {}
-        for _ in range(PATIENCE):  # another launch may add shards meanwhile
+        for _ in range(PATIENCE):  # another launch may be adding shards
             lines = finished_shards(self.layout)
             self._describe()
             card.write(self.layout, lines)
@@ -193,7 +195,7 @@ class Driver:
             print(f"made of {found}")
         if bad:
             inputs = count(bad, "input")
-            print(f"{inputs} could not be used: {self.quarantine.path} lists which and why")
+            print(f"{inputs} could not be used: {self.quarantine.path} gives the reasons")
         if failed:
             print(
                 f"{count(len(failed), 'shard')} failed ({_few(failed, 5)}): "
@@ -223,10 +225,10 @@ class Driver:
         return {"seed": self.cfg.output.seed, "command": self._command(task)}
 
     def _command(self, task: Task) -> str:
-        """Return the command that runs into the same failure: the shard alone, in one process.
+        """Return the command that reproduces the failure: the shard alone, in one process.
 
-        For an input it is a shard that needs it, in another folder, as this one may be made
-        without it.
+        For an input, it makes a shard that needs the input, in another folder, because this data
+        set may be made without it.
         """
         output = self.cfg.output
         if isinstance(task, tasks.ShardTask):
@@ -239,25 +241,25 @@ class Driver:
 
     def _stop_if_bad(self, what: str, bad: int, tried: int, total: int, reason: str) -> None:
         share = self.cfg.cluster.max_bad
-        # A few bad ones at the start of a large collection do not predict the rest.
+        # A few bad inputs at the start of a large collection do not predict the rest.
         if bad > share * max(tried, min(total, FEW)):
             raise BadInput(
                 f"{bad} of {tried} {what} could not be made, more than --max-bad {share}; "
-                f"the last: {reason} ({self.quarantine.path} names all)"
+                f"the last: {reason} ({self.quarantine.path} lists all)"
             )
 
     def _describe(self) -> None:
         flow = estimator(self.cfg.flow)
         clips = sum(line["clips"] for line in finished_shards(self.layout).values())
-        cfg = sized(self.cfg, self.layout)  # again: another launch may have made it larger
+        cfg = sized(self.cfg, self.layout)  # again: another launch may have enlarged it
         content = describe(cfg, flow.name, flow.stride, clips, self.identity)
         dataset.write(self.layout, content)
 
 
 def tidy(layout: Layout, known: dict[str, Any]) -> None:
-    """Remove what killed workers left, and move the manifests' parts together.
+    """Remove leftovers of killed workers, and merge the parts of the manifests.
 
-    known: the data set's identity, which names the folders of its library.
+    known: the data set's identity, which determines its library's folders.
     """
     folders = (layout.library / name for name in fingerprint.library_folders(known))
     for folder in (layout.shards, layout.manifests, *folders):
@@ -272,7 +274,7 @@ def _of(used: int, found: int) -> str:
 
 
 def print_notes(notes: Sequence[str], path: Path) -> None:
-    """Print the first few notes on motions, and where the others are."""
+    """Print the first notes on motions, and name the file that has the others."""
     for note in notes[:3]:
         print(f"  note    {note}")
     if len(notes) > 3:
@@ -280,12 +282,12 @@ def print_notes(notes: Sequence[str], path: Path) -> None:
 
 
 def _few(names: Sequence[str], number: int) -> str:
-    """Return the first names, and dots for the others."""
+    """Return the first `number` names, with an ellipsis if there are more."""
     return ", ".join(names[:number]) + (", …" if len(names) > number else "")
 
 
 def following(cfg: LaunchConfig, layout: Layout) -> str:
-    """Return the line that names the next command for finished shards."""
+    """Return a line with the next command to run on finished shards."""
     shards = shlex.quote(str(layout.shards))
     if cfg.output.split in ("val", "test"):
         return f"Next: python -m trainer.evaluate --checkpoint FILE --shards {shards}"

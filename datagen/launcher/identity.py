@@ -23,14 +23,14 @@ from datagen.output.fingerprint import EMBEDDED, FLOW, LATER, assets, content
 from datagen.output.layout import Layout
 
 NOT_BYTES = ("num_shards", "shards", "out", "library")
-"""Options of the output stage that change no shard's bytes."""
+"""Options of the output stage that do not affect the shards' bytes."""
 
 SOURCES = ("motions", "surreal", "videos")
-"""Options that name folders of sources, of which some are used."""
+"""Options that name folders of sources, only some of which may be used."""
 
 FORMER_OPTIONS = {"backgrounds": {"slic_time_spacing": TIME_SPACING}}
-"""Former options by stage, with the one value that they have now. An identity still holds them, so
-that older data sets can be continued and share their libraries."""
+"""Removed options by stage, with the value that is now fixed. Identities still include them, so
+older data sets can be continued and their libraries shared."""
 
 
 def identity(
@@ -38,12 +38,13 @@ def identity(
 ) -> dict[str, Any]:
     """Return every option and input that decides the bytes of a shard, ready for JSON.
 
-    Inputs enter by the SHA-256 of the files that are read, and by their names: a moved folder is
-    the same input, and so is one that gained a file of another kind; an added video is not, nor is
-    a file that was changed in place. BadInput if one is not there.
+    Inputs are identified by their names and the SHA-256 of the files that are read. Moving a folder
+    or adding a file of another kind to it changes nothing; adding a video or changing a file in
+    place does. Raises BadInput if an input does not exist.
 
-    sources: what `find_sources` finds, if that is known already; read: whether their files are
-    read, which takes long for many. Without, the identity is none but names the library's folders.
+    sources: the result of `find_sources`, if already known; read: whether to hash the sources'
+    files, which is slow for many. Without it the result is not a full identity, but still
+    determines the library's folders.
     """
     stages: dict[str, Any] = {"record": record.REVISION}
     for stage in ("bodies", "backgrounds", "clips", "flow", "output"):
@@ -57,7 +58,7 @@ def identity(
     scans = shapes.find_scans(cfg.bodies, cfg.output.split)
     if scans and not cfg.output.labels_only:
         stages["bodies"]["shapes"] = shapes.identity(scans)
-    # data sets made before there was --video-rate took frames as stored: no entry
+    # data sets made before --video-rate existed took frames as stored: no entry
     if cfg.backgrounds.videos is None or cfg.backgrounds.video_rate == "stored":
         del stages["backgrounds"]["video_rate"]
     sources = sources or find_sources(cfg)
@@ -68,7 +69,7 @@ def identity(
     if weights := weights_of(cfg.flow.flow) if cfg.flow.flow_weights is None else "":
         stages[FLOW] = f"{cfg.flow.flow}-{weights}"
     stages |= own_code(cfg.backgrounds.scenes, "--scenes") | own_code(cfg.flow.flow, "--flow")
-    if cfg.output.labels_only:  # all motions are dealt to as many shards as there are
+    if cfg.output.labels_only:  # all motions are dealt to num_shards shards
         stages["output"]["num_shards"] = cfg.output.num_shards
     places = cfg.bodies.motions
     used = (
@@ -85,16 +86,16 @@ def identity(
 
 
 def given(option: str, value: Any) -> Any:
-    """Return an option's value as JSON reads it, of a path its content, of one of SOURCES None.
+    """Return an option's value for JSON: a path's content digest, None for one of SOURCES.
 
-    Raises BadInput if nothing is there.
+    Raises BadInput if the path does not exist.
     """
     if option in SOURCES:
         for part in value if isinstance(value, tuple) else (value,):
             _check(option, part)
         return None
     _check(option, value)
-    if option == "stride" and len(value) == 1:  # as before there could be several
+    if option == "stride" and len(value) == 1:  # as stored before several strides were possible
         return value[0]
     if not isinstance(value, Path):
         return list(value) if isinstance(value, tuple) else value
@@ -107,7 +108,7 @@ def given(option: str, value: Any) -> Any:
 
 
 def _check(option: str, value: Any) -> None:
-    """Raise BadInput for a path where nothing is."""
+    """Raise BadInput for a path that does not exist."""
     if isinstance(value, Path) and not value.exists():
         name = option.replace("_", "-")
         raise BadInput(f"--{name} {value}: no such file or folder; correct the path")
@@ -122,7 +123,7 @@ def describe(
 ) -> dict[str, Any]:
     """Return the content of dataset.json for a data set that holds `clips` clips so far.
 
-    known: its identity, if that was made already.
+    known: its identity, if already known.
     """
     bodies = kept_bodies(cfg.bodies.body, cfg.bodies.joint_regressor)
     return {
@@ -139,15 +140,15 @@ def describe(
 
 
 def guard(layout: Layout, cfg: LaunchConfig, known: dict[str, Any] | None = None) -> None:
-    """Raise BadInput if the output folder holds shards of another configuration, or no shards but
-    somebody's README.md, which the data set's card would replace.
+    """Raise BadInput if the output folder holds shards of another configuration, or no data set but
+    a README.md that the data set's card would replace.
 
-    known: the identity, if that was made already.
+    known: the identity, if already known.
     """
     if layout.card.exists() and not layout.dataset.exists():
         raise BadInput(
-            f"{layout.shards} holds a README.md but no data set, whose own README.md would replace "
-            "it; choose another --out"
+            f"{layout.shards} holds a README.md but no data set, and the data set's README.md "
+            "would overwrite it; choose another --out"
         )
 
     def performers() -> dict[str, str]:

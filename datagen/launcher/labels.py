@@ -1,8 +1,8 @@
-"""`--labels-only`: all motions of a split become shards without pictures, in one pass.
+"""`--labels-only`: writes all motions of a split as shards without pictures, in one pass.
 
-No library, no scene, no picture: takes are dealt to the shards like cards, in the order of their
-names, so that each shard has some of every kind. A take that cannot be used is left out and named
-in the quarantine. Resumed, verified and repaired as other shards are.
+Takes are dealt round-robin to the shards in the order of their names, so each shard has some of
+every kind. A take that cannot be used is skipped and listed in the quarantine. These shards are
+resumed, verified and repaired like any others.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from datagen.bodies.smpl.model import Body
 
 FEW = 2000
-"""Takes up to which other processes are not worth their start."""
+"""Number of takes up to which starting worker processes does not pay off."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class MotionShardTask:
 
 
 class _Notes:
-    """The motions' part of a shard's manifest line."""
+    """What a shard's manifest line records of its motions."""
 
     def __init__(self) -> None:
         self.motions: list[Line] = []
@@ -110,13 +110,13 @@ class _Notes:
         self.bad: list[Line] = []
 
     def add(self, meta: Line, frames: int, counts: dict[str, Any]) -> None:
-        """Count one take."""
+        """Add one take."""
         self.motions.append({**meta, "frames": frames})
         for name, bins in counts.items():
             self.coverage[name] = self.coverage.get(name, 0) + bins
 
     def line(self) -> Line:
-        """Return the motions, the bad ones, and statistics: frames and counts by bin."""
+        """Return the motions, the unusable ones, and statistics: frames and counts per bin."""
         frames = [motion["frames"] for motion in self.motions]
         counts = {name: bins.tolist() for name, bins in self.coverage.items()}
         return {
@@ -128,7 +128,7 @@ class _Notes:
 
 
 def launch(cfg: LaunchConfig, layout: Layout, only: Collection[int] | None = None) -> int:
-    """Make what is missing of the shards, or of shards `only`; return 0 if all are there then."""
+    """Make the missing shards, or those in `only`; return 0 if all exist afterwards."""
     inputs = find_sources(cfg)
     cfg = dealt(cfg, len(inputs.motions))
     known = identity(cfg, inputs)
@@ -139,7 +139,7 @@ def launch(cfg: LaunchConfig, layout: Layout, only: Collection[int] | None = Non
         _sweep(layout)
         return _nothing_to_do(cfg, layout, len(wanted))  # nothing is written or claimed
     with claimed(layout, fingerprint.digest(known)):
-        guard(layout, cfg, known)  # another launch may have begun meanwhile
+        guard(layout, cfg, known)  # another launch may have started in the meantime
         return _launch(cfg, layout, only, inputs, known)
 
 
@@ -187,7 +187,7 @@ def _launch(
 def _nothing_to_do(cfg: LaunchConfig, layout: Layout, wanted: int) -> int:
     from datagen.launcher.driver import following
 
-    print(f"Nothing to do: {layout.shards} has the {count(wanted, 'shard')} asked for.")
+    print(f"Nothing to do: {layout.shards} has the {count(wanted, 'requested shard')}.")
     print(following(cfg, layout))
     return 0
 
@@ -195,20 +195,20 @@ def _nothing_to_do(cfg: LaunchConfig, layout: Layout, wanted: int) -> int:
 def publish(cfg: LaunchConfig, layout: Layout, known: dict[str, Any] | None = None) -> None:
     """Write the files beside the shards; only clip_length changes until the last shard is made.
 
-    cfg: with the number of shards; known: the identity, if that was made already.
+    cfg: with the number of shards set; known: the identity, if already known.
     """
     from datagen.bodies.smpl.model import write_reduced
 
     known = known or identity(cfg)
     _sweep(layout)
-    _describe(cfg, layout, known)  # first: it tells the files beside it from inputs
+    _describe(cfg, layout, known)  # first: it marks the files beside it as outputs
     for path, body in _bodies(cfg, layout).items():
         write_reduced(path, body)
     saved_options.write(layout, cfg, known)
 
 
 def dealt(cfg: LaunchConfig, takes: int) -> LaunchConfig:
-    """Return the configuration with the number of shards that `takes` motions are dealt to.
+    """Return the configuration with the number of shards for `takes` motions.
 
     Raises BadInput if there are fewer motions than shards.
     """
@@ -216,8 +216,8 @@ def dealt(cfg: LaunchConfig, takes: int) -> LaunchConfig:
     number = -(-takes // each) if cfg.output.num_shards is None else cfg.output.num_shards
     if number > takes:
         raise BadInput(
-            f"--num-shards {number}: {count(takes, 'motion')} cannot be dealt to as many shards; "
-            f"give at most {takes}"
+            f"--num-shards {number} is more than there are motions ({takes:,}); give at most "
+            f"{takes}"
         )
     return dataclasses.replace(cfg, output=dataclasses.replace(cfg.output, num_shards=number))
 
@@ -229,8 +229,8 @@ def _backend(cfg: LaunchConfig, takes: int) -> Backend:
 def _run(
     tasks: Sequence[MotionShardTask], backend: Backend, layout: Layout, cfg: LaunchConfig
 ) -> dict[str, str]:
-    """Make the shards; return the names of those that failed with the reasons, as the quarantine
-    has them."""
+    """Make the shards; return the reason of each failure by the shard's name, as written to the
+    quarantine."""
     manifest = Manifest(layout.manifests / "shards.jsonl")
     quarantine = Quarantine(layout.manifests / "quarantine.jsonl")
     alone = shlex.join(["python", "-m", "datagen.launch", *cfg.arguments()])
@@ -251,7 +251,7 @@ def _run(
 def _conclude(
     cfg: LaunchConfig, layout: Layout, failed: dict[str, str], known: dict[str, Any]
 ) -> None:
-    """Update dataset.json and print what there is.
+    """Update dataset.json and print what the data set holds.
 
     Raises BadInput if no shard could be made, or too many motions could not be used.
     """
@@ -268,7 +268,7 @@ def _conclude(
     if len(bad) > cfg.cluster.max_bad * (len(bad) + len(motions)):
         raise BadInput(
             f"{len(bad)} of {len(bad) + len(motions)} motions could not be used, more than "
-            f"--max-bad {cfg.cluster.max_bad}; the last: {bad[-1]['reason']} ({quarantine} names "
+            f"--max-bad {cfg.cluster.max_bad}; the last: {bad[-1]['reason']} ({quarantine} lists "
             "all)"
         )
     frames = sum(motion["frames"] for motion in motions)
@@ -281,7 +281,7 @@ def _conclude(
     noted = [motion["note"] for motion in motions if "note" in motion]
     print_notes(noted, layout.manifests / "shards.jsonl")
     if bad:
-        print(f"{count(len(bad), 'motion')} could not be used: {quarantine} lists which and why")
+        print(f"{count(len(bad), 'motion')} could not be used: {quarantine} gives the reasons")
     if failed:
         print(f"{count(len(failed), 'shard')} failed: {quarantine} gives the reasons")
     else:
@@ -303,7 +303,7 @@ def _describe(cfg: LaunchConfig, layout: Layout, known: dict[str, Any]) -> None:
 
 
 def _bodies(cfg: LaunchConfig, layout: Layout) -> dict[Path, Body]:
-    """Return the bodies that go beside the shards: body.npz, then one per gender."""
+    """Return the bodies to write beside the shards: body.npz, then one per gender."""
     from datagen.bodies.smpl.model import kept_bodies, neutral_or_first
 
     bodies = kept_bodies(cfg.bodies.body, cfg.bodies.joint_regressor)
@@ -313,7 +313,7 @@ def _bodies(cfg: LaunchConfig, layout: Layout) -> dict[Path, Body]:
 
 
 def _sweep(layout: Layout) -> None:
-    """Remove what killed workers left, and move the manifests' parts together."""
+    """Remove leftovers of killed workers, and merge the parts of the manifests."""
     for folder in (layout.shards, layout.manifests):
         sweep(folder)
     for name in ("shards", "quarantine"):

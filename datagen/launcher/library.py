@@ -1,4 +1,4 @@
-"""A library of people or scenes in a run: its sources, its tasks, and the state of each."""
+"""A run's library of people or scenes: its sources, their tasks and their state."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from datagen.launcher.contents import contents
 from datagen.output.manifest import Manifest
 
 FAILED = "failed"
-"""Kind of the line of a source that cannot be used; it gives the `reason`."""
+"""`kind` of the line of a source that cannot be used; the line gives the `reason`."""
 
 MakeTask = Callable[[Any, Path, str | None], Task]
-"""Returns the task that makes a source's file under a path, from inputs of that content."""
+"""Returns the task that makes a source's file at a path, from inputs with that content digest."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class LibraryFile:
     path: Path
     sha256: str
     checked: bool = True
-    """Whether the file's own checksums are verified as it is read."""
+    """Whether the file has its own checksums, verified on every read."""
 
     def local(self) -> Path:
-        """Return the file on this machine; of one behind a URL, its copy in the cache.
+        """Return the file on this machine; for a URL, its copy in the cache.
 
-        Raises BadInput for a file without own checksums that has changed.
+        Raises BadInput for a file without its own checksums that has changed.
         """
         path = cached(self.path, self.sha256)
         if not self.checked:
@@ -47,13 +47,13 @@ class LibraryFile:
 
 @lru_cache(maxsize=4096)
 def _check(path: Path, digest: str) -> None:
-    """Raise BadInput unless a file has this SHA-256; a process asks once."""
+    """Raise BadInput unless a file has this SHA-256; each process checks a file once."""
     if path.exists() and sha256(path) != digest:
         raise BadInput(f"{path} has changed since it was made; delete it and run the same command")
 
 
 class Library:
-    """One library (people or scenes): its sources by name, its tasks, what is known of each."""
+    """One library (people or scenes): its sources by name, their tasks and their results."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Library:
         *,
         plans: bool = False,
     ) -> None:
-        """`plans`: nothing is written, and of the sources only those are read that have files."""
+        """`plans`: write nothing, and hash only the sources that already have library files."""
         self.folder = folder
         self.manifest = manifest
         self._plans = plans
@@ -75,9 +75,9 @@ class Library:
         self._make = make
         self._known: dict[str, Line] = finished(folder, read)
         self.reason = ""
-        """Why the last failure failed."""
+        """Reason of the last failure."""
         self._doubtful: dict[str, str] = {}
-        """Why sources failed that another try might not find bad."""
+        """Reasons of failures that another attempt might not see."""
         self._listed = {(line["name"], line.get("sha256")) for line in manifest.lines()}
 
     def known(self, name: str) -> Line | None:
@@ -85,7 +85,7 @@ class Library:
         line = self._known.get(name)
         if not self._plans and line is not None and line.get("kind") != FAILED:
             item = (name, line.get("sha256"))
-            if item not in self._listed:  # of another run or data set
+            if item not in self._listed:  # made by another run or data set
                 self._listed.add(item)
                 self.manifest.append(line)
         return line
@@ -96,19 +96,19 @@ class Library:
         return LibraryFile(self._path(name), line["sha256"], checked="checks" in line)
 
     def learn(self, name: str, line: Line) -> None:
-        """Remember what came of a source; a finished one gets its line in the manifest."""
+        """Record a source's result; a finished one gets its line in the manifest."""
         self._known[name] = line
         self.known(name)
 
     def fail(self, name: str, reason: str, *, bad_input: bool) -> None:
-        """Remember that a source cannot be used; not bad_input: its worker died, or worse."""
+        """Record that a source failed; `bad_input` is false if, say, its worker died."""
         self.reason = reason
         self.learn(name, {"kind": FAILED, "reason": reason})
         if not bad_input:
             self._doubtful[name] = reason
 
     def settle(self) -> None:
-        """Leave failed sources out for good, as shards are about to be made without them."""
+        """Exclude failed sources permanently, before shards are made without them."""
         for name, reason in sorted(self._doubtful.items()):
             give_up(self._path(name), name, reason, self._contents[name])
         self._doubtful.clear()
@@ -118,7 +118,7 @@ class Library:
         return self._make(self.sources[name], self._path(name), self._contents[name])
 
     def longest_first(self, names: Iterable[str]) -> list[str]:
-        """Return the names in the order that leaves no long task for the end."""
+        """Return the names sorted so that long tasks start first."""
         sources = self.sources
         return sorted(names, key=lambda name: (-effort(sources[name]), name))
 
@@ -133,15 +133,16 @@ class Library:
 
 
 def stem(name: str, content: str | None) -> str:
-    """Return the name of a source's files in a library, without suffix.
+    """Return the file name of a source in a library, without suffix.
 
-    Inputs of one name and other content have each their own, whichever data sets share the library.
+    Inputs with the same name but different content get different files, even if several data sets
+    share the library.
     """
     return name if content is None else f"{name}-{content[:12]}"
 
 
 def with_files(folder: Path, names: Iterable[str]) -> list[str]:
-    """Return the names of sources that may have a file in a library, of whatever content."""
+    """Return the names of sources that may have a file in a library, with any content."""
     stems = {name.removesuffix(".json") for name in sizes(folder)}
     stems |= {stem[:-13] for stem in stems}
     return [name for name in names if name in stems]
@@ -155,13 +156,13 @@ def effort(source: Any) -> float:
 
 
 def finished(folder: Path, contents: Mapping[str, str | None]) -> dict[str, Line]:
-    """Return the manifest lines of the library files that are whole, by their sources' names.
+    """Return the manifest lines of the complete library files, by source name.
 
-    The line is in a file beside it, written after it, and holds the content of all files that it
-    was made from, so that a replaced input is made anew. Sources that were given up (`give_up`)
-    have a line as well, of kind FAILED.
+    Each line is in a file beside the library file, written after it, and holds the digest of all
+    files that it was made from, so a replaced input is processed again. Sources that were given up
+    (`give_up`) also have a line, of kind FAILED.
 
-    contents: of the sources, by name.
+    contents: digests of the sources, by name.
     """
     found = sizes(folder)
     stems = {name: stem(name, content) for name, content in contents.items()}
@@ -169,7 +170,7 @@ def finished(folder: Path, contents: Mapping[str, str | None]) -> dict[str, Line
     lines: dict[str, Line] = {}
     texts = read_all(folder / f"{stems[name]}.json" for name in names)
     for name, text in zip(names, texts, strict=True):
-        with suppress(ValueError, RecursionError):  # a damaged line: its file is made again
+        with suppress(ValueError, RecursionError):  # a damaged line: the file is made again
             line = json.loads(text)
             if not checksum.holds(line) or line.get("content") != contents[name]:
                 continue
@@ -180,10 +181,10 @@ def finished(folder: Path, contents: Mapping[str, str | None]) -> dict[str, Line
 
 
 def give_up(path: Path, name: str, reason: str, content: str | None) -> None:
-    """Write beside where a library file would be that it is not made, and why.
+    """Record, beside a library file's place, why it will not be made.
 
-    For a failure that a later try might not see again: shards that were made without the source
-    and those still to come must agree, also after a restart.
+    For failures that might not recur: shards already made without the source and those still to
+    come must agree, even after a restart.
     """
     note = path.with_suffix(".json")
     line = {"kind": FAILED, "name": name, "content": content}
@@ -192,9 +193,9 @@ def give_up(path: Path, name: str, reason: str, content: str | None) -> None:
 
 
 def add(path: Path, build: Callable[[Path], Line], source: Any, content: str | None = None) -> Line:
-    """Build a library file, then write its line beside it: a file without one is unfinished.
+    """Build a library file, then write its line beside it; a file without a line is unfinished.
 
-    content: what the source's files held when the run began. Raises BadInput if it is other now.
+    content: digest of the source's files when the run began. Raises BadInput if it has changed.
     """
     if is_local(path):
         line = build(path)
@@ -216,5 +217,5 @@ def _size(source: Any) -> int | None:
     """Return the bytes of all files that a source is made from; None if it is embedded."""
     if source.path is None:
         return None
-    files = getattr(source, "files", [source.path])  # a sequence of SURREAL's has many
+    files = getattr(source, "files", [source.path])  # a SURREAL sequence has many
     return sum(Path(file).stat().st_size for file in files)

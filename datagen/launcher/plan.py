@@ -1,7 +1,7 @@
-"""`--plan`: the cost of a run, from a few real samples: core-hours by stage, GPU-hours, GB, time.
+"""`--plan`: estimates a run's cost from a few samples: core-hours by stage, GPU-hours, GB, time.
 
-The samples are made by the run's own tasks on its own workers, all at a time, into temporary
-folders: what they cost there is what the run's will cost, and nothing of them is kept.
+The samples are made by the run's own tasks on its own workers, all at the same time, in temporary
+folders that are deleted afterwards.
 """
 
 from __future__ import annotations
@@ -42,25 +42,25 @@ from datagen.output.manifest import finished_shards
 PEOPLE, SCENES = 3, 3
 """Samples on each worker: motions, videos."""
 MOST_WORKERS = 64
-"""Workers that take samples at most; more would add no information."""
+"""Most workers that take samples; more would add no information."""
 MOTIONS_READ = 200
-"""Motions whose length is read at most; for more, the mean of as many is taken."""
+"""Most motions whose length is read; the others are assumed to have the mean length of these."""
 
 
 def plan(cfg: LaunchConfig) -> int:
-    """Print what the run of these options would cost; return 0."""
+    """Print what a run with these options would cost; return 0."""
     cfg = absolute(cfg)
     layout = Layout(cfg.output.out, cfg.output.library)
     sources = find_sources(cfg)
-    # hashing terabytes would take longer than the answer is worth: only shards that are there
-    # must be compared with the inputs, whose digests were remembered as they were made
+    # Hashing terabytes takes too long for an estimate. Only existing shards must be compared with
+    # the inputs, and those digests were cached when the shards were made.
     known = identity(cfg, sources, read=bool(layout.found()))
     guard(layout, cfg, known)
     cfg = sized(cfg, layout)
     there, wanted = finished_shards(layout), cfg.output.wanted()
     todo = [index for index in wanted if index not in there]
     if not todo:
-        print(f"Nothing to do: {layout.shards} has the {count(len(wanted), 'shard')} asked for.")
+        print(f"Nothing to do: {layout.shards} has the {count(len(wanted), 'requested shard')}.")
         return 0
     imports = time.process_time()
     found = estimate(Driver(cfg, layout, sources, known), todo, imports)
@@ -71,9 +71,9 @@ def plan(cfg: LaunchConfig) -> int:
 
 
 def estimate(driver: Driver, todo: Sequence[int], imports: float) -> Plan:
-    """Measure a few samples and return what the shards `todo` would cost, with all they need.
+    """Measure a few samples; return the cost of the shards `todo` and the library files they need.
 
-    imports: seconds that this process took to begin.
+    imports: seconds that this process took to start.
     """
     cfg, layout = driver.cfg, driver.layout
     estimator(cfg.flow)
@@ -119,7 +119,7 @@ def estimate(driver: Driver, todo: Sequence[int], imports: float) -> Plan:
 
 
 def _free_bytes(folder: Path) -> float | None:
-    """Return the free bytes of the disk that will hold a folder; None behind a URL."""
+    """Return the free bytes of the disk that will hold a folder; None for a URL."""
     if not is_local(folder):
         return None
     there = next(place for place in (folder, *folder.parents) if place.exists())
@@ -127,11 +127,11 @@ def _free_bytes(folder: Path) -> float | None:
 
 
 def _measured(outcomes: Sequence[Outcome]) -> list[Line]:
-    """Return the lines of the samples that could be made; some may have bad inputs only.
+    """Return the lines of the successful samples; some may have met only bad inputs.
 
     Raises:
-        BadMachine: the machine is at fault.
-        BadInput: no sample could be made.
+        BadMachine: the failure is the machine's fault.
+        BadInput: every sample failed.
     """
     lines = [outcome.line for outcome in outcomes if outcome.line is not None]
     failed = [outcome for outcome in outcomes if outcome.line is None]
@@ -142,16 +142,16 @@ def _measured(outcomes: Sequence[Outcome]) -> list[Line]:
         raise BadInput(f"every sample failed; the last: {failed[-1].reason}")
     if failed:
         samples = count(len(outcomes), "sample")
-        print(f"  note    {len(failed)} of {samples} failed and are left out: {failed[-1].reason}")
+        print(f"  note    {len(failed)} of {samples} failed and are skipped: {failed[-1].reason}")
     return lines
 
 
 def _weights(
     library: Library, names: list[str], cfg: LaunchConfig, rng: np.random.Generator
 ) -> dict[str, float]:
-    """Return how much there is to make of people: the frames to render, or SURREAL's bytes.
+    """Return the amount of work for each person: frames to render, or bytes of SURREAL files.
 
-    Of many, as many are read as are needed for the mean.
+    At most MOTIONS_READ motions are read; the others get the mean.
     """
     from datagen.bodies.library import run_starts
     from datagen.bodies.motion.sources import MotionSource, load_motion
@@ -185,8 +185,8 @@ def _samples(
     rng: np.random.Generator,
     flow: Flow | None,
 ) -> Iterator[WorkerSample]:
-    """Yield a sample for each worker: people of all lengths, any scenes, none twice if there are
-    enough."""
+    """Yield a sample for each worker: people of all lengths and random scenes, without repetition
+    if there are enough."""
     workers = min(workers, MOST_WORKERS)
     by_weight = sorted(weights, key=lambda name: (weights[name], name))
     places = (np.arange(workers * PEOPLE) + 0.5) / (workers * PEOPLE) * len(by_weight)
@@ -194,7 +194,7 @@ def _samples(
     order = rng.permutation(len(scenes))
     chosen = [scenes[order[i % len(scenes)]] for i in range(workers * SCENES)]
     for k in range(workers):
-        # every worker has short and long motions; its first, the shortest, is made twice
+        # every worker gets short and long motions; its first, the shortest, is made twice
         yield WorkerSample(
             f"sample {k}",
             tuple(driver.people.task(name) for name in dict.fromkeys(people[k::workers])),

@@ -15,15 +15,15 @@ from datagen.common.cli import count
 Result = TypeVar("Result", bound=Outcome)
 
 GUESS = {"people": 3.0, "scenes": 2.0, "clips": 0.3}
-"""Core-seconds a file or clip may take, before the first of its kind is done."""
+"""Assumed core-seconds of a file or clip until the first of its kind is done."""
 LOG_EVERY = 30.0
-"""Seconds between the bar's lines where no terminal shows it (the log of a Ray job)."""
+"""Seconds between progress lines without a terminal (the log of a Ray job)."""
 
 
 class Progress:
-    """Shows shards done, clips per second, the time left and failures, over all stages of a run.
+    """Shows finished shards, clips per second, time left and failures over all stages of a run.
 
-    The bar's length is time: spent so far, plus what is left at the pace of each stage.
+    The bar measures time: time spent, plus the estimate of the time left from each stage's pace.
     """
 
     def __init__(self, shards: int, clips: int, workers: int) -> None:
@@ -39,7 +39,7 @@ class Progress:
             bar_format="{desc} |{bar:20}| {percentage:3.0f}%{postfix}",
             mininterval=0.1 if terminal else LOG_EVERY,
             miniters=0,
-            delay=1e-9,  # nothing is shown before there is something to show
+            delay=1e-9,  # do not draw an empty bar
             dynamic_ncols=terminal,
         )
 
@@ -51,7 +51,7 @@ class Progress:
         self._bar.close()
 
     def follow(self, outcomes: Iterable[Result], stage: str, more: int = 0) -> Iterator[Result]:
-        """Pass the outcomes of a stage's tasks on as they come; `more` were not expected yet."""
+        """Yield a stage's outcomes as they arrive; `more` tasks are added to the expected total."""
         self.wanted[stage] += more
         if not self.wanted[stage]:
             return
@@ -67,7 +67,7 @@ class Progress:
             last = now
 
     def seconds_left(self) -> float:
-        """Return the wall time that the rest takes at the pace of each stage so far."""
+        """Return the wall time left, estimated from each stage's pace so far."""
         return sum(
             (self.wanted[stage] - self.done[stage]) * self._pace(stage) for stage in self.wanted
         )
@@ -84,7 +84,7 @@ class Progress:
         shown = [text for text, name in zip(parts, self.wanted, strict=True) if self.wanted[name]]
         self._bar.set_description_str(", ".join(shown), refresh=False)
         notes: list[Any] = []
-        # Of this run alone: what existed before, what failed and the libraries' time do not count.
+        # This run only: existing clips, failures and the time of the libraries do not count.
         if made := (self.done["shards"] - self.failed["shards"]) * self.clips:
             rate = made / max(self._spent["shards"], 1e-9)
             notes.append(f"{count(made, 'clip')} made now at {rate:.1f} clips/s")

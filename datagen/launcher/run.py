@@ -1,4 +1,4 @@
-"""The launcher's main function: libraries first, then shards; nothing finished is made again."""
+"""The launcher's main function: makes libraries, then shards; finished work is skipped."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from datagen.output.manifest import finished_shards
 
 
 def launch(cfg: LaunchConfig, only: Collection[int] | None = None) -> int:
-    """Make what is missing of the data set, or of shards `only`; return 0 if all was made."""
+    """Make the missing shards, or those in `only`; return 0 if all were made."""
     cfg = absolute(cfg)
     layout = Layout(cfg.output.out, cfg.output.library)
     if cfg.output.labels_only:
@@ -35,7 +35,7 @@ def launch(cfg: LaunchConfig, only: Collection[int] | None = None) -> int:
         return _nothing_to_do(sized(cfg, layout), layout, only)
     named = cfg.output.wanted() if cfg.output.shards is not None and only is None else None
     with claimed(layout, fingerprint.digest(known), named):
-        guard(layout, cfg, known)  # another launch may have begun meanwhile
+        guard(layout, cfg, known)  # another launch may have started in the meantime
         return _launch(sized(cfg, layout), layout, only, sources, known)
 
 
@@ -65,7 +65,7 @@ def _launch(
 
 
 def _complete(cfg: LaunchConfig, layout: Layout, only: Collection[int] | None) -> bool:
-    """Return whether all shards asked for exist, and the card describes them."""
+    """Return whether all requested shards exist and the card describes them."""
     there = finished_shards(layout)
     wanted = cfg.output.wanted() if only is None else only
     return there.keys() >= {*wanted} and card.current(layout, there)
@@ -73,7 +73,7 @@ def _complete(cfg: LaunchConfig, layout: Layout, only: Collection[int] | None) -
 
 def _nothing_to_do(cfg: LaunchConfig, layout: Layout, only: Collection[int] | None) -> int:
     wanted = cfg.output.wanted() if only is None else only
-    print(f"Nothing to do: {layout.shards} has the {count(len(wanted), 'shard')} asked for.")
+    print(f"Nothing to do: {layout.shards} has the {count(len(wanted), 'requested shard')}.")
     print(following(cfg, layout))
     return 0
 
@@ -94,7 +94,8 @@ def _make(driver: Driver, todo: list[int]) -> int:
 def publish(cfg: LaunchConfig, unlisted: Collection[int] = ()) -> None:
     """Rewrite all files beside the shards: body.npz, dataset.json and the card.
 
-    unlisted: shards of which the manifests lack people or scenes; they get their lines again.
+    unlisted: shards whose people or scenes are missing from the manifests; their lines are added
+        again.
     """
     cfg = absolute(cfg)
     layout = Layout(cfg.output.out, cfg.output.library)

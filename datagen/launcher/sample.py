@@ -1,4 +1,4 @@
-"""One worker's samples for `--plan`: people, scenes and clips are made, timed and deleted."""
+"""One worker's samples for `--plan`: makes, times and deletes people, scenes and clips."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from datagen.launcher.config import LaunchConfig
 from datagen.launcher.library import FAILED, LibraryFile
 
 CLIPS = 16
-"""Clips of a sample's shard."""
+"""Clips in a sample's shard."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class WorkerSample:
     scenes: tuple[Task, ...]
     cfg: LaunchConfig
     submitted: float
-    """Unix time; what passes until a worker begins is the start of its process."""
+    """Unix time; the delay until a worker begins is its process's start-up time."""
     flow: Flow | None = None
-    """The run's flow actors; None if each worker does its own flow."""
+    """The run's flow actors; None if each worker computes its own flow."""
 
     def __call__(self) -> Line:
         waited = max(0.0, time.time() - self.submitted)
@@ -52,7 +52,8 @@ class WorkerSample:
     def _shard(
         self, people: dict[str, Line], scenes: dict[str, Line], folder: Path
     ) -> tuple[Line, float]:
-        """Return the manifest line of a shard of CLIPS clips, and what its first clip cost more."""
+        """Return the manifest line of a shard of CLIPS clips, and the first clip's extra
+        seconds."""
         seed, frames = self.cfg.output.seed, self.cfg.clips.clip_length + 1
         pairing = Pairing(tuple(sorted(people)), tuple(sorted(scenes)), frames, seed)
         choices = [
@@ -87,7 +88,7 @@ def _files(lines: dict[str, Line], folder: Path) -> dict[str, LibraryFile]:
 
 
 def _timed(task: Callable[[], Line]) -> tuple[Line, float]:
-    """Return the line of a task and its wall time; an input that is bad has the time only."""
+    """Return a task's line and wall time; for a bad input, only the wall time."""
     began = time.perf_counter()
     try:
         line = task()
@@ -97,8 +98,8 @@ def _timed(task: Callable[[], Line]) -> tuple[Line, float]:
 
 
 def _make(these: Sequence[Any], folder: Path) -> tuple[dict[str, Line], float]:
-    """Return the lines of library files, with their wall time as `wall`, and what the first of
-    them took longer than it does in a process that is warm."""
+    """Return the lines of library files, with their wall time as `wall`, and the extra seconds
+    of the first one in a cold process."""
     lines, cold = {}, 0.0
     for task in these:
         task = replace(task, path=folder / task.path.name)

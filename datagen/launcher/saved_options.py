@@ -1,5 +1,5 @@
-"""manifests/config.json: the launcher's options as they were given, paths and all, so that the same
-command can be run again by `verify --repair`. Not beside the shards, which may be published."""
+"""manifests/config.json: the launcher's options, including paths, so that `verify --repair` can run
+the same command again. It is not stored beside the shards, because those may be published."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Options = TypeVar("Options")
 
 
 def write(layout: Layout, cfg: LaunchConfig, known: dict[str, Any] | None = None) -> None:
-    """Write the options, whole or not at all; `known`: the identity, if that was made already."""
+    """Write the options atomically; `known`: the identity, if already known."""
     options = _plain(dataclasses.asdict(cfg))
     found = fingerprint.digest(known or identity(cfg))
     write_json(layout.config, checksum.added({"fingerprint": found, "options": options}))
@@ -30,15 +30,15 @@ def write(layout: Layout, cfg: LaunchConfig, known: dict[str, Any] | None = None
 def read(layout: Layout) -> LaunchConfig:
     """Return the options of the data set's last run.
 
-    Raises BadInput if they are missing, damaged or of another version of this program, or if the
-    inputs that they name are no longer what they were.
+    Raises BadInput if they are missing, damaged or from another version of this program, or if the
+    inputs that they name have changed.
     """
     try:
         content = json.loads(layout.config.read_text())
         if not checksum.holds(content):
             raise ValueError("it differs from its checksum")
         backgrounds = content["options"]["backgrounds"]
-        if backgrounds["videos"] is not None:  # what was done before there was the option
+        if backgrounds["videos"] is not None:  # the behaviour before the option existed
             backgrounds.setdefault("video_rate", "stored")
         _refuse_code(content["options"])
         cfg = _filled(LaunchConfig, content["options"])
@@ -50,21 +50,22 @@ def read(layout: Layout) -> LaunchConfig:
     except (BadOption, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         problem = f"cannot be used ({error!s:.200})"
     raise BadInput(
-        f"{layout.config} {problem}, so the shards cannot be made again from it; delete the bad "
-        "ones and run the command that made them, with its options"
+        f"{layout.config} {problem}, so it cannot be used to repair the shards; delete the damaged "
+        "ones and run the original command again, with its options"
     )
 
 
 def _refuse_code(options: dict[str, Any]) -> None:
-    """Raise ValueError if options that were read from a file name code: it would be run."""
+    """Raise ValueError if options read from a file name code, because it would be executed."""
     for stage, name in (("backgrounds", "scenes"), ("flow", "flow")):
         if ":" in str(options[stage].get(name)):
-            raise ValueError(f"--{name} {options[stage][name]} is code, which only you may name")
+            word = options[stage][name]
+            raise ValueError(f"--{name} {word} is code, which only the command line may name")
 
 
 def library(layout: Layout) -> Path | None:
-    """Return the library that the last run took from elsewhere, None if it did not, or if the
-    file that says so is missing or damaged."""
+    """Return the shared library of the last run; None if it had none, or if config.json is missing
+    or damaged."""
     try:
         content = json.loads(layout.config.read_text())
         found = content["options"]["output"]["library"] if checksum.holds(content) else None
@@ -90,7 +91,7 @@ def _filled(kind: type[Options], content: dict[str, Any], stage: str = "") -> Op
 
 
 def _current(content: dict[str, Any], former: dict[str, Any]) -> dict[str, Any]:
-    """Return options without former ones that had the value which they always have now."""
+    """Return options without removed ones that have the value that is now fixed."""
     return {n: value for n, value in content.items() if n not in former or former[n] != value}
 
 
@@ -98,7 +99,7 @@ def _value(name: str, hint: Any, value: Any) -> Any:
     if dataclasses.is_dataclass(hint):
         return _filled(typing.cast(type, hint), value, name)
     if typing.get_origin(hint) is tuple:
-        value = value if isinstance(value, list) else [value]  # --stride was one number
+        value = value if isinstance(value, list) else [value]  # --stride used to be one number
         return tuple(_value(name, get_args(hint)[0], part) for part in value)  # JSON has lists
     kinds = (hint, *get_args(hint))
     literals = (kind for kind in kinds if typing.get_origin(kind) is Literal)

@@ -1,4 +1,4 @@
-"""The motions and videos of a data set: found, those of its split kept, and limited in number."""
+"""Finds the motions and videos of a data set, keeps those of its split and limits their number."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from datagen.launcher.config import LaunchConfig
 
 @dataclass(frozen=True)
 class Sources:
-    """What the libraries of a data set are made from."""
+    """Inputs of a data set's libraries."""
 
     motions: Sequence[MotionSource | SurrealSource]
     all_motions: Sequence[MotionSource | SurrealSource]
-    """Those of the other splits, too."""
+    """Including those of the other splits."""
     motions_found: int
     """Motions of the split, used or not."""
     videos: Sequence[VideoSource]
     all_videos: Sequence[VideoSource]
     absent: Sequence[str]
-    """Clips that --videos-csv lists and that do not exist."""
+    """Clips listed in --videos-csv that do not exist."""
 
 
 def find_sources(cfg: LaunchConfig) -> Sources:
-    """Find the inputs that the options name, and keep those of the data set's split.
+    """Find the inputs named by the options, and keep those of the data set's split.
 
-    No subject and no video is in two splits; without pictures no video is used. Raises BadInput if
-    an input does not exist or nothing is left.
+    No subject or video is in two splits. With --labels-only, no videos are used. Raises BadInput
+    if an input does not exist or nothing is left.
     """
     found = _all_motions(cfg)
     of_split = _of_split(found, cfg)
@@ -56,7 +56,7 @@ def find_sources(cfg: LaunchConfig) -> Sources:
 
 
 def skipped_notes(cfg: LaunchConfig) -> list[str]:
-    """Return sentences that name files of the folders given which look like inputs and are none."""
+    """Return notes on files in the input folders that look like inputs but are not read."""
     notes = [] if cfg.bodies.surreal else skipped_motions(*cfg.bodies.motions)
     videos = cfg.backgrounds.videos
     if videos and not (cfg.output.labels_only or cfg.backgrounds.scenes):
@@ -75,15 +75,15 @@ def _all_motions(cfg: LaunchConfig) -> list[Any]:
 def _of_split(found: Sequence[Any], cfg: LaunchConfig) -> list[Any]:
     """Return the motions of the data set's split.
 
-    Which split a subject belongs to depends on all that were found, not on --motions-only and the
-    like, so that no choice of motions moves a subject from one split to another.
+    A subject's split depends on all motions found, before --motions-only and similar options, so
+    no selection of motions moves a subject to another split.
     """
     subjects = in_split((motion.subject for motion in found), cfg.output.split, "subjects")
     return [motion for motion in found if motion.subject in subjects]
 
 
 def _chosen(found: Sequence[Any], cfg: LaunchConfig) -> list[Any]:
-    """Return the motions that the options choose, sorted by name."""
+    """Return the motions that the options select, sorted by name."""
     bodies, kept = cfg.bodies, found
     if bodies.motions_only is not None or bodies.motions_without is not None:
         kept = matching(found, bodies.motions_only, bodies.motions_without)

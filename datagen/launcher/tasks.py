@@ -1,7 +1,7 @@
 """The three pure tasks: make a body file, a background file, a shard.
 
-Each is one call without Ray, a function of what the task holds; `datagen.cluster` only decides who
-calls it. A call returns the thing's manifest line and leaves the file whole or absent.
+Each is a plain call that depends only on the task's fields; `datagen.cluster` decides which process
+makes it. A call writes its file atomically and returns the manifest line.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Seconds = defaultdict[str, float]
 
 @dataclass(frozen=True)
 class BodyTask:
-    """Render one motion sequence into the body library, or read one of the real SURREAL."""
+    """Render one motion into the body library, or import one sequence of the real SURREAL."""
 
     source: MotionSource | SurrealSource
     cfg: BodiesConfig
@@ -49,7 +49,7 @@ class BodyTask:
     path: Path
     scans: ScanFile | None = None
     content: str | None = None
-    """Of the source's files (`launcher.contents`)."""
+    """Digest of the source's files (`launcher.contents`)."""
 
     @property
     def name(self) -> str:
@@ -71,7 +71,7 @@ class BodyTask:
 
 @dataclass(frozen=True)
 class BackgroundTask:
-    """Analyse one video into the background library."""
+    """Analyse one video and add it to the background library."""
 
     source: VideoSource
     cfg: BackgroundsConfig
@@ -81,7 +81,7 @@ class BackgroundTask:
     seed: int
     path: Path
     content: str | None = None
-    """Of the source's files (`launcher.contents`)."""
+    """Digest of the source's files (`launcher.contents`)."""
 
     @property
     def name(self) -> str:
@@ -111,10 +111,10 @@ class ShardTask:
     cfg: LaunchConfig
     people: Mapping[str, LibraryFile]
     scenes: Mapping[str, LibraryFile]
-    """The library files that the choices name."""
+    """The library files that `choices` refer to."""
     path: Path
     flow: Flow | None = None
-    """Estimates the clips' flow. Default: this process's own estimator."""
+    """Flow estimator of the clips. Default: this process's own."""
     fingerprint: str = ""
     """Of the data set."""
 
@@ -146,7 +146,7 @@ class ShardTask:
         }
 
     def _records(self, statistics: Any, variety: Any, seconds: Seconds) -> Iterator[dict[str, Any]]:
-        """Yield the records in order; each clip's flow is under way while the next is composed."""
+        """Yield the records in order; each clip's flow is computed while the next is composed."""
         from datagen.output import shard
 
         estimate = self.flow or _own_flow(self.cfg.flow)
@@ -194,7 +194,7 @@ class ShardTask:
 
 @dataclass(frozen=True)
 class _Composed:
-    """A clip on its way to its record."""
+    """A composed clip that is waiting for its flow."""
 
     index: int
     person: Person

@@ -63,7 +63,7 @@ def test_shards_named_are_made_and_no_others(instant: None, tmp_path: Path, caps
     assert run(tmp_path / "x", "--shards", "17,4-6") == 0
     assert made(tmp_path / "x") == [4, 5, 6, 17]
     assert run(tmp_path / "x", "--shards", "5,17", "--plan") == 0
-    assert "has the 2 shards asked for" in capsys.readouterr().out
+    assert "has the 2 requested shards" in capsys.readouterr().out
     assert dataset.read(Layout(tmp_path / "x"))["shards"] == 18
     assert run(tmp_path / "x", "--shards", "2") == 0
     assert dataset.read(Layout(tmp_path / "x"))["shards"] == 18

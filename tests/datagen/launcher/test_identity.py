@@ -231,7 +231,7 @@ def test_code_that_a_file_names_is_not_run(tmp_path: Path, option: str, monkeypa
     content = json.loads(layout.config.read_text())
     content["options"][stage][option] = "evil:make"
     layout.config.write_text(json.dumps(checksum.added(content)))  # as who writes code would
-    with pytest.raises(BadInput, match=f"--{option} evil:make is code, which only you may name"):
+    with pytest.raises(BadInput, match=f"--{option} evil:make is code, which only the command"):
         saved_options.read(layout)
     assert not (tmp_path / "ran").exists()
 
@@ -254,7 +254,7 @@ def test_a_data_set_whose_performers_are_known_otherwise_is_recognised(
     assert run(tmp_path / "x", *words) == 2
     said = capsys.readouterr().err
     assert re.search(r"the performer of (07_0.-a) was taken for \1, who is now 07", said)
-    assert "can be trained on as it is, but for more choose another --out" in said
+    assert "can be used for training, but to make more, choose another --out" in said
     (tmp_path / "m" / "07_01-a.bvh").write_text(bvh_text(13))
     who.write_text("07_01-a,07_01-a\n07_02-a,07_02-a\n")
     assert run(tmp_path / "x", *words) == 2

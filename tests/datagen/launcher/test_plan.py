@@ -51,8 +51,8 @@ def test_a_plan_names_a_range_other_clusters_pictures_and_the_disk() -> None:
     text = "\n".join(cost.report(plan, cfg, 0))
     assert "time on 10 workers: 20 d 0 h to 33 d " in text  # 26.7 days, a quarter less and more
     assert "on 64 cores 3 d 3 h to 5 d 5 h" in text and "on 256 cores 18 h" in text
-    assert "(--no-rgb) 30.000 GB less" in text and "clips drawn from 7 motions and 1 scene" in text
-    assert "GPU-hours: not measured here" in text and "WHICH IS TOO LITTLE" in text
+    assert "(--no-rgb) saves 30.000 GB" in text and "clips drawn from 7 motions and 1 scene" in text
+    assert "GPU-hours: not measured here" in text and "WHICH IS NOT ENOUGH" in text
     lines = [{"shard": {"clips": 2, "seconds": {"total": total}}} for total in (2.0, 4.0)]
     assert cost.spread_of(lines) == pytest.approx(2 / 3)  # 2 · 0.7071 / √2 / 1.5
     assert cost.spread_of(lines[:1]) == 0.5 and cost.spread_of(lines[:1] * 4) == 0.1
@@ -118,7 +118,7 @@ def test_a_plan_measures_and_leaves_nothing(
     assert "3 shards, each of 2 clips of 4 frames; 0 done" in text
     rows = {line.split()[0]: line.split() for line in text.splitlines() if line[:1].strip()}
     assert rows["people"][1] == "2" and rows["scenes"][1] == "1" and rows["shards"][1] == "3"
-    assert float(rows["in"][2]) > 0 and "time on 1 worker:" in text
+    assert float(rows["total"][1]) > 0 and "time on 1 worker:" in text
     assert not out.exists()
 
     assert launch([*OPTIONS, "--out", str(out), "--num-shards", "1"]) == 0
