@@ -1,8 +1,9 @@
-"""The files beside the shards: is each as it was written?
+"""Checks that the files beside the shards are as they were written.
 
-dataset.json, body.npz and README.md have their SHA-256 in croissant.json, that in the newest `card`
-line of manifests/shards.jsonl, and library files in the lines beside them; these lines, those of
-the manifests and config.json have their own checksums. Older data sets lack some of them.
+croissant.json holds the SHA-256 of dataset.json, body.npz and README.md; the newest `card` line of
+manifests/shards.jsonl holds that of croissant.json; the line beside each library file holds that of
+the library file. These lines, the manifests' lines and config.json each have their own checksum.
+Older data sets lack some of these.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ _BODY = re.compile(r"body-[a-z]+\.npz")
 DAMAGED = (
     ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError,
 )  # fmt: skip
-"""What is raised where JSON or a record is not what it should be."""
+"""Exceptions raised by malformed JSON or records."""
 
 
 def problems(layout: Layout) -> list[str]:
-    """Return what is wrong with the files beside the shards, in sentences.
+    """Return a sentence for each problem with the files beside the shards.
 
-    A data set without croissant.json has only to have a dataset.json that can be read; one without
-    manifests, as it is published, is checked by croissant.json alone.
+    Without croissant.json, only dataset.json is checked to be readable. A published data set, which
+    has no manifests, is checked against croissant.json alone.
     """
     found = [*_manifests(layout), *(text for _, text in library(layout))]
     if not layout.dataset.exists():
@@ -51,7 +52,7 @@ def problems(layout: Layout) -> list[str]:
 
 
 def _described(layout: Layout) -> Iterator[str]:
-    """Yield what is wrong with croissant.json and the files that it describes."""
+    """Yield the problems of croissant.json and of the files that it lists."""
     known = card.newest(layout)
     if known and sha256(layout.croissant) != known.get("sha256"):
         yield f"{layout.croissant.name} differs from its SHA-256 in the manifest"
@@ -72,7 +73,7 @@ def _described(layout: Layout) -> Iterator[str]:
 
 
 def _manifests(layout: Layout) -> Iterator[str]:
-    """Yield what is wrong with config.json and the manifests."""
+    """Yield the problems of config.json and the manifests."""
     held, known = card.counts(layout), card.newest(layout)
     if layout.config.exists() and not _canonical(layout.config.read_bytes(), bool(held["shards"])):
         yield f"{layout.config.name} differs from its checksum"
@@ -89,7 +90,7 @@ def _manifests(layout: Layout) -> Iterator[str]:
 
 
 def unlisted(layout: Layout) -> list[int]:
-    """Return the numbers of the shards with people or scenes that the manifests have no line of."""
+    """Return the numbers of the shards whose people or scenes are missing from the manifests."""
     held = {
         field: Manifest(layout.manifests / f"{name}.jsonl").latest("name").keys()
         for name, field in zip(card.LISTS[1:], ("people", "windows"), strict=True)
@@ -108,9 +109,9 @@ def _made_of(line: Line, field: str) -> set[str]:
 
 
 def library(layout: Layout) -> Iterator[tuple[Path, str]]:
-    """Yield the files of the data set's library that are not as they were made, and why.
+    """Yield each damaged file of the data set's library, with the reason.
 
-    A file that is not there is made again when a shard needs it.
+    Missing files are no problem: they are made again when a shard needs them.
     """
     for folder in library_folders(layout):
         found = sizes(folder)
@@ -128,16 +129,16 @@ def library(layout: Layout) -> Iterator[tuple[Path, str]]:
 
 
 def library_folders(layout: Layout) -> list[Path]:
-    """Return the folders of people and scenes; none where there is no such library."""
+    """Return the folders of people and scenes that exist."""
     try:
         config: dict[str, Any] = json.loads(layout.dataset.read_text())["config"]
         return [layout.library / name for name in fingerprint.library_folders(config)]
-    except (OSError, *DAMAGED):  # of footage, of motions alone, or dataset.json is damaged
+    except (OSError, *DAMAGED):  # footage, motions without pictures, or a damaged dataset.json
         return []
 
 
 def clean(layout: Layout) -> None:
-    """Drop what is damaged of the library and of the manifests; no launch may run."""
+    """Remove damaged library files and manifest lines; no launch may be running."""
     for path, text in library(layout):
         print(f"removed {path} ({text}); it is made again when a shard needs it")
         path.with_suffix(".json").unlink(missing_ok=True)
@@ -149,9 +150,9 @@ def clean(layout: Layout) -> None:
 
 
 def _canonical(data: bytes, checked: bool = False) -> bool:
-    """Return whether a file of JSON is byte for byte what `write_json` made of its content.
+    """Return whether a JSON file is byte for byte what `write_json` writes for its content.
 
-    checked: it must have a checksum; those of older releases have none.
+    checked: whether it must have a checksum; files of older releases have none.
     """
     try:
         content = json.loads(data)

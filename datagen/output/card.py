@@ -1,8 +1,8 @@
 """README.md and croissant.json of a data set.
 
-Both are made from dataset.json and the manifest's lines alone and hold no date or path, so equal
-data sets have equal cards. README.md opens with Hugging Face's front matter; croissant.json is
-MLCommons' Croissant 1.0 (https://docs.mlcommons.org/croissant/docs/croissant-spec.html).
+Both are made only from dataset.json and the manifest's lines and hold no date or path, so equal
+data sets have equal cards. README.md begins with Hugging Face's front matter; croissant.json
+follows MLCommons' Croissant 1.0 (https://docs.mlcommons.org/croissant/docs/croissant-spec.html).
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from datagen.output.layout import Layout, shard_name
 from datagen.output.manifest import Manifest
 
 CARD = "card"
-"""Kind of the manifest's line that has croissant.json's SHA-256, the newest of several."""
+"""`kind` of the manifest line with croissant.json's SHA-256; the newest one counts."""
 LISTS = ("shards", "bodies", "backgrounds")
-"""Manifests whose number of lines with checksums it has."""
+"""Manifests whose number of checksummed lines it also records."""
 SPLITS = {"val": "validation", "all": "train"}  # Hugging Face's names, where they differ from ours
 SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M")
 TAGS = ("synthetic", "3d-human-pose", "smpl", "optical-flow", "video", "webdataset")
 OPEN = (
     "Made from the open assets that ship with motion-hmr: bodies and scenes CC0 1.0 (the bodies' "
     "keypoints Apache 2.0), motions CC0 1.0 and (DeepMimic's) zlib licence. Any use is "
-    "allowed, commercial use too."
+    "allowed, including commercial use."
 )
 GIVEN = (
-    "Made from {inputs} that the maker supplied: their licences hold for what was made of them. "
-    "SMPL, SURREAL, AMASS and Kinetics allow research only."
+    "Made from {inputs} supplied by the creator; the licences of these inputs apply to this data "
+    "set. SMPL, SURREAL, AMASS and Kinetics allow research use only."
 )
 CITATION = (
     "@inproceedings{doersch2019sim2real, title={Sim2real transfer learning for 3D human pose "
@@ -48,7 +48,7 @@ LABELS = (
 MEMBERS = {
     "flow.npy": ("application/x-npy", "optical flow float16 [T,2,h,w], pixels at S"),
     "labels.npz": ("application/x-npz", "2D and 3D joints, SMPL pose and shape, crop, camera"),
-    "meta.json": ("application/json", "the person, the scene and everything drawn"),
+    "meta.json": ("application/json", "the person, the scene and all random draws"),
     "rgb.jpg": ("image/jpeg", "the T crops in one strip"),
 }
 
@@ -57,7 +57,7 @@ def write(layout: Layout, lines: dict[int, Line]) -> None:
     """Write README.md and croissant.json beside the shards and dataset.json.
 
     Args:
-        lines: manifest lines of the finished shards, by number.
+        lines: manifest lines of the finished shards, by shard number.
     """
     dataset = {**read(layout), "clips": sum(line["clips"] for line in lines.values())}
     write_dataset(layout, dataset)
@@ -76,19 +76,19 @@ def write(layout: Layout, lines: dict[int, Line]) -> None:
 
 
 def newest(layout: Layout) -> Line:
-    """Return the manifest's newest line of croissant.json, {} if it has none."""
+    """Return the manifest's newest `card` line, {} if there is none."""
     lines = Manifest(layout.manifests / "shards.jsonl").lines()
     return next((line for line in reversed(lines) if line.get("kind") == CARD), {})
 
 
 def _line(layout: Layout) -> Line:
-    """Return what the manifest has to say of croissant.json and of the other manifests."""
+    """Return the `card` line for the current croissant.json and manifests."""
     digest = _sha256(layout.croissant)
     return {"kind": CARD, "name": layout.croissant.name, "sha256": digest, **counts(layout)}
 
 
 def counts(layout: Layout) -> dict[str, int]:
-    """Return how many lines with checksums each manifest has, but for those of croissant.json."""
+    """Return the number of checksummed lines of each manifest, not counting `card` lines."""
     return {
         name: sum(line.get("kind") != CARD for line in manifest.checked())
         for name in LISTS
@@ -97,9 +97,9 @@ def counts(layout: Layout) -> dict[str, int]:
 
 
 def current(layout: Layout, lines: dict[int, Line]) -> bool:
-    """Return whether the card describes exactly these shards and the files beside them as they are.
+    """Return whether the card describes exactly these shards and the current files beside them.
 
-    A launch that was killed may have left a dataset.json of fewer shards beside a card of all.
+    A killed launch may have left a dataset.json for fewer shards beside a card for all of them.
     """
     try:
         files = json.loads(layout.croissant.read_text())["distribution"]
@@ -132,8 +132,8 @@ def readme(dataset: Line, lines: list[Line]) -> str:
     text = f"""
 # {_title(dataset)}
 
-Synthetic clips of people in motion before real or virtual scenes, with SMPL pose and shape, 3D and
-2D joints and optical flow, for training 3D human pose from motion
+Synthetic clips of moving people in front of real or virtual scenes, with SMPL pose and shape, 3D
+and 2D joints and optical flow, for training 3D human pose estimation from motion
 ([Doersch & Zisserman, NeurIPS 2019](https://arxiv.org/abs/1907.02499)). Made by motion-hmr.
 
 | | |
@@ -144,7 +144,7 @@ Synthetic clips of people in motion before real or virtual scenes, with SMPL pos
 | flow | {dataset["flow"]["name"]}, {side}×{side} cells of {dataset["flow"]["stride"]} px |
 | joints | {j}{_regressed(dataset)} |
 | split, seed | {dataset["split"]}, {config["output"]["seed"]} |
-| fingerprint | `{dataset["fingerprint"]}` of all options and inputs (`dataset.json`) |
+| fingerprint | `{dataset["fingerprint"]}`, a hash of all options and inputs (`dataset.json`) |
 
 ## A record
 
@@ -152,11 +152,11 @@ Synthetic clips of people in motion before real or virtual scenes, with SMPL pos
 |---|---|
 | `flow.npy` | float16 [T,2,{side},{side}], pixels at S; zero where the person is totally occluded |
 | `labels.npz` | {LABELS} |
-| `meta.json` | the person, the scene and everything drawn |
+| `meta.json` | the person, the scene and all random draws |
 {"| `rgb.jpg` | the T crops in one strip |" if dataset["rgb"] else ""}
 
-`dataset.json` names the joints and describes the other fields; `body.npz` turns pose and shape into
-joints.
+`dataset.json` names the joints and describes the other fields; `body.npz` is the body model that
+maps pose and shape to joints.
 
 ```python
 import io, numpy as np, webdataset as wds
@@ -173,25 +173,25 @@ for record in wds.WebDataset(shards, shardshuffle=False):
 
 ## Limits
 
-The people are rendered: their faces, hands, hair and clothes are simpler than those of real people,
-and their gender and skin tone are drawn evenly, not as in any population. The data are meant for
+The people are rendered: their faces, hands, hair and clothes are simpler than those of real people.
+Gender and skin tone are drawn uniformly and match no real population. The data are meant for
 training pose estimators, not for identifying or judging people.
 """
     return front + text.replace("\n\n\n", "\n\n")
 
 
 def hub_split(dataset: Line) -> str:
-    """Return Hugging Face's name of a data set's split."""
+    """Return Hugging Face's name for a data set's split."""
     return SPLITS.get(str(dataset["split"]), str(dataset["split"]))
 
 
 def front_matter(dataset: Line, paths: dict[str, str]) -> str:
-    """Return the YAML block by which Hugging Face's hub lists a data set.
+    """Return the YAML front matter that the Hugging Face Hub reads.
 
     Args:
-        paths: pattern of the shards of each split, by Hugging Face's name of the split.
+        paths: glob of each split's shards, by Hugging Face's name for the split.
     """
-    digits = len(str(max(dataset["clips"], 1)))  # 1..999 clips are in the first class
+    digits = len(str(max(dataset["clips"], 1)))  # 1 to 999 clips are the first size category
     lines = [
         "---",
         f"pretty_name: {_title(dataset)}",
@@ -215,10 +215,10 @@ def tags(dataset: Line) -> list[str]:
 
 
 def croissant(dataset: Line, lines: list[Line], beside: dict[str, Line]) -> Line:
-    """Return croissant.json's content: the data set, every file with its SHA-256, its records.
+    """Return croissant.json's content: the data set, its files with their SHA-256, its records.
 
     Args:
-        beside: `bytes` and `sha256` of the files beside the shards, by name.
+        beside: `bytes` and `sha256` of each file beside the shards, by file name.
     """
     what = (
         f"{dataset['clips']} synthetic clips of {dataset['clip_length']} frames of people in "
@@ -244,7 +244,7 @@ def croissant(dataset: Line, lines: list[Line], beside: dict[str, Line]) -> Line
 
 
 def members(dataset: Line) -> dict[str, tuple[str, str]]:
-    """Return the media type and description of each member of a record, by its ending."""
+    """Return the media type and description of each member of a record, by file ending."""
     if dataset.get("labels_only"):
         return motion_card.MEMBERS
     return {name: MEMBERS[name] for name in MEMBERS if dataset["rgb"] or name != "rgb.jpg"}
@@ -256,7 +256,7 @@ def _title(dataset: Line) -> str:
 
 
 def _given(config: Line) -> list[str]:
-    """Return what of the inputs is not embedded."""
+    """Return the inputs that are not embedded, in words."""
     found = {
         "bodies": config["bodies"]["body"],
         "textures": config["bodies"]["textures"],
@@ -268,26 +268,26 @@ def _given(config: Line) -> list[str]:
 
 
 def licence_of(config: Line) -> str:
-    """Return which licences hold for what was made with these options."""
+    """Return the sentence on the licences of a data set made with these options."""
     given = _given(config)
     return GIVEN.format(inputs=", ".join(given)) if given else OPEN
 
 
 def _shown_motion(sums: dict[str, list[float]]) -> str:
     shares = ", ".join(f"{k}s {share:.0%}" for k, share in statistics.shown_motion(sums).items())
-    text = f"\nThe flow shows so much of the visible keypoints' own motion: {shares}.\n"
+    text = f"\nShare of the visible keypoints' motion that the flow explains: {shares}.\n"
     return text if shares else ""
 
 
 def _regressed(dataset: Line) -> str:
-    """Return what the evaluation joints are regressed by, as words after the joints' number."""
+    """Return the name of the evaluation joints' regressor, to follow the number of joints."""
     if not (found := dataset.get("joint_regressor")):
         return ""
-    return f"; those of the evaluation by {found['name']} (`{found['sha256']}`)"
+    return f"; evaluation joints regressed by {found['name']} (`{found['sha256']}`)"
 
 
 def _made_of(dataset: Line, lines: list[Line]) -> str:
-    """Return the table's rows on what the clips are made of (not of older shards), and shards."""
+    """Return the table rows "made of" (not for older shards) and "shards"."""
     found = variety.held(lines, dataset["clip_length"]) if lines else None
     size = file_size(sum(line["bytes"] for line in lines))
     shards = (
@@ -312,20 +312,21 @@ def _statistics(lines: list[Line]) -> str:
     people = ", ".join(f"{count} × {name}" for name, count in by_number)
     return f"""## Statistics
 
-| keypoints visible | behind the occluder | out of the picture | frames totally occluded |
+| keypoints visible | behind the occluder | outside the frame | frames totally occluded |
 |---|---|---|---|
 | {shares} |
 
-Flow is {flow["mean"]:.2f} px a frame on average, half of it below {flow["p50"]:.2f} and 95 % below
-{flow["p95"]:.2f}. The camera moves the person's place by {found["camera_step"]:.2f} px a frame, and
+The mean flow is {flow["mean"]:.2f} px per frame, its median {flow["p50"]:.2f} and its 95th \
+percentile {flow["p95"]:.2f}.
+Camera motion shifts the person by {found["camera_step"]:.2f} px per frame, and by
 {found["camera_drift"]:.1f} px from a clip's first frame to its last.
 {_shown_motion(found["followed"])}
-Where the body faces, share of frames (0° is into the camera, 90° the picture's right):
+Facing direction, share of frames (0° is towards the camera, 90° to the right of the image):
 
 | | {" | ".join(f"{round(i * 360 / len(found['coverage']['yaw']))}°" for i in range(8))} |
 |---|---|---|---|---|---|---|---|---|
 {yaw}
-How far limbs are bent, share of frames and sides (0° is straight):
+Joint flexion, share of frames over both sides of the body (0° is straight):
 
 | | {" | ".join(f"{30 * i}-{30 * i + 30}°" for i in range(6))} |
 |---|---|---|---|---|---|---|
@@ -336,7 +337,7 @@ Clips by person: {people}.
 
 
 def file_size(size: float) -> str:
-    """Return a number of bytes as people read it: 12.3 MB."""
+    """Return a number of bytes in readable form: 12.3 MB."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"

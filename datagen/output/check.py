@@ -1,4 +1,4 @@
-"""Does a data set match its manifest? Re-hash, re-count, open every record."""
+"""Checks a data set against its manifest: re-hashes, re-counts and opens every record."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from datagen.output.layout import Layout, shard_number
 from datagen.output.shard import split
 
 PATIENCE = 3
-"""More tries of a shard if CPython 3.11's parser, which numpy asks to read an array's header, trips
-over threads (SystemError, python/cpython#106905)."""
+"""Retries of a shard after a SystemError: numpy reads array headers with CPython's parser, which is
+not thread-safe in 3.11 (python/cpython#106905)."""
 
-NOT_FINITE = 0x7C00  # exponent of a float16 that is infinite or no number
+NOT_FINITE = 0x7C00  # exponent bits of a float16 that is infinite or NaN
 
 
 def numbers(layout: Layout, dataset: Line, lines: dict[int, Line]) -> list[int]:
-    """Return the numbers of the shards that should be there or are."""
-    # Footage that turned out bad leaves a gap in the numbers of the shards.
+    """Return the numbers of the shards that should exist or do exist."""
+    # Unusable footage leaves a gap in the shard numbers.
     expected = lines if dataset.get("real") else range(dataset["shards"])
     return sorted({*expected, *lines, *layout.found()})
 
 
 def published(layout: Layout, dataset: Line) -> dict[int, Line]:
-    """Return each shard's line of the manifest, rebuilt from croissant.json.
+    """Return each shard's manifest line, rebuilt from croissant.json.
 
     For a data set that was published or copied without its manifests. Raises BadInput if it has no
     croissant.json either, or one that cannot be read.
@@ -53,18 +53,18 @@ def published(layout: Layout, dataset: Line) -> dict[int, Line]:
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise BadInput(
-            f"nothing to check the shards in {layout.shards} against: {layout.manifests} has "
-            "no shards.jsonl; copy manifests/ along with them"
+            f"the shards in {layout.shards} cannot be checked: {layout.manifests} has no "
+            "shards.jsonl; copy manifests/ along with them"
         ) from None
 
 
 def problems(
     layout: Layout, numbers: list[int], dataset: Line, lines: dict[int, Line], workers: int = 1
 ) -> Iterator[tuple[int, str]]:
-    """Yield, shard by shard, its number and what is wrong with it ("" for nothing).
+    """Yield each shard's number and its problem ("" if it has none).
 
     Args:
-        numbers: of the shards to look at.
+        numbers: numbers of the shards to check.
         dataset: the content of dataset.json.
         lines: manifest lines by shard number.
         workers: threads; each holds one shard in memory.
@@ -77,13 +77,13 @@ def problems(
         for _ in range(PATIENCE):
             try:
                 return index, _shard_problem(path, index, dataset, lines[index])
-            except SystemError:  # Python's fault, not the shard's
+            except SystemError:  # a bug of Python, not damage to the shard
                 continue
             except FileNotFoundError:
                 return index, f"{path.name} is missing"
         return index, _shard_problem(path, index, dataset, lines[index])
 
-    # Threads do: reading and hashing, most of the work, leave Python's lock to the others.
+    # Threads suffice: reading and hashing, most of the work, release Python's GIL.
     with ThreadPoolExecutor(workers) as pool:
         yield from pool.map(look, numbers)
 
@@ -94,7 +94,7 @@ def _shard_problem(path: Path, index: int, dataset: Line, line: Line) -> str:
         return f"{path.name} holds {len(data)} bytes, not {line['bytes']}"
     if hashlib.sha256(data).hexdigest() != line["sha256"]:
         return f"{path.name} differs from its SHA-256 in the manifest"
-    # The bytes are those that were written. What follows asks whether they were right.
+    # The bytes are as written; the following checks whether they were correct.
     try:
         return _content_problem(path, index, dataset, line, data)
     except (tarfile.TarError, OSError, *DAMAGED) as error:
@@ -105,7 +105,7 @@ def _content_problem(path: Path, index: int, dataset: Line, line: Line, data: by
     owners = {line.get("fingerprint") or dataset["fingerprint"]} | shard.owners(data)
     if other := sorted(owners - {dataset["fingerprint"]}):
         return (
-            f"{path.name} belongs to the data set of fingerprint {other[0]}, not to this one, of "
+            f"{path.name} belongs to the data set with fingerprint {other[0]}, not to this one, "
             f"{dataset['fingerprint']}"
         )
     if line["clips"] != dataset["clips_per_shard"] and not varying(dataset):
@@ -122,7 +122,7 @@ def _content_problem(path: Path, index: int, dataset: Line, line: Line, data: by
 
 
 def varying(dataset: Line) -> bool:
-    """Return whether a data set's shards may hold different numbers of records, of any length."""
+    """Return whether the shards may differ in their number of records and records in length."""
     return bool(dataset.get("real") or dataset.get("labels_only"))
 
 
@@ -156,7 +156,7 @@ def _record_problem(members: dict[str, bytes], dataset: Line) -> str:
         return f"rgb.jpg has height and width {size}, not {strip}"
     meta = json.loads(members["meta.json"])
     if not isinstance(meta, dict):
-        return "meta.json is no object"
+        return "meta.json is not an object"
     seeds = meta.get("seed"), dataset["config"].get("output", {}).get("seed")
     if None not in seeds and seeds[0] != seeds[1]:
         return f"seed {seeds[0]}, not {seeds[1]}: it belongs to another data set"
@@ -168,16 +168,18 @@ def _flow_problem(data: bytes, frames: int, dataset: Line) -> str:
     flow = read_npy(data)
     if flow.shape != (frames, 2, side, side) or flow.dtype != np.float16:
         return f"flow is {flow.dtype} {flow.shape}"
-    if ((flow.view(np.uint16) & NOT_FINITE) == NOT_FINITE).any():  # ten times isfinite's speed
+    if ((flow.view(np.uint16) & NOT_FINITE) == NOT_FINITE).any():  # ten times as fast as isfinite
         return "flow is not finite"
     return ""
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """Return a JPEG's height and width from its headers; decoding its pixels would take a hundred
-    times as long and adds nothing for bytes whose SHA-256 is right. ValueError if it is not one."""
+    """Return a JPEG's height and width from its headers. Raises ValueError if it is not a JPEG.
+
+    Decoding the pixels would take a hundred times as long and adds nothing if the SHA-256 matches.
+    """
     if data[:2] != b"\xff\xd8" or data[-2:] != b"\xff\xd9":
-        raise ValueError("rgb.jpg is not a whole JPEG")
+        raise ValueError("rgb.jpg is not a complete JPEG")
     at = 2
     while at + 9 <= len(data) and data[at] == 0xFF:
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")

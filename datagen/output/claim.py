@@ -1,9 +1,9 @@
-"""One launch at a time fills a data set: a claim that ends with its process, wherever that runs.
+"""Ensures that only one launch at a time writes a data set; a claim ends with its process.
 
-A claim is a small file in manifests/running. On one machine, in whichever containers, the kernel
-shows whether its owner lives: a lock on the file, which ends with the process. Of other hosts the
-locks may not be visible, and behind a URL there are none; so an owner also rewrites its claim every
-few seconds, and one that is not rewritten for a while is of a dead launch.
+A claim is a small file in manifests/running. On one machine, even across containers, a lock on the
+file shows whether its owner is alive: the kernel releases it when the process ends. Locks of other
+hosts may not be visible, and URLs have none, so an owner also rewrites its claim every few seconds;
+a claim that is not rewritten for a while belongs to a dead launch.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ from datagen.common.temporary import machine, try_lock
 from datagen.output.layout import Layout
 
 BEAT = 5.0
-"""Seconds between two signs of life."""
+"""Seconds between two heartbeats."""
 WATCH = 3 * BEAT
-"""Seconds without one after which a claim of another host is a dead launch's."""
+"""Seconds without a heartbeat after which another host's launch counts as dead."""
 TRIES = 4
-"""Times that two launches which begin at one moment give way to each other."""
+"""Attempts while two launches that start at the same moment yield to each other."""
 
 
 @contextmanager
 def claimed(
     layout: Layout, fingerprint: str, shards: Collection[int] | None = None
 ) -> Iterator[None]:
-    """Hold a data set while the block runs.
+    """Hold the claim on a data set while the block runs.
 
-    fingerprint: its; shards: those that are to be made, if the user named them: two launches of one
-    configuration that name different ones may run side by side, but not behind a URL.
+    fingerprint: the data set's; shards: those to make, if the user named them. Two launches of one
+    configuration that name different shards may run at the same time, but not with a URL.
 
-    Raises BadInput while another launch holds it.
+    Raises BadInput while another launch holds the claim.
     """
     folder = layout.manifests / "running"
-    made = []  # removed in the end, where nothing else is in them
+    made = []  # folders to remove at the end if they are empty
     if is_local(folder):
         made = [folder, *(path for path in folder.parents if not path.exists())]
     claim = {
@@ -67,7 +67,7 @@ def claimed(
     except KeyboardInterrupt:
         if held.lost:
             raise BadMachine(
-                f"{held.path} is gone: another launch has taken over while this one stood still, "
+                f"{held.path} is gone: another launch took over while this one was suspended, "
                 "or the folder was removed; run the same command again"
             ) from None
         raise
@@ -79,8 +79,8 @@ def claimed(
 
 
 def _take(held: _Claim, layout: Layout) -> None:
-    """Write the claim. Of two that begin at one moment one at least sees the other, and gives
-    way."""
+    """Write the claim; of two launches that start at the same moment, at least one sees the other
+    and yields."""
     for _ in range(TRIES):
         if rival := held.rival():
             break
@@ -97,15 +97,16 @@ def _take(held: _Claim, layout: Layout) -> None:
 def _refusal(layout: Layout, rival: Line, mine: Line) -> str:
     same = rival["fingerprint"] == mine["fingerprint"]
     return (
-        f"{layout.shards} is being filled by another launch{'' if same else ', of other options'} "
-        f"(process {rival['process']} on {rival['host']}, since {rival['since']}); wait for its "
-        "end, stop it or choose another --out"
-        + ("; launches that each name their --shards may share the work" if same else "")
+        f"{layout.shards} is being filled by another launch"
+        f"{'' if same else ' with other options'} "
+        f"(process {rival['process']} on {rival['host']}, since {rival['since']}); wait until it "
+        "ends, stop it or choose another --out"
+        + ("; launches can share the work if each names its own --shards" if same else "")
     )
 
 
 class _Claim:
-    """A claim of this process, and the others of its data set."""
+    """This process's claim on a data set, and access to the other claims on it."""
 
     def __init__(self, folder: Path, line: Line) -> None:
         self.folder, self.line = folder, line
@@ -118,20 +119,20 @@ class _Claim:
         raise NotImplementedError
 
     def refresh(self, beat: int) -> bool:
-        """Give a sign of life; return False if another launch has taken over."""
+        """Write a heartbeat; return False if another launch has taken over."""
         raise NotImplementedError
 
     def drop(self) -> None:
-        """Take the claim back, if it was written."""
+        """Remove the claim, if it was written."""
         with suppress(OSError):
             self.path.unlink(missing_ok=True)
 
     def dead(self, path: Path) -> bool | None:
-        """Return whether the owner of another claim is dead; None if only time can tell."""
+        """Return whether another claim's owner is dead; None if only waiting can tell."""
         raise NotImplementedError
 
     def rival(self) -> Line | None:
-        """Return a claim of a living launch that this one cannot run beside; remove dead ones."""
+        """Return the claim of a running launch that excludes this one; remove dead claims."""
         for path, line in self._others().items():
             dead = self.dead(path)
             if not dead and not self._against(line):
@@ -146,13 +147,13 @@ class _Claim:
 
     @contextmanager
     def beating(self) -> Iterator[None]:
-        """Give signs of life while the block runs."""
+        """Write heartbeats while the block runs."""
 
         def beat() -> None:
             number = 0
             while not self._done.wait(BEAT):
                 number += 1
-                with suppress(OSError):  # the storage is away for a moment
+                with suppress(OSError):  # the storage is unavailable for a moment
                     if not self.refresh(number):
                         self.lost = True
                         main = threading.main_thread().ident
@@ -179,13 +180,13 @@ class _Claim:
         paths = [self.folder / name for name in names if name != self.path.name]
         found: dict[Path, Line] = {}
         for path in paths:
-            with suppress(OSError):  # it has ended by now
+            with suppress(OSError):  # it has ended in the meantime
                 found[path] = _parsed(read_all([path])[0])
         return found
 
     def _moves(self, path: Path, line: Line) -> bool:
-        """Watch a claim; return whether it gives a sign of life."""
-        print(f"Watching whether the launch on {line['host']} still lives …", flush=True)
+        """Watch a claim; return whether its owner writes a heartbeat."""
+        print(f"Checking whether the launch on {line['host']} is still running …", flush=True)
         until = time.monotonic() + WATCH
         while time.monotonic() < until:
             time.sleep(min(1.0, BEAT / 5))
@@ -198,7 +199,7 @@ class _Claim:
 
 
 class _LocalClaim(_Claim):
-    """A locked file in a folder."""
+    """A claim as a locked file in a folder."""
 
     _file: int | None = None
 
@@ -207,11 +208,11 @@ class _LocalClaim(_Claim):
         with writing(self.folder):
             while self._file is None:
                 make_folder(self.folder)
-                with suppress(FileNotFoundError):  # another launch has ended and tidied up
+                with suppress(FileNotFoundError):  # another launch has ended and cleaned up
                     self._file = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
             try_lock(self._file)
             self.refresh(0)
-            os.replace(unfinished, self.path)  # others see it locked, or not at all
+            os.replace(unfinished, self.path)  # others see it locked or not at all
 
     def refresh(self, beat: int) -> bool:
         assert self._file is not None
@@ -245,7 +246,7 @@ class _LocalClaim(_Claim):
 
 
 class _RemoteClaim(_Claim):
-    """An object behind a URL."""
+    """A claim as an object at a URL."""
 
     def write(self) -> None:
         self.refresh(0)
@@ -262,7 +263,7 @@ class _RemoteClaim(_Claim):
 
 
 def _parsed(data: bytes) -> Line:
-    """Return a claim's line; of one that is half written, what is known of it: nothing."""
+    """Return a claim's line; placeholders for one that is only half written."""
     unknown: dict[str, Any] = {
         "host": "?", "process": "?", "machine": "", "since": "?", "folder": "", "fingerprint": "",
         "shards": None, "beat": None,

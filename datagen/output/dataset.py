@@ -17,7 +17,7 @@ from datagen.output.manifest import Manifest
 def contract(
     identity: dict[str, Any], flow_name: str, flow_stride: int, person_diagonal: float
 ) -> dict[str, Any]:
-    """Return the part of dataset.json that every data set has: its options and its fields."""
+    """Return the part of dataset.json that all data sets have: options and fields."""
     return {
         "version": record.VERSION,
         "fingerprint": fingerprint.digest(identity),
@@ -37,7 +37,7 @@ def contract(
 def read(layout: Layout) -> dict[str, Any]:
     """Return dataset.json as a dictionary.
 
-    Raises BadInput if the folder holds none.
+    Raises BadInput if it is missing or damaged.
     """
     try:
         content = json.loads(layout.dataset.read_text())
@@ -60,16 +60,16 @@ def read(layout: Layout) -> dict[str, Any]:
 
 
 def _require(content: Any) -> None:
-    """Raise ValueError for numbers that no data set can have; what is missing is not looked at."""
+    """Raise ValueError for impossible numbers; missing fields are not checked."""
     if not isinstance(content, dict) or not isinstance(content.get("config", {}), dict):
-        raise ValueError("it is no object")
+        raise ValueError("it is not an object")
     if not checksum.holds(content):
         raise ValueError("it differs from its checksum")
     flow = content.get("flow", {})
     stride = flow.get("stride", 1) if isinstance(flow, dict) else None
     least = {"clip_length": 1, "image_size": 1, "shards": 0, "clips_per_shard": 0, "clips": 0}
     numbers = {name: (content.get(name, low), low) for name, low in least.items()}
-    lowest = 0 if content.get("labels_only") is True else 1  # there is no flow without pictures
+    lowest = 0 if content.get("labels_only") is True else 1  # motions without pictures have no flow
     for name, (value, low) in {**numbers, "the stride of flow": (stride, lowest)}.items():
         most = 1 << 24 if name == "shards" else 1 << 40
         if type(value) is not int or not low <= value <= most:
@@ -81,9 +81,9 @@ def refuse_other(
     identity: dict[str, Any],
     performers: Callable[[], Mapping[str, str]] = dict,
 ) -> None:
-    """Raise BadInput if the output folder holds shards made with something else than `identity`.
+    """Raise BadInput if the output folder holds shards of another identity.
 
-    performers: returns who performs each motion, by its name; asked only where inputs differ.
+    performers: returns the performer of each motion by its name; called only if inputs differ.
     """
     if not layout.found():
         return
@@ -101,21 +101,21 @@ def refuse_other(
     if lines and (before.get("record", 0) < record.REVISION or fingerprint.by_size(before)):
         raise BadInput(
             f"{layout.shards} holds shards of an older release (record {before.get('record')}), "
-            "which knew folders of inputs by names and sizes alone; they can be trained on as they "
-            "are, but for more, of the same options too, choose another --out"
+            "which identified inputs by file names and sizes only; they can be used for training, "
+            "but to make more, even with the same options, choose another --out"
         )
     if any(line.startswith("--motions ") for line in lines):
         _refuse_moved(layout, performers())
-        lines.append("a file there was changed, added or removed, or is known by another performer")
+        lines.append("a file there was changed, added or removed, or has another performer now")
     if lines:
         raise BadInput(
             f"{layout.shards} holds shards of another configuration ({'; '.join(lines)}); "
-            f"choose another --out, or repeat the options it was made with"
+            "choose another --out, or use the options it was made with"
         )
 
 
 def _refuse_moved(layout: Layout, performers: Mapping[str, str]) -> None:
-    """Raise BadInput if motions of the data set are known by another performer than it names."""
+    """Raise BadInput if motions of the data set are now assigned to another performer."""
     people = Manifest(layout.manifests / "bodies.jsonl").lines()
     listed = Manifest(layout.manifests / "shards.jsonl").lines()
     known = {str(line.get("name")): line.get("subject") for line in people}
@@ -130,13 +130,13 @@ def _refuse_moved(layout: Layout, performers: Mapping[str, str]) -> None:
         name, (was, now) = next(iter(moved.items()))
         others = f" and {len(moved) - 1:,} more such motions" if len(moved) > 1 else ""
         raise BadInput(
-            f"{layout.shards} was made when the performer of {name} was taken for {was}, who is "
-            f"now {now}{others}: people may have moved between train, val and test; it can be "
-            "trained on as it is, but for more choose another --out and make all its splits again, "
-            "or name the former performers in a subjects.csv beside the motions"
+            f"{layout.shards} was made with {was} as the performer of {name}, which is now {now}"
+            f"{others}: people may have moved between train, val and test; the shards can be used "
+            "for training, but to make more, choose another --out and make all splits again, or "
+            "name the former performers in a subjects.csv beside the motions"
         )
 
 
 def write(layout: Layout, content: dict[str, Any]) -> None:
-    """Write dataset.json, whole or not at all."""
+    """Write dataset.json atomically."""
     write_json(layout.dataset, checksum.added(content))

@@ -15,32 +15,32 @@ from datagen.common.files import files_below, sha256
 from datagen.common.options import CODE, option
 
 CONVENTION = ("motion_up", "motion_unit", "motion_rate")
-"""Options that say how motions are to be read, and so decide the bytes of a library."""
+"""Options on how to read motions, which therefore affect the bytes of a library."""
 
 LATER = ("motions_only", "motions_without", "labels_only", "scenes", "shapes", *CONVENTION)
-"""Options that came later: left out where they are not given, so that older data sets keep their
+"""Options added later: omitted from the identity unless given, so that older data sets keep their
 fingerprints and libraries."""
 
 CONTENT, BY_SIZE = "content", "folder"
-"""First words of the entry of a folder of inputs: of their content, and, in releases before, of
-their names and sizes alone."""
+"""First word of an input folder's entry: identified by its content or, in older releases, only by
+file names and sizes."""
 
 EMBEDDED = ("embedded bodies", "embedded motions", "embedded scenes")
-"""Entries of an identity that name the embedded assets used; a release may bring others."""
+"""Entries of an identity that name the embedded assets used; they may change between releases."""
 
 FORMER = {"video_rate": "--video-rate stored", "shapes": "--shapes normal"}
-"""What data sets without the entry of an option were made with, where that is not its absence."""
+"""Values implied by a missing entry, for options where it does not mean "not given"."""
 
 FLOW = "embedded flow"
-"""Entry that names the weights of an embedded flow network."""
+"""Entry that identifies the weights of an embedded flow network."""
 
 NO_OPTIONS = ("record", "evaluation", FLOW, *EMBEDDED)
-"""Entries of an identity that are no option's."""
+"""Entries of an identity that are not options."""
 
 
 @cache
 def assets(kind: str) -> str:
-    """Return the start of the SHA-256 of what datagen/assets holds of a kind."""
+    """Return the first 8 digits of the SHA-256 of all files in datagen/assets/`kind`."""
     folder = Path(__file__).parents[1] / "assets" / kind
     found = files_below(folder)
     return digest([(str(path.relative_to(folder)), sha256(path)) for path in found])[:8]
@@ -54,9 +54,9 @@ def digest(value: Any) -> str:
 def library_folders(identity: dict[str, Any]) -> tuple[str, str]:
     """Return the names of the folders of people and of scenes.
 
-    Each is named by what decides its bytes, so that data sets which differ in later stages only
-    share it and no option can mix two of them. Which inputs there are does not enter: each file of
-    a library is made from one, whichever others there are.
+    The names depend on everything that decides the files' bytes, so data sets that differ only in
+    later stages share a library and no option can mix two. The list of inputs does not enter: each
+    library file is made from a single input, independent of the others.
     """
     bodies, backgrounds, output = (identity[name] for name in ("bodies", "backgrounds", "output"))
     people = {**bodies, "motions": None, "surreal": bodies["surreal"] is not None}
@@ -80,19 +80,19 @@ def library_folders(identity: dict[str, Any]) -> tuple[str, str]:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Return a line "--option old → --option new" for each option in which the two differ."""
+    """Return a line "--option old → --option new" for each option that differs."""
     lines: list[str] = []
     for key in sorted(old.keys() | new.keys()):
         a, b = old.get(key), new.get(key)
         if isinstance(a, dict) and isinstance(b, dict):
             lines += differences(a, b)
-        elif a != b and not (key in (FLOW, *EMBEDDED) and lines):  # an option shows it already
+        elif a != b and not (key in (FLOW, *EMBEDDED) and lines):  # an option already shows it
             lines.append(f"{_typed(key, a)} → {_typed(key, b)}")
     return lines
 
 
 def by_size(identity: Any) -> bool:
-    """Return whether an identity is of a release that knew folders by names and sizes alone."""
+    """Return whether an identity is from a release that knew folders only by names and sizes."""
     if isinstance(identity, dict):
         return any(map(by_size, identity.values()))
     if isinstance(identity, list):
@@ -101,7 +101,7 @@ def by_size(identity: Any) -> bool:
 
 
 def _typed(name: str, value: Any) -> str:
-    """Return an entry of an identity as its option is typed."""
+    """Return an identity's entry as it is typed on the command line."""
     if name in NO_OPTIONS or name.startswith(CODE):
         return f"{name} {value or '(older release)'}"
     if isinstance(value, bool):
@@ -112,9 +112,9 @@ def _typed(name: str, value: Any) -> str:
 
 
 def content(path: Path, files: Sequence[Path] | None = None) -> str:
-    """Return what tells a file or folder of inputs from others: its content, wherever it lies.
+    """Return a digest of the content of an input file or folder, independent of its location.
 
-    files: those that are read, of which a folder may hold more; by default all below it.
+    files: the files that are read, if not all below the folder.
     """
     if files is None or list(files) == [path]:
         if path.is_file():

@@ -1,7 +1,7 @@
-"""Pieces of croissant.json: files, the members of all shards, and the records that they make.
+"""Parts of croissant.json: files, the members of all shards, and their records.
 
-MLCommons' Croissant 1.0 (https://docs.mlcommons.org/croissant/docs/croissant-spec.html), which has
-no type for arrays: records give the bytes of .npy and .npz files, for numpy.load.
+MLCommons' Croissant 1.0 (https://docs.mlcommons.org/croissant/docs/croissant-spec.html) has no type
+for arrays, so records give the bytes of .npy and .npz files, for numpy.load.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ MEDIA_TYPES = {
     "npz": "application/x-npz",
     "tar": "application/x-tar",
 }
-"""Of the files beside the shards and of the shards, by the ending."""
+"""Media types of the shards and the files beside them, by suffix."""
 KEY = r"(\d+_\d+)\."
 """The clip's key in a member's name: 000012_0034.flow.npy."""
 
 
 def file(path: str, line: Line) -> Line:
-    """Return a cr:FileObject of a file with its `bytes` and `sha256`."""
+    """Return a cr:FileObject for a file, given its `bytes` and `sha256`."""
     return {
         "@type": "cr:FileObject",
         "@id": path,
@@ -37,12 +37,12 @@ def file(path: str, line: Line) -> Line:
 def file_sets(
     members: Mapping[str, tuple[str, str]], shards: Iterable[str], prefix: str = ""
 ) -> list[Line]:
-    """Return a cr:FileSet for each member that all records of the shards have.
+    """Return a cr:FileSet for each member that every record has.
 
     Args:
-        members: media type and description by the member's ending, flow.npy and so on.
-        shards: paths of the tars; without any there is no set.
-        prefix: what distinguishes the sets from those of another split.
+        members: media type and description by the member's ending (flow.npy and so on).
+        shards: paths of the tars; if empty, no sets are returned.
+        prefix: distinguishes the sets from those of another split.
     """
     tars = [{"@id": path} for path in shards]
     return [
@@ -80,7 +80,7 @@ def _record_set(prefix: str, member: str, kind: str, text: str) -> Line:
                 "@type": "cr:Field",
                 "@id": f"{name}/key",
                 "name": "key",
-                "description": "the clip: the numbers of its shard and in it",
+                "description": "the clip's key: shard number and number within the shard",
                 "dataType": "sc:Text",
                 "source": files
                 | {"extract": {"fileProperty": "filename"}, "transform": {"regex": KEY}},
@@ -135,4 +135,4 @@ CONTEXT = {
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
-"""Croissant 1.0's own JSON-LD context: what its words mean."""
+"""Croissant 1.0's own JSON-LD context, which defines its terms."""

@@ -13,14 +13,15 @@ _SHARD = re.compile(r"shard-(\d{6})\.tar")
 
 @dataclass(frozen=True)
 class Layout:
-    """The folders of one data set, on this machine or behind a URL.
+    """The folders of one data set, on this machine or at a URL.
 
-    manifests/ and library/ are beside a folder called `shards` and inside any other.
+    manifests/ and library/ lie beside a folder called `shards`, and inside a folder of any other
+    name.
     """
 
     shards: Path
     shared: Path | None = None
-    """A library elsewhere that the data set shares with others."""
+    """A library elsewhere, shared with other data sets."""
 
     @property
     def root(self) -> Path:
@@ -61,7 +62,7 @@ class Layout:
         return self.shards / shard_name(index)
 
     def found(self) -> dict[int, int]:
-        """Return the bytes of the shard files that exist by their numbers, in order."""
+        """Return the size in bytes of each existing shard file by its number, sorted."""
         files = ((shard_number(name), size) for name, size in sizes(self.shards).items())
         return dict(sorted((number, size) for number, size in files if number is not None))
 
@@ -72,6 +73,6 @@ def shard_name(index: int) -> str:
 
 
 def shard_number(name: str) -> int | None:
-    """Return the number in a shard's file name, None in that of anything else."""
+    """Return the number in a shard's file name, None for any other file name."""
     match = _SHARD.fullmatch(name)
     return int(match[1]) if match else None

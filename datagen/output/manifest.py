@@ -1,6 +1,6 @@
-"""Manifests: append-only JSON lines, one for each item that is finished or failed.
+"""Manifests: append-only JSON lines, one for each finished or failed item.
 
-Each line ends in a checksum of itself.
+Each line ends with its own checksum.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from datagen.output.layout import Layout
 
 
 class Manifest:
-    """One .jsonl file; a line torn by a kill is ignored and overwritten, a damaged one ignored.
+    """One .jsonl file. An incomplete last line is ignored and overwritten, a damaged line ignored.
 
-    Behind a URL nothing can be appended: every line becomes a small file in the folder
-    `NAME.jsonl.parts` beside it, and `join` moves them into the file.
+    Files at a URL cannot be appended to: every line becomes a small file in the folder
+    `NAME.jsonl.parts` beside it, and `join` merges them into the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -32,38 +32,38 @@ class Manifest:
         self._parts = path.with_name(f"{path.name}.parts")
 
     def lines(self) -> list[Line]:
-        """Return every whole line, oldest first; none if the file does not exist."""
+        """Return every intact line, oldest first; none if the file does not exist."""
         return [line for line in map(parsed, self._texts()[0]) if line is not None]
 
     def damaged(self) -> int:
-        """Return the number of lines that are not as they were written."""
+        """Return the number of damaged lines."""
         lines = [(text, parsed(text)) for text in self._texts()[0]]
         torn = self.path.exists() and self.path.read_bytes()[-1:] not in (b"", b"\n")
         return torn + sum(line is None or text != _text(line, text) for text, line in lines)
 
     def latest(self, key: str) -> dict[Any, Line]:
         """Return the newest line for each value of `key`."""
-        kinds = (int, str)  # a damaged line has anything
+        kinds = (int, str)  # a damaged line may hold anything
         return {line[key]: line for line in self.lines() if isinstance(line.get(key), kinds)}
 
     def checked(self) -> list[Line]:
-        """Return the whole lines that have a checksum; those of older releases have none."""
+        """Return the intact lines that have a checksum; lines of older releases have none."""
         field = f'"{checksum.FIELD}":'.encode()
         lines = [parsed(text) for text in self._texts()[0] if field in text]
         return [line for line in lines if line is not None]
 
     def append(self, line: Line) -> None:
-        """Add a line and flush it to the disk."""
+        """Append a line and flush it to disk."""
         text = _text(checksum.added(line)) + b"\n"
         if not is_local(self.path):
-            # Names sort by time; the random end keeps two writers apart.
+            # Names sort by time; the random suffix prevents collisions of two writers.
             name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.jsonl"
             with whole(self._parts / name) as temporary:
                 temporary.write_bytes(text)
             return
         make_folder(self.path.parent)
         with writing(self.path.parent), open(self.path, "a+b") as file:
-            with suppress(OSError):  # where there are no locks, one launch alone appends
+            with suppress(OSError):  # without locks, only one launch appends
                 fcntl.flock(file, fcntl.LOCK_EX)
             end = file.seek(0, os.SEEK_END)
             if end:
@@ -81,12 +81,12 @@ class Manifest:
                 raise
 
     def join(self) -> None:
-        """Move the parts into the file; a kill half-way leaves lines twice, which harms nothing."""
+        """Merge the parts into the file; a kill half-way leaves harmless duplicate lines."""
         if self._texts()[1]:
             self.clean()
 
     def clean(self) -> None:
-        """Write the file again without damaged lines; nobody may append to it meanwhile."""
+        """Rewrite the file without damaged lines; nothing may append to it meanwhile."""
         texts, parts = self._texts()
         with whole(self.path) as temporary:
             temporary.write_bytes(b"".join(t + b"\n" for t in texts if parsed(t) is not None))
@@ -94,7 +94,7 @@ class Manifest:
             part.unlink(missing_ok=True)
 
     def _texts(self) -> tuple[list[bytes], list[Path]]:
-        """Return all whole lines, and the part files that hold some of them."""
+        """Return all complete lines, and the part files that hold some of them."""
         parts: list[Path] = []
         if not is_local(self.path):
             parts = [self._parts / name for name in sorted(sizes(self._parts))]
@@ -104,8 +104,8 @@ class Manifest:
 
 
 def parsed(text: bytes) -> Line | None:
-    """Return a line's object without its checksum, or None for one that bad storage has damaged:
-    its shard is then taken for missing, and made again."""
+    """Return a line's object without its checksum; None for a damaged line, whose shard then counts
+    as missing and is made again."""
     try:
         line = json.loads(text)
     except (ValueError, RecursionError):
@@ -114,19 +114,19 @@ def parsed(text: bytes) -> Line | None:
 
 
 def _text(line: Line, like: bytes = b"") -> bytes:
-    """Return a line as it is written; with a checksum if `like`, as it was read, has one."""
+    """Return a line's text; with a checksum if the original text `like` has one."""
     line = checksum.added(line) if f'"{checksum.FIELD}":'.encode() in like else line
     return json.dumps(line, separators=(",", ":")).encode()
 
 
 def shard_lines(layout: Layout) -> dict[int, Line]:
-    """Return the newest manifest line of each shard by its number."""
+    """Return the newest manifest line of each shard, by shard number."""
     lines = Manifest(layout.manifests / "shards.jsonl").latest("shard")
     return {index: line for index, line in lines.items() if type(index) is int and index >= 0}
 
 
 def finished_shards(layout: Layout) -> dict[int, Line]:
-    """Return the manifest lines of the shards whose files exist at their recorded size."""
+    """Return the manifest lines of the shards whose files exist with their recorded size."""
     lines = shard_lines(layout)
     found = layout.found()
     return {

@@ -7,21 +7,21 @@ from datagen.common.record import Line
 from datagen.output import statistics
 
 MEMBERS = {
-    "labels.npz": ("application/x-npz", "SMPL pose, place and shape, direction of gravity"),
-    "meta.json": ("application/json", "the motion, its subject, its source and the piece"),
+    "labels.npz": ("application/x-npz", "SMPL pose, translation and betas, direction of gravity"),
+    "meta.json": ("application/json", "the motion, its subject, its source and the segment"),
 }
 
 
 def summary(dataset: Line) -> str:
-    """Return the data set in one sentence."""
+    """Return a one-sentence description of the data set."""
     return (
-        f"{dataset['clips']} pieces of motion capture of at most {dataset['clip_length']} frames, "
-        "as SMPL pose and place."
+        f"{dataset['clips']} segments of motion capture of at most {dataset['clip_length']} "
+        "frames, as SMPL pose and translation."
     )
 
 
 def text(dataset: Line, lines: list[Line], title: str, licence: str) -> str:
-    """Return README.md from its title on.
+    """Return README.md from its title onwards.
 
     Args:
         lines: manifest lines of the shards.
@@ -35,8 +35,8 @@ def text(dataset: Line, lines: list[Line], title: str, licence: str) -> str:
     return f"""
 # {title}
 
-Motions as SMPL pose and place, without pictures: a trainer sees them through virtual cameras. For
-training 3D human pose from motion
+Motions as SMPL pose and translation, without pictures: the trainer projects them through virtual
+cameras. For training 3D human pose estimation from motion
 ([Doersch & Zisserman, NeurIPS 2019](https://arxiv.org/abs/1907.02499)). Made by motion-hmr.
 
 | | |
@@ -45,18 +45,19 @@ training 3D human pose from motion
 | records | {dataset["clips"]} of at most {dataset["clip_length"]} frames |
 | shards | {len(lines)} WebDataset tars, {size:.1f} MB |
 | split, seed | {dataset["split"]}, {config["output"]["seed"]} |
-| fingerprint | `{dataset["fingerprint"]}` of all options and inputs (`dataset.json`) |
+| fingerprint | `{dataset["fingerprint"]}`, a hash of all options and inputs (`dataset.json`) |
 
 ## A record
 
 | member | content (L frames) |
 |---|---|
 | `labels.npz` | `pose` float16 [L,72] axis-angle, root first; `trans` [L,3] metres; `betas` [10]; \
-`gravity` [3] the direction in which things fall |
+`gravity` [3] unit vector pointing down |
 | `meta.json` | `motion`, `subject`, `source`, `fps`, `frames`, `start`, `piece`, `pieces` |
 
-Axes are those of a level camera: x right, y down, z away. `trans` is SMPL's: a joint is
-R(v - J0) + J0 + `trans`. `body.npz` (and one for each gender) turns pose and shape into joints.
+Axes are those of a level camera: x right, y down, z forward. `trans` is SMPL's translation: a joint
+is R(v - J0) + J0 + `trans`. `body.npz` (and one file per gender) is the body model that maps pose
+and shape to joints.
 
 ```python
 import io, numpy as np, webdataset as wds
@@ -79,7 +80,7 @@ def _statistics(lines: list[Line]) -> str:
     degrees = " | ".join(f"{30 * i}-{30 * i + 30}°" for i in range(6))
     return f"""## Statistics
 
-How far limbs are bent, and the trunk is tilted from upright, share of frames (0° is straight):
+Joint flexion, and tilt of the trunk from upright, share of frames (0° is straight):
 
 | | {degrees} |
 |---|---|---|---|---|---|---|

@@ -1,14 +1,14 @@
-"""Records of motions without pictures (`datagen.launch --labels-only`): one a take or piece of it.
+"""Records of motions without pictures (`datagen.launch --labels-only`): one per take or segment.
 
-Axes are those of a level camera: x right, y down, z away. L frames of a record, 30 a second.
+Axes are those of a level camera: x right, y down, z forward. A record has L frames at 30 fps.
 
-    labels.npz   pose     float16 [L,72]  axis-angle, radians, global orientation first
+    labels.npz   pose     float16 [L,72]  axis-angle, radians, global orient first
                  trans    float32 [L,3]   SMPL's: a joint is R(v - J0) + J0 + trans, metres
-                 betas    float32 [10]    the performer's shape, zeros where the file has none
-                 gravity  float32 [3]     the direction in which things fall
+                 betas    float32 [10]    the performer's shape, zeros if the file has none
+                 gravity  float32 [3]     unit vector pointing down
     meta.json    motion, subject, source, fps, frames, start, piece, pieces
 
-Half precision turns a joint by at most 0.06 degrees (2e-3/2 rad next to pi).
+Half precision changes a rotation by at most 0.06 degrees (2e-3/2 rad near pi).
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from datagen.output import shard
 from datagen.output.statistics import coverage
 
 LONGEST = 1800
-"""Frames of a record at most: a minute."""
+"""Most frames of a record: one minute."""
 DTYPES = {"pose": "float16", "trans": "float32", "betas": "float32", "gravity": "float32"}
 """Arrays of labels.npz."""
 GRAVITY = R_CAMERA_WORLD @ [0.0, -1.0, 0.0]
-"""Where things fall, in the axes of a level camera."""
-SPEED_BINS = 8  # of 1 m/s; the last holds all that is faster
+"""Direction of gravity in the axes of a level camera."""
+SPEED_BINS = 8  # of 1 m/s; the last is open-ended
 TILT_BINS = 6  # of 30 degrees, from upright to head down
 SIDES = ("left", "right")
 _ENDS = [SMPL_JOINTS.index(f"{side}_{end}") for end in ("wrist", "ankle") for side in SIDES]
@@ -56,8 +56,8 @@ def labels(
 
     Args:
         betas: float32 [10].
-        rest: rest joints [24,3] that the motion was loaded for, metres.
-        pelvis: rest pelvis [3] of a body of shape `betas`.
+        rest: rest joints [24,3] for which the motion was loaded, metres.
+        pelvis: rest pelvis [3] of a body with shape `betas`.
     """
     turn = Rotation.from_matrix(R_CAMERA_WORLD)
     root = (turn * Rotation.from_rotvec(motion.pose[:, :3])).as_rotvec()
@@ -71,7 +71,8 @@ def labels(
 
 
 def spans(frames: int) -> list[tuple[int, int]]:
-    """Return the pieces [first, stop) of a take: as few as LONGEST allows, about equally long."""
+    """Return the segments [first, stop) of a take: as few as LONGEST allows, of about equal
+    length."""
     pieces = math.ceil(frames / LONGEST)
     ends = [frames * i // pieces for i in range(pieces + 1)]
     return list(pairwise(ends))
@@ -81,7 +82,7 @@ def encode(arrays: Line, meta: Line) -> Iterator[dict[str, Any]]:
     """Yield the members of each of a take's records, without their keys.
 
     Args:
-        arrays: of the whole take.
+        arrays: the whole take's arrays.
         meta: motion, subject and source.
     """
     parts = spans(len(arrays["pose"]))
@@ -96,17 +97,17 @@ def encode(arrays: Line, meta: Line) -> Iterator[dict[str, Any]]:
 
 
 def statistics(arrays: Line, rest: Float[np.ndarray, "24 3"]) -> dict[str, np.ndarray]:
-    """Return how a take's frames spread over bins.
+    """Return histograms over a take's frames.
 
-    elbow, knee, hip: flexions, of both sides, as in `datagen.output.statistics`; tilt: of the
-    trunk, pelvis to neck, from upright, 30 degrees each; speed: of wrists and ankles from a frame
-    to the next, 1 m/s each, the last open.
+    elbow, knee, hip: flexions of both sides, as in `datagen.output.statistics`; tilt: angle of the
+    trunk (pelvis to neck) from upright, bins of 30 degrees; speed: speed of wrists and ankles
+    between frames, bins of 1 m/s, the last open-ended.
     """
     pose = arrays["pose"].astype(np.float64)
     local = quat.from_axis_angle(pose.reshape(-1, 24, 3))
     joints = forward(local, arrays["trans"] + rest[0], rest)
     found = coverage(pose, joints)
-    del found["yaw"]  # the trainer draws it
+    del found["yaw"]  # drawn by the trainer
     trunk = joints[:, _NECK] - joints[:, _PELVIS]
     rise = trunk @ -arrays["gravity"] / np.maximum(np.linalg.norm(trunk, axis=1), 1e-9)
     tilt = np.degrees(np.arccos(np.clip(rise, -1, 1)))
@@ -121,7 +122,7 @@ def statistics(arrays: Line, rest: Float[np.ndarray, "24 3"]) -> dict[str, np.nd
 
 
 def problem(members: dict[str, bytes], dataset: Line) -> str:
-    """Return what is wrong with a record, "" if nothing is."""
+    """Return the problem of a record, "" if it has none."""
     wanted = {"labels.npz", "meta.json"}
     if set(members) != wanted:
         return f"members {sorted(members)} instead of {sorted(wanted)}"
@@ -129,7 +130,7 @@ def problem(members: dict[str, bytes], dataset: Line) -> str:
     with open_npz(members["labels.npz"]) as held:
         if held.names != DTYPES.keys():
             return f"labels are {sorted(held.names)!s:.200}"
-        arrays = {name: held.read(name) for name in DTYPES}  # zip checks each one's CRC
+        arrays = {name: held.read(name) for name in DTYPES}  # reading checks each member's CRC
     frames = metadata["frames"]
     shapes = {"pose": (frames, 72), "trans": (frames, 3), "betas": (10,), "gravity": (3,)}
     for name, array in arrays.items():
@@ -140,10 +141,10 @@ def problem(members: dict[str, bytes], dataset: Line) -> str:
     if not 1 <= frames <= dataset["clip_length"]:
         return f"{frames} frames, more than the {dataset['clip_length']} of dataset.json"
     if abs(np.linalg.norm(arrays["gravity"].astype(np.float64)) - 1) > 1e-3:
-        return f"gravity {arrays['gravity']} is no direction"
+        return f"gravity {arrays['gravity']} is not a unit vector"
     return ""
 
 
 def kind(path: str | None) -> str:
-    """Return what a motion was read from: its file's suffix, or `embedded`."""
+    """Return the format a motion was read from: its file's suffix, or `embedded`."""
     return "embedded" if path is None else Path(path).suffix.lower()

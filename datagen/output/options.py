@@ -10,7 +10,7 @@ from datagen.common.options import Folder, require
 from datagen.common.splits import Split
 
 NUM_SHARDS = 8
-"""Shards of a data set, where no other number is given."""
+"""Default number of shards of a data set."""
 
 _RANGE = re.compile(r"\s*\d{1,6}(-\d{1,6})?\s*")
 
@@ -20,31 +20,32 @@ class OutputConfig:
     """Stage 5: tar shards."""
 
     num_shards: int | None = None
-    """Shards in the data set. Asking for more later adds the missing ones.
+    """Number of shards in the data set. A larger number in a later run adds the missing ones.
     Default: 8; with --labels-only, one for every --clips-per-shard motions."""
     shards: str | None = None
-    """Make exactly these of them, by number from 0: 4 is the fifth alone, 17,40-59 are 21 of them.
+    """Make only these shards, numbered from 0: 4 is the fifth shard alone; 17,40-59 are 21 shards.
     Default: all."""
     clips_per_shard: int = 64
     """Clips in each shard."""
     out: Folder = Path("shards")
-    """Folder of the shards, or its URL (s3://bucket/data; needs `pip install s3fs`, gs: gcsfs).
-    If it is called `shards`, manifests/ and library/ are beside it,
-    otherwise inside it."""
+    """Output folder of the shards, or its URL (s3://bucket/data needs `pip install s3fs`, gs://
+    needs gcsfs). manifests/ and library/ lie beside the folder if it is called `shards`, otherwise
+    inside it."""
     library: Folder | None = None
-    """Folder of people and scenes to take from and add to, such as another data set's `library`:
-    what two data sets share up to their later stages is then made once for both.
+    """Folder of rendered people and analysed scenes to reuse and extend, such as another data set's
+    `library`: people and scenes that both data sets need are then made only once.
     Default: `library`, beside or inside --out."""
     labels_only: bool = False
-    """Write the motions themselves: pose, place and the direction of gravity of every take, without
-    people, scenes, pictures or flow. The trainer sees them through virtual cameras. A take is one
-    record, or several of at most 1,800 frames; it takes seconds and a few MB."""
+    """Write only motions: SMPL pose, translation and the direction of gravity of every take,
+    without people, scenes, pictures or flow. The trainer views them through virtual cameras. A take
+    becomes one record, or several of at most 1,800 frames. This takes seconds and a few MB."""
     rgb: bool = True
-    """Store the frames as one JPEG strip a clip; flow and keypoint training do not need them."""
+    """Store the frames as one JPEG strip per clip; training on flow and keypoints does not need
+    them."""
     split: Split = "train"
-    """Which people and videos to use: splits share neither a subject nor a video."""
+    """Which subjects and videos to use; splits share no subject and no video."""
     seed: int = 0
-    """Seed of everything drawn; 0 is a seed like any other."""
+    """Seed of all random draws; 0 is a seed like any other."""
 
     def __post_init__(self) -> None:
         require(

@@ -1,4 +1,4 @@
-"""The splits of one data set as one repository: a card, one croissant.json, a folder a split.
+"""The splits of one data set as one repository: a card, one croissant.json, a folder per split.
 
     README.md  croissant.json
     train/       dataset.json body.npz README.md croissant.json shard-000000.tar …
@@ -27,23 +27,23 @@ from datagen.output.layout import Layout, shard_number
 MOST_FILES = 10_000
 """Files that Hugging Face allows in a folder."""
 LARGEST_FILE = 50 * 10**9
-"""Bytes that it allows in a file."""
+"""Largest file in bytes that Hugging Face allows."""
 ALIKE = ("version", "clip_length", "image_size", "joints", "keypoints", "evaluation_joints", "fps",
          "flow", "rgb", "person_diagonal", "labels_only")  # fmt: skip
-"""What the splits of one data set have in common in dataset.json."""
+"""Fields of dataset.json that must be equal for the splits of one data set."""
 RENDERED = (
     "None: every labelled person is rendered from a body model, clothes and recorded motion; "
-    "nobody was filmed or photographed for it."
+    "nobody was filmed or photographed."
 )
 FILMED = (
-    " The scenes are real videos that the maker supplied; they may show people who were filmed, "
+    " The scenes are real videos supplied by the creator; they may show real people, "
     "under the terms of those videos."
 )
 
 
 @dataclass(frozen=True)
 class PublishedSplit:
-    """A folder of shards on its way into a repository."""
+    """A folder of shards to be published in a repository."""
 
     name: str
     """train, validation or test."""
@@ -66,7 +66,7 @@ class PublishedSplit:
 def read_split(folder: Path) -> PublishedSplit:
     """Return a finished folder of shards as a split.
 
-    Raises BadInput if it is not finished, holds footage, or breaks the limits of Hugging Face.
+    Raises BadInput if it is not finished, holds footage, or exceeds Hugging Face's limits.
     """
     layout = Layout(folder)
     dataset = read(layout)
@@ -81,7 +81,7 @@ def read_split(folder: Path) -> PublishedSplit:
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(
-            f"{folder} has no croissant.json that can be read ({error}); finish its run"
+            f"{folder} has no readable croissant.json ({error}); finish its run"
         ) from None
     own = layout.croissant.read_bytes()
     files[layout.croissant.name] = {
@@ -114,7 +114,7 @@ def _refuse_unfinished(split: PublishedSplit, folder: Path) -> None:
 
 
 def read_splits(folders: Sequence[Path]) -> list[PublishedSplit]:
-    """Return the splits of one data set; BadInput if they are not of one."""
+    """Return the splits of one data set; BadInput if they belong to different data sets."""
     splits = [read_split(folder) for folder in folders]
     first = splits[0]
     for other in splits[1:]:
@@ -127,7 +127,7 @@ def read_splits(folders: Sequence[Path]) -> list[PublishedSplit]:
     names = [split.name for split in splits]
     for name in names:
         if names.count(name) > 1:
-            raise BadInput(f"two of the folders are the split {name}; give one folder a split")
+            raise BadInput(f"two of the folders are the split {name}; give one folder per split")
     return sorted(splits, key=lambda split: ("train validation test".find(split.name), split.name))
 
 
@@ -152,7 +152,7 @@ def readme(splits: Sequence[PublishedSplit]) -> str:
     return f"""{front}
 # {name_of(splits)}
 
-Synthetic people in motion for training 3D human pose, made by motion-hmr after
+Synthetic people in motion for training 3D human pose estimation, made by motion-hmr after
 [Doersch & Zisserman, NeurIPS 2019](https://arxiv.org/abs/1907.02499). Splits share neither a
 subject nor a video.
 
@@ -167,7 +167,7 @@ subject nor a video.
 {members}
 
 Each split's `dataset.json` names the joints and describes the fields, its README.md has its
-statistics, and `body.npz` turns pose and shape into joints. Members carry checksums.
+statistics, and `body.npz` maps pose and shape to joints. Members carry checksums.
 
 ```python
 from datasets import load_dataset
@@ -192,14 +192,14 @@ Personal or sensitive information: {about_people(first["config"])}
 
 
 def about_people(config: Line) -> str:
-    """Return what a data set of these options shows of real people."""
+    """Return the statement on real people in a data set made with these options."""
     return RENDERED + (FILMED if config["backgrounds"]["videos"] else "")
 
 
 RAI = {
     "rai:dataCollection": (
         "Synthetic: people rendered from a parametric body, recorded motion and procedural clothes "
-        "are composed over real or virtual scenes by a program; meta.json records every draw."
+        "are composited onto real or virtual scenes by a program; meta.json records every draw."
     ),
     "rai:dataCollectionType": ["Software Collection"],
     "rai:dataAnnotationProtocol": (
@@ -207,23 +207,23 @@ RAI = {
     ),
     "rai:dataUseCases": (
         "Meant for training and testing estimators of 3D human pose and shape from motion; not for "
-        "identifying, judging or watching people."
+        "identifying, judging or monitoring people."
     ),
     "rai:dataBiases": (
-        "Bodies, skin tones and genders are drawn evenly or from a model's shape space, not as in "
-        "any population; children, old age, disability and loose clothes are hardly shown; motions "
-        "are those of the recorded actors."
+        "Bodies, skin tones and genders are drawn uniformly or from a model's shape space and "
+        "match no real population; children, old people, disabilities and loose clothes are rare; "
+        "motions are those of the recorded actors."
     ),
     "rai:dataLimitations": (
-        "Faces, hands, hair and clothes are simpler than real ones, and light does not match the "
-        "scene: errors on real video are larger than on these clips."
+        "Faces, hands, hair and clothes are simpler than real ones, and the lighting does not "
+        "match the scene: errors on real video are larger than on these clips."
     ),
     "rai:dataSocialImpact": (
-        "Training without footage of real people spares their privacy; better pose estimation can "
-        "also serve surveillance."
+        "Training without footage of real people protects their privacy; better pose estimation "
+        "can also be used for surveillance."
     ),
 }
-"""Croissant's responsible-AI fields of every data set that this program renders."""
+"""Croissant's responsible-AI fields for every data set that this program renders."""
 
 
 def croissant(splits: Sequence[PublishedSplit]) -> Line:

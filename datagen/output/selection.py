@@ -1,4 +1,4 @@
-"""Which shards of a data set a folder, a URL, a brace pattern or a single tar names."""
+"""Resolves a folder, URL, brace pattern or single tar to shards of a data set."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from datagen.output.layout import shard_number
 
 
 class NamedShards(NamedTuple):
-    """A data set as it is named on a command line."""
+    """Shards of a data set named on the command line."""
 
     folder: str
     """Path or URL of the folder of shards."""
     numbers: frozenset[int] | None
-    """The shards that are named; None for all."""
+    """The named shards; None for all."""
 
     def holds(self, number: int) -> bool:
         """Return whether a shard is one of those named."""
@@ -24,12 +24,12 @@ class NamedShards(NamedTuple):
 def select(text: str) -> NamedShards:
     """Return the shards that a folder, URL, `shard-{000000..000099}.tar` or single tar names.
 
-    Raises BadInput for a command, a signed URL, what is no pattern, or shards of several folders.
+    Raises BadInput for a command, a signed URL, a malformed pattern, or shards of several folders.
     """
     if text.startswith("pipe:") or "?" in text:
         raise BadInput(
-            f"{text}: single shards of a command or of a signed URL cannot be asked for; give a "
-            "folder or a plain URL"
+            f"{text}: shards cannot be selected from a command or a signed URL; give a folder or a "
+            "plain URL"
         )
     if "{" not in text and not text.endswith(".tar"):
         return NamedShards(text.rstrip("/") or "/", None)
@@ -38,13 +38,13 @@ def select(text: str) -> NamedShards:
     try:
         names = [name.rpartition("/") for name in expand_urls(text)]
     except ValueError as error:  # unbalanced
-        raise BadInput(f"{text} is no brace pattern ({error})") from None
+        raise BadInput(f"{text} is not a valid brace pattern ({error})") from None
     folders = {folder or slash or "." for folder, slash, _ in names}
     numbers = {shard_number(name) for _, _, name in names}
     found = frozenset(number for number in numbers if number is not None)
     if len(found) < len(numbers) or len(folders) > 1:
         raise BadInput(
-            f"{text} names no shards of one folder; give the folder, or some of its shards as "
+            f"{text} does not name shards of one folder; give the folder, or some of its shards as "
             "FOLDER/shard-{000000..000099}.tar"
         )
     return NamedShards(folders.pop(), found)

@@ -1,9 +1,8 @@
 """Tar shards: a clip becomes the members of one WebDataset key.
 
-Each member's tar header names as its owner the checksum of its bytes (`xxh3:` and XXH3's 64 bits in
-hexadecimal, and `:last` behind that of a shard's last member) and as its group the data set that it
-belongs to, by its fingerprint. Readers that know nothing of it see neither; the trainer checks both
-on every read.
+Each member's tar header holds the checksum of its bytes as the owner name (`xxh3:` and the 64-bit
+XXH3 hash in hexadecimal, with `:last` appended for a shard's last member) and the fingerprint of
+its data set as the group name. Other readers ignore both; the trainer checks both on every read.
 """
 
 from __future__ import annotations
@@ -31,18 +30,18 @@ LABELS = (
     "joints2d", "visibility", "joints3d", "pose", "betas", "trans", "gravity", "occluded", "crop",
     "offsets", "camera",
 )  # fmt: skip
-"""Arrays of labels.npz, named as the fields of Clip."""
+"""Arrays of labels.npz, named like the fields of Clip."""
 FOOTAGE_LABELS = (*LABELS, "valid", "source", "time")
 """Arrays of labels.npz in records of real footage."""
 LATER_LABELS = ("gravity", "time")
-"""Arrays that are missing from records before revision 2, and from footage whose camera is known
-by no world, or whose frames have no times."""
+"""Arrays that may be missing: in records before revision 2, and in footage without a known gravity
+direction or without frame times."""
 
 LAST = ":last"
-"""Behind the checksum of a shard's last member: what ends without it has been cut."""
+"""Suffix of the checksum of a shard's last member; a shard without it is truncated."""
 
 Records = dict[str, dict[str, bytes]]
-"""Members by key and name ("flow.npy"), in the tar's order."""
+"""Members by record key and name ("flow.npy"), in the tar's order."""
 
 
 def key(shard: int, clip: int) -> str:
@@ -57,8 +56,8 @@ def encode(
 
     Args:
         name: the record's key.
-        flow: float16 [T, 2, h, w]; totally occluded frames are zeroed after the estimate, as the
-            paper has it (all feature channels 0).
+        flow: float16 [T, 2, h, w]; totally occluded frames are zeroed after the estimate, as in the
+            paper (all feature channels 0).
         rgb: whether to add the T crops as one vertical JPEG strip.
     """
     arrays = {field: getattr(clip, field) for field in LABELS}
@@ -74,12 +73,12 @@ def members(
     *,
     rgb: bool,
 ) -> dict[str, Any]:
-    """Return the members of one record of any source.
+    """Return the members of one record from any kind of source.
 
     Args:
         name: the record's key.
         frames: uint8 [T or T+1,S,S,3] RGB.
-        arrays: labels.npz; frames that its `occluded` names are zeroed in flow and picture.
+        arrays: content of labels.npz; frames marked in `occluded` are zeroed in flow and picture.
         flow: float16 [T,2,h,w]; None leaves it out.
     """
     hidden = arrays["occluded"].astype(bool)
@@ -98,16 +97,16 @@ def members(
 
 
 def write(path: Path, records: Iterable[dict[str, Any]], fingerprint: str = "") -> dict[str, Any]:
-    """Write a shard, whole or not at all; return its `clips`, `bytes`, `sha256`, `fingerprint`.
+    """Write a shard atomically; return its `clips`, `bytes`, `sha256`, `fingerprint`.
 
-    Members are sorted and carry no time, so equal records give equal bytes.
+    Members are sorted and have no time stamp, so equal records give equal bytes.
 
     Args:
-        fingerprint: of the data set; at most 31 characters.
+        fingerprint: the data set's; at most 31 characters.
     """
     from webdataset.writer import (
         TarWriter,
-    )  # which imports torch: seconds that readers can do without
+    )  # imported here, as it imports torch: readers save seconds
 
     count = 0
     with whole(path) as temporary:
@@ -127,7 +126,7 @@ def write(path: Path, records: Iterable[dict[str, Any]], fingerprint: str = "") 
 
 
 def _add(tar: TarWriter, record: dict[str, Any], *, last: bool) -> None:
-    """Write the members of a record, sorted."""
+    """Write a record's members, sorted by name."""
     fields = sorted(record.keys() - {"__key__"})
     for field in fields:
         tar.user = checksum(record[field]) + (LAST if last and field == fields[-1] else "")
@@ -135,7 +134,7 @@ def _add(tar: TarWriter, record: dict[str, Any], *, last: bool) -> None:
 
 
 def checksum(content: bytes) -> str:
-    """Return what a member's header records of its bytes."""
+    """Return the checksum of a member's bytes, as its header stores it."""
     return f"xxh3:{xxhash.xxh3_64_hexdigest(content)}"
 
 
@@ -146,7 +145,7 @@ def _npy(array: np.ndarray) -> bytes:
 
 
 def npz(arrays: dict[str, np.ndarray], *, compress: bool = False) -> bytes:
-    """Return the arrays as an .npz file without times: equal arrays, equal bytes."""
+    """Return the arrays as an .npz file without time stamps, so equal arrays give equal bytes."""
     buffer = io.BytesIO()
     save = np.savez_compressed if compress else np.savez
     save(buffer, **arrays)  # pyright: ignore[reportArgumentType]
@@ -167,7 +166,7 @@ def read(path: Path) -> Records:
 
 
 def owners(data: bytes) -> set[str]:
-    """Return the fingerprints of the data sets that a shard's members name; none before revision
+    """Return the data set fingerprints in the headers of a shard's members; none before revision
     3."""
     return {member.gname for member in tars.members(io.BytesIO(data), len(data))} - {""}
 

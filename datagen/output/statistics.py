@@ -1,6 +1,6 @@
-"""Statistics of a shard's content, kept in its manifest line.
+"""Statistics of a shard's content, stored in its manifest line.
 
-Shares are means over clips; coverage and people are counts, so that lines add up to a data set's.
+Shares are means over clips. Coverage and people are counts, so the shards' lines can be added up.
 """
 
 # T frames, J joints, h w cells of the flow
@@ -23,33 +23,33 @@ if TYPE_CHECKING:
     from datagen.clips.compose import Clip
 
 
-YAW_BINS = 8  # of 45°; the first is centred on facing the camera, the third on facing right
-FLEXION_BINS = 6  # of 30°, from a straight limb to one folded on itself
+YAW_BINS = 8  # of 45°; the first is centred on facing the camera, the third on facing image right
+FLEXION_BINS = 6  # of 30°, from straight to fully folded
 FLEXION = {
     "elbow": (("shoulder", "elbow"), ("elbow", "wrist")),
     "knee": (("hip", "knee"), ("knee", "ankle")),
     "hip": (("neck", "pelvis"), ("hip", "knee")),
 }
-"""The two bones whose angle is the joint's flexion, each from its first joint to its second."""
+"""The two bones whose angle is the joint's flexion, each given as (start joint, end joint)."""
 
 FOLLOWED = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-"""Keypoints, left and right as one, whose motion is compared with the flow there."""
+"""Keypoints, left and right pooled, whose motion is compared with the flow at their position."""
 
 _KEYPOINTS = [record.JOINTS.index(name) for name in record.KEYPOINTS]
-_FLOAT16_CODES = 0x7C01  # of the non-negative float16 up to infinity, in the numbers' own order
+_FLOAT16_CODES = 0x7C01  # bit patterns of non-negative float16 up to infinity, in numeric order
 
 
 @dataclass
 class Statistics:
-    """What is summed over the clips of a shard."""
+    """Sums over the clips of a shard."""
 
     clips: int = 0
     sums: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     speeds: np.ndarray = field(default_factory=lambda: np.zeros(_FLOAT16_CODES, np.int64))
-    """How often each float16 occurs as a magnitude: exact quantiles in constant memory."""
+    """Count of each float16 flow magnitude, which gives exact quantiles in constant memory."""
     coverage: dict[str, np.ndarray] = field(default_factory=dict)
     followed: np.ndarray = field(default_factory=lambda: np.zeros((len(FOLLOWED), 2)))
-    """Of each kind of keypoint Σ|flow - motion|² and Σ|motion|², px²."""
+    """Σ|flow - motion|² and Σ|motion|² for each kind of keypoint, px²."""
     people: Counter[str] = field(default_factory=Counter)
 
     def add(self, person: Person, clip: Clip, flow: np.ndarray) -> None:
@@ -81,9 +81,9 @@ class Statistics:
     def line(self) -> Line:
         """Return the shard's statistics, ready for JSON.
 
-        Flow is in pixels of the crop a frame, camera steps and drift (of the person's place by the
-        camera) in pixels of the frame; visible, occluded, off_frame are shares of the keypoints,
-        totally_occluded one of the frames. `followed` is for `shown_motion`.
+        Flow is in crop pixels per frame. Camera step and drift (of the person, caused by the
+        camera) are in frame pixels. visible, occluded and off_frame are shares of the keypoints,
+        totally_occluded is a share of the frames. `followed` is the input of `shown_motion`.
         """
         means = {name: round(total / self.clips, 4) for name, total in self.sums.items()}
         flow = {"mean": means.pop("flow_mean")}
@@ -101,9 +101,9 @@ class Statistics:
 
 
 def total(lines: Iterable[Line]) -> Line:
-    """Return the statistics of a data set from its shards' manifest lines; {} for no clips.
+    """Return the statistics of a data set from its shards' manifest lines; {} if it has no clips.
 
-    Shares, the flow's mean and counts are exact; the flow's quantiles are means of the shards'.
+    Shares, the flow's mean and counts are exact; the flow's quantiles are means over shards.
     """
     lines = [line for line in lines if line["clips"]]
     if not lines:
@@ -132,24 +132,24 @@ def total(lines: Iterable[Line]) -> Line:
 
 
 def counts(parts: Sequence[Mapping[str, Sequence[int]]]) -> dict[str, list[int]]:
-    """Return the counts by bin of several shards, added up."""
+    """Return the sum of several shards' counts per bin."""
     return {name: np.sum([part[name] for part in parts], axis=0).tolist() for name in parts[0]}
 
 
 def shown_motion(followed: Mapping[str, Sequence[float] | np.ndarray]) -> dict[str, float]:
-    """Return the share of each kind of keypoint's motion that the flow shows, where any moves.
+    """Return the share of each kind of keypoint's motion that the flow explains, if any moves.
 
-    1 - Σ|flow - motion|² / Σ|motion|², of the sums that a line holds as `followed`; below 0 where
-    no flow at all would be nearer.
+    1 - Σ|flow - motion|² / Σ|motion|², from the sums in a line's `followed`; below 0 if zero flow
+    would be closer.
     """
     return {name: float(1 - error / motion) for name, (error, motion) in followed.items() if motion}
 
 
 def _followed(clip: Clip, flow: np.ndarray) -> np.ndarray:
-    """Return each kind of keypoint's Σ|flow - motion|² and Σ|motion|² [K,2] of a clip, px².
+    """Return a clip's Σ|flow - motion|² and Σ|motion|² for each kind of keypoint [K,2], px².
 
-    Over steps from a frame to the next of keypoints that are clear in both, neither totally
-    occluded. What is hidden by the person's own body counts: it cannot be distinguished.
+    Sums over pairs of consecutive frames, neither totally occluded, of keypoints visible in both.
+    Self-occluded keypoints are included, because they cannot be distinguished.
     """
     height, width = flow.shape[2:]
     side = clip.frames.shape[1]
@@ -172,13 +172,13 @@ def _followed(clip: Clip, flow: np.ndarray) -> np.ndarray:
 def coverage(
     pose: Float[np.ndarray, "t 72"], joints: Float[np.ndarray, "t j 3"]
 ) -> dict[str, np.ndarray]:
-    """Return how many frames (of both sides of the body) fall into each bin of yaw and flexion.
+    """Return the number of frames in each bin of yaw and flexion (both sides of the body).
 
     Args:
-        pose: [T,72] axis-angle; SMPL's body looks along its own +z, the camera's z looks away.
+        pose: [T,72] axis-angle; SMPL's body faces its own +z, the camera's +z points forward.
         joints: [T,J,3] metres, camera frame.
     """
-    # Facing direction: the third column of the root's rotation matrix (Rodrigues).
+    # Facing direction: the third column of the global orient's rotation matrix (Rodrigues).
     angle = np.linalg.norm(pose[:, :3], axis=1, keepdims=True)
     x, y, z = (pose[:, :3] / np.maximum(angle, 1e-9)).T
     sin, cos = np.sin(angle[:, 0]), np.cos(angle[:, 0])
@@ -203,7 +203,7 @@ def _bone(joints: np.ndarray, side: str, start: str, end: str) -> np.ndarray:
 
 
 def _flexion_counts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return how many of the angles between vectors a and b [T,3] fall into each bin."""
+    """Return the number of angles between vectors a and b [T,3] in each bin."""
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     cos = np.clip((a * b).sum(axis=1) / np.maximum(lengths, 1e-9), -1, 1)
     bins = np.degrees(np.arccos(cos)) // (180 / FLEXION_BINS)
@@ -211,7 +211,7 @@ def _flexion_counts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _quantile(counts: np.ndarray, share: float) -> float:
-    """Return the float16 below which `share` of the counted ones lie (the nearest rank)."""
+    """Return the float16 quantile at `share` of the counted values (nearest rank)."""
     rank = max(1, int(np.ceil(share * counts.sum())))
     code = int(np.searchsorted(np.cumsum(counts), rank))
     return round(float(np.array(code, np.uint16).view(np.float16)), 4)

@@ -1,4 +1,4 @@
-"""The members of a tar that nobody vouches for: plain files, none larger than what there is."""
+"""The members of an untrusted tar: regular files only, none larger than the tar itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import IO, Any
 
 
 class _Bounded:
-    """A file that reads no more than it holds, whatever a header asks for."""
+    """A file that never reads beyond its length, whatever size a header claims."""
 
     def __init__(self, file: IO[bytes], length: int) -> None:
         self._file, self._length = file, length
@@ -22,15 +22,15 @@ class _Bounded:
 def members(file: IO[bytes], length: int) -> Iterator[tarfile.TarInfo]:
     """Yield the members of a tar of `length` bytes, without their content.
 
-    Raises tarfile.TarError: it is none or is compressed, or a member is no plain file (a link, a
-    device, a file with holes) or claims more bytes than follow.
+    Raises tarfile.TarError if it is not a tar or is compressed, or if a member is not a regular
+    file (a link, a device, a sparse file) or claims more bytes than follow.
     """
     try:
         bounded: Any = _Bounded(file, length)
         with tarfile.open(fileobj=bounded, mode="r:") as tar:
             for member in tar:
                 if not member.isreg() or member.issparse():
-                    raise tarfile.ReadError(f"{member.name!r:.80} is no plain file")
+                    raise tarfile.ReadError(f"{member.name!r:.80} is not a regular file")
                 if not 0 <= member.size <= length - member.offset_data:
                     raise tarfile.ReadError(f"{member.name!r:.80} claims {member.size} bytes")
                 yield member

@@ -1,7 +1,7 @@
-"""What the clips of a data set are made of, each counted once: motions, minutes, people, scenes.
+"""Counts the distinct motions, minutes, people and scenes in the clips of a data set.
 
-A million clips of three motions are three motions. A clip shows a stretch of one motion, performed
-by one person (a gender, a shape, clothes), before one window of a scene's video.
+A million clips of three motions count as three motions. A clip shows a segment of one motion,
+performed by one person (a gender, a shape, clothes), in front of one window of a scene's video.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from datagen.common.cli import count
 from datagen.common.record import FPS, Line
 
 MIRRORED = "_mirrored"
-"""End of the names of motions that are another one's mirror image, which is no other motion."""
+"""Suffix of mirrored motions, which do not count as distinct."""
 
 
 class Held(NamedTuple):
-    """How many different ones a data set holds."""
+    """Numbers of distinct items in a data set."""
 
     motions: int
     minutes: float
-    """Of motion, frames that several clips show counted once."""
+    """Minutes of motion; frames shown in several clips count once."""
     subjects: int
-    """Who performed the motions; 0 if it is not recorded."""
+    """Performers of the motions; 0 if not recorded."""
     people: int
     """Rendered persons."""
     windows: int
@@ -44,16 +44,16 @@ class Held(NamedTuple):
 
 @dataclass
 class Variety:
-    """The names of what was shown."""
+    """The names of everything shown in some clips."""
 
     stretches: defaultdict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
-    """First frames of the stretches, by motion."""
+    """First frames of the segments, by motion."""
     subjects: set[str] = field(default_factory=set)
     people: set[str] = field(default_factory=set)
     windows: set[str] = field(default_factory=set)
 
     def add(self, meta: Line) -> None:
-        """Count a clip by its meta.json."""
+        """Add a clip, given its meta.json."""
         motion, shown = meta["person"].removesuffix(MIRRORED), meta["people"]
         self.stretches[motion].add(int(shown.get("start", 0)) + meta["start"])
         self.people.add(f"{meta['person']}/{meta['clip']}")
@@ -73,7 +73,7 @@ class Variety:
         }
 
     def learn(self, line: Line) -> None:
-        """Count what another one's `line` names."""
+        """Add the names in another object's `line`."""
         for motion, first in line["stretches"].items():
             self.stretches[motion].update(first)
         self.subjects.update(line["subjects"])
@@ -81,7 +81,7 @@ class Variety:
         self.windows.update(line["windows"])
 
     def held(self, length: int) -> Held:
-        """Return the numbers, for clips of `length` frames."""
+        """Return the counts, for clips of `length` frames."""
         frames = sum(_covered(first, length) for first in self.stretches.values())
         videos = {window.rsplit("/", 1)[0] for window in self.windows}
         return Held(
@@ -95,7 +95,7 @@ class Variety:
 
 
 def held(lines: Iterable[Line], length: int) -> Held | None:
-    """Return what shards hold by their manifest lines; None for older ones that do not name it."""
+    """Return the counts over shards from their manifest lines; None if an older one lacks them."""
     variety = Variety()
     for line in lines:
         if "variety" not in line:
@@ -105,6 +105,6 @@ def held(lines: Iterable[Line], length: int) -> Held | None:
 
 
 def _covered(starts: Iterable[int], length: int) -> int:
-    """Return how many frames the stretches of `length` from `starts` cover together."""
+    """Return the number of frames covered by the segments of `length` frames at `starts`."""
     gaps = np.diff(sorted(starts))
     return length + int(np.minimum(gaps, length).sum())

@@ -70,7 +70,7 @@ def test_the_second_is_refused_until_the_first_ends_or_is_killed(tmp_path: Path,
     layout = Layout(tmp_path / "x")
     text = refused(layout)
     assert str(layout.shards) in text and f"process {holder.pid} on" in text
-    assert "of other options" not in text and "of other options" in refused(layout, "f2")
+    assert "with other options" not in text and "with other options" in refused(layout, "f2")
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     with claimed(layout, "f2"):
@@ -95,7 +95,7 @@ def test_launches_of_different_shards_share_the_work(instant, tmp_path: Path) ->
     layout = Layout(tmp_path / "x")
     with claimed(layout, "f1", [0, 1]):
         assert "--shards" in refused(layout, "f1", [1, 2])
-        assert "of other options" in refused(layout, "f2", [2])
+        assert "with other options" in refused(layout, "f2", [2])
         assert refused(layout, "f1")
         with claimed(layout, "f1", [2, 3]):
             assert refused(layout, "f1", [3])
@@ -140,7 +140,7 @@ def test_a_claim_of_another_host_is_watched(
 
 def test_a_launch_that_stood_still_while_another_took_over_stops(quick, tmp_path: Path) -> None:
     layout = Layout(tmp_path / "x")
-    lost = pytest.raises(BadMachine, match="another launch has taken over")
+    lost = pytest.raises(BadMachine, match="another launch took over")
     with lost, claimed(layout, "f1"):
         (path,) = (layout.manifests / "running").iterdir()
         path.unlink()

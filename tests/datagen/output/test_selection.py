@@ -54,11 +54,11 @@ def test_some_shards_are_looked_at_by_pattern_and_over_http(made, tmp_path, caps
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("pipe:cat x/shard-000000.tar", "single shards of a command"),
+        ("pipe:cat x/shard-000000.tar", "shards cannot be selected from a command"),
         ("https://host/x/shard-000000.tar?key=1", "signed URL"),
-        ("x/{a", "is no brace pattern"),
-        ("x/other.tar", "names no shards of one folder"),
-        ("{a,b}/shard-000000.tar", "names no shards of one folder"),
+        ("x/{a", "is not a valid brace pattern"),
+        ("x/other.tar", "does not name shards of one folder"),
+        ("{a,b}/shard-000000.tar", "does not name shards of one folder"),
     ],
 )
 def test_what_names_no_shards_is_one_sentence(text: str, words: str, capsys) -> None:
