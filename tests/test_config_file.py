@@ -81,13 +81,13 @@ def test_the_config_of_a_run_works_as_one(tmp_path, monkeypatch) -> None:
     [
         ("a.yaml", "strid: 3", "no option strid; do you mean stride?"),
         ("a.yaml", "bodies: {flow: pwc}", "no option bodies.flow"),
-        ("a.yaml", "[1, 2]", "holds no options, but a list"),
+        ("a.yaml", "[1, 2]", "holds a list instead of options"),
         ("a.yaml", "a: [", "is not YAML"),
         ("a.yaml", "a: !!python/object/apply:os.system [true]", "is not YAML"),
         ("a.toml", "a = ", "is not TOML"),
         ("a.json", "{", "is not JSON"),
         ("a.json", "[" * 100_000, "is not JSON"),
-        ("a.ini", "", "is no .toml, .yaml or .json file"),
+        ("a.ini", "", "is not a .toml, .yaml or .json file"),
         ("a.json", '{"motions": [{}]}', "motions must be a list of plain values"),
     ],
 )

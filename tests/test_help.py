@@ -59,7 +59,7 @@ def test_help_breaks_its_lines_where_the_terminal_ends(monkeypatch, capsys) -> N
         launch(["--help"])
     assert stop.value.code == 0
     printed = capsys.readouterr().out
-    assert "recursively): its people instead of rendered ones. Give SMPL's own " in printed
+    assert "recursively), to use its people instead of rendered ones. Give SMPL's own" in printed
 
 
 def test_the_groups_of_help_have_all_options() -> None:
@@ -101,7 +101,7 @@ def test_help_shows_no_value_that_means_nothing(command: str, monkeypatch, capsy
          "--camera-pitch takes a number and a number, not 3 up"),
         ("datagen.launch --stride 3 x", "--stride takes a whole number or several, not 3 x"),
         ("datagen.ingest", "give one of video, 3dpw, pose2sim, aspset first"),
-        ("datagen.ingest vidoe a.mp4", "there is no place for vidoe (do you mean video?)"),
+        ("datagen.ingest vidoe a.mp4", "unexpected argument vidoe (do you mean video?)"),
         ("datagen.ingest video a.mp4 --detectr mediapipe",
          "there is no option --detectr (do you mean --detector?)"),
         ("datagen.inspect", "SHARDS must be given"),

@@ -122,8 +122,8 @@ def test_wrong_flow_is_refused(own: Path) -> None:
     )
     frames = np.zeros((2, 40, 40, 3), np.uint8)
     for name, words in (
-        ("absent:flow", "--flow absent:flow names nothing that can be imported"),
-        ("bad_flow:absent", "names nothing that can be imported"),
+        ("absent:flow", "--flow absent:flow cannot be imported"),
+        ("bad_flow:absent", "cannot be imported"),
         ("bad_flow:number", "must return a callable with a whole number `stride`"),
         ("bad_flow:flow", r"returned \[1, 2, 4, 4\] .* it must be \[1, 2, 5, 5\]"),
     ):

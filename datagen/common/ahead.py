@@ -1,4 +1,4 @@
-"""An iterator that works ahead in a thread of its own, so that two stages use two cores."""
+"""An iterator that prefetches in its own thread, so that two stages use two cores."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 DEPTH = 2
-"""Items made ahead."""
+"""Number of prefetched items."""
 
 
 def ahead(items: Iterable[Item], depth: int = DEPTH) -> Generator[Item]:
-    """Yield the items of an iterable, made in a thread; its errors are raised here.
+    """Yield the items of an iterable, produced in a thread; its errors are raised here.
 
-    The thread begins with the first item that is asked for and ends with this generator.
+    The thread starts when the first item is requested and ends with this generator.
     """
     made: Queue[tuple[str, object]] = Queue(depth)
     ended = threading.Event()

@@ -1,4 +1,4 @@
-"""A checksum inside an object of JSON: damage to it is found wherever it is read."""
+"""A checksum inside a JSON object, so that damage is detected on every read."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def removed(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def holds(value: Any) -> bool:
-    """Return whether this is an object whose checksum is right; older ones have none."""
+    """Return whether this is an object with a correct checksum; older objects have none."""
     if not isinstance(value, dict) or not value:
         return False
-    *_, last = value  # by its place, as its name may be what is damaged
+    *_, last = value  # by position, because the field's name may be damaged
     right = value[last] == _digest({name: part for name, part in value.items() if name != last})
     return right if FIELD in value else not right
 

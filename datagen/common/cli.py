@@ -36,9 +36,9 @@ def run(
     description: str | None,
     args: list[str] | None = None,
 ) -> int:
-    """Parse `args` (default: the process's) into `options`, call, return the exit status.
+    """Parse `args` (default: the process's) into `options`, call `call`, return the exit status.
 
-    Status 2 means that one of the user's files or values, or the machine, is at fault.
+    Status 2 means a fault in the user's files or values, or in the machine.
     """
     import tyro
 
@@ -71,8 +71,8 @@ def run(
             return 2
         kinds = (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError)
         if error.filename and isinstance(error, FileNotFoundError):
-            print(f"error: {error.filename} is not there, or has been removed; put it back or run "
-                  "the same command again", file=sys.stderr)  # fmt: skip
+            print(f"error: {error.filename} does not exist or was removed; restore it or run the "
+                  "same command again", file=sys.stderr)  # fmt: skip
             return 2
         if not error.filename or not isinstance(error, kinds):
             raise
@@ -87,9 +87,9 @@ def run(
 
 
 def refuse_empty(words: Sequence[str]) -> None:
-    """Raise BadOption for a value without a letter: it would be read as the working directory.
+    """Raise BadOption for an empty value, which would be read as the working directory.
 
-    It is what a shell makes of a variable that is not set.
+    A shell passes an empty value for a variable that is not set.
     """
     for before, word in zip(("", *words), words, strict=False):
         name, equals, value = word.partition("=")
@@ -100,15 +100,16 @@ def refuse_empty(words: Sequence[str]) -> None:
 
 
 def report_missing_packages() -> None:
-    """From now on a missing package ends the program with status 2 and a sentence.
+    """From now on, end the program with status 2 and one sentence if a package is missing.
 
-    Costs nothing until then, and leaves every other error, a bug's failed import too, as it is.
+    Installs an exception hook; all other errors, including failed imports caused by bugs, are
+    reported as before.
     """
     sys.excepthook = _report
 
 
 def missing_package(error: BaseException) -> str:
-    """Return a sentence about an import that failed for a missing dependency, else ""."""
+    """Return a sentence about a missing dependency if that caused the error, else ""."""
     if not isinstance(error, ModuleNotFoundError) or error.name not in PACKAGES:
         return ""
     return (
@@ -119,7 +120,7 @@ def missing_package(error: BaseException) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """Return a number of things in words: 1 shard, 2 shards, 96,000 clips."""
+    """Return a number with its noun: 1 shard, 2 shards, 96,000 clips."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
@@ -131,7 +132,7 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
 
 
 def _terminate(*_: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is ending already
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # already terminating
     raise Terminated
 
 

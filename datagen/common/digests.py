@@ -1,7 +1,7 @@
-"""SHA-256 of input files, each file hashed once: remembered by path, size, times and inode.
+"""SHA-256 of input files, cached by path, size, times and inode so that each is hashed once.
 
-The memory is a table in the user's cache folder that only the user can read. A row that was damaged
-counts as none, and without a folder to write to everything is hashed again.
+The cache is a table in the user's cache folder that only the user can read. Damaged rows are
+ignored; without a writable folder, all files are hashed again.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from datagen.common.errors import BadInput, BadMachine
 from datagen.common.files import private_folder
 
 VARIABLE = "MOTION_HMR_DIGESTS"
-"""Names another folder for the memory."""
+"""Environment variable that names another folder for the cache."""
 FRESH = 3.0
-"""Seconds since a file's last change below which its digest is not remembered: the same times could
-then still be given to other content, as clocks of file systems tick."""
+"""Seconds since a file's last change below which its digest is not cached: file system clocks are
+coarse, so a further change could leave the same times."""
 SHOWN_AFTER = 3.0
-"""Seconds of hashing after which its progress is shown."""
+"""Seconds of hashing after which a progress bar appears."""
 ROWS = 1_000_000
-"""Files remembered; the oldest are forgotten first."""
+"""Most files in the cache; the oldest are dropped first."""
 UNREADABLE = "unreadable"
-"""In place of the digest of a file that cannot be read; the task that needs it reports why."""
+"""Replaces the digest of an unreadable file; the task that needs the file reports the reason."""
 _BATCH = 256
 
 
 def file_digests(paths: Iterable[Path], what: str = "inputs") -> list[str]:
     """Return the SHA-256 of files, hexadecimal, in order; UNREADABLE for one that cannot be read.
 
-    Shows its progress where it takes long, as hashing `what`. Raises BadInput for a file that is
-    being written.
+    Long hashing shows a progress bar labelled `what`. Raises BadInput for a file that is being
+    written.
     """
     paths = [path.absolute() for path in paths]
     signatures = {path: _signature(path) for path in dict.fromkeys(paths)}
@@ -74,9 +74,9 @@ def _hash_all(table: sqlite3.Connection | None, paths: list[Path], what: str) ->
 
 
 def _hash(path: Path) -> tuple[Path, str, str]:
-    """Return a file's path, signature ("": not to be remembered) and digest.
+    """Return a file's path, signature ("" if it must not be cached) and digest.
 
-    Raises BadInput if it changes meanwhile.
+    Raises BadInput if the file changes while it is hashed.
     """
     try:
         with path.open("rb") as file:
@@ -86,13 +86,13 @@ def _hash(path: Path) -> tuple[Path, str, str]:
     except OSError:
         return path, "", UNREADABLE
     if _of(before) != _of(after):
-        raise BadInput(f"{path} is being written; run the same command when it is complete")
+        raise BadInput(f"{path} is being written; run the same command again when it is complete")
     old = time.time() - max(after.st_mtime, after.st_ctime) > FRESH
     return path, _of(after) if old else "", digest
 
 
 def _signature(path: Path) -> str:
-    """Return what changes with a file's content; "" if the file is not there."""
+    """Return a signature that changes with the file's content; "" if the file does not exist."""
     try:
         return _of(path.stat())
     except OSError:
@@ -100,7 +100,7 @@ def _signature(path: Path) -> str:
 
 
 def _of(found: os.stat_result) -> str:
-    # The time of the last change to the inode shows what `touch` and `cp -p` hide.
+    # The inode change time reveals changes that `touch` and `cp -p` hide.
     return f"{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}:{found.st_ino}"
 
 
@@ -112,10 +112,10 @@ def _size(path: Path) -> int:
 
 @contextmanager
 def _memory() -> Iterator[sqlite3.Connection | None]:
-    """Yield the table of what was hashed before, None where there can be none."""
+    """Yield the cache's table, None if it cannot be opened."""
     default = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "motion-hmr" / "digests"
     table = None
-    # RuntimeError: nobody's home.
+    # RuntimeError: the user has no home folder.
     with suppress(OSError, BadMachine, RuntimeError, sqlite3.Error):
         folder = private_folder(Path(os.environ.get(VARIABLE) or default).expanduser())
         table = _open(folder / "sha256.sqlite3")
@@ -135,7 +135,7 @@ def _open(path: Path) -> sqlite3.Connection:
                 "(path BLOB PRIMARY KEY, signature TEXT, digest TEXT, mark TEXT)"
             )
             return table
-        except sqlite3.OperationalError:  # locked, or a disk that is full
+        except sqlite3.OperationalError:  # locked, or the disk is full
             table.close()
             raise
         except sqlite3.DatabaseError:  # damaged
@@ -145,7 +145,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _recall(table: sqlite3.Connection | None, signatures: dict[Path, str]) -> dict[Path, str]:
-    """Return the digests of the files that are as they were when they were hashed."""
+    """Return the cached digests of the files that have not changed."""
     found: dict[Path, str] = {}
     if table is None:
         return found
@@ -171,6 +171,6 @@ def _remember(table: sqlite3.Connection | None, rows: list[tuple[Path, str, str]
 
 
 def _mark(path: Path, signature: str, digest: str) -> str:
-    """Return the checksum of a row: a damaged one must not vouch for a file."""
+    """Return a row's checksum, by which damaged rows are detected."""
     text = b"\0".join((os.fsencode(path), signature.encode(), digest.encode()))
     return hashlib.sha256(text).hexdigest()[:16]

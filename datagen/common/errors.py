@@ -1,15 +1,15 @@
-"""Errors that are not bugs: a bad input, an option out of range, a machine that lacks something."""
+"""Errors that are not bugs: bad inputs, invalid options, a machine that cannot run the task."""
 
 LONGEST = 1000
-"""Letters of a sentence about a file, which may quote from it."""
+"""Most characters of a message, which may quote from a file."""
 
 
 class BadInput(ValueError):
     """A file or value of the user's cannot be used.
 
-    The message is one sentence that names the file or value and what to do; commands print it
-    without a traceback, tasks turn it into a line of the quarantine. What a file puts into it is
-    cut to LONGEST letters, and cannot steer a terminal.
+    The message is one sentence that names the file or value and the remedy. Commands print it
+    without a traceback; tasks write it to the quarantine. It is cut to LONGEST characters, and
+    non-printable characters are replaced, because it may quote from a file.
     """
 
     def __init__(self, message: str) -> None:
@@ -20,13 +20,14 @@ class BadInput(ValueError):
 class BadMachine(RuntimeError):
     """This machine lacks something that every task needs.
 
-    The message is one sentence that ends with the command that fixes it. No input is at fault, so
-    the run stops instead of putting them all into the quarantine.
+    The message is one sentence that ends with the remedy. No input is at fault, so the run stops
+    instead of quarantining them all.
     """
 
 
 class BadOption(Exception):
-    """Options are out of range or contradict each other; the message is the rule and the value.
+    """Options are out of range or contradict each other; the message gives the rule and the value.
 
-    Not a ValueError: tyro would catch that while it builds the options and frame it.
+    Not a ValueError, because tyro would catch that while building the options and print it in a
+    box.
     """

@@ -1,7 +1,8 @@
-"""Files written atomically and read, in a folder or at a URL that fsspec supports.
+"""Reads files and writes them atomically, in a folder or at a URL that fsspec supports.
 
-In a folder: temporary name, flush, rename. Behind a URL: written here, then uploaded; an object
-store shows an upload when it is complete, other servers get a temporary name and a rename.
+In a folder: temporary name, flush, rename. At a URL: written locally, then uploaded. An object
+store shows an upload only when it is complete; on other servers it is uploaded under a temporary
+name and renamed.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ if TYPE_CHECKING:
     from upath import UPath
 
 WHOLE_UPLOADS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"}
-"""Protocols whose uploads appear complete or not at all."""
+"""Protocols with atomic uploads."""
 CACHE_VARIABLE = "MOTION_HMR_CACHE"
 TOO_MANY = "too many files are open: raise the limit (`ulimit -n 1024`)"
 AGAIN = "then run the same command to continue"
 NAME_BYTES = 200
-"""Bytes of the longest name of an input; file systems take 255, and suffixes follow."""
+"""Most bytes of an input's name; file systems allow 255, and suffixes are appended."""
 
 
 def place(text: str | Path) -> Path:
-    """Return the path of a file or folder; a URL's (s3://bucket/data) has Path's methods.
+    """Return the path of a file or folder; for a URL (s3://bucket/data), an object like Path.
 
-    Raises BadInput for a URL whose protocol is unknown or lacks its package.
+    Raises BadInput for a URL whose protocol is unknown or whose package is not installed.
     """
     text = str(text)
     if text.startswith("file://"):
@@ -55,17 +56,17 @@ def place(text: str | Path) -> Path:
 
 
 def absolute(path: Path) -> Path:
-    """Return `path` independent of the working directory; a URL already is."""
+    """Return the absolute path; a URL is unchanged."""
     return path.expanduser().resolve() if is_local(path) else path
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Yield a temporary path of this machine; it becomes `path` if the block succeeds.
+    """Yield a temporary local path; the file is moved to `path` if the block succeeds.
 
     A killed writer leaves only a `.tmp` file, which `sweep` removes.
 
-    Raises BadMachine as `writing` does, and BadInput for a name that the file system refuses.
+    Raises BadMachine as `writing` does, and BadInput for a name that the file system rejects.
     """
     folder = path.parent if is_local(path) else cache_folder()
     make_folder(folder)
@@ -80,9 +81,9 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, as far as they are missing.
+    """Make a folder and its missing parents.
 
-    Raises BadMachine: a file is in the way, the disk is full, or the folder cannot be written.
+    Raises BadMachine if a file is in the way, the disk is full or the folder is not writable.
     """
     try:
         with writing(folder):
@@ -91,7 +92,7 @@ def make_folder(folder: Path) -> None:
     except (FileExistsError, NotADirectoryError):
         taken = next(place for place in (folder, *folder.parents) if place.exists())
         raise BadMachine(
-            f"{folder} cannot be made: {taken} is not a folder; name another path"
+            f"{folder} cannot be created: {taken} is not a folder; name another path"
         ) from None
     except PermissionError:
         denied = True
@@ -101,39 +102,37 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Turn the failures that a folder is to blame for into one sentence on what to do.
+    """Turn a folder's failures into errors of one sentence with a remedy.
 
-    Raises BadMachine: the disk is full, the folder cannot be written or is gone, or no more files
-    can be opened. BadInput: a name is longer than the file system takes.
+    Raises BadMachine if the disk is full, the folder is not writable or was removed, or no more
+    files can be opened; BadInput if a name is longer than the file system allows.
     """
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise BadMachine(f"no space is left in {folder}: free or add some, {AGAIN}") from error
+            raise BadMachine(f"no space is left in {folder}: free some space, {AGAIN}") from error
         if error.errno == errno.EROFS:
             raise BadMachine(_denied(folder)) from error
         if error.errno in (errno.EMFILE, errno.ENFILE):
             raise BadMachine(f"{TOO_MANY}, {AGAIN}") from error
         if error.errno == errno.ENOENT and not folder.exists():
-            raise BadMachine(
-                f"{folder} has been removed during the run: put it back, {AGAIN}"
-            ) from error
+            raise BadMachine(f"{folder} was removed during the run: restore it, {AGAIN}") from error
         if error.errno == errno.ENAMETOOLONG:
             name = Path(error.filename2 or error.filename or "").name
             raise BadInput(
-                f"{folder} takes no name of {len(os.fsencode(name))} bytes, such as {name[:40]}…; "
-                "rename the input"
+                f"{folder} does not allow names of {len(os.fsencode(name))} bytes, such as "
+                f"{name[:40]}…; rename the input"
             ) from error
         raise
 
 
 @contextmanager
 def reading(folder: Path) -> Iterator[None]:
-    """Turn the failure of a URL's server into a BadInput; those of this machine pass."""
+    """Turn failures of a URL's server into BadInput; local errors pass through."""
     try:
         yield
-    except Exception as error:  # each protocol's package has its own
+    except Exception as error:  # each protocol's package raises its own
         foreign = type(error).__module__.partition(".")[0] not in ("builtins", "datagen")
         if is_local(folder) or not (foreign or isinstance(error, OSError)):
             raise
@@ -141,11 +140,11 @@ def reading(folder: Path) -> Iterator[None]:
 
 
 def _denied(folder: Path) -> str:
-    return f"{folder} cannot be written: make it writable, {AGAIN}"
+    return f"{folder} is not writable: make it writable, {AGAIN}"
 
 
 def upload(source: Path, path: Path) -> None:
-    """Copy a file of this machine to a URL, whole or not at all."""
+    """Upload a local file to a URL atomically."""
     url = cast("UPath", path)
     try:
         if url.protocol in WHOLE_UPLOADS:
@@ -155,23 +154,23 @@ def upload(source: Path, path: Path) -> None:
         url.fs.makedirs(url.parent.path, exist_ok=True)
         url.fs.put_file(str(source), unfinished.path)
         url.fs.mv(unfinished.path, url.path)
-    except (PermissionError, FileNotFoundError) as error:  # no right to write, or no such bucket
+    except (PermissionError, FileNotFoundError) as error:  # no write permission, or no such bucket
         raise BadMachine(
-            f"{url.parent} cannot be written ({error}): make it so, {AGAIN}"
+            f"{url.parent} is not writable ({error}): make it writable, {AGAIN}"
         ) from error
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, whole or not at all."""
+    """Write `value` atomically as indented JSON."""
     with whole(path) as unfinished:
         unfinished.write_text(json.dumps(value, indent=1) + "\n")
 
 
 def sizes(folder: Path) -> dict[str, int]:
-    """Return the size of every file in `folder` by its name, from one listing; {} if absent."""
+    """Return the size of every file in `folder` by name, from one listing; {} if it is missing."""
     if not is_local(folder):
         url = cast("UPath", folder)
-        url.fs.invalidate_cache()  # others write there
+        url.fs.invalidate_cache()  # other processes write there
         with suppress(FileNotFoundError):
             found = url.fs.ls(url.path, detail=True)
             files = (one for one in found if one["type"] == "file")
@@ -180,19 +179,19 @@ def sizes(folder: Path) -> dict[str, int]:
     found = {}
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
-            with suppress(FileNotFoundError):  # a temporary file that is gone by now
+            with suppress(FileNotFoundError):  # a temporary file that has disappeared
                 if entry.is_file():
                     found[entry.name] = entry.stat().st_size
     return found
 
 
 def folders_below(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield `folder` and the folders below it with the names of their files, none of them hidden;
-    links to folders are followed, each folder once."""
+    """Yield `folder` and all folders below it with their file names, without hidden ones; links to
+    folders are followed, each folder once."""
     seen = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
-        if real in seen:  # a link back up
+        if real in seen:  # a link to a parent
             folders.clear()
             continue
         seen.add(real)
@@ -201,11 +200,11 @@ def folders_below(folder: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Return all files below a folder of this machine, sorted; links are followed.
+    """Return all files below a local folder, sorted; links are followed.
 
-    Hidden files and folders are no inputs: systems leave them everywhere (.DS_Store, ._walk.bvh).
-    A link to a file that is found anyway is left out: under two names one person or video would
-    come into two splits.
+    Hidden files and folders are skipped: operating systems leave them everywhere (.DS_Store,
+    ._walk.bvh). A link to a file that is found anyway is skipped too: under two names, one person
+    or video could end up in two splits.
     """
     found = [Path(parent, name) for parent, names in folders_below(folder) for name in names]
     links = sorted(path for path in found if path.is_symlink())
@@ -216,16 +215,16 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def is_own(path: Path) -> bool:
-    """Return whether a file is a body that lies beside shards of ours.
+    """Return whether a file is a body file beside shards that this program wrote.
 
-    An --out within a folder of inputs must not become one of them.
+    If --out lies inside an input folder, its files must not become inputs.
     """
     named = path.match("body.npz") or path.match("body-*.npz")
     return named and path.with_name("dataset.json").exists()
 
 
 def read_all(paths: Iterable[Path]) -> list[bytes]:
-    """Return the files' contents in order; behind a URL they are read side by side."""
+    """Return the files' contents in order; files at a URL are read in parallel."""
     paths = list(paths)
     if not paths or is_local(paths[0]):
         return [path.read_bytes() for path in paths]
@@ -235,9 +234,9 @@ def read_all(paths: Iterable[Path]) -> list[bytes]:
 
 
 def cache_folder() -> Path:
-    """Return this machine's folder for files on their way to or from a URL.
+    """Return the local folder for files copied to or from a URL.
 
-    Raises BadMachine if the one in the temporary folder is not this user's alone.
+    Raises BadMachine if the default, in the temporary folder, is not private to this user.
     """
     if chosen := os.environ.get(CACHE_VARIABLE):
         return Path(chosen)
@@ -247,15 +246,15 @@ def cache_folder() -> Path:
 def private_folder(folder: Path) -> Path:
     """Make a folder that only this user can read and write, and return it.
 
-    Raises BadMachine if it belongs to somebody else or is a link: others can prepare such a name
-    where everybody may write.
+    Raises BadMachine if it belongs to another user or is a link: where everybody may write, others
+    could have created it on purpose.
     """
-    with suppress(FileExistsError):  # a file, or a link to nothing
+    with suppress(FileExistsError):  # a file or a dangling link
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise BadMachine(
-            f"{folder} is not a folder of yours, so what lies in it cannot be trusted; remove it"
+            f"{folder} is not a folder that you own, so its files cannot be trusted; remove it"
         )
     if found.st_mode & 0o077:
         folder.chmod(0o700)
@@ -264,11 +263,10 @@ def private_folder(folder: Path) -> Path:
 
 @cache
 def cached(path: Path, digest: str) -> Path:
-    """Return a file of this machine with the content of `path`, whose SHA-256 is `digest`.
+    """Return a local file with the content of `path`, whose SHA-256 is `digest`.
 
-    A URL is downloaded once a machine; the copy is named by its content, so that a replaced file
-    is another one. A process hashes the copy before it uses it first, and fetches a damaged one
-    again.
+    A URL is downloaded once per machine. The copy is named by its digest, so a replaced file gets
+    another copy. Each process hashes the copy before first use and downloads a damaged one again.
     """
     if is_local(path):
         return path
@@ -278,17 +276,18 @@ def cached(path: Path, digest: str) -> Path:
         with whole(kept) as unfinished:
             url.fs.get_file(url.path, str(unfinished))
             if sha256(unfinished) != digest:
-                raise OSError(f"{path} differs from its SHA-256; its library must be made again")
+                raise OSError(f"{path} differs from its SHA-256; make its library again")
     return kept
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed writers left in `folder`, and nothing that is being written."""
+    """Remove temporary files of killed writers from `folder`, but none that is being written."""
     temporary.sweep(folder if is_local(folder) else cache_folder())
 
 
 def shortened(name: str, limit: int = NAME_BYTES) -> str:
-    """Return a name of at most `limit` bytes: a longer one ends in the start of its SHA-256."""
+    """Return a name of at most `limit` bytes; a longer one is cut and a part of its SHA-256
+    added."""
     data = name.encode("utf-8", "surrogateescape")
     if len(data) <= limit:
         return name
@@ -297,7 +296,7 @@ def shortened(name: str, limit: int = NAME_BYTES) -> str:
 
 
 def is_local(path: Path) -> bool:
-    """Return whether `path` is in this machine's file system, not behind a URL."""
+    """Return whether `path` is in the local file system, not at a URL."""
     return isinstance(path, Path)
 
 

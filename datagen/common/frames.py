@@ -1,4 +1,4 @@
-"""A video's frames, thinned to at most the network's 30 a second."""
+"""A video's frames, subsampled to about the network's 30 frames per second."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ RATE = 30.0
 
 
 def frame_times(path: Path) -> Float64[np.ndarray, " n"]:
-    """Return the time of every frame that decodes, float64 [N] seconds, by decoding them all.
+    """Return the time of every decodable frame, float64 [N] seconds, by decoding the whole video.
 
-    Containers' own counts and rates are often wrong, and phones' frames are unevenly spaced. AVI
-    and MPEG repeat some stamps, or have none: a frame that is not later than the one before it
-    follows at the median spacing, or all at the container's rate.
+    Frame counts and rates in containers are often wrong, and phones record at uneven intervals. AVI
+    and MPEG may repeat time stamps or have none: a frame that is not later than its predecessor
+    is placed at the median spacing after it; without time stamps, all follow the container's rate.
 
     Raises:
         BadInput: no frame decodes.
@@ -35,7 +35,7 @@ def frame_times(path: Path) -> Float64[np.ndarray, " n"]:
 
 @lru_cache(maxsize=64)
 def _frame_times(path: Path, *_: int) -> np.ndarray:
-    """Return the times of a file that was changed at some time and has some size."""
+    """Return a file's frame times; the other arguments (change time, size) are cache keys."""
     times = _cleaned(path)
     times.flags.writeable = False
     return times
@@ -52,7 +52,7 @@ def _cleaned(path: Path) -> np.ndarray:
     steps = np.diff(times)
     later = (steps > 0) & np.isfinite(steps)
     if len(steps) and not 1e-3 <= np.median(steps[later] if later.any() else 0) <= 10:
-        return np.arange(len(times)) / rate  # no camera's
+        return np.arange(len(times)) / rate  # implausible for a camera
     if later.all():
         return np.array(times)
     if later.mean() < 0.5:
@@ -62,13 +62,13 @@ def _cleaned(path: Path) -> np.ndarray:
 
 
 def thin(times: Float[np.ndarray, " n"]) -> tuple[Integer[np.ndarray, " m"], float]:
-    """Return the numbers of the frames to use and their mean rate, at most about 30 a second.
+    """Return the numbers of the frames to use and their mean rate, at most about 30 fps.
 
-    Every n-th frame, n such that the rate is nearest to 30: 60 → 30, 50 → 25. Slower video keeps
-    its frames: to repeat some would show them without motion, which no training clip does, while a
-    24 fps person merely moves as a brisker one at 30. Of unevenly spaced frames each is taken that
-    comes an n-fold median spacing after the last (less half a spacing, for jitter) and three
-    quarters of the network's own spacing at least, so that fast stretches are thinned alone.
+    Every n-th frame is used, with n chosen so that the rate is closest to 30: 60 → 30, 50 → 25.
+    Slower video keeps all frames: repeated frames would show no motion, unlike any training clip,
+    whereas a person at 24 fps merely seems to move faster. With uneven spacing, a frame is used if
+    it comes at least n median spacings (less half a spacing, for jitter) and at least three
+    quarters of 1/30 s after the last one used, so only segments with a high rate are subsampled.
     """
     if len(times) < 2:
         return np.arange(len(times)), RATE
@@ -86,7 +86,7 @@ def thin(times: Float[np.ndarray, " n"]) -> tuple[Integer[np.ndarray, " m"], flo
 def read_frames(path: Path, wanted: Iterable[int]) -> Generator[UInt8[np.ndarray, "h w 3"]]:
     """Yield the wanted frames (ascending numbers) as uint8 [H,W,3] RGB, one at a time.
 
-    Rotation flags are obeyed. Raises BadInput if the video ends before or changes its size.
+    Rotation flags are applied. Raises BadInput if the video ends early or its frame size changes.
     """
     reader = open_video(path)
     position, shape = -1, None
@@ -98,7 +98,7 @@ def read_frames(path: Path, wanted: Iterable[int]) -> Generator[UInt8[np.ndarray
                 position += 1
             frame = reader.picture()
             if shape is not None and frame.shape != shape:
-                raise BadInput(f"{path} changes its picture size at frame {number}; convert it")
+                raise BadInput(f"{path} changes its frame size at frame {number}; convert it")
             shape = frame.shape
             yield frame
     finally:
@@ -106,7 +106,7 @@ def read_frames(path: Path, wanted: Iterable[int]) -> Generator[UInt8[np.ndarray
 
 
 def frame_size(path: Path) -> tuple[int, int]:
-    """Return width and height of the frames as they are read, rotation obeyed."""
+    """Return the width and height of the frames as read, with the rotation flag applied."""
     frames = read_frames(path, [0])
     height, width = next(frames).shape[:2]
     frames.close()

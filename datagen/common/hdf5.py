@@ -1,4 +1,5 @@
-"""HDF5 files: new ones are built in memory and written in one piece, arrays are checked first."""
+"""HDF5 files: new ones are built in memory and written at once; arrays are checked before
+reading."""
 
 from __future__ import annotations
 
@@ -14,34 +15,34 @@ from datagen.common.files import whole
 from datagen.common.sizes import checked_count
 
 FORMAT = ("v110", "v110")
-"""Fixed, so that equal contents give equal bytes whatever the version of HDF5. Its metadata have
-checksums."""
+"""Fixed file format, so that equal contents give equal bytes with any version of HDF5. Its metadata
+have checksums."""
 DAMAGED = (
     OSError, KeyError, ValueError, TypeError, IndexError, RuntimeError, AttributeError,
     OverflowError, MemoryError,
 )  # fmt: skip
-"""What h5py and numpy raise on damaged files."""
+"""Exceptions that h5py and numpy raise on damaged files."""
 MOST = 1 << 27
-"""Numbers read at once; a window's pictures, coded, have some 400,000."""
+"""Most numbers read at once; the encoded pictures of a window have about 400,000."""
 CHECKS = "fletcher32"
-"""Checksum of all data, which HDF5 verifies as it reads; the file's manifest line records it."""
+"""Checksum filter of all data, verified by HDF5 on reading; recorded in the manifest line."""
 
 
 def text(value: str) -> np.bytes_:
-    """Return a text as an attribute of fixed length: only such lie in metadata with checksums."""
+    """Return a text as a fixed-length attribute: only these are covered by metadata checksums."""
     return np.bytes_(value.encode())
 
 
 def read_text(value: Any) -> str:
-    """Return the text of an attribute, of fixed length or, in older files, of any."""
+    """Return the text of an attribute of fixed length or, in older files, of variable length."""
     return bytes(value).decode() if isinstance(value, bytes) else str(value)
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[h5py.File]:
-    """Yield an empty HDF5 file; it appears under `path` if the block succeeds, else never.
+    """Yield an empty HDF5 file; it is written to `path` only if the block succeeds.
 
-    It is made in memory: HDF5 1.14 crashes the process when the disk is full as it closes a file.
+    It is built in memory, because HDF5 1.14 crashes the process if the disk is full on closing.
     """
     with whole(path) as temporary:
         with h5py.File(
@@ -54,16 +55,16 @@ def new_file(path: Path) -> Iterator[h5py.File]:
 
 
 def read_array(group: Any, name: str, rows: slice | None = None) -> np.ndarray:
-    """Return a group's array of numbers, or some of its rows.
+    """Return a numeric array of a group, or some of its rows.
 
-    Raises KeyError if there is none of the name, ValueError if it lies in another file, holds no
-    real numbers or is larger than any of ours.
+    Raises KeyError if there is no such array, ValueError if it lies in another file, is not of real
+    numbers or is larger than any array that this program writes.
     """
     if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
         raise ValueError(f"{name} is in another file")
     array = group[name]
     if not isinstance(array, h5py.Dataset) or array.is_virtual or array.external:
-        raise ValueError(f"{name} is no array, or lies in another file")
+        raise ValueError(f"{name} is not an array, or lies in another file")
     if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
         raise ValueError(f"{name} must be numbers, it is {array.dtype!s:.40}")
     checked_count(name, array.chunks or (), MOST)

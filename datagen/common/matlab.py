@@ -1,7 +1,7 @@
-"""Numeric arrays of MATLAB files of version 5, which scipy.io writes too (SURREAL's labels).
+"""Numeric arrays in MATLAB files of version 5, as scipy.io also writes them (SURREAL's labels).
 
-scipy's own reader ends the process on some damaged files. Nothing here takes memory that was not
-counted before. Format: MathWorks, "MAT-File Format", level 5.
+scipy's own reader crashes the process on some damaged files. Here, sizes are checked before memory
+is allocated. Format: MathWorks, "MAT-File Format", level 5.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 from datagen.common.sizes import checked_count
 
 MOST = 1 << 24
-"""Numbers of one array: SURREAL's largest, a mask, has 76,800."""
+"""Most numbers in one array: SURREAL's largest, a mask, has 76,800."""
 UNPACKED = 1 << 27
-"""Bytes that a compressed array may unpack to."""
+"""Most bytes of a decompressed array."""
 MATRIX, COMPRESSED = 14, 15
 STORED = {
     1: "i1",
@@ -32,23 +32,22 @@ STORED = {
     12: "i8",
     13: "u8",
 }
-"""Element types as they are stored."""
+"""Element types in the file."""
 CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8",
            15: "u8"}  # fmt: skip
-"""Numeric classes of arrays; text, cells, structures and sparse arrays are passed over."""
+"""Numeric array classes; text, cells, structures and sparse arrays are skipped."""
 COMPLEX, LOGICAL = 0x0800, 0x0200
 
 
 def read_matlab(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
-    """Return those of the named real numeric arrays that the file holds, as MATLAB shapes them.
+    """Return those of the named real numeric arrays that exist, in their MATLAB shapes.
 
-    Raises ValueError for a file that is damaged or of another version, OSError if it cannot be
-    read.
+    Raises ValueError if the file is damaged or of another version, OSError if it cannot be read.
     """
     data = memoryview(path.read_bytes())
     order = {b"IM": "<", b"MI": ">"}.get(bytes(data[126:128]))
     if order is None:
-        raise ValueError("it is no MATLAB file of version 5")
+        raise ValueError("it is not a MATLAB file of version 5")
     found = {}
     for kind, content in _elements(data[128:], order):
         if kind == COMPRESSED:
@@ -65,24 +64,23 @@ def _unpacked(content: memoryview) -> memoryview:
     try:
         data = reader.decompress(content, UNPACKED)
     except zlib.error as error:
-        raise ValueError(f"an array cannot be unpacked ({error})") from None
-    if reader.unconsumed_tail or not reader.eof:  # the end holds the checksum
-        raise ValueError("an array is cut short, or larger than any of SURREAL's")
+        raise ValueError(f"an array cannot be decompressed ({error})") from None
+    if reader.unconsumed_tail or not reader.eof:  # the checksum is at the end
+        raise ValueError("an array is truncated, or larger than any of SURREAL's")
     return memoryview(data)
 
 
 def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
-    """Yield (type, content) of the data elements, which are padded to 8 bytes but for compressed
-    ones."""
+    """Yield (type, content) of the data elements; all but compressed ones are padded to 8 bytes."""
     at = 0
     while at + 8 <= len(data):
         kind, size = struct.unpack_from(f"{order}II", data, at)
-        if kind >> 16:  # a small element: size and content within its tag
+        if kind >> 16:  # a small element: size and content are in its tag
             kind, size, begin, step = kind & 0xFFFF, kind >> 16, at + 4, 8
         else:
             begin, step = at + 8, 8 + (size if kind == COMPRESSED else -(-size // 8) * 8)
         if size > len(data) - begin or (step == 8 and size > 4 and begin == at + 4):
-            raise ValueError("an array is cut short")
+            raise ValueError("an array is truncated")
         yield kind, data[begin : begin + size]
         at += step
 
@@ -90,7 +88,7 @@ def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
 def _matrix(
     content: memoryview, order: str, names: Collection[str]
 ) -> tuple[str, np.ndarray | None]:
-    """Return an array's name, and the array if it is a named one of numbers."""
+    """Return an array's name, and the array if it is numeric and one of `names`."""
     parts = _elements(content, order)
     flags, lengths, name = (_numbers(*next(parts, (0, content)), order) for _ in range(3))
     text = name.astype(np.uint8).tobytes().decode("latin1")

@@ -1,7 +1,8 @@
-"""Arrays of .npy and .npz files that nobody vouches for: numbers alone, sizes checked first.
+"""Arrays in untrusted .npy and .npz files: numbers only, sizes checked first.
 
-numpy.load takes the memory that a header claims, unpacks what a zip holds however large it is, and
-raises a dozen kinds of errors for damage; here it is always a ValueError that names what is wrong.
+numpy.load allocates the memory that a header claims, decompresses zip members of any size, and
+raises a dozen kinds of errors for damaged files. Here, damage always raises a ValueError that names
+the problem.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ import numpy as np
 from datagen.common.sizes import checked_count, checked_unpacked
 
 MOST = 1 << 25
-"""Numbers of one array, unless the caller knows better: 256 MB of float64."""
+"""Default limit of the numbers in one array: 256 MB of float64."""
 HEADER = 1 << 14
-"""Bytes that an array's header may have; ours and AMASS's have 128."""
+"""Most bytes of an array's header; ours and AMASS's have 128."""
 LETTERS = 255
-"""Letters of a text in an array."""
+"""Most characters of a text in an array."""
 
 
 class Arrays:
-    """The arrays of an open .npz; none is read before it is asked for."""
+    """The arrays of an open .npz, read on demand."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
@@ -46,20 +47,20 @@ class Arrays:
         return name in self._infos
 
     def read(self, name: str, most: int = MOST, kinds: str = "fiub") -> np.ndarray:
-        """Return one array. KeyError if there is none of the name; ValueError if it is damaged, has
-        more than `most` elements or none of numpy's `kinds`."""
+        """Return one array. Raises KeyError if it does not exist; ValueError if it is damaged, has
+        more than `most` elements or is not of one of numpy's `kinds`."""
         info = self._infos[name]
         with _as_value_error(name), self._open(info) as file:
             return _read(file, name, info.file_size, most, kinds)
 
     def has_objects(self, name: str) -> bool:
-        """Return whether an array is of Python objects. KeyError, ValueError as `read`."""
+        """Return whether an array holds Python objects. Raises as `read` does."""
         info = self._infos[name]
         with _as_value_error(name), self._open(info) as file:
             return _header(file, name)[2].hasobject
 
     def content(self, name: str, most: int = 8 * MOST) -> bytes:
-        """Return the bytes of an array's .npy, at most so many. KeyError, ValueError as `read`."""
+        """Return the bytes of an array's .npy, at most `most`. Raises as `read` does."""
         info = self._infos[name]
         with _as_value_error(name), self._open(info) as file:
             checked_count(name, (info.file_size,), most)
@@ -74,7 +75,7 @@ class Arrays:
 
 @contextmanager
 def open_npz(source: Path | bytes) -> Iterator[Arrays]:
-    """Open an .npz. ValueError if it is none, OSError if the file cannot be read."""
+    """Open an .npz. Raises ValueError if it is not one, OSError if the file cannot be read."""
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     with _as_value_error("the archive"):
         archive = zipfile.ZipFile(file)
@@ -83,7 +84,7 @@ def open_npz(source: Path | bytes) -> Iterator[Arrays]:
 
 
 def read_npy(source: Path | bytes, most: int = MOST, kinds: str = "fiub") -> np.ndarray:
-    """Return the array of an .npy, as `Arrays.read` does. OSError if it cannot be read."""
+    """Return the array of an .npy as `Arrays.read` does. Raises OSError if it cannot be read."""
     with (
         io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file,
         _as_value_error("the array"),
@@ -95,12 +96,12 @@ def read_npy(source: Path | bytes, most: int = MOST, kinds: str = "fiub") -> np.
 
 @contextmanager
 def _as_value_error(what: str) -> Iterator[None]:
-    """Turn what the libraries raise on damage, errors of a dozen kinds, into ValueError."""
+    """Turn the many kinds of errors that damaged files cause into ValueError."""
     try:
         yield
     except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise
-    except SystemError:  # CPython 3.11's parser trips over threads: not the file's fault
+    except SystemError:  # CPython 3.11's parser is not thread-safe: not the file's fault
         raise
     except Exception as error:
         why = " ".join(str(error).split()) or type(error).__name__
@@ -121,23 +122,23 @@ def _read(file: IO[bytes], name: str, size: int, most: int, kinds: str) -> np.nd
     while done < len(view):
         block = file.read(min(1 << 20, len(view) - done))
         if not block:
-            raise ValueError(f"{name} is cut short")
+            raise ValueError(f"{name} is truncated")
         view[done : done + len(block)] = block  # type: ignore[index]
         done += len(block)
-    file.read(1)  # the archive's checksum is looked at where a member ends
+    file.read(1)  # the archive's checksum is verified at the end of a member
     if dtype.kind == "U" and dtype.itemsize:
         letters = flat.view(np.dtype(np.uint32).newbyteorder(dtype.byteorder))
-        if (letters > sys.maxunicode).any():  # Python cannot hold such a text
-            raise ValueError(f"{name} is no text")
+        if (letters > sys.maxunicode).any():  # not a valid Unicode string
+            raise ValueError(f"{name} is not text")
     return flat.reshape(shape, order="F" if fortran else "C")
 
 
 def _header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Return (shape, whether it is in Fortran's order, element type) of an .npy."""
+    """Return (shape, Fortran order, element type) of an .npy."""
     start = file.read(8)
     wide = {b"\x93NUMPY\x01\x00": 2, b"\x93NUMPY\x02\x00": 4}.get(start)
     if wide is None:
-        raise ValueError(f"{name} is no .npy of version 1 or 2")
+        raise ValueError(f"{name} is not an .npy of version 1 or 2")
     length = file.read(wide)
     header_bytes = int.from_bytes(length, "little")
     if header_bytes > HEADER:

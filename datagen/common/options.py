@@ -1,4 +1,4 @@
-"""Shared by all option dataclasses: types, validation, conversion back to a command line."""
+"""Helpers for all option dataclasses: types, validation, conversion back to a command line."""
 
 from __future__ import annotations
 
@@ -25,41 +25,41 @@ Folder = Annotated[
         str_from_instance=lambda path: [str(path)],
     ),
 ]
-"""An option that takes a folder, or the URL of one that fsspec knows."""
+"""Type of an option that takes a folder, or its URL as fsspec supports it."""
 
 
 CODE = "code of "
-"""Begins the entries of an identity that name code, before their options."""
+"""Prefix of the identity's entries for user code, followed by the option's name."""
 
 
 def require(ok: bool, rule: str) -> None:
-    """Raise BadOption(rule) unless ok: the one way configs refuse a value."""
+    """Raise BadOption(rule) unless ok; all option classes reject values this way."""
     if not ok:
         raise BadOption(rule)
 
 
 def named_object(name: str, option: str) -> Any:
-    """Return what `module:name` names, of the working directory or an installed package.
+    """Return the object `module:name` of a module in the working directory or an installed package.
 
-    Only the command line names code: a name that was read from a file must not come here. Raises
-    BadInput if there is no such module or nothing of that name in it.
+    Only the command line may name code: never pass a name that was read from a file. Raises
+    BadInput if the module or the name in it does not exist.
     """
     module, _, attribute = name.partition(":")
-    if (here := os.getcwd()) not in sys.path:  # as `python -m` has it; processes inherit it
+    if (here := os.getcwd()) not in sys.path:  # as `python -m` does; processes inherit it
         sys.path.append(here)
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise BadInput(
-            f"{option} {name} names nothing that can be imported ({error}); give "
-            "module:name, of a module in the working directory or an installed package"
+            f"{option} {name} cannot be imported ({error}); give module:name, with a "
+            "module in the working directory or an installed package"
         ) from None
 
 
 def own_code(name: str | None, option: str) -> dict[str, str]:
-    """Return the entry of an identity for code that `module:name` names; none for other words.
+    """Return the identity's entry for the code `module:name`; {} if `name` is not of that form.
 
-    It is the start of the SHA-256 of the module's own file, without what that imports.
+    It is the start of the SHA-256 of the module's own file, not of its imports.
     """
     if name is None or ":" not in name:
         return {}
@@ -75,7 +75,7 @@ def option(name: str) -> str:
 
 
 def arguments(options: Any) -> list[str]:
-    """Return the command line that gives a stage's options: what differs from the default."""
+    """Return the command line that gives a stage's options: only non-default ones."""
     words: list[str] = []
     for name in (item.name for item in fields(options)):
         value = getattr(options, name)

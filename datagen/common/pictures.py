@@ -1,4 +1,4 @@
-"""Pictures from files: their size is read before their pixels are."""
+"""Reads pictures from files, checking their size before decoding pixels."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from jaxtyping import UInt8
 from datagen.common.sizes import checked_count
 
 MOST = 1 << 27
-"""Pixels of a picture: a panorama of 16,384 x 8,192, 0.4 GB of RGB."""
+"""Most pixels of a picture: a panorama of 16,384 x 8,192, 0.4 GB of RGB."""
 
 
 def decode(
     data: bytes | np.ndarray, flags: int = cv2.IMREAD_COLOR, most: int = MOST
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Return a coded picture's pixels uint8 [h,w,3], BGR as OpenCV has it.
+    """Return an encoded picture's pixels uint8 [h,w,3], BGR as in OpenCV.
 
     Raises ValueError if it cannot be read or has more than `most` pixels.
     """
@@ -28,18 +28,18 @@ def decode(
     data = bytes(data)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PIL has a limit of its own
+            warnings.simplefilter("ignore")  # PIL has its own limit
             with Image.open(io.BytesIO(data)) as picture:
                 size = picture.size
-    except Exception:  # a dozen kinds
-        raise ValueError("not an image that can be read") from None
+    except Exception:  # a dozen types
+        raise ValueError("not a readable image") from None
     checked_count("the picture", size, most)
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
         pixels = None
     if pixels is None:
-        raise ValueError("not an image that can be read")
+        raise ValueError("not a readable image")
     return pixels
 
 

@@ -1,28 +1,29 @@
 """The format of a data set: its joints, its fields and their shapes, its dataset.json.
 
-Letters used all over the project: T frames of a clip, S side of the crop in pixels, J joints,
+Letters used throughout the project: T frames of a clip, S side of the crop in pixels, J joints,
 V vertices, B clips of a batch.
 
 Members of a record: flow.npy, labels.npz, meta.json, and rgb.jpg if the data set has pictures
 (README names their arrays). Records of motions without pictures (`labels_only` in dataset.json) are
-described in `datagen.output.motion_shard`. A record of real footage, of which `real` in
-dataset.json speaks, is a track or a piece of one, T ≤ clip_length, and has more arrays:
+described in `datagen.output.motion_shard`. A record of real footage (`real` in dataset.json) is a
+track or a piece of one, T ≤ clip_length, and has further arrays:
 
-    valid   uint8 [T]  the frame's 3D truth is known and the frame is the piece's own
+    valid   uint8 [T]  the frame has 3D ground truth and is the piece's own (`keep`)
     source  int32 [T]  the frame's number in the video or sequence; `crop` maps its pixels
 
-of a video also
+from a video also
 
-    time    float64 [T]  when the frame is shown, seconds after the video's first
+    time float64 [T] presentation time, seconds after the video's first frame
 
-and `gravity` only where it is known. A set that is `keypoints_only` has neither flow nor pictures.
+and `gravity` only if it is known. A `keypoints_only` data set has neither flow nor pictures.
 
-Limbs and neck in its `joints2d` are detections; the other joints are the truth's projections, or
-unseen. A frame without any detected limb is totally occluded. Joints without a truth are 0 in
-`joints3d` and missing from `evaluation_joints`. Its meta.json gives `track`, unique to a data set,
-and `person`, by which errors are averaged; pieces of one track repeat their neighbours' frames
-around their own: `frames` [begin, end) in the track, `keep` [first, last) in the record, which
-tile the track. So whoever joins predictions takes those of `keep`, in the order of `frames`.
+In footage, limbs and neck in `joints2d` are detections; the other joints are projections of the
+ground truth, or not visible. A frame without any detected limb is totally occluded. Joints without
+ground truth are 0 in `joints3d` and missing from `evaluation_joints`. meta.json gives `track`,
+unique within a data set, and `person`, by which errors are averaged. Pieces of one track overlap:
+`frames` is [begin, end) in the track, and `keep` is [first, last) in the record, the piece's own
+frames, which tile the track. To join predictions, concatenate each record's `keep` frames in the
+order of `frames`.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ from __future__ import annotations
 from typing import Any
 
 VERSION = 1
-"""Of dataset.json and the records, as readers must know them."""
+"""Format version of dataset.json and the records, which readers must support."""
 
 REVISION = 3
-"""Of a record's bytes: a data set is continued only by the revision that began it. 2 added
-`gravity`, 3 the checksum and the fingerprint in each member's tar header
+"""Revision of a record's bytes: a data set is continued only by the revision that began it.
+Revision 2 added `gravity`; 3 added the checksum and the fingerprint in each member's tar header
 (`datagen.output.shard`)."""
 
 GRAVITY_SINCE = 2
@@ -59,23 +60,23 @@ EVAL_JOINTS = (
     "lsp_left_ankle", "lsp_right_wrist", "lsp_right_elbow", "lsp_right_shoulder",
     "lsp_left_shoulder", "lsp_left_elbow", "lsp_left_wrist", "lsp_neck", "lsp_head_top",
 )  # fmt: skip
-"""The 14 joints of the evaluation, in LSP's order as HMR's cocoplus regressor has them."""
+"""The 14 evaluation joints, in LSP's order as in HMR's cocoplus regressor."""
 
 JOINTS = SMPL_JOINTS + EVAL_JOINTS
 """Joints of a record, J = 38."""
 
 KEYPOINTS = EVAL_JOINTS[:12]
-"""The limbs whose heatmaps are the network's input; regressed from the surface, as a 2D detector
-means them, not SMPL's kinematic joints."""
+"""The limb joints whose heatmaps are the network's input. They are regressed from the surface,
+where 2D detectors place them, and differ from SMPL's kinematic joints."""
 
 STRIP_ROWS = 65_500
-"""Most rows of a strip of pictures: libjpeg encodes no more."""
+"""Most rows of a strip of pictures, limited by libjpeg."""
 
 Line = dict[str, Any]
 """A line of a manifest."""
 
 OFF_FRAME, BEHIND, CLEAR = 0, 1, 2
-"""Visibility of a joint: outside the frame or the crop, behind the occluder, neither."""
+"""Visibility of a joint: outside the frame or the crop, behind the occluder, or visible."""
 
 
 def mirrored(names: tuple[str, ...]) -> list[int]:

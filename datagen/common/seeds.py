@@ -1,4 +1,4 @@
-"""Random generators keyed by what is made, independent of workers and order."""
+"""Random generators keyed by the item they are for, independent of workers and order."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import numpy as np
 
 
 def generator(seed: int, *keys: int | str) -> np.random.Generator:
-    """Return the generator of (seed, keys): equal keys draw equally on every machine.
+    """Return the generator for (seed, keys): equal keys give equal draws on every machine.
 
-    Strings (names, purposes) enter by their SHA-256, so generators of different purposes are
+    Strings (names, purposes) are hashed with SHA-256, so generators for different purposes are
     independent.
     """
     words: list[int] = []
     for key in (seed, *keys):
         words += _words(key)
-    # The words that SeedSequence makes of a list of integers, in a third of its time.
+    # The same words that SeedSequence makes from a list of integers, in a third of the time.
     return np.random.default_rng(np.random.SeedSequence(np.array(words, np.uint32)))
 
 
 @lru_cache(maxsize=1 << 16)
 def _words(key: int | str) -> tuple[int, ...]:
-    """Return the key as 32-bit words, the lowest first."""
+    """Return the key as 32-bit words, least significant first."""
     if isinstance(key, str):
         key = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "little")
     words = [key & 0xFFFFFFFF]

@@ -1,5 +1,5 @@
-"""Files in a folder of inputs that look like inputs and are not read: packed, of another format, or
-links to nothing. They are named: who gave them must not take them for used."""
+"""Lists files in an input folder that look like inputs but are not read: archives, other formats,
+dangling links. They are reported so that users do not assume that they were used."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from datagen.common.files import folders_below
 PACKED = frozenset(".7z .bz2 .gz .rar .tar .tgz .xz .zip .zst".split())
 _UNFINISHED = frozenset(".crdownload .part".split())
 _MAGIC = (b"HIERARCHY", b"\x1aE\xdf\xa3", b"PK\x03\x04", b"\x1f\x8b", b"Kaydara FBX", b"OggS")
-"""How BVH, Matroska, zip (.npz too), gzip, FBX and Ogg files begin, whatever they are called."""
+"""First bytes of BVH, Matroska, zip (also .npz), gzip, FBX and Ogg files, whatever their names."""
 _FEW = 3
 
 
 def skipped(folder: Path, read: Collection[str], like: Collection[str]) -> list[str]:
-    """Return the paths below `folder`, sorted, of files that look like inputs and are not read.
+    """Return the sorted paths below `folder` of files that look like inputs but are not read.
 
-    read: suffixes of what is read, of which only links to nothing are returned; like: suffixes of
-    formats that cannot be read.
+    read: suffixes that are read, so only their dangling links are returned; like: suffixes of
+    similar formats that cannot be read.
     """
     found = []
     for parent, names in folders_below(folder):
@@ -29,11 +29,11 @@ def skipped(folder: Path, read: Collection[str], like: Collection[str]) -> list[
 
 
 def note(option: str, folder: Path, read: Collection[str], like: Collection[str]) -> str:
-    """Return a sentence that names what `skipped` finds, "" if that is nothing."""
+    """Return a sentence that names the files `skipped` finds, "" if there are none."""
     found = skipped(folder, read, like)
     if not found:
         return ""
-    what = "a file that is" if len(found) == 1 else f"{len(found):,} files that are"
+    what = "1 file that is" if len(found) == 1 else f"{len(found):,} files that are"
     some = ", ".join(found[:_FEW]) + (", …" if len(found) > _FEW else "")
     return (
         f"{option} {folder} has {what} not read ({some}): "
@@ -51,7 +51,7 @@ def _looks(path: Path, read: Collection[str], like: Collection[str]) -> bool:
 
 
 def _is_input(path: Path) -> bool:
-    """Return whether a file without suffix begins as motion capture or a video does."""
+    """Return whether a file without suffix begins like motion capture or a video."""
     try:
         with path.open("rb") as file:
             start = file.read(16)

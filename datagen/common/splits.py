@@ -9,19 +9,19 @@ from typing import Literal
 from datagen.common.errors import BadInput
 
 Split = Literal["train", "val", "test", "all"]
-HELD_OUT = 0.1  # share of the groups in val, and again in test
+HELD_OUT = 0.1  # share of the groups in val; test has the same share
 
 
 def drawn(names: Iterable[str], limit: int | None) -> set[str]:
-    """Return at most `limit` of the names, evenly drawn; None for all of them."""
+    """Return at most `limit` names, drawn uniformly; all of them if `limit` is None."""
     return set(_shuffled(names)[:limit])
 
 
 def in_split(groups: Iterable[str], split: Split, what: str) -> set[str]:
     """Return the groups (subjects, videos) that belong to `split`.
 
-    Groups are ordered by the SHA-256 of their names; the first tenth is test, the second val, the
-    rest train. Fewer than three groups are all train.
+    Groups are sorted by the SHA-256 of their names; the first tenth is test, the second val, the
+    rest train. With fewer than three groups, all are train.
 
     Raises BadInput if the split is empty; `what` names the groups in its message.
     """
@@ -42,5 +42,5 @@ def in_split(groups: Iterable[str], split: Split, what: str) -> set[str]:
 
 
 def _shuffled(names: Iterable[str]) -> list[str]:
-    """Return the names once each, in an order that only their own SHA-256 decides."""
+    """Return the distinct names, sorted by their SHA-256."""
     return sorted(set(names), key=lambda name: hashlib.sha256(name.encode()).digest())

@@ -1,4 +1,4 @@
-"""Pictures read as a video: one as a single frame, those of a folder as frames by number."""
+"""Reads pictures as a video: a single one as one frame, a folder as numbered frames."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from datagen.common.errors import BadInput
 
 PICTURES = frozenset(f".{s}" for s in "bmp jpeg jpg png tif tiff webp".split())
 PICTURE_RATE = 30.0
-"""Frames per second of a folder of pictures, unless it has an `fps.txt` with a number."""
+"""Frames per second of a folder of pictures, unless its `fps.txt` gives another rate."""
 
 
 def is_picture(path: Path) -> bool:
-    """Return whether a file is a single picture, by its name."""
+    """Return whether a file is a picture, judged by its suffix."""
     return path.is_file() and path.suffix.lower() in PICTURES
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """Return the pictures of a folder, in the order of the numbers in their names."""
+    """Return a folder's pictures, sorted by the numbers in their names."""
     found = (path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
     return sorted(found, key=lambda path: [
         (part.isdecimal(), int(part) if part.isdecimal() else part)
@@ -46,7 +46,7 @@ def _rate_of(path: Path) -> float:
 
 
 class PictureReader:
-    """A picture as a video of one frame, or the pictures of a folder as frames by number."""
+    """A picture as a video of one frame, or a folder's pictures as numbered frames."""
 
     def __init__(self, path: Path) -> None:
         self.paths = pictures_in(path) if path.is_dir() else [path]
@@ -57,7 +57,7 @@ class PictureReader:
         self.at += 1
         if self.at >= len(self.paths):
             return False
-        # Obeys the camera's orientation, as every viewer does.
+        # Applies the EXIF orientation, as every viewer does.
         try:
             self.image = pictures.read(self.paths[self.at])
         except (OSError, ValueError):

@@ -7,14 +7,14 @@ from collections import defaultdict
 
 
 class Stopwatch:
-    """Adds the time since the last lap to a stage's `seconds`."""
+    """Measures wall time by stage in `seconds`."""
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self._last = time.perf_counter()
 
     def lap(self, stage: str) -> None:
-        """Count the time since the last lap, or since the start, as the stage's."""
+        """Add the time since the last lap, or since the start, to the stage."""
         now = time.perf_counter()
         self.seconds[stage] += now - self._last
         self._last = now

@@ -1,8 +1,8 @@
-"""Temporary files: of names that no other writer has, locked while written, swept when left behind.
+"""Temporary files with unique names, locked while written and removed if left behind.
 
-Two writers may share a folder and nothing else: hosts, containers and their process ids all repeat.
-So a name is random, and whether its writer lives is asked of the kernel, which drops a dead
-process's lock, not of a process id.
+Two writers may share nothing but a folder: host names and process ids repeat between hosts and
+containers. So names are random, and a lock, which the kernel releases when the process ends, shows
+whether the writer is alive.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 STALE = 24 * 3600.0
-"""Seconds without a change after which another machine's temporary file counts as left behind."""
+"""Seconds without a change after which another machine's temporary file counts as abandoned."""
 _SHOWN = 80
-"""Bytes of the file's own name in the temporary one: a name of 255 bytes has no room for more."""
+"""Most bytes of the final name in the temporary name, because a name of 255 bytes has no room."""
 _NAME = re.compile(r"\..*\.([0-9a-f]{8})\.[0-9a-f]{24}\.tmp", re.DOTALL)
 _FORMER = re.compile(r"\..+\.[^.]+\.\d+\.tmp", re.DOTALL)
-"""Host and process id, as releases before this one named them."""
+"""Names with host and process id, as older releases wrote them."""
 
 
 def machine() -> str:
-    """Return 8 hexadecimal digits of the running kernel: alike in all its containers, and other
-    after a restart. Where no kernel gives its boot's id, they are this process's own."""
+    """Return 8 hexadecimal digits that identify the running kernel: equal in all its containers,
+    different after a reboot. Without a boot id, they identify only this process."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_bytes()
     except OSError:
@@ -41,10 +41,10 @@ _OWN = secrets.token_bytes(16)
 
 @contextmanager
 def temporary_file(folder: Path, name: str) -> Iterator[Path]:
-    """Yield the path of a new empty file in `folder` for what is to be called `name`.
+    """Yield the path of a new empty file in `folder` whose final name will be `name`.
 
-    It is locked until the block ends, so that no sweep takes it for a dead writer's, and removed
-    then if it is still there. The block may write to it but must not replace it.
+    It is locked until the block ends, so no sweep treats it as abandoned, and then removed if it
+    still exists. The block may write to it but must not replace it.
     """
     shown = name.encode("utf-8", "surrogateescape")[:_SHOWN].decode("utf-8", "ignore")
     while True:
@@ -52,7 +52,7 @@ def temporary_file(folder: Path, name: str) -> Iterator[Path]:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         if try_lock(file) is not False and _same(path, file):
             break
-        os.close(file)  # a sweep came between its making and its lock
+        os.close(file)  # a sweep removed it between creation and lock
     try:
         yield path
     finally:
@@ -62,21 +62,22 @@ def temporary_file(folder: Path, name: str) -> Iterator[Path]:
 
 
 def try_lock(file: int) -> bool | None:
-    """Lock an open file for this process; False if another has it, None if nobody can here."""
+    """Lock an open file for this process; False if another holds it, None if locks are
+    unsupported."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # some network file systems have no locks
+    except OSError:  # some network file systems do not support locks
         return None
     return True
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed writers left in a folder of this machine, and nothing that is written.
+    """Remove the temporary files of killed writers from a local folder, but none being written.
 
-    A file without a lock has no writer, if it was begun under this kernel; the locks of other
-    hosts may not be visible, so their files must have lain for a day as well.
+    An unlocked file has no writer if it was created under this kernel. Locks of other hosts may not
+    be visible, so their files must also be a day old.
     """
     for path in folder.glob(".*.tmp"):
         found = _NAME.fullmatch(path.name)
@@ -95,7 +96,7 @@ def sweep(folder: Path) -> None:
 
 
 def _same(path: Path, file: int) -> bool:
-    """Return whether the path still names the open file."""
+    """Return whether the path still refers to the open file."""
     with suppress(OSError):
         return os.path.samestat(os.stat(path), os.fstat(file))
     return False

@@ -8,14 +8,14 @@ from datagen.output import statistics
 
 MEMBERS = {
     "labels.npz": ("application/x-npz", "SMPL pose, translation and betas, direction of gravity"),
-    "meta.json": ("application/json", "the motion, its subject, its source and the segment"),
+    "meta.json": ("application/json", "the motion, its subject, its source and the piece"),
 }
 
 
 def summary(dataset: Line) -> str:
     """Return a one-sentence description of the data set."""
     return (
-        f"{dataset['clips']} segments of motion capture of at most {dataset['clip_length']} "
+        f"{dataset['clips']} pieces of motion capture of at most {dataset['clip_length']} "
         "frames, as SMPL pose and translation."
     )
 

@@ -1,4 +1,4 @@
-"""Records of motions without pictures (`datagen.launch --labels-only`): one per take or segment.
+"""Records of motions without pictures (`datagen.launch --labels-only`): one per take or piece.
 
 Axes are those of a level camera: x right, y down, z forward. A record has L frames at 30 fps.
 
@@ -71,7 +71,7 @@ def labels(
 
 
 def spans(frames: int) -> list[tuple[int, int]]:
-    """Return the segments [first, stop) of a take: as few as LONGEST allows, of about equal
+    """Return the pieces [first, stop) of a take: as few as LONGEST allows, of about equal
     length."""
     pieces = math.ceil(frames / LONGEST)
     ends = [frames * i // pieces for i in range(pieces + 1)]

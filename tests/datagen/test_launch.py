@@ -320,7 +320,7 @@ def test_a_library_that_may_not_be_written_is_not_the_motions_fault(
     monkeypatch.setattr(Path, "mkdir", refused)  # root may write everywhere
     assert run(tmp_path / "x") == 2
     error = capsys.readouterr().err
-    assert "cannot be written: make it writable" in error and error.count("error: ") == 1
+    assert "is not writable: make it writable" in error and error.count("error: ") == 1
     assert not (tmp_path / "x" / "manifests" / "quarantine.jsonl").exists()
 
 

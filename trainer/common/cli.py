@@ -81,9 +81,9 @@ def run(config: type[Config], main: Callable[[Config], object], description: str
 
 
 def refuse_empty(words: Sequence[str]) -> None:
-    """Raise BadInput for a value without a letter: it would be read as the working directory.
+    """Raise BadInput for an empty value, which would be read as the working directory.
 
-    It is what a shell makes of a variable that is not set.
+    A shell passes an empty value for a variable that is not set.
     """
     for before, word in zip(("", *words), words, strict=False):
         name, equals, value = word.partition("=")
@@ -123,9 +123,10 @@ def in_groups(config: type[Config]) -> type[Config]:
 
 
 def report_missing_packages() -> None:
-    """From now on a missing package ends the program with status 2 and a sentence.
+    """From now on, end the program with status 2 and one sentence if a package is missing.
 
-    Costs nothing until then, and leaves every other error, a bug's failed import too, as it is.
+    Installs an exception hook; all other errors, including failed imports caused by bugs, are
+    reported as before.
     """
     sys.excepthook = _report
 

@@ -1,6 +1,6 @@
 """--config FILE: a command's options from a TOML, YAML or JSON file.
 
-Both programs have this module; tests/test_config_file.py holds the two to one text.
+Both programs have a copy of this module; tests/test_structure.py keeps the copies equal.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from trainer.errors import BadInput
 
 FLAG = "--config"
 _HELP = """
-With --config FILE options are read from a .toml, .yaml or .json file (also a config.json that a run
-wrote), under the names that they have here; those of the command line win. Paths in it are relative
-to the current folder.
+With --config FILE, options are read from a .toml, .yaml or .json file (including a config.json that
+a run wrote), under the names listed here; options on the command line take precedence. Paths in the
+file are relative to the current folder.
 """
 
 
 def described(options: type, text: str) -> str:
-    """Return a command's description with that of --config; a command of several has none."""
+    """Return a command's description with that of --config, unless it has subcommands."""
     parts = (part for hint in get_type_hints(options).values() for part in get_args(hint))
     return text if any(map(is_dataclass, parts)) else text + _HELP
 
@@ -32,8 +32,9 @@ def described(options: type, text: str) -> str:
 def expand(options: type, args: list[str], *, prefixes: bool) -> list[str]:
     """Return a command line with `--config FILE` replaced by the file's options.
 
-    They come first, so that those of the command line win. With `prefixes` an option of a nested
-    dataclass is `--group.name`, else `--name`. Raises BadInput for a file that cannot be used.
+    The file's options come first, so options on the command line take precedence. With `prefixes`,
+    an option of a nested dataclass is `--group.name`, otherwise `--name`. Raises BadInput for a
+    file that cannot be used.
     """
     rest, found, files = list(args), [], []
     while rest:
@@ -52,14 +53,14 @@ def expand(options: type, args: list[str], *, prefixes: bool) -> list[str]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Return a file's options; those of a launch lie under "options" in its config.json."""
+    """Return a file's options; a launch's config.json has them under "options"."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{FLAG} {path} cannot be read: {error}") from error
     kind = path.suffix.lower()
     if kind not in (".toml", ".yaml", ".yml", ".json"):
-        raise BadInput(f"{FLAG} {path} is no .toml, .yaml or .json file")
+        raise BadInput(f"{FLAG} {path} is not a .toml, .yaml or .json file")
     try:
         content = _parse(text, kind)
     except (ValueError, RecursionError) as error:
@@ -68,7 +69,7 @@ def _read(path: Path) -> dict[str, Any]:
     if isinstance(content, dict) and isinstance(content.get("options"), dict):
         content = content["options"]
     if not isinstance(content, dict):
-        raise BadInput(f"{FLAG} {path} holds no options, but a {type(content).__name__}")
+        raise BadInput(f"{FLAG} {path} holds a {type(content).__name__} instead of options")
     return content
 
 
@@ -80,7 +81,7 @@ def _parse(text: str, kind: str) -> Any:
     import yaml
 
     try:
-        # Aliases, which options do not need, make gigabytes of a few lines.
+        # Aliases can expand a few lines to gigabytes, and options do not need them.
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
             raise ValueError("it has an alias (*name); write the value again")
         return yaml.safe_load(text) or {}
@@ -97,7 +98,7 @@ def _leaves(content: dict[str, Any], group: str) -> Iterator[tuple[str, Any]]:
 
 
 def _flags(options: type, prefixes: bool, group: str = "") -> dict[str, str]:
-    """Return the command line's name of each option, by `group.name` and by what follows `--`."""
+    """Return each option's command-line flag, by `group.name` and by the name after `--`."""
     found: dict[str, str] = {}
     hints = get_type_hints(options)
     for option in fields(options):
@@ -111,7 +112,7 @@ def _flags(options: type, prefixes: bool, group: str = "") -> dict[str, str]:
 
 
 def _words(file: str, name: str, value: Any, flags: dict[str, str]) -> list[str]:
-    """Return an option as words of a command line, for the parser to check."""
+    """Return an option as command-line words, which the parser will check."""
     flag = flags.get(name)
     if flag is None:
         near = difflib.get_close_matches(name, flags, n=1)

@@ -17,20 +17,20 @@ def require(ok: bool, rule: str) -> None:
 
 
 def named_object(name: str, option: str) -> Any:
-    """Return what `module:name` names, of the working directory or an installed package.
+    """Return the object `module:name` of a module in the working directory or an installed package.
 
-    Only the command line names code: a name that was read from a file must not come here. Raises
-    BadInput if there is no such module or nothing of that name in it.
+    Only the command line may name code: never pass a name that was read from a file. Raises
+    BadInput if the module or the name in it does not exist.
     """
     module, _, attribute = name.partition(":")
-    if (here := os.getcwd()) not in sys.path:  # as `python -m` has it; processes inherit it
+    if (here := os.getcwd()) not in sys.path:  # as `python -m` does; processes inherit it
         sys.path.append(here)
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise BadInput(
-            f"{option} {name} names nothing that can be imported ({error}); give "
-            "module:name, of a module in the working directory or an installed package"
+            f"{option} {name} cannot be imported ({error}); give module:name, with a "
+            "module in the working directory or an installed package"
         ) from None
 
 

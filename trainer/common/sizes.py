@@ -1,7 +1,7 @@
-"""Sizes that a file claims, checked before memory is taken for them.
+"""Checks the sizes that a file claims before memory is allocated.
 
-The one place that decides it, for readers of every format: a few bytes can claim, or unpack to,
-more than a machine has.
+Shared by the readers of all formats: a few bytes can claim, or decompress to, more memory than a
+machine has.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from numbers import Integral
 from typing import Any
 
 DEFLATE = 1032
-"""Bytes that one byte of deflate can at most unpack to (zlib's technical notes)."""
+"""Most bytes to which one byte of deflate data can decompress (zlib's technical notes)."""
 
 
 def checked_count(what: str, shape: Iterable[Any], most: int) -> int:
-    """Return how many elements a claimed shape has.
+    """Return the number of elements of a claimed shape.
 
-    Raises ValueError if a length is no whole number, is negative, or if there are more than `most`,
-    the largest that `what` can mean.
+    Raises ValueError if a length is negative or not an integer, or if there are more than `most`
+    elements, the largest plausible number for `what`.
     """
     lengths, count = list(shape), 1
     for length in lengths:
@@ -26,15 +26,15 @@ def checked_count(what: str, shape: Iterable[Any], most: int) -> int:
             raise ValueError(f"{what} has a damaged size, {lengths!s:.80}")
         count *= int(length)
         if max(count, int(length)) > most:
-            raise ValueError(f"{what} claims {lengths!s:.80} elements, at most {most} are read")
+            raise ValueError(f"{what} claims {lengths!s:.80} elements; at most {most} are read")
     return count
 
 
 def checked_unpacked(what: str, unpacked: int, packed: int) -> int:
-    """Return the bytes that deflate is claimed to unpack to.
+    """Return the claimed number of decompressed bytes of deflate data.
 
-    Raises ValueError if `packed` bytes cannot hold so many.
+    Raises ValueError if `packed` bytes cannot decompress to that many.
     """
     if not 0 <= unpacked <= DEFLATE * packed + DEFLATE:
-        raise ValueError(f"{what} claims {unpacked} bytes in {packed}; it is damaged")
+        raise ValueError(f"{what} claims {unpacked} bytes packed in {packed}; it is damaged")
     return unpacked

@@ -1,6 +1,6 @@
-"""What a command line says about itself: the texts of --help, and mistakes in one sentence each.
+"""Command-line help texts, and usage errors in one sentence each.
 
-Both programs have this module; tests/test_help.py holds the two to one text.
+Both programs have a copy of this module; tests/test_help.py keeps the copies equal.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _KINDS = {"INT": "a whole number", "FLOAT": "a number", "STR": "a value", "PATH"
 
 
 def fill_help(options: Any) -> None:
-    """Give tyro the docstring of each field of a dataclass, and of those in it, as one paragraph.
+    """Give tyro each field's docstring as one paragraph, including those of nested dataclasses.
 
-    Left to itself it prints an indented docstring with the line breaks of the source, and
-    `{None}|PATH … (default: None)` for an option that may be omitted (1.0.17).
+    By default, tyro (1.0.17) prints docstrings with the line breaks of the source, and
+    `{None}|PATH … (default: None)` for an optional option.
     """
     import tyro
     from docstring_parser import parse_from_object
@@ -53,7 +53,7 @@ def _default(value: str) -> str:
 
 
 def _metavar(hint: Any) -> str | None:
-    """Return what an option that may be omitted takes; None where tyro's own word will do."""
+    """Return the placeholder of an optional option's value; None if tyro's own is fine."""
     if get_origin(hint) not in (Union, UnionType) or NoneType not in get_args(hint):
         return None
     words = []
@@ -76,9 +76,9 @@ def _metavar(hint: Any) -> str | None:
 
 @contextmanager
 def mistakes(options: type, args: Sequence[str]) -> Iterator[None]:
-    """Raise BadInput with one sentence where tyro would print a box of lines.
+    """Raise BadInput with one sentence instead of tyro's multi-line box.
 
-    Its hook is not of its public interface: where a version has none, the box is printed.
+    The hook is not part of tyro's public interface; versions without it print the box.
     """
     import tyro
 
@@ -94,7 +94,7 @@ def mistakes(options: type, args: Sequence[str]) -> Iterator[None]:
 
 
 def names_of(options: Any) -> list[str]:
-    """Return the options of a dataclass, of those in it and of its subcommands, and their names."""
+    """Return the option names of a dataclass, of nested ones and of its subcommands."""
     found = []
     for name, hint in get_type_hints(options, include_extras=True).items():
         parts = [hint, *get_args(hint)]
@@ -108,13 +108,13 @@ def names_of(options: Any) -> list[str]:
 
 
 def _sentence(event: Any, names: Sequence[str], args: Sequence[str]) -> str:
-    """Return what is wrong with a command line; "" for a kind of mistake that is not known."""
+    """Return the usage error of a command line; "" for an unknown kind of error."""
     kind = type(event).__name__
     unknown = getattr(event, "tokens", None) or getattr(event, "unrecognized_tokens", None)
     if unknown:
         word = unknown[0].partition("=")[0]
         near = difflib.get_close_matches(word, names, n=1)
-        what = "there is no option" if word.startswith("-") else "there is no place for"
+        what = "there is no option" if word.startswith("-") else "unexpected argument"
         return f"{what} {word}" + (f" (do you mean {near[0]}?)" if near else "")
     if kind == "MissingArgs":
         missing = [_name(context.arg) for context in event.missing_arguments]
@@ -140,7 +140,7 @@ def _name(argument: Any) -> str:
 
 
 def _values(argument: Any) -> str:
-    """Return what an option takes, in words."""
+    """Return the kind of value that an option takes, in words."""
     shown = str(argument.lowered.metavar or "STR").replace("{None}|", "")
     words = re.sub(r"[\[\]]|\.\.\.", "", shown).split()
     kinds = [_KINDS.get(word, word) for word in words]
@@ -148,7 +148,7 @@ def _values(argument: Any) -> str:
 
 
 def _given(argument: Any, args: Sequence[str]) -> str:
-    """Return the words of a command line that an option was given."""
+    """Return the command-line words given to an option."""
     for place, word in enumerate(args):
         name, equals, value = word.partition("=")
         if name in argument.lowered.name_or_flags:

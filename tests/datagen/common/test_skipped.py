@@ -49,7 +49,7 @@ def test_a_folder_of_nothing_else_is_refused_by_the_files_name(name, mocap):
     for other in ("a.bvh", *UNREAD):
         if other != name:
             (mocap / other).unlink()
-    with pytest.raises(BadInput, match=rf"a file that is not read \({name}\): unpack"):
+    with pytest.raises(BadInput, match=rf"1 file that is not read \({name}\): unpack"):
         find_motions(mocap)
 
 
@@ -85,4 +85,4 @@ def test_the_launch_prints_them(mocap, tmp_path, capsys):
     (mocap / "walk.npz.gz").touch()
     out = tmp_path / "out"
     assert not main(["--labels-only", "--motions", str(mocap), "--split", "all", "--out", str(out)])
-    assert "has a file that is not read (walk.npz.gz)" in capsys.readouterr().out
+    assert "has 1 file that is not read (walk.npz.gz)" in capsys.readouterr().out

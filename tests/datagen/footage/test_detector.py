@@ -102,10 +102,10 @@ def test_a_video_that_breaks_off_is_named_with_its_reason(tmp_path, monkeypatch,
     video = film(tmp_path / "a.mp4", [walk(12)])
 
     def broken(path, wanted):
-        raise BadInput(f"{path} changes its picture size at frame 7; convert it")
+        raise BadInput(f"{path} changes its frame size at frame 7; convert it")
 
     monkeypatch.setattr(detector, "read_frames", broken)
     args = ["video", str(video), "--detector", "mediapipe"]
     assert ingest.main([*args, "--out", str(tmp_path / "out")]) == 2
-    assert "a.mp4 changes its picture size at frame 7" in capsys.readouterr().err
+    assert "a.mp4 changes its frame size at frame 7" in capsys.readouterr().err
     assert not list((tmp_path / "out" / "keypoints").iterdir())

@@ -253,7 +253,7 @@ def test_a_data_set_whose_performers_are_known_otherwise_is_recognised(
     capsys.readouterr()
     assert run(tmp_path / "x", *words) == 2
     said = capsys.readouterr().err
-    assert re.search(r"the performer of (07_0.-a) was taken for \1, who is now 07", said)
+    assert re.search(r"was made with (07_0.-a) as the performer of \1, which is now 07", said)
     assert "can be used for training, but to make more, choose another --out" in said
     (tmp_path / "m" / "07_01-a.bvh").write_text(bvh_text(13))
     who.write_text("07_01-a,07_01-a\n07_02-a,07_02-a\n")
