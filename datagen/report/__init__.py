@@ -1,1 +1,1 @@
-"""A look at a data set: manifests read front to back, tars opened only for pictures."""
+"""Reports on a data set: manifests are read in full, tars are opened only for pictures."""

@@ -11,7 +11,7 @@ import numpy as np
 from datagen.report.histogram import Histogram
 
 COLUMNS = 24
-"""Columns of a histogram at most."""
+"""Most columns of a histogram."""
 
 
 def bars(
@@ -24,9 +24,9 @@ def bars(
     """Return horizontal bars with their shares.
 
     Args:
-        even: mark where equal shares would lie.
-        limit: show the largest so many, the others summed up in a last row without a bar.
-        show: how to write a count.
+        even: whether to mark equal shares.
+        limit: most bars; the others are summed in a last row without a bar.
+        show: formats a count.
     """
     total = sum(counts.values())
     if not total:
@@ -60,11 +60,11 @@ def bars(
 
 
 def histogram(values: Histogram, *, unit: str = "", share: bool = False) -> str:
-    """Return a histogram over the bins that hold something, with its mean, median and range."""
+    """Return a histogram over the non-empty range, with its mean, median and range."""
     if not values.weight:
         return nothing()
     used = np.flatnonzero(values.counts)
-    # A few empty bins beside: a single column is hard to read without its surroundings.
+    # Adds a few empty bins: a single column is hard to read without its surroundings.
     first, last = max(used[0] - 2, 0), min(used[-1] + 3, len(values.counts))
     step = -(-(last - first) // COLUMNS)
     last = min(first + step * -(-(last - first) // step), len(values.counts))
@@ -92,7 +92,7 @@ def histogram(values: Histogram, *, unit: str = "", share: bool = False) -> str:
 
 
 def columns(counts: Sequence[float], borders: Sequence[str]) -> str:
-    """Return vertical columns of equal bins with their shares; `borders` label the bins' ends."""
+    """Return vertical columns of equal bins with their shares; `borders` labels the bin edges."""
     total = float(np.sum(counts))
     if not total:
         return nothing()
@@ -109,10 +109,10 @@ def columns(counts: Sequence[float], borders: Sequence[str]) -> str:
 
 
 def rose(counts: Sequence[float]) -> str:
-    """Return a rose of directions in the ground plane, seen from above.
+    """Return a rose diagram of directions in the ground plane, seen from above.
 
-    Bin 0 faces the camera (drawn downwards), the third of eight faces the picture's right. Areas,
-    not radii, are proportional to the counts.
+    Bin 0 faces the camera (drawn downwards), the third of eight faces image right. Areas, not
+    radii, are proportional to the counts.
     """
     total, largest = float(np.sum(counts)), float(np.max(counts))
     if not total:
@@ -121,7 +121,7 @@ def rose(counts: Sequence[float]) -> str:
     petals = []
     for index, count in enumerate(counts):
         radius = 80 * math.sqrt(count / largest)
-        # From straight down, turning to the right: x = sin, y = cos in SVG's downward y.
+        # Angles start straight down and turn to the right: x = sin, y = cos, SVG's y points down.
         a, b = (index - 0.46) * width, (index + 0.46) * width
         ends = [(100 + radius * math.sin(t), 100 + radius * math.cos(t)) for t in (a, b)]
         path = f"M100 100L{ends[0][0]:.1f} {ends[0][1]:.1f}"
@@ -146,7 +146,7 @@ def table(
     *,
     dense: bool = False,
 ) -> str:
-    """Return a table; columns in `numeric` are right-aligned in figures of equal width."""
+    """Return a table; columns in `numeric` are right-aligned with tabular digits."""
 
     def cells(row: Sequence[object], tag: str) -> str:
         return "".join(
@@ -163,7 +163,7 @@ def table(
 
 
 def number(value: float) -> str:
-    """Return a count for people: 0.3, 1,234, 56.7 k, 8.9 M."""
+    """Return a count in readable form: 0.3, 1,234, 56.7 k, 8.9 M."""
     if 0 < abs(value) < 10 and value != int(value):
         return f"{value:.1f}"
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):

@@ -1,4 +1,4 @@
-"""Findings on a data set: sentences, each good, a note, or a warning."""
+"""Findings on a data set: sentences rated good, note or bad."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from datagen.report.summary import Summary
 
 
 class Finding(NamedTuple):
-    """A sentence and how to take it."""
+    """A sentence and its rating."""
 
     level: Literal["good", "note", "bad"]
     text: str
 
 
 def findings(summary: Summary) -> list[Finding]:
-    """Return the findings, the worrying ones first."""
+    """Return the findings, the bad ones first."""
     order = ("bad", "note", "good")
     found = [*_shards(summary), *_balance(summary), *_pictures(summary), *_inputs(summary)]
     return sorted(found, key=lambda finding: order.index(finding.level))
@@ -28,7 +28,7 @@ def _shards(summary: Summary) -> Iterator[Finding]:
     if not made.shards:
         yield Finding("bad", "No shard is finished: run datagen.launch with the same options.")
         return
-    real = summary.dataset.get("real")  # a shard a source, of as many clips as that gives
+    real = summary.dataset.get("real")  # one shard per source, with as many clips as that gives
     varying = real or summary.dataset.get("labels_only")
     if made.shards < wanted and not real:
         yield Finding(
@@ -44,7 +44,7 @@ def _shards(summary: Summary) -> Iterator[Finding]:
     if each and not varying and made.clips != made.shards * each:
         missing = made.shards * each - made.clips
         yield Finding(
-            "bad", f"The shards hold {count(missing, 'clip')} less than {each:,} in each."
+            "bad", f"The shards hold {count(missing, 'clip')} fewer than {each:,} per shard."
         )
 
 
@@ -68,7 +68,7 @@ def _balance(summary: Summary) -> Iterator[Finding]:
         gone = [tone for tone, count in tones.items() if not count]
         name, least = min(tones.items(), key=lambda item: item[1])
         if gone:
-            yield Finding("bad", f"No clip shows skin tone {', '.join(gone)} of 1 to 10.")
+            yield Finding("bad", f"No clip shows skin tone {', '.join(gone)} (of 1 to 10).")
         else:
             share = least / sum(tones.values())
             level = "good" if share > 0.06 else "note"
@@ -81,22 +81,22 @@ def _balance(summary: Summary) -> Iterator[Finding]:
         if share < 0.02:
             level = "bad" if clips >= 200 else "note"
             yield Finding(
-                level, "Some facing direction is hardly seen: see “Direction people face” below."
+                level, "Some facing directions are rare: see “Direction people face” below."
             )
         elif share > 0.06:
             yield Finding("good", "People face every direction about equally often.")
 
 
 def _postures(summary: Summary) -> Iterator[Finding]:
-    """Find how varied motions without pictures are."""
+    """Yield findings on the variety of motions without pictures."""
     tilt = summary.shards.coverage.get("tilt")
     if tilt is not None and tilt.sum():
         turned = tilt[2:].sum() / tilt.sum()  # more than 60 degrees from upright
         level = "good" if turned > 0.05 else "note"
-        yield Finding(level, f"People lie, stoop or turn over in {turned:.0%} of the frames.")
+        yield Finding(level, f"The trunk is tilted by more than 60° in {turned:.0%} of the frames.")
     subjects = len(summary.motions.subjects)
     if subjects < 5:
-        yield Finding("note", f"Only {count(subjects, 'subject')} perform.")
+        yield Finding("note", f"The motions have only {count(subjects, 'subject')}.")
 
 
 def _pictures(summary: Summary) -> Iterator[Finding]:
@@ -104,27 +104,29 @@ def _pictures(summary: Summary) -> Iterator[Finding]:
     if flow := histograms.get("flow.mean"):
         if flow.mean < 0.3:
             yield Finding(
-                "bad", f"The flow is almost still: {flow.mean:.2f} px a frame on average."
+                "bad", f"The flow is almost zero: {flow.mean:.2f} px per frame on average."
             )
         elif flow.mean > 15:
-            yield Finding("bad", f"The flow is very fast: {flow.mean:.1f} px a frame on average.")
+            yield Finding(
+                "bad", f"The flow is very large: {flow.mean:.1f} px per frame on average."
+            )
         else:
-            yield Finding("good", f"Flow moves {flow.mean:.1f} px a frame on average.")
+            yield Finding("good", f"The flow is {flow.mean:.1f} px per frame on average.")
     trunk = summary.shards.shown_motion_of("shoulder", "hip")
     limbs = summary.shards.shown_motion_of("wrist", "ankle")
     if trunk is not None and limbs is not None:
         shares = (
             f"{trunk:.0%} of the shoulders' and hips' motion, {limbs:.0%} of wrists' and ankles'"
         )
-        if trunk < 0.3:  # a frame late or early it is about that
-            yield Finding("bad", f"The flow hardly follows the keypoints: it shows {shares}.")
+        if trunk < 0.3:  # flow that is off by one frame gives about this
+            yield Finding("bad", f"The flow hardly follows the keypoints: it explains {shares}.")
         else:
-            yield Finding("good" if limbs > 0.5 else "note", f"The flow shows {shares}.")
+            yield Finding("good" if limbs > 0.5 else "note", f"The flow explains {shares}.")
     if off := histograms.get("off_frame"):
         if off.mean > 0.2:
-            yield Finding("bad", f"{off.mean:.0%} of the keypoints lie outside the picture.")
+            yield Finding("bad", f"{off.mean:.0%} of the keypoints lie outside the frame.")
         elif off.mean > 0.1:
-            yield Finding("note", f"{off.mean:.0%} of the keypoints lie outside the picture.")
+            yield Finding("note", f"{off.mean:.0%} of the keypoints lie outside the frame.")
     clips = summary.dataset.get("config", {}).get("clips", {})
     if occluded := histograms.get("occluded"):
         cut = clips.get("occluders", True)
@@ -141,13 +143,11 @@ def _pictures(summary: Summary) -> Iterator[Finding]:
 def _inputs(summary: Summary) -> Iterator[Finding]:
     bad, used = summary.quarantine.count, summary.people.files + summary.scenes.files
     if bad:
-        real = summary.dataset.get("real")  # a shard a source
+        real = summary.dataset.get("real")  # one shard per source
         others = summary.shards.shards if real else used or summary.motions.files
         share = bad / (bad + others)
         level = "bad" if share > 0.2 else "note"
-        yield Finding(
-            level, f"In quarantine: {bad:,} of the inputs or shards ({share:.0%}), see below."
-        )
+        yield Finding(level, f"In quarantine: {bad:,} inputs or shards ({share:.0%}), see below.")
     elif used or summary.motions.files:
         yield Finding("good", "No input is in quarantine.")
     scenes = summary.scenes
@@ -159,4 +159,6 @@ def _inputs(summary: Summary) -> Iterator[Finding]:
     shards = summary.shards.shards
     if shards >= 10 and 0 < scenes.windows < summary.shards.clips / 50:
         each = summary.shards.clips / scenes.windows
-        yield Finding("note", f"Each background window serves {each:.0f} clips: more videos help.")
+        yield Finding(
+            "note", f"Each background window is used in {each:.0f} clips: more videos would help."
+        )

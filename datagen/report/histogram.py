@@ -1,4 +1,4 @@
-"""Sums over manifest lines in constant memory: histograms with quantiles, and counts."""
+"""Statistics over manifest lines in constant memory: histograms with quantiles, and moments."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 EXACT = 1000
-"""Different values up to which a histogram remembers them."""
+"""Most distinct values that a histogram stores exactly."""
 
 
 @dataclass
 class Histogram:
-    """Counts of values between given edges; what lies beyond the ends counts in the end bins."""
+    """Counts of values between given edges; values beyond them count in the end bins."""
 
     edges: np.ndarray
     counts: np.ndarray = field(init=False)
@@ -22,19 +22,20 @@ class Histogram:
     low: float = float("inf")
     high: float = float("-inf")
     values: dict[float, float] = field(default_factory=dict)
-    """Each value's weight while there are few; bins as wide as theirs would place them badly."""
+    """Each value's weight while there are few values, for exact quantiles instead of binned
+    ones."""
 
     def __post_init__(self) -> None:
         self.counts = np.zeros(len(self.edges) - 1)
 
     def add(self, value: float, weight: float = 1.0) -> None:
-        """Count a value `weight` times."""
+        """Add a value with a weight."""
         place = int(np.searchsorted(self.edges, value, side="right")) - 1
         self.counts[min(max(place, 0), len(self.counts) - 1)] += weight
         self.total += value * weight
         self.weight += weight
         self.low, self.high = min(self.low, value), max(self.high, value)
-        if len(self.values) <= EXACT:  # one too many ends it
+        if len(self.values) <= EXACT:  # one more value ends the exact mode
             self.values[value] = self.values.get(value, 0.0) + weight
 
     @property
@@ -42,9 +43,10 @@ class Histogram:
         return self.total / self.weight if self.weight else float("nan")
 
     def quantile(self, share: float) -> float:
-        """Return the value below which `share` of the weight lies; NaN if there is none.
+        """Return the value below which `share` of the weight lies; NaN if the histogram is empty.
 
-        Of at most EXACT values it is numpy's (weights as repetitions), else linear within a bin.
+        With at most EXACT values it is numpy's quantile (weights as repetitions); otherwise it is
+        interpolated within a bin.
         """
         if not self.weight:
             return float("nan")
@@ -61,14 +63,14 @@ class Histogram:
 
 @dataclass
 class Moments:
-    """Mean and standard deviation of each column of many rows."""
+    """Mean and standard deviation of each column over many rows."""
 
     count: int = 0
     sums: np.ndarray = field(default_factory=lambda: np.zeros(0))
     squares: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def add(self, row: Sequence[float]) -> None:
-        """Count a row."""
+        """Add a row."""
         values = np.asarray(row, float)
         if not self.count:
             self.sums, self.squares = np.zeros_like(values), np.zeros_like(values)

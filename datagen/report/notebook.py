@@ -1,4 +1,4 @@
-"""Parts of the report, pictures and tables for the notebooks."""
+"""Report sections, pictures and tables for the notebooks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from datagen.report.summary import Summary
 
 
 class Part:
-    """A piece of HTML with the report's style, in a frame of its own that fits its height."""
+    """HTML in the report's style, in an iframe that adapts to its height."""
 
     def __init__(self, *pieces: str) -> None:
         self.html = page.document("".join(pieces), "part", part=True)
@@ -46,7 +46,7 @@ class Image:
 def sources(
     source: DataSetReader, records: list[StoredClip], library: Path | None = None
 ) -> Image | Part:
-    """Show what clips were made of (the paper's Figure 2), or why that cannot be shown."""
+    """Show the sources of clips (the paper's Figure 2), or the reason why they cannot be shown."""
     try:
         some = [pictures.recompose(source, record, library) for record in records]
     except BadInput as error:
@@ -55,7 +55,7 @@ def sources(
 
 
 def clips(records: list[StoredClip]) -> Image:
-    """Show clips from their records alone: two a row, one frame of each, the columns named."""
+    """Show clips from their records alone: two per row, one frame each, with column titles."""
     return Image(contact_sheet.titled(pictures.records_sheet(records), 2 * pictures.PANELS))
 
 
@@ -68,7 +68,7 @@ def overlays(record: StoredClip, columns: int = 8) -> Image:
     for t in places:
         grey = cv2.cvtColor(cv2.cvtColor(shown[t], cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
         flow = contact_sheet.enlarge(record.flow[t].astype(np.float32), shown[t].shape[:2])
-        # White is no motion: darkening by it leaves the still parts of the picture as they are.
+        # White means no motion: multiplying by it leaves static parts of the picture unchanged.
         colour = contact_sheet.flow_to_colour(flow, fastest).astype(np.float32) / 255
         rows[0].append(contact_sheet.caption((grey * colour).astype(np.uint8), f"{t}"))
         points = record.labels["joints2d"][t, pictures.POINTS]
@@ -78,7 +78,7 @@ def overlays(record: StoredClip, columns: int = 8) -> Image:
 
 
 def totally_occluded(source: DataSetReader, count: int, tries: int = 64) -> list[StoredClip]:
-    """Return up to `count` clips with total occlusions, sought in the shards that have most."""
+    """Return up to `count` clips with total occlusions, from the shards with the most of them."""
     shares = {
         line["shard"]: line.get("statistics", {}).get("totally_occluded", 0)
         for line in source.latest("shards", "shard")
@@ -94,7 +94,7 @@ def totally_occluded(source: DataSetReader, count: int, tries: int = 64) -> list
 
 
 def people(source: DataSetReader, count: int = 24, library: Path | None = None) -> Image | Part:
-    """Show people of the library, each cut out of the middle of a clip."""
+    """Show people of the library, each cut out from the middle frame of a clip."""
     from datagen.bodies.storage import read_person
 
     try:
@@ -117,7 +117,7 @@ def people(source: DataSetReader, count: int = 24, library: Path | None = None) 
 def scenes(source: DataSetReader, count: int = 8, library: Path | None = None) -> Image | Part:
     """Show windows of the library: the first frame, its superpixels, and the camera's path.
 
-    The path (orange) is where the motion takes the first frame's centre.
+    The path (orange) is the position of the first frame's centre under the camera motion.
     """
     from datagen.backgrounds.library import read_background
 
@@ -141,8 +141,8 @@ def scenes(source: DataSetReader, count: int = 8, library: Path | None = None) -
 
 
 def shapes(summary: Summary) -> Part:
-    """Show the first two shape coefficients of the people, and the table of all."""
-    names = ("First shape coefficient", "Second shape coefficient")
+    """Show the people's first two betas, and a table of all betas."""
+    names = ("First beta", "Second beta")
     cards = [
         page.card(name, "Of SMPL-like bodies; drawn from the standard normal.", charts.histogram(h))
         for name, h in zip(names, summary.people.shapes, strict=True)
@@ -151,7 +151,7 @@ def shapes(summary: Summary) -> Part:
 
 
 def rejected(source: DataSetReader, limit: int = 20) -> Part:
-    """Show videos of which windows were rejected, where and why; the first `limit`."""
+    """Show videos with rejected windows, with positions and reasons; the first `limit`."""
     lines = (line for line in source.latest("backgrounds", "name") if line.get("rejected"))
     rows = []
     for line in islice(lines, limit):
@@ -160,7 +160,7 @@ def rejected(source: DataSetReader, limit: int = 20) -> Part:
         where = where or ", ".join(f"{why} {count}" for why, count in line["rejected"].items())
         rows.append((line["name"], len(line["windows"]), where))
     if not rows:
-        return _nothing("No window of the videos used was rejected.")
+        return _nothing("No window of the used videos was rejected.")
     return Part(charts.table(("video", "windows used", "rejected"), rows, (1,)))
 
 
@@ -181,9 +181,9 @@ def _with_segments(frame: np.ndarray, segments: np.ndarray) -> np.ndarray:
 
 
 def _cut_out(rgb: np.ndarray, mask: np.ndarray, text: str, side: int = 160) -> np.ndarray:
-    """Return the person on white, as large as the square allows, below a text.
+    """Return the person on white, as large as the square allows, below a caption.
 
-    The whole frame if nobody is in it.
+    Without a person, it is the whole frame.
     """
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     white = np.where(mask[..., None], rgb, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page, and its sections one by one for the notebooks."""
+"""The report: one self-contained HTML page, and its individual sections for the notebooks."""
 
 from __future__ import annotations
 
@@ -17,30 +17,38 @@ from datagen.report.summary import STATISTICS, Summary
 FLEXIONS = ("0°", "30°", "60°", "90°", "120°", "150°", "180°")
 SPEEDS = tuple(map(str, range(9)))
 FACTS = {
-    "flow.mean": ("Flow", " px", "Mean length of the flow, pixels of the crop a frame."),
-    "flow.p95": ("Fast flow", " px", "95th percentile of its length: the limbs' speed."),
-    "camera_step": ("Camera steps", " px", "How far the camera moves the person's place a frame."),
-    "camera_drift": ("Camera drift", " px", "How far it has moved it by the clip's end."),
-    "visible": ("Clear keypoints", "", "Share of the keypoints that nothing hides."),
-    "occluded": ("Behind the occluder", "", "Share of the keypoints that the superpixel hides."),
-    "off_frame": ("Off the picture", "", "Share outside the picture; much more than 10 % is odd."),
-    "totally_occluded": ("Total occlusion", "", "Share of the frames in which all input is zero."),
+    "flow.mean": ("Flow", " px", "Mean flow magnitude, crop pixels per frame."),
+    "flow.p95": ("Fast flow", " px", "95th percentile of the magnitude: the limbs' speed."),
+    "camera_step": ("Camera step", " px", "Shift of the person by camera motion, per frame."),
+    "camera_drift": ("Camera drift", " px", "Shift of the person by camera motion, over the clip."),
+    "visible": ("Visible keypoints", "", "Share of the keypoints that are not hidden."),
+    "occluded": ("Behind the occluder", "", "Share of the keypoints hidden by the superpixel."),
+    "off_frame": (
+        "Outside the frame",
+        "",
+        "Share outside the frame; much more than 10 % is unusual.",
+    ),
+    "totally_occluded": ("Total occlusion", "", "Share of the frames whose input is all zero."),
 }
 LOOK_OF_WINDOWS = {
-    "drift": ("Camera motion", " px", "How far the picture's centre moves over a window."),
+    "drift": ("Camera motion", " px", "Shift of the image centre over a window."),
     "max_shift": (
         "Fastest step",
         " px",
         "Largest step between frames; faster windows are rejected.",
     ),
-    "segments": ("Superpixels", "", "Segments in a window: the occluders to choose from."),
-    "inlier_ratio": ("Tracked points", "", "Worst share of points that agree with the motion."),
+    "segments": ("Superpixels", "", "Segments in a window, from which occluders are chosen."),
+    "inlier_ratio": (
+        "Tracked points",
+        "",
+        "Lowest inlier ratio of the motion estimate in a window.",
+    ),
 }
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture with its caption; `heads` name the columns of a sheet."""
+    """A picture with its caption; `heads` are the column titles of a sheet."""
 
     image: np.ndarray
     caption: str
@@ -66,7 +74,7 @@ def page(
     player: str = "",
     results: str = "",
 ) -> str:
-    """Return the whole report of a data set; `results` is a section of `datagen.report.results`."""
+    """Return a data set's whole report; `results` is a section from `datagen.report.results`."""
     if summary.dataset.get("labels_only"):
         parts = [
             header(summary, name),
@@ -92,7 +100,7 @@ def page(
 
 
 def document(body: str, title: str, *, part: bool = False) -> str:
-    """Return a complete HTML document around a body; `part` has no margins of a page."""
+    """Return a complete HTML document around a body; `part` omits the page margins."""
     script = f"<script>{pictures.part('player.js')}</script>" if 'class="player"' in body else ""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -103,7 +111,7 @@ def document(body: str, title: str, *, part: bool = False) -> str:
 
 
 def header(summary: Summary, name: str) -> str:
-    """Return the title, the figures one asks for first, and the findings."""
+    """Return the title, the key figures and the findings."""
     dataset, made = summary.dataset, summary.shards
     length, alone = dataset.get("clip_length", 0), bool(dataset.get("labels_only"))
     varying = alone or dataset.get("real")
@@ -119,7 +127,7 @@ def header(summary: Summary, name: str) -> str:
         held = made.variety.held(length)
         cells += [
             (charts.number(held.motions), "motions"),
-            (charts.duration(60 * held.minutes), "of motion without repetition"),
+            (charts.duration(60 * held.minutes), "of distinct motion"),
             (charts.number(held.people), "people"),
             (charts.number(held.windows), f"windows of {count(held.videos, 'scene')}"),
         ]
@@ -156,13 +164,13 @@ def _lead(dataset: Line) -> str:
 
 
 def clips(figures: Sequence[Figure], player: str) -> str:
-    """Return the section of pictures."""
+    """Return the section with pictures."""
     if not figures and not player:
         return ""
     hint = (
-        "People should stand upright and be lit like people; orange joints are their left. Colours "
-        "of the flow are directions (red right, yellow down, cyan left, blue up) and should follow "
-        "limbs and camera. A red frame is a total occlusion, whose input is zero. "
+        "People should stand upright and look plausibly lit; orange joints are their left side. "
+        "Flow colours show directions (red right, yellow down, cyan left, blue up) and should "
+        "follow limbs and camera. A red frame marks a total occlusion, whose input is zero. "
     )
     turn = "Drag the skeleton to turn it." if 'class="body"' in player else ""
     shown = player + "".join(figure.html() for figure in figures)
@@ -170,7 +178,7 @@ def clips(figures: Sequence[Figure], player: str) -> str:
 
 
 def distributions(summary: Summary) -> str:
-    """Return the histograms of the shards' statistics; nothing for real footage, which has none."""
+    """Return the histograms of the shards' statistics; "" for real footage, which has none."""
     if summary.dataset.get("real"):
         return ""
     cards = [
@@ -181,7 +189,7 @@ def distributions(summary: Summary) -> str:
     ]
     if shown := summary.shards.shown_motion:
         text = (
-            "How much of the visible keypoints' own motion the flow shows at their place: "
+            "Share of the visible keypoints' motion explained by the flow at their position: "
             "1 - squared error / squared motion, over the whole data set."
         )
         rows = [(f"{name}s", f"{share:.0%}") for name, share in shown.items()]
@@ -190,15 +198,15 @@ def distributions(summary: Summary) -> str:
     if not cards:
         return f"<h2>Distributions</h2>{charts.nothing()}"
     hint = (
-        "Each shard gives one value, the mean over its clips. The shards of one data set are "
-        "alike, so narrow hills are good and a lone column far away is a shard to look at. "
+        "Each shard gives one value, the mean over its clips. The shards of one data set should "
+        "be similar: narrow histograms are good, and an isolated column is a shard to inspect. "
         "The orange line is the mean."
     )
     return section("Distributions over shards", hint, cards)
 
 
 def balance(summary: Summary) -> str:
-    """Return who is seen, and from which side: gender, skin tone, shape, pose."""
+    """Return the section on balance: gender, skin tone, facing direction, betas, pose."""
     if summary.dataset.get("real"):
         return ""
     shards, people_ = summary.shards, summary.people
@@ -206,48 +214,48 @@ def balance(summary: Summary) -> str:
         card("Gender", "Clips by the body's gender.", charts.bars(shards.genders, even=True)),
         card(
             "Skin tone",
-            "Clips by tone, 1 (lightest) to 10; the orange marks are equal shares.",
+            "Clips by tone, 1 (lightest) to 10; orange marks show equal shares.",
             charts.bars(shards.tones, even=True),
         ),
         card("Shape", *_shape(summary)),
     ]
     cover = shards.coverage
     if "yaw" in cover:
-        text = "Per cent of the frames, seen from above; the dashed circle is an equal share."
+        text = "Percentage of the frames, seen from above; the dashed circle is an equal share."
         cards.append(card("Direction people face", text, charts.rose(cover["yaw"].tolist())))
     cards += _flexions(cover)
     hint = (
-        "What a network sees rarely it learns badly. Genders and skin tones are drawn in equal "
-        f"shares; poses are those of the motions used ({count(people_.files, 'file')})."
+        "A network learns rare cases badly. Genders and skin tones are drawn uniformly; poses "
+        f"come from the motions used ({count(people_.files, 'file')})."
     )
     return section("Balance", hint, cards)
 
 
 def motions(summary: Summary) -> str:
-    """Return what moves in a data set without pictures, how fast and in which postures."""
+    """Return the section on motions of a data set without pictures: subjects, speeds, postures."""
     who, cover = summary.motions, summary.shards.coverage
     if not who.files:
         return f"<h2>Motions</h2>{charts.nothing()}"
     cards = [
         card("Motions", "Frames by motion.", charts.bars(who.motions, limit=12)),
-        card("Subjects", "Frames by who performs.", charts.bars(who.subjects, limit=12)),
+        card("Subjects", "Frames by performer.", charts.bars(who.subjects, limit=12)),
         card("Sources", "Files by kind.", charts.bars(who.sources, limit=8)),
         card(
             "Speed",
-            "Of wrists and ankles, metres per second; the last column holds all that is faster.",
+            "Of wrists and ankles, metres per second; the last column includes all higher speeds.",
             charts.columns(cover["speed"].tolist(), SPEEDS),
         ),
         card(
             "Tilt of the trunk",
-            "From upright (0°) over lying (90°) to head down (180°), every frame.",
+            "From upright (0°) through lying (90°) to head down (180°), every frame.",
             charts.columns(cover["tilt"].tolist(), FLEXIONS),
         ),
         *_flexions(cover),
     ]
     hint = (
         f"{count(who.files, 'motion')} of {count(len(who.subjects), 'subject')}, "
-        f"{count(who.frames, 'frame')}. Direction, distance and shape are not in them: the "
-        "trainer draws its cameras and bodies."
+        f"{count(who.frames, 'frame')}. They have no viewing direction, distance or betas: the "
+        "trainer draws cameras and bodies."
     )
     return section("Motions", hint, cards)
 
@@ -264,10 +272,10 @@ def _flexions(cover: dict[str, np.ndarray]) -> list[str]:
 def _shape(summary: Summary) -> tuple[str, str]:
     betas = summary.people.betas
     if not betas.count:
-        return "Shape coefficients of the people.", charts.nothing()
+        return "Betas of the people.", charts.nothing()
     text = (
-        f"Shape coefficients of {betas.count:,} people; drawn from the standard normal, so means "
-        "near 0 and deviations near 1 are right."
+        f"Betas of {betas.count:,} people, drawn from the standard normal distribution: expect "
+        "means near 0 and standard deviations near 1."
     )
     rows = [
         (f"β{index}", f"{mean:+.2f}", f"{deviation:.2f}")
@@ -277,7 +285,7 @@ def _shape(summary: Summary) -> tuple[str, str]:
 
 
 def people(summary: Summary) -> str:
-    """Return the library of people: who performs what, in which clothes."""
+    """Return the section on the library of people: motions, subjects, clothes."""
     who = summary.people
     if not who.files:
         return ""
@@ -285,12 +293,12 @@ def people(summary: Summary) -> str:
     hint = (
         f"{count(who.files, 'motion file')} of {count(len(who.subjects), 'subject')} became "
         f"{who.clips:,} people in {count(who.frames, 'frame')} ({charts.size(who.bytes)}). They "
-        f"are in the picture in {share:.0%} of the frames; clips start only where theirs is, half "
-        "of the time at least."
+        f"are inside the frame in {share:.0%} of the frames; clips start only where the person is "
+        "inside for at least half of the time."
     )
     cards = [
         card("Motions", "Frames by motion.", charts.bars(who.motions, limit=12)),
-        card("Subjects", "Frames by who performs.", charts.bars(who.subjects, limit=12)),
+        card("Subjects", "Frames by performer.", charts.bars(who.subjects, limit=12)),
         card("Clothes", "Garments worn.", charts.bars(who.garments, limit=12)),
         card("Sources", "Motion files by kind.", charts.bars(who.sources, limit=8)),
     ]
@@ -298,7 +306,7 @@ def people(summary: Summary) -> str:
 
 
 def scenes(summary: Summary) -> str:
-    """Return the library of scenes: camera motion, superpixels, what was rejected."""
+    """Return the section on the library of scenes: camera motion, superpixels, rejected windows."""
     where = summary.scenes
     if not where.files:
         return ""
@@ -315,48 +323,50 @@ def scenes(summary: Summary) -> str:
         shown = charts.bars({"used": where.windows, **dict(where.rejected.most_common())})
     else:
         shown = '<p class="nothing">None: every window was used.</p>'
-    cards.append(card("Rejected windows", "And why, beside those that were used.", shown))
+    cards.append(card("Rejected windows", "Rejected windows by reason, and used ones.", shown))
     return section("Scenes", hint, cards)
 
 
 def cost(summary: Summary) -> str:
-    """Return where the time of the shards went."""
+    """Return the section on the time spent on the shards."""
     seconds = {name: value for name, value in summary.shards.seconds.items() if name != "total"}
     total = summary.shards.seconds.get("total", sum(seconds.values()))
     if not total or not summary.shards.clips:
         return ""
     hint = (
         f"{charts.duration(total)} of work for the shards, "
-        f"{1000 * total / summary.shards.clips:.0f} ms a clip, the libraries not counted."
+        f"{1000 * total / summary.shards.clips:.0f} ms per clip, not including the libraries."
     )
     rows = {name: value for name, value in sorted(seconds.items(), key=lambda item: -item[1])}
     return section(
         "Time",
         hint,
-        [card("By stage", "Of one core, summed.", charts.bars(rows, show=charts.duration))],
+        [card("By stage", "Core time, summed.", charts.bars(rows, show=charts.duration))],
     )
 
 
 def quarantine(summary: Summary) -> str:
-    """Return what could not be used, and why."""
+    """Return the section on quarantined inputs and shards, with reasons."""
     bad = summary.quarantine
     if not bad.count:
-        return '<h2>Quarantine</h2><p class="hint">Empty: no input and no shard has failed.</p>'
+        return '<h2>Quarantine</h2><p class="hint">Empty: no input or shard has failed.</p>'
     rows = [(line["kind"], line["name"], line["reason"]) for line in bad.lines]
     more = f" The first {len(rows)} are shown." if bad.count > len(rows) else ""
     hint = (
-        f"{bad.count:,} inputs or shards failed and were left out; the run went on without them. "
+        f"{bad.count:,} inputs or shards failed and were skipped; the run continued without them. "
         f"Tracebacks are in manifests/quarantine.jsonl.{more}"
     )
     parts = [f'<h2>Quarantine</h2><p class="hint">{escape(hint)}</p>']
     if len(bad.reasons) < bad.count:
         kinds = charts.bars(bad.reasons, limit=10)
-        parts.append(f'<div class="cards">{card("Reasons", "Alike ones together.", kinds)}</div>')
+        parts.append(
+            f'<div class="cards">{card("Reasons", "Similar reasons are grouped.", kinds)}</div>'
+        )
     return "".join(parts) + charts.table(("what", "name", "reason"), rows)
 
 
 def section(title: str, hint: str, cards: Sequence[str]) -> str:
-    """Return a section of cards under its title and a sentence on how to read them."""
+    """Return a section of cards below its title and a hint on how to read them."""
     return (
         f'<h2>{escape(title)}</h2><p class="hint">{escape(hint)}</p>'
         f'<div class="cards">{"".join(cards)}</div>'
@@ -364,7 +374,7 @@ def section(title: str, hint: str, cards: Sequence[str]) -> str:
 
 
 def card(title: str, text: str, content: str) -> str:
-    """Return one chart with its title and what it shows."""
+    """Return one chart with its title and description."""
     return (
         f'<div class="card"><h3>{escape(title)}</h3><p class="hint">{escape(text)}</p>'
         f"{content}</div>"

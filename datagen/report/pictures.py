@@ -1,8 +1,7 @@
-"""Pictures of single clips: contact sheets, and the strip and skeleton that the player shows.
+"""Pictures of single clips: contact sheets, and the strip and skeleton for the player.
 
-A clip is drawn from its record alone, wherever that is. If the library is available too, the
-clip is composed anew with the draws of its shard, so that the person, the scene and the superpixel
-can be shown before they became one image.
+A clip is drawn from its record alone. If the library is available too, the clip is composed again
+with its shard's random draws, to show the person, the scene and the superpixel separately.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ PANELS = ("picture", "labels", "flow", "heatmaps")
 
 @dataclass(frozen=True)
 class RecomposedClip:
-    """A clip as its shard holds it, with its sources and itself composed anew."""
+    """A stored clip, its sources, and the clip composed again from them."""
 
     record: StoredClip
     person: Person
@@ -57,10 +56,10 @@ class RecomposedClip:
 
 
 def chosen(source: DataSetReader, shards: list[int], count: int) -> Iterator[StoredClip]:
-    """Yield about `count` clips: the first of shards that are spread evenly over those given."""
+    """Yield about `count` clips: the first ones of shards spread evenly over `shards`."""
     if not shards:
         raise BadInput(
-            f"{source.url} has no shards, or no manifests/shards.jsonl that names them; run python "
+            f"{source.url} has no shards, or no manifests/shards.jsonl that lists them; run python "
             "-m datagen.launch first, or copy manifests/ along"
         )
     places = contact_sheet.evenly(len(shards), count)
@@ -75,9 +74,9 @@ def chosen(source: DataSetReader, shards: list[int], count: int) -> Iterator[Sto
 def recompose(
     source: DataSetReader, record: StoredClip, library: Path | None = None
 ) -> RecomposedClip:
-    """Return the clip with what it was made of, read from the local library.
+    """Return the clip with its sources, read from the local library.
 
-    Raises BadInput if the clip was not made from a library, or the library is gone.
+    Raises BadInput if the clip was not made from a library, or the library is missing.
     """
     from datagen.backgrounds.library import read_background
     from datagen.bodies.storage import read_person
@@ -103,7 +102,7 @@ KINDS = ("bodies", "backgrounds")
 
 
 def _file(source: DataSetReader, kind: str, name: str) -> str:
-    """Return the name of a library file: the manifest's, or, without one, an embedded source's."""
+    """Return a library file's name from the manifest or, without one, an embedded source's name."""
     found = f"{name}.h5"
     for line in source.lines(kind):
         if line["name"] == name:
@@ -112,7 +111,7 @@ def _file(source: DataSetReader, kind: str, name: str) -> str:
 
 
 def library_folders(source: DataSetReader, library: Path | None = None) -> tuple[Path, Path]:
-    """Return the folders of people and scenes. BadInput where they are not."""
+    """Return the folders of people and scenes. Raises BadInput if they do not exist."""
     config = source.dataset.get("config", {})
     if "bodies" not in config:
         raise BadInput(f"{source.url} was not made from a library of people and scenes")
@@ -120,7 +119,7 @@ def library_folders(source: DataSetReader, library: Path | None = None) -> tuple
     people, scenes = (root / name for name in fingerprint.library_folders(config))
     if missing := [str(folder) for folder in (people, scenes) if not folder.is_dir()]:
         raise BadInput(
-            f"the library {', '.join(missing)} is gone; give it with --library, "
+            f"the library {', '.join(missing)} is missing; give it with --library, "
             "or make the shards again"
         )
     return people, scenes
@@ -169,7 +168,7 @@ def clip_sheet(
 
 
 def pictures_of(record: StoredClip) -> UInt8[np.ndarray, "t s s 3"]:
-    """Return the crops uint8 [T,S,S,3]; grey ones where the record holds no pictures."""
+    """Return the crops uint8 [T,S,S,3]; grey ones if the record has no pictures."""
     if record.frames is not None:
         return record.frames
     return np.full((len(record.labels["occluded"]), record.size, record.size, 3), 40, np.uint8)
@@ -200,14 +199,14 @@ def _panels(record: StoredClip, t: int, picture: np.ndarray | None) -> list[np.n
 
 
 def _scale(record: StoredClip) -> float:
-    """Return the speed, pixels a frame, that all of a clip's pictures show fully saturated."""
+    """Return the speed, pixels per frame, that is shown fully saturated in a clip's pictures."""
     return contact_sheet.flow_scale(record.flow[:: max(1, len(record.flow) // 8)])
 
 
 def film(record: StoredClip, side: int = FILM) -> UInt8[np.ndarray, "h w 3"]:
-    """Return a clip as a strip [T·2C, 2C, 3]: each frame its four PANELS, two by two.
+    """Return a clip as a strip [T·2C, 2C, 3]: the four PANELS of each frame, two by two.
 
-    Of a piece of footage it shows the first frames, as many as a JPEG holds.
+    For footage it shows the first frames, as many as fit into a JPEG.
     """
     frames = [
         contact_sheet.grid([_fit(panel, side) for panel in _panels(record, t, None)], 2, gap=0)
@@ -217,13 +216,16 @@ def film(record: StoredClip, side: int = FILM) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def player(record: StoredClip, side: int = FILM, fps: float = 30) -> str:
-    """Return the HTML of a clip's player: its film, and its skeleton in 3D, which a drag turns.
+    """Return the HTML of a clip's player: its film, and its 3D skeleton, which can be dragged to
+    turn.
 
     The page needs style.css and, after the last player, player.js.
     """
     joints = np.nan_to_num(record.labels["joints3d"][:, : len(SMPL_PARENTS)].astype(float))
-    known = bool(np.ptp(joints))  # footage may have no truth in 3D
-    joints = joints - joints[:, :1].mean(axis=0)  # the walk stays, the place before the camera not
+    known = bool(np.ptp(joints))  # footage may have no 3D ground truth
+    joints = joints - joints[:, :1].mean(
+        axis=0
+    )  # keeps the walk, removes the mean distance from the camera
     strip = film(record, side)
     played, frames = len(strip) // (2 * side), len(joints)
     extent = 2.2 * float(np.quantile(np.linalg.norm(joints, axis=-1), 0.99))

@@ -1,4 +1,4 @@
-"""Reads a data set in a folder or at any URL that fsspec supports (s3://, https://, …)."""
+"""Reads a data set from a folder or any URL that fsspec supports (s3://, https://, …)."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from datagen.output.manifest import parsed
 from datagen.output.selection import select
 from datagen.output.shard import key
 
-AHEAD = 1 << 20  # bytes read beyond what is asked for: about one clip
+AHEAD = 1 << 20  # bytes to read ahead: about one clip
 LIMIT = 1e6
-"""Pixels, metres or radians; a number beyond is damage."""
+"""Pixels, metres or radians; larger numbers are damage."""
 REPAIR = "run python -m datagen.verify --repair"
 MISSING = (FileNotFoundError, NotADirectoryError)
 
 
 @dataclass(frozen=True)
 class StoredClip:
-    """One clip as its shard holds it; arrays as in `datagen.clips.compose.Clip`, T frames."""
+    """One clip as stored in its shard; arrays as in `datagen.clips.compose.Clip`, T frames."""
 
     key: str
     flow: np.ndarray
@@ -45,18 +45,21 @@ class StoredClip:
 
 
 class DataSetReader:
-    """Reads a data set's manifests line by line and single clips of its tars by ranges of bytes."""
+    """Reads a data set's manifests line by line and single clips of its tars by byte ranges."""
 
     def __init__(self, url: str) -> None:
-        """Take a folder, its URL, or some of its shards as a brace pattern or a tar.
+        """`url`: a folder, its URL, or some of its shards as a brace pattern or a tar.
 
-        Raises BadInput for a URL whose protocol is unknown or lacks its package.
+        Raises BadInput for a URL whose protocol is unknown or whose package is not installed.
         """
         self.url = url
         self.chosen = select(url)
         try:
             self.files, self.shards = fsspec.url_to_fs(self.chosen.folder)
-        except (ImportError, ValueError) as error:  # unknown, or without its package
+        except (
+            ImportError,
+            ValueError,
+        ) as error:  # unknown protocol, or its package is not installed
             raise BadInput(f"{url} cannot be opened: {error}") from None
         self.shards = self.shards.rstrip("/")
         beside = posixpath.basename(self.shards) == "shards"
@@ -73,7 +76,7 @@ class DataSetReader:
 
     @cached_property
     def dataset(self) -> Line:
-        """The content of dataset.json. BadInput if there is none that can be read."""
+        """The content of dataset.json. Raises BadInput if it is missing or unreadable."""
         path = f"{self.shards}/dataset.json"
         try:
             content = json.loads(self.files.cat_file(path))
@@ -87,14 +90,14 @@ class DataSetReader:
         except OSError as error:
             raise BadInput(f"{self.url} cannot be read ({error})") from None
         if not isinstance(content, dict):
-            raise BadInput(f"{self.url}: dataset.json is damaged (no object); {REPAIR}")
+            raise BadInput(f"{self.url}: dataset.json is damaged (not an object); {REPAIR}")
         return content
 
     def lines(self, name: str) -> Iterator[Line]:
-        """Yield manifests/`name`.jsonl line by line, none if there is no such file.
+        """Yield manifests/`name`.jsonl line by line; nothing if the file does not exist.
 
-        Of shards.jsonl only the shards that were named. A damaged line, and a last one that a kill
-        has torn, are left out, as the writer does.
+        From shards.jsonl, only the selected shards. Damaged lines and an incomplete last line are
+        skipped, as the writer does.
         """
         try:
             file = self.files.open(f"{self.root}/manifests/{name}.jsonl", "rb")
@@ -113,7 +116,7 @@ class DataSetReader:
     def latest(self, name: str, field: str) -> Iterator[Line]:
         """Yield the newest line for each value of `field`, in the file's order.
 
-        Reads twice, so that only the places of the newest lines are held, not the lines.
+        Reads the file twice, to hold only the positions of the newest lines in memory.
         """
         newest: dict[object, int] = {}
         for place, line in enumerate(self.lines(name)):
@@ -125,9 +128,9 @@ class DataSetReader:
                 yield line
 
     def records(self, shard: int, count: int) -> Iterator[StoredClip]:
-        """Yield the first `count` clips of a shard; no more of the tar is read.
+        """Yield the first `count` clips of a shard, without reading the rest of the tar.
 
-        Clips are independent draws, so the first are as good a sample as any.
+        Clips are independent draws, so the first ones are a fair sample.
 
         Raises BadInput if the shard is missing or damaged.
         """
@@ -157,10 +160,10 @@ class DataSetReader:
             ) from error
 
     def record(self, name: str) -> StoredClip:
-        """Return the clip of a key such as 000123_0042. BadInput if there is none."""
+        """Return the clip with a key such as 000123_0042. Raises BadInput if it does not exist."""
         shard, _, clip = name.partition("_")
         if not (shard.isdigit() and clip.isdigit()):
-            raise BadInput(f"{name} is not a key of a clip; keys look like 000123_0042")
+            raise BadInput(f"{name} is not a clip's key; keys look like 000123_0042")
         for record in self.records(int(shard), int(clip) + 1):
             if record.key == name:
                 return record
@@ -181,7 +184,7 @@ class DataSetReader:
 
     @property
     def layout(self) -> Layout:
-        """The library's folder of a local data set. BadInput for a remote one."""
+        """The folders of a local data set. Raises BadInput for a remote one."""
         if not self.local:
-            raise BadInput(f"{self.url} is remote: give a copy of its library with --library")
+            raise BadInput(f"{self.url} is remote: give a local copy of its library with --library")
         return Layout(Path(self.shards))

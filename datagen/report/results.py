@@ -1,4 +1,4 @@
-"""Results beside a data set: films and pictures that other commands made, on the report's page."""
+"""The report's section on results: videos and pictures that other commands made."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ KINDS = {
     ".gif": "image/gif",
 }
 LARGEST = 30_000_000
-"""Bytes of a file that a browser still opens as a part of the page."""
+"""Largest file in bytes that browsers open when embedded in a page."""
 CAPTIONS = {
-    "loss": "Error over the steps of the training, on its clips and on held-out ones.",
-    "skeletons": "Clips of an evaluation: predicted joints (left orange, right blue), true grey.",
+    "loss": "Error over training steps, on training clips and held-out clips.",
+    "skeletons": "Evaluation clips: predicted joints (left orange, right blue), true ones grey.",
 }
-"""Captions of pictures with a fixed name; others have their own names."""
+"""Captions of pictures with a fixed name; others are captioned with their file names."""
 OF_AN_OVERLAY = {
-    ".mp4": "The predicted body over the video, and turned beside it.",
-    ".png": "Frames of it, from top to bottom: the whole picture, the keypoints found, the body "
-    "over them, the body turned.",
+    ".mp4": "The predicted body over the video, and rotated beside it.",
+    ".png": "Frames, from top to bottom: the whole picture, the detected keypoints, the body over "
+    "them, the body rotated.",
 }
-"""Captions of what datagen.overlay writes, by the ending."""
+"""Captions of the files that datagen.overlay writes, by suffix."""
 
 
 def section(files: Iterable[Path]) -> str:
-    """Return the section as HTML; nothing without files.
+    """Return the section as HTML; "" without files.
 
-    Raises BadInput for a file that is missing, too large or no picture or film.
+    Raises BadInput for a file that is missing, too large, or neither a picture nor a video.
     """
     shown = "".join(_figure(path) for path in files)
     return f"<h2>Results</h2>{shown}" if shown else ""
@@ -51,13 +51,13 @@ def _caption(path: Path) -> str:
 def _figure(path: Path) -> str:
     kind = KINDS.get(path.suffix.lower())
     if kind is None:
-        raise BadInput(f"--results {path} is none of {', '.join(KINDS)}")
+        raise BadInput(f"--results {path} must be one of {', '.join(KINDS)}")
     try:
         data = path.read_bytes()
     except OSError as error:
         raise BadInput(f"--results {path} cannot be read: {error.strerror}") from error
     if len(data) > LARGEST:
-        raise BadInput(f"--results {path} has more than {LARGEST // 1_000_000} MB")
+        raise BadInput(f"--results {path} is larger than {LARGEST // 1_000_000} MB")
     url = f"data:{kind};base64,{base64.b64encode(data).decode()}"
     caption = _caption(path)
     if kind.startswith("video"):

@@ -1,4 +1,4 @@
-"""Sums over a data set's manifests, in constant memory."""
+"""Summarises a data set's manifests in constant memory."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ STATISTICS = {
     "camera_step": np.linspace(0, 10, 401),
     "camera_drift": np.linspace(0, 120, 401),
 }
-"""Statistics of a shard's manifest line, and the edges of their histograms."""
+"""Statistics in a shard's manifest line, and the edges of their histograms."""
 WINDOWS = {
     "drift": np.linspace(0, 200, 201),
     "max_shift": np.linspace(0, 30, 121),
     "segments": np.arange(0, 257),
     "inlier_ratio": np.linspace(0, 1, 201),
 }
-"""Figures of a background window, and the edges of their histograms."""
+"""Values of a background window, and the edges of their histograms."""
 PARTS = ("shards", "bodies", "backgrounds")
-KEPT = 200  # lines of the quarantine that are kept to be shown
+KEPT = 200  # most quarantine lines kept for display
 VERSION_OF_MOTION = re.compile(r"(_mirrored|_\d+|_[a-z]|_slow|_quick)+$")
 
 
@@ -47,22 +47,22 @@ class Shards:
     clips: int = 0
     bytes: int = 0
     frames: int = 0
-    """Of real footage, whose clips are of any length; each frame of a track counts once."""
+    """Frames of real footage, whose clips vary in length; each frame of a track counts once."""
     numbers: list[int] = field(default_factory=list)
     seconds: Counter[str] = field(default_factory=Counter)
     histograms: dict[str, Histogram] = field(default_factory=dict)
     """One value a shard, weighted by its clips."""
     coverage: dict[str, np.ndarray] = field(default_factory=dict)
     followed: dict[str, np.ndarray] = field(default_factory=dict)
-    """Of each kind of keypoint Σ|flow - motion|² and Σ|motion|²."""
+    """Σ|flow - motion|² and Σ|motion|² for each kind of keypoint."""
     people: Counter[str] = field(default_factory=Counter)
     variety: Variety = field(default_factory=Variety)
-    """What the clips are made of."""
+    """Distinct motions, people and scenes of the clips."""
     varied: bool = True
-    """Whether all shards name it; those of older releases do not."""
+    """Whether all shards record their variety; those of older releases do not."""
 
     def add(self, line: Line) -> None:
-        """Count a shard's line."""
+        """Add a shard's line."""
         self.varied = self.varied and "variety" in line
         if self.varied:
             self.variety.learn(line["variety"])
@@ -86,11 +86,11 @@ class Shards:
 
     @property
     def shown_motion(self) -> dict[str, float]:
-        """Share of each kind of keypoint's motion that the flow shows, where any moves."""
+        """Share of each kind of keypoint's motion that the flow explains, if any moves."""
         return shown_motion(self.followed)
 
     def shown_motion_of(self, *kinds: str) -> float | None:
-        """Return the share of some kinds' motion together that the flow shows."""
+        """Return the share of several kinds' pooled motion that the flow explains."""
         sums = np.sum([self.followed.get(kind, np.zeros(2)) for kind in kinds], axis=0)
         return shown_motion({"all": sums}).get("all")
 
@@ -101,7 +101,7 @@ class Shards:
 
     @property
     def tones(self) -> dict[str, int]:
-        """Clips by skin tone, "1" (lightest) to "10", absent ones as 0; {} if none is recorded."""
+        """Clips by skin tone, "1" (lightest) to "10", zero counts included; {} if not recorded."""
         found = self._people("skin tone ")
         return {str(tone): found.get(str(tone), 0) for tone in range(1, 11)} if found else {}
 
@@ -115,7 +115,7 @@ class Shards:
 
 @dataclass
 class PeopleSummary:
-    """manifests/bodies.jsonl: who the clips may show."""
+    """manifests/bodies.jsonl: the people that clips may show."""
 
     files: int = 0
     clips: int = 0
@@ -134,10 +134,10 @@ class PeopleSummary:
     shapes: list[Histogram] = field(
         default_factory=lambda: [Histogram(np.linspace(-4, 4, 33)) for _ in range(2)]
     )
-    """Of the first two shape coefficients: about size and weight."""
+    """Histograms of the first two betas, roughly size and weight."""
 
     def add(self, line: Line) -> None:
-        """Count the line of a file of people."""
+        """Add the line of a file of people."""
         self.files += 1
         self.bytes += line["bytes"]
         self.frames += line["frames"]
@@ -160,7 +160,7 @@ class PeopleSummary:
 
 @dataclass
 class Motions:
-    """The motions of a data set without pictures, which its shards' lines name."""
+    """The motions of a data set without pictures, from its shards' lines."""
 
     files: int = 0
     frames: int = 0
@@ -172,7 +172,7 @@ class Motions:
     """Files by kind."""
 
     def add(self, line: Line) -> None:
-        """Count a motion."""
+        """Add a motion."""
         self.files += 1
         self.frames += line["frames"]
         self.subjects[line["subject"]] += line["frames"]
@@ -182,7 +182,7 @@ class Motions:
 
 @dataclass
 class Scenes:
-    """manifests/backgrounds.jsonl: where they may be."""
+    """manifests/backgrounds.jsonl: the scenes that clips may show."""
 
     files: int = 0
     windows: int = 0
@@ -192,10 +192,10 @@ class Scenes:
         default_factory=lambda: {name: Histogram(edges) for name, edges in WINDOWS.items()}
     )
     rejected: Counter[str] = field(default_factory=Counter)
-    """Windows by the reason of their rejection, in files of which others were used."""
+    """Rejected windows by reason, in files with other windows that were used."""
 
     def add(self, line: Line) -> None:
-        """Count the line of a file of scenes."""
+        """Add the line of a file of scenes."""
         self.files += 1
         self.bytes += line["bytes"]
         self.windows += len(line["windows"])
@@ -208,15 +208,15 @@ class Scenes:
 
 @dataclass
 class QuarantineSummary:
-    """manifests/quarantine.jsonl: what could not be used and has not been made since, and why."""
+    """manifests/quarantine.jsonl: failures that were not made up for later, with reasons."""
 
     count: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     lines: list[Line] = field(default_factory=list)
-    """The first of them."""
+    """The first KEPT lines."""
 
     def add(self, line: Line) -> None:
-        """Count the line of something that could not be used."""
+        """Add the line of a failure."""
         self.count += 1
         self.reasons[_kind_of(line["reason"], line["name"])] += 1
         if len(self.lines) < KEPT:
@@ -236,7 +236,7 @@ class Summary:
 
 
 def summarize(source: DataSetReader) -> Summary:
-    """Read the data set's manifests. BadInput if it is none."""
+    """Read the data set's manifests. Raises BadInput if it is not a data set."""
     summary = Summary(source.dataset)
     _gather(summary.shards, source.latest("shards", "shard"))
     summary.shards.numbers.sort()
@@ -252,7 +252,7 @@ def summarize(source: DataSetReader) -> Summary:
 
 
 def _finished(source: DataSetReader) -> set[str]:
-    """Return the names of what was made, be it after a failure, which the quarantine still has."""
+    """Return the names of all finished items, including those still listed in the quarantine."""
     names = {line["name"] for part in PARTS for line in source.lines(part)}
     return names | {line["source"] for line in source.lines("shards") if "source" in line}
 
@@ -265,7 +265,7 @@ def _gather(
 
 
 def _kind_of_motion(name: str) -> str:
-    """Return what a motion's mirror images and repetitions have in common."""
+    """Return a motion's name without the suffixes of mirrored and repeated versions."""
     return VERSION_OF_MOTION.sub("", name) or name
 
 
@@ -280,6 +280,6 @@ def _at(line: Line, path: str) -> Any:
 
 
 def _kind_of(reason: str, name: str) -> str:
-    """Return a reason without what names one file or number, so that alike ones count together."""
+    """Return a reason without file names and numbers, so that similar reasons are grouped."""
     reason = re.sub(r"\S*/\S+", "…", reason.replace(name, "…"))
     return re.sub(r"\d+(\.\d+)?", "N", reason)[:120]
