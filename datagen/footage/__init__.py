@@ -1,1 +1,1 @@
-"""Real footage: videos, keypoints and truth of people that were filmed, made into records."""
+"""Real footage: turns videos of people, keypoints and ground truth into records."""

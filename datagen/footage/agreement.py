@@ -1,9 +1,10 @@
-"""Whether keypoints are those of a video: what they follow must move in the pictures as they do.
+"""Checks that keypoints belong to a video: the pictures must move where the keypoints move.
 
-The optical flow at the keypoints is correlated with their own displacement, less the picture's and
-less the person's, so that a moving camera convinces nobody. On eight clips of real people it is 0.2
-to 0.7 for the right keypoints and -0.1 to 0.2 for those in another unit or order, of another moment
-or turned (0.4 where the camera runs along). The right unit is found by trying.
+The optical flow at the keypoints is correlated with their displacement, after removing the
+picture's and the person's mean motion, so camera motion alone gives no agreement. On eight clips of
+real people, correct keypoints score 0.2 to 0.7; keypoints in another unit or order, from another
+time or rotated score -0.1 to 0.2 (0.4 if the camera moves along). The correct unit is found by
+trial.
 """
 
 # T frames, K keypoints, W H pixels of the video, N pairs of frames
@@ -23,39 +24,39 @@ from datagen.common.frames import frame_size, read_frames
 
 PAIRS = 24
 SPAN = 150
-"""Frames, from the first that shows the person, that the pairs are spread over: to decode more
-takes longer than it is worth."""
+"""Number of frames, from the first that shows the person, over which the pairs are spread: decoding
+more is not worth the time."""
 APART = 1 / 15
 """Seconds between the frames of a pair."""
 SLOWEST = 8.0
-"""Frames per second below which people move too far from frame to frame for the flow."""
+"""Frames per second below which people move too far between frames for the flow."""
 PERSON = 150
-"""Pixels that the person's diagonal is shown at, within SIDES of the longer side."""
+"""Diagonal in pixels to which the person is scaled, within SIDES of the longer side."""
 SIDES = (256, 960)
 FAR = 6.0
-"""Pixels of displacement beyond which a point weighs less: flow misses fast wrists."""
+"""Displacement in pixels beyond which a point has less weight: flow misses fast wrists."""
 EXPLAINED = 0.3
-"""Agreement that shows another unit to be the right one..."""
+"""Agreement above which another unit is the correct one..."""
 BETTER = 0.2
-"""... if it is by so much above that of the keypoints as they are."""
+"""... if it exceeds the agreement of the unchanged keypoints by this much."""
 NOTHING = 0.1
-"""Agreement of keypoints that move as nothing in the pictures does..."""
+"""Agreement below which the keypoints' motion is not in the pictures..."""
 MOVING = 1.0
-"""... if they do move, by so many pixels in a pair, rather than tremble."""
+"""... if they move by at least this many pixels per pair, rather than jitter."""
 
 
 @dataclass(frozen=True)
 class FlowPair:
-    """Two frames and what moves between them."""
+    """Two frames and the flow between them."""
 
     first: int
     second: int
     flow: np.ndarray
-    """float32 [h,w,2] pixels of the shrunk picture."""
+    """float32 [h,w,2] pixels of the downscaled picture."""
     scale: float
-    """Pixels of the video → of the shrunk picture."""
+    """Scale from video pixels to pixels of the downscaled picture."""
     still: np.ndarray
-    """float32 [2] the flow's median: what does not move with the person."""
+    """float32 [2] the flow's median: motion of the background."""
 
 
 def require_agreement(
@@ -65,14 +66,14 @@ def require_agreement(
     used: Integer[np.ndarray, " t"],
     fps: float,
 ) -> None:
-    """Raise BadInput if the pictures do not move where a person's keypoints do.
+    """Raise BadInput if the pictures do not move where a person's keypoints move.
 
     Args:
         video: the video.
-        keypoints: names the keypoints in the error.
+        keypoints: the keypoints' file, named in the error.
         points: [T,K,3] x, y in the video's pixels, seen 0/1.
-        used: [T] their frames' numbers in the video.
-        fps: a second.
+        used: [T] frame numbers in the video.
+        fps: frames per second.
     """
     if fps < SLOWEST:
         return
@@ -86,7 +87,7 @@ def require_agreement(
     }
     step, stretched = stretch(points)
     if step > 1:
-        # Frame k of the keypoints would be frame k·step of the video, so their pairs are others.
+        # Frame k of the keypoints would be frame k·step of the video, so the pairs differ.
         ordinal = {2: "second", 3: "third"}.get(step, f"{step}th")
         tried[f"as those of every {ordinal} frame"] = agreement(
             stretched, flow_pairs(video, stretched, used, step)
@@ -94,30 +95,30 @@ def require_agreement(
     text = max(tried, key=lambda name: tried[name])
     if tried[text] >= max(EXPLAINED, given + BETTER):
         raise BadInput(
-            f"{keypoints} does not lie on the person of {video} as it is, but does {text}; give "
-            "pixels of this video, for each frame"
+            f"{keypoints} does not match the person in {video} as it is, but does {text}; give "
+            "pixels of this video, for every frame"
         )
     if given < NOTHING and moved(points, pairs) >= MOVING:
         raise BadInput(
             f"{keypoints} moves where nothing moves in {video}; give the keypoints of this video, "
-            "in its own pixels"
+            "in its pixels"
         )
 
 
 def units(width: int, height: int) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
-    """Return what points [...,2] of a W x H video may have been written in, by description, as
-    functions to its pixels."""
+    """Return functions that convert points [...,2] from possible units to the pixels of a W x H
+    video, by description."""
     out: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        "with y before x (--layout with -yx at the end)": lambda p: p[..., ::-1],
+        "with y before x (a --layout that ends with -yx)": lambda p: p[..., ::-1],
         "in percent of the picture": lambda p: p * (width / 100, height / 100),
-        "in the picture turned back by 90°": lambda p: np.stack(
+        "in the picture rotated back by 90°": lambda p: np.stack(
             [width - 1 - p[..., 1], p[..., 0]], -1
         ),
-        "in the picture turned on by 90°": lambda p: np.stack(
+        "in the picture rotated further by 90°": lambda p: np.stack(
             [p[..., 1], height - 1 - p[..., 0]], -1
         ),
         "in the picture upside down": lambda p: (width - 1, height - 1) - p,
-        "with y counted from below": lambda p: p * (1, -1) + (0, height - 1),
+        "with y counted from the bottom": lambda p: p * (1, -1) + (0, height - 1),
         "in the mirrored picture": lambda p: p * (-1, 1) + (width - 1, 0),
     }
     factors = {
@@ -134,9 +135,10 @@ def units(width: int, height: int) -> dict[str, Callable[[np.ndarray], np.ndarra
 
 
 def stretch(points: Float[np.ndarray, "t k 3"]) -> tuple[int, Float[np.ndarray, "m k 3"]]:
-    """Return (n, points [T,K,3]) as if they were of every n-th frame; n is 1 if they cannot be.
+    """Return (n, points [T,K,3]) as if they belonged to every n-th frame; n is 1 if that is
+    impossible.
 
-    Such keypoints end at an n-th of the video.
+    Such keypoints end after 1/n of the video.
     """
     seen = np.flatnonzero(points[..., 2].any(1))
     length = seen[-1] + 1 if len(seen) else len(points)
@@ -151,8 +153,10 @@ def stretch(points: Float[np.ndarray, "t k 3"]) -> tuple[int, Float[np.ndarray, 
 def flow_pairs(
     video: Path, points: Float[np.ndarray, "t k 3"], used: Integer[np.ndarray, " t"], gap: int
 ) -> list[FlowPair]:
-    """Return pairs of frames `gap` apart that both show the person of points [T,K,3], whose numbers
-    in the video are used [T]."""
+    """Return pairs of frames `gap` apart that both show the person.
+
+    points: [T,K,3]; used: their frame numbers in the video [T].
+    """
     shown = (points[..., 2] > 0).sum(1) >= 3
     firsts = np.flatnonzero(shown[:-gap] & shown[gap:])
     if not len(firsts):
@@ -184,10 +188,10 @@ def _diagonal(points: np.ndarray) -> float:
 
 
 def agreement(points: Float[np.ndarray, "t k 3"], pairs: list[FlowPair]) -> float:
-    """Return how well points [T,K,3] move as the pictures do there, from -1 to 1; 0 for no pairs.
+    """Return the agreement of points [T,K,3] with the flow at them, from -1 to 1; 0 without pairs.
 
-    The mean of two correlations: of displacements less the picture's median, and less the person's
-    mean too.
+    It is the mean of two correlations: of displacements minus the picture's median, and minus the
+    person's mean as well.
     """
     sums = np.zeros((2, 3))
     for pair in pairs:
@@ -210,10 +214,10 @@ def agreement(points: Float[np.ndarray, "t k 3"], pairs: list[FlowPair]) -> floa
 
 
 def moved(points: Float[np.ndarray, "t k 3"], pairs: list[FlowPair]) -> float:
-    """Return how far points [T,K,3] move in a pair, root mean square in pixels of the shrunk
-    picture; 0 if they only tremble.
+    """Return the RMS motion of points [T,K,3] in a pair, in pixels of the downscaled picture; 0 if
+    they only jitter.
 
-    In twice the time a moving point goes twice as far, a trembling one no farther.
+    In twice the time, a moving point goes twice as far, a jittering one no farther.
     """
     near, far = [], []
     for pair in pairs:

@@ -1,11 +1,12 @@
-"""ASPset-510 (CC0): 17 amateurs, 30 sports clips each, before up to three cameras, 50 a second.
+"""ASPset-510 (CC0): 17 amateurs, 30 sports clips each, filmed by up to three cameras at 50 fps.
 
-As its own code reads it (github.com/anibali/aspset-510): `splits.csv` names subject, clip, split
-and camera ("all" or one; the test split has one each). In `test/` or `trainval/` lie
-`videos/S/S-CLIP-CAMERA.mkv`, `joints_3d/S/S-CLIP.c3d` (17 joints, mm, a world whose y points down;
-frame k is the video's frame k) and `cameras/S/S-CAMERA.json` (intrinsic 3 x 4 and extrinsic 4 x 4,
-mm). Its boxes are not needed: 2D keypoints come from a detector, as in any footage. Written from
-that documentation and tested on files in that format; the data itself was not at hand.
+The layout follows its own code (github.com/anibali/aspset-510). `splits.csv` lists subject, clip,
+split and camera ("all" or one; the test split has one camera per clip). `test/` and `trainval/`
+hold `videos/S/S-CLIP-CAMERA.mkv`, `joints_3d/S/S-CLIP.c3d` (17 joints, mm, a world whose y points
+down; frame k is the video's frame k) and `cameras/S/S-CAMERA.json` (intrinsic 3 x 4 and extrinsic 4
+x 4, mm). Its boxes are not used: 2D keypoints come from a detector, as for any footage. This module
+was written from the documentation and tested on files in that format; the data itself was not
+available.
 """
 
 # N frames of a clip
@@ -41,18 +42,18 @@ NAMES = (
 SKELETON = "aspset_17j"
 FPS = 50
 STEP = 2
-"""50 frames per second → 25: every other frame; the rest makes a second track."""
+"""50 frames per second → 25: every other frame; the other frames make a second track."""
 DOWN = np.array([0.0, 1.0, 0.0])
-"""Where things fall in its world."""
+"""Direction of gravity in its world."""
 EVALUATION = tuple(EVAL_JOINTS)
-"""Our evaluation joints all have a counterpart."""
+"""All evaluation joints have a counterpart."""
 _PLACES = [NAMES.index(joint.removeprefix("lsp_")) for joint in EVAL_JOINTS]
 _EVAL = [JOINTS.index(joint) for joint in EVAL_JOINTS]
 
 
 @dataclass(frozen=True)
 class AspsetSource:
-    """One clip as one camera filmed it."""
+    """One clip from one camera."""
 
     root: Path
     subject: str
@@ -61,7 +62,7 @@ class AspsetSource:
     part: str
     """Folder of its split: test or trainval."""
     found: Path | None = None
-    """Keypoints of the video."""
+    """Keypoint file of the video."""
 
     @property
     def name(self) -> str:
@@ -92,7 +93,7 @@ class AspsetSource:
         }
 
     def open(self) -> Footage:
-        """Return its two tracks (even and odd frames) with their truth.
+        """Return its two tracks (even and odd frames) with ground truth.
 
         Raises:
             BadInput: a file is missing or damaged, or does not fit the others.
@@ -135,7 +136,7 @@ class AspsetSource:
             )
         if not tracks:
             raise BadInput(
-                f"{self.video}: {self.found} has nobody where {self.mocap.name} has the person"
+                f"{self.video}: {self.found} has no person where {self.mocap.name} has one"
             )
         line = {"video": str(self.video), "video_frames": frames, "truth_frames": len(joints)}
         return Footage(tracks, enumerate(read_frames(self.video, range(frames))), line)
@@ -145,7 +146,7 @@ def find_sources(root: Path, split: str) -> list[AspsetSource]:
     """Return the clips and cameras of a split ("train", "val" or "test"), in splits.csv's order.
 
     Raises:
-        BadInput: there is no splits.csv, it is none, or a file of the split is missing.
+        BadInput: splits.csv is missing or malformed, or a file of the split is missing.
     """
     path = root / "splits.csv"
     try:
@@ -154,7 +155,7 @@ def find_sources(root: Path, split: str) -> list[AspsetSource]:
     except (OSError, csv.Error, UnicodeDecodeError):
         raise BadInput(f"--root {root} holds no splits.csv; unpack ASPset-510 there") from None
     if any(len(row) not in (3, 4) for row in rows):
-        raise BadInput(f"{path} is not ASPset-510's: subject, clip, split, camera a line")
+        raise BadInput(f"{path} is not ASPset-510's: it needs subject, clip, split and camera")
     sources = [
         AspsetSource(root, row[0], row[1], camera, "test" if split == "test" else "trainval")
         for row in rows
@@ -175,7 +176,7 @@ def find_sources(root: Path, split: str) -> list[AspsetSource]:
             "ASPset-510's archives there"
         )
     for file in missing[:3]:
-        print(f"note: {file} is missing; its clip is left out")
+        print(f"note: {file} is missing; its clip is skipped")
     lacking = set(missing)
     return [
         source
@@ -185,7 +186,7 @@ def find_sources(root: Path, split: str) -> list[AspsetSource]:
 
 
 def read_camera(path: Path) -> Camera:
-    """Return a camera of its JSON file, metres. Raises BadInput if it is none."""
+    """Return the camera of a JSON file, metres. Raises BadInput if it is not one."""
     try:
         stored = json.loads(path.read_text())
         intrinsic = np.asarray(stored["intrinsic_matrix"], float).reshape(3, 4)
@@ -193,14 +194,14 @@ def read_camera(path: Path) -> Camera:
         rotation, shift = extrinsic[:3, :3], extrinsic[:3, 3]
         turn = np.abs(rotation @ rotation.T - np.eye(3)).max()
         if not (np.isfinite(intrinsic).all() and turn < 1e-2):
-            raise ValueError("no rotation")
+            raise ValueError("not a rotation")
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{path} is not a camera of ASPset-510 ({error})") from None
     return Camera(intrinsic[:, :3], rotation, -rotation.T @ shift / 1000)
 
 
 def read_joints(path: Path) -> Float64[np.ndarray, "n 17 3"]:
-    """Return the 17 joints float64 [N,17,3] of a .c3d, metres.
+    """Return the 17 joints float64 [N,17,3] in a .c3d, metres.
 
     Raises:
         BadInput: it is damaged or of another skeleton.
@@ -210,7 +211,7 @@ def read_joints(path: Path) -> Float64[np.ndarray, "n 17 3"]:
         import c3d
     except ModuleNotFoundError:
         raise BadMachine(
-            "reading .c3d takes the package c3d; pip install -c constraints.txt c3d"
+            "reading .c3d needs the package c3d; pip install -c constraints.txt c3d"
         ) from None
     try:
         with path.open("rb") as file, warnings.catch_warnings():
@@ -221,12 +222,12 @@ def read_joints(path: Path) -> Float64[np.ndarray, "n 17 3"]:
             unit = str(units.string_value).strip() if units else ""
             frames = [points[:, :3] for _, points, _ in reader.read_frames()]
         joints = np.stack(frames).astype(np.float64)
-    except Exception as error:  # a damaged file may raise anything at all
+    except Exception as error:  # a damaged file may raise anything
         raise BadInput(f"{path} is not a readable .c3d ({type(error).__name__})") from None
     scale = {"mm": 1e-3, "m": 1.0}.get(unit)
     if labels != NAMES or scale is None or not np.isfinite(joints).all():
         raise BadInput(
-            f"{path} has not ASPset-510's joints in mm, but {len(labels)} points "
+            f"{path} does not have ASPset-510's joints in mm, but {len(labels)} points "
             f"({', '.join(labels[:3])} …) in {unit or 'no unit'}"
         )
     return joints * scale

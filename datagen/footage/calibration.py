@@ -1,4 +1,4 @@
-"""Calibrated cameras, and the file in which Qualisys writes them."""
+"""Calibrated cameras, and Qualisys's calibration files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from datagen.bodies.render.camera import project
 from datagen.common.errors import BadInput
 
 UNIT = 64
-"""Qualisys's sensor units in a pixel."""
+"""Qualisys's sensor units per pixel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,20 +32,20 @@ class Camera:
         return (points - self.position) @ self.rotation.T
 
     def project(self, points: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 2"]:
-        """Return the pixels [...,2] of world points [...,3], as if lenses did not distort."""
+        """Return the pixels [...,2] of world points [...,3], without lens distortion."""
         return project(self.see(points), self.intrinsics)
 
     def shifted(self, offset: Float[np.ndarray, " 2"]) -> Camera:
-        """Return the camera with its principal point moved by [2] pixels."""
+        """Return the camera with its principal point shifted by [2] pixels."""
         intrinsics = self.intrinsics.copy()
         intrinsics[:2, 2] += offset
         return replace(self, intrinsics=intrinsics)
 
 
 def read_cameras(path: Path) -> list[Camera]:
-    """Return the cameras of a Qualisys calibration (.qca.txt), in its order.
+    """Return the cameras of a Qualisys calibration (.qca.txt), in the file's order.
 
-    Raises BadInput if it is none.
+    Raises BadInput if it is not one.
     """
     flip = np.diag([1.0, -1.0, -1.0])  # Qualisys looks along −z with y up
     cameras = []
@@ -63,7 +63,7 @@ def read_cameras(path: Path) -> list[Camera]:
             position = np.array([place[axis] for axis in "xyz"]) / 1000
             cameras.append(Camera(intrinsics / UNIT, flip @ rotation, position))
     except (OSError, ElementTree.ParseError, KeyError, ValueError) as error:
-        raise BadInput(f"{path} is not a calibration of Qualisys ({error})") from None
+        raise BadInput(f"{path} is not a Qualisys calibration ({error})") from None
     return cameras
 
 

@@ -1,7 +1,7 @@
-"""Real footage becomes a data set: one shard a source, resumable, unusable sources quarantined.
+"""Makes a data set from real footage: one shard per source, resumable, bad sources quarantined.
 
-A shard's bytes depend on its source and the options alone. Its number is the next free one, so
-inputs can be added later; `manifests/shards.jsonl` lists the source of each.
+A shard's bytes depend only on its source and the options. It gets the next free number, so inputs
+can be added later; `manifests/shards.jsonl` lists each shard's source.
 """
 
 from __future__ import annotations
@@ -39,26 +39,27 @@ from datagen.output.manifest import Manifest, finished_shards
 
 @dataclass(frozen=True, eq=False)
 class Footage:
-    """A source once opened: its tracks, its frames, and more fields of its manifest line."""
+    """An opened source: its tracks, its frames, and further fields of its manifest line."""
 
     tracks: Sequence[Track]
     frames: Iterable[tuple[int, np.ndarray]]
-    """(number in the source, uint8 [H,W,3] RGB) in order, all that any track has."""
+    """(number in the source, uint8 [H,W,3] RGB) in order, for all frames of any track."""
     line: Line
 
 
 class FootageSource(Protocol):
-    """Where footage comes from: a video, a sequence, a camera. Picklable."""
+    """A source of footage: a video, a sequence, a camera. Picklable."""
 
     @property
     def name(self) -> str: ...
 
     def identity(self) -> Line:
-        """Return what decides its records: `input`, the file's content, and how it is read."""
+        """Return everything its records depend on: `input`, the content digest, and reading
+        options."""
         ...
 
     def open(self) -> Footage:
-        """Raises BadInput if the source cannot be used."""
+        """Return the opened source. Raises BadInput if it cannot be used."""
         ...
 
 
@@ -84,8 +85,8 @@ class FootageTask:
         written = shard.write(self.path, self._records(footage, counts), self.fingerprint)
         if not written["clips"]:
             raise BadInput(
-                f"{self.name} has no person for {self.cfg.unlabelled} frames in a row; "
-                "ask for shorter clips with --unlabelled"
+                f"{self.name} has no person for {self.cfg.unlabelled} consecutive frames; "
+                "request shorter clips with --unlabelled"
             )
         if rest := sum(len(track) for track in footage.tracks) - counts["frames"]:
             counts["rest"] = rest
@@ -145,11 +146,11 @@ def ingest(
     truth_source: str = "",
     choices: dict[str, str] | None = None,
 ) -> list[Line]:
-    """Make the shards of the sources that are missing; return the lines of all that exist then.
+    """Make the missing shards of the sources; return the lines of all shards that exist then.
 
-    evaluation: the evaluation joints that have a truth, if not all; split: as its owners name it;
-    truth_source: where the true joints come from, if there is a choice; choices: the source's other
-    options that must be alike in one data set.
+    evaluation: the evaluation joints with ground truth, if not all; split: name of the split in the
+    original data set; truth_source: origin of the true joints, if there is a choice; choices: the
+    source's other options that must be equal within one data set.
 
     Raises:
         BadInput: the folder holds another configuration's shards, another command is filling it,
@@ -159,18 +160,20 @@ def ingest(
     layout = Layout(cfg.out)
     content = {**describe(cfg, evaluation, split, truth_source, choices or {}), "split": split}
     body = neutral_or_first(kept_bodies(cfg.body, cfg.joint_regressor))
-    if not truth_source:  # else the truth is of measured joints
+    if not truth_source:  # otherwise the ground truth has measured joints
         content["joint_regressor"] = body.regressor()
     dataset.refuse_other(layout, content["config"])
     with claimed(layout, content["fingerprint"]):
-        dataset.refuse_other(layout, content["config"])  # another may have begun meanwhile
+        dataset.refuse_other(
+            layout, content["config"]
+        )  # another command may have started in the meantime
         return _fill(sources, cfg, layout, content, body)
 
 
 def _fill(
     sources: Sequence[FootageSource], cfg: FootageConfig, layout: Layout, content: Line, body: Body
 ) -> list[Line]:
-    """Make the missing shards of a data set whose dataset.json is `content`, but for its counts."""
+    """Make the missing shards of a data set; `content` is its dataset.json without counts."""
     manifest = Manifest(layout.manifests / "shards.jsonl")
     make_folder(layout.shards)
     sweep(layout.shards)
@@ -178,14 +181,14 @@ def _fill(
         print(f"note: {note}")
     write_reduced(layout.body, body)
     lines = finished_shards(layout)
-    for index in layout.found().keys() - lines.keys():  # killed before its line was written
+    for index in layout.found().keys() - lines.keys():  # killed before the line was written
         layout.shard(index).unlink()
     _write_dataset(layout, content, list(lines.values()))
     tasks = _tasks(sources, lines, layout, cfg, content["fingerprint"])
     print(
         f"Cutting {len(tasks)} of {count(len(sources), 'input')} into {layout.shards}\n"
         f"  crop    {cfg.image_size} px, "
-        + ("keypoints alone" if cfg.keypoints_only else f"flow {cfg.flow.flow}")
+        + ("keypoints only" if cfg.keypoints_only else f"flow {cfg.flow.flow}")
         + (f", clips of {cfg.unlabelled} frames" if cfg.unlabelled else ", whole tracks")
     )
     bad = _run(tasks, cfg, layout, manifest)
@@ -196,7 +199,7 @@ def _fill(
             raise BadInput(bad[0])
         raise BadInput(
             f"{len(bad)} of {count(len(sources), 'input')} could not be used, more than --max-bad "
-            f"{cfg.max_bad}; each is named above and in {layout.manifests / 'quarantine.jsonl'}"
+            f"{cfg.max_bad}; each is listed above and in {layout.manifests / 'quarantine.jsonl'}"
         )
     return list(lines.values())
 
@@ -210,7 +213,7 @@ def describe(
 ) -> Line:
     """Return dataset.json without its counts."""
     options = {name: value for name, value in asdict(cfg).items() if name not in NOT_BYTES}
-    if not cfg.keypoints_only:  # older data sets know nothing of it
+    if not cfg.keypoints_only:  # older data sets do not have this entry
         del options["keypoints_only"]
     flow = {
         name: fingerprint.content(value) if isinstance(value, Path) else value
@@ -229,7 +232,7 @@ def describe(
     if split:  # two splits in one folder would be evaluated as one
         identity["split"] = split
     if truth_source:
-        identity["truth"] = truth_source  # named as its option
+        identity["truth"] = truth_source  # named like its option
     identity |= choices or {}
     longest = pieces.longest(cfg.image_size, rgb=cfg.rgb) + 2 * pieces.CONTEXT
     return {
@@ -245,7 +248,7 @@ def describe(
 
 
 NOT_BYTES = ("out", "workers", "max_bad")
-"""Options that change no shard's bytes."""
+"""Options that do not affect the shards' bytes."""
 
 
 def _tasks(
@@ -255,9 +258,9 @@ def _tasks(
     cfg: FootageConfig,
     digest: str,
 ) -> list[FootageTask]:
-    """Return the tasks of the sources without a shard, or whose shard was made differently.
+    """Return the tasks of the sources without a shard, or with one made differently.
 
-    digest: the data set's fingerprint. Raises BadInput if the folder holds another input of a
+    digest: the data set's fingerprint. Raises BadInput if the folder holds a different input with a
     source's name.
     """
     known = {line["source"]: index for index, line in lines.items()}
@@ -281,7 +284,7 @@ def _tasks(
 def _run(
     tasks: list[FootageTask], cfg: FootageConfig, layout: Layout, manifest: Manifest
 ) -> list[str]:
-    """Make the shards; return the reasons of the bad ones, which the quarantine names."""
+    """Make the shards; return the reasons of the failed ones, which are also in the quarantine."""
     bad: list[str] = []
     if not tasks:
         return bad
@@ -295,7 +298,7 @@ def _run(
                 manifest.append(outcome.line)
                 continue
             bad.append(outcome.reason)
-            if len(tasks) > 1:  # a lone one's reason is the command's error
+            if len(tasks) > 1:  # a single one's reason is the command's error
                 tqdm.write(f"skipped: {outcome.reason}")
     return bad
 

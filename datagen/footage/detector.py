@@ -1,7 +1,7 @@
-"""The 2D detector that comes with the program: MediaPipe's pose networks, run in-process.
+"""The bundled 2D detector: MediaPipe's pose networks, run in-process.
 
-Its keypoints are those of MediaPipe's own package to a fraction of a pixel (benchmarks.detector),
-of everybody in a video.
+It detects all people in a video; its keypoints match those of MediaPipe's own package to a fraction
+of a pixel (benchmarks.detector).
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from datagen.footage.detection.pose_detector import PoseDetector
 
 LAYOUT = "mediapipe33"
 VERSION = 5
-"""Of what `detect` writes; raised when the same video gets other keypoints."""
+"""Version of the output of `detect`; raised when the same video gets different keypoints."""
 
 
 def detect(video: Path, detector: PoseDetector, out: Path) -> int:
-    """Write the keypoints of a video's frames as our own .npz; return the number of frames.
+    """Write the keypoints of a video's frames as this program's .npz; return the number of frames.
 
-    Of up to P people at a time: `keypoints` float32 [T,P,33,3] (x, y in pixels, visibility; 0 where
-    nobody is found), `world` float32 [T,P,33,3], the network's own 3D joints in metres, and
-    `appearance` float32 [T,P,6], colours of the clothes (both NaN where nobody is found). A person
-    keeps a place among the P while it is followed, no longer. Frames beyond about 30 a second,
-    which no record gets, are passed over and show nobody.
+    For up to P people at a time: `keypoints` float32 [T,P,33,3] (x, y in pixels, visibility; 0
+    without a detection), `world` float32 [T,P,33,3], the network's 3D joints in metres, and
+    `appearance` float32 [T,P,6], colours of the clothes (both NaN without a detection). A person
+    keeps its index among the P only while it is followed. Frames beyond about 30 per second, which
+    no record uses, are skipped and have no people.
 
     Raises:
-        BadInput: the video does not decode.
+        BadInput: the video cannot be decoded.
     """
     times = frame_times(video)
     frames, used = len(times), thin(times)[0]
@@ -63,11 +63,11 @@ def detect(video: Path, detector: PoseDetector, out: Path) -> int:
 
 
 def detections(videos: dict[str, Path], folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
-    """Return the keypoint file of every video, detecting what is missing, and why some have none.
+    """Return each video's keypoint file, detecting missing ones, and the reasons of failures.
 
     Files lie in `folder` as <name>-<SHA-256 of the video>-v<VERSION>.npz, so the same video is not
-    detected twice and another of the same name and size is. A video that does not decode is left to
-    the ingestion, which names it.
+    processed twice, but a different one with the same name and size is. Videos that cannot be
+    decoded are reported later, by the ingestion.
     """
     reasons: dict[str, str] = {}
     found = {
@@ -80,7 +80,7 @@ def detections(videos: dict[str, Path], folder: Path) -> tuple[dict[str, Path], 
     make_folder(folder)
     detector = PoseDetector()
     for name in missing:
-        print(f"Detecting the people of {videos[name]}", flush=True)
+        print(f"Detecting people in {videos[name]}", flush=True)
         try:
             frames = detect(videos[name], detector, found[name])
         except BadInput as error:

@@ -1,8 +1,8 @@
-"""The real person that comes with the program: 50 frames of one camera of the Pose2Sim demo.
+"""The bundled clip of a real person: 50 frames from one camera of the Pose2Sim demo.
 
 `datagen/assets/people/pose2sim_demo/` holds the clip (540x960, 30 frames per second, H.264),
-OpenPose's keypoints as `ingest video --keypoints` reads them, and for each frame the joints by both
-truths and by MediaPipe. BSD-3, see datagen/assets/LICENSES.md. Test data, as the whole demo is.
+OpenPose's keypoints as read by `ingest video --keypoints`, and each frame's joints from both ground
+truths and from MediaPipe. BSD-3, see datagen/assets/LICENSES.md. Test data, like the whole demo.
 """
 
 # T frames
@@ -55,7 +55,7 @@ class EmbeddedClip:
         return {"input": [content(part) for part in parts], "truth": self.truth}
 
     def open(self) -> Footage:
-        """Return its one track with its truth."""
+        """Return its single track with ground truth."""
         points = link(read_keypoints(CLIP_KEYPOINTS))[0]
         limbs = clip_joints(self.truth)
         with np.load(CLIP_TRUTH, allow_pickle=False) as stored:

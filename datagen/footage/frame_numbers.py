@@ -1,4 +1,4 @@
-"""Which frame of the video a label of a keypoint file means: a number, or a file's name."""
+"""Maps the labels of a keypoint file (numbers or file names) to frames of the video."""
 
 # N labels of a keypoint file
 
@@ -13,13 +13,13 @@ from datagen.common.errors import BadInput
 
 
 def numbers(labels: Sequence[int | str], source: object) -> list[int]:
-    """Return the number that each label counts frames by.
+    """Return the frame number in each label.
 
-    Of several numbers in names it is the one that differs from name to name: clip_7_1080p.jpg is
-    frame 7. `source` begins the sentences of errors.
+    If names have several numbers, it is the one that varies: clip_7_1080p.jpg is frame 7. `source`
+    begins the error messages.
 
     Raises:
-        BadInput: a label has no number, or they count by more than one.
+        BadInput: a label has no number, or more than one number varies.
     """
     if all(isinstance(label, int) for label in labels):
         return [int(label) for label in labels]
@@ -27,12 +27,12 @@ def numbers(labels: Sequence[int | str], source: object) -> list[int]:
     found = {stem: tuple(map(int, re.findall(r"\d+", stem))) for stem in stems}
     empty = next((stem for stem, counts in found.items() if not counts), None)
     if empty is not None:
-        raise BadInput(f"{source}: {empty!r} has no number in it; it must be the frame's")
+        raise BadInput(f"{source}: {empty!r} contains no number; it must contain the frame number")
     patterns = {re.sub(r"\d+", "#", stem): stem for stem in stems}
     if len(patterns) > 1:
         first, second, *_ = patterns.values()
         raise BadInput(
-            f"{source} has frames of differently named videos, {first!r} and {second!r}; give one's"
+            f"{source} has frames of different videos, {first!r} and {second!r}; give one video's"
         )
     columns = list(zip(*found.values(), strict=True))
     varying = [column for column in columns if len(set(column)) > 1]
@@ -41,7 +41,7 @@ def numbers(labels: Sequence[int | str], source: object) -> list[int]:
         one, other, *_ = found
         raise BadInput(
             f"{source}: no number in its names counts the frames, as in {one!r} and {other!r}; "
-            "give one video's, a number a frame"
+            "give one video's frames, numbered"
         )
     chosen = min(reversed(counting), key=lambda c: max(c) - min(c)) if counting else columns[-1]
     of = dict(zip(found, chosen, strict=True))
@@ -49,18 +49,18 @@ def numbers(labels: Sequence[int | str], source: object) -> list[int]:
 
 
 def places(counted: Sequence[int], frames: int | None, source: object) -> tuple[list[int], int]:
-    """Return the frame of each number, from 0, and how many frames there are.
+    """Return the frame index of each number, from 0, and the number of frames.
 
-    For files that leave frames without people out. Counting from 1 shows in a number that would lie
-    beyond the end.
+    For files that omit frames without people. Counting from 1 is recognised by a number beyond the
+    end.
 
     Args:
         counted: numbers, in any order, repeated for several people.
-        frames: the video's, if known.
-        source: begins the sentences of errors.
+        frames: the video's number of frames, if known.
+        source: begins the error messages.
 
     Raises:
-        BadInput: a number is no frame's.
+        BadInput: a number is not a frame of the video.
     """
     low, high = min(counted), max(counted)
     if low < 0:
@@ -68,24 +68,24 @@ def places(counted: Sequence[int], frames: int | None, source: object) -> tuple[
     first = int(frames is not None and low >= 1 and high == frames)
     if frames is not None and low >= 1 and high < frames:
         print(
-            f"note: {source} has frames {low} to {high} of {frames}, taken as counted from 0; if "
-            "they are counted from 1, subtract 1 from each"
+            f"note: {source} has frames {low} to {high} of {frames}, assumed to count from 0; if "
+            "they count from 1, subtract 1 from each"
         )
     length = high - first + 1
     if frames is not None and length <= frames:
         if length <= 0.6 * frames:
-            print(f"note: {source} has nobody after frame {high - first} of {frames}")
+            print(f"note: {source} has no person after frame {high - first} of {frames}")
         length = frames
     if length > 100 * len(counted) + 1000:
-        raise BadInput(f"{source} counts frames up to {high}, which is no frame's number")
+        raise BadInput(f"{source} has frame number {high}, which the video does not have")
     return [number - first for number in counted], length
 
 
 def order(counted: Sequence[int], frames: int | None, source: object) -> tuple[list[int], int]:
-    """Return the frame of each number, from 0, and how many frames there are.
+    """Return the frame index of each number, from 0, and the number of frames.
 
-    For files with an entry for every frame: they count from anywhere. One that lacks some is read
-    as those that leave frames out, if its numbers fit the video.
+    For files with an entry for every frame, which may count from any number. A file with missing
+    frames is read like those that omit frames, if its numbers fit the video.
 
     Raises:
         BadInput: a number repeats, or some are missing.

@@ -1,4 +1,5 @@
-"""Keypoint files: the people of every frame, from the containers and layouts of known detectors."""
+"""Reads keypoint files: the people in every frame, in the formats and layouts of known
+detectors."""
 
 # T frames, P people, K points of a layout
 
@@ -23,38 +24,38 @@ from datagen.footage.recognition import recognise
 
 SUFFIXES = (".npz", ".npy", ".json")
 LIMIT = 1e6
-"""Pixels; a coordinate beyond is damage."""
+"""Pixels; larger coordinates are damage."""
 KINDS = "fiubcSU"
-"""Kinds of arrays that are read, if only to say what is wrong with them."""
+"""Kinds of arrays that are read, some only to report the problem."""
 HIGHEST = 1.5
-"""Confidence: SimCC's (RTMPose) and summed heatmaps go a little above 1, percent and depth do not
-stay below this."""
+"""Highest confidence: SimCC's (RTMPose) and summed heatmaps slightly exceed 1; percentages and
+depths exceed this limit."""
 
 
 @dataclass(frozen=True, eq=False)
 class People:
-    """Everybody in every frame."""
+    """All people in all frames."""
 
     points: np.ndarray
-    """float32 [T,P,14,3] in EVAL_JOINTS' order: x, y in pixels of the video and 1 where a joint is
-    seen; all 0 elsewhere."""
+    """float32 [T,P,14,3] in EVAL_JOINTS' order: x, y in the video's pixels, and 1 if the joint is
+    seen; otherwise all 0."""
     scores: np.ndarray
-    """float64 [T,P] the detector's confidence in each person, 1 that of its surest ones; 0 where
-    there is none."""
+    """float64 [T,P] the detector's confidence in each person, 1 for its most confident ones; 0
+    without a person."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Detections:
-    """What a file holds, before its layout is known."""
+    """A file's content before its layout is known."""
 
     points: np.ndarray
     """float64 [T,P,K,3]."""
     scores: np.ndarray
     """float64 [T,P]."""
     layout: str | None = None
-    """As the file names it."""
+    """Layout named in the file."""
     threshold: float | None = None
-    """That of its container."""
+    """The container's threshold."""
 
 
 def read_keypoints(
@@ -63,7 +64,7 @@ def read_keypoints(
     threshold: float | None = None,
     layout: str | KeypointLayout | None = None,
 ) -> Float32[np.ndarray, "t p 14 3"]:
-    """Return the points float32 [T,P,14,3] of `read_people`."""
+    """Return the points float32 [T,P,14,3] from `read_people`."""
     return read_people(path, frames, threshold, layout).points
 
 
@@ -79,19 +80,19 @@ def read_people(
         path: a folder of OpenPose's JSON, one file per frame; an .npy or .json array [T,K,3] or
             [T,P,K,3]; a .json of COCO results, AlphaPose, MMPose or Ultralytics; an .npz with
             `keypoints`, ours (which may name its `layout`) or Detectron's.
-        frames: the video's frames; the file must have as many. None takes what is there.
+        frames: the video's number of frames, which the file must match. None accepts any.
         threshold: confidence above which a joint is seen; default: the layout's own.
-        layout: a layout or one of LAYOUTS' names (with -yx if y comes first), where neither the
-            file nor the places of the points should decide.
+        layout: a layout or one of LAYOUTS' names (with -yx if y comes first), to override the file
+            and the recognition from the points.
 
     Raises:
-        BadInput: unreadable, of an unknown layout or unit or of another length.
+        BadInput: the file is unreadable, or has an unknown layout or unit or another length.
     """
     found = _read(path, frames)
     points = found.points
     if frames is not None and len(points) != frames:
         raise BadInput(
-            f"--keypoints {path} is of {len(points)} frames, the video of {frames}; "
+            f"--keypoints {path} has {len(points)} frames, the video has {frames}; "
             f"give the keypoints of every frame of this video{_thinned(len(points), frames)}"
         )
     points[~(np.abs(points) < LIMIT).all(-1)] = 0
@@ -104,7 +105,7 @@ def read_people(
 
 
 def _thinned(length: int, frames: int) -> str:
-    """Return a guess at why there are fewer keypoints than frames, to end a sentence with."""
+    """Return a guess why there are fewer keypoints than frames, as the end of a sentence."""
     for step in range(2, 7):
         if abs(length * step - frames) < step:
             ordinal = {2: "second", 3: "third"}.get(step, f"{step}th")
@@ -113,7 +114,7 @@ def _thinned(length: int, frames: int) -> str:
 
 
 def _require_confidences(points: np.ndarray, path: Path) -> None:
-    """Raise BadInput if the third numbers of points [T,P,K,3] are no confidences."""
+    """Raise BadInput if the third numbers of points [T,P,K,3] are not confidences."""
     confidence = points[np.isfinite(points).all(-1)][:, 2]
     low, high = confidence.min(initial=0), confidence.max(initial=0)
     if low >= -0.1 and high <= HIGHEST:
@@ -137,16 +138,16 @@ def _require_pixels(points: np.ndarray, path: Path) -> None:
 
 
 def read_appearance(path: Path, shape: tuple[int, ...]) -> Float[np.ndarray, "t p c"] | None:
-    """Return the people's clothes [T,P,C] of our own detector's file; None of any other.
+    """Return the colours of the people's clothes [T,P,C] from our detector's file; None for others.
 
-    `shape`: (T, P) of its keypoints; an array of another is not theirs.
+    `shape`: (T, P) of its keypoints; an array of another shape is ignored.
     """
     if path.suffix.lower() != ".npz":
         return None
     try:
         with open_npz(path) as arrays:
             looks = arrays.read("appearance", kinds="f") if "appearance" in arrays else np.zeros(0)
-    except (OSError, ValueError):  # reported where its keypoints are read
+    except (OSError, ValueError):  # reported when its keypoints are read
         return None
     fits = looks.ndim == 3 and looks.shape[:2] == shape and bool(np.isfinite(looks).all())
     return looks.astype(np.float64) if fits else None
@@ -184,7 +185,7 @@ def _json(path: Path, frames: int | None) -> _Detections:
 
 
 def _has_dicts(content: list[object]) -> bool:
-    """Return whether a list holds dictionaries, itself or in its lists (or in text, as JSON)."""
+    """Return whether a list holds dictionaries, directly or in its lists (or as JSON text)."""
     return any(
         isinstance(one, dict | str) or (isinstance(one, list) and one and isinstance(one[0], dict))
         for one in content
@@ -192,12 +193,12 @@ def _has_dicts(content: list[object]) -> bool:
 
 
 def _placed(file: KeypointFile, frames: int | None, path: Path) -> _Detections:
-    """Return a container's people in the order of the video's frames."""
+    """Return a file's people in the order of the video's frames."""
     kinds = {one.points.shape for entry in file.people for one in entry}
     if len(kinds) > 1:
-        raise BadInput(f"{path} has people of different numbers of points; give one layout")
+        raise BadInput(f"{path} has people with different numbers of points; use one layout")
     if not kinds:
-        raise BadInput(f"{path} shows nobody in any frame; omit the video")
+        raise BadInput(f"{path} has no person in any frame; omit the video")
     counted = frame_numbers.numbers(file.labels, path)
     place = frame_numbers.order if file.every_frame else frame_numbers.places
     at, length = place(counted, frames, path)
@@ -215,7 +216,7 @@ def _placed(file: KeypointFile, frames: int | None, path: Path) -> _Detections:
             for p, one in enumerate(entry):
                 points[t, p], scores[t, p] = one.points, one.score
     except (ValueError, TypeError, OverflowError):
-        raise BadInput(f"{path} has a person whose points or score are no numbers") from None
+        raise BadInput(f"{path} has a person whose points or score are not numbers") from None
     scores[~(np.abs(scores) < LIMIT)] = 0  # also NaN
     best = scores.max(1)
     surest = np.percentile(best[best > 0], 95) if (best > 0).any() else 1

@@ -1,4 +1,4 @@
-"""The containers that detectors write 2D keypoints in, read into one form."""
+"""Reads the file formats of 2D keypoint detectors into one form."""
 
 # K points of a layout
 
@@ -16,7 +16,7 @@ from datagen.bodies.smpl.unpickle import read_objects
 from datagen.common.errors import BadInput
 
 DETECTRON_THRESHOLD = 0.05
-"""Detectron2's own for drawing a keypoint: its confidences are a softmax over the person's box."""
+"""Detectron2's own threshold for drawing keypoints; its confidences are a softmax over the box."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,22 +31,22 @@ class DetectedPerson:
 
 @dataclass(frozen=True)
 class KeypointFile:
-    """What a container holds."""
+    """The content of a keypoint file."""
 
     labels: Sequence[int | str]
-    """Frame number, or name with one, of each entry."""
+    """Frame number of each entry, or a name that contains it."""
     people: Sequence[list[DetectedPerson]]
-    """Of each entry."""
+    """People of each entry."""
     every_frame: bool
-    """Whether frames without anybody have entries too."""
+    """Whether frames without people have entries too."""
     threshold: float | None = None
-    """Confidence that counts as seen, if the container's is not its layout's."""
+    """Confidence above which a point is seen, if it differs from the layout's."""
 
 
 def of_folder(folder: Path) -> KeypointFile:
-    """Return a folder of JSON files, one per frame: OpenPose's, MMPose's or Ultralytics's.
+    """Read a folder of JSON files, one per frame, from OpenPose, MMPose or Ultralytics.
 
-    Raises BadInput if it has none, or others.
+    Raises BadInput if it has no such files, or other ones.
     """
     files = sorted(folder.glob("*.json"))
     if not files:
@@ -58,7 +58,7 @@ def of_folder(folder: Path) -> KeypointFile:
 
 
 def _frame(content: Any) -> list[DetectedPerson]:
-    """Return the people of one frame's file."""
+    """Return the people in one frame's file."""
     if isinstance(content, dict) and "instances" in content:
         content = content["instances"]
     if isinstance(content, dict):
@@ -67,7 +67,7 @@ def _frame(content: Any) -> list[DetectedPerson]:
 
 
 def _openpose(content: dict[str, Any]) -> list[DetectedPerson]:
-    """Return the people of OpenPose's file, or AlphaPose's imitation of it."""
+    """Return the people in OpenPose's file, or in AlphaPose's version of it."""
     if "bodies" in content:  # --format cmu
         return _people(body["joints"] for body in content["bodies"])
     return _people(
@@ -85,7 +85,7 @@ def _flat(points: Any) -> np.ndarray:
 
 
 def _objects(content: Any) -> list[DetectedPerson]:
-    """Return the people of one frame's list, MMPose's instances or Ultralytics's objects."""
+    """Return the people in one frame's list: MMPose's instances or Ultralytics's objects."""
     if isinstance(content, str):  # Ultralytics's to_json returns text
         content = json.loads(content)
     people = []
@@ -104,14 +104,14 @@ def _objects(content: Any) -> list[DetectedPerson]:
 
 
 def of_list(content: list[Any], path: Path) -> KeypointFile:
-    """Return a list of dictionaries or of frames' lists of them: COCO results (AlphaPose's are
-    such), MMPose's frames with instances, Ultralytics's frames.
+    """Read a list of dictionaries or of lists of them per frame: COCO results (also AlphaPose's),
+    MMPose's frames with instances, Ultralytics's frames.
 
     Raises BadInput if it is none of these.
     """
     first = content[0]
     if not isinstance(first, dict | list | str):
-        raise BadInput(f"{path} is not what a known detector writes; see --help")
+        raise BadInput(f"{path} is not in a known detector's format; see --help")
     if isinstance(first, list | str):
         people = [_parsed(_objects, frame, path) for frame in content]
         return KeypointFile(range(len(people)), people, every_frame=True)
@@ -130,9 +130,9 @@ def _number_of(frame: dict[str, Any]) -> int:
 
 
 def of_results(content: list[Any], path: Path) -> KeypointFile:
-    """Return COCO results: dictionaries with `image_id`, flat `keypoints` and a person's `score`.
+    """Read COCO results: dictionaries with `image_id`, flat `keypoints` and a person's `score`.
 
-    Raises BadInput if it is no such list.
+    Raises BadInput if it is not such a list.
     """
     frames: dict[int | str, list[DetectedPerson]] = {}
     try:
@@ -149,12 +149,12 @@ def of_results(content: list[Any], path: Path) -> KeypointFile:
             f"{path} is not a list of COCO results; each needs image_id and keypoints"
         ) from None
     if not frames:
-        raise BadInput(f"{path} shows nobody in any frame; omit the video")
+        raise BadInput(f"{path} has no person in any frame; omit the video")
     return KeypointFile(list(frames), list(frames.values()), every_frame=False)
 
 
 def of_dict(content: dict[str, Any], path: Path) -> KeypointFile | list[Any]:
-    """Return a dictionary's keypoints: a list where it wraps one, an array's or another container.
+    """Read a dictionary's keypoints; return the wrapped list or array, or a keypoint file.
 
     MMPose's {meta_info, instance_info}, COCO's {images, annotations}, AlphaPose's {name of a
     picture: OpenPose's content}, ours {keypoints}.
@@ -171,7 +171,7 @@ def of_dict(content: dict[str, Any], path: Path) -> KeypointFile | list[Any]:
                 for one in content["annotations"] if one.get("keypoints")
             ]  # fmt: skip
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise BadInput(f"{path} is not COCO's images and annotations") from None
+            raise BadInput(f"{path} does not have COCO's images and annotations") from None
         return found
     if content and all(isinstance(one, dict) for one in content.values()):
         people = [_parsed(_openpose, one, path) for one in content.values()]
@@ -180,17 +180,17 @@ def of_dict(content: dict[str, Any], path: Path) -> KeypointFile | list[Any]:
 
 
 def _visible(flat: list[float]) -> list[float]:
-    """Return annotated points with confidence 1 where COCO's flag is 1 (hidden) or 2 (visible)."""
+    """Return annotated points with confidence 1 if COCO's flag is 1 (hidden) or 2 (visible)."""
     points = _flat(flat)
     points[:, 2] = np.where(np.isin(points[:, 2], (1, 2)), 1, points[:, 2])
     return points.ravel().tolist()
 
 
 def of_detectron(data: bytes, path: Path) -> KeypointFile:
-    """Return the `keypoints.npy` of a Detectron .npz (as VideoPose3D's inference writes it).
+    """Read the `keypoints.npy` of a Detectron .npz (as VideoPose3D's inference writes it).
 
-    An object array of frames, each [[], people [P,4,K]]: x, y, logit, confidence. Nothing that its
-    pickle holds is run. Raises BadInput if it is anything else.
+    It is an object array of frames, each [[], people [P,4,K]]: x, y, logit, confidence. No code in
+    its pickle is executed. Raises BadInput for anything else.
     """
     frames = read_objects(data, path, "Detectron's keypoints")
     people = [_parsed(_detectron, frame, path) for frame in frames]
@@ -198,7 +198,7 @@ def of_detectron(data: bytes, path: Path) -> KeypointFile:
 
 
 def _detectron(frame: Any) -> list[DetectedPerson]:
-    persons = np.asarray(frame[-1], float)  # of the classes "nothing" and "person"
+    persons = np.asarray(frame[-1], float)  # for the classes "nothing" and "person"
     if not persons.size:
         return []
     if persons.ndim != 3 or persons.shape[1] != 4:
@@ -207,7 +207,7 @@ def _detectron(frame: Any) -> list[DetectedPerson]:
 
 
 def load(path: Path) -> Any:
-    """Return a JSON file's content. Raises BadInput if it is none."""
+    """Return a JSON file's content. Raises BadInput if it is not JSON."""
     try:
         return json.loads(path.read_text())
     except OSError as error:
@@ -220,7 +220,7 @@ def _parsed(parse: Callable[[Any], Any], content: Any, path: Path) -> Any:
     try:
         return parse(content)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError):
-        kind = "a known detector writes; see --help"
+        kind = "in a known detector's format; see --help"
         if parse is _frame:
-            kind = "OpenPose's --write_json writes, people with pose_keypoints_2d"
-        raise BadInput(f"{path} is not what {kind}") from None
+            kind = "the output of OpenPose's --write_json: people with pose_keypoints_2d"
+        raise BadInput(f"{path} is not {kind}") from None

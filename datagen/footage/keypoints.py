@@ -1,9 +1,9 @@
-"""2D keypoints of any detector, converted to the 14 evaluation joints.
+"""Converts the 2D keypoints of any detector to the 14 evaluation joints.
 
-Every layout is answered by three lists of indices: the 12 limbs (the network's input), the neck,
-the face. The crown is no detector's joint, but the training crop is put around it too, so it is
-guessed from the face, or from the trunk where there is none; otherwise people would be a fifth
-larger in real crops than in the ones that the network learned from.
+Every layout is described by indices of the 12 limbs (the network's input), the neck and the face.
+No detector has the crown of the head, but training crops include it. So it is estimated from the
+face or, without one, from the trunk; otherwise people would be a fifth larger in real crops than in
+training crops.
 """
 
 # T frames, P people, K points of a layout
@@ -32,8 +32,8 @@ def evaluation_points(
     """Return float32 [...,14,3] in EVAL_JOINTS' order: x, y, and 1 if seen, else all 0.
 
     Args:
-        points: [...,K,3] x, y in pixels and confidence; NaN is unseen.
-        layout: what the points are.
+        points: [...,K,3] x, y in pixels and confidence; NaN is not seen.
+        layout: the points' layout.
         threshold: confidence above which a point is seen; default: the layout's own.
     """
     limit = layout.threshold if threshold is None else threshold
@@ -66,7 +66,7 @@ def evaluation_points(
 
 
 def _middle(points: np.ndarray, pair: list[int]) -> np.ndarray:
-    """Return the middle of two joints [...,3], seen where both are, else 0."""
+    """Return the midpoint of two joints [...,3], seen if both are; otherwise 0."""
     both = points[..., pair, 2:].min(-2)
     return np.concatenate([points[..., pair, :2].mean(-2), both], -1) * both
 
@@ -74,5 +74,5 @@ def _middle(points: np.ndarray, pair: list[int]) -> np.ndarray:
 def within(
     people: Float[np.ndarray, "*batch 14 3"], width: int, height: int
 ) -> Float[np.ndarray, "*batch 14 3"]:
-    """Return people [...,14,3] without the points off the picture, as detectors sometimes have."""
+    """Return people [...,14,3] without points outside the picture, which some detectors give."""
     return people * inside(people[..., :2], width, height)[..., None]

@@ -1,4 +1,4 @@
-"""Layouts of 2D keypoints: which detector writes which points, in which order."""
+"""Layouts of 2D keypoints: the points of each detector and their order."""
 
 # K points of a layout
 
@@ -12,21 +12,21 @@ from datagen.common.options import named_object
 from datagen.common.record import KEYPOINTS
 
 OPENPOSE = 0.1
-"""HMMR's threshold for OpenPose, 3DPW's detections among them."""
+"""HMMR's threshold for OpenPose, also used for 3DPW's detections."""
 FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
 SWAPPED = "-yx"
-"""What a layout's name ends with where each point is (y, x, confidence)."""
+"""Suffix of a layout's name if each point is (y, x, confidence)."""
 
 
 @dataclass(frozen=True)
 class KeypointLayout:
-    """What a detector's K points are."""
+    """Names of a detector's K points."""
 
     name: str
     names: tuple[str, ...]
-    """Of each point; "" for one that is not used."""
+    """Name of each point; "" for an unused one."""
     threshold: float = 0.3
-    """Confidence that counts as seen."""
+    """Confidence above which a point is seen."""
     swapped: bool = False
     """Whether the points are (y, x)."""
 
@@ -37,22 +37,22 @@ class KeypointLayout:
 
     @cached_property
     def limbs(self) -> tuple[int, ...]:
-        """Places of the 12 limbs, in the order of record.KEYPOINTS."""
+        """Indices of the 12 limbs, in the order of record.KEYPOINTS."""
         return tuple(self.names.index(limb.removeprefix("lsp_")) for limb in KEYPOINTS)
 
     @cached_property
     def face(self) -> tuple[int, ...]:
-        """Places of nose, eyes and ears, those there are."""
+        """Indices of nose, eyes and ears, if present."""
         return tuple(self.names.index(name) for name in FACE if name in self.names)
 
     @cached_property
     def neck(self) -> int | None:
-        """Place of the neck between the shoulders."""
+        """Index of the neck between the shoulders."""
         return self.names.index("neck") if "neck" in self.names else None
 
     @cached_property
     def head(self) -> int | None:
-        """Place of the crown."""
+        """Index of the crown of the head."""
         return self.names.index("crown") if "crown" in self.names else None
 
 
@@ -80,10 +80,10 @@ _HALPE = (*_COCO, *_words("crown neck pelvis - - - - - -"))
 LAYOUTS = {
     layout.name: layout
     for layout in (
-        # Our own files: the 12 limbs, or those and neck and crown (LSP's 14), seen from 0.5 up.
+        # Our own files: the 12 limbs, or these plus neck and crown (LSP's 14), seen above 0.5.
         KeypointLayout("limbs", _LIMBS, threshold=0.5),
         KeypointLayout("evaluation", (*_LIMBS, "neck", "crown"), threshold=0.5),
-        # COCO and what is made of it. The first of a length is what most files of it are.
+        # COCO and its derivatives. The first layout of a length is the most common one.
         KeypointLayout("coco12", _COCO12),
         KeypointLayout("crowdpose14", (*_COCO12, "crown", "neck")),
         KeypointLayout("coco17", _COCO),
@@ -137,15 +137,15 @@ MMPose order it) and Halpe in MMPose's dataset_info; OpenPose's and MediaPipe's 
 
 
 def layout_of(name: str) -> KeypointLayout | None:
-    """Return the layout of a name, which may end with SWAPPED; None if there is none."""
+    """Return the layout with a name, which may end with SWAPPED; None if unknown."""
     layout = LAYOUTS.get(name.removesuffix(SWAPPED))
     return swapped(layout) if layout and name.endswith(SWAPPED) else layout
 
 
 def find_layout(name: str) -> KeypointLayout:
-    """Return the layout that --layout names: `layout_of`'s, or a user's own as module:name.
+    """Return the layout given by --layout: a built-in one, or a user's own as module:name.
 
-    Raises BadInput if it is none, or lacks one of the 12 limbs.
+    Raises BadInput if it is not a layout, or lacks one of the 12 limbs.
     """
     if layout := layout_of(name):
         return layout

@@ -1,10 +1,10 @@
-"""One person in several calibrated views: 3D joints whose bones keep their lengths.
+"""One person in several calibrated views: 3D joints with constant bone lengths.
 
-Triangulating each frame alone passes every error of the 2D detector on: bones grow and shrink.
-Here all frames of all cameras are adjusted at once (bundle adjustment of the person; the cameras
-keep their place, their principal points may move): robust reprojection errors, one length a bone,
-left and right alike, small accelerations. Least squares by Levenberg-Marquardt on reweighted
-residuals, so the same input gives the same joints.
+Triangulating each frame separately passes every error of the 2D detector on, so bone lengths vary.
+Here, all frames of all cameras are adjusted jointly (bundle adjustment of the person; camera poses
+are fixed, principal points may move) with robust reprojection errors, one length per bone, left and
+right symmetric, and small accelerations. The solver is Levenberg-Marquardt on reweighted residuals,
+so the same input gives the same joints.
 """
 
 # N frames, C cameras, J joints, B bones
@@ -24,45 +24,47 @@ from datagen.common.record import KEYPOINTS
 from datagen.footage.calibration import Camera
 
 COCO_SIGMA = np.array([0.89, 0.87, 1.07, 1.07, 0.87, 0.89, 0.62, 0.72, 0.79, 0.79, 0.72, 0.62])
-"""How far COCO's annotators differ by joint, in the order of record.KEYPOINTS (COCO's
-evaluation code): hips are twice as vague as wrists."""
+"""COCO's annotation uncertainty by joint, in the order of record.KEYPOINTS (COCO's evaluation
+code): it is larger for hips than for wrists."""
 BONES = ((1, 0), (2, 1), (3, 4), (4, 5), (7, 6), (8, 7), (9, 10), (10, 11), (2, 3), (8, 9))
-"""Places among record.KEYPOINTS: shanks, thighs, fore- and upper arms, hip and shoulder width."""
+"""Bones as indices into record.KEYPOINTS: shanks, thighs, forearms and upper arms, hip and shoulder
+width."""
 ALIKE = ((0, 3), (1, 2), (4, 7), (5, 6))
-"""Bones of the left and of the right."""
+"""Pairs of left and right bones."""
 MEAN_BONE = 0.32
-"""Metres: an adult's, of BONES."""
+"""Mean length of BONES of an adult, metres."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Assumptions:
-    """Standard deviations of the terms that are minimised, for any person, camera and detector.
+    """Standard deviations of the cost terms, for any person, camera and detector.
 
-    They were chosen beforehand; none was fitted to a recording.
+    They were chosen beforehand, not fitted to a recording.
     """
 
     detector: float = 0.01
-    """Of a detection, in diagonals of the person's box; shared among the joints by COCO_SIGMA."""
+    """Of a detection, relative to the diagonal of the person's box; scaled by COCO_SIGMA per
+    joint."""
     outlier: float = 2.0
-    """Deviations at which a detection counts half (Cauchy's loss)."""
+    """Standard deviations at which a detection has half its weight (Cauchy loss)."""
     bone: float = 0.005
-    """Of the logarithm of a limb's or the pelvis' length in a frame. Not of the length in metres,
-    which a smaller person would satisfy better."""
+    """Of the logarithm of a limb's or the pelvis's length in a frame. In metres, the term would
+    favour a smaller person."""
     shoulders: float = 0.06
-    """Of the logarithm of the shoulders' width in a frame: they move."""
+    """Of the logarithm of the shoulder width in a frame; larger, because shoulders move."""
     alike: float = 0.02
-    """Of the logarithm of left to right length. Counted once a frame: a detector's bias is the same
-    in all frames, so more frames must not outweigh this term."""
+    """Of the logarithm of the left-right length ratio. Counted once per frame: a detector's bias is
+    the same in all frames, so more frames must not outweigh this term."""
     acceleration: float = 20.0
-    """Of a joint's acceleration along an axis, m/s² in a person whose bones are MEAN_BONE long on
-    average; like the bones', this term does not favour a smaller person."""
+    """Of a joint's acceleration along an axis, m/s² for a person with a mean bone length of
+    MEAN_BONE; scaled with the person, so a smaller person is not favoured."""
     principal: float = 20.0
     """Of a camera's principal point, pixels."""
 
 
 @dataclass(frozen=True, eq=False)
 class Adjusted:
-    """The person that agrees best with all views."""
+    """The person that fits all views best."""
 
     joints: np.ndarray
     """[N,J,3] metres, world."""
@@ -71,9 +73,9 @@ class Adjusted:
     offsets: np.ndarray
     """[C,2] pixels to add to the cameras' principal points."""
     weights: np.ndarray
-    """[N,C,J] 0 to 1: what each detection counted; 0 where there is none."""
+    """[N,C,J] 0 to 1: weight of each detection; 0 without a detection."""
     steps: int
-    """Of the minimisation, until the cost did not fall any more."""
+    """Steps of the minimisation until the cost stopped falling."""
 
 
 def residuals(
@@ -81,10 +83,10 @@ def residuals(
     points: Float[np.ndarray, "n c j 3"],
     cameras: Sequence[Camera],
 ) -> dict[str, list[float]]:
-    """Return how well joints [N,J,3] agree with the detections [N,C,J,3] and keep their bones.
+    """Return how well joints [N,J,3] fit the detections [N,C,J,3] and keep their bone lengths.
 
-    Median reprojection errors by joint and by camera, pixels; each bone's mean length, metres, and
-    the standard deviation of its length over the frames, percent.
+    Gives median reprojection errors by joint and by camera, pixels; each bone's mean length,
+    metres, and the standard deviation of its length over the frames, percent.
     """
     image = np.stack([camera.project(joints) for camera in cameras], 1)
     error = np.linalg.norm(image - points[..., :2], axis=-1)
@@ -99,7 +101,7 @@ def residuals(
 
 
 def bone_lengths(joints: Float[np.ndarray, "*batch j 3"]) -> Float[np.ndarray, "*batch b"]:
-    """Return [...,B] the lengths of BONES between joints [...,J,3]."""
+    """Return the lengths [...,B] of BONES between joints [...,J,3]."""
     a, b = np.transpose(BONES)
     return np.linalg.norm(joints[..., a, :] - joints[..., b, :], axis=-1)
 
@@ -107,15 +109,16 @@ def bone_lengths(joints: Float[np.ndarray, "*batch j 3"]) -> Float[np.ndarray, "
 def triangulate(
     points: Float[np.ndarray, "n c j 3"], cameras: Sequence[Camera], rounds: int = 10
 ) -> Float64[np.ndarray, "n j 3"]:
-    """Return each joint of each frame by itself, float64 [N,J,3]; NaN where fewer than two see it.
+    """Triangulate each joint in each frame separately, float64 [N,J,3]; NaN if fewer than two
+    views.
 
-    The homogeneous linear method (Hartley and Zisserman, section 12.2), cameras reweighted by how
-    far they miss (Cauchy's weight, 10 px).
+    Uses the homogeneous linear method (Hartley and Zisserman, section 12.2), with cameras
+    reweighted by their reprojection error (Cauchy weight, 10 px).
 
     Args:
         points: [N,C,J,3] x, y in pixels, seen 0/1.
         cameras: C of them.
-        rounds: of reweighting.
+        rounds: number of reweighting rounds.
     """
     seen = points[..., 2] > 0
     projections = np.stack(
@@ -147,21 +150,21 @@ def adjust(
     fps: float,
     assumptions: Assumptions | None = None,
 ) -> Adjusted:
-    """Return the person that agrees best with all views.
+    """Return the person that fits all views best.
 
     Args:
         points: [N,C,12,3] detections in the order of record.KEYPOINTS: x, y in pixels, seen 0/1.
-        cameras: C of them, two at least.
+        cameras: C of them, at least two.
         fps: frames per second.
-        assumptions: how far each term may be off; default: those of any person.
+        assumptions: standard deviations of the cost terms; default: those for any person.
 
     Raises:
         BadInput: a joint is never seen by two cameras at once, or there are fewer than 3 frames.
     """
     if len(points) < 3 or len(cameras) < 2:
         raise BadInput(
-            f"{len(points)} frames of {len(cameras)} cameras cannot be adjusted; "
-            "it takes 3 frames and 2 cameras"
+            f"{len(points)} frames of {len(cameras)} cameras are too few to adjust; "
+            "at least 3 frames and 2 cameras are needed"
         )
     problem = Problem(np.asarray(points, float), cameras, fps, assumptions or Assumptions())
     start = _fill(triangulate(problem.points, cameras))
@@ -169,7 +172,7 @@ def adjust(
         [start.ravel(), np.log(np.median(bone_lengths(start), 0)), np.zeros(2 * len(cameras))]
     )
     steps = 0
-    for sharpness in (0.1, 0.3, 1.0):  # far outliers must not decide where the search begins
+    for sharpness in (0.1, 0.3, 1.0):  # distant outliers must not dominate the start of the search
         state, spent = _minimise(problem, state, sharpness)
         steps += spent
     joints, lengths, offsets = problem.parts(state)
@@ -183,13 +186,13 @@ def adjust(
 
 
 def _fill(joints: np.ndarray) -> np.ndarray:
-    """Return [N,J,3] with unknown places interpolated in time."""
+    """Return [N,J,3] with unknown positions interpolated in time."""
     out = joints.copy()
     frames = np.arange(len(joints))
     for joint in range(joints.shape[1]):
         known = np.isfinite(joints[:, joint]).all(-1)
         if not known.any():
-            raise BadInput(f"{KEYPOINTS[joint]} is nowhere seen by two cameras at once")
+            raise BadInput(f"{KEYPOINTS[joint]} is never seen by two cameras at once")
         for axis in range(3):
             out[:, joint, axis] = np.interp(frames, frames[known], joints[known, joint, axis])
     return out
@@ -226,14 +229,14 @@ class Problem:
         return joints, lengths, offsets.reshape(-1, 2)
 
     def seen_from(self, joints: Float[np.ndarray, "n j 3"]) -> Float[np.ndarray, "n c j 3"]:
-        """Return [N,C,J,3] the joints in the cameras' frames."""
+        """Return the joints [N,C,J,3] in the cameras' frames."""
         apart = joints[:, None] - self.position[:, None]
         return np.einsum("cab,ncjb->ncja", self.rotation, apart)
 
     def miss(
         self, joints: Float[np.ndarray, "n j 3"], offsets: Float[np.ndarray, "c 2"]
     ) -> Float[np.ndarray, "n c j 2"]:
-        """Return [N,C,J,2] projection − detection, pixels."""
+        """Return projection − detection [N,C,J,2], pixels."""
         image = np.einsum("cab,ncjb->ncja", self.intrinsics, self.seen_from(joints))
         return image[..., :2] / image[..., 2:] + offsets[:, None] - self.points[..., :2]
 
@@ -243,12 +246,13 @@ class Problem:
         offsets: Float[np.ndarray, "c 2"],
         sharpness: float,
     ) -> Float[np.ndarray, "n c j"]:
-        """Return [N,C,J] Cauchy's weight of each detection."""
+        """Return the Cauchy weight [N,C,J] of each detection."""
         far = (self.miss(joints, offsets) ** 2).sum(-1) / self.sigma**2
         return self.seen / (1 + far * (sharpness / self.assumed.outlier) ** 2)
 
     def cost(self, state: Float[np.ndarray, " s"], sharpness: float) -> float:
-        """Return what is minimised: Cauchy's loss of the reprojection, squares of the rest."""
+        """Return the cost: Cauchy loss of the reprojection errors, squares of the other
+        residuals."""
         joints, lengths, offsets = self.parts(state)
         edge = (self.assumed.outlier / sharpness) ** 2
         far = (self.miss(joints, offsets) ** 2).sum(-1) / self.sigma**2
@@ -258,7 +262,7 @@ class Problem:
     def _others(
         self, joints: np.ndarray, lengths: np.ndarray, offsets: np.ndarray
     ) -> tuple[np.ndarray, ...]:
-        """Return the residuals of bones [N,B], likeness, acceleration [N-2,J,3], offsets [C,2]."""
+        """Return the residuals of bones [N,B], symmetry, acceleration [N-2,J,3], offsets [C,2]."""
         left, right = np.transpose(ALIKE)
         return (
             (np.log(bone_lengths(joints)) - lengths) / self.bone,
@@ -268,13 +272,13 @@ class Problem:
         )
 
     def pace(self, lengths: Float[np.ndarray, " b"]) -> float:
-        """Return what second differences of the joints are multiplied by."""
+        """Return the factor from second differences of the joints to residuals."""
         return MEAN_BONE / np.exp(lengths.mean()) / self.acceleration
 
     def linear(
         self, state: Float[np.ndarray, " s"], sharpness: float
     ) -> tuple[sparse.csr_array, Float[np.ndarray, " r"]]:
-        """Return the weighted residuals' Jacobian [R,S] and the residuals [R]."""
+        """Return the Jacobian [R,S] of the weighted residuals, and the residuals [R]."""
         joints, lengths, offsets = self.parts(state)
         views = self._views(joints, offsets, sharpness)
         bones, alike, moves, shifts = self._others(joints, lengths, offsets)
@@ -311,7 +315,7 @@ class Problem:
         )
 
     def _views(self, joints: np.ndarray, offsets: np.ndarray, sharpness: float) -> sparse.csr_array:
-        """Return the reprojections' rows of the Jacobian."""
+        """Return the Jacobian's rows for the reprojections."""
         x, y, z = np.moveaxis(self.seen_from(joints), -1, 0)
         fx, fy = self.intrinsics[:, 0, 0, None], self.intrinsics[:, 1, 1, None]
         zero = np.zeros_like(x)
@@ -335,7 +339,7 @@ class Problem:
 def _rows(
     rows: int, columns: int, entries: list[tuple[np.ndarray, np.ndarray]]
 ) -> sparse.csr_array:
-    """Return [rows,columns] of (column, value) arrays whose leading sizes multiply to `rows`."""
+    """Return a matrix [rows,columns] from (column, value) arrays with `rows` leading elements."""
     where, column, value = [], [], []
     for at, values in entries:
         where.append(np.repeat(np.arange(rows), values.size // rows))
@@ -346,7 +350,7 @@ def _rows(
 
 
 def _diagonals(points: np.ndarray) -> np.ndarray:
-    """Return [C] the median diagonal of the person's box in each camera, pixels."""
+    """Return the median diagonal [C] of the person's box in each camera, pixels."""
     seen = points[..., 2] > 0
     spots = np.where(seen[..., None], points[..., :2], np.nan)
     empty = ~seen.any(-1)
@@ -361,7 +365,7 @@ def _diagonals(points: np.ndarray) -> np.ndarray:
 def _minimise(
     problem: Problem, state: np.ndarray, sharpness: float, most: int = 60
 ) -> tuple[np.ndarray, int]:
-    """Return where the cost is least and the steps taken (Levenberg-Marquardt)."""
+    """Return the state of least cost and the number of steps (Levenberg-Marquardt)."""
     cost, damping = problem.cost(state, sharpness), 1e-3
     rounds = 0
     while rounds < most:

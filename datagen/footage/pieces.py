@@ -1,10 +1,10 @@
-"""A track's frames become clips of bounded length, in one pass over the source.
+"""Cuts a track's frames into pieces of bounded length, in one pass over the source.
 
-A track of any length is cut into pieces of at most PIECE frames of its own, each with CONTEXT more
-of its neighbours' on either side. So memory is constant, a shard's picture strip stays below
-JPEG's last row, and every window that a bi-directional model lays around a frame finds the same
-surroundings as in the whole track. A neighbour's frames are marked invalid: each frame of a track
-counts once, and whoever joins pieces takes those of `keep` from each.
+A track of any length is cut into pieces of at most PIECE own frames, each with CONTEXT more frames
+of its neighbours on either side. So memory is constant, the picture strip stays within JPEG's
+height limit, and a bidirectional model's window around a frame sees the same context as in the
+whole track. The neighbours' frames are marked invalid, so each frame of a track counts once; to
+join pieces, take the `keep` frames of each.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from datagen.common.record import STRIP_ROWS
 from datagen.footage.track import Track, labels
 
 PIECE = 224
-"""Most frames of its own in a piece: 7.5 s, 4 MB of flow at 224 px."""
+"""Most own frames of a piece: 7.5 s, 4 MB of flow at 224 px."""
 CONSTANT = ("betas", "camera", "gravity")
-"""Arrays of labels.npz that hold for a whole track."""
+"""Arrays of labels.npz that apply to a whole track."""
 CONTEXT = 32
 """Frames of each neighbour: more than half of the longest window (56 frames)."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """A piece's frames [begin, end) of its track, of which [first, last) are its own."""
+    """A piece's frames [begin, end) in its track; its own frames are [first, last)."""
 
     begin: int
     end: int
@@ -41,26 +41,26 @@ class Span:
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """A clip of real footage: what a record holds, before flow."""
+    """A clip of real footage: the content of a record without flow."""
 
     frames: np.ndarray
     """uint8 [T+1,S,S,3] RGB; [T,S,S,3] where the track ends."""
     arrays: dict[str, np.ndarray]
-    """labels.npz, see datagen.common.record."""
+    """Arrays of labels.npz, see datagen.common.record."""
     meta: dict[str, Any]
     """meta.json."""
 
 
 def longest(size: int, *, rgb: bool) -> int:
-    """Return the most frames of its own in a piece of S px crops: fewer where a strip of large
-    pictures would end before."""
+    """Return the most own frames of a piece with crops of S px; fewer if a strip of large crops
+    would exceed JPEG's height."""
     return min(PIECE, STRIP_ROWS // size - 2 * CONTEXT) if rgb else PIECE
 
 
 def spans(length: int, most: int | None = None) -> list[Span]:
-    """Return the pieces of a track, as even as can be; the own parts tile it.
+    """Return the pieces of a track, of nearly equal length; their own frames tile it.
 
-    most: frames of its own in a piece. Default: PIECE.
+    most: most own frames of a piece. Default: PIECE.
     """
     count = max(1, -(-length // (most or PIECE)))
     edges = np.linspace(0, length, count + 1).round().astype(int).tolist()
@@ -71,13 +71,13 @@ def spans(length: int, most: int | None = None) -> list[Span]:
 
 
 def clips_of(length: int, frames: int) -> list[Span]:
-    """Return as many clips of some frames as a track gives, end to end; the rest is left out."""
+    """Return consecutive clips of `frames` frames; the remainder of the track is dropped."""
     starts = range(0, length - frames + 1, frames)
     return [Span(start, start + frames, start, start + frames) for start in starts]
 
 
 class Cutter:
-    """The crops of one track, held only as long as a piece needs them."""
+    """Cuts one track; holds crops only as long as a piece needs them."""
 
     def __init__(self, track: Track, size: int, diagonal: float, parts: Sequence[Span]) -> None:
         self.track = track
@@ -87,10 +87,10 @@ class Cutter:
         self.place = {int(number): t for t, number in enumerate(track.source)}
         self.crops: list[np.ndarray] = []
         self.first = 0
-        """The track's frame that self.crops begins with."""
+        """The track's frame at which self.crops begins."""
 
     def add(self, number: int, frame: UInt8[np.ndarray, "h w 3"]) -> Iterator[Piece]:
-        """Take the source's frame of a number; yield the pieces that it completes."""
+        """Add the source's frame `number`; yield the pieces that it completes."""
         t = self.place.get(number)
         if t is None or not self.parts:
             return
@@ -103,7 +103,7 @@ class Cutter:
             self.first = max(self.first, keep)
 
     def piece(self, span: Span) -> Piece:
-        """Return a part of the track with the crops that there are of it."""
+        """Return a piece of the track with its available crops."""
         part = slice(span.begin, span.end)
         arrays = {
             name: value if name in CONSTANT else value[part] for name, value in self.labels.items()
@@ -128,7 +128,7 @@ class Cutter:
 def cut(
     numbered: Iterable[tuple[int, UInt8[np.ndarray, "h w 3"]]], cutters: Sequence[Cutter]
 ) -> Iterator[Piece]:
-    """Yield the pieces of all tracks from a source's (number, frame uint8 [H,W,3]) in order."""
+    """Yield the pieces of all tracks from a source's (number, frame uint8 [H,W,3]), in order."""
     for number, frame in numbered:
         for cutter in cutters:
             yield from cutter.add(number, frame)
@@ -143,9 +143,9 @@ def without_frames(cutters: Sequence[Cutter]) -> Iterator[Piece]:
 
 
 def flow_of(piece: Piece, estimate: Any) -> Float[np.ndarray, "t 2 h w"]:
-    """Return the flow [T,2,h,w] of a piece; the last frame of a track repeats that before it.
+    """Return the flow [T,2,h,w] of a piece; the track's last frame repeats the previous flow.
 
-    A single picture's is 0.
+    A single picture has zero flow.
     """
     if len(piece.frames) == 1:
         return estimate(np.repeat(piece.frames, 2, axis=0)) * 0

@@ -1,13 +1,14 @@
-"""The Pose2Sim demo (BSD-3): real people with measured 3D joints that anyone may download.
+"""The Pose2Sim demo (BSD-3): a real person with measured 3D joints, freely downloadable.
 
 Four calibrated cameras filmed one balancing person, 100 frames at 60 fps. Videos and calibration
-are in PyPI's wheel of pose2sim 0.9.8, the triangulated joints (.trc) and OpenPose's 2D keypoints in
-that of 0.4.0. Two traps, both measured: frame k of the videos shows frame k − 1 of the .trc and of
-the keypoints, so frame 0 has no truth; and the shipped principal points are up to 20 px off, which
-moves projections but not the joints' shape. The .trc is good to 2 or 3 cm: it was triangulated
-frame by frame, and its bones vary by 3 to 9 %. The other truth, `refined`, adjusts all frames of
-all cameras at once. The scene `multi` of 0.9.8 is the same recording with a rendered woman in it:
-no second person. Test data: nothing may be trained or chosen on it.
+are in the PyPI wheel of pose2sim 0.9.8, the triangulated joints (.trc) and OpenPose's 2D keypoints
+in that of 0.4.0. Two pitfalls, both measured: frame k of the videos shows frame k − 1 of the .trc
+and of the keypoints, so frame 0 has no ground truth; and the published principal points are off by
+up to 20 px, which shifts projections but does not change the joints' shape. The .trc is accurate to
+2 or 3 cm: it was triangulated frame by frame, and its bone lengths vary by 3 to 9 %. The other
+ground truth, `refined`, adjusts all frames of all cameras jointly. The scene `multi` of 0.9.8 is
+the same recording with a rendered woman, not a second real person. This is test data: train nothing
+on it and select nothing by it.
 """
 
 # T frames of the videos, N frames of the truth
@@ -43,20 +44,20 @@ TruthName = Literal["trc", "refined"]
 
 WHEELS = {"0.9.8": "videos and calibration", "0.4.0": "3D joints and OpenPose's keypoints"}
 LATE = 1
-"""The videos show the truth's frame k − LATE at frame k."""
+"""Frame k of the videos shows frame k − LATE of the ground truth."""
 FPS = 60
-"""Of the cameras."""
+"""Frame rate of the cameras."""
 STEP = 2
-"""60 fps → 30: every other frame; the rest makes a second track, so that all frames count."""
+"""60 fps → 30: every other frame; the other frames make a second track, so all are used."""
 UPRIGHT = [2, 0, 1]
-"""The .trc is y up (Pose2Sim turned Y, Z, X into X, Y, Z), the calibration z up."""
+"""The .trc has y up (Pose2Sim permuted Y, Z, X to X, Y, Z), the calibration z up."""
 DOWN = np.array([0.0, 0.0, -1.0])
-"""Where things fall in the calibration's world."""
+"""Direction of gravity in the calibration's world."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """The files of the demo, cameras in the calibration's order."""
+    """The demo's files, with cameras in the calibration's order."""
 
     videos: tuple[Path, ...]
     keypoints: tuple[Path, ...]
@@ -66,29 +67,29 @@ class Recording:
 
 @dataclass(frozen=True, eq=False)
 class MeasuredPerson:
-    """Who was recorded, by one of the two truths."""
+    """The recorded person according to one of the two ground truths."""
 
     joints: np.ndarray
     """[N,12,3] metres, world."""
     detected: np.ndarray
     """[C,N,14,3] OpenPose's points."""
     cameras: tuple[Camera, ...]
-    """The calibration's, their principal points corrected."""
+    """The calibration's cameras with corrected principal points."""
     offsets: np.ndarray
-    """[C,2] pixels by which they were."""
+    """[C,2] corrections of the principal points, pixels."""
     residuals: Line
-    """How well the truth agrees with the views."""
+    """How well the ground truth fits the views."""
 
 
 @dataclass(frozen=True)
 class CameraSource:
-    """What one camera filmed."""
+    """The recording of one camera."""
 
     recording: Recording
     index: int
     truth: TruthName = "trc"
     found: Path | None = None
-    """Keypoints of the video by another detector, to be used instead of OpenPose's."""
+    """Keypoint file from another detector, used instead of OpenPose's."""
 
     @property
     def name(self) -> str:
@@ -110,7 +111,7 @@ class CameraSource:
         return known
 
     def open(self) -> Footage:
-        """Return its two tracks (even and odd frames) with their truth.
+        """Return its two tracks (even and odd frames) with ground truth.
 
         Raises:
             BadInput: a file is damaged or does not fit the others.
@@ -162,11 +163,11 @@ class CameraSource:
         return Footage(tracks, numbered, line)
 
 
-@lru_cache(maxsize=4)  # four cameras ask for the same person
+@lru_cache(maxsize=4)  # the four cameras share one person
 def find_person(recording: Recording, truth: TruthName) -> MeasuredPerson:
-    """Return the person by one of the truths.
+    """Return the person according to one of the ground truths.
 
-    trc: what Pose2Sim triangulated and filtered, frame by frame; each camera's principal point is
+    trc: triangulated frame by frame and filtered by Pose2Sim; each camera's principal point is
     corrected by the median reprojection error. refined: `multiview.adjust` of all cameras.
 
     Raises:
@@ -188,13 +189,13 @@ def find_person(recording: Recording, truth: TruthName) -> MeasuredPerson:
 
 
 def _detections(path: Path, trc: Path) -> np.ndarray:
-    """Return the points [N,14,3] of the largest person that one camera sees."""
+    """Return the points [N,14,3] of the largest person in one camera's view."""
     people = link(read_keypoints(path, layout="openpose25b"))
     if not people:
-        raise BadInput(f"{path} shows nobody with three joints or more")
+        raise BadInput(f"{path} has no person with at least three joints")
     frames = len(read_trc(trc))
     if len(people[0]) != frames:
-        raise BadInput(f"{path} is of {len(people[0])} frames, {trc} of {frames}")
+        raise BadInput(f"{path} has {len(people[0])} frames, {trc} has {frames}")
     return people[0]
 
 
@@ -205,10 +206,11 @@ MIRRORED = mirrored(KEYPOINTS)
 def nearest(
     people: Float[np.ndarray, "t p 14 3"], true: Float[np.ndarray, "t 12 2"]
 ) -> Float[np.ndarray, "t 14 3"]:
-    """Return of each frame's people [T,P,14,3] the one on the truth [T,12,2]; zeros if nobody is.
+    """Return each frame's person [T,14,3] that matches the ground truth [T,12,2]; zeros if none
+    does.
 
-    On it: the limbs' mean distance, with left and right as detected or exchanged (that is a
-    detector's error, not another person), is below a quarter of the true box's diagonal.
+    A match has a mean limb distance below a quarter of the true box's diagonal, with left and right
+    as detected or swapped (a detector's error, not another person).
     """
     limbs = people[..., : len(KEYPOINTS), :]
     seen = limbs[..., 2] > 0
@@ -229,12 +231,12 @@ def principal_offsets(
     cameras: Sequence[Camera],
     points: Float[np.ndarray, "n c 12 3"],
 ) -> Float[np.ndarray, "c 2"]:
-    """Return [C,2] pixels to add to the principal points: the joints' median reprojection errors.
+    """Return the corrections of the principal points [C,2], pixels: median reprojection errors.
 
     Args:
-        joints: [N,12,3] in the world.
+        joints: [N,12,3] world coordinates.
         cameras: C of them.
-        points: [N,C,12,3] OpenPose's points of the same frames.
+        points: [N,C,12,3] OpenPose's points in the same frames.
     """
     apart = np.stack([points[:, c, :, :2] - camera.project(joints)
                       for c, camera in enumerate(cameras)])  # fmt: skip
@@ -243,9 +245,9 @@ def principal_offsets(
 
 
 def read_trc(path: Path) -> Float64[np.ndarray, "n 12 3"]:
-    """Return the 12 limbs float64 [N,12,3] of a .trc of OpenPose's names, metres, z up.
+    """Return the 12 limbs float64 [N,12,3] in a .trc with OpenPose's names, metres, z up.
 
-    Raises BadInput if it is none.
+    Raises BadInput if it is not one.
     """
     try:
         lines = path.read_text().splitlines()
@@ -255,7 +257,7 @@ def read_trc(path: Path) -> Float64[np.ndarray, "n 12 3"]:
         points = np.array(rows, float).reshape(len(rows), len(names), 3)
         picked = [names.index(_trc_name(limb)) for limb in KEYPOINTS]
     except (OSError, IndexError, KeyError, ValueError) as error:
-        raise BadInput(f"{path} is no .trc with the 12 limbs ({error})") from None
+        raise BadInput(f"{path} is not a .trc with the 12 limbs ({error})") from None
     scale = {"m": 1.0, "mm": 1e-3}.get(unit)
     if scale is None or not len(points) or not (np.abs(points[:, picked]) < 1e6).all():
         raise BadInput(f"{path} has gaps or an unknown unit ({unit})")
@@ -263,7 +265,7 @@ def read_trc(path: Path) -> Float64[np.ndarray, "n 12 3"]:
 
 
 def _trc_name(limb: str) -> str:
-    """Return the .trc's name of one of record.KEYPOINTS: lsp_right_knee → RKnee."""
+    """Return the .trc's name for one of record.KEYPOINTS: lsp_right_knee → RKnee."""
     _, side, part = limb.split("_")
     return side[0].upper() + part.capitalize()
 
@@ -271,9 +273,9 @@ def _trc_name(limb: str) -> str:
 def find_sources(
     root: Path, truth: TruthName = "trc", scene: Literal["single", "multi"] = "single"
 ) -> list[CameraSource]:
-    """Return the cameras of an unpacked demo: both wheels' files somewhere under root.
+    """Return the cameras of an unpacked demo: both wheels' files anywhere below root.
 
-    Raises BadInput naming what is missing.
+    Raises BadInput that names missing files.
     """
     folder = {"single": "Demo_SinglePerson", "multi": "Demo_MultiPerson"}[scene]
     calibration = _one(root, f"{folder}/calibration/*.qca.txt", "0.9.8")
@@ -284,14 +286,14 @@ def find_sources(
     if not len(videos) == len(folders) == cameras:
         raise BadInput(
             f"{root} has {len(videos)} videos, {len(folders)} folders of keypoints and {cameras} "
-            "calibrated cameras, which should be as many; unpack both wheels whole"
+            "calibrated cameras; the numbers must be equal; unpack both wheels completely"
         )
     recording = Recording(tuple(videos), tuple(folders), calibration, trc)
     return [CameraSource(recording, index, truth) for index in range(cameras)]
 
 
 def describe(found: dict[str, list[float]]) -> list[str]:
-    """Return what `multiview.residuals` found, as lines of text."""
+    """Return the result of `multiview.residuals` as lines of text."""
     joints = [name.removeprefix("lsp_").replace("_", " ") for name in KEYPOINTS]
     bones = [f"{joints[a]}-{joints[b]}" for a, b in BONES]
     by_joint = zip(joints, found["reprojection_px"], strict=True)
@@ -313,9 +315,9 @@ def _one(root: Path, pattern: str, wheel: str) -> Path:
 
 
 def fetch(cache: Path) -> Path:
-    """Download and unpack both wheels' demos by pip, once; return their folder.
+    """Download both wheels with pip and unpack their demos, once; return their folder.
 
-    Raises BadMachine if pip cannot.
+    Raises BadMachine if pip fails.
     """
     for version in WHEELS:
         folder = cache / version
@@ -323,7 +325,7 @@ def fetch(cache: Path) -> Path:
             continue
         make_folder(folder)
         wanted = f"pose2sim=={version}"
-        print(f"Fetching {wanted} ({WHEELS[version]}) into {folder}")
+        print(f"Downloading {wanted} ({WHEELS[version]}) to {folder}")
         done = subprocess.run(
             [sys.executable, "-m", "pip", "download", "--no-deps", "-q", wanted, "-d", str(folder)],
             capture_output=True, text=True, check=False,
@@ -332,7 +334,7 @@ def fetch(cache: Path) -> Path:
         if done.returncode or not wheels:
             last = (done.stderr.strip().splitlines() or ["no wheel"])[-1]
             raise BadMachine(
-                f"pip could not fetch {wanted} ({last}); fetch and unzip it elsewhere "
+                f"pip could not download {wanted} ({last}); download and unzip it elsewhere "
                 "and give its folder with --root"
             )
         with zipfile.ZipFile(wheels[0]) as wheel:

@@ -1,11 +1,11 @@
-"""Recognises the layout of keypoints by where they lie: people have bones of known proportions.
+"""Recognises the layout of keypoints from their positions, by human body proportions.
 
-For each layout of as many points the skeleton is laid through the points, and its bones are
-compared with a person's: their lengths relative to each other, left with right, and what must lie
-near each other (neck and shoulders, eyes and nose). Only the right order gives a person. Means and
-spreads are those of 6,800 poses of CMU's motion capture (dance, martial arts, climbing, sport) seen
-from random sides; there 30 frames distinguish every layout from the others, and the right one
-costs 0.6 in the median, 1.25 at most.
+For each layout with the right number of points, the skeleton's bones are compared with a person's:
+relative lengths, left against right, and points that must lie close together (neck and shoulders,
+eyes and nose). Only the correct order looks like a person. Means and spreads come from 6,800 poses
+of CMU's motion capture (dance, martial arts, climbing, sport) viewed from random directions. On
+these, 30 frames distinguish every layout from the others, and the correct layout has a median cost
+of 0.6 and a maximum of 1.25.
 """
 
 # N frames of people, K points of a layout
@@ -34,10 +34,10 @@ BONES = (
     ("left_shoulder", "right_shoulder", 0.547, 0.229),
     ("left_hip", "right_hip", 0.331, 0.136),
 )
-"""Joints, mean and standard deviation of a bone's length in the picture, in the root mean square
-distance of the limbs from their middle."""
+"""Joints, mean and standard deviation of a bone's image length, relative to the RMS distance of the
+limbs from their centre."""
 UNEQUAL = 0.2
-"""How far a bone and its counterpart of the other side differ."""
+"""Spread of the difference between a bone and its counterpart on the other side."""
 NEAR = (
     ("neck", ("left_shoulder", "right_shoulder"), 0.0, 0.2),
     ("pelvis", ("left_hip", "right_hip"), 0.0, 0.12),
@@ -48,21 +48,21 @@ NEAR = (
     ("crown", ("neck",), 0.617, 0.15),
     ("nose", ("left_shoulder", "right_shoulder"), 0.45, 0.2),
 )
-"""A point, the points whose middle it is compared with, the distance and its spread."""
+"""A point, the points whose centre it is compared with, the mean distance and its spread."""
 CLIP = 6.0
-"""Deviations beyond which a bone is no worse."""
+"""Standard deviations at which a bone's cost is clipped."""
 LIMIT = 1.3
-"""Cost of what is no person in many frames; twice that in one."""
+"""Cost above which points are not a person, for many frames; twice that for a single frame."""
 MARGIN = 0.12
-"""Difference of two layouts' costs below which either may be right."""
+"""Difference of two layouts' costs below which either may be correct."""
 CONTRARY = 0.5
-"""Difference at which the layout that was asked for is refused for another."""
+"""Difference at which a given layout is rejected in favour of another."""
 TILT = 0.577
-"""Rise over run of a trunk that counts as upright: 60° from the vertical."""
+"""Lowest rise over run of an upright trunk: 60° from the vertical."""
 FEWEST_BONES = 6
-"""Bones that a frame must show to be looked at."""
+"""Fewest visible bones for a frame to be used."""
 MOST = 600
-"""Frames of people that are looked at, evenly spread."""
+"""Most people (frames) that are used, evenly spread."""
 
 
 def recognise(
@@ -71,14 +71,15 @@ def recognise(
     source: object,
     threshold: float | None = None,
 ) -> KeypointLayout:
-    """Return the layout of points [...,K,3] (x, y, confidence), which `asked` may be or name.
+    """Return the layout of points [...,K,3] (x, y, confidence); `asked` is a given layout or its
+    name.
 
-    threshold: confidence above which a point is looked at; default: OpenPose's.
+    threshold: confidence above which a point is used; default: OpenPose's.
 
     Raises:
-        BadInput: it is unknown, cannot be decided, or is not the one that is asked for; the people
-            lie or stand on their heads in most frames, and no layout is asked for. `source` begins
-            the sentence.
+        BadInput: the layout is unknown, ambiguous or clearly not the given one; or no layout is
+            given and the people lie or stand on their heads in most frames. `source` begins the
+            message.
     """
     people = sample(points, OPENPOSE if threshold is None else threshold)
     choices = [layout for layout in LAYOUTS.values() if layout.points == points.shape[-2]]
@@ -87,36 +88,38 @@ def recognise(
         name = getattr(asked, "name", asked)
         if layout is None or layout.points != points.shape[-2]:
             what = "is unknown" if layout is None else f"has {layout.points} points"
-            raise BadInput(f"{source} has {points.shape[-2]} points a person; layout {name} {what}")
+            raise BadInput(
+                f"{source} has {points.shape[-2]} points per person; layout {name} {what}"
+            )
         return _as_asked(people, layout, choices, source)
     if not choices:
         counts = sorted({known.points for known in LAYOUTS.values()})
         raise BadInput(
-            f"{source} has {points.shape[-2]} points a person, which is not a layout known here; "
+            f"{source} has {points.shape[-2]} points per person, which is no known layout; "
             f"the known ones have {', '.join(map(str, counts))} ({', '.join(LAYOUTS)})"
         )
     costs = {layout.name: cost(people, layout) for layout in choices}
     best, *others = sorted(choices, key=lambda layout: costs[layout.name])
     if not np.isfinite(costs[best.name]):
-        return choices[0]  # too little is seen to doubt what most files of this length are
+        return choices[0]  # too little is seen to doubt the most common layout of this length
     if costs[best.name] > LIMIT * (1 + 1 / len(people)):
         raise BadInput(
-            f"{source} does not look like a person in any layout of {points.shape[-2]} points "
-            f"known here ({', '.join(costs)}); if it is one of these, name it with --layout"
+            f"{source} does not look like a person in any known layout of {points.shape[-2]} "
+            f"points ({', '.join(costs)}); if it is one of these, name it with --layout"
         )
     if others and costs[others[0].name] - costs[best.name] < MARGIN:
         names = " or ".join(sorted((best.name, others[0].name)))
         raise BadInput(f"{source} may be {names}; name it with --layout")
     require_upright(people, best, source)
     if best is not choices[0]:
-        print(f"note: {source} is taken as {best.name}, by where its points lie")
+        print(f"note: {source} is read as {best.name}, recognised from its points")
     return best
 
 
 def _as_asked(
     people: np.ndarray, asked: KeypointLayout, choices: Iterable[KeypointLayout], source: object
 ) -> KeypointLayout:
-    """Return the layout that was asked for, unless the points clearly are another's."""
+    """Return the given layout; raise BadInput if the points clearly have another."""
     mine = cost(people, asked)
     for other in choices if np.isfinite(mine) else ():
         if other.names != asked.names and cost(people, other) < min(mine - CONTRARY, LIMIT):
@@ -128,7 +131,7 @@ def _as_asked(
 
 
 def sample(points: Float[np.ndarray, "*batch k 3"], threshold: float) -> Float[np.ndarray, "n k 3"]:
-    """Return at most MOST people [N,K,3] of points [...,K,3], NaN where a point is unseen."""
+    """Return at most MOST people [N,K,3] from points [...,K,3], NaN where a point is not seen."""
     people = points.reshape(-1, *points.shape[-2:])
     seen = np.isfinite(people).all(-1) & (np.nan_to_num(people[..., 2]) > threshold)
     shown = np.flatnonzero(seen.any(1))
@@ -137,9 +140,10 @@ def sample(points: Float[np.ndarray, "*batch k 3"], threshold: float) -> Float[n
 
 
 def cost(people: Float[np.ndarray, "n k 3"], layout: KeypointLayout) -> float:
-    """Return how unlike a person's the bones of people [N,K,3] are in a layout; NaN is unseen.
+    """Return how much the bones of people [N,K,3] in a layout differ from a person's; NaN is not
+    seen.
 
-    The median over frames of the mean deviation, in standard deviations; infinite if no frame
+    It is the median over frames of the mean deviation, in standard deviations; infinite if no frame
     shows FEWEST_BONES bones.
     """
     place = {name: index for index, name in enumerate(layout.names)}
@@ -171,8 +175,8 @@ def require_upright(
 ) -> None:
     """Raise BadInput if the shoulders of people [N,K,3] are above the hips in few frames.
 
-    Somebody who turns a somersault is upright in most. Those are not judged whose trunk is
-    unseen.
+    Even during somersaults, people are upright in most frames. Frames without a visible trunk are
+    ignored.
     """
     place = {name: index for index, name in enumerate(layout.names)}
     shoulders, hips = (
@@ -187,11 +191,11 @@ def require_upright(
     if across > down:
         other = swapped(layout).name
         raise BadInput(
-            f"{source} has people who lie on their side in most frames: points (y, x) are for "
-            f"--layout {other}, those of a turned picture must be turned with it; if people do lie "
-            f"there, pass --layout {layout.name}"
+            f"{source} has people who lie on their side in most frames: points (y, x) need "
+            f"--layout {other}, and points of a rotated picture must be rotated with it; if people "
+            f"do lie there, pass --layout {layout.name}"
         )
     raise BadInput(
-        f"{source} has shoulders below the hips in most frames: y must count from the picture's "
-        f"top; if people do stand on their heads there, pass --layout {layout.name}"
+        f"{source} has shoulders below the hips in most frames: y must count from the top of the "
+        f"picture; if people do stand on their heads there, pass --layout {layout.name}"
     )

@@ -1,11 +1,11 @@
-"""3DPW: real people outdoors before a moving camera, with SMPL truth (von Marcard et al., 2018).
+"""3DPW: real people outdoors, moving camera, SMPL ground truth (von Marcard et al., 2018).
 
-`sequenceFiles/<split>/<name>.pkl` and `imageFiles/<name>/image_%05d.jpg`. The truth is SMPL's pose
-and shape in the world; the 14 evaluation joints are regressed from the posed gendered mesh, by the
-same regressor as a prediction's, because other definitions of the joints lie 46 mm apart.
+`sequenceFiles/<split>/<name>.pkl` and `imageFiles/<name>/image_%05d.jpg`. The ground truth is SMPL
+pose and shape in the world; the 14 evaluation joints are regressed from the posed gendered mesh,
+with the same regressor as for predictions, because other joint definitions differ by 46 mm.
 """
 
-# N frames of a sequence; 18 points are OpenPose's COCO layout
+# N frames of a sequence; the 18 points have OpenPose's COCO layout
 
 from __future__ import annotations
 
@@ -34,23 +34,25 @@ if TYPE_CHECKING:
     from datagen.bodies.smpl.model import Body
 
 SPLITS = {"train": 24, "validation": 12, "test": 24}
-"""Sequences of each split."""
+"""Number of sequences in each split."""
 FIELDS = ("betas", "poses", "trans", "poses2d", "jointPositions", "campose_valid")
-"""What every person has, a list entry each."""
-NUM_BETAS = 10  # 48 of the 87 tracks have 300, zero from the eleventh on
+"""Fields with a list entry for every person."""
+NUM_BETAS = 10  # 48 of the 87 tracks have 300, which are zero from the eleventh on
 LIMIT = 1e5
-"""Pixels, metres or radians beyond which numbers are damaged."""
+"""Pixels, metres or radians; larger numbers are damage."""
 FAR = 0.005
-"""Metres between the body's joints and the sequence's own, beyond which the body is another."""
+"""Distance in metres between the body's and the sequence's joints beyond which it is another body
+model."""
 RULES = {
     "HMMR: > 6 of neck, shoulders, elbows, wrists, hips, knees above 0.1": "hmmr",
     "VIBE: > 6 of the 12 limbs above 0.3": "vibe",
     "SPIN: camera pose valid": "spin",
     "3DPW's own: any detection and camera pose valid": "own",
     "here: >= 7 of neck and 12 limbs above 0.1 and camera pose valid": "here",
-    "here, less the points off the picture": "counted",
+    "here, without points outside the picture": "counted",
 }
-"""Which frames the field counts, and the names of the counts in a shard's line."""
+"""Rules in the literature for which frames count, and the names of their counts in a shard's
+line."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +71,7 @@ class ThreedpwPerson:
     joints: np.ndarray
     """[N,24,3] SMPL's kinematic joints."""
     valid: np.ndarray
-    """bool [N]: the camera pose is."""
+    """bool [N]: whether the camera pose is valid."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +108,8 @@ class SequenceSource:
         """Return its people and images.
 
         Raises:
-            BadInput: the file is damaged or short, images are missing, the body is not 3DPW's.
+            BadInput: the file is damaged or too short, images are missing, or the body is not
+                3DPW's.
         """
         sequence = read_sequence(self.path)
         files = find_images(self.images, len(sequence))
@@ -124,7 +127,7 @@ class SequenceSource:
             source = np.arange(len(sequence), dtype=np.int32)
             tracks.append(Track(name, name, source, points, truth, meta=meta))
         if not tracks:
-            raise BadInput(f"{self.path}: nobody is detected in it")
+            raise BadInput(f"{self.path}: no person is detected in it")
         rules = [count_frames(person, width, height) for person in sequence.people]
         total = {name: sum(rule[name] for rule in rules) for name in RULES.values()}
         return Footage(tracks, self._frames(files, (height, width)), {"rules": total})
@@ -144,8 +147,8 @@ class SequenceSource:
         )
         if np.median(apart) > FAR:
             raise BadInput(
-                f"--body {self.body}: its joints lie {1000 * np.median(apart):.0f} mm from those "
-                f"that {self.path.name} gives; 3DPW's truth needs the SMPL model it was fitted with"
+                f"--body {self.body}: its joints differ by {1000 * np.median(apart):.0f} mm from "
+                f"those in {self.path.name}; 3DPW needs the SMPL model it was fitted with"
             )
         return truth
 
@@ -159,12 +162,12 @@ class SequenceSource:
 
 
 def truth_of(body: Body, sequence: Sequence, person: ThreedpwPerson) -> Truth:
-    """Return a person's truth in the camera's frame, from the posed mesh of `body`."""
+    """Return a person's ground truth in the camera's frame, from the posed mesh of `body`."""
     turn, shift = sequence.cameras[:, :3, :3], sequence.cameras[:, :3, 3]
     pose = person.poses.copy()
     root = Rotation.from_matrix(turn) * Rotation.from_rotvec(person.poses[:, :3])
     pose[:, :3] = root.as_rotvec()
-    # SMPL turns about the rest pelvis, which therefore moves with the camera as a point.
+    # SMPL rotates about the rest pelvis, which is therefore transformed as a point.
     pelvis = body.rest_joints(person.betas)[0].astype(np.float64)
     trans = np.einsum("nij,nj->ni", turn, pelvis + person.trans) + shift - pelvis
     joints = body.joints(pose, person.betas, trans)
@@ -185,7 +188,7 @@ def _moved(cameras: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def count_frames(person: ThreedpwPerson, width: int, height: int) -> dict[str, int]:
-    """Return how many frames of a person each rule of RULES counts."""
+    """Return the number of a person's frames that count by each rule in RULES."""
     confidence = person.points[..., 2]
     some = person.points.any((1, 2))
     body13 = slice(1, 14)
@@ -204,20 +207,18 @@ def count_frames(person: ThreedpwPerson, width: int, height: int) -> dict[str, i
 
 
 def read_sequence(path: Path) -> Sequence:
-    """Read a sequence file, running nothing that its pickle holds.
+    """Read a sequence file, without executing code in its pickle.
 
-    Raises BadInput if it is damaged, lacks a field or has arrays of unequal length.
+    Raises BadInput if it is damaged, lacks a field or has arrays of different lengths.
     """
     names = (*FIELDS, "genders", "gender", "cam_poses", "cam_intrinsics")
     raw = read_lists(path, names, "a sequence of 3DPW")
     raw.setdefault("genders", raw.pop("gender", None))
     missing = [name for name in (*FIELDS, "cam_poses", "cam_intrinsics") if name not in raw]
     if missing or raw["genders"] is None:
-        raise BadInput(
-            f"{path} lacks {', '.join(missing) or 'genders'}; it is not a sequence of 3DPW"
-        )
+        raise BadInput(f"{path} lacks {', '.join(missing) or 'genders'}; it is not a 3DPW sequence")
     if single := [name for name in (*FIELDS, "genders") if not np.iterable(raw[name])]:
-        raise BadInput(f"{path}: {', '.join(single)} must be lists, with an entry a person")
+        raise BadInput(f"{path}: {', '.join(single)} must be lists with one entry per person")
     cameras = _array(path, "cam_poses", raw["cam_poses"], (None, 4, 4))
     frames = len(cameras)
     people = []
@@ -254,12 +255,12 @@ def _array(path: Path, name: str, value: Any, shape: tuple[int | None, ...]) -> 
     )
     if not same or array.dtype.kind not in "fiub" or not (np.abs(array) < LIMIT).all():
         wanted = " x ".join("any" if n is None else str(n) for n in shape)
-        raise BadInput(f"{path}: {name} is {array.dtype} {list(array.shape)}, wanted {wanted}")
+        raise BadInput(f"{path}: {name} is {array.dtype} {list(array.shape)}, expected {wanted}")
     return array.astype(np.float64)
 
 
 def find_images(folder: Path, frames: int) -> list[Path]:
-    """Return the image files of a sequence, in order. Raises BadInput naming what is missing."""
+    """Return the image files of a sequence, in order. Raises BadInput if some are missing."""
     files = [folder / f"image_{number:05d}.jpg" for number in range(frames)]
     there = set(folder.glob("image_*.jpg"))
     missing = [file.name for file in files if file not in there]
@@ -272,7 +273,7 @@ def find_images(folder: Path, frames: int) -> list[Path]:
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
-    """Return an image as uint8 [H,W,3] RGB, as stored: the camera knows no orientation flag."""
+    """Return an image as uint8 [H,W,3] RGB, as stored, ignoring any EXIF orientation."""
     try:
         return pictures.read(path, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
     except (OSError, ValueError) as error:
@@ -295,7 +296,7 @@ def find_sources(
         )
     if len(files) != SPLITS[split]:
         found = count(len(files), "sequence")
-        print(f"note: {folder} holds {found}, 3DPW's has {SPLITS[split]}")
+        print(f"note: {folder} holds {found}, 3DPW has {SPLITS[split]}")
     return [
         SequenceSource(path.stem, path, root / "imageFiles" / path.stem, body, joint_regressor,
                        truth)

@@ -1,4 +1,4 @@
-"""A person's track through real footage: detections, known truth, and the labels of its crops.
+"""A person's track through real footage: detections, ground truth, and the labels of its crops.
 
 T frames, S side of the crop, J joints of a record.
 """
@@ -21,16 +21,16 @@ _EVAL = slice(len(SMPL_JOINTS), len(JOINTS))
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What is known of a person in 3D, in the camera's frame."""
+    """A person's 3D ground truth in the camera's frame."""
 
     joints3d: np.ndarray
-    """float32 [T,J,3] metres; 0 for joints that nobody measured."""
+    """float32 [T,J,3] metres; 0 for joints without ground truth."""
     valid: np.ndarray
-    """bool [T]: whether the frame is known."""
+    """bool [T]: whether the frame has ground truth."""
     camera: np.ndarray
     """float32 [3,3] K, pixels of the source."""
     joints2d: np.ndarray | None = None
-    """float32 [T,J,2] projections, pixels of the source; for the joints that no detector finds."""
+    """float32 [T,J,2] projections, pixels of the source; for joints that detectors do not give."""
     pose: np.ndarray | None = None
     """float32 [T,72] axis-angle, root → camera."""
     betas: np.ndarray | None = None
@@ -38,7 +38,7 @@ class Truth:
     trans: np.ndarray | None = None
     """float32 [T,3] metres."""
     gravity: np.ndarray | None = None
-    """float32 [3], the direction in which things fall."""
+    """float32 [3], the direction of gravity."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,16 +46,16 @@ class Track:
     """One person in consecutive frames of one source."""
 
     name: str
-    """Unique in a data set; the pieces of a track share it."""
+    """Unique within a data set; shared by the pieces of a track."""
     person: str
-    """Whom it shows: errors are averaged by person, over one or more tracks."""
+    """The person's name: errors are averaged by person, over one or more tracks."""
     source: np.ndarray
     """int32 [T], each frame's number in the source, ascending."""
     points: np.ndarray
     """float32 [T,14,3] detections in EVAL_JOINTS' order: x, y in source pixels, seen 0/1."""
     truth: Truth | None = None
     time: np.ndarray | None = None
-    """float64 [T] seconds after the source's first frame; None: unknown."""
+    """float64 [T] seconds after the source's first frame; None if unknown."""
     meta: dict[str, Any] = field(default_factory=dict)
     """More fields of a record's meta.json: source, size, fps."""
 
@@ -66,13 +66,13 @@ class Track:
 def labels(track: Track, size: int, diagonal: float) -> dict[str, np.ndarray]:
     """Return the arrays of labels.npz for the whole track, `crop` float64.
 
-    In `joints2d` limbs and neck are the detections, which are what the network is given; the other
-    joints are the truth's projections, unseen where there is no truth. A frame without one detected
-    limb is totally occluded: the network gets nothing but the flag.
+    In `joints2d`, limbs and neck are the detections, which are the network's input; the other
+    joints are projections of the ground truth, not seen if there is none. A frame without a
+    detected limb is totally occluded: the network gets only the flag.
 
     Args:
         size: S, pixels.
-        diagonal: of the person's box in the crop, pixels at 224.
+        diagonal: diagonal of the person's box in the crop, pixels at 224.
 
     Raises:
         BadInput: no frame shows enough of the person to crop around.
@@ -87,15 +87,15 @@ def labels(track: Track, size: int, diagonal: float) -> dict[str, np.ndarray]:
             f"joints {crop.MIN_DIAGONAL:g} px apart to crop around; give better keypoints, or "
             "omit this person"
         ) from None
-    maps = maps.astype(np.float32).astype(np.float64)  # pixels move by what is recorded
-    # Detections for the joints that a detector finds, the truth's projections for all others.
+    maps = maps.astype(np.float32).astype(np.float64)  # pixels must move by the recorded values
+    # Detections for the joints that detectors give, projected ground truth for all others.
     source = np.zeros((length, joints, 3))
     if track.truth is not None and track.truth.joints2d is not None:
         known = np.isfinite(track.truth.joints2d).all(-1) & track.truth.valid[:, None]
         source[..., :2] = np.where(known[..., None], np.nan_to_num(track.truth.joints2d), 0)
         source[..., 2] = known
     else:
-        source[:, _EVAL.start + HEAD, :2] = points[:, HEAD, :2]  # a guess, never "seen"
+        source[:, _EVAL.start + HEAD, :2] = points[:, HEAD, :2]  # an estimate, never "seen"
     source[:, _EVAL.start : _EVAL.start + HEAD] = points[:, :HEAD]
     joints2d = np.concatenate([crop.transform(maps, source[..., :2]), source[..., 2:]], -1)
     joints2d[..., :2] *= source[..., :2].any(-1, keepdims=True)

@@ -1,6 +1,6 @@
-"""Linking detections from frame to frame, and choosing the tracks to keep."""
+"""Links detections over frames into tracks, and selects the tracks to keep."""
 
-# T frames, P people a frame, C colours of an appearance
+# T frames, P people per frame, C colour values of an appearance
 
 from __future__ import annotations
 
@@ -14,51 +14,52 @@ from scipy.optimize import linear_sum_assignment
 from datagen.clips.crop import joint_boxes
 
 GAP = 30
-"""Frames that a person may be missed and still be the same one."""
+"""Most consecutive frames without a detection within one track."""
 REACH = 0.35
-"""How far a person's joints may lie from where they last were, in sizes of the person."""
+"""Largest distance of a person's joints from their last position, relative to the person's size."""
 RATE = 30.0
-"""Frames per second that these lengths of time are counted in; slow video has fewer."""
+"""Frame rate of the durations given in frames here."""
 PATIENCE = 10
-"""Frames of absence in which that grows by as much again; a runner covers 0.06 a frame."""
+"""Frames of absence in which REACH grows by its own amount; a runner moves by 0.06 per frame."""
 FEWEST = 3
-"""Seen joints that make a detection: fewer cannot be distinguished from noise."""
+"""Fewest seen joints of a detection: fewer cannot be distinguished from noise."""
 OTHER_CLOTHES = 40.0
-"""CIELAB distance of clothes that are certainly not the same; light and shade make 10 to 20."""
+"""CIELAB distance of clearly different clothes; light and shade change colours by 10 to 20."""
 CLOTHES = 0.3
-"""How far away, in sizes of the person, other clothes count as: more than two people who cross are
-apart, less than they are otherwise."""
+"""Penalty for different clothes, as a distance relative to the person's size: more than the
+distance of two people who cross, less than their usual distance."""
 UNSURE = 0.1
-"""Share of its surest detections' score below which a detector's finding is a false one."""
+"""Score below which a detection is false, relative to the most confident detections."""
 WARDROBE = 0.05
-"""Share of a frame in what a person is remembered to look like."""
+"""Weight of a new frame in a person's mean appearance."""
 
 
 @dataclass(eq=False)
 class _Person:
-    """A track while it is made."""
+    """A track under construction."""
 
     points: np.ndarray
     """float32 [T,14,3]."""
     last: int
-    """Frame of the last sight."""
+    """Frame of the last detection."""
     look: np.ndarray
-    """float64 [C] clothes, averaged over the past; NaN while unknown."""
+    """float64 [C] colours of the clothes, averaged over past frames; NaN while unknown."""
     scores: list[float] = field(default_factory=list)
-    """How sure the detector was, each time."""
+    """The detector's confidences."""
 
     def add(self, t: int, pose: np.ndarray, look: np.ndarray, score: float) -> None:
-        """Take a detection of frame t."""
+        """Add a detection in frame t."""
         self.points[t], self.last = pose, t
         self.scores.append(score)
         mixed = (1 - WARDROBE) * self.look + WARDROBE * look
         self.look = np.where(np.isnan(self.look), look, np.where(np.isnan(look), self.look, mixed))
 
     def cost(self, t: int, pose: np.ndarray, look: np.ndarray, elapsed: float) -> float:
-        """Return how badly a detection of frame t fits, in sizes of the person; inf if not at all.
+        """Return the mismatch of a detection in frame t, relative to the person's size; inf if
+        impossible.
 
-        Somebody in other clothes who appears after a gap is somebody else. elapsed: since the last
-        sight, frames at RATE.
+        After a gap, a detection in different clothes is another person. elapsed: frames at RATE
+        since the last detection.
         """
         far = distance(pose, self.points[self.last])
         missed = t - self.last
@@ -76,12 +77,13 @@ def link(
 ) -> list[Float[np.ndarray, "t 14 3"]]:
     """Return the tracks in detections [T,P,14,3], each [T,14,3] with zeros where it is missed.
 
-    Frame by frame, detections go to the tracks that they fit best (Hungarian method on the mean
-    distance of the joints seen in both, and on the clothes if they are known, [T,P,C] CIELAB or
-    NaN); what fits none begins a track. So two who cross stay who they are though one is hidden
-    for a while. Largest first: by the sum of a track's box diagonals, times the mean of its scores
-    ([T,P] from 0 to 1, how sure the detector is); what is below UNSURE is nobody. times: [T]
-    seconds; people go further between the frames of a slow video. Default: 30 a second.
+    Frame by frame, detections are assigned to the best-matching tracks (Hungarian method on the
+    mean distance of the joints seen in both, and on the clothes if known, [T,P,C] CIELAB or NaN);
+    unmatched detections start new tracks. So two people who cross keep their identities even if one
+    is hidden for a while. Tracks are sorted by the sum of their box diagonals times their mean
+    score ([T,P] from 0 to 1, the detector's confidence), largest first; those below UNSURE are
+    dropped. times: [T] seconds, because people move further between frames at low frame rates.
+    Default: 30 fps.
     """
     frames = len(people)
     ticks = np.arange(frames) if times is None else np.asarray(times) * RATE
@@ -118,7 +120,8 @@ def link(
 
 
 def distance(a: Float[np.ndarray, "14 3"], b: Float[np.ndarray, "14 3"]) -> float:
-    """Return the mean distance of the joints that two detections [14,3] share, in their size."""
+    """Return the mean distance of the joints shared by two detections [14,3], relative to their
+    size."""
     both = (a[:, 2] > 0) & (b[:, 2] > 0)
     if not both.any():
         return np.inf
@@ -127,7 +130,7 @@ def distance(a: Float[np.ndarray, "14 3"], b: Float[np.ndarray, "14 3"]) -> floa
 
 
 def unlike(a: Float[np.ndarray, " c"], b: Float[np.ndarray, " c"]) -> float:
-    """Return how different clothes [C] are, from 0 to 1 (certainly others'); 0 if unknown."""
+    """Return the difference of two clothes [C], from 0 to 1 (clearly different); 0 if unknown."""
     apart = [
         float(np.linalg.norm(a[i : i + 3] - b[i : i + 3])) / OTHER_CLOTHES
         for i in range(0, len(a), 3)
@@ -137,7 +140,7 @@ def unlike(a: Float[np.ndarray, " c"], b: Float[np.ndarray, " c"]) -> float:
 
 
 def size(track: Float[np.ndarray, "t 14 3"]) -> float:
-    """Return how much of the footage a track [T,14,3] fills: its box diagonals, summed."""
+    """Return the size of a track [T,14,3]: the sum of its box diagonals."""
     return float(np.nansum(joint_boxes(track)[:, 2]))
 
 
@@ -147,7 +150,7 @@ def _diagonal(person: np.ndarray) -> float:
 
 
 def place_of(which: str) -> tuple[float, float] | None:
-    """Return x and y of "x,y"; None of anything else."""
+    """Return x and y from "x,y"; None for any other text."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)", which)
     return (float(match[1]), float(match[2])) if match else None
 
@@ -155,10 +158,10 @@ def place_of(which: str) -> tuple[float, float] | None:
 def choose(
     tracks: list[Float[np.ndarray, "t 14 3"]], which: str, fewest: int
 ) -> dict[int, Float[np.ndarray, "t 14 3"]]:
-    """Return the chosen tracks by rank (0 the largest), those of at least `fewest` seen frames.
+    """Return the selected tracks with at least `fewest` seen frames, by rank (0 is the largest).
 
-    `which`: "largest" of these, "all" of them, a rank among all tracks, or "x,y": whoever is seen
-    first with that pixel in the box of its joints, the one with the nearest middle if several are.
+    `which`: "largest" of these, "all" of them, a rank among all tracks, or "x,y": the first person
+    whose joint box contains that pixel, or the one with the nearest centre if there are several.
     """
     long = {
         rank: track for rank, track in enumerate(tracks) if (track[..., 2].any(1)).sum() >= fewest
@@ -173,7 +176,7 @@ def choose(
 
 
 def _nearest(tracks: dict[int, np.ndarray], place: tuple[float, float]) -> int:
-    """Return the rank of the track that is first seen around a pixel; -1 if none ever is."""
+    """Return the rank of the track that first contains a pixel; -1 if none does."""
     best = (np.inf, np.inf, -1)
     for rank, track in tracks.items():
         for t in np.flatnonzero(track[..., 2].any(1)):

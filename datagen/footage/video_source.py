@@ -1,4 +1,4 @@
-"""A video with the keypoints of its people: the source that `ingest video` reads."""
+"""A video with its people's keypoints: the source for `ingest video`."""
 
 from __future__ import annotations
 
@@ -39,9 +39,10 @@ class FootageVideo:
     person: str = "largest"
     min_frames: int = 8
     detected: bool = False
-    """Whether the keypoints are of this program's detector, in a file that the user never named."""
+    """Whether the keypoints come from this program's detector, not from a file given by the
+    user."""
     undetected: str = ""
-    """Why the detector could not look at it, if so."""
+    """Reason why the detector failed, if it did."""
 
     def identity(self) -> dict[str, Any]:
         """Return what decides its records."""
@@ -59,7 +60,9 @@ class FootageVideo:
         """Return its tracks and frames.
 
         Raises:
-            BadInput: the video does not decode, the keypoints are not its own, nobody is in it.
+            BadInput: the video cannot be decoded, the keypoints belong to another video, or it
+                shows
+            no person.
         """
         if self.undetected:
             raise BadInput(self.undetected)
@@ -70,7 +73,7 @@ class FootageVideo:
         people = found.points
         looks = read_appearance(self.keypoints, people.shape[:2])
         scale = enlargement(self.path)
-        if looks is None and scale != (1, 1):  # another program's counts in stored pixels
+        if looks is None and scale != (1, 1):  # other programs count in stored pixels
             people[..., :2] = ((people[..., :2] + 0.5) * scale - 0.5) * people[..., 2:]
         shown = within(people, width, height)
         if (shown[..., 2] > 0).sum() < (people[..., 2] > 0).sum() / 2:
@@ -85,7 +88,7 @@ class FootageVideo:
         chosen = choose(tracks, self.person, self.min_frames)
         if not chosen:
             raise BadInput(self._nobody(tracks))
-        if looks is None:  # not found by this program in this very video
+        if looks is None:  # not detected by this program in this video
             limbs = next(iter(chosen.values()))[:, : len(KEYPOINTS)]
             require_agreement(self.path, self.keypoints, limbs, used, rate)
         meta = {
@@ -111,9 +114,10 @@ class FootageVideo:
     def _tracks(
         self, chosen: dict[int, np.ndarray], used: np.ndarray, times: np.ndarray, meta: Any
     ) -> Iterator[Track]:
-        """Yield the tracks of the chosen people, from the first frame that shows one to the last.
+        """Yield the tracks of the selected people, each from its first to its last visible frame.
 
-        chosen: points [T,14,3] by rank, of the used frames; used: their numbers [T]; times: of all.
+        chosen: points [T,14,3] in the used frames, by rank; used: their numbers [T]; times: of all
+        frames.
         """
         for rank, points in chosen.items():
             seen = np.flatnonzero(points[..., 2].any(1))
@@ -123,9 +127,11 @@ class FootageVideo:
             yield Track(name, name, used[part].astype(np.int32), points[part], time=time, meta=meta)
 
     def _nobody(self, tracks: list[np.ndarray]) -> str:
-        """Return why none of the people found in the video is chosen."""
+        """Return the reason why no person in the video was selected."""
         if not tracks:
-            lacking = "nobody was detected" if self.detected else f"{self.keypoints} shows nobody"
+            lacking = (
+                "no person was detected" if self.detected else f"{self.keypoints} has no person"
+            )
             return (
                 f"{self.path}: {lacking} in any frame; lower --threshold, give --keypoints of "
                 "another detector, or omit the video"
@@ -133,7 +139,7 @@ class FootageVideo:
         longest = max(int(t[..., 2].any(1).sum()) for t in tracks)
         return (
             f"{self.path}: no person {'' if self.person == 'all' else f'({self.person}) '}is "
-            f"seen in {self.min_frames} frames (people found: {len(tracks)}, the longest for "
+            f"seen in {self.min_frames} frames (people found: {len(tracks)}, the longest track has "
             f"{longest}); lower --threshold or --min-frames, or omit the video"
         )
 
@@ -143,7 +149,7 @@ class FootageVideo:
 
 
 def keypoint_content(path: Path) -> str | None:
-    """Return the digest of a keypoint file or a folder of them; None if it does not exist."""
+    """Return the digest of a keypoint file or folder; None if it does not exist."""
     if not path.exists():
         return None
     return content(path, sorted(path.glob("*.json")) if path.is_dir() else None)
@@ -155,10 +161,10 @@ def dropped(
     shown: Bool[np.ndarray, " t"],
     kept: Integer[np.ndarray, " m"],
 ) -> dict[str, int]:
-    """Return how many of a video's frames are no record's, by reason.
+    """Return the number of a video's frames that are in no record, by reason.
 
-    used: numbers of the frames left by thinning; shown: which of these show anybody; kept: numbers
-    of those that a chosen track has.
+    used: frame numbers left after subsampling; shown: which of these show a person; kept: numbers
+    of the frames in the selected tracks.
     """
     outside = ~np.isin(used, kept)
     counts = {
@@ -170,9 +176,9 @@ def dropped(
 
 
 def unread(declared: int, frames: int) -> dict[str, int]:
-    """Return how many frames a video's header counts that are not there, as in a truncated file.
+    """Return how many frames the header declares beyond those present, as in a truncated file.
 
-    Containers are off by a few at their ends.
+    Headers may be off by a few frames.
     """
     lacking = declared - frames
     reason = "that cannot be read: the file is damaged or was cut off"
@@ -180,7 +186,7 @@ def unread(declared: int, frames: int) -> dict[str, int]:
 
 
 def named(paths: list[Path]) -> dict[str, Path]:
-    """Return the videos by name: the file's stem, with its folder's where two are the same.
+    """Return the videos by name: the file's stem, prefixed with its folder's name if not unique.
 
     Raises BadInput if two are the same file or a file is missing.
     """
@@ -197,6 +203,6 @@ def named(paths: list[Path]) -> dict[str, Path]:
         )
         name = shortened(name)
         if name in out:
-            raise BadInput(f"{path} and {out[name]} have one name, {name}; rename one of them")
+            raise BadInput(f"{path} and {out[name]} have the same name, {name}; rename one of them")
         out[name] = path
     return out

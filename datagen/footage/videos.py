@@ -1,4 +1,4 @@
-"""Videos with the keypoints of their people: those of files, or of the detector."""
+"""Pairs videos with keypoints, from files or from the detector."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from datagen.footage.video_source import FootageVideo
 
 
 def find_sources(cfg: VideoConfig, videos: dict[str, Path], folder: Path) -> list[FootageVideo]:
-    """Return the videos, by name, as sources of footage.
+    """Return the videos, given by name, as sources of footage.
 
-    What the detector finds is kept in a folder, where the same video finds it again.
+    Detections are cached in `folder` and reused for the same video.
 
     Raises:
-        BadInput: a file of keypoints is missing.
+        BadInput: a keypoint file is missing.
     """
     reasons: dict[str, str] = {}
     if cfg.detector == "mediapipe":

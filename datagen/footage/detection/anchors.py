@@ -1,4 +1,4 @@
-"""The person detector's raw output as people: SSD anchors, decoding, weighted suppression."""
+"""Decodes the person detector's raw output: SSD anchors, decoding, weighted suppression."""
 
 # A anchors, N people
 
@@ -10,18 +10,20 @@ import numpy as np
 from jaxtyping import Float
 
 SIDE = 224
-"""Pixels of the network's picture, the unit of its output."""
+"""Side of the network's input in pixels, the unit of its output."""
 LAYERS = ((8, 2), (16, 2), (32, 6))
-"""(stride in pixels, anchors a cell) of the network's three grids, as it lists its 2,254 boxes."""
+"""(stride in pixels, anchors per cell) of the network's three grids, in the order of its 2,254
+boxes."""
 LEAST_SCORE = 0.5
-"""Confidence of a person (mediapipe.solutions.pose's default)."""
+"""Lowest confidence of a person (mediapipe.solutions.pose's default)."""
 SAME = 0.3
-"""Intersection over union above which two boxes show one person."""
+"""Intersection over union above which two boxes show the same person."""
 
 
 @cache
 def anchors() -> Float[np.ndarray, "a 2"]:
-    """Return the anchors' centres float64 [A,2] in the unit square; all are one picture large."""
+    """Return the anchors' centres float64 [A,2] in the unit square; all are as large as the
+    input."""
     grids = []
     for stride, each in LAYERS:
         cells = SIDE // stride
@@ -33,11 +35,11 @@ def anchors() -> Float[np.ndarray, "a 2"]:
 def decode(
     raw: Float[np.ndarray, "a 12"], logits: Float[np.ndarray, "a 1"]
 ) -> tuple[Float[np.ndarray, "n 6 2"], Float[np.ndarray, " n"]]:
-    """Return the people's boxes and points [N,6,2] and scores [N] of the network's output.
+    """Return the people's boxes and points [N,6,2] and scores [N] from the network's output.
 
     Args:
-        raw: [A,12] centre, width and height of the face's box, then four points' x, y, pixels from
-            the anchor.
+        raw: [A,12] centre, width and height of the face's box, then x, y of four points, in pixels
+            relative to the anchor.
         logits: [A,1] scores before the logistic function.
 
     Returns:
@@ -57,9 +59,9 @@ def decode(
 def suppress(
     people: Float[np.ndarray, "n 6 2"], scores: Float[np.ndarray, " n"]
 ) -> tuple[Float[np.ndarray, "m 6 2"], Float[np.ndarray, " m"]]:
-    """Return one of each person [N,6,2], the surest first, and its score [N].
+    """Return one detection per person [N,6,2], the most confident first, and its score [N].
 
-    What overlaps the surest is averaged with it by score (BlazeFace's non-maximum suppression).
+    Overlapping detections are averaged, weighted by score (BlazeFace's non-maximum suppression).
     """
     order = np.argsort(-scores, kind="stable")
     kept, sure = [], []

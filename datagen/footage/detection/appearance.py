@@ -1,6 +1,6 @@
-"""What a person looks like, in few numbers: the colours of trunk and thighs.
+"""A compact descriptor of a person's appearance: the colours of trunk and thighs.
 
-Those are clothes, which keep their colour from frame to frame where positions are confused.
+These are clothes, whose colour stays constant between frames when positions are ambiguous.
 """
 
 # K points, N samples
@@ -13,15 +13,15 @@ from jaxtyping import Float, Float32, UInt8
 
 SHOULDERS, HIPS, KNEES = (11, 12), (23, 24), (25, 26)
 SEEN = 0.5
-"""Visibility of the joints that a colour is taken between."""
+"""Lowest visibility of the joints between which a colour is sampled."""
 STEPS = np.linspace(0.2, 0.8, 7)
-"""Where on the way from joint to joint colours are taken; not at the ends, next to bare skin."""
+"""Relative sample positions between two joints; not at the ends, next to bare skin."""
 
 
 def appearance(
     picture: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "33 3"]
 ) -> Float32[np.ndarray, " 6"]:
-    """Return float32 [6], the trunk's colour and the thighs', CIELAB; NaN for what is not seen.
+    """Return float32 [6], the colours of trunk and thighs in CIELAB; NaN if not seen.
 
     Args:
         picture: uint8 [H,W,3] RGB.

@@ -1,9 +1,9 @@
-"""People through a video: found once, then followed from crop to crop.
+"""Tracks people through a video: detected once, then followed from crop to crop.
 
-A frame's landmarks say where the person's crop of the next frame lies. MediaPipe follows one person
-and looks for another only when that one is lost, in the whole picture. Here everybody is followed.
-Every few frames the detector looks for more, and not only in the whole picture, in which it tends
-to see one person alone, but in its parts as well, one after the other.
+A frame's landmarks give the person's crop in the next frame. MediaPipe follows one person and runs
+its detector on the whole picture only when that person is lost. Here, everybody is followed. Every
+few frames the detector looks for further people, not only in the whole picture, where it tends to
+find only one person, but also in parts of it, one after the other.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from datagen.footage.detection.roi import Roi
 from datagen.footage.detection.smoothing import RATE, LowPass, OneEuro, visibility_share
 
 LOOK = 5
-"""Frames after which the detector looks at a further part of the picture; 8 ms of a core."""
+"""Frames between detector runs, each on another part of the picture; a run takes 8 ms of a core."""
 MOST = 8
-"""People followed at a time; each takes 15 ms a frame."""
+"""Most people followed at a time; each takes 15 ms per frame."""
 SAME = 0.07
-"""Mean distance of two readings' points, in sizes of the person, below which they are one person's:
-both crops have ended on whoever is in front."""
+"""Mean distance of two readings' points, relative to the person's size, below which they show the
+same person: both crops have moved onto the person in front."""
 NEAR = 0.15
-"""Distance of a found person from one who is followed, in sizes, below which it is that one."""
+"""Distance from a followed person, relative to size, below which a detection is that person."""
 
 WITHIN = 0.5
-"""Share of a found person's points within another's outline above which it is nobody, but a part of
-the other that passes for a body."""
+"""Share of a detection's points inside another person's outline above which it is a false
+detection on a part of that person."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,27 +41,27 @@ class Pose:
     points: np.ndarray
     """float64 [33,3] x, y in pixels (centres at whole numbers) and visibility 0 to 1."""
     world: np.ndarray
-    """float64 [33,3] the network's own 3D joints, metres from the middle of the hips."""
+    """float64 [33,3] the network's 3D joints, metres from the middle of the hips."""
 
 
 @dataclass
 class Follower:
-    """One person's filters and next crop, from when it is found to when it is lost."""
+    """One person's filters and next crop, from detection until it is lost."""
 
     slot: int
-    """Its place among those followed at the time, the first that was free."""
+    """Its index among the people followed at the time, the first free one."""
     crop: Roi
     reading: Reading | None = None
-    """That of the last frame."""
+    """The last frame's reading."""
     _points: OneEuro = field(default_factory=lambda: OneEuro(0.05, 80))
     _visibility: LowPass = field(default_factory=LowPass)
     _circle: OneEuro = field(default_factory=lambda: OneEuro(0.01, 10))
     _world: OneEuro = field(default_factory=lambda: OneEuro(0.1, 40))
 
     def step(self, reading: Reading, rate: float) -> Pose:
-        """Return the steadied person of a frame; its next crop follows from the reading.
+        """Return the smoothed person in a frame and update the next crop.
 
-        rate: one over the time since the last frame, Hz.
+        rate: reciprocal of the time since the last frame, Hz.
         """
         size = max(roi.circumscribed(*reading.circle).side, 1e-6)
         points = self._points.step(reading.points, size, rate)
@@ -75,7 +75,7 @@ class Follower:
 
 
 class Followers:
-    """Everybody in a video, frame after frame."""
+    """All people in a video, frame by frame."""
 
     def __init__(self, detector: PoseDetector, most: int = MOST) -> None:
         self._detector = detector
@@ -84,10 +84,10 @@ class Followers:
         self._frame = -1
 
     def step(self, picture: np.ndarray, elapsed: float = 1 / RATE) -> dict[int, Pose]:
-        """Return the people of the next frame by slot; elapsed: seconds since the last one.
+        """Return the people in the next frame by slot; elapsed: seconds since the last frame.
 
-        Whoever is lost frees a slot. Another person, or the same one found again, takes the first
-        free one, so a slot alone does not say who it is.
+        A lost person's slot becomes free. The next person detected, possibly the same one, takes
+        the first free slot, so a slot alone does not identify a person.
         """
         self._frame += 1
         read = [(one, self._detector.read(picture, one.crop)) for one in self._people]
@@ -106,7 +106,7 @@ class Followers:
     def _newcomers(
         self, picture: np.ndarray, views: list[Roi], seen: list[tuple[Follower, Reading]]
     ) -> list[tuple[Follower, Reading]]:
-        """Return those found in views of a picture besides the ones seen."""
+        """Return people detected in views of a picture, without those already seen."""
         fresh: list[tuple[Follower, Reading]] = []
         for crop in (crop for view in views for crop in self._detector.find(picture, view)):
             known = seen + fresh
@@ -123,9 +123,9 @@ class Followers:
 
 
 def _distinct(seen: list[tuple[Follower, Reading]]) -> list[tuple[Follower, Reading]]:
-    """Return those seen without the ones whose crop has slid onto another's person.
+    """Return the people seen, without those whose crop has drifted onto another person.
 
-    Of two that now read the same person, the one that moved less to get there keeps it.
+    Of two crops that now show the same person, the one that moved less keeps it.
     """
     moved = [0.0 if one.reading is None else _apart(reading, one.reading) for one, reading in seen]
     kept: list[int] = []
@@ -136,7 +136,7 @@ def _distinct(seen: list[tuple[Follower, Reading]]) -> list[tuple[Follower, Read
 
 
 def _apart(a: Reading, b: Reading) -> float:
-    """Return the mean distance of two readings' points in sizes of the larger person."""
+    """Return the mean distance of two readings' points, relative to the larger person's size."""
     size = max(roi.circumscribed(*a.circle).side, roi.circumscribed(*b.circle).side, 1e-6)
     return float(np.linalg.norm(a.points - b.points, axis=1).mean()) / size
 
@@ -149,7 +149,7 @@ def _covered(reading: Reading, other: Reading) -> float:
 
 
 def _near(crop: Roi, reading: Reading) -> bool:
-    """Return whether a found crop is that of a person who is already followed."""
+    """Return whether a detected crop shows a person who is already followed."""
     other = roi.circumscribed(*reading.circle)
     far = np.hypot(crop.x - other.x, crop.y - other.y)
     return bool(far < NEAR * max(crop.side / roi.MARGIN, other.side))

@@ -1,6 +1,6 @@
-"""The landmark network's raw output as joints."""
+"""Decodes the landmark network's raw output into joints."""
 
-# K = 39 points: 33 of the body, 2 that give the next crop, 4 of no use here
+# K = 39 points: 33 of the body, 2 that give the next crop, 4 unused ones
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import numpy as np
 from jaxtyping import Float
 
 SIDE = 256
-"""Pixels of the network's picture, the unit of its output."""
+"""Side of the network's input in pixels, the unit of its output."""
 BODY = slice(0, 33)
 CROP = slice(33, 35)
 """The middle of the hips and the point that gives the body's size and direction."""
 KERNEL = 9
-"""Cells of the heatmap around a point that refine it. The graph's option is 7; MediaPipe 0.10.21
-computes with its default all the same: with 9 its points come out to 1e-5 cells, with 7 to 0.04."""
+"""Side in heatmap cells of the neighbourhood that refines a point. The graph's option says 7, but
+MediaPipe 0.10.21 uses its default: 9 reproduces its points to 1e-5 cells, 7 only to 0.04."""
 LEAST_HEAT = 0.5
-"""A heatmap that is nowhere surer than that leaves its point as it is."""
+"""Lowest peak of a heatmap; below it, the point is not refined."""
 
 
 def decode(raw: Float[np.ndarray, " k5"]) -> Float[np.ndarray, "k 4"]:
-    """Return float64 [K,4] x, y, z in the unit square and visibility 0 to 1, of the output [5K]."""
+    """Return float64 [K,4] x, y, z in the unit square and visibility 0 to 1, from the output
+    [5K]."""
     points = raw.astype(np.float64).reshape(-1, 5)[:, :4]
     return np.concatenate([points[:, :3] / SIDE, logistic(points[:, 3:])], 1)
 
@@ -28,10 +29,10 @@ def decode(raw: Float[np.ndarray, " k5"]) -> Float[np.ndarray, "k 4"]:
 def refine(
     points: Float[np.ndarray, "k c"], heatmap: Float[np.ndarray, "h w k"]
 ) -> Float[np.ndarray, "k c"]:
-    """Return points [K,2+] of the unit square, moved to the middle of the heat around them.
+    """Return points [K,2+] in the unit square, moved to the centroid of the heatmap around them.
 
     Args:
-        points: x, y and whatever else, which stays.
+        points: x, y and further columns, which are unchanged.
         heatmap: float [H,W,K] logits.
     """
     height, width = heatmap.shape[:2]

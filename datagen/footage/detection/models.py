@@ -13,10 +13,10 @@ FOLDER = Path(__file__).parents[2] / "assets" / "detector"
 
 
 class Model:
-    """A network of datagen/assets/detector, called with one picture."""
+    """A network from datagen/assets/detector, called with one picture."""
 
     def __init__(self, name: str, threads: int = 1) -> None:
-        """Load <name>.tflite, to run on so many threads."""
+        """Load <name>.tflite, to run on `threads` threads."""
         from ai_edge_litert.interpreter import Interpreter
 
         with _quiet():
@@ -26,7 +26,7 @@ class Model:
         self._input = given["index"]
         self._outputs = [one["index"] for one in self._network.get_output_details()]
         self.side = int(given["shape"][1])
-        """Side of the square picture that it takes, pixels."""
+        """Side of the square input, pixels."""
 
     def __call__(self, picture: np.ndarray) -> list[np.ndarray]:
         """Return its outputs (without the batch axis) for float32 [side,side,3]."""
@@ -37,7 +37,7 @@ class Model:
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """Keep what LiteRT's C++ writes to stderr about its delegate off the terminal."""
+    """Suppress the messages on its delegate that LiteRT's C++ code writes to stderr."""
     terminal = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:

@@ -1,4 +1,4 @@
-"""Both networks on whole pictures: where people are, and one person's joints."""
+"""Applies both networks to pictures: detects people, and one person's joints."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from datagen.footage.detection.models import Model
 from datagen.footage.detection.roi import Roi
 
 LEAST_PRESENCE = 0.5
-"""Confidence that a crop shows a person, above which it does (mediapipe.solutions.pose's)."""
+"""Confidence above which a crop counts as showing a person (mediapipe.solutions.pose's)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """What the landmark network predicts for one crop, unsmoothed."""
+    """The landmark network's prediction for one crop, unsmoothed."""
 
     points: np.ndarray
     """float64 [33,2] pixels, edge to edge."""
@@ -27,7 +27,7 @@ class Reading:
     circle: np.ndarray
     """float64 [2,2] the middle of the hips and the point above the head, pixels."""
     world: np.ndarray
-    """float64 [33,3] metres from the middle of the hips, along the picture's axes."""
+    """float64 [33,3] metres from the middle of the hips, in the image axes."""
 
 
 class PoseDetector:
@@ -38,9 +38,9 @@ class PoseDetector:
         self._landmarks = Model("pose_landmark_full", threads)
 
     def find(self, picture: UInt8[np.ndarray, "h w 3"], frame: Roi) -> list[Roi]:
-        """Return the crops of the people in a part of a picture, the surest first.
+        """Return the crops of the people in a part of a picture, the most confident first.
 
-        Whoever the part's edge cuts is left out: half a body passes for a smaller person.
+        People cut by the part's edge are skipped: half a body looks like a smaller person.
         """
         seen = roi.view(picture, frame, self._detection.side, cv2.BORDER_CONSTANT)
         raw, logits = self._detection(seen.astype(np.float32) / 127.5 - 1)

@@ -1,6 +1,6 @@
-"""Rotated squares of a picture: where a network looks, and back from its view to the picture.
+"""Rotated square regions of a picture: cropping them, and mapping points back to the picture.
 
-Pictures' coordinates run from edge to edge here, as MediaPipe's do: the first pixel covers 0 to 1.
+Picture coordinates run from edge to edge here, as in MediaPipe: the first pixel covers 0 to 1.
 """
 
 # K points
@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Num, UInt8
 
 MARGIN = 1.25
-"""Sides of a person's crop over its circle's diameter; that of the landmark network's training."""
+"""Side of a person's crop over its circle's diameter, as in the landmark network's training."""
 
 
 OVERLAP = 1.3
-"""Sides of all windows over what they cover, at least."""
+"""Lowest ratio of the windows' total length to the length that they cover."""
 
 
 @dataclass(frozen=True)
@@ -31,23 +31,23 @@ class Roi:
     side: float
     """Pixels."""
     angle: float = 0.0
-    """Radians from the picture's axes to the square's, clockwise as the picture is seen."""
+    """Radians from the picture's axes to the square's, clockwise in the picture."""
 
     def scaled(self, factor: float) -> Roi:
-        """Return the same square, larger."""
+        """Return the square scaled about its centre."""
         return replace(self, side=self.side * factor)
 
 
 def whole(width: int, height: int) -> Roi:
-    """Return the smallest square that holds a whole picture in its middle (a letterbox)."""
+    """Return the smallest square with the whole picture at its centre (a letterbox)."""
     return Roi(width / 2, height / 2, float(max(width, height)))
 
 
 def windows(width: int, height: int) -> list[Roi]:
-    """Return squares as high as a picture is, or as wide, which cover its long side and overlap.
+    """Return overlapping squares, as large as the picture's short side, that cover its long side.
 
-    A person is larger in them than in the whole picture, and may be alone. None if the picture is
-    nearly square.
+    A person is larger in them than in the whole picture, and may be alone. The list is empty if the
+    picture is nearly square.
     """
     side, long = min(width, height), max(width, height)
     if long < 1.1 * side:
@@ -62,9 +62,9 @@ def windows(width: int, height: int) -> list[Roi]:
 def inside(
     boxes: Num[np.ndarray, "n 2 2"], window: Roi, width: int, height: int
 ) -> Bool[np.ndarray, " n"]:
-    """Return which boxes [N,2,2] (first and last corner) keep away from a window's edges, bool [N].
+    """Return which boxes [N,2,2] (first and last corner) keep clear of a window's edges, bool [N].
 
-    Half a box away, except from those that are the picture's edges too.
+    The distance must be half a box, except from edges that are also the picture's.
     """
     room = (boxes[:, 1] - boxes[:, 0]) / 2
     low = np.array([window.x, window.y]) - window.side / 2
@@ -75,10 +75,10 @@ def inside(
 
 
 def circumscribed(centre: Num[np.ndarray, " 2"], top: Num[np.ndarray, " 2"]) -> Roi:
-    """Return the square around the circle about `centre` through `top` [2], upright at `top`.
+    """Return the square around the circle about `centre` through `top` [2], with `top` upwards.
 
-    Both networks describe a person so: the middle of the hips, and a point above the head that
-    is how far the body reaches and which way is up.
+    Both networks describe a person this way: by the middle of the hips, and a point above the head
+    that gives the body's extent and direction.
     """
     x, y = (float(v) for v in top - centre)
     angle = np.pi / 2 - np.arctan2(-y, x)
@@ -89,12 +89,12 @@ def circumscribed(centre: Num[np.ndarray, " 2"], top: Num[np.ndarray, " 2"]) -> 
 def view(
     picture: UInt8[np.ndarray, "h w 3"], roi: Roi, side: int, border: int
 ) -> UInt8[np.ndarray, "side side 3"]:
-    """Return uint8 [side,side,3], what a region shows; `border` is OpenCV's mode beyond the edge.
+    """Return a region's content uint8 [side,side,3]; `border` is OpenCV's mode beyond the edge.
 
-    Corners go to corners as in MediaPipe, so that its networks see what they are used to: between
-    pixel centres lies a shift of half a pixel of the larger picture. Positions are rounded to 1/32
-    pixel like those of warpPerspective in OpenCV 3 and 4: that of OpenCV 5 differs by a grey level,
-    which the crops' feedback turns into pixels.
+    Corners map to corners as in MediaPipe, whose networks were trained this way; pixel centres are
+    therefore shifted by half a pixel of the larger picture. Positions are rounded to 1/32 pixel
+    like in warpPerspective of OpenCV 3 and 4: OpenCV 5 differs by a grey level, which the feedback
+    from crop to crop amplifies to pixels.
     """
     corner, right, below = to_picture(np.array([(0, 0), (1, 0), (0, 1)]), roi)
     cells = np.arange(side)[:, None] * 32 / side
@@ -107,12 +107,12 @@ def view(
 
 
 def to_picture(points: Num[np.ndarray, "*batch 2"], roi: Roi) -> Float[np.ndarray, "*batch 2"]:
-    """Return points [...,2] of the unit square, which the region fills, in the picture's pixels."""
+    """Return points [...,2] in the region's unit square, converted to the picture's pixels."""
     centre = np.array([roi.x, roi.y])
     return centre + rotate(np.asarray(points) - 0.5, roi.angle) * roi.side
 
 
 def rotate(points: Num[np.ndarray, "*batch 2"], angle: float) -> Float[np.ndarray, "*batch 2"]:
-    """Return points [...,2] turned by an angle, clockwise where y points down."""
+    """Return points [...,2] rotated by an angle, clockwise with y pointing down."""
     cos, sin = np.cos(angle), np.sin(angle)
     return points @ np.array([[cos, sin], [-sin, cos]])

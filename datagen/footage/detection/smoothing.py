@@ -1,7 +1,7 @@
-"""Filters that steady points from frame to frame, with MediaPipe's settings.
+"""Filters that smooth points over time, with MediaPipe's settings.
 
 The One-Euro filter of Casiez, Roussel and Vogel (CHI 2012): a low-pass filter whose cutoff
-frequency grows with the speed, so that what rests does not jitter and what moves does not lag.
+frequency grows with the speed, so resting points do not jitter and moving ones do not lag.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 RATE = 1e6 / 33333
-"""Frames per second that mediapipe.solutions assumes, whatever the video's own."""
+"""Frames per second that mediapipe.solutions assumes for any video."""
 VISIBILITY_SHARE = 0.1
-"""Weight of a new frame's visibility, at that rate."""
+"""Weight of a new frame's visibility at RATE."""
 
 
 @dataclass
@@ -23,7 +23,8 @@ class LowPass:
     value: np.ndarray | None = None
 
     def step(self, new: np.ndarray, share: np.ndarray | float) -> np.ndarray:
-        """Return the average after a new value, which has `share` in it; the first is taken."""
+        """Return the average after a new value with weight `share`; the first value is taken as
+        is."""
         if self.value is None:
             self.value = new
         else:
@@ -33,25 +34,25 @@ class LowPass:
 
 @dataclass
 class OneEuro:
-    """The filter for an array of values, each on its own."""
+    """The filter for an array of values, each filtered independently."""
 
     least_cutoff: float
-    """Hz at rest."""
+    """Cutoff frequency at rest, Hz."""
     slope: float
-    """Hz a unit of speed (object sizes a second)."""
+    """Hz per unit of speed (object sizes per second)."""
     speed_cutoff: float = 1.0
-    """Hz of the filter of the speed itself."""
+    """Cutoff frequency of the speed's own filter, Hz."""
     _last: np.ndarray | None = None
     _value: LowPass = field(default_factory=LowPass)
     _speed: LowPass = field(default_factory=LowPass)
 
     def step(self, new: np.ndarray, size: float = 1.0, rate: float = RATE) -> np.ndarray:
-        """Return the filtered values after a frame's.
+        """Return the filtered values after a new frame.
 
         Args:
             new: values of the frame.
-            size: of the object that moves, in the values' unit; speeds are measured in it.
-            rate: one over the time since the last frame, Hz.
+            size: size of the moving object in the values' unit; the unit of speeds.
+            rate: reciprocal of the time since the last frame, Hz.
         """
         moved = np.zeros_like(new) if self._last is None else new - self._last
         self._last = new
@@ -61,10 +62,10 @@ class OneEuro:
 
 
 def visibility_share(rate: float) -> float:
-    """Return the weight of a new frame's visibility at a rate, Hz."""
+    """Return the weight of a new frame's visibility at a frame rate in Hz."""
     return 1 - (1 - VISIBILITY_SHARE) ** (RATE / rate)
 
 
 def _share(cutoff: np.ndarray | float, rate: float) -> np.ndarray | float:
-    """Return the weight of a new value in a low-pass filter of a cutoff frequency, Hz."""
+    """Return the weight of a new value in a low-pass filter with a cutoff frequency in Hz."""
     return 1 / (1 + rate / (2 * np.pi * cutoff))

@@ -13,10 +13,14 @@ WIDTH, HEIGHT = 540, 960
 BACK = {
     "with y before x": lambda p: p[..., ::-1],
     "in percent of the picture": lambda p: p / (WIDTH, HEIGHT) * 100,
-    "in the picture turned back by 90°": lambda p: np.stack([p[..., 1], WIDTH - 1 - p[..., 0]], -1),
-    "in the picture turned on by 90°": lambda p: np.stack([HEIGHT - 1 - p[..., 1], p[..., 0]], -1),
+    "in the picture rotated back by 90°": lambda p: np.stack(
+        [p[..., 1], WIDTH - 1 - p[..., 0]], -1
+    ),
+    "in the picture rotated further by 90°": lambda p: np.stack(
+        [HEIGHT - 1 - p[..., 1], p[..., 0]], -1
+    ),
     "in the picture upside down": lambda p: (WIDTH - 1, HEIGHT - 1) - p,
-    "with y counted from below": lambda p: np.stack([p[..., 0], HEIGHT - 1 - p[..., 1]], -1),
+    "with y counted from the bottom": lambda p: np.stack([p[..., 0], HEIGHT - 1 - p[..., 1]], -1),
     "in the mirrored picture": lambda p: np.stack([WIDTH - 1 - p[..., 0], p[..., 1]], -1),
     "at half the video's size": lambda p: p / 2,
     "at twice the video's size": lambda p: p * 2,

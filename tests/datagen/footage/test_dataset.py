@@ -206,8 +206,8 @@ class TestBadInput:
         args = ("video", *videos, "--keypoints", *keypoints, "--out", tmp_path / "out")
         assert run(*args, "--max-bad", 1) == 0
         printed = capsys.readouterr().out
-        for part in ("text.mp4 cannot be read", "cut.mp4 cannot be read", "shows nobody",
-                     "60 frames, the video of 61"):  # fmt: skip
+        for part in ("text.mp4 cannot be read", "cut.mp4 cannot be read", "has no person",
+                     "60 frames, the video has 61"):  # fmt: skip
             assert part in printed, part
         lines = (tmp_path / "out/manifests/quarantine.jsonl").read_text().splitlines()
         assert [json.loads(line)["name"] for line in lines] == ["text", "cut", "nobody", "longer"]

@@ -174,8 +174,8 @@ class TestUnits:
             (lambda p: p * [1, 1, 400], "x, y and a confidence from 0 to 1"),
             (lambda p: p / [540, 960, 1], "relative"),
             (lambda p: p / [270, 480, 1] - [1, 1, 0], "relative"),
-            (lambda p: p[::2], "6 frames, the video of 12.*not of every second"),
-            (lambda p: p[:-1], "11 frames, the video of 12; give the keypoints of every frame of"),
+            (lambda p: p[::2], "6 frames, the video has 12.*not of every second"),
+            (lambda p: p[:-1], "11 frames, the video has 12; give the keypoints of every frame of"),
         ],
     )
     def test_other_units_and_lengths_are_refused(self, tmp_path, change, message):
@@ -206,9 +206,9 @@ class TestNumbers:
     @pytest.mark.parametrize(
         ("names", "message"),
         [
-            (["a_1.jpg", "b_1.jpg"], "differently named videos, 'a_1' and 'b_1'"),
+            (["a_1.jpg", "b_1.jpg"], "different videos, 'a_1' and 'b_1'"),
             (["v1_1.jpg", "v1_2.jpg", "v2_1.jpg"], "no number in its names counts"),
-            (["left.jpg", "right.jpg"], "has no number"),
+            (["left.jpg", "right.jpg"], "contains no number"),
         ],
     )
     def test_names_that_do_not_count_are_refused(self, names, message):

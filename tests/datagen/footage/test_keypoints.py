@@ -133,7 +133,7 @@ class TestFiles:
         assert people[..., 2].any(-1).sum(1).tolist() == [1, 0, 2, 0, 1]
         assert not capsys.readouterr().out
         read_keypoints(path, 7)  # frames 1 to 5 of 7, by either counting
-        assert ("taken as counted from 0" in capsys.readouterr().out) == (first == 1)
+        assert ("assumed to count from 0" in capsys.readouterr().out) == (first == 1)
 
     @pytest.mark.parametrize(
         ("content", "message"),
@@ -141,7 +141,7 @@ class TestFiles:
             (np.zeros((4, 19, 3)), "19 points"),
             (np.zeros((4, 17, 2)), "shape"),
             (np.zeros((17, 3)), "shape"),
-            (np.zeros((5, 17, 3)), "5 frames, the video of 4"),
+            (np.zeros((5, 17, 3)), "5 frames, the video has 4"),
             (np.full((4, 17, 3), 0.5), "relative"),
             (np.array([["a"]]), "shape"),
         ],
@@ -159,8 +159,12 @@ class TestFiles:
             ("x.json", "[[1],[2,3]]", "not an array"),
             ("x.json", "[[1, 2], [2, 3]]", r"shape \[2, 2\]"),
             ("x.json", '[{"keypoints": [1, 2]}]', "COCO results"),
-            ("x.json", '[{"image_id": 1, "keypoints": []}]', "shows nobody"),
-            ("x.json", '[{"image_id": 99999999, "keypoints": [1, 2, 3]}]', "no frame's number"),
+            ("x.json", '[{"image_id": 1, "keypoints": []}]', "has no person"),
+            (
+                "x.json",
+                '[{"image_id": 99999999, "keypoints": [1, 2, 3]}]',
+                "which the video does not have",
+            ),
             ("x.npy", "text", "cannot be read"),
             ("x.npz", "PK", "cannot be read"),
             ("x.txt", "", "must be"),
@@ -178,10 +182,10 @@ class TestFiles:
         with pytest.raises(BadInput, match=r"no \.json"):
             read_keypoints(tmp_path)
         (tmp_path / "0.json").write_text('{"shapes": []}')
-        with pytest.raises(BadInput, match="not what OpenPose's --write_json writes"):
+        with pytest.raises(BadInput, match="not the output of OpenPose's --write_json"):
             read_keypoints(tmp_path)
         (tmp_path / "0.json").write_text('{"people": []}')
-        with pytest.raises(BadInput, match="nobody"):
+        with pytest.raises(BadInput, match="no person"):
             read_keypoints(tmp_path)
 
     def test_a_pickle_in_an_array_is_refused(self, tmp_path):

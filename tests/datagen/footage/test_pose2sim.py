@@ -274,7 +274,7 @@ def test_a_damaged_calibration_is_refused(tmp_path, text):
     if text == "<a/>":
         assert read_cameras(path) == []
         return
-    with pytest.raises(BadInput, match="not a calibration"):
+    with pytest.raises(BadInput, match="not a Qualisys calibration"):
         read_cameras(path)
 
 
@@ -283,7 +283,7 @@ def test_keypoints_without_anybody_are_named(demo, tmp_path):
     (tmp_path / "a_0.json").write_text(json.dumps(nobody))
     source = pose2sim.find_sources(demo)[0]
     recording = replace(source.recording, keypoints=(tmp_path, source.recording.keypoints[1]))
-    with pytest.raises(BadInput, match="shows nobody"):
+    with pytest.raises(BadInput, match="has no person"):
         replace(source, recording=recording).open()
 
 

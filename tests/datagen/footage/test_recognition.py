@@ -24,7 +24,7 @@ class TestRealPerson:
         assert (evaluation_points(points, found, 0.1)[:, :12] == LIMBS).all()
         usual = layout in ("limbs", "evaluation", "coco17", "openpose18", "openpose25")
         alone = layout in ("halpe26", "halpe136", "wholebody133", "mpii16", "mediapipe33")
-        assert ("taken as" in capsys.readouterr().out) == (not usual and not alone)
+        assert ("is read as" in capsys.readouterr().out) == (not usual and not alone)
 
     def test_y_first_is_asked_about(self, layout):
         points = in_order(real_points(), layout)[..., [1, 0, 2]]

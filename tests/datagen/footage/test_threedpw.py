@@ -272,7 +272,7 @@ class TestBadInput:
         [
             ("folder", "40 of 40 images"),
             ("image", "image_00017.jpg"),
-            ("broken", "image_00003.jpg is not an image"),
+            ("broken", "image_00003.jpg is not a readable image"),
             ("size", "image_00030.jpg is 20x10"),
         ],
     )
@@ -293,14 +293,14 @@ class TestBadInput:
         ("change", "message"),
         [
             (lambda c: {"poses": [c["poses"][0][:30]]}, r"poses is float64 \[30, 72\]"),
-            (lambda c: {"poses2d": [c["poses2d"][0].transpose(0, 2, 1)]}, "wanted 40 x 3 x 18"),
+            (lambda c: {"poses2d": [c["poses2d"][0].transpose(0, 2, 1)]}, "expected 40 x 3 x 18"),
             (lambda c: {"cam_poses": c["cam_poses"][:, :3]}, "cam_poses"),
             (lambda c: {"betas": []}, "different numbers of people"),
             (lambda c: {"betas": [np.zeros(4)]}, "fewer than 10 betas"),
             (lambda c: {"genders": ["x"]}, "no gender"),
             (lambda c: {"trans": [np.full((40, 3), np.nan)]}, "trans"),
             (lambda c: {"trans": None}, "trans"),
-            (lambda c: {"poses2d": [0 * c["poses2d"][0]]}, "nobody is detected"),
+            (lambda c: {"poses2d": [0 * c["poses2d"][0]]}, "no person is detected"),
             (lambda c: {"betas": [c["betas"][0] + 2]}, "mm from those"),
         ],
     )

@@ -171,7 +171,7 @@ def test_what_shows_nobody_is_one_sentence(tmp_path, capsys):
         ("sound.mp4", "it has no pictures"),
         ("empty", "holds neither videos nor pictures"),
         ("absent.mp4", "does not exist"),
-        ("nobody.mp4", "nobody was detected in any frame"),
+        ("nobody.mp4", "no person was detected in any frame"),
     ):
         assert overlay([str(tmp_path / name), "--out", str(tmp_path / "out")]) == 2
         printed = capsys.readouterr().err
