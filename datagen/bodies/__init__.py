@@ -1,1 +1,1 @@
-"""Stage 1: body model, motion, looks and renderer make the body library."""
+"""Stage 1: builds the body library from body models, motions, appearances and the renderer."""

@@ -1,7 +1,7 @@
-"""Builds the body library: a motion sequence becomes clips of rendered, labelled people.
+"""Builds the body library: turns a motion sequence into clips of rendered, labelled people.
 
-Every clip has its own person, as in SURREAL: gender, shape, look, light, yaw and
-distance are drawn once and hold for the clip. `datagen.bodies.storage` defines how it is stored.
+Every clip has its own person, as in SURREAL: gender, betas, appearance, light, yaw and distance are
+drawn once per clip. `datagen.bodies.storage` defines the file format.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from datagen.common.seeds import generator
 from datagen.common.stopwatch import Stopwatch
 
 Draws = Callable[[str], np.random.Generator]
-"""Returns the generator of a clip's draws for one purpose."""
+"""Returns the random generator of a clip for one purpose."""
 
 
 def run_starts(frames: float, cfg: BodiesConfig) -> list[int]:
-    """Return the first frame of each of a sequence's clips, of one run after the other."""
+    """Return the first frames of a sequence's clips, run by run."""
     longest = cfg.max_clip_frames
     return [start for stride in cfg.stride for start in clip_starts(frames, stride, longest)]
 
 
 def clip_starts(frames: float, stride: int, longest: int) -> list[int]:
-    """Return the first frame of each of a run's clips, by SURREAL's rule (generate_job_list).
+    """Return the first frames of a run's clips, by SURREAL's rule (generate_job_list).
 
-    Clip i covers frames [i·stride, i·stride + longest), as far as there are any.
+    Clip i covers frames [i·stride, i·stride + longest), up to the end of the sequence.
     """
     clips = max(1, math.ceil((frames - (longest - stride)) / stride))
     return [clip * stride for clip in range(clips)]
@@ -55,8 +55,8 @@ def build_person(
 ) -> dict:  # fmt: skip
     """Make the library file of one motion sequence and return its manifest line.
 
-    scans: real-scan shapes to draw from. The file appears under `path` when it is complete, or not
-    at all. Its bytes depend on the arguments and the drawing backend only.
+    scans: real-scan shapes to draw from. The file is written atomically. Its bytes depend only on
+    the arguments and the OpenGL driver.
 
     Raises:
         BadInput: the body or the motion cannot be used.
@@ -106,17 +106,17 @@ class _Posed:
 
 @dataclass(frozen=True)
 class _Appearance:
-    """What a person is drawn with."""
+    """Everything needed to render a person's surface."""
 
     mesh: Mesh
     texture: np.ndarray
     """uint8 [h,w,3], or linear colours float [V,3] for a body without uv."""
     shades: np.ndarray
-    """float32 [T,V], the light's factor at each vertex."""
+    """float32 [T,V], irradiance factor at each vertex."""
     look: dict[str, Any]
-    """Skin tone, hair and garments as drawn."""
+    """The drawn skin tone, hair and garments."""
     light: np.ndarray
-    """The lamp's spherical harmonics."""
+    """Spherical-harmonics coefficients of the light."""
 
 
 def _pose_person(
@@ -126,10 +126,10 @@ def _pose_person(
     """Draw a clip's gender, shape, view and pose noise, and pose the body.
 
     Raises:
-        BadInput: the body's file makes infinite vertices.
+        BadInput: the body's file leads to infinite vertices.
     """
     part = slice(start, min(start + cfg.max_clip_frames, len(motion.pose)))
-    # SURREAL has men and women; a neutral body serves only where there is no other.
+    # SURREAL has men and women; a neutral body is used only if there is no other.
     genders = sorted(bodies.keys() - {"neutral"}) or ["neutral"]
     gender = str(rng("gender").choice(genders))
     body = bodies[gender]
@@ -140,7 +140,9 @@ def _pose_person(
     pose, trans = camera.into_camera(view, pose, motion.trans[part], pelvis)
     vertices, joints = body.forward(pose, betas, trans)
     if not np.isfinite(vertices).all():
-        raise BadInput(f"{motion.name} makes the {gender} body infinite: check the body's file")
+        raise BadInput(
+            f"{motion.name} gives the {gender} body infinite vertices: check the body's file"
+        )
     meta = {"motion": motion.name, "subject": motion.subject, "start": start, "gender": gender}
     return _Posed(body, start, view, betas, pose, trans, vertices, joints, meta)
 
@@ -148,7 +150,7 @@ def _pose_person(
 def _draw_appearance(
     person: _Posed, cfg: BodiesConfig, rng: Draws, watch: Stopwatch
 ) -> _Appearance:
-    """Draw a clip's look and light, and shade the body's vertices."""
+    """Draw a clip's appearance and light, and shade the body's vertices."""
     texture, look = dress(person.body, rng("look"), cfg.textures)
     if person.body.uv is None:
         texture = light.to_linear(vertex_colours(person.body, texture))
@@ -209,5 +211,5 @@ def _mesh(body: Body) -> Mesh:
 
 @lru_cache(maxsize=1)
 def _renderer(camera: tuple[float, ...], width: int, height: int) -> Renderer:
-    """Return this process's one renderer."""
+    """Return this process's renderer."""
     return Renderer(np.array(camera, np.float32).reshape(3, 3), width, height)

@@ -10,7 +10,7 @@ from typing import Literal
 from datagen.common.options import option, require
 
 MotionPlace = Literal["embedded"] | Path
-"""Where motions come from: those that ship with the package, or a folder."""
+"""A source of motions: the embedded ones, or a folder."""
 
 UNITS = {
     "m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001, "ft": 0.3048, "in": 0.0254, "yd": 0.9144,
@@ -18,7 +18,7 @@ UNITS = {
 """Names of --motion-unit and their lengths in metres."""
 
 RENDERED = ("textures", "shapes", "stride", "max_clip_frames", "depth_mean", "depth_std")
-"""Options of rendered people, which the real SURREAL's are not."""
+"""Options that apply only to rendered people, not to the real SURREAL's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,40 +29,40 @@ class BodiesConfig:
     """SMPL body model: an .npz or official .pkl, or a folder with male/female/neutral files.
     Default: the embedded open bodies (CC0 MakeHuman, SMPL's layout)."""
     joint_regressor: Path | None = None
-    """Evaluation joints of SMPL's surface: a .npy of H36M's or cocoplus's rows (17 or 19 x 6890).
-    Default: the body file's own, else SMPL's kinematic joints."""
+    """Regressor of the evaluation joints from SMPL's surface: a .npy with H36M's or cocoplus's rows
+    (17 or 19 x 6890). Default: the body file's own, otherwise SMPL's kinematic joints."""
     textures: Path | None = None
     """Folder of SURREAL's texture scans, for bodies with SMPL's UVs.
     Default: procedural clothes on skin of every tone."""
     motions: tuple[MotionPlace, ...] = ()
     """Folders of motion capture, searched recursively (AMASS .npz, .bvh, .asf/.amc, DeepMimic
-    .txt); the word `embedded` adds the embedded open motions to them. A subjects.csv there (lines
-    file,subject) names who performs where file names do not. Default: the embedded ones alone."""
+    .txt); the word `embedded` adds the embedded open motions. A subjects.csv in a folder (lines
+    file,subject) names the performers if file names do not. Default: only the embedded ones."""
     motions_only: str | None = None
-    """Use only the motions whose names this regular expression matches somewhere."""
+    """Use only motions whose names contain a match of this regular expression."""
     motions_without: str | None = None
-    """Leave out the motions whose names this regular expression matches somewhere."""
+    """Skip motions whose names contain a match of this regular expression."""
     motion_up: Literal["z", "y", "-y", "x", "-x", "-z"] | None = None
-    """The axis of .npz motions that points up (-y: a camera's frame). Default: z, AMASS's, and
-    files that seem to have another are refused."""
+    """Axis of .npz motions that points up (-y: a camera's frame). Default: z as in AMASS; files
+    that seem to have another axis up are rejected."""
     motion_unit: str | None = None
-    """The unit of .npz motions' trans: m, dm, cm, mm, ft, in, yd, or its length in metres.
-    Default: m, AMASS's, and files that seem to have another are refused."""
+    """Unit of the trans in .npz motions: m, dm, cm, mm, ft, in, yd, or its length in metres.
+    Default: m as in AMASS; files that seem to have another unit are rejected."""
     motion_rate: float | None = None
-    """Frames per second of formats that carry no rate (.amc, SURREAL's smpl_data.npz).
+    """Frames per second of formats that do not store a rate (.amc, SURREAL's smpl_data.npz).
     Default: CMU's 120."""
     surreal: Path | None = None
-    """Folder of the real SURREAL (its .mp4, _info.mat, _segm.mat, searched recursively): its
-    people instead of rendered ones. Give SMPL's own --body, whose joints its labels are."""
+    """Folder of the real SURREAL (its .mp4, _info.mat, _segm.mat, searched recursively), to use its
+    people instead of rendered ones. Give SMPL's own --body, to which its labels refer."""
     motion_limit: int | None = None
-    """Use at most this many motions, drawn by their names: for a quick look."""
+    """Use at most this many motions, drawn by name: for a quick test."""
     stride: tuple[int, ...] = (50,)
-    """Frames between the starts of a sequence's clips. Several: as many runs over the sequences,
-    with other people in each. SURREAL's 67,529 clips are of three runs, 50 30 70."""
+    """Frames between the starts of a sequence's clips. Several values give several runs over the
+    sequences, each with other people. SURREAL's 67,529 clips come from three runs: 50 30 70."""
     shapes: Literal["normal"] | Path | None = None
-    """SURREAL's smpl_data.npz, whose real-scan shapes are drawn from: the first 80 % of them for
-    train, the others for val and test, as SURREAL does; or normal: N(0, 1), at most 3.
-    Default: those of a smpl_data.npz among --motions if there is a --body, else normal."""
+    """SURREAL's smpl_data.npz, to draw betas from its real scans: the first 80 % for train, the
+    others for val and test, as in SURREAL; or normal: N(0, 1), clipped at 3. Default: a
+    smpl_data.npz among --motions if --body is given, otherwise normal."""
     max_clip_frames: int = 100
     """Longest person clip, frames at 30 fps (SURREAL: 100)."""
     width: int = 320
@@ -74,15 +74,16 @@ class BodiesConfig:
     depth_mean: float = 7.0
     """Mean distance of the first frame's pelvis, metres (SURREAL: camDist 8 minus 1)."""
     depth_std: float = 1.0
-    """Its standard deviation, metres."""
+    """Standard deviation of that distance, metres."""
     camera_pitch: tuple[float, float] = (0.0, 0.0)
-    """Smallest and largest angle, degrees, by which the camera looks down on the person, drawn
-    uniformly. SURREAL's camera is level; real ones are not."""
+    """Range of the angle in degrees by which the camera looks down on the person, drawn uniformly.
+    SURREAL's camera is level; real cameras are not."""
     camera_roll: float = 0.0
-    """Standard deviation of the camera's tilt to a side, degrees. SURREAL's has none."""
+    """Standard deviation of the camera's roll, degrees. SURREAL has none."""
     pose_noise: float = 0.0
-    """Degrees (RMS) by which a clip's hips, knees, spine, shoulders and elbows are turned about
-    each axis for its whole length: postures that no motion contains. SURREAL has none of it."""
+    """RMS angle in degrees by which a clip's hips, knees, spine, shoulders and elbows are rotated
+    about each axis, constant over the clip, to get poses that no motion contains. SURREAL has
+    none."""
 
     def __post_init__(self) -> None:
         self._refuse_beside_surreal()
@@ -93,7 +94,7 @@ class BodiesConfig:
         for name in ("motions_only", "motions_without"):
             pattern = getattr(self, name)
             wrong = _fault(pattern) if pattern is not None else ""
-            require(not wrong, f"{option(name)} {pattern!r} is no regular expression: {wrong}")
+            require(not wrong, f"{option(name)} {pattern!r} is not a regular expression: {wrong}")
         require(
             self.motion_unit is None or _is_unit(self.motion_unit),
             f"--motion-unit must be {', '.join(UNITS)} or a number of metres, "
@@ -135,40 +136,40 @@ class BodiesConfig:
         )
         require(
             not isinstance(self.shapes, Path) or self.body is not None,
-            "--shapes are those of SMPL; give --body with them or omit them",
+            "--shapes are betas of SMPL; give --body with them or omit them",
         )
         require(self.focal > 0, f"--focal must be positive, got {self.focal}")
 
     def _refuse_beside_surreal(self) -> None:
-        """Refuse what real SURREAL has fixed."""
+        """Reject options that the real SURREAL has already fixed."""
         require(
             self.surreal is None or (self.width, self.height, self.focal) == (320, 240, 600),
             "--surreal has pictures of 320x240 and focal length 600; leave --width, --height and "
-            f"--focal at that, got {self.width}, {self.height} and {self.focal}",
+            f"--focal at these values, got {self.width}, {self.height} and {self.focal}",
         )
         require(
             self.surreal is None or not self.motions,
-            "--surreal and --motions exclude each other; give one of them",
+            "--surreal and --motions cannot be combined; give one of them",
         )
         given = [
             option(name) for name in RENDERED if getattr(self, name) != getattr(BodiesConfig, name)
         ]
         require(
             self.surreal is None or not given,
-            f"--surreal has people as they were rendered; omit {' and '.join(given)}",
+            f"--surreal has rendered people already; omit {' and '.join(given)}",
         )
         require(
             self.surreal is None or (*self.camera_pitch, self.camera_roll) == (0, 0, 0),
-            "--surreal has pictures of a level camera; omit --camera-pitch and --camera-roll",
+            "--surreal has pictures from a level camera; omit --camera-pitch and --camera-roll",
         )
         require(
             self.surreal is None or self.pose_noise == 0,
-            "--surreal has people as they moved; omit --pose-noise",
+            "--surreal has fixed poses; omit --pose-noise",
         )
 
 
 def _is_unit(unit: str) -> bool:
-    """Return whether a word names a unit, or is the length of one in metres."""
+    """Return whether a word is the name of a unit or its length in metres."""
     try:
         return unit in UNITS or 1e-6 <= float(unit) <= 1e6
     except ValueError:
@@ -176,7 +177,7 @@ def _is_unit(unit: str) -> bool:
 
 
 def _fault(pattern: str) -> str:
-    """Return what is wrong with a regular expression, "" if nothing is."""
+    """Return the error in a regular expression, "" if it is valid."""
     try:
         re.compile(pattern)
     except re.error as error:

@@ -1,8 +1,8 @@
-"""Body shapes: SURREAL's real scans where they are given, else normally distributed ones.
+"""Body shapes: SURREAL's real scans if given, otherwise normally distributed betas.
 
 SURREAL draws from 1,700 men and 2,103 women fitted to CAESAR's scans, rows of `maleshapes` and
-`femaleshapes` in its smpl_data.npz: the first 80 % in its train split, the others in its test split
-(datageneration/main_part1.py). They are betas of SMPL, meaningless for another body.
+`femaleshapes` in its smpl_data.npz: the first 80 % for its train split, the others for its test
+split (datageneration/main_part1.py). They are betas of SMPL and have no meaning for other bodies.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from datagen.common.files import files_below
 from datagen.common.splits import Split
 
 FILE = "smpl_data.npz"
-"""What SURREAL calls its file."""
+"""Name of SURREAL's file."""
 ARRAYS = {"male": "maleshapes", "female": "femaleshapes"}
 TRAIN = 0.8
-"""Share of the scans that train."""
+"""Share of the scans in the train split."""
 BETA_LIMIT = 3.0
-"""Drawn shapes beyond three standard deviations are drawn back to the limit."""
+"""Standard deviations at which drawn betas are clipped."""
 
 Scans = dict[str, np.ndarray]
-"""float32 [N,10] by gender, the scans of one split; empty where shapes are drawn."""
+"""float32 [N,10] by gender, the scans of one split; empty if betas are drawn."""
 
 
 @dataclass(frozen=True)
 class ScanFile:
-    """A file of real-scan shapes, and which of them are drawn from: train, test or all."""
+    """A file of real-scan betas, and the part to use: train, test or all."""
 
     path: Path
     part: str = "all"
 
 
 def find_scans(cfg: BodiesConfig, split: Split) -> ScanFile | None:
-    """Return the real-scan shapes that the options lead to; None if shapes are drawn."""
+    """Return the real-scan betas selected by the options; None if betas are drawn."""
     part = "test" if split == "val" else split
     if isinstance(cfg.shapes, Path):
         return ScanFile(cfg.shapes, part)
@@ -57,12 +57,12 @@ def find_scans(cfg: BodiesConfig, split: Split) -> ScanFile | None:
 
 @lru_cache(maxsize=1)
 def kept_scans(file: ScanFile | None) -> Scans:
-    """Return `load`'s scans, which this process reads once for all its tasks."""
+    """Return the scans from `load`, read once per process."""
     return load(file)
 
 
 def load(file: ScanFile | None) -> Scans:
-    """Return the scans to draw from, none for no file.
+    """Return the scans to draw from; empty if there is no file.
 
     Raises:
         BadInput: the file is damaged or has no shapes.
@@ -88,7 +88,8 @@ def load(file: ScanFile | None) -> Scans:
 
 
 def draw(scans: Scans, gender: str, rng: np.random.Generator) -> Float32[np.ndarray, " 10"]:
-    """Return one person's betas, float32 [10]: a scan's, or N(0, 1) up to BETA_LIMIT."""
+    """Return one person's betas, float32 [10]: those of a scan, or N(0, 1) clipped at
+    BETA_LIMIT."""
     if not scans:
         return np.clip(rng.standard_normal(10), -BETA_LIMIT, BETA_LIMIT).astype(np.float32)
     rows = scans.get(gender)
@@ -97,7 +98,7 @@ def draw(scans: Scans, gender: str, rng: np.random.Generator) -> Float32[np.ndar
 
 
 def identity(file: ScanFile) -> str:
-    """Return a hash of the shapes that a file holds, whatever motions lie beside them."""
+    """Return a hash of a file's shapes, independent of the motions in it."""
     scans = load(ScanFile(file.path))
     digest = hashlib.sha256(b"".join(scans[gender].tobytes() for gender in sorted(scans)))
     return f"scans {digest.hexdigest()[:16]}"

@@ -1,13 +1,13 @@
-"""The body library's files: HDF5, one a motion sequence, a group a clip, the person's pixels only.
+"""The body library's files: HDF5, one per motion, one group per clip, only the person's pixels.
 
-Pixels are kept in raster order as differences from their left neighbour (what PNG does), flow in
-fixed point: a 320x240 frame with its flow takes some 11 kB, all of SURREAL (67,529 clips, 6.5
+Pixels are stored in raster order as differences from their left neighbour (as in PNG), flow in
+fixed point: a 320x240 frame with its flow takes about 11 kB, all of SURREAL (67,529 clips, 6.5
 million frames) 73 GB. Layout of a group `clip_0003`:
 
-    mask          uint8 [T, H·W/8]   bits of the mask, gzip, one chunk a frame
-    rgb           uint8 [P, 3]       pixels of all frames one after the other, differences mod 256
+    mask          uint8 [T, H·W/8]   bits of the mask, gzip, one chunk per frame
+    rgb           uint8 [P, 3]       pixels of all frames, concatenated, differences mod 256
     flow          int16 [P, 2]       surface flow in 1/128 px, differences mod 65536
-    offsets       int64 [T+1]        frame t owns pixels offsets[t]:offsets[t+1]
+    offsets int64 [T+1] frame t has pixels offsets[t]:offsets[t+1]
     joints3d pose betas trans camera as in Person
     attributes    meta: JSON text
 
@@ -35,12 +35,12 @@ from datagen.common.sizes import checked_count
 PIXEL_CHUNK = 1 << 14
 """Person pixels in one compressed chunk: about two frames."""
 MOST = 1 << 28
-"""Bytes of the pictures read at once: 31 of 1,600 x 1,600."""
+"""Most bytes of the pictures read at once: 31 pictures of 1,600 x 1,600."""
 LIMIT = 1e5
 """Metres, pixels or radians beyond which labels are damaged."""
 AGAIN = "delete the file and run the same command again"
 FLOW_STEP = 1 / 128
-"""Resolution of stored flow, pixels: half of it, 0.004 px, is the largest error of storing."""
+"""Resolution of stored flow, pixels; the largest rounding error is half of it, 0.004 px."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ class Person:
     mask: np.ndarray
     """bool [T,H,W]."""
     flow: np.ndarray
-    """float16 [T,H,W,2], pixels by which the surface seen at (x, y) moves from t to t+1; 0 outside
-    the mask and in the clip's last frame. Without frames, [0,H,W,2], unless it was asked for."""
+    """float16 [T,H,W,2], displacement in pixels of the surface visible at (x, y) from t to t+1; 0
+    outside the mask and in the clip's last frame. Empty, [0,H,W,2], unless requested."""
     joints3d: np.ndarray
     """float32 [T,38,3], camera frame, metres (`datagen.common.record.JOINTS`)."""
     pose: np.ndarray
-    """float32 [T,72], SMPL's axis-angle; the global orientation is in the camera's frame."""
+    """float32 [T,72], SMPL's axis-angle; the global orient is in the camera's frame."""
     betas: np.ndarray
     """float32 [10]."""
     trans: np.ndarray
@@ -70,7 +70,7 @@ class Person:
 
 @contextmanager
 def library_file(path: Path, name: str, height: int, width: int) -> Iterator[h5py.File]:
-    """Open a new library file for writing; it appears under `path` when complete, or never."""
+    """Open a new library file for writing; it is written to `path` only when complete."""
     with new_file(path) as file:
         file.attrs["version"] = 1
         file.attrs["name"] = text(name)
@@ -104,13 +104,13 @@ def write_clip(
     labels: dict[str, np.ndarray],
     meta: dict,
 ) -> Integer[np.ndarray, " t"]:
-    """Fill a clip's group; return how many pixels the person has in each frame, int [T].
+    """Write a clip to its group; return the number of person pixels in each frame, int [T].
 
     Args:
-        group: empty.
-        pictures: (rgb uint8 [H,W,3], mask bool [H,W], flow float [H,W,2]) of each frame.
+        group: an empty group.
+        pictures: (rgb uint8 [H,W,3], mask bool [H,W], flow float [H,W,2]) for each frame.
         labels: joints3d, pose, betas, trans, camera.
-        meta: anything JSON can hold.
+        meta: any JSON value.
     """
     bits, pixels, flows, offsets = [], [], [], [0]
     for rgb, mask, flow in pictures:
@@ -131,10 +131,10 @@ def write_clip(
 def read_person(path: Path, clip: int, start: int, frames: int, *, flow: bool = False) -> Person:
     """Read frames [start, start + frames) of a clip, with its surface flow if `flow` is true.
 
-    Only the training of FlowNetS wants that flow; shards have an estimator's.
+    Only the training of flow networks needs that flow; shards have an estimator's.
 
     Raises:
-        BadInput: the file, the clip or the frames are not there.
+        BadInput: the file, the clip or the frames do not exist.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -189,23 +189,23 @@ def _finite(group: Any, name: str, rows: slice | None) -> np.ndarray:
 
 
 def encode_flow(flow: Float[np.ndarray, "*batch"]) -> Int16[np.ndarray, "*batch"]:
-    """Return flow in fixed point int16 of FLOW_STEP; saturates at ±256 px.
+    """Return flow as fixed-point int16 in units of FLOW_STEP; saturates at ±256 px.
 
-    Float16 resolves 0.004-0.016 px between 4 and 32 px, so nothing is lost by it, and neighbouring
+    Float16 resolves 0.004-0.016 px between 4 and 32 px, so no precision is lost, and neighbouring
     pixels differ by small integers, which compress three times better.
     """
     return np.clip(np.rint(flow / FLOW_STEP), -32768, 32767).astype(np.int16)
 
 
 def decode_flow(codes: Int16[np.ndarray, "*batch"]) -> Float16[np.ndarray, "*batch"]:
-    """Return float16 pixels of `encode_flow`'s int16."""
+    """Return float16 pixels from the int16 codes of `encode_flow`."""
     return (codes.astype(np.float32) * FLOW_STEP).astype(np.float16)
 
 
 def _dataset(group: Any, name: str, values: np.ndarray, chunk: int = 0) -> None:
-    """Store values [N,...] with checksums, in compressed chunks of `chunk` rows or as one chunk;
-    without times, for equal bytes."""
-    if not len(values):  # a person out of the picture for the whole clip: HDF5 has no empty chunks
+    """Store values [N,...] with checksums, in compressed chunks of `chunk` rows or as one chunk,
+    without time stamps so that equal values give equal bytes."""
+    if not len(values):  # a person outside the picture for the whole clip: HDF5 has no empty chunks
         group.create_dataset(name, data=values, track_times=False)
         return
     packing = {"compression": "gzip", "compression_opts": 4, "shuffle": True} if chunk else {}
@@ -217,12 +217,12 @@ def _dataset(group: Any, name: str, values: np.ndarray, chunk: int = 0) -> None:
 
 
 def _differences(values: np.ndarray) -> np.ndarray:
-    """Return each row of integers [N,C] minus the one before, modulo their range."""
+    """Return each row of integers [N,C] minus the previous one, modulo their range."""
     return np.diff(values, axis=0, prepend=np.zeros((1, values.shape[1]), values.dtype))
 
 
 def _running_sums(differences: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Undo `_differences` for frames that own rows offsets[t]:offsets[t+1] (minus offsets[0])."""
+    """Undo `_differences` for frames with rows offsets[t]:offsets[t+1] (minus offsets[0])."""
     values = np.empty_like(differences)
     for first, last in zip(offsets[:-1] - offsets[0], offsets[1:] - offsets[0], strict=True):
         np.cumsum(differences[first:last], axis=0, dtype=differences.dtype, out=values[first:last])

@@ -1,11 +1,11 @@
-"""The real SURREAL data set, read into the same body library.
+"""Imports the real SURREAL data set into the body library.
 
 SURREAL's files: `<seq>_c%04d.mp4` (pictures), `_info.mat` (labels), `_segm.mat` (body parts).
 
-The mirror trap: SURREAL's camera has determinant -1, so a picture shows the mirror image
-of the body that its labels describe. What the picture shows is a body too, with left and right
-exchanged: joints are renamed, and the pose is mirrored, R -> S·R·S with S = diag(-1, 1, 1). After
-that the labels are those of a right-handed OpenCV camera, like everything else here.
+Mirroring: SURREAL's camera has determinant -1, so a picture shows the mirror image of the body that
+its labels describe. The mirror image is also a valid body with left and right swapped: joints are
+renamed, and the pose is mirrored, R -> S·R·S with S = diag(-1, 1, 1). The labels then fit a
+right-handed OpenCV camera, like all others.
 
 T frames, J = 38 joints.
 """
@@ -40,23 +40,23 @@ PICTURE_WORLD = np.array([[0.0, 0.0, -1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
 """World to picture (x right, y down, z forward): Blender's camera matrix, determinant -1."""
 
 MIRROR = np.diag([-1.0, 1.0, 1.0])
-"""SMPL's body exchanges left and right across x = 0."""
+"""Reflection across x = 0, which swaps left and right of SMPL's body."""
 
 SWAP = mirrored(SMPL_JOINTS)
 
 KINEMATIC_STAND_IN = {"neck": "neck", "head_top": "head"}
-"""For evaluation joints that SMPL's skeleton does not have under the same name."""
+"""SMPL joints for evaluation joints that SMPL's skeleton lacks."""
 
 GENDERS = ("female", "male")
-"""By SURREAL's number; the comment in its code has them the other way round."""
+"""Indexed by SURREAL's number; the comment in its code has them reversed."""
 
 LIMITS = {"pose": 1e3, "shape": 1e2, "zrot": 1e3, "camLoc": 1e4, "joints2D": 1e5, "joints3D": 1e4}
-"""Radians, pixels and metres beyond which labels are damaged: SURREAL writes nothing near them."""
+"""Radians, pixels and metres; larger labels are damage, as SURREAL's are far smaller."""
 
 
 @dataclass(frozen=True)
 class SurrealSource:
-    """One sequence of one run: its clips' common path without suffix, in order."""
+    """One sequence of one run: its clips' paths without suffix, in order."""
 
     name: str
     """Unique, [A-Za-z0-9_-]."""
@@ -71,7 +71,7 @@ class SurrealSource:
 
     @property
     def files(self) -> list[Path]:
-        """All files of its clips, as far as they are there."""
+        """All existing files of its clips."""
         suffixes = ("_info.mat", ".mp4", "_segm.mat")
         paths = [clip.with_name(clip.name + suffix) for clip in self.clips for suffix in suffixes]
         return [path for path in paths if path.is_file()]
@@ -79,7 +79,7 @@ class SurrealSource:
 
 @dataclass(frozen=True)
 class SurrealLabels:
-    """A clip's labels as the picture shows them: mirror undone, right-handed OpenCV camera."""
+    """A clip's labels as the picture shows them: unmirrored, for a right-handed OpenCV camera."""
 
     gender: str
     joints2d: np.ndarray
@@ -87,15 +87,15 @@ class SurrealLabels:
     joints3d: np.ndarray
     """float32 [T,24,3], camera frame, metres."""
     pose: np.ndarray
-    """float32 [T,72], global orientation in the camera's frame."""
+    """float32 [T,72], global orient in the camera's frame."""
     betas: np.ndarray
     """float32 [10]."""
     valid: np.ndarray
-    """bool [T]: SURREAL writes zeros where a frame failed."""
+    """bool [T]: false for failed frames, in which SURREAL writes zeros."""
 
 
 def find_surreal(folder: Path) -> list[SurrealSource]:
-    """Return the sequences below a folder of SURREAL's, sorted by name, but for MONSTERS.
+    """Return the sequences below a SURREAL folder, sorted by name, without MONSTERS.
 
     Raises:
         BadInput: the folder is missing or holds no `*_info.mat`.
@@ -110,7 +110,9 @@ def find_surreal(folder: Path) -> list[SurrealSource]:
             continue
         name = plain_name(f"{run}_{stem[:-6]}")
         clips = groups.setdefault(name, [])
-        if stem not in (clip.name for clip in clips):  # SURREAL's val repeats some of its test
+        if stem not in (
+            clip.name for clip in clips
+        ):  # SURREAL's val split repeats some clips of its test split
             clips.append(path.with_name(stem))
     if not groups:
         raise BadInput(f"{folder} holds no SURREAL clips: give the folder above its *_info.mat")
@@ -121,10 +123,11 @@ def find_surreal(folder: Path) -> list[SurrealSource]:
 
 
 def read_labels(path: Path) -> SurrealLabels:
-    """Read an `_info.mat` and undo the mirror; clips of one frame lose an axis in it, here not.
+    """Read an `_info.mat` and undo the mirroring; restores the axis that one-frame clips lack in
+    it.
 
     Raises:
-        BadInput: damaged, or not SURREAL's.
+        BadInput: the file is damaged or not SURREAL's.
     """
     wanted = ("joints2D", "joints3D", "pose", "shape", "zrot", "camLoc", "gender")
     info = _load(path, wanted)
@@ -162,8 +165,7 @@ def mirror_pose(
     """Return the pose [T,72] of the body that the picture shows, in the camera's frame.
 
     Args:
-        pose: SURREAL's [T,72]; its body is in a frame that Rx(90°)·Rz(yaw) turns into the
-            world.
+        pose: SURREAL's [T,72]; Rx(90°)·Rz(yaw) rotates its body's frame to the world.
         yaw: SURREAL's zrot [T].
     """
     world = Rotation.from_euler("x", np.pi / 2) * Rotation.from_rotvec(
@@ -171,24 +173,24 @@ def mirror_pose(
     )
     root = (world * Rotation.from_rotvec(pose[:, :3])).as_matrix()
     orient = Rotation.from_matrix(PICTURE_WORLD @ root @ MIRROR).as_rotvec()
-    # S·R(w)·S = R(-S·w), for a reflection S turns the axis and reverses the angle
+    # S·R(w)·S = R(-S·w), because a reflection S maps the axis and reverses the angle
     relative = pose.reshape(-1, 24, 3)[:, SWAP] @ -MIRROR
     relative[:, 0] = orient
     return relative.reshape(-1, 72)
 
 
 def build_surreal(source: SurrealSource, bodies: dict[str, Body], path: Path) -> dict:
-    """Read a sequence's clips into a library file and return its manifest line.
+    """Import a sequence's clips into a library file and return its manifest line.
 
-    Clips that cannot be read are named under `rejected`; the others go on. Surface flow is not
-    part of SURREAL's release and stays zero.
+    Unreadable clips are listed under `rejected`, and the others are used. Surface flow is not part
+    of SURREAL's release and stays zero.
 
     Args:
-        bodies: SMPL's, for the evaluation joints and translations; with any other body the
-            evaluation joints are SURREAL's kinematic ones which `meta` notes.
+        bodies: SMPL's, for the evaluation joints and translations; with any other body, the
+            evaluation joints are SURREAL's kinematic ones, which `meta` records.
 
     Raises:
-        BadInput: not one clip can be used.
+        BadInput: no clip can be used.
     """
     clips, rejected = [], {}
     with library_file(path, source.name, HEIGHT, WIDTH) as file:
@@ -215,7 +217,7 @@ def _read_clip(stem: Path, bodies: dict[str, Body]) -> tuple[Any, dict[str, np.n
     labels = read_labels(stem.with_name(f"{stem.name}_info.mat"))
     first, stop = _longest_run(labels.valid)
     if stop - first < 2:
-        raise BadInput(f"{stem.name} has no two valid frames in a row: omit it")
+        raise BadInput(f"{stem.name} has no two consecutive valid frames: omit it")
     frames = _read_video(stem.with_name(f"{stem.name}.mp4"), len(labels.pose))[first:stop]
     masks = _read_masks(stem.with_name(f"{stem.name}_segm.mat"), len(labels.pose))[first:stop]
     used = slice(first, stop)
@@ -245,13 +247,13 @@ def _read_clip(stem: Path, bodies: dict[str, Body]) -> tuple[Any, dict[str, np.n
 
 
 def _kinematic(name: str) -> int:
-    """Return the SMPL joint nearest in meaning to an evaluation joint."""
+    """Return the SMPL joint that corresponds best to an evaluation joint."""
     bare = name.removeprefix("lsp_")
     return SMPL_JOINTS.index(KINEMATIC_STAND_IN.get(bare, bare))
 
 
 def _longest_run(valid: np.ndarray) -> tuple[int, int]:
-    """Return [first, stop) of the longest stretch of valid frames."""
+    """Return [first, stop) of the longest run of valid frames."""
     edges = np.flatnonzero(np.diff(np.r_[False, valid, False].astype(np.int8)))
     runs = edges.reshape(-1, 2)
     if not len(runs):
@@ -295,7 +297,7 @@ def _read_masks(path: Path, frames: int) -> np.ndarray:
 
 
 def _load(path: Path, names: tuple[str, ...] | list[str]) -> dict[str, Any]:
-    """Read named numeric variables of a MATLAB file; nothing in such a file is ever run."""
+    """Read named numeric variables of a MATLAB file, without executing anything in it."""
     if not path.is_file():
         raise BadInput(f"{path} is missing: SURREAL's clips need .mp4, _info.mat and _segm.mat")
     try:

@@ -1,1 +1,1 @@
-"""How people look: skin, clothes, scanned and drawn textures."""
+"""People's appearance: skin, clothes, scanned and procedural textures."""

@@ -1,9 +1,10 @@
-"""The point of the body's surface under each texel of its texture, for painting clothes on it.
+"""Maps each texel of a body's texture to the body surface, for painting clothes.
 
-Clothing is a matter of places: a sleeve ends so far along the arm, a hem so high above the knee. In
-the T pose these places are plain heights and widths between joints, so each texel gets its rest
-position and, from it, tailor's coordinates: how far along and around its limb it is. That works on
-any mesh in SMPL's layout. A body without UVs gets one texel a vertex, and the same clothes.
+Clothes are defined by positions on the body: a sleeve ends at a distance along the arm, a hem at a
+height above the knee. In the T pose, these are heights and widths between joints. So each texel
+gets its rest position and, from it, garment coordinates: how far along and around its limb it is.
+This works for any mesh in SMPL's layout. A body without UVs gets one texel per vertex and the same
+clothes.
 
 N painted texels, H W texels of the square texture, V vertices.
 """
@@ -29,7 +30,7 @@ class Atlas:
     position: np.ndarray
     """float32 [N,3]."""
     part: np.ndarray
-    """int8 [N]: TORSO, ARM, LEG or HEAD, by the rest position."""
+    """int8 [N]: TORSO, ARM, LEG or HEAD, from the rest position."""
     along: np.ndarray
     """float32 [N] metres along the part: outwards from the shoulder, up the torso and the legs."""
     around: np.ndarray
@@ -39,11 +40,11 @@ class Atlas:
     leg: np.ndarray
     """float32 [N] 0 at the hip joint, 1 at the knee, 2 at the ankle, above 2 the foot."""
     joints: dict[str, np.ndarray]
-    """The rest joints [3] by name, and `crown`, the top of the head."""
+    """Rest joints [3] by name, and `crown`, the top of the head."""
     eye: np.ndarray
-    """float32 [N] on an eyeball: distance from its front pole in units of its radius; else inf."""
+    """float32 [N] on an eyeball: distance from its front pole relative to its radius; else inf."""
     fill: np.ndarray
-    """int32 [H,W] painted texel nearest to each texel: unused ones repeat their neighbour."""
+    """int32 [H,W] index of the painted texel nearest to each texel; unused texels copy it."""
 
     def texture(self, colours: np.ndarray) -> np.ndarray:
         """Spread colours [N,3] over the whole texture [H,W,3]."""
@@ -55,7 +56,7 @@ TORSO, ARM, LEG, HEAD = range(4)
 
 @lru_cache(maxsize=4)
 def atlas(body: Body) -> Atlas:
-    """Return the body's atlas; made once a process."""
+    """Return the body's atlas, cached per process."""
     if body.uv is None or body.face_uv is None:
         position, fill = _vertex_texels(body)
     else:
@@ -72,7 +73,7 @@ def atlas(body: Body) -> Atlas:
 def vertex_colours(body: Body, texture: np.ndarray) -> np.ndarray:
     """Sample a texture uint8 [H,W,3] at the vertices: float32 [V,3] in 0..1 (sRGB).
 
-    For renderers that colour vertices; a vertex on a seam takes any one of its texels.
+    For renderers with vertex colours; a vertex on a seam takes one of its texels.
     """
     height, width = texture.shape[:2]
     if body.uv is None or body.face_uv is None:
@@ -86,7 +87,7 @@ def vertex_colours(body: Body, texture: np.ndarray) -> np.ndarray:
 
 
 def _vertex_texels(body: Body) -> tuple[np.ndarray, np.ndarray]:
-    """One texel a vertex, row by row; the rest of the square repeats the last one."""
+    """Return one texel per vertex, row by row; the rest of the square repeats the last one."""
     side = int(np.ceil(np.sqrt(body.num_vertices)))
     fill = np.minimum(np.arange(side * side), body.num_vertices - 1).reshape(side, side)
     return body.v_template, fill.astype(np.int32)
@@ -116,7 +117,7 @@ def _rasterise(uv: np.ndarray, face_uv: np.ndarray, size: int):
     area = cross(b - a, c - a)
     area[np.abs(area) < 1e-9] = 1e-9
     weight = np.stack([cross(b - p, c - p), cross(c - p, a - p), cross(a - p, b - p)], 1)
-    weight = np.clip(weight / area[:, None], 0, 1)  # outlines reach half a texel too far
+    weight = np.clip(weight / area[:, None], 0, 1)  # triangles are dilated by half a texel
     weight /= weight.sum(1, keepdims=True)
     number = np.full((size, size), -1, np.int32)
     number[row, column] = np.arange(len(row))
@@ -129,7 +130,7 @@ def _rasterise(uv: np.ndarray, face_uv: np.ndarray, size: int):
 def _tailored(
     position: np.ndarray, joints: dict[str, np.ndarray], fill: np.ndarray, eyes: list
 ) -> Atlas:
-    """Compute the tailor's coordinates of rest positions [N,3]."""
+    """Compute the garment coordinates of rest positions [N,3]."""
     x, y, z = position.T
     side = np.where(x >= 0, 1, -1)
     shoulder, elbow, wrist = (joints[f"left_{n}"] for n in ("shoulder", "elbow", "wrist"))
@@ -146,7 +147,7 @@ def _tailored(
         [-(2 * hip[1] - knee[1]), -hip[1], -knee[1], -ankle[1], -ankle[1] + 0.1],
         [-1, 0, 1, 2, 3],
     )
-    fork = hip[1] - 0.07  # about the crotch
+    fork = hip[1] - 0.07  # approximate height of the crotch
     chin = joints["head"][1]
     part = np.full(len(x), TORSO, np.int8)
     part[(y > chin) & (reach < shoulder[0])] = HEAD
@@ -160,7 +161,7 @@ def _tailored(
     leg_x = np.interp(-y, [-hip[1], -knee[1], -ankle[1]], [hip[0], knee[0], ankle[0]])
     leg_z = np.interp(-y, [-hip[1], -knee[1], -ankle[1]], [hip[2], knee[2], ankle[2]])
     around_leg = np.arctan2(x - side * leg_x, z - leg_z) * 0.08
-    # Cloth hangs straight in front and behind, and is as wide as the trunk is deep at the sides.
+    # On the trunk: flat in front and behind, and as wide as the trunk's depth at the sides.
     at_side = np.clip((reach - 0.11) / 0.05, 0, 1)
     around_torso = x - side * at_side * (z - joints["spine2"][2])
     around = np.select([part == ARM, part == LEG], [around_arm, around_leg], around_torso)
@@ -182,7 +183,7 @@ def _tailored(
 
 
 def _eyes(body: Body) -> list[tuple[np.ndarray, float]]:
-    """Find eyeballs: closed pieces of the mesh apart from the skin, as (centre, radius)."""
+    """Find eyeballs, which are closed components of the mesh, as (centre, radius)."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 

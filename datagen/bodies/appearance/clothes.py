@@ -1,7 +1,7 @@
-"""Clothes: the part of the body that a garment covers, and the look of its fabric.
+"""Clothes: the area that a garment covers, and the appearance of its fabric.
 
-Everything is a function of an Atlas (N texels on the body in its T pose): a cut returns how much of
-each texel it covers, a fabric its colour. Lengths in metres, colours sRGB in 0..1.
+All functions take an Atlas (N texels on the body in T pose): a cut returns the coverage of each
+texel, a fabric its colour. Lengths in metres, colours sRGB in 0..1.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from jaxtyping import Float
 from datagen.bodies.appearance.atlas import ARM, HEAD, LEG, TORSO, Atlas
 
 EDGE = 0.006
-"""Width over which a hem fades into what lies below, metres: one texel."""
+"""Width over which a hem blends into the layer below, metres: one texel."""
 
-# No beige, tan or brown: on somebody they are always the colour of somebody's skin.
+# No beige, tan or brown, because these are skin colours.
 PALETTE = {
     "black": (24, 24, 27), "charcoal": (56, 58, 62), "grey": (128, 130, 133),
     "light grey": (190, 191, 192), "white": (238, 238, 235), "navy": (28, 38, 74),
@@ -36,17 +36,17 @@ LEATHER = {
 PATTERNS = ("plain", "striped", "pinstriped", "checked", "plaid", "dotted", "printed", "mottled")
 PATTERN_CHANCES = (0.34, 0.14, 0.06, 0.1, 0.08, 0.06, 0.16, 0.06)
 SKIN_HUE = 0.09
-"""A warm dye nearer than this to the wearer's skin in chromaticity looks bare,"""
+"""A warm dye whose chromaticity is closer than this to the wearer's skin looks like bare skin,"""
 SKIN_VALUE = 2.6
 """unless it is this many times as bright or as dark."""
 WARM = 0.05
-"""How much more red than blue, in chromaticity, a dye needs to pass for skin: white is none."""
+"""Least difference of red and blue chromaticity for a dye to look like skin; white has none."""
 
 
 def below(
     value: Float[np.ndarray, "*shape"], limit: np.ndarray | float, edge: float = EDGE
 ) -> Float[np.ndarray, "*shape"]:
-    """Return 1 where value < limit, 0 where above, in between across an edge."""
+    """Return 1 where value < limit, 0 where it is above, with a linear ramp of width `edge`."""
     return np.clip((limit - value) / edge + 0.5, 0, 1)
 
 
@@ -58,19 +58,21 @@ class Neckline:
     """The opening of a top around the neck."""
 
     rise: float
-    """Height of the opening over the neck joint, at the joint's depth."""
+    """Height of the opening above the neck joint, at the joint's depth."""
     depth: float
-    """How much deeper the front is cut."""
+    """Additional depth of the front cut."""
     width: float
-    """Half width of that front cut."""
+    """Half the width of the front cut."""
     pointed: bool
-    """A V rather than a scoop."""
+    """Whether the neckline is a V rather than round."""
 
     def opening(self, atlas: Atlas) -> np.ndarray:
-        """Return how much of each texel lies in the opening, [N] in 0..1."""
+        """Return the share of each texel inside the opening, [N] in 0..1."""
         x, y, z = atlas.position.T
         neck = atlas.joints["neck"]
-        limit = neck[1] + self.rise - 0.55 * np.minimum(z - neck[2], 0.07)  # not lower for a bust
+        limit = (
+            neck[1] + self.rise - 0.55 * np.minimum(z - neck[2], 0.07)
+        )  # a bust does not lower it
         across = np.abs(x) / self.width
         cut = np.maximum(1 - across, 0) if self.pointed else np.exp(-(across**4))
         limit = limit - self.depth * cut * (z > neck[2] - 0.02)
@@ -79,7 +81,7 @@ class Neckline:
 
 
 def top_cut(atlas: Atlas, hem: float, sleeve: float, neckline: Neckline) -> Float[np.ndarray, " n"]:
-    """Cover the trunk above a hem (metres above the pelvis) and the arms as far as `sleeve`.
+    """Cover the trunk above a hem (metres above the pelvis) and the arms down to `sleeve`.
 
     sleeve: 0 shoulder, 1 elbow, 2 wrist (Atlas.arm).
     """
@@ -91,7 +93,7 @@ def top_cut(atlas: Atlas, hem: float, sleeve: float, neckline: Neckline) -> Floa
 
 
 def leg_cut(atlas: Atlas, waist: float, cuff: float) -> Float[np.ndarray, " n"]:
-    """Cover everything below the waist (metres above the pelvis) as far as `cuff`.
+    """Cover everything below the waist (metres above the pelvis) down to `cuff`.
 
     cuff: 0 hip, 1 knee, 2 ankle (Atlas.leg).
     """
@@ -112,7 +114,7 @@ def foot_cut(atlas: Atlas, top: float) -> Float[np.ndarray, " n"]:
 
 
 def looks_bare(colour: np.ndarray, skin: np.ndarray) -> bool:
-    """Return whether cloth of this colour [3] could be taken for the skin [3]."""
+    """Return whether cloth of this colour [3] could be mistaken for the skin [3]."""
     hue = colour / colour.sum()
     distance = np.linalg.norm(hue - skin / skin.sum())
     value = colour.sum() / skin.sum()
@@ -123,7 +125,7 @@ def looks_bare(colour: np.ndarray, skin: np.ndarray) -> bool:
 def draw_colour(
     rng: np.random.Generator, skin: np.ndarray, palette: dict = PALETTE
 ) -> tuple[str, np.ndarray]:
-    """Draw a named colour [3], varied a little, that nobody takes for the wearer's skin [3]."""
+    """Draw a named colour [3], slightly varied, that does not look like the wearer's skin [3]."""
     names = list(palette)
     for _ in range(50):
         name = names[rng.integers(len(names))]
@@ -135,7 +137,7 @@ def draw_colour(
 
 
 def folds(atlas: Atlas, rng: np.random.Generator, waves: int = 4) -> np.ndarray:
-    """Return a smooth random field [N] of about unit size: the shading of creased cloth."""
+    """Return a smooth random field [N] of about unit magnitude: the shading of creased cloth."""
     direction = rng.normal(size=(waves, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     step = direction * (2 * np.pi / rng.uniform(0.06, 0.3, (waves, 1)))
@@ -213,7 +215,7 @@ def chest_print(atlas: Atlas, rng: np.random.Generator) -> np.ndarray:
     ink = np.zeros(len(x), np.float32)
     size = len(motif)
     for side in sides:
-        flip = 1 if side is front else -1  # read from outside: to the right is the wearer's left
+        flip = 1 if side is front else -1  # read from outside, where right is the wearer's left
         column = np.floor(((x * flip) / half + 1) / 2 * size).astype(int)
         row = np.floor((1 - ((y - centre) / half + 1) / 2) * size).astype(int)
         inside = (

@@ -1,7 +1,7 @@
-"""People's looks: skin, hair, face and clothes, painted on the body's own texture.
+"""People's appearance: skin, hair, face and clothes, painted on the body's own texture.
 
-A look is drawn, not looked up: every person is new, nobody is bare, and skin tones cover the whole
-human range in equal shares. With SURREAL's texture scans at hand, `dress` wears one of those.
+Appearances are drawn at random: every person is new and dressed, and skin tones cover the whole
+human range uniformly. If SURREAL's texture scans are given, `dress` uses one of them.
 
 N painted texels, H W texels; lengths in metres, colours sRGB in 0..1.
 """
@@ -22,12 +22,12 @@ from datagen.bodies.appearance.skin import draw_hair_colour, paint_face, paint_h
 from datagen.bodies.smpl.model import Body
 
 FEMININE = {"female": 0.9, "male": 0.0, "neutral": 0.45}
-"""Chance of women's fashion by the body's gender."""
+"""Probability of women's fashion by the body's gender."""
 SLEEVES = {
     "sleeveless": -0.12, "cap-sleeved": 0.3, "short-sleeved": 0.6, "elbow-sleeved": 0.95,
     "three-quarter-sleeved": 1.5, "long-sleeved": 1.96,
 }  # fmt: skip
-"""How far sleeves reach (Atlas.arm: 0 shoulder, 1 elbow, 2 wrist)."""
+"""Ends of sleeves (Atlas.arm: 0 shoulder, 1 elbow, 2 wrist)."""
 SLEEVE_CHANCES = {
     True: (0.14, 0.12, 0.3, 0.06, 0.08, 0.3),
     False: (0.05, 0.0, 0.45, 0.06, 0.04, 0.4),
@@ -36,29 +36,29 @@ LEGWEAR = {
     "trousers": (1.88, 2.05), "jeans": (1.88, 2.05), "leggings": (1.85, 2.0),
     "shorts": (0.55, 0.95), "capri": (1.25, 1.6), "skirt": (0.55, 1.1),
 }  # fmt: skip
-"""How far legwear reaches (Atlas.leg: 0 hip, 1 knee, 2 ankle), at least and at most. A longer skirt
-than to the knee would show that it is painted on two legs."""
+"""Smallest and largest ends of legwear (Atlas.leg: 0 hip, 1 knee, 2 ankle). Skirts end at
+the knee at the latest, because a longer one would visibly be painted on two legs."""
 LEGWEAR_CHANCES = {
     True: (0.22, 0.24, 0.14, 0.12, 0.06, 0.22),
     False: (0.36, 0.36, 0, 0.24, 0.04, 0),
 }
 LEGWEAR_PATTERNS = (0.7, 0.04, 0.06, 0.05, 0.06, 0.0, 0.0, 0.09)
-"""Chances of clothes.PATTERNS for legwear and jackets: mostly plain, never with a chest print."""
+"""Probabilities of clothes.PATTERNS for legwear and jackets: mostly plain, never a chest print."""
 DARK = {"black": (24, 24, 27), "charcoal": (56, 58, 62), "burgundy": (70, 20, 32)}
 
 
 def dress(
     body: Body, rng: np.random.Generator, textures: Path | None = None
 ) -> tuple[UInt8[np.ndarray, "h w 3"], dict]:
-    """Draw a person's look.
+    """Draw a person's appearance.
 
-    textures: folder of SURREAL's texture scans to draw from instead (they need SMPL's own UVs).
-    Returns a texture uint8 [H,W,3] RGB for the body's UVs (one texel a vertex if it has none: see
-    atlas.vertex_colours) and what was drawn: skin_tone 1 (lightest) to 10, hair and garments, or
-    the texture's name.
+    textures: folder of SURREAL's texture scans to use instead (they need SMPL's own UVs).
+    Returns a texture uint8 [H,W,3] RGB for the body's UVs (one texel per vertex without UVs, see
+    atlas.vertex_colours) and the draws: skin_tone 1 (lightest) to 10, hair and garments, or the
+    texture's name.
 
     Raises:
-        BadInput: the folder has no usable scan, or the body no UVs to wear one.
+        BadInput: the folder has no usable scan, or the body has no UVs.
     """
     if textures is not None:
         return draw_scan(body, rng, textures)
@@ -68,7 +68,7 @@ def dress(
 
 
 def paint(body: Body, rng: np.random.Generator) -> Canvas:
-    """Draw a look as `dress` does, but keep what covers each texel."""
+    """Draw an appearance as `dress` does; return the canvas with each texel's coverage."""
     canvas = Canvas.blank(atlas(body))
     feminine = bool(rng.random() < FEMININE[body.gender])
     skin = paint_skin(canvas, rng)
@@ -77,7 +77,7 @@ def paint(body: Body, rng: np.random.Generator) -> Canvas:
     canvas.meta["garments"] = []
     _wear_shoes(canvas, rng, skin)
     _wear_clothes(canvas, rng, skin, feminine)
-    # Hair last: long hair falls over the collar. Women have no beard, whatever they wear.
+    # Hair last: long hair falls over the collar. Female bodies have no beard, whatever they wear.
     paint_hair(canvas, rng, skin, hair, feminine or body.gender == "female")
     return canvas
 
@@ -148,7 +148,7 @@ def _wear_clothes(
 
 
 def _wear_jacket(canvas: Canvas, rng: np.random.Generator, skin: np.ndarray) -> None:
-    """Paint an open jacket over the rest."""
+    """Paint an open jacket over the other clothes."""
     places = canvas.atlas
     x, y, z = places.position.T
     cloth, name = _draw_cloth(places, rng, skin, "jacket")
@@ -169,7 +169,7 @@ def _draw_cloth(
     palette = clothes.DENIM if kind == "jeans" else clothes.PALETTE
     names, dyes = zip(*(draw_colour(rng, skin, palette) for _ in range(3)), strict=True)
     cloth = clothes.fabric(places, rng, pattern, list(dyes))
-    if kind == "jeans":  # worn pale on the thighs
+    if kind == "jeans":  # faded on the thighs
         _, y, z = places.position.T
         hip, knee = places.joints["left_hip"], places.joints["left_knee"]
         thigh = np.float32(0.6 * hip[1] + 0.4 * knee[1])

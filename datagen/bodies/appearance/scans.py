@@ -1,4 +1,4 @@
-"""SURREAL's texture scans, if the user has them: real people in SMPL's UV layout."""
+"""SURREAL's texture scans, supplied by the user: real people in SMPL's UV layout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from datagen.common.files import files_below
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 SMALLEST = 64
-"""A texture with a shorter side than this is none, texels."""
+"""Least side of a texture, texels."""
 
 
 def draw_scan(
@@ -23,12 +23,14 @@ def draw_scan(
 ) -> tuple[UInt8[np.ndarray, "h w 3"], dict]:
     """Draw one of the folder's scans for the body's gender.
 
-    Files and folders whose name has `female` or `male` are for that gender only (SURREAL's
-    textures/female/nongrey_female_0001.jpg); others and the neutral body are free.
+    Files and folders with `female` or `male` in their name are used only for that gender (SURREAL's
+    textures/female/nongrey_female_0001.jpg); other files suit any body, and the neutral body takes
+    any file.
     Returns uint8 [H,W,3] RGB and {"texture": its name}.
 
     Raises:
-        BadInput: no scan for this gender, an unreadable or oblong one, or a body without UVs.
+        BadInput: no scan for this gender, a scan that is unreadable or not square, or a body
+            without UVs.
     """
     if body.uv is None:
         raise BadInput(
@@ -47,7 +49,7 @@ def scan_files(folder: Path) -> list[Path]:
 
 @lru_cache(maxsize=8)
 def _scans(folder: Path, gender: str) -> tuple[str, ...]:
-    """List the scans that a gender may wear, relative to the folder, sorted."""
+    """List the scans for a gender, relative to the folder, sorted."""
     if not folder.is_dir():
         raise BadInput(f"--textures {folder} is not a folder.")
     other = {"male": "female", "female": "male"}.get(gender)
@@ -73,6 +75,6 @@ def _read(path: Path) -> np.ndarray:
     height, width = picture.shape[:2]
     if height != width or height < SMALLEST:
         raise BadInput(
-            f"{path} is {width} x {height}; a texture is square, {SMALLEST} or more a side."
+            f"{path} is {width} x {height}; a texture must be square, at least {SMALLEST} a side."
         )
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)

@@ -1,6 +1,6 @@
-"""Skin of the whole human range, face, hair and beard.
+"""Paints skin of any human tone, face, hair and beard.
 
-Distances in metres on the body at rest, colours sRGB in 0..1. N painted texels.
+Distances in metres on the body in its rest pose, colours sRGB in 0..1. N painted texels.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ SKIN_TONES = (
 )  # fmt: skip
 """The ten tones of the Monk Skin Tone scale (2022), lightest first."""
 WARMTH = ((0.95, 0.87, 0.82), (1.4, 1.22, 1.12))
-"""Factors on the lightest and the darkest swatch: the scale is of small flat patches on white, a
-whole body in its end tones would pass for chalk or coal."""
+"""Factors on the lightest and the darkest swatch: the scale shows small flat patches on white, and
+a whole body in its extreme tones would look like chalk or coal."""
 HAIR = {
     "black": (22, 19, 18), "dark brown": (50, 34, 25), "brown": (88, 58, 38),
     "light brown": (134, 96, 62), "blond": (205, 168, 108), "red": (142, 62, 28),
     "grey": (150, 148, 146), "white": (222, 220, 216),
 }  # fmt: skip
 HAIR_CHANCES = {True: (5, 4, 3, 2, 2, 1, 1.2, 0.6), False: (9, 3, 0.6, 0.2, 0.1, 0.1, 1, 0.5)}
-"""In HAIR's order, for the lighter five skin tones and for the darker five."""
+"""Weights in HAIR's order, for the lighter five and the darker five skin tones."""
 IRIS = ((60, 40, 28), (70, 92, 120), (80, 96, 62))
 STYLES = {
     True: {"short": 0.14, "bob": 0.26, "long": 0.34, "tied": 0.18, "headscarf": 0.08},
     False: {"short": 0.44, "cropped": 0.2, "shaved": 0.08, "bob": 0.1, "bald": 0.08, "cap": 0.1},
 }
-"""Chances of the hair styles, feminine and masculine."""
+"""Probabilities of the hair styles, feminine and masculine."""
 NAPE = {"short": -0.055, "cropped": -0.04, "shaved": -0.035, "tied": -0.06, "cap": -0.045}
-"""Where the hair ends behind, over the eyes."""
+"""Height of the hair's lower end at the back, relative to the eyes."""
 COVER = {"shaved": 0.45, "cropped": 0.85, "bald": 0.0}
-"""How much the hair hides the skin; 1 where not named."""
+"""Opacity of the hair; 1 for other styles."""
 
 
 @dataclass(frozen=True)
 class Face:
-    """Where a head's features are."""
+    """Positions of a head's features."""
 
     centre: np.ndarray
     """The middle of the head [3]."""
@@ -54,7 +54,8 @@ class Face:
 
     @staticmethod
     def of(atlas: Atlas) -> Face:
-        """Place the features: by the eyeballs if the mesh has them, else by the head's height."""
+        """Locate the features from the eyeballs if the mesh has them, else from the head's
+        height."""
         _, y, z = atlas.position.T
         head, crown = atlas.joints["head"], atlas.joints["crown"]
         upper = (atlas.part == HEAD) & (y > (head[1] + crown[1]) / 2)
@@ -70,7 +71,7 @@ class Face:
 
 
 def paint_skin(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
-    """Paint the whole body in one of ten tones, drawn evenly; return the colour [3]."""
+    """Paint the whole body in one of ten tones, drawn uniformly; return the colour [3]."""
     tone = int(rng.integers(1, 11))
     at = np.clip(tone - 1 + rng.uniform(-0.45, 0.45), 0, 9)
     scale = np.array(SKIN_TONES) / 255 * np.linspace(*WARMTH, 10)
@@ -78,7 +79,7 @@ def paint_skin(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     skin = np.clip(skin + rng.normal(0, 0.01, 3), 0.05, 1)
     shade = 1 + np.float32(0.025) * clothes.folds(canvas.atlas, rng, 6)
     canvas.colours[:] = np.clip(skin.astype(np.float32) * shade[:, None], 0, 1)
-    # Palms are lighter than the rest, the more so the darker the skin.
+    # Palms are lighter than the rest, especially with dark skin.
     palm = (canvas.atlas.arm > 2.1) & (canvas.atlas.around < 0)
     pale = skin + (np.array([0.78, 0.6, 0.5]) - skin) * (0.35 if tone > 5 else 0.1)
     canvas.paint(palm * 0.7, pale)
@@ -87,13 +88,13 @@ def paint_skin(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
 
 
 def draw_hair_colour(rng: np.random.Generator, tone: int) -> str:
-    """Draw a hair colour's name, likely for a skin tone 1..10."""
+    """Draw the name of a hair colour that is plausible for a skin tone 1..10."""
     chances = np.array(HAIR_CHANCES[tone <= 5])
     return str(rng.choice(list(HAIR), p=chances / chances.sum()))
 
 
 def paint_face(canvas: Canvas, rng: np.random.Generator, skin: np.ndarray, hair: str) -> None:
-    """Paint eyes, brows, lips and cheeks: hints, a few pixels of the picture."""
+    """Paint eyes, brows, lips and cheeks roughly: they cover only a few pixels."""
     atlas = canvas.atlas
     x, y, z = atlas.position.T
     face = Face.of(atlas)
@@ -148,7 +149,7 @@ def paint_hair(
             [0, 0.7, 1.0, 1.3, 2.1, np.pi],
             [forehead, forehead - 0.003, forehead - 0.04, side, low, low],
         )
-        # Down the nape, then over the shoulder blades, narrowing.
+        # Down the nape, then narrowing over the shoulder blades.
         neck = atlas.joints["neck"]
         half = 0.1 - 0.12 * np.clip(neck[1] - y, 0, 0.4)
         nape = (y > neck[1] - 0.02) & (turn > 1.75) & (np.abs(x) < 0.1)
@@ -193,7 +194,7 @@ def _paint_beard(canvas: Canvas, rng: np.random.Generator, face: Face, coat: np.
 
 
 def _lips(x: np.ndarray, y: np.ndarray, face: Face) -> np.ndarray:
-    """Return below 1 on the lips."""
+    """Return a field that is below 1 on the lips."""
     return np.hypot(x / 0.024, (y - face.mouth) / 0.0085)
 
 

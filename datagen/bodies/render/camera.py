@@ -1,8 +1,9 @@
-"""SURREAL's camera with a right-handed frame: the placement of the body in front of it.
+"""SURREAL's camera with a right-handed frame, and the placement of the body in front of it.
 
 World: y up, metres (the frame of `datagen.bodies.motion`). Camera: OpenCV's, x right, y down,
 z forward. Pixels: centres at integer coordinates. SURREAL's own extrinsics have determinant -1, so
-its pictures are mirrored against its labels; these have determinant +1 and nothing is mirrored.
+its pictures are mirrored relative to its labels; here, the determinant is +1 and nothing is
+mirrored.
 """
 
 from __future__ import annotations
@@ -16,39 +17,41 @@ from scipy.spatial.transform import Rotation
 from datagen.bodies.options import BodiesConfig
 
 NEAR, FAR = 0.1, 100.0
-"""Depths that are drawn, metres (0.1 is SURREAL's clip_start)."""
+"""Near and far clipping depths, metres (0.1 is SURREAL's clip_start)."""
 
 TALLEST = 1.4
-"""What the picture's height shows at the first frame's least depth, metres: hips up to raised
-hands, or a crouch. SURREAL's camera (focal length 2.5 heights) is then 3.5 m away."""
+"""Height in metres that the picture covers at the first frame's least depth: from the hips to
+raised hands, or a crouching person. SURREAL's camera (focal length 2.5 heights) is then 3.5 m
+away."""
 
 CLOSEST = 2.0
-"""The pelvis should not come nearer than this during a clip, metres."""
+"""Least distance of the pelvis during a clip, metres."""
 
 YAW_TRIES = 16
-"""Yaws drawn in search of one along which the body neither meets the camera nor leaves."""
+"""Most yaws drawn to find one with which the body neither reaches the camera nor leaves the
+picture."""
 
 R_CAMERA_WORLD = np.diag([1.0, -1.0, -1.0])
-"""A level camera that looks along the world's -z: a body of zero yaw faces it."""
+"""A level camera that looks along the world's -z, so a body with zero yaw faces it."""
 
 
 @dataclass(frozen=True)
 class View:
-    """How a clip is seen: the body's yaw about the world's up axis, its first depth, and how the
-    camera that circles it is held."""
+    """A clip's view: the body's yaw about the world's up axis, its depth in the first frame, and
+    the camera's pitch and roll."""
 
     yaw: float
-    """Radians, counter-clockwise as seen from above."""
+    """Radians, counter-clockwise seen from above."""
     depth: float
     """Depth of the first frame's pelvis, metres."""
     pitch: float = 0.0
     """Radians by which the camera looks down on the first frame's pelvis."""
     roll: float = 0.0
-    """Radians by which the picture is turned clockwise after that."""
+    """Radians by which the picture is then rotated clockwise."""
 
     @property
     def rotation(self) -> np.ndarray:
-        """Rotation [3,3] from the world's axes to the camera's, body yaw included."""
+        """Rotation [3,3] from the world's axes to the camera's, including the body's yaw."""
         held = Rotation.from_rotvec([0.0, 0.0, self.roll]) * Rotation.from_rotvec(
             [self.pitch, 0.0, 0.0]
         )
@@ -57,7 +60,7 @@ class View:
 
     @property
     def gravity(self) -> np.ndarray:
-        """Where things fall, a unit vector [3] in the camera's axes."""
+        """Direction of gravity, a unit vector [3] in the camera's axes."""
         return self.rotation @ [0.0, -1.0, 0.0]
 
 
@@ -71,9 +74,9 @@ def draw_view(cfg: BodiesConfig, trans: Float[np.ndarray, "t 3"], rng: np.random
     """Draw yaw uniformly and depth from N(depth_mean, depth_std), as SURREAL does (main_part1.py).
 
     SURREAL's camera is level; pitch is drawn uniformly from `camera_pitch` and roll from
-    N(0, camera_roll), both 0 by default. Unlike SURREAL's, a body that would run into the camera,
-    or be out of the picture for more than half of the clip, draws its yaw again: the composer
-    would drop such clips.
+    N(0, camera_roll), both 0 by default. Unlike in SURREAL, yaw is drawn again if the body would
+    reach the camera or be outside the picture for more than half of the clip: the composer would
+    drop such clips.
 
     Args:
         trans: the clip's translations [T,3], world, metres.
@@ -91,7 +94,7 @@ def closest_start(cfg: BodiesConfig) -> float:
 
 
 def _share_in_view(cfg: BodiesConfig, view: View, trans: np.ndarray) -> float:
-    """Return the share of frames with the pelvis in the picture and not too near."""
+    """Return the share of frames with the pelvis in the picture and not too close."""
     pelvis = (trans - trans[0]) @ view.rotation.T + [0.0, 0.0, view.depth]
     near = pelvis[:, 2] < CLOSEST
     pelvis[near, 2] = CLOSEST
@@ -116,10 +119,10 @@ def stretches(flags: Bool[np.ndarray, " t"]) -> list[list[int]]:
 def into_camera(
     view: View, pose: np.ndarray, trans: np.ndarray, pelvis: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Move a body of the world into the camera's frame, its first pelvis centred at `view.depth`.
+    """Transform a body to the camera's frame, with the first pelvis centred at `view.depth`.
 
-    SMPL turns a body about its rest pelvis, not about the origin, so a rotation of the world is a
-    rotation of `pose` and a correction of `trans`.
+    SMPL rotates a body about its rest pelvis, not about the origin, so rotating the world rotates
+    `pose` and corrects `trans`.
 
     Args:
         pose: axis-angle [T,72], world.
@@ -127,7 +130,7 @@ def into_camera(
         pelvis: rest position of this shape's pelvis [3], metres.
 
     Returns:
-        (pose float32 [T,72], trans float32 [T,3]) such that SMPL's forward pass gives vertices and
+        (pose float32 [T,72], trans float32 [T,3]) for which SMPL's forward pass gives vertices and
         joints in the camera's frame.
     """
     turn = Rotation.from_matrix(view.rotation)
@@ -153,9 +156,9 @@ def project(
 def clip_matrix(
     camera: Float[np.ndarray, "3 3"], width: int, height: int
 ) -> Float[np.ndarray, "4 4"]:
-    """Return OpenGL's clip matrix float32 [4,4] of camera-frame points.
+    """Return OpenGL's clip matrix float32 [4,4] for camera-frame points.
 
-    Rows of the window run down like those of the image, so what is read back needs no flip.
+    The window's rows run downwards like the image's, so pictures are read back without a flip.
     """
     clip = np.zeros((4, 4), np.float32)
     clip[:2, :3] = camera[:2] * 2

@@ -1,4 +1,4 @@
-"""Why OpenGL does not start here: found by trying it without each setting that may do harm."""
+"""Finds out why OpenGL does not start, by trying it without each suspicious setting."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from pathlib import Path
 PREFIXES = ("EGL_", "GALLIUM_", "LIBGL_", "MESA_", "PYOPENGL_", "__EGL_", "__GLX_", "__GL_")
 OTHERS = ("LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONOPTIMIZE")
 PROBING = "MOTION_HMR_OPENGL_PROBE"
-"""Set in a process that only tries."""
+"""Environment variable that marks a probe process."""
 SECONDS = 60.0
-"""For one try; a first one reads pyrender and OpenGL from the disk."""
+"""Time limit of one probe; the first one reads pyrender and OpenGL from disk."""
 _PROBE = (
     "import numpy as np; from datagen.bodies.render.renderer import Renderer; "
     "Renderer(np.diag([16, 16, 1]).astype(np.float32), 16, 16)"
 )
 _RULES = {
-    "PYOPENGL_PLATFORM": "only egl and osmesa draw without a display",
+    "PYOPENGL_PLATFORM": "only egl and osmesa work without a display",
     "EGL_DEVICE_ID": "it must be the number of one of this machine's EGL devices, from 0",
-    "PYTHONOPTIMIZE": "python -O drops the asserts in which pyrender opens EGL",
+    "PYTHONOPTIMIZE": "python -O removes the asserts with which pyrender opens EGL",
 }
 
 
 def advice(failures: str) -> str:
-    """Return one sentence on what is wrong with OpenGL on this machine and what to do.
+    """Return one sentence on the problem with OpenGL on this machine and its remedy.
 
-    failures: what was tried and how it ended.
+    failures: the attempts and their errors.
     """
     start = f"no OpenGL without a display ({failures}): "
     if PROBING in os.environ:
@@ -40,14 +40,14 @@ def advice(failures: str) -> str:
             rule = f", {_RULES[name]}" if name in _RULES else ""
             if name == "PYOPENGL_PLATFORM" and value in ("egl", "osmesa"):
                 rule = f", as {value} does not start here"
-            return f"{start}{name}={value!r} is in the way{rule}; unset it"
+            return f"{start}{name}={value!r} prevents it{rule}; unset it"
     if len(settings) > 1 and _works_without(*settings):
-        return f"{start}{', '.join(settings)} are in the way together; unset them"
+        return f"{start}{', '.join(settings)} together prevent it; unset them"
     return start + _missing()
 
 
 def _settings() -> Iterator[tuple[str, str]]:
-    """Yield the variables of the environment that may keep OpenGL from starting."""
+    """Yield the environment variables that may prevent OpenGL from starting."""
     for name, value in sorted(os.environ.items()):
         if name.startswith(PREFIXES) or name in OTHERS:
             yield name, value
@@ -56,7 +56,7 @@ def _settings() -> Iterator[tuple[str, str]]:
 
 
 def _works_without(*names: str) -> bool:
-    """Return whether another process, without these variables, can draw."""
+    """Return whether another process can render without these variables."""
     environment = {name: value for name, value in os.environ.items() if name not in names}
     root = str(Path(__file__).parents[3])
     paths = [root, *filter(None, [environment.get("PYTHONPATH")])]
@@ -73,22 +73,23 @@ def _works_without(*names: str) -> bool:
 
 
 def _missing() -> str:
-    """Return what to do where no setting is at fault."""
+    """Return the remedy if no setting is at fault."""
     if not ctypes.util.find_library("EGL"):
         if ctypes.util.find_library("OSMesa"):
-            return "install EGL (apt install libegl1 libgl1-mesa-dri); OSMesa is there but fails"
+            return (
+                "install EGL (apt install libegl1 libgl1-mesa-dri); OSMesa is installed but fails"
+            )
         return "install Mesa's EGL (apt install libegl1 libgl1-mesa-dri) or OSMesa (libosmesa6)"
     if not _software_driver():
-        return "EGL is there but has no driver; apt install libgl1-mesa-dri, or a GPU's own driver"
-    other = "OSMesa is there as well and fails" if ctypes.util.find_library("OSMesa") else ""
-    return "EGL and a driver are there, so a driver must be at fault; " + (
-        other or "another way is OSMesa: apt install libosmesa6"
+        return "EGL has no driver; apt install libgl1-mesa-dri, or install the GPU's own driver"
+    other = "OSMesa is installed as well and fails" if ctypes.util.find_library("OSMesa") else ""
+    return "EGL and a driver are installed, so the driver must be at fault; " + (
+        other or "OSMesa is an alternative: apt install libosmesa6"
     )
 
 
 def _software_driver() -> bool:
-    """Return whether Mesa's driver that needs no GPU is in one of the places where packages put
-    it."""
+    """Return whether Mesa's software driver is in one of the folders that packages use."""
     places = ("/usr/lib", "/usr/lib64", "/usr/local/lib")
     patterns = ("dri/swrast_dri.so", "*/dri/swrast_dri.so", "libgallium*.so", "*/libgallium*.so")
     return any(next(Path(place).glob(pattern), None) for place in places for pattern in patterns)

@@ -1,4 +1,4 @@
-"""An OpenGL context that needs no display: pyrender's, by EGL or else by OSMesa."""
+"""Opens an OpenGL context without a display: pyrender's, with EGL or else OSMesa."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ PLATFORMS = ("egl", "osmesa")
 def open_platform(width: int, height: int) -> tuple[str, Any]:
     """Return (name, pyrender platform) with a current context: EGL, or else OSMesa.
 
-    PYOPENGL_PLATFORM chooses one of them; otherwise EGL is tried first. BadMachine that names what
-    is in the way if neither starts.
+    PYOPENGL_PLATFORM selects one of them; otherwise EGL is tried first. Raises BadMachine with the
+    cause if neither starts.
     """
-    os.environ.setdefault("LP_NUM_THREADS", "1")  # one core a worker; threads only wait here
+    os.environ.setdefault(
+        "LP_NUM_THREADS", "1"
+    )  # one core per worker; more threads would only wait
     chosen = os.environ.get("PYOPENGL_PLATFORM")
     failures = []
     if chosen and chosen not in PLATFORMS:
@@ -32,7 +34,7 @@ def open_platform(width: int, height: int) -> tuple[str, Any]:
         except (ImportError, AttributeError, AssertionError, RuntimeError, ValueError) as error:
             failures.append(f"{name}: {type(error).__name__} {error}")
         for module in [m for m in sys.modules if m.split(".")[0] in ("OpenGL", "pyrender")]:
-            del sys.modules[module]  # they were imported for the platform that failed
+            del sys.modules[module]  # imported for the platform that failed
         del os.environ["PYOPENGL_PLATFORM"]
     if chosen:
         os.environ["PYOPENGL_PLATFORM"] = chosen
@@ -40,25 +42,26 @@ def open_platform(width: int, height: int) -> tuple[str, Any]:
 
 
 def _start(name: str, width: int, height: int) -> Any:
-    """Return pyrender's platform of that name with a current context."""
+    """Return pyrender's platform with that name and a current context."""
     np.infty = np.inf  # type: ignore[attr-defined]  # pyrender 0.1.45 is older than numpy 2
     import pyglet
     from OpenGL.error import Error
 
-    # pyrender imports its window viewer, which would ask for X11's libraries.
+    # pyrender imports its window viewer, which would need X11's libraries.
     pyglet.options["headless"] = True
     if name == "egl":
         from pyrender.platforms import egl
 
         class EGLPlatform(egl.EGLPlatform):
-            """pyrender's, which on its end also ends the display that all renderers share."""
+            """pyrender's platform, which on deletion would also close the display that renderers
+            share."""
 
             def delete_context(self) -> None:
                 display, context = self._egl_display, self._egl_context
                 self._egl_display = self._egl_context = None
                 if context is None:
                     return
-                gl = cast(Any, egl.egl)  # its names are made at run time
+                gl = cast(Any, egl.egl)  # its names are created at run time
                 if gl.eglGetCurrentContext().address == context.address:
                     none = gl.EGL_NO_SURFACE, gl.EGL_NO_SURFACE, gl.EGL_NO_CONTEXT
                     gl.eglMakeCurrent(display, *none)

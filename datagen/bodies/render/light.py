@@ -1,7 +1,7 @@
 """SURREAL's light: nine spherical-harmonics coefficients, no shadows, applied per vertex.
 
-The formula is that of SURREAL's `sh.osl` (Ramamoorthi & Hanrahan's irradiance);
-Blender evaluates it in linear light and encodes the result as sRGB, and so does the renderer.
+The formula is that of SURREAL's `sh.osl` (Ramamoorthi & Hanrahan's irradiance). Like Blender, the
+renderer evaluates it in linear light and encodes the result as sRGB.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from jaxtyping import Float
 C1, C2, C3, C4, C5 = 0.429043, 0.511664, 0.743125, 0.886227, 0.247708
 
 R_LIGHT_CAMERA = np.array([[0.0, 0.0, -1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
-"""SURREAL's world axes, in which its light is fixed, from the camera's: x to the camera, y down.
-(Improper, as SURREAL's camera is; for the light this means only which side is called which.)"""
+"""Rotation from the camera's axes to SURREAL's world axes, in which its light is fixed: x to the
+camera, y down. (Improper, like SURREAL's camera; for the light this only swaps left and right.)"""
 
 
 def draw_light(rng: np.random.Generator) -> Float[np.ndarray, " 9"]:
     """Draw coefficients float32 [9] in the order L00 L1-1 L10 L11 L2-2 L2-1 L20 L21 L22.
 
-    As SURREAL: each 0.7·U(-1,1), but the ambient one 0.5 + 0.9·U(0,1), and the one along y
-    -0.7·U(0,1), so that light comes from above.
+    As in SURREAL: each is 0.7·U(-1,1), except the ambient one, 0.5 + 0.9·U(0,1), and the one along
+    y, -0.7·U(0,1), so that light comes from above.
     """
     light = 0.7 * rng.uniform(-1, 1, 9)
     light[0] = 0.5 + 0.9 * rng.uniform()
@@ -35,7 +35,7 @@ def shade(
 
     Args:
         normals: unit normals [...,3] in the camera's frame.
-        light: coefficients [9] of `draw_light`.
+        light: coefficients [9] from `draw_light`.
     """
     l00, l1m1, l10, l11, l2m2, l2m1, l20, l21, l22 = (float(c) for c in light)
     square = np.array(  # n·square·n + 2 C2 linear·n + constant, in the light's axes

@@ -1,9 +1,9 @@
-"""Draws a body's colours alone, with soft edges: for pictures to look at.
+"""Renders only a body's colours, with soft edges, for previews.
 
-The clips' renderer also writes depth and flow, and its silhouettes are hard, as SURREAL's are. This
-one reads four bytes a pixel back instead of twenty and softens the silhouette afterwards, which
-takes 9 ms of a core where twice the size, averaged, takes 60 and four samples a pixel take 21
-(Mesa's software renderer, 27,000 triangles over 200 x 660 pixels).
+The clips' renderer also writes depth and flow, and its silhouettes are hard as in SURREAL. This
+one reads back four bytes per pixel instead of twenty and softens the silhouette afterwards. That
+takes 9 ms of a core, compared with 60 ms for averaging twice the size and 21 ms for four samples
+per pixel (Mesa's software renderer, 27,000 triangles over 200 x 660 pixels).
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ void main() {
 
 @dataclass(frozen=True)
 class Drawn:
-    """The part of a picture that holds a body."""
+    """The part of a picture that contains a body."""
 
     left: int
     top: int
     colours: np.ndarray
-    """uint8 [h,w,4] sRGB times coverage, and coverage; empty if nothing is seen."""
+    """uint8 [h,w,4] sRGB times coverage, and coverage; empty if nothing is visible."""
 
 
 class PreviewRenderer(Renderer):
-    """Draws bodies without texture, one picture at a time."""
+    """Renders bodies without texture, one picture at a time."""
 
     fragment_shader = FRAGMENT_SHADER
 
     def picture(
         self, mesh: Mesh, vertices: np.ndarray, shades: np.ndarray, look: np.ndarray
     ) -> Drawn:
-        """Return a body as it is seen.
+        """Return the rendered body.
 
         Args:
-            mesh: its triangles.
+            mesh: the body's triangles.
             vertices: float32 [V,3], camera frame, metres.
-            shades: float32 [V], the light's factor at each vertex.
+            shades: float32 [V], irradiance factor at each vertex.
             look: linear colours float [V,3].
         """
         left, top, right, bottom = bounding_box(vertices, self.camera, self.width, self.height)
@@ -65,7 +65,7 @@ class PreviewRenderer(Renderer):
         self._upload_look(mesh, look)
         corners = np.concatenate([vertices, shades[:, None]], 1).astype(np.float32)
         self._upload_vertices(corners[mesh.corners])
-        for place, size in ((0, 4), (1, 3)):  # the next place is not drawn
+        for place, size in ((0, 4), (1, 3)):  # the position in the next frame is not used
             gl.glVertexAttribPointer(place, size, gl.GL_FLOAT, gl.GL_FALSE, 16, ctypes.c_void_p(0))
         extent = (left, top, right - left, bottom - top)
         gl.glScissor(*extent)
@@ -76,7 +76,7 @@ class PreviewRenderer(Renderer):
         return Drawn(left, top, softened(colours))
 
     def _make_targets(self) -> None:
-        """Bind a frame buffer of colour and the depth test's buffer."""
+        """Bind a frame buffer with colour and a depth buffer."""
         gl = self._gl
         gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, gl.glGenFramebuffers(1))
         for place, kind in (
@@ -90,9 +90,9 @@ class PreviewRenderer(Renderer):
 
 
 def softened(colours: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 4"]:
-    """Return colours and coverage [h,w,4] whose silhouette fades over a pixel to either side.
+    """Return colours and coverage [h,w,4] with the silhouette blurred by a pixel to either side.
 
-    What the silhouette surrounds stays as sharp as it was drawn.
+    The interior stays sharp.
     """
     soft = cv2.GaussianBlur(colours, (3, 3), 0, borderType=cv2.BORDER_REPLICATE)
     return np.where(soft[..., 3:] < 255, soft, colours)

@@ -1,9 +1,9 @@
-"""Draw a person: colour, mask, depth and exact surface flow of a clip, in one pass a frame.
+"""Renders a clip's person: colour, mask, depth and exact surface flow, in one pass per frame.
 
-The context is pyrender's (EGL, or OSMesa where EGL is missing). Its renderer is not: pyrender
-rebuilds and uploads a mesh per frame, lights it per pixel and blends silhouettes by multisampling,
-while a clip here uploads its triangles, its texture and all its frames' vertices once, is shaded
-per vertex (`datagen.bodies.render.light`), and is drawn without anti-aliasing, as SURREAL was.
+The context is pyrender's (EGL, or OSMesa if EGL is missing), but not the renderer: pyrender
+rebuilds and uploads a mesh per frame, lights it per pixel and blends silhouettes by multisampling.
+Here, a clip's triangles, texture and vertices of all frames are uploaded once, shading is per
+vertex (`datagen.bodies.render.light`), and there is no anti-aliasing, as in SURREAL.
 Colour and flow are two targets of the same draw call, and only the person's bounding box is read
 back.
 `benchmarks/render.py` measures what this saves.
@@ -28,8 +28,8 @@ from datagen.bodies.smpl.mesh import Mesh
 from datagen.common.errors import BadMachine
 
 CHUNK = 50
-"""Frames uploaded at a time. Also OSMesa's context is replaced that often: it leaks about 3.3 MB
-per frame."""
+"""Frames uploaded at a time. OSMesa's context is also replaced at this interval, because it leaks
+about 3.3 MB per frame."""
 
 VERTEX_SHADER = """
 #version 330 core
@@ -72,27 +72,28 @@ void main() {
 
 @dataclass(frozen=True)
 class Rendered:
-    """One frame as drawn; everything is 0 where no person is."""
+    """One rendered frame; everything is 0 outside the person."""
 
     rgb: np.ndarray
     """uint8 [H,W,3] sRGB."""
     depth: np.ndarray
     """float32 [H,W] metres; > 0 is the person's mask."""
     flow: np.ndarray
-    """float32 [H,W,2], (x, y) pixels by which the surface point seen here moves to the next."""
+    """float32 [H,W,2], (x, y) displacement in pixels of the visible surface point to the next
+    frame."""
 
     @property
     def mask(self) -> np.ndarray:
-        """bool [H,W]: where the person is."""
+        """bool [H,W]: the person's pixels."""
         return self.depth > 0
 
 
 class Renderer:
-    """Draws clips of one camera; make one per process and keep it.
+    """Renders clips for one camera; create one per process and keep it.
 
     Args:
         camera: K [3,3].
-        width, height: of the pictures, pixels.
+        width, height: size of the pictures, pixels.
     """
 
     fragment_shader = FRAGMENT_SHADER
@@ -104,12 +105,12 @@ class Renderer:
     def render(
         self, mesh: Mesh, vertices: np.ndarray, shades: np.ndarray, look: np.ndarray
     ) -> Iterator[Rendered]:
-        """Yield a picture for each frame; the last one's flow is zero.
+        """Yield a picture for each frame; the last one has zero flow.
 
         Args:
             mesh: the body's triangles.
             vertices: float32 [T,V,3], camera frame, metres.
-            shades: float32 [T,V], the light's factor at each vertex (`render.light`).
+            shades: float32 [T,V], irradiance factor at each vertex (`render.light`).
             look: the texture, uint8 [h,w,3] sRGB with row 0 at v = 1; or, for a mesh without uv,
                 linear colours float [V,3].
         """
@@ -122,7 +123,7 @@ class Renderer:
             if start == 0 or self.backend == "osmesa":
                 self._upload_look(mesh, look)
             stop = min(start + CHUNK, frames)
-            last = min(stop, frames - 1)  # the frame after the chunk, or the clip's last again
+            last = min(stop, frames - 1)  # the frame after the chunk, or the clip's last one
             corners = np.empty((stop - start + 1, len(mesh.corners), 4), np.float32)
             for row, frame in enumerate([*range(start, stop), last]):
                 corners[row, :, :3] = vertices[frame].take(mesh.corners, axis=0)
@@ -140,20 +141,23 @@ class Renderer:
         self._close()
 
     def _open(self) -> None:
-        """Make the context and what is in it. BadMachine if this machine cannot draw."""
+        """Create the context and its objects. Raises BadMachine if this machine cannot render."""
         self.backend, self._platform = open_platform(self.width, self.height)
         import OpenGL.error
         import OpenGL.GL
 
-        self._gl = cast(Any, OpenGL.GL)  # its names are made at run time
+        self._gl = cast(Any, OpenGL.GL)  # its names are created at run time
         try:
             self._prepare()
-        except (OpenGL.error.Error, RuntimeError) as error:  # a context too old for our shaders
+        except (
+            OpenGL.error.Error,
+            RuntimeError,
+        ) as error:  # the context is too old for our shaders
             reason = " ".join(str(error).split()).split(", cArguments")[0][:200]
             raise BadMachine(advice(f"{self.backend}: {reason}")) from error
 
     def _prepare(self) -> None:
-        """Make everything in the context that holds for the renderer's life."""
+        """Create all objects in the context that live as long as the renderer."""
         gl = self._gl
         self.driver = gl.glGetString(gl.GL_RENDERER).decode()
         gl.glBindVertexArray(gl.glGenVertexArrays(1))
@@ -168,7 +172,7 @@ class Renderer:
         gl.glEnable(gl.GL_SCISSOR_TEST)
         gl.glDisable(gl.GL_DITHER)
         gl.glCullFace(gl.GL_BACK)
-        gl.glFrontFace(gl.GL_CW)  # rows run down, which reverses every triangle
+        gl.glFrontFace(gl.GL_CW)  # rows run downwards, which reverses the orientation of triangles
         gl.glClearColor(0, 0, 0, 0)
         gl.glPixelStorei(gl.GL_PACK_ALIGNMENT, 1)
         gl.glPixelStorei(gl.GL_UNPACK_ALIGNMENT, 1)
@@ -198,15 +202,15 @@ class Renderer:
             gl.GL_TEXTURE_WRAP_T: gl.GL_CLAMP_TO_EDGE,
             gl.GL_TEXTURE_MAG_FILTER: gl.GL_LINEAR,
             gl.GL_TEXTURE_MIN_FILTER: gl.GL_LINEAR_MIPMAP_LINEAR,
-            # A person is about a quarter of a texture's size: two mip levels keep stripes from
-            # flickering, more would bleed across the seams.
+            # A person covers about a quarter of the texture's size: two mip levels prevent
+            # flickering stripes; more would bleed across the seams.
             gl.GL_TEXTURE_MAX_LEVEL: 2,
         }
         for name, value in settings.items():
             gl.glTexParameteri(gl.GL_TEXTURE_2D, name, value)
 
     def _make_targets(self) -> None:
-        """Bind a frame buffer of colour, motion and the depth test's buffer."""
+        """Bind a frame buffer with colour, motion and a depth buffer."""
         gl = self._gl
         gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, gl.glGenFramebuffers(1))
         targets = {
@@ -222,10 +226,10 @@ class Renderer:
         gl.glDrawBuffers(2, [gl.GL_COLOR_ATTACHMENT0, gl.GL_COLOR_ATTACHMENT1])
         status = gl.glCheckFramebufferStatus(gl.GL_FRAMEBUFFER)
         if status != gl.GL_FRAMEBUFFER_COMPLETE:
-            raise RuntimeError(f"{self.driver} cannot draw into two targets (status {status})")
+            raise RuntimeError(f"{self.driver} cannot render to two targets (status {status})")
 
     def _upload_look(self, mesh: Mesh, look: np.ndarray) -> None:
-        """Upload what holds for a whole clip: triangles, texture and its coordinates."""
+        """Upload a clip's constant data: triangles, texture and its coordinates."""
         gl = self._gl
         gl.glBindBuffer(gl.GL_ELEMENT_ARRAY_BUFFER, self._indices)
         gl.glBufferData(
@@ -254,7 +258,7 @@ class Renderer:
         gl.glBufferData(gl.GL_ARRAY_BUFFER, corners.nbytes, corners, gl.GL_STREAM_DRAW)
 
     def _draw(self, mesh: Mesh, frame: int, vertices: np.ndarray) -> Rendered:
-        """Draw a frame of the uploaded chunk and read the person's bounding box back."""
+        """Render a frame of the uploaded chunk and read back the person's bounding box."""
         rgb = np.zeros((self.height, self.width, 3), np.uint8)
         depth = np.zeros((self.height, self.width), np.float32)
         flow = np.zeros((self.height, self.width, 2), np.float32)
@@ -290,7 +294,7 @@ class Renderer:
 def bounding_box(
     vertices: Float[np.ndarray, "v 3"], camera: Float[np.ndarray, "3 3"], width: int, height: int
 ) -> tuple[int, int, int, int]:
-    """Return (left, top, right, bottom) of the pixels that vertices [V,3] may cover; exclusive."""
+    """Return (left, top, right, bottom), exclusive, of the pixels that vertices [V,3] may cover."""
     z = vertices[:, 2]
     if z.max() <= NEAR or z.min() >= FAR:
         return 0, 0, 0, 0

@@ -1,4 +1,4 @@
-"""Body model files: finding them by gender, and validating their content.
+"""Body model files: finds them by gender and validates their content.
 
 V vertices, F triangles, U texture points.
 """
@@ -19,22 +19,22 @@ from datagen.common.record import SMPL_PARENTS
 
 GENDERS = ("neutral", "male", "female")
 SUFFIXES = (".npz", ".pkl")
-"""In order of preference, where a folder holds both."""
+"""In order of preference, if a folder holds both."""
 NUM_BETAS = 10
 LIMIT = 1e4
 MOST = 1 << 24
-"""Numbers of one array; SMPL-X's largest, of 10,475 vertices, has 15 million."""
+"""Most numbers in one array; SMPL-X's largest, with 10,475 vertices, has 15 million."""
 ARRAYS = ("v_template", "shapedirs", "posedirs", "weights", "J_regressor", "kintree_table", "f")
 EXTRAS = ("vt", "ft", "eval_regressor")
-"""What the open bodies have beyond SMPL: UVs and the regressor of the 14 evaluation joints."""
+"""Additional arrays of the open bodies: UVs and the regressor of the 14 evaluation joints."""
 OTHER_MODELS = {52: "SMPL+H", 55: "SMPL-X", 16: "MANO", 5: "FLAME"}
 _OTHER = re.compile(r"smpl[-_+]?[hx]|mano|flame|star|supr|skel")
-"""How the names of other models' files and folders begin."""
+"""Start of the names of other models' files and folders."""
 _GENDER = re.compile(r"female|neutral|male|(?<![a-z])[mfn](?![a-z])")
 
 
 def gender_of(path: Path) -> str | None:
-    """Return a body file's gender from its name or its folder's; None if neither shows it."""
+    """Return a body file's gender from its name or its folder's name; None if neither has it."""
     for name in (path.stem, path.parent.name):
         found = _GENDER.search(name.lower().replace("basicmodel", ""))
         if found:
@@ -43,7 +43,7 @@ def gender_of(path: Path) -> str | None:
 
 
 def _is_other(path: Path, body: Path) -> bool:
-    """Return if a file's name, or that of a folder below `body`, is another model's."""
+    """Return whether the name of a file, or of its folder below `body`, is another model's."""
     names = [path.stem, *path.relative_to(body).parent.parts]
     return any(_OTHER.match(name.lower()) for name in names)
 
@@ -51,10 +51,10 @@ def _is_other(path: Path, body: Path) -> bool:
 def find_body_files(body: Path) -> dict[str, Path]:
     """Map gender to file for a body model file or a folder (searched three levels deep).
 
-    In a folder of several models (smplx's smpl/, smplh/, smplx/) SMPL's are meant.
+    In a folder with several models (smplx's smpl/, smplh/, smplx/), SMPL's files are used.
 
     Raises:
-        BadInput: nothing there is a body model's file.
+        BadInput: there is no body model file.
     """
     if body.is_file():
         if body.suffix.lower() not in SUFFIXES:
@@ -81,7 +81,7 @@ def find_body_files(body: Path) -> dict[str, Path]:
 
 
 def used_files(body: Path) -> list[Path]:
-    """Return all files that a body model is read from, UV maps too, sorted.
+    """Return all files from which a body model is read, including UV maps, sorted.
 
     Raises BadInput as `find_body_files` does.
     """
@@ -91,25 +91,25 @@ def used_files(body: Path) -> list[Path]:
 
 
 def read_body_file(path: Path) -> dict[str, np.ndarray]:
-    """Read and check one gender's arrays, under SMPL's names.
+    """Read and check one gender's arrays, with SMPL's names.
 
     Returns v_template float32 [V,3] metres, shapedirs float32 [V,3,10], posedirs float32 [V,3,207],
-    weights float32 [V,24], J_regressor float32 [24,V], f int32 [F,3] and, where the file has them,
-    vt float32 [U,2] (v up), ft int32 [F,3], eval_regressor float32 [14,V]. SMPL's UVs come from the
-    *uv*.obj beside it, if there is one.
+    weights float32 [V,24], J_regressor float32 [24,V], f int32 [F,3] and, if the file has them, vt
+    float32 [U,2] (v up), ft int32 [F,3], eval_regressor float32 [14,V]. SMPL's UVs come from a
+    *uv*.obj beside the file, if there is one.
 
     Raises:
-        BadInput: the file is damaged, hostile or not in SMPL's layout.
+        BadInput: the file is damaged, malicious or not in SMPL's layout.
     """
     raw = read_pickle(path) if path.suffix.lower() == ".pkl" else _read_npz(path)
     missing = [name for name in ARRAYS if name not in raw]
     if missing:
         raise BadInput(
-            f"{path} lacks {', '.join(missing)}; --body wants an SMPL model (24 joints)."
+            f"{path} lacks {', '.join(missing)}; --body needs an SMPL model (24 joints)."
         )
     for name in raw:
         if raw[name].dtype.kind not in "fiub":
-            raise BadInput(f"{path}: {name} is not numeric; --body wants plain arrays.")
+            raise BadInput(f"{path}: {name} is not numeric; --body needs numeric arrays.")
     arrays = _checked(path, raw)
     uv_map = None if "ft" in arrays else find_uv_map(path)
     if uv_map is not None:
@@ -133,7 +133,7 @@ def _checked(path: Path, raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     joints = raw["weights"].shape[-1] if raw["weights"].ndim else 0
     if joints != len(SMPL_PARENTS):
         model = OTHER_MODELS.get(joints, f"a model of {joints} joints")
-        raise BadInput(f"{path} is {model}; --body wants SMPL, with 24 joints.")
+        raise BadInput(f"{path} is {model}; --body needs SMPL, with 24 joints.")
     shapes = {
         "v_template": (vertices, 3),
         "shapedirs": (vertices, 3, None),
@@ -166,7 +166,7 @@ def _checked(path: Path, raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         raise BadInput(f"{path}: kintree_table is not SMPL's tree of 24 joints.")
     for name, limit in (("f", vertices), ("ft", len(raw.get("vt", ())))):
         if name in raw and not (raw[name].min() >= 0 and raw[name].max() < limit):
-            raise BadInput(f"{path}: {name} points outside the {limit} points that it joins.")
+            raise BadInput(f"{path}: {name} has an index outside its {limit} points.")
     if np.abs(raw["weights"].sum(1) - 1).max() > 1e-2:
         raise BadInput(f"{path}: skinning weights do not sum to 1.")
     kinds = {"f": np.int32, "ft": np.int32}

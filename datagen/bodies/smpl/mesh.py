@@ -1,4 +1,4 @@
-"""A body's triangles in the renderer's layout, computed once and used for every frame."""
+"""A body's triangles in the renderer's layout, computed once for all frames."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from scipy.sparse import csr_matrix
 
 
 class Mesh:
-    """Triangles, texture seams and normals of one body, in any pose.
+    """Triangles, texture seams and normals of one body in any pose.
 
-    V vertices, F triangles, U corners: vertices, split where the texture has a seam.
+    V vertices, F triangles, U corners: vertices that are split along texture seams.
 
     Args:
-        faces: int [F,3], counter-clockwise from outside.
+        faces: int [F,3], counter-clockwise seen from outside.
         num_vertices: V.
         uv, face_uv: float [U,2] with v up, and int [F,3] into it; or None.
     """
@@ -34,7 +34,7 @@ class Mesh:
             self.corners[face_uv.ravel()] = faces.ravel()
             triangles = face_uv
         self.triangles = np.ascontiguousarray(triangles, np.uint32)
-        """uint32 [F,3] over corners; `corners` int [U] gives the vertex of each."""
+        """uint32 [F,3] indices of corners; `corners` int [U] gives each corner's vertex."""
         self.closed = is_closed(faces)
         ones = np.ones(faces.size, np.float32)
         columns = np.repeat(np.arange(len(faces)), 3)
@@ -42,7 +42,7 @@ class Mesh:
         self._columns = [np.ascontiguousarray(faces[:, corner]) for corner in range(3)]
 
     def normals(self, vertices: Float[np.ndarray, "v 3"]) -> Float32[np.ndarray, "v 3"]:
-        """Return unit normals float32 [V,3], outward, of vertices [V,3]: area-weighted means."""
+        """Return outward unit normals float32 [V,3] of vertices [V,3]: area-weighted means."""
         a, b, c = (vertices.take(column, axis=0) for column in self._columns)
         b -= a
         c -= a
@@ -56,9 +56,9 @@ class Mesh:
 
 
 def is_closed(faces: Integer[np.ndarray, "f 3"]) -> bool:
-    """Return whether every edge of the triangles [F,3] is walked once in each direction.
+    """Return whether every edge of the triangles [F,3] occurs once in each direction.
 
-    Only then are triangles that face away always hidden.
+    Only then are back-facing triangles always hidden.
     """
     count = int(faces.max()) + 1
     tail = faces.astype(np.int64)

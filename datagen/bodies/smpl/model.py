@@ -1,7 +1,7 @@
 """The SMPL body model: its arrays, and its forward pass on whole clips.
 
 A Body is SMPL itself (from the user's files) or one of the open bodies shipped with the package
-(CC0 MakeHuman people, see assets/build/bodies.py); nothing after this module knows which.
+(CC0 MakeHuman people, see assets/build/bodies.py); no other module distinguishes them.
 
 T frames, V vertices, F triangles, U texture points.
 """
@@ -25,7 +25,7 @@ from datagen.common.files import whole
 from datagen.common.record import SMPL_PARENTS
 
 FRAMES_AT_ONCE = 25
-"""Frames of one call of smplx: bounds memory at about 30 MB for 13,500 vertices."""
+"""Frames per call of smplx, which limits memory to about 30 MB for 13,500 vertices."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +34,11 @@ class Body:
 
     gender: str
     faces: np.ndarray
-    """int32 [F,3] vertex numbers, counter-clockwise from outside."""
+    """int32 [F,3] vertex indices, counter-clockwise seen from outside."""
     uv: np.ndarray | None
     """float32 [U,2] texture points, v up; None if the file has none."""
     face_uv: np.ndarray | None
-    """int32 [F,3] texture point of each triangle corner."""
+    """int32 [F,3] index of the texture point at each triangle corner."""
     weights: np.ndarray
     """float32 [V,24] skinning weights."""
     v_template: np.ndarray
@@ -52,9 +52,9 @@ class Body:
     eval_regressor: np.ndarray
     """float32 [14,V] evaluation joints from the posed surface."""
     regressor_name: str = "the body file's own"
-    """Where the evaluation joints are from."""
+    """Origin of the evaluation joints."""
     notes: tuple[str, ...] = ()
-    """What a user should know about this body, one sentence each."""
+    """Notes for the user on this body, one sentence each."""
 
     @property
     def num_vertices(self) -> int:
@@ -62,7 +62,7 @@ class Body:
         return len(self.v_template)
 
     def regressor(self) -> dict[str, str]:
-        """Return the name and the content's hash of what regresses the evaluation joints."""
+        """Return the name and content hash of the evaluation joints' regressor."""
         return identity(self.regressor_name, self.eval_regressor)
 
     def rest_vertices(
@@ -87,10 +87,9 @@ class Body:
     ) -> tuple[Float32[np.ndarray, "t v 3"], Float32[np.ndarray, "t 38 3"]]:
         """Pose the body in every frame (smplx's forward pass).
 
-        Args: pose [T,72] axis-angle (global orientation first), betas [10] or [T,10], trans [T,3]
-        metres.
-        Returns vertices float32 [T,V,3] and joints float32 [T,38,3] in the order of
-        `datagen.common.record`, in the frame that the global orientation and trans lead to.
+        Args: pose [T,72] axis-angle (global orient first), betas [10] or [T,10], trans [T,3]
+        metres. Returns vertices float32 [T,V,3] and joints float32 [T,38,3] in the order of
+        `datagen.common.record`, in the frame defined by global orient and trans.
         """
         import torch
 
@@ -129,7 +128,7 @@ class Body:
     def joints(
         self, pose: np.ndarray, betas: np.ndarray, trans: np.ndarray
     ) -> Float32[np.ndarray, "t 38 3"]:
-        """Return `forward`'s joints alone: of a long motion the vertices would fill the memory."""
+        """Return only the joints from `forward`: a long motion's vertices would exceed memory."""
         betas = np.broadcast_to(betas, (len(pose), 10))
         out = np.empty((len(pose), 38, 3), np.float32)
         for start in range(0, len(pose), FRAMES_AT_ONCE):
@@ -138,7 +137,8 @@ class Body:
         return out
 
     def reduced(self) -> dict[str, np.ndarray]:
-        """Return the model on the Vs vertices that a regressor touches: pose and shape to joints.
+        """Return the model on the Vs vertices used by a regressor, which maps pose and betas to
+        joints.
 
         Keys v_template [Vs,3], shapedirs [Vs,3,10], posedirs [Vs,3,207], weights [Vs,24],
         J_regressor [24,Vs], eval_regressor [14,Vs], parents [24] (root -1): the trainer's body.
@@ -156,8 +156,8 @@ class Body:
 
     @cached_property
     def _smplx(self) -> Any:
-        """smplx's own SMPL module on these arrays."""
-        with contextlib.redirect_stdout(io.StringIO()):  # it warns of having 10 betas
+        """smplx's SMPL module with these arrays."""
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints a warning about 10 betas
             from smplx import SMPL
             from smplx.utils import Struct
             from smplx.vertex_ids import vertex_ids
@@ -173,8 +173,8 @@ class Body:
                     kintree_table=np.array([SMPL_PARENTS, range(24)]),
                     f=self.faces,
                 ),
-                # smplx appends 21 named vertices of SMPL's mesh, which another mesh need not have;
-                # forward() leaves them out.
+                # smplx appends 21 named vertices of SMPL's mesh, which another mesh may not have;
+                # forward() drops them.
                 vertex_ids=dict.fromkeys(vertex_ids["smplh"], 0),
                 create_betas=False,
                 create_global_orient=False,
@@ -187,18 +187,18 @@ class Body:
 
 @lru_cache(maxsize=1)
 def kept_bodies(body: Path | None, joint_regressor: Path | None) -> dict[str, Body]:
-    """Return `load_bodies`' bodies, which this process reads once for all its tasks."""
+    """Return the bodies from `load_bodies`, read once per process."""
     return load_bodies(body, joint_regressor)
 
 
 def load_bodies(body: Path | None = None, joint_regressor: Path | None = None) -> dict[str, Body]:
     """Load the body models by gender: the user's (a file or folder) or, by default, the open ones.
 
-    joint_regressor: .npy for SMPL's vertices with H36M's 17 or cocoplus's 19 rows, instead of the
-    files' own `eval_regressor`; the open bodies keep theirs.
+    joint_regressor: .npy for SMPL's vertices with H36M's 17 or cocoplus's 19 rows, which replaces
+    the files' own `eval_regressor`; the open bodies keep theirs.
 
     Raises:
-        BadInput: no such file, damaged, hostile, or not SMPL's layout.
+        BadInput: a file is missing, damaged, malicious, or not in SMPL's layout.
     """
     if body is None:
         with resources.as_file(resources.files("datagen") / "assets" / "bodies") as folder:
@@ -211,12 +211,12 @@ def load_bodies(body: Path | None = None, joint_regressor: Path | None = None) -
 
 
 def neutral_or_first(bodies: dict[str, Body]) -> Body:
-    """Return the neutral body, or the first there is: for uses that need one body of no gender."""
+    """Return the neutral body, or else the first one, for uses that need a single body."""
     return bodies.get("neutral") or next(iter(bodies.values()))
 
 
 def write_reduced(path: Path, body: Body) -> None:
-    """Write a data set's body.npz (`Body.reduced`), whole or not at all."""
+    """Write a data set's body.npz (`Body.reduced`) atomically."""
     with whole(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **body.reduced())  # pyright: ignore[reportArgumentType]
 
@@ -234,7 +234,7 @@ def _load(gender: str, path: Path, joint_regressor: Path | None) -> Body:
         name = KINEMATIC
         notes.append(
             f"{path.name}: the 14 evaluation joints are {name}; --joint-regressor FILE.npy (H36M "
-            "or cocoplus) gives those of the benchmarks, some 40 mm from these"
+            "or cocoplus) gives those of the benchmarks, which differ by about 40 mm"
         )
     has_uv = "vt" in arrays and "ft" in arrays
     return Body(

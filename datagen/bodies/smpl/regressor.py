@@ -1,8 +1,8 @@
 """The 14 evaluation joints as a linear function of the posed surface.
 
-Three sources, best first: the body file's own `eval_regressor` (the open bodies), a regressor file
-for SMPL's 6890 vertices that the user has (H36M's 17 rows or cocoplus's 19), and SMPL's own
-kinematic regressor, whose hips lie nearer the midline than an annotator would click.
+Three sources, best first: the body file's own `eval_regressor` (the open bodies), the user's
+regressor file for SMPL's 6890 vertices (H36M's 17 rows or cocoplus's 19), and SMPL's own kinematic
+regressor, whose hips lie closer to the midline than annotators place them.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from datagen.common.record import EVAL_JOINTS, SMPL_JOINTS
 H36M_TO_EVAL = (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10)
 """Rows of the 17 x 6890 H36M regressor in EVAL_JOINTS' order (SPIN's H36M_TO_J14)."""
 ROWS = {17: "H36M's 17 rows", 19: "cocoplus's 19 rows", 14: "a file's 14 rows"}
-"""What a regressor file of so many rows is."""
+"""Kind of a regressor file, by its number of rows."""
 KINEMATIC = "SMPL's kinematic joints and the crown"
 LIMIT = 1e3
-"""Weight of a vertex; those of a joint sum to 1."""
+"""Largest weight of a vertex; the weights of a joint sum to 1."""
 CROWN = 12
-"""Vertices at the top of the head whose mean is the crown, unless a regressor gives one."""
+"""Number of vertices at the top of the head whose mean is the crown, without a regressor for it."""
 
 
 def identity(name: str, rows: Float[np.ndarray, "14 v"]) -> dict[str, str]:
-    """Return dataset.json's entry of a regressor [14,V]: its name and a hash of its content.
+    """Return dataset.json's entry for a regressor [14,V]: its name and a hash of its content.
 
-    The hash is of each row's weights that are not 0, in the vertices' order: that of a body cut
-    down to some of its vertices (body.npz) is the same.
+    The hash covers each row's non-zero weights in the order of the vertices, so it is the same for
+    a body reduced to some of its vertices (body.npz).
     """
     digest = hashlib.sha256()
     for row in np.asarray(rows, np.float32):
@@ -41,12 +41,12 @@ def identity(name: str, rows: Float[np.ndarray, "14 v"]) -> dict[str, str]:
 
 
 def read_regressor(path: Path, num_vertices: int) -> tuple[Float32[np.ndarray, "14 v"], str]:
-    """Read the user's regressor .npy as float32 [14,V] in EVAL_JOINTS' order, and what it is.
+    """Read the user's regressor .npy as float32 [14,V] in EVAL_JOINTS' order; also return its kind.
 
-    17 rows are H36M's, 19 rows cocoplus's (its first 14), 14 rows are taken as they are.
+    17 rows are H36M's, 19 rows cocoplus's (the first 14 are used), 14 rows are used as they are.
 
     Raises:
-        BadInput: unreadable, or of another shape.
+        BadInput: it is unreadable or has another shape.
     """
     try:
         rows = read_npy(path)
@@ -56,7 +56,7 @@ def read_regressor(path: Path, num_vertices: int) -> tuple[Float32[np.ndarray, "
         raise BadInput(f"--joint-regressor {path} is not a plain .npy array of two dimensions.")
     if rows.shape[0] not in (14, 17, 19) or rows.shape[1] != num_vertices:
         raise BadInput(
-            f"--joint-regressor {path} is {rows.shape[0]} x {rows.shape[1]}; this body wants "
+            f"--joint-regressor {path} is {rows.shape[0]} x {rows.shape[1]}; this body needs "
             f"17 (H36M), 19 (cocoplus) or 14 rows x {num_vertices} vertices."
         )
     if not (np.abs(rows) < LIMIT).all():
@@ -71,7 +71,7 @@ def kinematic_regressor(
     weights: Float[np.ndarray, "v 24"],
     v_template: Float[np.ndarray, "v 3"],
 ) -> Float32[np.ndarray, "14 v"]:
-    """Return float32 [14,V] made of SMPL's kinematic rows and the crown's vertices."""
+    """Return float32 [14,V] from SMPL's kinematic rows and the crown's vertices."""
     rows = np.zeros((len(EVAL_JOINTS), len(v_template)), np.float32)
     for i, name in enumerate(EVAL_JOINTS):
         name = name.removeprefix("lsp_")

@@ -1,9 +1,9 @@
-"""SMPL's official .pkl, read without executing any of it.
+"""Reads SMPL's official .pkl without executing any of its code.
 
-A pickle is a program. The official model files need six kinds of names: numpy arrays, scipy.sparse
-matrices, chumpy's arrays (a library that no longer imports) and a few built-ins. Each of them is
-answered here by an inert stand-in that only remembers what it was given; any other name ends the
-reading. The stand-ins are turned into arrays afterwards, every size checked.
+A pickle is a program. The official model files refer to six kinds of names: numpy arrays,
+scipy.sparse matrices, chumpy's arrays (a library that can no longer be imported) and a few
+built-ins. Each is replaced by an inert stand-in that only stores its arguments; any other name
+stops the reading. The stand-ins are converted to arrays afterwards, with all sizes checked.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from datagen.common.errors import BadInput
 from datagen.common.sizes import checked_count
 
 DTYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
-"""Array element types that a body model may hold, without their byte order."""
+"""Array element types that a body model may have, without their byte order."""
 MOST = 1 << 25
-"""Numbers that a file may expand to; SMPL's, with 300 shape components, has 11 million."""
+"""Most numbers in a file's arrays; SMPL's, with 300 shape components, has 11 million."""
 SPARSE = ("csc_matrix", "csr_matrix", "coo_matrix", "csc_array", "csr_array", "coo_array")
 
 
 class _Inert:
-    """Remembers its arguments and its state; does nothing."""
+    """Stores its arguments and its state; does nothing."""
 
     args: tuple = ()  # a pickle may make objects without calling __init__
     state: Any = None
@@ -40,11 +40,10 @@ class _Inert:
 
 
 def _stand_ins() -> dict[tuple[str, str], Any]:
-    """Return the names that a model file may mention.
+    """Return the stand-ins for the names that a model file may use.
 
-    Fresh classes at each call: a pickle can set attributes of the classes it names, and whatever it
-    does to these dies with its own reading. So they are defined in here, which makes the function
-    longer than others.
+    Each call defines new classes, because a pickle can set attributes of the classes it names, and
+    such changes must not survive its own reading. This makes the function longer than others.
     """
 
     class Dtype(_Inert):
@@ -54,7 +53,7 @@ def _stand_ins() -> dict[tuple[str, str], Any]:
         """numpy.ndarray"""
 
     class Buffer(_Inert):
-        """numpy.ndarray again, as pickle protocol 5 has it"""
+        """numpy.ndarray in pickle protocol 5"""
 
     class Scalar(_Inert):
         """A numpy scalar"""
@@ -63,13 +62,13 @@ def _stand_ins() -> dict[tuple[str, str], Any]:
         """A scipy.sparse matrix"""
 
     class Chumpy(_Inert):
-        """chumpy.Ch and what derives from it"""
+        """chumpy.Ch and its subclasses"""
 
     class Plain(_Inert):
-        """object, set, OrderedDict: bookkeeping of chumpy's, never read"""
+        """object, set, OrderedDict: bookkeeping of chumpy, never read"""
 
         def __setitem__(self, key: Any, value: Any) -> None:
-            """Forget it."""
+            """Ignore it."""
 
     def encode(text: str, coding: str) -> bytes:
         if coding not in ("latin1", "latin-1"):
@@ -107,10 +106,10 @@ def _stand_ins() -> dict[tuple[str, str], Any]:
     return names
 
 
-# The Python unpickler, not the C one: its memo is a dict, so a damaged index cannot ask for all the
-# memory of the machine. A model file is a few hundred opcodes; nothing is lost.
+# The Python unpickler, not the C one: its memo is a dict, so a damaged index cannot allocate all
+# memory. A model file has only a few hundred opcodes, so speed does not matter.
 class _Reader(pickle._Unpickler):  # type: ignore[name-defined]
-    read: Callable[[int], bytes]  # the base class sets both as it loads
+    read: Callable[[int], bytes]  # the base class sets both while loading
     append: Callable[[Any], None]
 
     def __init__(self, data: bytes) -> None:
@@ -119,7 +118,7 @@ class _Reader(pickle._Unpickler):  # type: ignore[name-defined]
         self.size = len(data)
 
     def load_bytearray8(self) -> None:
-        """Push a bytearray; the standard library's takes the memory that is claimed."""
+        """Push a bytearray; the standard library's version allocates any claimed size."""
         length = int.from_bytes(self.read(8), "little")
         self.append(bytearray(self.read(checked_count("a bytearray", (length,), self.size))))
 
@@ -133,7 +132,7 @@ class _Reader(pickle._Unpickler):  # type: ignore[name-defined]
             return self.names[module, name]
         except (KeyError, TypeError):
             raise pickle.UnpicklingError(
-                f"it asks for {module}.{name}, which no file of numbers needs"
+                f"it refers to {module}.{name}, which a file of numbers does not need"
             ) from None
 
     def persistent_load(self, pid: Any) -> Any:
@@ -141,12 +140,12 @@ class _Reader(pickle._Unpickler):  # type: ignore[name-defined]
 
 
 def read_pickle(path: Path) -> dict[str, np.ndarray]:
-    """Read the arrays of a pickled dict (SMPL's .pkl), running nothing that it holds.
+    """Read the arrays of a pickled dict (SMPL's .pkl) without executing its code.
 
-    Entries that are not arrays of numbers are left out; sparse matrices come back dense.
+    Entries that are not numeric arrays are skipped; sparse matrices are returned as dense ones.
 
     Raises:
-        BadInput: the file is damaged, is not a dict or names anything beyond numpy arrays,
+        BadInput: the file is damaged, is not a dict or refers to anything but numpy arrays,
             scipy.sparse matrices and chumpy arrays.
     """
     record = _load(path, "a body model")
@@ -171,14 +170,14 @@ def read_pickle(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_lists(path: Path, names: tuple[str, ...], what: str) -> dict[str, Any]:
-    """Read the named entries of a pickled dict, running nothing that it holds.
+    """Read the named entries of a pickled dict without executing its code.
 
-    Entries are arrays of numbers, or lists of arrays, numbers and text (a sequence of 3DPW). What
-    the dict lacks, the result lacks.
+    Entries are numeric arrays, or lists of arrays, numbers and text (a 3DPW sequence). Missing
+    entries are omitted from the result.
 
     Raises:
-        BadInput: the file is damaged, is not a dict, or an entry is anything else; `what` it should
-            have been enters the message.
+        BadInput: the file is damaged, is not a dict, or an entry is anything else; the message says
+            that it should be `what`.
     """
     record = _load(path, what)
     found: dict[str, Any] = {}
@@ -196,14 +195,14 @@ def read_lists(path: Path, names: tuple[str, ...], what: str) -> dict[str, Any]:
 
 
 def read_objects(data: bytes, path: Path, what: str) -> list[Any]:
-    """Return the elements of an .npy file of objects, running nothing that its pickle holds.
+    """Return the elements of an .npy file of objects without executing code in its pickle.
 
-    Elements are arrays of numbers, numbers, text, or lists of them.
+    Elements are numeric arrays, numbers, text, or lists of them.
 
     Args:
-        data: the .npy file.
-        path: names it in errors.
-        what: it should be, for errors.
+        data: content of the .npy file.
+        path: the file's name in error messages.
+        what: the expected content, for error messages.
 
     Raises:
         BadInput: it is damaged, or an element is anything else.
@@ -214,19 +213,19 @@ def read_objects(data: bytes, path: Path, what: str) -> list[Any]:
         header = np.lib.format.read_array_header_2_0
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else header
         if not header(stream)[2].hasobject:
-            raise ValueError("its elements are no objects")
+            raise ValueError("its elements are not objects")
         array = _Reader(data[stream.tell() :]).load()
         *_, items = array.state
         if not isinstance(items, list):
-            raise ValueError("it is no list")
-        # Equal objects are one in a pickle: expanded once, a small file stays small.
+            raise ValueError("it is not a list")
+        # A pickle stores equal objects once; expanding each only once keeps a small file small.
         budget = _Budget()
         plain = {id(item): _plain(item, 0, budget) for item in items}
         return [plain[id(item)] for item in items]
     except _NotNumbers:
-        raise BadInput(f"{path} holds something else than {what}.") from None
-    except Exception as error:  # a damaged pickle may raise anything at all
-        raise BadInput(f"{path} was refused as {what} ({_brief(error)}).") from error
+        raise BadInput(f"{path} holds something other than {what}.") from None
+    except Exception as error:  # a damaged pickle may raise anything
+        raise BadInput(f"{path} was rejected as {what} ({_brief(error)}).") from error
 
 
 def _load(path: Path, what: str) -> dict[Any, Any]:
@@ -235,24 +234,24 @@ def _load(path: Path, what: str) -> dict[Any, Any]:
         record = _Reader(path.read_bytes()).load()
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}.") from error
-    except Exception as error:  # a damaged pickle may raise anything at all
+    except Exception as error:  # a damaged pickle may raise anything
         raise BadInput(
-            f"{path} was refused as {what} ({_brief(error)}); "
+            f"{path} was rejected as {what} ({_brief(error)}); "
             "download it again from its official page."
         ) from error
     if not isinstance(record, dict):
-        raise BadInput(f"{path} holds a {type(record).__name__}, not the dict of {what}.")
+        raise BadInput(f"{path} holds a {type(record).__name__}, not the dictionary of {what}.")
     return record
 
 
 class _Budget:
-    """What the objects of one file may expand to: equal ones are one in a pickle, so that a small
-    file can hold an array a million times."""
+    """Limit of the numbers in one file's objects: a pickle stores equal objects once, so a small
+    file can contain an array a million times."""
 
     def __init__(self) -> None:
         self.left = MOST
         self.arrays: dict[int, np.ndarray] = {}
-        """Those that have been made, by the stand-in they were made of."""
+        """Arrays made so far, by the id of their stand-in."""
 
     def spend(self, shape: Iterable[int]) -> None:
         self.left -= checked_count("its content", shape, self.left)
@@ -284,7 +283,7 @@ def _brief(error: BaseException) -> str:
 
 
 def _bytes(raw: Any) -> bytes:
-    if isinstance(raw, str):  # Python 2's str, read as latin1
+    if isinstance(raw, str):  # a Python 2 str, read as latin1
         return raw.encode("latin1")
     if isinstance(raw, bytes | bytearray):
         return bytes(raw)
@@ -313,7 +312,7 @@ def _shape(value: Any) -> tuple[int, ...]:
 
 
 def _array(value: Any, depth: int, budget: _Budget) -> np.ndarray:
-    """Turn a stand-in into the array that it stood for."""
+    """Convert a stand-in to its array."""
     kind = type(value).__name__
     if depth > 4 or not isinstance(value, _Inert):
         raise _NotNumbers

@@ -1,4 +1,4 @@
-"""SMPL's UV map, which its model files lack: an .obj of the same mesh with texture coordinates."""
+"""SMPL's UV map, which is not in its model files: an .obj of the mesh with texture coordinates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxtyping import Float32, Int32, Integer
 from datagen.common.errors import BadInput
 
 FARTHEST = 1e3
-"""Texture coordinates repeat from 1 on; one beyond this is damage."""
+"""Largest texture coordinate: they repeat beyond 1, but larger ones than this are damage."""
 
 
 def find_uv_map(body_file: Path) -> Path | None:
@@ -30,7 +30,7 @@ def read_uv_map(
     Returns vt float32 [U,2] and ft int32 [F,3], corner by corner as in `faces`.
 
     Raises:
-        BadInput: no .obj of triangles with texture coordinates, or of another mesh.
+        BadInput: it is not an .obj of triangles with texture coordinates, or has another mesh.
     """
     points, corners = [], []
     try:
@@ -48,9 +48,9 @@ def read_uv_map(
         ) from error
     inside = len(pairs) and pairs.min() >= 0 and pairs[..., 1].max() < len(vt)
     if not inside or not (np.abs(vt) <= FARTHEST).all():
-        raise BadInput(f"{path} is a damaged UV map: a triangle points at nothing.")
+        raise BadInput(f"{path} is a damaged UV map: a triangle has an invalid index.")
     if len(pairs) == len(faces):
-        # Triangles may come in another order, and start at another corner.
+        # Triangles may be in another order and start at another corner.
         mine, theirs = _ordered(faces), _ordered(pairs[..., 0])
         own, its = np.lexsort(mine[0].T), np.lexsort(theirs[0].T)
         if np.array_equal(mine[0][own], theirs[0][its]):

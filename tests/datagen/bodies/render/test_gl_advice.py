@@ -39,7 +39,7 @@ def test_the_setting_that_is_in_the_way_is_named(setting: str) -> None:
     done = subprocess.run([sys.executable, "-c", OPEN], env=environment, capture_output=True)
     sentence = done.stderr.decode().strip().splitlines()[-1]
     assert done.returncode and "BadMachine: no OpenGL without a display" in sentence
-    assert f"{name}={value!r} is in the way" in sentence and sentence.endswith("; unset it")
+    assert f"{name}={value!r} prevents it" in sentence and sentence.endswith("; unset it")
     assert "install" not in sentence and not any(word in sentence for word in harmless)
 
 
@@ -50,8 +50,9 @@ def test_mesa_is_to_be_installed_only_where_it_is_missing(monkeypatch) -> None:
     monkeypatch.setattr("ctypes.util.find_library", there.get)
     monkeypatch.setattr(gl_advice, "_settings", dict)
     monkeypatch.setattr(gl_advice, "_software_driver", lambda: True)
-    assert gl_advice.advice("egl: fails").endswith("a driver must be at fault; another way is "
-                                                   "OSMesa: apt install libosmesa6")  # fmt: skip
+    assert gl_advice.advice("egl: fails").endswith(
+        "the driver must be at fault; OSMesa is an alternative: apt install libosmesa6"
+    )
     monkeypatch.setattr(gl_advice, "_software_driver", lambda: False)
     assert "apt install libgl1-mesa-dri" in gl_advice.advice("egl: fails")
     there.clear()
