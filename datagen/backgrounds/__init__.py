@@ -1,1 +1,1 @@
-"""Stage 2: videos become windows with camera motion and supervoxels."""
+"""Stage 2: turns videos into windows with camera motion and supervoxels."""

@@ -1,16 +1,17 @@
-"""Camera motion: tracks from frame to frame, those of the background among them, a similarity each.
+"""Camera motion: tracks points between frames, selects the background's, and fits a similarity.
 
-The paper specifies only "off-the-shelf procedures" (Doersch & Zisserman 2019, section 3.1). Ours:
+The paper specifies only "off-the-shelf procedures" (Doersch & Zisserman 2019, section 3.1). Here:
 Shi-Tomasi corners, pyramidal Lucas-Kanade with a forward-backward check and a RANSAC similarity,
-with three additions that the person pasted on top needs.
+with three additions for videos that show people.
 
-* Corners are spread over a grid, so that area votes and not texture: a patterned shirt must not
+* Corners are spread over a grid, so that votes count area, not texture: a patterned shirt must not
   outvote a plain wall.
-* Of the motions that RANSAC finds one after the other, the background is the one seen in most of
-  the frame, the border counting more: people cross the middle, scenes reach the edges. Grain that
-  follows none of them has no vote, or a plain sky would leave the field to the shirt.
-* A panning wide lens moves the picture's edge more than its centre. The fit has the two terms of
-  that (a turning camera's first-order homography), so they do not bend the similarity.
+* Among the motions that RANSAC finds one after the other, the background is the one seen in most of
+  the frame, with more weight for the border: people cross the middle, scenes reach the edges. Noise
+  tracks that follow none of them have no vote; otherwise, the shirt could win against a plain sky.
+* When a wide lens pans, the edge of the picture moves more than its centre. The fit includes the
+  two terms for this (the first-order homography of a rotating camera), so they do not bias the
+  similarity.
 """
 
 from __future__ import annotations
@@ -24,38 +25,40 @@ from jaxtyping import Bool, Float, UInt8
 
 # T frames, H W pixels, N tracks
 
-GRID = (6, 8)  # rows, columns over which corners are spread
-PER_CELL = 6  # corners a cell, so at most 288 a frame
-QUALITY = 0.01  # weakest corner, relative to its cell's strongest
-FAINT = 2e-5  # weakest corner at all (least eigenvalue of the 5 x 5 structure tensor)
-SPACING = 7  # a corner is the strongest of so many pixels across
+GRID = (6, 8)  # rows, columns of the grid for corners
+PER_CELL = 6  # corners per cell, so at most 288 per frame
+QUALITY = 0.01  # lowest corner strength, relative to the strongest in the cell
+FAINT = 2e-5  # lowest absolute corner strength (least eigenvalue of the 5 x 5 structure tensor)
+SPACING = 7  # a corner is the maximum within a square of this many pixels
 WINDOW = (17, 17)  # Lucas-Kanade window
 LEVELS = 3  # pyramid levels above the full size
 STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.003)  # OpenCV's 0.01 px adds up
-ROUND_TRIP = 1.0  # pixels by which a track may miss its start when followed back
-RANSAC_ERROR = 1.0  # pixels; at the usual 3 a slow walker and the scene are one motion
-REFIT_ERROR = 1.0  # pixels, with the wide-lens terms
-RIVALS = 3  # motions that are tried for the background
-RIVAL = 0.15  # share of the tracks that a motion must explain to be considered
-BORDER = 6.0  # weight of the frame's border
-FEW = 2.0  # tracks: a cell where fewer follow any rival counts less
-MEMORY = 0.75  # share of a track's belief that earlier frames hold
-LEARNING_MEMORY = 0.96  # while beliefs are only learnt
-FOREGROUND = -0.3  # belief below which a track is left out
-TRUST = 0.6  # weight of belief against what is seen now
-NEAR = 6.0  # pixels over which belief spreads
-STAND = 0.075  # people stand in the middle: deviation of the weights, in frame widths
+ROUND_TRIP = 1.0  # largest forward-backward error in pixels
+RANSAC_ERROR = 1.0  # pixels; with the usual 3, a slow walker and the scene count as one motion
+REFIT_ERROR = 1.0  # pixels, for the fit with the wide-lens terms
+RIVALS = 3  # candidate motions for the background
+RIVAL = 0.15  # least share of the tracks that a candidate must explain
+BORDER = 6.0  # weight of cells at the frame's border
+FEW = 2.0  # tracks: a cell has less weight if fewer follow any candidate
+MEMORY = 0.75  # weight of earlier frames in a track's belief
+LEARNING_MEMORY = 0.96  # the same, while beliefs are only learnt
+FOREGROUND = -0.3  # belief below which a track is excluded
+TRUST = 0.6  # weight of belief relative to the current frame
+NEAR = 6.0  # radius in pixels over which belief spreads
+STAND = (
+    0.075  # standard deviation of weights around the middle, where people stand, in frame widths
+)
 
 
 @dataclass(frozen=True)
 class CameraMotion:
-    """Camera motion of a window and how far it can be trusted.
+    """Camera motion of a window and its reliability.
 
-    `homography` float32 [T,3,3] maps pixels of frame 0 to frame t, `motion` float32 [T,2,3] is the
-    similarity nearest to it around the frame's centre; those of frame 0 are the identity.
-    `inliers` and `inlier_ratio` [T-1] count, pair by pair, the tracks that follow the background;
-    `shift` [T-1] is the motion of the frame's centre in pixels; `competing` [T-1] is the part of
-    the frame that follows the second most likely background motion, relative to the first's.
+    `homography` float32 [T,3,3] maps pixels of frame 0 to frame t; `motion` float32 [T,2,3] is the
+    similarity closest to it around the frame's centre. Both are the identity for frame 0.
+    `inliers` and `inlier_ratio` [T-1] are the number and share of tracks that follow the background
+    in each frame pair; `shift` [T-1] is the motion of the frame's centre in pixels; `competing`
+    [T-1] is the area that follows the second most likely background motion, relative to the first.
     """
 
     homography: np.ndarray
@@ -74,7 +77,7 @@ def corners(grey: UInt8[np.ndarray, "h w"]) -> Float[np.ndarray, "n 2"]:
     y, x = np.nonzero(peak & (strength > FAINT))
     rows, columns = GRID
     cell = (y * rows // len(grey)) * columns + x * columns // grey.shape[1]
-    # Strongest first within each cell.
+    # Sorted by strength within each cell.
     order = np.lexsort((x, y, -strength[y, x], cell))
     y, x, cell = y[order], x[order], cell[order]
     _, first, counts = np.unique(cell, return_index=True, return_counts=True)
@@ -87,7 +90,7 @@ def corners(grey: UInt8[np.ndarray, "h w"]) -> Float[np.ndarray, "n 2"]:
 def track(
     before: UInt8[np.ndarray, "h w"], after: UInt8[np.ndarray, "h w"]
 ) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "n 2"]]:
-    """Follow the corners of `before` into `after` (grey uint8 [H,W]); return both ends [N,2]."""
+    """Track the corners of `before` to `after` (grey uint8 [H,W]); return both ends [N,2]."""
     start = corners(before)
     if not len(start):
         return start, start
@@ -100,7 +103,7 @@ def track(
 
 
 def _similarity(start: np.ndarray, end: np.ndarray) -> np.ndarray | None:
-    """Return RANSAC's inliers bool [N], or None where no similarity can be fitted."""
+    """Return RANSAC's inliers bool [N], or None if no similarity can be fitted."""
     if len(start) < 3:
         return None
     matrix, inliers = cv2.estimateAffinePartial2D(
@@ -113,12 +116,12 @@ def _similarity(start: np.ndarray, end: np.ndarray) -> np.ndarray | None:
 
 
 def _areas(start: np.ndarray, votes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return how much of the frame (width, height) each of R motions is seen in, float [R].
+    """Return the area of the frame (width, height) that follows each of R motions, float [R].
 
-    votes: float [R,N], of N tracks for R rival motions; a track votes for one at most. In a cell of
-    the grid the rivals share what is decided there: tracks that follow none of them, as grain in a
-    plain sky, speak neither for nor against. The left, right and upper border's cells count by
-    more. (People stand on the lower edge.)
+    votes: float [R,N] of N tracks for R candidate motions; a track votes for at most one. Within a
+    grid cell, the candidates share the votes: tracks that follow none of them, such as noise in a
+    plain sky, are ignored. Cells at the left, right and upper border have more weight. (People
+    stand at the lower edge.)
     """
     rows, columns = GRID
     row = np.clip((start[:, 1] * rows / size[1]).astype(int), 0, rows - 1)
@@ -137,10 +140,10 @@ def background_tracks(
     belief: Float[np.ndarray, " n"],
     size: tuple[int, int],
 ) -> tuple[Bool[np.ndarray, " n"], float]:
-    """Return which tracks [N] follow the background, bool, and how far another competes, 0 to 1.
+    """Return which tracks [N] follow the background, bool, and the competing share, 0 to 1.
 
-    None do where no motion can be fitted. belief: float [N], -1 foreground to 1 background, what
-    earlier frames suggest of each track.
+    No track does if no motion can be fitted. belief: float [N], -1 foreground to 1 background,
+    from earlier frames.
     """
     rivals: list[np.ndarray] = []
     unexplained = np.ones(len(start), bool)
@@ -164,7 +167,7 @@ def recall(
     points: Float[np.ndarray, "m 2"],
     belief: Float[np.ndarray, " m"],
 ) -> Float[np.ndarray, " n"]:
-    """Return what is believed of tracks [N,2] that start near points [M,2] of earlier tracks."""
+    """Return the belief of tracks [N,2] that start near points [M,2] of earlier tracks."""
     if not len(points) or not len(start):
         return np.zeros(len(start))
     a, b = np.asarray(start, np.float32), np.asarray(points, np.float32)
@@ -176,14 +179,14 @@ def recall(
 def fit(
     start: Float[np.ndarray, "n 2"], end: Float[np.ndarray, "n 2"], size: tuple[int, int]
 ) -> Float[np.ndarray, "3 3"]:
-    """Return the homography [3,3] of least squares among those that a turning, zooming lens makes.
+    """Return the least-squares homography [3,3] of a rotating, zooming camera.
 
-    Six unknowns, linear about the frame's centre: x' = x + tx + a x - b y + x (p x + q y), and y'
-    likewise. All tracks count alike: weighing those of the middle, where people stand, is nearer to
-    the scene when the camera travels, but lets a walker's edge bend the fit.
+    It has six unknowns, linear about the frame's centre: x' = x + tx + a x - b y + x (p x + q y),
+    and y' likewise. All tracks have equal weight: more weight in the middle, where people stand,
+    would fit the scene better when the camera travels, but lets a walker's edge bias the fit.
     """
     centre = (np.asarray(size, np.float64) - 1) / 2
-    scale = size[0] / 2.0  # unknowns of like size
+    scale = size[0] / 2.0  # gives the unknowns similar magnitudes
     x, y = ((start - centre) / scale).T
     zero, one = np.zeros_like(x), np.ones_like(x)
     rows_x = np.stack([one, zero, x, -y, x * x, x * y], axis=1)
@@ -202,14 +205,14 @@ def fit(
 def apply(
     homography: Float[np.ndarray, "3 3"], points: Float[np.ndarray, "n 2"]
 ) -> Float[np.ndarray, "n 2"]:
-    """Return points [N,2] moved by a homography [3,3]."""
+    """Return points [N,2] mapped by a homography [3,3]."""
     moved = points @ homography[:, :2].T + homography[:, 2]
     return moved[:, :2] / moved[:, 2:]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two frames' background motion: homography [3,3] or None, the tracks' ends and beliefs."""
+    """Background motion of a frame pair: homography [3,3] or None, the tracks' ends and beliefs."""
 
     homography: np.ndarray | None
     inliers: int
@@ -229,10 +232,10 @@ def pair_motion(
     *,
     learning: bool = False,
 ) -> Pair:
-    """Return the background's motion between two frames from the tracks [N,2] between them.
+    """Return the background's motion between two frames from their tracks [N,2].
 
-    `earlier` is the neighbouring pair, whose knowledge of what is background is carried on; while
-    `learning` it is added to but not used, so that one wrong pair cannot mislead the next.
+    `earlier` is the neighbouring pair, whose beliefs are propagated. While `learning`, beliefs are
+    updated but not used, so one wrong pair cannot mislead the next.
     """
     belief = recalled = recall(start, earlier.points, earlier.belief)
     if learning:
@@ -255,7 +258,7 @@ def pair_motion(
 def nearest_similarity(
     homography: Float[np.ndarray, "3 3"], size: tuple[int, int]
 ) -> Float[np.ndarray, "2 3"]:
-    """Return the similarity [2,3] closest to a homography where people stand, around the centre."""
+    """Return the similarity [2,3] closest to a homography around the centre, where people stand."""
     centre = (np.asarray(size, np.float64) - 1) / 2
     x, y = np.meshgrid(np.linspace(-2, 2, 9), np.linspace(-2, 2, 9))
     weight = np.exp(-(x**2 + y**2) / 2).ravel()
@@ -272,7 +275,7 @@ def nearest_similarity(
 def camera_motion(frames: UInt8[np.ndarray, "t h w 3"]) -> CameraMotion:
     """Estimate the camera motion of a window.
 
-    frames: uint8 [T,H,W,3] RGB. A pair without a fit counts as still with 0 inliers, so that the
+    frames: uint8 [T,H,W,3] RGB. A pair without a fit counts as static with 0 inliers, so the
     caller's thresholds reject it.
     """
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
@@ -281,7 +284,8 @@ def camera_motion(frames: UInt8[np.ndarray, "t h w 3"]) -> CameraMotion:
     totals = [np.eye(3)]
     inliers, ratio, shift, competing = [], [], [], []
     tracks = [track(before, after) for before, after in pairwise(grey)]
-    # Forth to learn what is background, back to apply it to the start too, forth to measure.
+    # A forward pass learns the background, a backward pass extends this to the start, and a second
+    # forward pass measures the motion.
     pair = NOTHING
     for start, end in tracks:
         pair = pair_motion(start, end, size, pair, learning=True)

@@ -1,4 +1,4 @@
-"""Faults of a window that show before any tracking: cuts, black frames, frozen frames."""
+"""Faults of a window that are detected without tracking: cuts, black frames, frozen frames."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from jaxtyping import Float, Integer, UInt8
 # T frames
 
 THUMBNAIL = (40, 30)  # width, height
-BLACK = 10.0  # a frame whose 95th percentile of brightness is below is black; of 255
-SAME = 0.05  # mean difference of thumbnails below which two frames are one picture; of 255
-FROZEN_SHARE = 0.6  # held frames: cartoons hold every drawing for two, so half must be fine
+BLACK = 10.0  # 95th percentile of brightness below which a frame is black, of 255
+SAME = 0.05  # mean difference of thumbnails below which two frames are identical, of 255
+FROZEN_SHARE = (
+    0.6  # share of repeated frames; cartoons show every drawing twice, so half must be allowed
+)
 CUT = 12.0  # least mean difference of a cut, of 255
-CUT_RATIO = 4.0  # and how far it exceeds the window's own differences
+CUT_RATIO = 4.0  # and its least ratio to the window's typical difference
 
 
 def thumbnails(frames: np.ndarray) -> np.ndarray:
-    """Return float32 [T,30,40,3] miniatures of uint8 [T,H,W,3]."""
+    """Return float32 [T,30,40,3] thumbnails of uint8 [T,H,W,3]."""
     small = [cv2.resize(frame, THUMBNAIL, interpolation=cv2.INTER_AREA) for frame in frames]
     return np.stack(small).astype(np.float32)
 
@@ -34,7 +36,7 @@ def cuts(difference: Float[np.ndarray, " pairs"]) -> Integer[np.ndarray, " found
 
 
 def window_fault(frames: UInt8[np.ndarray, "t h w 3"]) -> str | None:
-    """Return why a window uint8 [T,H,W,3] cannot be used, `black`, `frozen` or `cut`, else None."""
+    """Return the fault of a window uint8 [T,H,W,3], `black`, `frozen` or `cut`, or None."""
     thumbs = thumbnails(frames)
     if (np.percentile(thumbs, 95, axis=(1, 2, 3)) < BLACK).any():
         return "black"

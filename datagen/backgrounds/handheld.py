@@ -17,11 +17,11 @@ STYLES = {"hold": 0.4, "pan": 0.3, "swing": 0.18, "walk": 0.12}
 
 @dataclass(frozen=True)
 class Path:
-    """A camera's path, `per_frame` samples a frame.
+    """A camera's path, with `per_frame` samples per frame.
 
-    turn float64 [N,3,3] rotates world directions into the camera's (x right, y down, z forward);
-    place float64 [N,3] metres in the world (y down, the origin at the eye); field float64 [N]
-    horizontal field of view, radians.
+    turn: float64 [N,3,3] rotation from world to camera (x right, y down, z forward); place: float64
+    [N,3] position in the world, metres (y down, origin at eye level); field: float64 [N] horizontal
+    field of view, radians.
     """
 
     turn: np.ndarray
@@ -31,20 +31,21 @@ class Path:
 
 
 def tremor(rng: np.random.Generator, count: int, smooth: float) -> Float64[np.ndarray, " {count}"]:
-    """Return noise float64 [count] of unit deviation, low-passed with `smooth` samples."""
+    """Return noise float64 [count] with unit standard deviation, low-passed over `smooth`
+    samples."""
     pad = int(4 * smooth) + 1
     noise = gaussian_filter1d(rng.standard_normal(count + 2 * pad), smooth)[pad : pad + count]
     return noise * np.sqrt(2 * np.sqrt(np.pi) * smooth)
 
 
 def handheld_path(rng: np.random.Generator, frames: int, per_frame: int = 4) -> Path:
-    """Draw a path of `frames` frames: a style's slow intention with a hand's tremor on top."""
+    """Draw a path of `frames` frames: a style's slow intended motion plus hand tremor."""
     count = frames * per_frame
     rate = FRAME_RATE * per_frame
     time = np.arange(count) / rate
     style = rng.choice(list(STYLES), p=list(STYLES.values()))
 
-    # Angles in degrees. A slow wander (~1 Hz) and a faster tremor (~4 Hz), as hands have.
+    # Angles in degrees. A slow drift (~1 Hz) and a faster tremor (~4 Hz), as in hands.
     vigour = rng.lognormal(0.0, 0.5)
     yaw, pitch, roll = (
         vigour * (slow * tremor(rng, count, 0.18 * rate) + fast * tremor(rng, count, 0.045 * rate))
@@ -73,10 +74,10 @@ def handheld_path(rng: np.random.Generator, frames: int, per_frame: int = 4) -> 
         field *= np.exp(
             rng.uniform(0.05, 0.25) * np.sin(2 * np.pi * (time / period + rng.random()))
         )
-    pitch = pitch + rng.uniform(-8.0, 4.0)  # a little towards the ground, where people stand
+    pitch = pitch + rng.uniform(-8.0, 4.0)  # slightly towards the ground, where people stand
     heading = rng.uniform(0, 360)
     angles = np.stack([yaw + heading, pitch, roll], axis=1)
-    # Turned about y (left-right), then x (up-down), z (roll); transposed, world into camera.
+    # Rotated about y (left-right), then x (up-down), then z (roll); transposed: world to camera.
     turn = Rotation.from_euler("YXZ", angles, degrees=True).as_matrix().transpose(0, 2, 1)
     place = np.stack(sway, axis=1) @ Rotation.from_euler("Y", heading, degrees=True).as_matrix().T
     return Path(turn=turn, place=place, field=np.deg2rad(field), per_frame=per_frame)

@@ -1,10 +1,11 @@
-"""The background library: videos and embedded scenes become analysed windows, one HDF5 file each.
+"""The background library: windows of videos and embedded scenes, analysed, one HDF5 file per
+source.
 
-A file holds a group a window: `jpeg` (the frames' JPEG bytes, one after the other), `ends` (where
-each ends), `motion`, `homography` and `segments` (gzip) are what a clip is composed from. The
-quality figures of each frame pair (`inliers`, `inlier_ratio`, `shift`) are stored too, for people
-who inspect the file; the window's worst are in the JSON of its attribute `meta`. The bytes depend
-on the source, the options and the seed alone.
+A file has one group per window. Clips are composed from `jpeg` (the frames' JPEG bytes,
+concatenated), `ends` (where each frame ends), `motion`, `homography` and `segments` (gzip). The
+quality values of each frame pair (`inliers`, `inlier_ratio`, `shift`) are stored for inspection;
+the window's worst values are in its attribute `meta` (JSON). The bytes depend only on the source,
+the options and the seed.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ from datagen.common.stopwatch import Stopwatch
 
 VERSION = 1
 LIMIT = 1e6
-"""Pixels by which a camera's motion moves anything, at most."""
+"""Largest plausible camera motion, pixels."""
 ARRAYS = ("jpeg", "ends", "motion", "homography", "segments")
-"""What `read_background` reads of a window."""
-JPEG_QUALITY = 95  # 40 dB and more on video, a seventh of the raw bytes
+"""Arrays of a window that `read_background` reads."""
+JPEG_QUALITY = 95  # at least 40 dB on video, a seventh of the raw bytes
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,9 @@ class Background:
     """An analysed window: frames uint8 [T,H,W,3] RGB, motion float32 [T,2,3], segments [T,h,w].
 
     `homography` float32 [T,3,3] maps pixel coordinates of frame 0 to frame t (`homography[0]` is
-    the identity); `motion` are the similarities nearest to it around the frame's centre, by which
-    the supervoxels were made; `segments` their uint8 labels 0..n-1 at 1/slic_scale of the frame.
+    the identity); `motion` is the similarity closest to it around the frame's centre, with which
+    the supervoxels were made; `segments` has their uint8 labels 0..n-1 at 1/slic_scale of the
+    frame's size.
     """
 
     name: str
@@ -63,16 +65,17 @@ class Background:
 
 
 def window_starts(total: int, frames: int, windows: int) -> list[int]:
-    """Return the first frames of at most `windows` disjoint windows, evenly spread and centred."""
+    """Return the first frames of at most `windows` disjoint windows, evenly spaced and centred."""
     windows = min(windows, total // frames)
     section = total / windows
     return [int(i * section + (section - frames) / 2) for i in range(windows)]
 
 
 def reject_reason(motion: CameraMotion, cfg: BackgroundsConfig) -> str | None:
-    """Return why a window is rejected for its camera motion; None if it can be trusted.
+    """Return the reason to reject a window for its camera motion; None if it is reliable.
 
-    `textureless`, `untracked`, `fast`, or `contested`: another motion may be the background's.
+    Reasons: `textureless`, `untracked`, `fast`, or `contested` (another motion may be the
+    background's).
     """
     if motion.inliers.min() < cfg.min_inliers:
         return "textureless"
@@ -88,7 +91,7 @@ def reject_reason(motion: CameraMotion, cfg: BackgroundsConfig) -> str | None:
 def _windows(
     source: VideoSource, cfg: BackgroundsConfig, frames: int, width: int, height: int, seed: int
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the first frame's number and the frames of each candidate window."""
+    """Yield the first frame number and the frames of each candidate window."""
     if source.path is None:
         starts = window_starts(max(scenes.SCENE_FRAMES, frames), frames, cfg.windows_per_video)
         for start in starts:
@@ -100,8 +103,8 @@ def _windows(
     if len(used) < frames:
         raise BadInput(
             f"{path} has {len(used)} frames that can be decoded"
-            f"{f', of {len(times)} thinned to about 30 a second' * (len(used) < len(times))}, "
-            f"a window needs {frames}; omit it or lower --clip-length"
+            f"{f' ({len(times)} before subsampling to about 30 fps)' * (len(used) < len(times))}, "
+            f"but a window needs {frames}; omit it or lower --clip-length"
         )
     starts = window_starts(len(used), frames, cfg.windows_per_video)
     places = generator(seed, "background", source.name, "crop").random(len(starts))
@@ -113,7 +116,7 @@ def _windows(
 
 
 def _rendered(source: VideoSource, start: int, frames: int, width: int, height: int) -> np.ndarray:
-    """Return uint8 [T,H,W,3] of a scene; BadInput if a user's one renders anything else."""
+    """Return a scene's frames uint8 [T,H,W,3]; BadInput if a user's scene renders anything else."""
     pictures = source.scene.render(start, frames, width, height)
     if (got := getattr(pictures, "shape", ())) != (frames, height, width, 3):
         raise BadInput(
@@ -136,8 +139,8 @@ def build_background(
 ) -> dict:
     """Analyse a source into the library file `path` (HDF5, atomic) and return its manifest line.
 
-    `frames` is clip_length + 1. BadInput if the video is unreadable, too short, or has no window
-    that can be trusted.
+    `frames` is clip_length + 1. Raises BadInput if the video is unreadable, too short, or has no
+    usable window.
     """
     windows: list[dict] = []
     rejected: list[dict] = []
@@ -179,14 +182,14 @@ def build_background(
 
 
 def _reasons(rejected: list[dict]) -> dict[str, int]:
-    """Return how many windows were rejected for each reason."""
+    """Return the number of rejected windows by reason."""
     return dict(sorted(Counter(window["reason"] for window in rejected).items()))
 
 
 def _trusted_motion(
     pictures: np.ndarray, cfg: BackgroundsConfig, watch: Stopwatch
 ) -> CameraMotion | str:
-    """Return a window's camera motion, or the reason why the window is rejected."""
+    """Return a window's camera motion, or the reason to reject the window."""
     fault = window_fault(pictures)
     watch.lap("cuts")
     if fault is not None:
@@ -199,7 +202,7 @@ def _trusted_motion(
 def _segments(
     pictures: np.ndarray, motion: CameraMotion, cfg: BackgroundsConfig, rng: np.random.Generator
 ) -> np.ndarray:
-    """Return the supervoxels of a window, uint8 [T,h,w]; their number is drawn."""
+    """Return a window's supervoxels, uint8 [T,h,w]; their number is drawn."""
     return supervoxels(
         pictures,
         motion.motion,
@@ -212,7 +215,7 @@ def _segments(
 def _entry(
     start: int, pictures: np.ndarray, motion: CameraMotion, segments: np.ndarray
 ) -> dict[str, Any]:
-    """Return a window's entry in the manifest: its start, and its worst quality figures."""
+    """Return a window's manifest entry: its start and its worst quality values."""
     return {
         "start": start,
         "segments": int(segments.max()) + 1,
@@ -225,7 +228,7 @@ def _entry(
 
 
 def _drift(motion: np.ndarray, pictures: np.ndarray) -> np.ndarray:
-    """Return how far the frame's centre has moved by each frame, [T,2] pixels."""
+    """Return the displacement of the frame's centre at each frame, [T,2] pixels."""
     height, width = pictures.shape[1:3]
     centre = np.asarray([width - 1, height - 1], np.float64) / 2
     return motion[:, :, :2] @ centre + motion[:, :, 2] - centre
@@ -261,7 +264,7 @@ def _write_window(
 
 
 def read_background(path: Path, window: int) -> Background:
-    """Read one window of a library file. BadInput if the file or the window is not there."""
+    """Read one window of a library file. Raises BadInput if it is missing or damaged."""
     try:
         with h5py.File(path, "r") as file:
             window_path = f"window_{window:03d}"
@@ -278,7 +281,7 @@ def read_background(path: Path, window: int) -> Background:
         raise
     except DAMAGED as error:
         raise BadInput(
-            f"{path} holds no whole background window {window} ({error}); "
+            f"{path} holds no intact background window {window} ({error}); "
             "delete the file and run the same command again"
         ) from error
     return Background(name, frames, data["homography"], data["motion"], data["segments"], meta)

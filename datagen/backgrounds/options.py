@@ -9,7 +9,7 @@ from typing import Literal
 from datagen.common.options import option, require
 
 TIME_SPACING = 0.25
-"""Length of one frame step in SLIC's space; < 1 makes segments last through the window."""
+"""Length of one frame step in SLIC's space; < 1 lets segments span the whole window."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,35 +20,36 @@ class BackgroundsConfig:
     """Folder of real videos (Kinetics), searched recursively.
     Default: embedded open scenes seen by a virtual hand-held camera."""
     scenes: str | None = None
-    """Scenes of your own program instead, as my_module:factory (CONTRIBUTING.md)."""
+    """Scenes from your own code instead, as my_module:factory (CONTRIBUTING.md)."""
     videos_csv: Path | None = None
-    """Kinetics list (youtube_id, time_start, time_end; further columns are ignored): only its
-    clips below --videos are used, files called <youtube_id>_<start>_<end> with six digits per time.
-    --split divides them by their YouTube video; the list's own `split` is that of its file."""
+    """Kinetics list (youtube_id, time_start, time_end; further columns are ignored). Only its clips
+    below --videos are used: files named <youtube_id>_<start>_<end> with six digits per time.
+    --split divides them by YouTube video; the list's own `split` column is ignored."""
     video_limit: int | None = None
-    """Use at most this many videos, drawn by their names: for a quick look."""
+    """Use at most this many videos, drawn by name: for a quick test."""
     video_rate: Literal["30", "stored"] = "30"
-    """Frames per second of --videos: about 30, as the people have (of 60 every second frame is
-    taken; slower videos keep theirs), or as stored. The paper does not say."""
+    """Frames per second of --videos: about 30 like the people (from 60 fps, every second frame is
+    used; slower videos keep their rate), or as stored. The paper does not specify it."""
     windows_per_video: int = 4
-    """Windows taken from each video at most, evenly spread."""
+    """Most windows from each video, evenly spaced."""
     segments_min: int = 20
-    """Fewest supervoxels asked of SLIC per window (the number is drawn between min and max)."""
+    """Fewest supervoxels requested from SLIC per window (the number is drawn between min and
+    max)."""
     segments_max: int = 60
-    """Most supervoxels asked of SLIC per window."""
+    """Most supervoxels requested from SLIC per window."""
     slic_scale: int = 4
     """SLIC runs at 1/scale of the frame's width and height."""
     slic_compactness: float = 10.0
-    """SLIC's weight of space against colour."""
+    """SLIC's weight of spatial distance relative to colour distance."""
     min_inlier_ratio: float = 0.3
-    """A frame pair whose RANSAC inlier share is below this rejects its window."""
+    """Reject a window if a frame pair has a lower share of RANSAC inliers."""
     min_inliers: int = 20
-    """A frame pair with fewer RANSAC inliers than this rejects its window."""
+    """Reject a window if a frame pair has fewer RANSAC inliers."""
     max_shift: float = 25.0
-    """A frame pair that moves more pixels than this is a cut and rejects its window."""
+    """Reject a window if a frame pair has a larger shift in pixels, which indicates a cut."""
     max_contest: float = 0.5
-    """Reject a window where, in half of the frame pairs, a second motion covers more than this
-    share of the background's area: either may be the background."""
+    """Reject a window if, in half of the frame pairs, a second motion covers more than this share
+    of the background's area, so that either may be the background."""
 
     def __post_init__(self) -> None:
         require(
@@ -61,7 +62,7 @@ class BackgroundsConfig:
         )
         require(
             self.scenes is None or self.videos is None,
-            "--scenes is instead of real videos; omit it or --videos",
+            "--scenes and --videos cannot be combined; omit one of them",
         )
         require(
             self.scenes is None or ":" in self.scenes,

@@ -1,10 +1,9 @@
-"""Embedded open scenes: panoramas seen by a virtual hand-held camera whose motion is known.
+"""Embedded open scenes: panoramas seen by a virtual hand-held camera with known motion.
 
-A scene is like a video file: its name fixes every picture. The world is a CC0 panorama folded
-onto a flat ground and a dome far away, so that a camera that moves sees parallax, and a few boxes
-placed around for depth and for occluders of their own. The true motion of every background
-point comes with it (`Scene.follow`, `Scene.homographies`), against which the camera-motion
-estimate is tested.
+A scene is like a video file: its name determines every picture. The world is a CC0 panorama
+projected onto a flat ground and a distant dome, so a moving camera sees parallax, and a few boxes
+that add depth and occluders. The true motion of every background point is known (`Scene.follow`,
+`Scene.homographies`) and is used to test the camera-motion estimate.
 """
 
 from __future__ import annotations
@@ -26,22 +25,22 @@ from datagen.common.seeds import generator
 # T frames, H W pixels; world: metres, y down, the eye at the origin
 
 SCENE_FRAMES = 240  # 8 seconds
-TAKES = 4  # scenes made of each panorama
-EYE = 1.6  # height above the ground
-DOME = 25.0  # distance of the panorama where it is not ground
-EXPOSURE = (-1, 0, 1)  # instants, in quarters of a frame, that make a blurred frame
-BLUR = 0.7  # pixels of motion during them below which one instant will do
+TAKES = 4  # scenes per panorama
+EYE = 1.6  # camera height above the ground
+DOME = 25.0  # distance of the dome
+EXPOSURE = (-1, 0, 1)  # instants, in quarters of a frame, that are averaged into a blurred frame
+BLUR = 0.7  # motion in pixels during them below which one instant suffices
 SMOOTH = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-PANORAMA_WIDTH = 2048  # pixels; about what 320 pixels of a 60 degree lens ask for
+PANORAMA_WIDTH = 2048  # pixels; matches about 320 pixels with a 60 degree lens
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 ASSETS = files("datagen") / "assets" / "scenes"
 
 
 @dataclass(frozen=True)
 class Quad:
-    """A textured rectangle: corners float64 [4,3] (top left, clockwise as seen from its front).
+    """A textured rectangle: corners float64 [4,3] (from top left, clockwise seen from the front).
 
-    texture: uint8 [h,w,3] RGB or [h,w,4] with opacity, followed by its halvings.
+    texture: uint8 [h,w,3] RGB or [h,w,4] with opacity, followed by its mip levels.
     """
 
     corners: np.ndarray
@@ -49,10 +48,11 @@ class Quad:
 
 
 class Renders(Protocol):
-    """What every scene can do, an embedded one or a user's."""
+    """Interface of every scene, embedded or the user's."""
 
     def render(self, start: int, frames: int, width: int, height: int) -> np.ndarray:
-        """Return frames [start, start + frames), uint8 [T,H,W,3] RGB; equal calls, equal bytes."""
+        """Return frames [start, start + frames), uint8 [T,H,W,3] RGB; equal calls give equal
+        bytes."""
         ...
 
 
@@ -62,19 +62,21 @@ class Scene:
 
     name: str
     panorama: np.ndarray  # uint8 [H,W,3] RGB
-    quads: list[Quad]  # in the order they are painted
+    quads: list[Quad]  # in drawing order
     path: Path
-    noise: float  # of the sensor, of 255
+    noise: float  # standard deviation of the sensor noise, of 255
 
     def camera(self, frame: int, width: int, height: int, part: int = 0):
-        """Return K [3,3], rotation world to camera [3,3] and place [3] at a frame (and part)."""
+        """Return K [3,3], rotation from world to camera [3,3] and position [3] at a frame (and
+        part)."""
         index = min(max(frame * self.path.per_frame + part, 0), len(self.path.turn) - 1)
         focal = width / 2 / np.tan(self.path.field[index] / 2)
         matrix = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])
         return matrix, self.path.turn[index], self.path.place[index]
 
     def homographies(self, start: int, frames: int, width: int, height: int) -> np.ndarray:
-        """Return float64 [T,3,3]: where points infinitely far away, of frame `start`, move."""
+        """Return the homographies float64 [T,3,3] of infinitely distant points from frame
+        `start`."""
         matrix, turn, _ = self.camera(start, width, height)
         back = turn.T @ np.linalg.inv(matrix)
         moved = [self.camera(start + t, width, height) for t in range(frames)]
@@ -83,7 +85,8 @@ class Scene:
     def follow(
         self, pixels: np.ndarray, start: int, frames: int, width: int, height: int
     ) -> np.ndarray:
-        """Return [T,N,2], where the panorama's points seen at pixels [N,2] of `start` move."""
+        """Return the paths [T,N,2] of the panorama's points seen at pixels [N,2] in frame
+        `start`."""
         matrix, turn, place = self.camera(start, width, height)
         rays = np.column_stack([pixels, np.ones(len(pixels))]) @ np.linalg.inv(matrix).T @ turn
         world = place + rays * _distance(rays, place)[:, None]
@@ -95,7 +98,7 @@ class Scene:
         return np.stack(tracks)
 
     def render(self, start: int, frames: int, width: int, height: int) -> np.ndarray:
-        """Return uint8 [T,H,W,3] RGB as a small video camera would record it."""
+        """Return the frames uint8 [T,H,W,3] RGB as a small video camera would record them."""
         rng = generator(0, "scene", self.name, "sensor", start)
         light = 1 + 0.02 * np.cumsum(rng.standard_normal(frames)) / np.sqrt(frames)
         pictures = np.empty((frames, height, width, 3), np.uint8)
@@ -109,7 +112,7 @@ class Scene:
         return pictures
 
     def _blur(self, frame: int, width: int, height: int) -> float:
-        """Return the pixels that the far centre moves while the shutter is open."""
+        """Return the motion in pixels of the distant centre while the shutter is open."""
         (k0, r0, _), (k1, r1, _) = (
             self.camera(frame, width, height, part) for part in (EXPOSURE[0], EXPOSURE[-1])
         )
@@ -120,7 +123,7 @@ class Scene:
     def _picture(self, frame: int, part: int, width: int, height: int) -> np.ndarray:
         """Return the world, uint8 [H,W,3], at one instant."""
         matrix, turn, place = self.camera(frame, width, height, part)
-        # Where the panorama is looked up changes smoothly: every fourth pixel is worked out.
+        # Panorama coordinates vary smoothly, so only every fourth pixel is computed.
         x, y = np.meshgrid(np.arange(0, width + 4, 4), np.arange(0, height + 4, 4))
         rays = np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3)
         rays = rays @ (turn.T @ np.linalg.inv(matrix)).T
@@ -145,7 +148,7 @@ class Scene:
 
 
 def _distance(rays: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Return how many ray lengths [N] away the ground or the dome is, whichever is nearer."""
+    """Return the distance [N] along the rays to the ground or the dome, whichever is nearer."""
     square = (rays * rays).sum(1)
     along = rays @ place
     dome = (-along + np.sqrt(along**2 + square * (DOME**2 - place @ place))) / square
@@ -155,9 +158,10 @@ def _distance(rays: np.ndarray, place: np.ndarray) -> np.ndarray:
 
 
 def _look_up(world: np.ndarray, ahead: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return where world points [N,3] lie in a panorama of size (height, width), float32 [N,2].
+    """Return the positions of world points [N,3] in a panorama of size (height, width), float32
+    [N,2].
 
-    x is counted from `ahead` [3] and may run past the panorama's end, so that it has no jump
+    x is measured from `ahead` [3] and may exceed the panorama's width, so that it is continuous
     within a picture.
     """
     height, width = size
@@ -171,16 +175,17 @@ def _look_up(world: np.ndarray, ahead: np.ndarray, size: tuple[int, int]) -> np.
 
 
 def _draw(picture: np.ndarray, quad: Quad, matrix, turn, place) -> None:
-    """Paint a quad over a picture, in place, if it faces the camera wholly in front of it."""
+    """Draw a quad over a picture, in place, if it faces the camera and lies entirely in front of
+    it."""
     camera = (quad.corners - place) @ turn.T
     if camera[:, 2].min() < 0.3:
         return
     seen = camera @ matrix.T
     seen = np.asarray(seen[:, :2] / seen[:, 2:], np.float32)
     (x0, y0), (x1, y1), (x3, y3) = seen[0], seen[1], seen[3]
-    if (x1 - x0) * (y3 - y0) - (x3 - x0) * (y1 - y0) <= 0:  # its back
+    if (x1 - x0) * (y3 - y0) - (x3 - x0) * (y1 - y0) <= 0:  # back-facing
         return
-    # Only the part of the picture that it covers is worked on.
+    # Processes only the part of the picture that it covers.
     height, width = picture.shape[:2]
     left, top = np.maximum(np.floor(seen.min(0)).astype(int) - 1, 0)
     right, bottom = np.minimum(np.ceil(seen.max(0)).astype(int) + 2, [width, height])
@@ -217,7 +222,7 @@ def _picture_file(folder: str, name: str) -> np.ndarray:
     with as_file(ASSETS.joinpath(folder, f"{name}.jpg")) as path:
         picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
-        raise BadInput(f"{path} is damaged; install the package again")
+        raise BadInput(f"{path} is damaged; reinstall the package")
     return np.asarray(picture[..., ::-1], np.uint8).copy()
 
 
@@ -227,13 +232,13 @@ def scene_names() -> list[str]:
 
 
 def panorama_of(name: str) -> str:
-    """Return the panorama a scene is made of: splits must not share one."""
+    """Return the panorama of a scene; splits must not share panoramas."""
     return name.removeprefix("scene_").rpartition("_")[0]
 
 
 @lru_cache(maxsize=2)
 def _panorama(name: str) -> np.ndarray:
-    """Return a panorama enlarged, sharpened and given the grain that enlarging took, uint8."""
+    """Return a panorama enlarged and sharpened, with noise to replace the lost grain, uint8."""
     small = _picture_file("panoramas", name)
     size = (PANORAMA_WIDTH, PANORAMA_WIDTH // 2)
     large = cv2.resize(small, size, interpolation=cv2.INTER_CUBIC).astype(np.float32)
@@ -256,8 +261,8 @@ def _halvings(texture: np.ndarray) -> list[np.ndarray]:
 
 
 def _shadow(base: np.ndarray, right: np.ndarray, front: np.ndarray, width, depth) -> Quad:
-    """Return the soft dark spot on the ground under a box of a footprint width x depth."""
-    reach = 0.45  # metres past the box
+    """Return the soft shadow on the ground below a box with footprint width x depth."""
+    reach = 0.45  # metres beyond the box
     side = 64
     x = np.abs(np.linspace(-1, 1, side))[None] * (width / 2 + reach) - width / 2
     y = np.abs(np.linspace(-1, 1, side))[:, None] * (depth / 2 + reach) - depth / 2
@@ -269,7 +274,7 @@ def _shadow(base: np.ndarray, right: np.ndarray, front: np.ndarray, width, depth
 
 
 def _box(rng: np.random.Generator, heading: float, light: np.ndarray) -> list[Quad]:
-    """Draw a box or a poster board near the heading: shadow, walls, top."""
+    """Draw a random box or poster board near the heading: shadow, walls, top."""
     azimuth = heading + rng.uniform(-0.9, 0.9)
     distance = rng.uniform(3.5, 10.0)
     base = np.array([distance * np.sin(azimuth), EYE, distance * np.cos(azimuth)])
@@ -293,7 +298,7 @@ def _box(rng: np.random.Generator, heading: float, light: np.ndarray) -> list[Qu
     walls = [(right, width, front, depth), (front, depth, -right, width)]
     walls += [(-a, m, -b, n) for a, m, b, n in walls]
     for index, (along, length, out, reach) in enumerate(walls):
-        # Seen from outside, `along` runs to the viewer's left.
+        # Seen from outside, `along` points to the viewer's left.
         foot = base + out * reach / 2
         left, far = foot + along * length / 2, foot - along * length / 2
         corners = np.stack([left + up, far + up, far, left])
@@ -309,7 +314,7 @@ def _box(rng: np.random.Generator, heading: float, light: np.ndarray) -> list[Qu
 
 @lru_cache(maxsize=2)
 def open_scene(name: str) -> Scene:
-    """Return the scene of that name; equal names give equal scenes."""
+    """Return the scene with a name; equal names give equal scenes."""
     rng = generator(0, "scene", name)
     panorama = _panorama(panorama_of(name))
     path = handheld_path(rng, SCENE_FRAMES)
@@ -318,7 +323,7 @@ def open_scene(name: str) -> Scene:
     rows = slice(int(0.35 * len(panorama)), int(0.75 * len(panorama)))
     light = panorama[rows].mean(axis=(0, 1))
     boxes = [_box(rng, heading, light) for _ in range(rng.integers(2, 6))]
-    # The far ones first, the shadows before all; the camera moves too little to change that.
+    # Shadows first, then boxes from far to near; the camera moves too little to change this order.
     boxes.sort(key=lambda box: -np.hypot(*box[0].corners.mean(0)[[0, 2]]))
     quads = [box[0] for box in boxes] + [wall for box in boxes for wall in box[1:]]
     return Scene(name, panorama, quads, path, noise=float(rng.uniform(1.0, 3.0)))
@@ -326,7 +331,7 @@ def open_scene(name: str) -> Scene:
 
 @lru_cache(maxsize=1)
 def own_scenes(factory: str) -> dict[str, Renders]:
-    """Return the scenes that `module:factory` makes, by name. BadInput if they are not scenes."""
+    """Return the scenes from `module:factory` by name. Raises BadInput if they are not scenes."""
     made = named_object(factory, "--scenes")()
     if (
         not isinstance(made, dict)
@@ -337,7 +342,7 @@ def own_scenes(factory: str) -> dict[str, Renders]:
         )
     ):
         raise BadInput(
-            f"--scenes {factory} must return a dictionary of scenes, each with a method `render`, "
-            "by names of letters, digits, - and _"
+            f"--scenes {factory} must return a dictionary from names (letters, digits, - and _) to "
+            "scenes, each with a method `render`"
         )
     return made

@@ -1,13 +1,13 @@
-"""Blobs of roughly one colour that last through a window: SLIC over the clip as a volume.
+"""Supervoxels: regions of roughly one colour through a whole window, by SLIC on the video volume.
 
-The paper cuts the person by one superpixel of the background video, "blobs of roughly uniform
-color tracked throughout the video" (section 3.1); its parameters are unknown. SLIC ties a segment
-to one place of the volume, so three things make it follow the scene and last:
+The paper occludes the person with one superpixel of the background video, "blobs of roughly uniform
+color tracked throughout the video" (section 3.1); its parameters are unknown. SLIC confines a
+segment to one region of the volume, so three steps make segments follow the scene and last:
 
-* the frames are first warped back by the camera's motion, so that the scene is still;
-* the volume gets so few time steps that SLIC's seed grid has one layer in time (with more, it
-  starts several layers and cuts every segment in two or three along time);
-* it runs at a quarter of the size, where a segment of the asked number is still ~10 pixels wide.
+* the frames are first warped back by the camera motion, so that the scene is static;
+* the volume has so few time steps that SLIC's seed grid has a single layer in time (with more, it
+  splits every segment into two or three along time);
+* SLIC runs at a quarter of the size, at which a segment is still about 10 pixels wide.
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ from datagen.backgrounds.options import TIME_SPACING
 # T frames, h w coarse pixels
 
 MAX_LABELS = 255  # labels are uint8
-MAX_STRETCH = 3.0  # the stabilised canvas is at most so many times wider or higher than a frame
+MAX_STRETCH = 3.0  # largest ratio of the stabilised canvas to a frame, in width or height
 
 
 def time_step(frames: int, height: int, width: int, segments: int) -> int:
-    """Return the frames a time step must merge so that SLIC seeds one layer in time.
+    """Return the number of frames to merge into a time step so that SLIC seeds one layer in time.
 
-    SLIC's grid step is (volume / segments)^(1/3); it must not be shorter than the volume lasts.
+    SLIC's grid step is (volume / segments)^(1/3); it must not be shorter than the volume's
+    duration.
     """
     most = int(np.sqrt(height * width / segments) * 0.99)
     return int(np.ceil(frames / max(most, 1)))
 
 
 def _canvas(motion: np.ndarray, height: int, width: int) -> tuple[np.ndarray, int, int]:
-    """Return the shift [2] and size that let all stabilised frames lie on one canvas."""
+    """Return the shift [2] and size of a canvas that holds all stabilised frames."""
     corners = np.asarray([[0, 0, 1], [width - 1, 0, 1], [0, height - 1, 1]], np.float32)
     corners = np.vstack([corners, [[width - 1, height - 1, 1]]]).astype(np.float32)
     back = np.stack([cv2.invertAffineTransform(m) for m in motion])
@@ -57,9 +58,9 @@ def supervoxels(
 ) -> UInt8[np.ndarray, "t h2 w2"]:
     """Return segment labels uint8 [T,h,w], 0..n-1, every label present, at 1/scale of the frames.
 
-    frames uint8 [T,H,W,3] RGB; motion float32 [T,2,3] similarity from frame 0 to t; `segments`
-    asked of SLIC (it may return fewer on flat pictures). h = ceil(H/scale), w = ceil(W/scale).
-    Deterministic.
+    frames: uint8 [T,H,W,3] RGB; motion: float32 [T,2,3] similarity from frame 0 to t; segments: the
+    number requested from SLIC (it may return fewer on flat pictures). h = ceil(H/scale),
+    w = ceil(W/scale). Deterministic.
     """
     full = frames.shape[1:3]
     size = -(-full[0] // scale), -(-full[1] // scale)
@@ -83,14 +84,14 @@ def supervoxels(
     back = np.stack([_uncanvas(labels[g], m, size) for g, m in zip(groups, coarse, strict=True)])
     present, relabelled = np.unique(back, return_inverse=True)
     if len(present) > MAX_LABELS + 1:
-        raise ValueError(f"SLIC made {len(present)} segments of {segments}; labels are uint8")
+        raise ValueError(f"SLIC made {len(present)} segments, not {segments}; labels are uint8")
     return relabelled.reshape(back.shape).astype(np.uint8)
 
 
 def _coarse_motion(motion: np.ndarray, full: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
     """Return motion [T,2,3] in coarse pixels, whose centres are at scale * x + (scale - 1) / 2.
 
-    full, size: height and width of the frames and of the coarse ones.
+    full, size: height and width of the frames and of the coarse frames.
     """
     ratio = np.asarray([full[1] / size[1], full[0] / size[0]], np.float64)
     offset = (ratio - 1) / 2
@@ -104,7 +105,7 @@ def _stabilised(
 ) -> tuple[tuple[int, int], np.ndarray]:
     """Return the canvas's height and width, and the coarse frames warped onto it [T,H',W',3].
 
-    Changes `coarse` [T,2,3] in place into maps canvas pixel → frame pixel.
+    Converts `coarse` [T,2,3] in place to maps from canvas pixels to frame pixels.
     """
     height, width = size
     small = [cv2.resize(f, (width, height), interpolation=cv2.INTER_AREA) for f in frames]
@@ -121,7 +122,7 @@ def _stabilised(
 
 
 def _uncanvas(labels: np.ndarray, to_frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return labels [H',W'] of the canvas as a coarse frame sees them, float32 [h,w]."""
+    """Return the canvas's labels [H',W'] warped to a coarse frame, float32 [h,w]."""
     return cv2.warpAffine(
         labels.astype(np.float32),
         cv2.invertAffineTransform(to_frame),

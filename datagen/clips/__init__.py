@@ -1,1 +1,1 @@
-"""Stage 3: a person and a scene become a labelled clip."""
+"""Stage 3: composes a person and a scene into a labelled clip."""

@@ -1,7 +1,7 @@
-"""A person and a scene become a labelled clip: the procedure of the paper's Figure 2.
+"""Composes a person and a scene into a labelled clip, as in the paper's Figure 2.
 
-camera offset → superpixel cut → composite → crop; flow is estimated on the crops later, and total
-occlusion is only flagged here, because the features, not the pixels, are set to zero.
+camera offset → superpixel occluder → composite → crop. Flow is estimated later, on the crops. Total
+occlusion is only flagged here, because features, not pixels, are set to zero.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _LIMBS = slice(len(SMPL_JOINTS), len(SMPL_JOINTS) + len(KEYPOINTS))
 
 @dataclass(frozen=True)
 class Clip:
-    """A labelled clip: T+1 frames, so that each of the T labelled ones has its flow to the next."""
+    """A labelled clip: T+1 frames, so that each of the T labelled frames has flow to the next."""
 
     frames: np.ndarray
     """uint8 [T+1,S,S,3] RGB."""
     joints2d: np.ndarray
     """float32 [T,J,3]: x, y in crop pixels; 1 if seen, 0 if not."""
     visibility: np.ndarray
-    """uint8 [T,J]: 0 outside the frame or the crop, 1 behind the occluder, 2 clear."""
+    """uint8 [T,J]: 0 outside the frame or the crop, 1 behind the occluder, 2 visible."""
     joints3d: np.ndarray
-    """float32 [T,J,3] metres, camera frame, as rendered: the camera offset is no 3D motion."""
+    """float32 [T,J,3] metres, camera frame, as rendered: the camera offset is not 3D motion."""
     pose: np.ndarray
     """float32 [T,72] axis-angle."""
     betas: np.ndarray
@@ -46,39 +46,40 @@ class Clip:
     trans: np.ndarray
     """float32 [T,3] metres."""
     gravity: np.ndarray
-    """float32 [3], the direction in which things fall, in the axes of the person's camera."""
+    """float32 [3], the direction of gravity in the axes of the person's camera."""
     camera: np.ndarray
     """float32 [3,3] K of the person's frame, before offset and crop."""
     offsets: np.ndarray
-    """float32 [T,2] pixels of the frame by which the person is moved."""
+    """float32 [T,2] the person's offset, pixels of the frame."""
     crop: np.ndarray
-    """float32 [T,2,3] affine maps, pixels of the frame → pixels of the crop."""
+    """float32 [T,2,3] affine maps, frame pixels → crop pixels."""
     occluded: np.ndarray
-    """uint8 [T], 1 where the person is totally occluded, or (`flag_absent`) shows no limb."""
+    """uint8 [T], 1 if the person is totally occluded or (`flag_absent`) no limb is in the
+    picture."""
     occluder: np.ndarray
-    """uint8 [T+1,S,S]: how much of each pixel the superpixel covers; for pictures and tests."""
+    """uint8 [T+1,S,S]: coverage of each pixel by the superpixel; for pictures and tests."""
     meta: dict[str, Any]
-    """What was drawn, fit for JSON."""
+    """The random draws, in a form for JSON."""
 
 
 def compose(
     person: Person, background: Background, cfg: ClipsConfig, rng: np.random.Generator
 ) -> Clip:
-    """Compose the clip of a person and a scene, both of T+1 frames of the same size.
+    """Compose a clip from a person and a scene, both with T+1 frames of the same size.
 
-    Joints have x, y even where they are unseen. A joint is seen if it lies within the person's own
-    frame, the scene's and the crop; one behind the occluder (its pixel is the occluder's and the
-    person's) is unseen with probability `drop_occluded_keypoints`, drawn once per joint and clip,
-    because a detector that misses a hidden knee misses it while it is hidden. The crop is put
-    around the seen evaluation joints, as a detector's would be.
+    Joints have x, y even if they are not seen. A joint is seen if it lies within the person's own
+    frame, the scene's frame and the crop. A joint behind the occluder (its pixel belongs to both
+    the occluder and the person) is not seen with probability `drop_occluded_keypoints`, drawn once
+    per joint and clip, because a detector misses a hidden knee as long as it is hidden. The crop is
+    placed around the seen evaluation joints, as it is around detected ones.
 
     Raises:
-        BadInput: the two differ in length or frame size, or are not T+1 frames long.
+        BadInput: the two differ in length or frame size, or do not have T+1 frames.
     """
-    # Longer than other functions: each step takes what those before it have made, and their order
-    # is that of the draws and roundings that decide a shard's bytes.
+    # Longer than other functions: each step needs the results of the previous ones, and the order
+    # of draws and roundings decides a shard's bytes.
     _check(person, background, cfg)
-    # Independent streams: switching one thing off changes none of the other draws.
+    # Independent streams: switching one step off does not change the other draws.
     cut_rng, drop_rng, crop_rng, total_rng = rng.spawn(4)
     count, height, width = person.mask.shape
     length = count - 1
@@ -86,7 +87,9 @@ def compose(
 
     source = project(person.joints3d, person.camera)
     offsets, moved = place(source[:, 0], motion, width, height)
-    offsets = offsets.astype(np.float32).astype(np.float64)  # pixels move by what is recorded
+    offsets = offsets.astype(np.float32).astype(
+        np.float64
+    )  # pixels must move by the recorded values
     placed = source + offsets[:, None]
 
     label, hidden, cut = None, 0.0, None
@@ -145,16 +148,16 @@ def compose(
 
 
 def _gravity(meta: dict[str, Any]) -> np.ndarray:
-    """Return where things fall for the camera in a person's metadata, float32 [3].
+    """Return the direction of gravity from a person's metadata, in camera axes, float32 [3].
 
-    SURREAL's people, and those rendered before cameras could tilt, have a level camera.
+    SURREAL's people, and those rendered by versions without camera tilt, have a level camera.
     """
     view = View(0.0, 1.0, meta.get("pitch", 0.0), meta.get("roll", 0.0))
     return view.gravity.astype(np.float32)
 
 
 def _scene(background: Background, cfg: ClipsConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the scene's frames, segments and camera motion, as far as they are wanted."""
+    """Return the scene's frames, segments and camera motion, as the options require."""
     scene, segments, motion = background.frames, background.segments, background.homography
     if cfg.background == "static":
         scene, segments = (np.broadcast_to(a[:1], a.shape) for a in (scene, segments))
@@ -170,7 +173,7 @@ def _cut(
     cfg: ClipsConfig,
     rng: np.random.Generator,
 ) -> tuple[int, float, np.ndarray]:
-    """Draw the superpixel: its label, the share of the person it hides, its outline [T,H,W]."""
+    """Draw the superpixel; return its label, the share of the person it hides, its mask [T,H,W]."""
     _, height, width = mask.shape
     grid = occluder.label_grid(mask, offsets, segments.shape[1:])
     label, hidden = occluder.choose(segments, grid, cfg.occluder_sampling, rng)
@@ -181,11 +184,11 @@ def _cut(
 def _crop(
     joints: np.ndarray, seen: np.ndarray, cfg: ClipsConfig, width: int, height: int
 ) -> np.ndarray:
-    """Return the crop maps [T,2,3] of joints [T,K,2]; the whole frame if none is ever seen."""
+    """Return the crop maps [T,2,3] for joints [T,K,2]; the whole frame if none is ever seen."""
     joints = np.nan_to_num(np.concatenate([joints, seen[..., None]], axis=2))
     boxes = crop.joint_boxes(joints)
     if np.isnan(boxes).all():
-        # Nobody to be detected: look at all of the frame's height.
+        # Nobody to detect: use the frame's full height.
         boxes[:] = (width - 1) / 2, (height - 1) / 2, cfg.person_diagonal * height / 224
     return crop.box_maps(boxes, cfg.image_size, cfg.person_diagonal)
 
@@ -198,17 +201,17 @@ def _at(mask: np.ndarray, points: np.ndarray, valid: np.ndarray) -> np.ndarray:
 
 
 def _check(person: Person, background: Background, cfg: ClipsConfig) -> None:
-    """Refuse what does not fit together."""
+    """Raise BadInput if person and scene do not fit together."""
     frames = cfg.clip_length + 1
     for name, found in ((person.name, person.mask), (background.name, background.frames)):
         if len(found) != frames:
             raise BadInput(
-                f"{name} has {len(found)} frames where --clip-length {cfg.clip_length} needs "
-                f"{frames}; give another --library, or none"
+                f"{name} has {len(found)} frames, but --clip-length {cfg.clip_length} needs "
+                f"{frames}; give another --library or omit it"
             )
     ours, theirs = person.mask.shape[1:], background.frames.shape[1:3]
     if ours != theirs:
         raise BadInput(
             f"{person.name} is {ours[1]}x{ours[0]} and {background.name} {theirs[1]}x{theirs[0]}; "
-            "give another --library, or none"
+            "give another --library or omit it"
         )

@@ -1,10 +1,10 @@
-"""Compositing: person, scene and occluder warped straight into the crop, with one resampling.
+"""Compositing: warps person, scene and occluder directly into the crop, with one resampling.
 
-What comes out is what compositing at full resolution and then cropping would give, an image that
-repeats its edge beyond the frame, but each layer is sampled once, at the crop's own resolution,
-so nothing is blurred twice and no hard silhouette is magnified. Colours are premultiplied by
-coverage, so neither black nor the old background can bleed into an edge; a crop smaller than its
-source is filtered first, so that it does not alias.
+The result equals compositing at full resolution and then cropping, with edges repeated beyond the
+frame. But each layer is sampled only once, at the crop's resolution, so nothing is blurred twice
+and no hard silhouette is magnified. Colours are premultiplied by coverage, so neither black nor the
+old background bleeds into edges. A crop smaller than its source is low-pass filtered first, to
+avoid aliasing.
 
 T frames, S side of the crop, H W pixels of a frame.
 """
@@ -20,28 +20,28 @@ from jaxtyping import Float, Num, UInt8
 
 @dataclass(frozen=True)
 class Layers:
-    """A clip before its crop: what is drawn, from front to back occluder, person, scene."""
+    """A clip's layers before cropping; from front to back: occluder, person, scene."""
 
     rgb: np.ndarray
     """uint8 [T,H,W,3], the person; 0 outside its mask, so already premultiplied."""
     mask: np.ndarray
     """bool or uint8 0/1 [T,H,W], the person."""
     offsets: np.ndarray
-    """[T,2] pixels by which the person is moved."""
+    """[T,2] the person's offset, pixels."""
     scene: np.ndarray
     """uint8 [T,H,W,3]."""
     occluder: np.ndarray | None
-    """uint8 [T,H,W], 255 where the scene hides the person; None for nowhere."""
+    """uint8 [T,H,W], 255 where the scene hides the person; None if nowhere."""
 
 
 def composite(
     layers: Layers, maps: Float[np.ndarray, "t 2 3"], size: int
 ) -> tuple[UInt8[np.ndarray, "t s s 3"], UInt8[np.ndarray, "t s s"]]:
-    """Return the crops uint8 [T,S,S,3] and how much the occluder covers them, uint8 [T,S,S].
+    """Return the crops uint8 [T,S,S,3] and the occluder's coverage, uint8 [T,S,S].
 
     Args:
         layers: the clip.
-        maps: [T,2,3] crop maps, a scale and a translation each (`datagen.clips.crop`).
+        maps: [T,2,3] crop maps, each a scale and a translation (`datagen.clips.crop`).
         size: S.
     """
     frames = len(maps)
@@ -55,7 +55,7 @@ def composite(
 def crop_frames(
     frames: UInt8[np.ndarray, "t h w 3"], maps: Float[np.ndarray, "t 2 3"], size: int
 ) -> UInt8[np.ndarray, "t s s 3"]:
-    """Return the crops uint8 [T,S,S,3] of frames [T,H,W,3]: `composite` of real footage."""
+    """Return the crops uint8 [T,S,S,3] of frames [T,H,W,3]: `composite` for real footage."""
     crops = np.empty((len(maps), size, size, 3), np.uint8)
     for image, crop, out in zip(frames, maps, crops, strict=True):
         image, crop = reduce(image, crop)
@@ -66,11 +66,12 @@ def crop_frames(
 def reduce(
     image: Num[np.ndarray, "h w *channels"], crop: Float[np.ndarray, "2 3"]
 ) -> tuple[Num[np.ndarray, "h2 w2 *channels"], Float[np.ndarray, "2 3"]]:
-    """Return a frame far larger than its crop, averaged over squares of pixels, and its crop map.
+    """Return a frame much larger than its crop, averaged over squares of pixels, and its crop map.
 
-    Where the crop takes f frame pixels to one, squares of k = f // 4 leave 4 or more to
-    `shrink_kernel`, and both together average as widely as it would alone: the variances, in pixels
-    of the frame, are (k² − 1)/12 and (f² − k²)/12. Alone it takes 30 taps for full HD in 128 px.
+    If f frame pixels map to one crop pixel, squares of side k = f // 4 leave a factor of at least 4
+    to `shrink_kernel`. Together they average over the same width as the kernel alone: the variances
+    are (k² − 1)/12 and (f² − k²)/12 in frame pixels. Alone, the kernel needs 30 taps for full HD at
+    128 px.
     """
     scale = crop[0, 0]
     square = int(0.25 / scale)
@@ -80,7 +81,7 @@ def reduce(
     down, right = height * square - image.shape[0], width * square - image.shape[1]
     image = cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE)
     image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    # Pixel centres lie at integers, so a square's centre lies (k − 1)/2 from its first pixel.
+    # Pixel centres are at integers, so a square's centre is (k − 1)/2 from its first pixel.
     moved = crop[:, 2:] + scale * (square - 1) / 2
     return image, np.concatenate([crop[:, :2] * square, moved], axis=1)
 
@@ -119,14 +120,15 @@ def _crop(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Draw the crop of `image` [H,W,4] into `out` [S,S,3].
 
-    Four channels, because OpenCV warps them faster than three; the last is free for a mask.
+    OpenCV warps four channels faster than three; the fourth can hold a mask.
 
     Returns:
-        the crop of all four; its columns x [S] and rows y [S] in the image; the shrinking kernel.
+        the crop of all four channels; its columns x [S] and rows y [S] in the image; the shrinking
+        kernel.
     """
     height, width = image.shape[:2]
     scale = crop[0, 0]
-    # Clamping the sampling positions repeats the frame's edge beyond it, as HMMR's padding does.
+    # Clamping the sampling positions repeats the frame's edge, like HMMR's padding.
     x = np.clip((np.arange(out.shape[1]) - crop[0, 2]) / scale, 0, width - 1)
     y = np.clip((np.arange(out.shape[0]) - crop[1, 2]) / scale, 0, height - 1)
     kernel = shrink_kernel(scale)
@@ -136,9 +138,9 @@ def _crop(
 
 
 def _over(person: np.ndarray, scene: np.ndarray, cover: np.ndarray) -> None:
-    """Draw the person [h,w,4], premultiplied, over `scene` [h,w,3] except where it is covered.
+    """Draw the person [h,w,4], premultiplied, over `scene` [h,w,3], except where it is covered.
 
-    Exact at the ends: full cover leaves the scene's bytes, no cover gives the plain composite.
+    Exact at the extremes: full coverage keeps the scene's bytes, zero gives the plain composite.
     """
     shown = 1 - cover.astype(np.float32) / 255
     through = 1 - shown * person[..., 3] / np.float32(255)
@@ -148,7 +150,7 @@ def _over(person: np.ndarray, scene: np.ndarray, cover: np.ndarray) -> None:
 
 
 def _span(positions: np.ndarray, length: int) -> slice:
-    """Return the range of (ascending) sampling positions that touch 0..length-1."""
+    """Return the range of (ascending) sampling positions within 0..length-1."""
     return slice(
         int(np.searchsorted(positions, -1, "right")), int(np.searchsorted(positions, length))
     )
@@ -164,10 +166,10 @@ def sample(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def shrink_kernel(scale: float) -> Float[np.ndarray, " taps"]:
-    """Return the 1-D kernel that makes bilinear sampling at `scale` < 1 an average over area.
+    """Return the 1-D kernel that turns bilinear sampling at `scale` < 1 into an area average.
 
-    A crop pixel covers f = 1/scale source pixels; a box of width f is wider than one of width 1 by
-    a variance of (f² − 1)/12, which three taps [v/2, 1−v, v/2] give exactly for v up to 1/2 and
+    A crop pixel covers f = 1/scale source pixels. A box of width f has a variance (f² − 1)/12
+    larger than one of width 1; three taps [v/2, 1−v, v/2] give exactly that for v up to 1/2, and
     several passes of them beyond.
     """
     variance = (1 / scale**2 - 1) / 12

@@ -1,7 +1,7 @@
-"""Pictures of a clip: the network's inputs and its labels, side by side.
+"""Pictures of a clip: the network's inputs and the labels, side by side.
 
-Arrays in, a uint8 RGB image out; no files, no display. The same drawing serves clips fresh from
-`compose`, records read back from a shard, the demo and the notebooks.
+Functions take arrays and return a uint8 RGB image, without files or a display. They are used for
+clips from `compose`, records read from a shard, the demo and the notebooks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from datagen.common.record import EVAL_JOINTS, KEYPOINTS, SMPL_JOINTS
 
 LEFT, RIGHT, MIDDLE = (255, 140, 0), (30, 144, 255), (240, 240, 240)
 OCCLUDER, TOTAL = (255, 0, 255), (220, 30, 30)
-TITLE = 24  # px, height of the row that names a sheet's columns
+TITLE = 24  # px, height of the row with a sheet's column titles
 
 _FIRST = len(SMPL_JOINTS)
 _LIMBS = ("ankle-knee", "knee-hip", "wrist-elbow", "elbow-shoulder", "hip-shoulder")
@@ -44,18 +44,18 @@ def clip_sheet(
     occluder: UInt8[np.ndarray, "_ s s"] | None = None,
     columns: int = 8,
 ) -> UInt8[np.ndarray, "rows columns 3"]:
-    """Draw a clip: rows RGB, labels, flow, heatmaps; columns frames spread evenly over the clip.
+    """Draw a clip: rows are RGB, labels, flow, heatmaps; columns are frames spread over the clip.
 
     Args:
         frames: uint8 [T or T+1,S,S,3] RGB.
         joints2d: [T,38,3] x, y in crop pixels, seen.
-        flow: [T,2,h,w] pixels at S, of any stride; its row is left out if None.
-        occluded: [T], 1 in total occlusion: the frame is dimmed and framed in red.
+        flow: [T,2,h,w] pixels at S, any stride; its row is omitted if None.
+        occluded: [T], 1 for total occlusion: the frame is dimmed and has a red border.
         occluder: uint8 [T or T+1,S,S] coverage, outlined in magenta in the rows RGB and labels.
         columns: frames to show.
 
     Returns:
-        uint8 image of 3 or 4 rows of S×S cells, two white pixels between them, named at the left.
+        uint8 image of 3 or 4 rows of S×S cells, two white pixels apart, with titles at the left.
     """
     shown = evenly(len(joints2d), columns)
     largest = flow_scale(flow[shown]) if flow is not None else 1.0
@@ -76,20 +76,20 @@ def clip_sheet(
         rows.append(cells)
     whole = grid([cell for line in zip(*rows, strict=True) for cell in line], len(shown))
     names = ["picture", "labels", *(["flow"] if flow is not None else []), "heatmaps"]
-    return np.rot90(titled(np.rot90(whole, -1), names[::-1]))  # read upwards
+    return np.rot90(titled(np.rot90(whole, -1), names[::-1]))  # titles read upwards
 
 
 def skeleton(
     image: UInt8[np.ndarray, "s s 3"], joints2d: Num[np.ndarray, "38 3"]
 ) -> UInt8[np.ndarray, "s s 3"]:
-    """Return image [S,S,3] with the evaluation joints of joints2d [38,3] and their bones.
+    """Return image [S,S,3] with the evaluation joints in joints2d [38,3] and their bones.
 
     The person's left is orange, its right blue; unseen joints are hollow and their bones thin.
     """
     image = image.copy()
     points = joints2d[_FIRST : _FIRST + len(EVAL_JOINTS)]
     size = max(1, round(image.shape[0] / 112))
-    known = (points != 0).any(axis=1)  # real footage has joints that nobody found
+    known = (points != 0).any(axis=1)  # real footage has undetected joints
     for a, b, colour in BONES:
         if not (known[a] and known[b]):
             continue
@@ -108,9 +108,9 @@ def skeleton(
 def heat(
     image: UInt8[np.ndarray, "s s 3"], keypoints: Num[np.ndarray, "k 3"], sigma: float = 10.0
 ) -> UInt8[np.ndarray, "s s 3"]:
-    """Return image [S,S,3] under the heatmaps of keypoints [K,3], a hue each.
+    """Return image [S,S,3] overlaid with the heatmaps of keypoints [K,3], one hue per keypoint.
 
-    Peak 1, standard deviation `sigma` px at S = 224, as the trainer draws its inputs.
+    Peak 1, standard deviation `sigma` px at S = 224, as in the trainer's inputs.
     """
     size = image.shape[0]
     sigma *= size / 224
@@ -129,10 +129,10 @@ def heat(
 def flow_to_colour(
     flow: Float[np.ndarray, "2 h w"], largest: float | None = None
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Return uint8 [h,w,3]: flow [2,h,w] on the colour wheel of Baker et al., white is no motion.
+    """Return uint8 [h,w,3]: flow [2,h,w] in the colours of Baker et al.; white means no motion.
 
-    Hue is direction (red right, yellow down, cyan left, blue up), saturation speed; a speed of
-    `largest` px (default: the 99th percentile) is fully saturated, faster ones are darkened.
+    Hue shows direction (red right, yellow down, cyan left, blue up), saturation shows speed; a
+    speed of `largest` px (default: the 99th percentile) is fully saturated, faster flow is darker.
     """
     u, v = np.asarray(flow, np.float32) / (largest or flow_scale(flow))
     speed = np.hypot(u, v)
@@ -148,7 +148,7 @@ def flow_to_colour(
 
 
 def flow_scale(flow: Float[np.ndarray, "*batch 2 h w"]) -> float:
-    """Return the speed in pixels that a picture of flow [...,2,h,w] shows fully saturated."""
+    """Return the speed in pixels to show fully saturated in a picture of flow [...,2,h,w]."""
     speed = np.linalg.norm(np.asarray(flow, np.float32), axis=-3)
     return max(float(np.percentile(speed, 99)), 0.5)
 
@@ -168,7 +168,7 @@ def colour_wheel() -> Float[np.ndarray, "55 3"]:
 
 
 def enlarge(flow: Float[np.ndarray, "2 h w"], size: Sequence[int]) -> Float[np.ndarray, "2 h2 w2"]:
-    """Return flow [2,h,w] resized to [2,H,W]; its values are pixels at H×W already."""
+    """Return flow [2,h,w] resized to [2,H,W]; its values are already pixels at H×W."""
     height, width = size
     channels = [
         cv2.resize(channel, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -188,7 +188,7 @@ def outline(
 
 
 def evenly(length: int, count: int) -> list[int]:
-    """Return up to `count` of `length` places, spread evenly, the ends among them."""
+    """Return up to `count` indices below `length`, evenly spread and including both ends."""
     return np.linspace(0, length - 1, min(count, length)).round().astype(int).tolist()
 
 
@@ -213,7 +213,7 @@ def caption(image: UInt8[np.ndarray, "h w 3"], text: str) -> UInt8[np.ndarray, "
     scale, font = image.shape[0] / 448, cv2.FONT_HERSHEY_SIMPLEX
     (width, height), below = cv2.getTextSize(text, font, scale, 1)
     label = image[: height + below + 6, : width + 8]
-    label[:] = label // 5  # lines and bright places of the picture would hide the text
+    label[:] = label // 5  # darkened, so that lines and bright areas do not hide the text
     return cv2.putText(image, text, (4, height + 4), font, scale, (255, 255, 255), 1, cv2.LINE_AA)
 
 
@@ -232,7 +232,7 @@ def grid(
 
 
 def titled(image: UInt8[np.ndarray, "h w 3"], titles: Sequence[str]) -> UInt8[np.ndarray, "h2 w 3"]:
-    """Return a sheet with a white row above it that names its equally wide columns."""
+    """Return a sheet with a white title row above its columns of equal width."""
     head = np.full((TITLE, image.shape[1], 3), 255, np.uint8)
     cell = image.shape[1] / len(titles)
     for index, title in enumerate(titles):
@@ -245,7 +245,7 @@ def titled(image: UInt8[np.ndarray, "h w 3"], titles: Sequence[str]) -> UInt8[np
 
 
 def _fixed(point: Sequence[float] | np.ndarray) -> tuple[int, int]:
-    """Return a point in OpenCV's 1/16 px, kept where its drawing cannot overflow."""
+    """Return a point in OpenCV's units of 1/16 px, clipped so that drawing cannot overflow."""
     x, y = np.clip(np.nan_to_num(np.asarray(point[:2], np.float64)), -4096, 4096) * 16
     return round(float(x)), round(float(y))
 

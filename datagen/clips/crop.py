@@ -1,12 +1,12 @@
-"""The crop around a person: HMR's box, HMMR's smoothing and jitter, as one affine map a frame.
+"""The crop around a person: HMR's box, HMMR's smoothing and jitter, as one affine map per frame.
 
-One rule for everything the network ever sees: synthetic clips give the joints that a detector
-would find, real footage gives the joints that a detector did find. HMR scales the box of the
-visible joints to a diagonal of 150 px in a 224 px crop; HMMR fills missing frames by linear
-interpolation, then smooths the box in time with a median of 11 frames and a Gaussian of 3.
+The same rule applies to all network inputs: synthetic clips use the joints that a detector would
+find, real footage uses detected joints. HMR scales the box of the visible joints to a diagonal of
+150 px in a 224 px crop. HMMR fills missing frames by linear interpolation, then smooths the box in
+time with a median over 11 frames and a Gaussian of 3.
 
-An affine map [2,3] takes source pixels to crop pixels, pixel centres at integer coordinates. All
-maps here are a scale and a translation, so their inverse is exact and rows stay rows.
+An affine map [2,3] maps source pixels to crop pixels, with pixel centres at integer coordinates.
+All maps here are a scale and a translation, so their inverse is exact and rows stay rows.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from datagen.clips.options import ClipsConfig
 
 MEDIAN_FRAMES = 11  # HMMR src/util/smooth_bbox.py
 GAUSSIAN_FRAMES = 3.0  # the same, as HMMR uses it for 3DPW
-MIN_JOINTS = 6  # HMMR takes any box; that of a person's last arm in view would fill the crop
-MIN_DIAGONAL = 4.0  # px; a smaller box is a detector's mistake, not a person
+MIN_JOINTS = 6  # HMMR accepts any box; a single visible arm would fill the crop
+MIN_DIAGONAL = 4.0  # px; a smaller box is a detection error, not a person
 
 
 def crop_maps(
@@ -29,10 +29,10 @@ def crop_maps(
     """Return the smoothed crop of every frame of a track.
 
     Args:
-        joints: [T,K,3] x, y in source pixels and confidence; any set of joints.
+        joints: [T,K,3] x, y in source pixels and confidence, for any set of joints.
         size: side of the crop, pixels.
         diagonal: diagonal of the joints' box in the crop, pixels at 224.
-        threshold: joints with no more confidence than this are missing. HMMR: 0.1 for 3DPW.
+        threshold: joints with at most this confidence are missing. HMMR: 0.1 for 3DPW.
 
     Returns:
         float64 [T,2,3] affine maps, source pixels → crop pixels.
@@ -48,8 +48,8 @@ def joint_boxes(
 ) -> Float[np.ndarray, "t 3"]:
     """Return [T,3]: centre x, y and diagonal of each frame's visible joints.
 
-    NaN where a frame shows fewer than six joints (or, if no frame shows six, fewer than the best
-    frame does), only one, or a box below four pixels.
+    NaN if a frame shows fewer than six joints (or, if no frame shows six, fewer than the best
+    frame), only one joint, or a box smaller than four pixels.
     """
     joints = np.asarray(joints, np.float64)
     visible = (joints[..., 2] > threshold)[..., None]
@@ -65,7 +65,7 @@ def joint_boxes(
 
 
 def fill(boxes: Float[np.ndarray, "t c"]) -> Float[np.ndarray, "t c"]:
-    """Return [T,3] boxes with missing (NaN) frames interpolated, held constant at the ends."""
+    """Return boxes [T,3] with missing (NaN) frames interpolated, constant at the ends."""
     known = np.flatnonzero(np.isfinite(boxes).all(axis=1))
     if not len(known):
         raise ValueError(
@@ -79,8 +79,8 @@ def fill(boxes: Float[np.ndarray, "t c"]) -> Float[np.ndarray, "t c"]:
 def smooth(values: Float[np.ndarray, "t n"]) -> Float[np.ndarray, "t n"]:
     """Return [T,N] values after HMMR's median and Gaussian filters along time.
 
-    Ends are held, where HMMR's `medfilt` pads with zeros and pulls the first and last five frames
-    towards the image's corner.
+    Values are constant beyond the ends, whereas HMMR's `medfilt` pads with zeros and pulls the
+    first and last five frames towards the image's corner.
     """
     values = median_filter(values, size=(MEDIAN_FRAMES, 1), mode="nearest")
     return gaussian_filter1d(values, GAUSSIAN_FRAMES, axis=0, mode="nearest")
@@ -91,7 +91,7 @@ def box_maps(
 ) -> Float[np.ndarray, "t 2 3"]:
     """Return the smoothed crop maps [T,2,3] of boxes [T,3]; see `crop_maps` and `joint_boxes`."""
     boxes = fill(boxes)
-    boxes[:, 2] = diagonal * size / 224 / boxes[:, 2]  # smoothed as a scale, as HMMR does
+    boxes[:, 2] = diagonal * size / 224 / boxes[:, 2]  # smoothed as a scale, as in HMMR
     centres, scales = np.split(smooth(boxes), [2], axis=1)
     maps = np.zeros((len(boxes), 2, 3))
     maps[:, [0, 1], [0, 1]] = scales
@@ -102,12 +102,12 @@ def box_maps(
 def jitter(
     maps: Float[np.ndarray, "t 2 3"], cfg: ClipsConfig, rng: np.random.Generator
 ) -> Float[np.ndarray, "t 2 3"]:
-    """Return [T,2,3] maps shaken as a detector's boxes are (HMMR `TubePreprocessor`).
+    """Return maps [T,2,3] with jitter like that of detected boxes (HMMR `TubePreprocessor`).
 
-    One uniform draw per clip of a shift and a log2 scale, which then walk at random from frame to
-    frame within the same bounds. The walk passes the Gaussian that every box passes: raw, it would
-    move the whole crop by some 2 px a frame, which no smoothed track does, and drown the flow of
-    the limbs in that of the crop.
+    A shift and a log2 scale are drawn uniformly per clip and then follow a random walk within the
+    same bounds. The walk is smoothed with the Gaussian used for all boxes: unsmoothed, it would
+    move the whole crop by about 2 px per frame, unlike any smoothed track, and the crop's flow
+    would hide that of the limbs.
     """
     size = cfg.image_size
     shift, step = cfg.jitter_translation * size / 224, cfg.jitter_translation_step * size / 224
@@ -122,9 +122,9 @@ def jitter(
 def walk(
     frames: int, axes: int, bound: float, step: float, rng: np.random.Generator
 ) -> Float[np.ndarray, "frames axes"]:
-    """Return [frames, axes] random walks that start anywhere in ±bound and never leave it.
+    """Return random walks [frames, axes] that start anywhere in ±bound and stay within it.
 
-    Steps are uniform in ±step; the walk is smoothed in time and folded back at its bounds.
+    Steps are uniform in ±step; the walk is smoothed in time and reflected at its bounds.
     """
     start = rng.uniform(-bound, bound, axes)
     steps = rng.uniform(-step, step, (frames - 1, axes))
@@ -138,11 +138,11 @@ def walk(
 def transform(
     maps: Float[np.ndarray, "t 2 3"], points: Float[np.ndarray, "t k 2"]
 ) -> Float[np.ndarray, "t k 2"]:
-    """Return [T,K,2] points [T,K,2] taken through affine maps [T,2,3]."""
+    """Return points [T,K,2] mapped by affine maps [T,2,3]."""
     return points @ maps[:, :, :2].transpose(0, 2, 1) + maps[:, None, :, 2]
 
 
 def inverse(maps: Float[np.ndarray, "t 2 3"]) -> Float[np.ndarray, "t 2 3"]:
-    """Return [T,2,3] inverse maps, crop pixels → source pixels."""
+    """Return the inverse maps [T,2,3], crop pixels → source pixels."""
     linear = np.linalg.inv(maps[:, :, :2])
     return np.concatenate([linear, -linear @ maps[:, :, 2:]], axis=2)

@@ -10,10 +10,10 @@ from datagen.common.options import option, require
 
 @dataclass(frozen=True, kw_only=True)
 class ClipsConfig:
-    """Stage 3: a person and a scene become a labelled clip (the paper's Figure 2)."""
+    """Stage 3: composes a person and a scene into a labelled clip (the paper's Figure 2)."""
 
     clip_length: int = 31
-    """Frames per clip T; T+1 are composed so that every frame has its flow to the next."""
+    """Frames per clip, T; T+1 frames are composed so that every frame has flow to the next."""
     image_size: int = 224
     """Side of the square crop, pixels."""
     background: Literal["video", "static"] = "video"
@@ -21,32 +21,32 @@ class ClipsConfig:
     track_camera: bool = True
     """Offset the person by the estimated camera motion (off in Table 2)."""
     occluders: bool = True
-    """Occlude the person with a superpixel, and totally for a while (off in Table 2)."""
+    """Occlude the person with a superpixel, and totally for some frames (off in Table 2)."""
     occluder_sampling: Literal["mixed", "touching", "uniform"] = "mixed"
-    """Draw the superpixel among those touching the person, among all, or either with even odds
-    (`mixed`). The paper specifies only "at random"."""
+    """Draw the superpixel from those touching the person, from all, or from either with equal
+    probability (`mixed`). The paper specifies only "at random"."""
     drop_occluded_keypoints: float = 0.5
-    """Chance that a joint behind the occluder counts as unseen. Our guess."""
+    """Probability that a joint behind the occluder counts as not seen. Our guess."""
     total_occlusion: float = 0.3
-    """Share of clips with one totally occluded stretch. Our guess for the paper's "some"."""
+    """Share of clips with one period of total occlusion. Our guess for the paper's "some"."""
     total_occlusion_max: int = 10
-    """Longest such stretch, frames. Our guess for the paper's "small number"."""
+    """Longest such period, frames. Our guess for the paper's "small number"."""
     flag_absent: bool = True
-    """Flag frames that show none of the limbs' 12 keypoints (the person has left the picture) as
-    totally occluded, as the empty frames of real tracks are at test time. Our choice: the paper
+    """Flag frames that show none of the 12 limb keypoints (the person is outside the picture) as
+    totally occluded, like empty frames of real tracks at test time. Our choice, as the paper
     specifies neither."""
     person_diagonal: float = 150.0
-    """Diagonal of the visible-joint box in the crop, pixels at 224 (HMR's rule)."""
+    """Diagonal of the box around the visible joints in the crop, pixels at 224 (HMR's rule)."""
     jitter_translation: float = 20.0
-    """Crop shift, uniform ± pixels at 224 (HMMR)."""
+    """Range of the crop's shift, uniform ± pixels at 224 (HMMR)."""
     jitter_translation_step: float = 3.0
-    """Its steps from frame to frame, uniform ± pixels at 224 before smoothing (HMMR).
-    0 holds the clip's first draw."""
+    """Change of the shift between frames, uniform ± pixels at 224 before smoothing (HMMR). 0 keeps
+    the first draw for the whole clip."""
     jitter_scale: float = 0.3
-    """Crop scale, uniform ± log2 (HMMR)."""
+    """Range of the crop's scale, uniform ± log2 (HMMR)."""
     jitter_scale_step: float = 0.05
-    """Its steps from frame to frame, uniform ± log2 before smoothing (HMMR).
-    0 holds the clip's first draw."""
+    """Change of the scale between frames, uniform ± log2 before smoothing (HMMR). 0 keeps the first
+    draw for the whole clip."""
 
     def __post_init__(self) -> None:
         require(self.clip_length >= 2, f"--clip-length must be at least 2, got {self.clip_length}")

@@ -1,8 +1,8 @@
-"""Pairing of people and scenes: independent draws for every clip of every shard.
+"""Pairs people and scenes: independent draws for every clip of every shard.
 
-The paper samples people and videos independently. A clip's draw is a function of (seed, shard,
-clip) and of what is usable, so any shard can be made alone. Sequences and videos are tried in a
-drawn order until one is usable: a bad one costs itself only.
+The paper samples people and videos independently. A clip's draw depends only on (seed, shard, clip)
+and on which sources are usable, so any shard can be made alone. Sequences and videos are tried in a
+random order until one is usable.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from datagen.common.record import Line
 from datagen.common.seeds import generator
 
 Known = Callable[[str], Line | None]
-"""Name → its manifest line, or None if it has not been tried yet."""
+"""Maps a name to its manifest line, or None if it has not been tried yet."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What one clip is made of: a stretch of a person clip and a window of a video."""
+    """The sources of one clip: a segment of a person clip and a window of a video."""
 
     person: str
     clip: int
@@ -35,12 +35,12 @@ class Choice:
 
 
 def starts_in_view(clip: Line, frames: int) -> Integer[np.ndarray, " m"]:
-    """Return the frames at which a stretch may start that shows its person half of the time.
+    """Return the start frames of segments that show the person in at least half of their frames.
 
     Args:
-        clip: a person clip's part of its manifest line; `in_view` lists the [first, stop) stretches
-            in which the pelvis is in the picture.
-        frames: length of the stretch.
+        clip: a person clip's entry in its manifest line; `in_view` lists the [first, stop) runs in
+            which the pelvis is in the picture.
+        frames: length of the segment.
     """
     seen = np.zeros(clip["frames"], int)
     for first, stop in clip["in_view"]:
@@ -58,14 +58,14 @@ class Pairing:
     frames: int
     seed: int
     _starts: dict[str, tuple[Line, list[np.ndarray]]] = field(default_factory=dict, compare=False)
-    """The lines of people met so far, with the starts in view of each of their clips."""
+    """Manifest lines of people used so far, with the valid starts in each of their clips."""
     _met: dict[tuple[int, str], array] = field(default_factory=dict, compare=False)
     """Indices of the names that `missing` found for a shard's clips."""
 
     def missing(
         self, shard: int, clips: int, person: Known, scene: Known
     ) -> tuple[set[str], set[str]]:
-        """Return the names of people and scenes to make before the shard's next step is known."""
+        """Return the names of people and scenes that must be made before the choices can go on."""
         found: list[set[str]] = []
         for names, purpose, known in (
             (self.people, "person", person),
@@ -77,7 +77,7 @@ class Pairing:
         return found[0], found[1]
 
     def choose(self, shard: int, clip: int, person: Known, scene: Known) -> Choice:
-        """Return the clip's choice; everything that `missing` names must be known by now."""
+        """Return the clip's choice; all names from `missing` must be known."""
         rng = generator(self.seed, shard, clip, "choice")
         name = self._name(self.people, shard, clip, "person", person)
         starts = self._in_view(name, person(name) or {})
@@ -91,16 +91,16 @@ class Pairing:
     def _name(
         self, names: tuple[str, ...], shard: int, clip: int, purpose: str, known: Known
     ) -> str:
-        """Return the first drawn name that is usable."""
+        """Return the first usable name in drawing order."""
         met = self._met.get((shard, purpose), ())
         if clip < len(met) and self._usable(name := names[met[clip]], known(name) or {}):
-            return name  # those drawn before it were not usable then and are not now
+            return name  # names drawn before it were not usable and still are not
         return names[self._first(names, shard, clip, purpose, known)]
 
     def _first(
         self, names: tuple[str, ...], shard: int, clip: int, purpose: str, known: Known
     ) -> int:
-        """Return the index of the first drawn name that is usable or not yet tried."""
+        """Return the index of the first name in drawing order that is usable or not yet tried."""
         last = ""
         for index in self._drawn(len(names), shard, clip, purpose):
             line = known(names[index])
@@ -109,13 +109,13 @@ class Pairing:
             last = f"{names[index]}: {self._fault(line)}"
         what, option = ("motion", "--motions") if purpose == "person" else ("video", "--videos")
         raise BadInput(
-            f"{count(len(names), what)} given, none usable for clips of {self.frames} frames; "
+            f"none of {count(len(names), what)} is usable for clips of {self.frames} frames; "
             f"the last, {last}; give other files with {option}"
         )
 
     def _drawn(self, number: int, shard: int, clip: int, purpose: str) -> Iterator[int]:
         rng = generator(self.seed, shard, clip, purpose)
-        for _ in range(20):  # cheap draws first; a few bad files are met here
+        for _ in range(20):  # cheap draws first, which suffice for a few bad files
             yield int(rng.integers(number))
         yield from map(int, rng.permutation(number))
 
@@ -125,11 +125,11 @@ class Pairing:
         return line.get("kind") == "background" and bool(line["windows"])
 
     def _fault(self, line: Line) -> str:
-        """Return why a line is not usable."""
+        """Return the reason why a line is not usable."""
         if line.get("kind") == "body":
             longest = max((clip["frames"] for clip in line["clips"]), default=0)
             short = longest < self.frames
-            return f"has {longest} frames" if short else "its person is out of the picture"
+            return f"has {longest} frames" if short else "its person is outside the picture"
         return line.get("reason", "has no window")
 
     def _in_view(self, name: str, person: Line) -> list[np.ndarray]:

@@ -65,8 +65,8 @@ def test_the_test_lists_have_no_label_and_may_begin_with_a_mark(tmp_path):
         (b"youtube_id,time_start,time_end\na,1,2\nb,x,3\n", "line 3 is not of"),
         (b"youtube_id,time_start,time_end\na,1\n", "line 2 is not of"),
         (b"youtube_id,time_start,time_end\na,inf,1\n", "line 2 is not of"),
-        (b"youtube_id,time_start,time_end\n\xff\xfe,1,2\n", "is not of a Kinetics list"),
-        (b"youtube_id,time_start,time_end\nzzzzzzzzzzz,1,2\n", "holds nothing of what"),
+        (b"youtube_id,time_start,time_end\n\xff\xfe,1,2\n", "is not valid in a Kinetics list"),
+        (b"youtube_id,time_start,time_end\nzzzzzzzzzzz,1,2\n", "holds none of the clips in"),
     ],
 )
 def test_bad_lists_are_refused(content, rule, kinetics, tmp_path):
