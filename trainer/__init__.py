@@ -3,9 +3,9 @@
 import sys
 
 __version__ = "0.1.0"
-"""Of both programs; pyproject.toml reads it here."""
+"""Version of both programs; pyproject.toml reads it from here."""
 
-if sys.argv[:1] == ["-m"]:  # so it reads while `python -m trainer.…` looks for the command
+if sys.argv[:1] == ["-m"]:  # its value while `python -m trainer.…` looks for the command
     from trainer.common import cli
 
     cli.report_missing_packages()

@@ -8,11 +8,11 @@ from trainer.common import cli
 
 COMMANDS = {
     "fit": "train a network on shards",
-    "evaluate": "measure a checkpoint against true poses",
+    "evaluate": "measure a checkpoint against ground truth",
     "predict": "write a checkpoint's predictions as motions",
     "tables": "train and evaluate all rows of the paper's tables",
-    "compare": "show several runs side by side: a table and charts",
-    "export": "write a network as safetensors, to share",
+    "compare": "compare several runs in a table and charts",
+    "export": "write a network as safetensors for sharing",
 }
 
 

@@ -1,9 +1,9 @@
-"""Compare runs: print a table of what they reach, and draw their curves and where they err.
+"""Compare runs: print a table of their errors; draw their curves and errors by group.
 
     python -m trainer.compare runs/ --out comparison
 
-Errors are those that trainer.evaluate measured on one data set; notebooks/compare_runs.ipynb shows
-the same and single clips.
+Errors are those that trainer.evaluate measured on one data set. notebooks/compare_runs.ipynb also
+shows single clips.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class CompareConfig:
     ]
     """Folders or URLs of runs, or folders with runs in them."""
     shards: str | None = None
-    """Data set of the errors that are compared, a folder or URL. Default: the one that most of the
-    runs were evaluated on."""
+    """Data set whose errors are compared, a folder or URL. Default: the one that most of the runs
+    were evaluated on."""
     out: Path = Path("comparison")
     """Folder of the charts (.png)."""
 
     def __post_init__(self) -> None:
         if not self.runs:
-            raise BadInput("no run is named; give one folder or more that trainer.fit wrote")
+            raise BadInput("no run is named; give one or more folders that trainer.fit wrote")
 
 
 def compare_runs(cfg: CompareConfig) -> list[Path]:
@@ -62,13 +62,13 @@ def compare_runs(cfg: CompareConfig) -> list[Path]:
     if missing := [run for run in found if run not in measured]:
         print(
             f"next     python -m trainer.evaluate --checkpoint {missing[0].folder}/last.pt "
-            f"--shards {cfg.shards or 'test/shards'}  (its errors are not known yet)"
+            f"--shards {cfg.shards or 'test/shards'}  (it has not been evaluated yet)"
         )
     return paths
 
 
 def charts_of(found: list[Run], measured: list[Run]) -> dict[str, Figure]:
-    """Return the charts by name; those of errors need runs that were evaluated."""
+    """Return the charts by name; error charts only of evaluated runs."""
     from trainer.analysis import charts
 
     drawn = {"curves": charts.curves(found, smooth=5)}

@@ -5,16 +5,16 @@ from __future__ import annotations
 import errno
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What a disk, a quota or a limit on files answers when there is no room."""
+"""Error numbers of a full disk, an exceeded quota and a file size limit."""
 LONGEST = 1000
-"""Letters of a sentence about a file, which may quote from it."""
+"""Longest error message, characters; a message may quote from a file."""
 
 
 class BadInput(Exception):
     """A file or value of the user's cannot be used; the message is one sentence with the reason.
 
-    Not a ValueError: tyro would catch that while it builds a config and frame it. What a file puts
-    into it is cut to LONGEST letters, and cannot steer a terminal.
+    Not a ValueError, which tyro would catch while it builds a config and print in a box. The
+    message is cut to LONGEST characters and has no terminal control characters.
     """
 
     def __init__(self, message: str) -> None:
@@ -23,7 +23,7 @@ class BadInput(Exception):
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal ended the program cleanly; the message is how to continue."""
+    """A signal ended the program cleanly; the message says how to continue."""
 
     def __init__(self, reason: str, number: int) -> None:
         super().__init__(reason)
@@ -34,7 +34,7 @@ def disk_fault(error: BaseException, folder: object) -> str:
     """Return a sentence if an error comes from a full or read-only disk, a file that is gone or
     too many open files, else "".
 
-    Packages that write through our files (torch.save) raise errors of their own, which follow it.
+    Packages that write through our files (torch.save) raise their own errors, with ours as context.
     """
     cause: BaseException | None = error
     while cause is not None:

@@ -1,11 +1,12 @@
-"""Measure a network: the errors of its poses on shards that hold the truth.
+"""Measure a network's pose errors on shards with ground truth.
 
     python -m trainer.evaluate --checkpoint runs/x/last.pt --shards shards/
 
-PA-MPJPE as the paper reports it: similarity-aligned error over 14 joints, frames with at least
-seven visible keypoints (all frames are input), the mean per person, then of the persons.
-Results go to evaluation.json in a folder of the run's, one for each data set, with each clip's and
-frame's errors (clips.jsonl and frames.npz, `trainer.evaluation.frame_errors`) for trainer.compare.
+PA-MPJPE as the paper reports it: the error over 14 joints after similarity alignment, in frames
+with at least seven visible keypoints (all frames are input), averaged per person and then over
+people. Results go to evaluation.json in the run's folder, in a subfolder per data set, beside each
+clip's and frame's errors (clips.jsonl and frames.npz, `trainer.evaluation.frame_errors`) for
+trainer.compare.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from trainer.model.body import JointRegressor
 def person_of(record: Record) -> str:
     """Return the name of the person in a clip, from its meta.json; the clip's key if unnamed.
 
-    A rendered clip's `person` is its motion, mirrored or not; who moved is its people's subject.
+    In a rendered clip, `person` names the motion, mirrored or not; the person is its `subject`.
     """
     subject = shown_by(record).get("subject")
     if subject:
@@ -53,7 +54,7 @@ def person_of(record: Record) -> str:
 
 
 def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
-    """Return the results as written to evaluation.json; draw pictures of some clips."""
+    """Write evaluation.json, draw pictures of some clips and return the results."""
     errors = keypoint_errors(cfg)
     inference = open_inference(cfg, errors=errors, fit_body=cfg.body)
     dataset = inference.dataset
@@ -103,9 +104,9 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
 def place(cfg: EvaluateConfig, dataset: DataSet) -> Path:
     """Return the folder for the results on a data set: RUN/evaluation/<its name>-<its hash>.
 
-    Those of the network that ships lie in ./evaluation. Of another checkpoint than last.pt, its
-    name is added, and every option by which the results may differ: no evaluation may replace
-    another's.
+    Results of the network that ships are in ./evaluation. The name of a checkpoint other than
+    last.pt is added, and every option that changes the results, so that no evaluation replaces
+    another.
     """
     checkpoint = cfg.checkpoint or Path("last.pt")
     asked = {
@@ -133,7 +134,7 @@ def tally(
     pictures: int,
     frame_errors: FrameErrors | None = None,
 ) -> dict[str, Tally]:
-    """Return each person's errors; the first clips are kept in `shown` to be drawn."""
+    """Return each person's errors; append the first clips to `shown` for drawing."""
     hips = hips_of(dataset.evaluation_names)
     tallies: dict[str, Tally] = {}
     for clip in clips:
@@ -151,7 +152,7 @@ def tally(
 
 
 def missing_keypoints(arrays: dict[str, np.ndarray], dataset: DataSet) -> torch.Tensor:
-    """Return how many input keypoints each frame lacks [T], OCCLUDED in totally occluded ones."""
+    """Return each frame's number of missing input keypoints [T]; OCCLUDED if totally occluded."""
     seen = arrays["joints2d"][:, list(dataset.keypoints), 2] == 1
     hidden = torch.from_numpy(arrays["occluded"].astype(bool))
     return torch.from_numpy((~seen).sum(1)).masked_fill(hidden, OCCLUDED)
@@ -202,7 +203,7 @@ def table(results: dict[str, Any]) -> str:
 
 
 def draw(shown: list[PredictedClip], dataset: DataSet, out: Path) -> None:
-    """Draw predicted beside true skeletons, if matplotlib is there."""
+    """Draw predicted beside true skeletons, if matplotlib is installed."""
     try:
         from trainer.analysis.skeletons import draw_skeletons
     except ImportError:
@@ -213,7 +214,7 @@ def draw(shown: list[PredictedClip], dataset: DataSet, out: Path) -> None:
 
 
 def advise(cfg: EvaluateConfig) -> None:
-    """Print the command that looks at a run's results; a network without a run has none."""
+    """Print the command that shows a run's results, if the checkpoint lies in a run folder."""
     run = cfg.network.parent
     if (run / "metrics.jsonl").exists():
         print(f"next     python -m trainer.compare {shlex.quote(str(run))}")

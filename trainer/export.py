@@ -2,9 +2,9 @@
 
     python -m trainer.export --checkpoint runs/x/last.pt --out my-network
 
-model.safetensors has the averaged weights and the body, config.json what they are of. Both are
-data: any program reads them, none runs code of theirs. trainer.predict, trainer.evaluate and
-datagen.overlay take the .safetensors file as --checkpoint.
+model.safetensors has the averaged weights and the body; config.json describes the network. Neither
+can contain code. trainer.predict, trainer.evaluate and datagen.overlay take the .safetensors file
+as --checkpoint.
 """
 
 from __future__ import annotations

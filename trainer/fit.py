@@ -1,7 +1,7 @@
 """Train a network on shards: Motion HMR, the joint head or the frame-by-frame lifter.
 
     python -m trainer.fit --shards shards/
-    python -m trainer.fit --shards shards/ --steps 30 --device cpu       a trial, on a laptop
+    python -m trainer.fit --shards shards/ --steps 30 --device cpu       a trial on a laptop
     torchrun --nproc-per-node 8 -m trainer.fit --shards shards/          several GPUs
 
 Options left unset are chosen for the machine and printed.
@@ -88,7 +88,7 @@ def fit(cfg: FitConfig) -> Path:
         print(f"speed    {throughput.line(settings.workers)}")
         finish(folder, loop.best, cfg)
     if ranks.world > 1:
-        # DDP's references to the group go first: freed at exit, they may abort a finished rank.
+        # DDP's references to the group are dropped first: freed at exit, they may abort this rank.
         del loop
         gc.collect()
         dist.destroy_process_group()
@@ -96,7 +96,7 @@ def fit(cfg: FitConfig) -> Path:
 
 
 def validated_on(data: DataSet, cfg: FitConfig) -> dict[str, object]:
-    """Return a held-out data set's entry in a checkpoint: errors on another do not compare."""
+    """Return a held-out set's entry in a checkpoint; errors on other sets are not comparable."""
     return {**data.identity(), "clips": cfg.val_clips, "frames": "counted"}
 
 
@@ -117,18 +117,18 @@ def print_plan(loop: TrainingLoop, dataset: DataSet, device: torch.device) -> No
     print(f"machine  {loop.settings.line(device)}")
     if cfg.flip and not train_step.flips:
         print(
-            f"flip     off: crops of {dataset.image_size} px do not hold whole flow cells of "
-            f"{dataset.flow_stride} px, and cut ones cannot be mirrored"
+            f"flip     off: crops of {dataset.image_size} px are no multiple of the flow's stride "
+            f"of {dataset.flow_stride} px, and partial cells cannot be mirrored"
         )
     print(f"run      {loop.folder}" + (f", from step {train_step.step}" if train_step.step else ""))
 
 
 def finish(folder: Path, best: float, cfg: FitConfig) -> None:
-    """Draw the loss curve and print where the results lie and what comes next."""
-    # A run resumed into another folder may know of a best.pt that stayed in the old one.
+    """Draw the loss curve; print where the results are and the next command."""
+    # The best.pt of a run that was resumed into another folder may be in the old one.
     name = "best.pt" if math.isfinite(best) and (folder / "best.pt").exists() else "last.pt"
     metrics = folder / "metrics.jsonl"
-    # Nor has a finished run's new folder any metrics.
+    # A finished run's new folder has no metrics.
     written = f"metrics.jsonl, {name}" if metrics.exists() else name
     try:
         from trainer.analysis.charts import draw_curve

@@ -1,4 +1,4 @@
-"""Rotations as the network writes them (6-D), as SMPL stores them (axis-angle), as matrices.
+"""Conversions of rotations (6-D, axis-angle, matrices), and similarity alignment.
 
 All functions are batched over leading dimensions and differentiable. Letters: ... any batch.
 """
@@ -37,8 +37,8 @@ def sixd_from_matrix(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*bat
 def matrix_from_axis_angle(axis_angle: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
     """Return rotation matrices [..., 3, 3] of axis-angle vectors [..., 3], radians (Rodrigues)."""
     squared = (axis_angle**2).sum(-1)[..., None, None]
-    # Below this the series of sin(a)/a and (1-cos a)/a² is exact in float32, and its gradient is
-    # finite where the quotients' are not.
+    # Below this angle the series of sin(a)/a and (1-cos a)/a² is exact in float32, and unlike the
+    # quotients it has a finite gradient.
     small = squared < 1e-8
     safe = torch.where(small, torch.ones_like(squared), squared)
     angle = safe.sqrt()
@@ -54,8 +54,8 @@ def matrix_from_axis_angle(axis_angle: Float[Tensor, "*batch 3"]) -> Float[Tenso
 def axis_angle_from_matrix(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3"]:
     """Return axis-angle vectors [..., 3] of rotation matrices [..., 3, 3], angles in [0, π].
 
-    Goes through the quaternion with the largest component as pivot, so it is accurate near π
-    (a person upright in the camera frame is turned by about π).
+    Converts by the quaternion, with its largest component as pivot, and so is accurate near π
+    (the rotation of a person who is upright in camera axes is about π).
     """
     m = matrix
     trace = m[..., 0, 0] + m[..., 1, 1] + m[..., 2, 2]
@@ -93,7 +93,7 @@ def axis_angle_from_matrix(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor,
 
 
 def nearest(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 3"]:
-    """Return the rotations nearest to matrices [..., 3, 3]: the mean's, for a sum of rotations.
+    """Return the rotations nearest to matrices [..., 3, 3]; for a sum of rotations, their mean.
 
     Moakher, Means and averaging in the group of rotations (2002).
     """
@@ -119,18 +119,18 @@ class Alignment(NamedTuple):
 def similarity(
     source: Float[Tensor, "*batch j 3"], target: Float[Tensor, "*batch j 3"]
 ) -> Alignment:
-    """Return the similarity that brings source [..., J, 3] nearest to target, in least squares.
+    """Return the least-squares similarity that aligns source [..., J, 3] with target.
 
     Umeyama's closed form with the reflection excluded. Without gradient: at the optimum the
     alignment's own derivative vanishes (envelope theorem), so the gradient of the aligned squared
-    error is exact. In the dtype given; call it with float32 or float64.
+    error is exact. Computed in the dtype given, which must be float32 or float64.
     """
     source_mean = source.mean(-2, keepdim=True)
     target_mean = target.mean(-2, keepdim=True)
     x, y = source - source_mean, target - target_mean
     u, singular, vh = torch.linalg.svd(y.transpose(-1, -2) @ x)
     sign = torch.sign(torch.linalg.det(u @ vh))
-    # One is never 0: u and vh are orthogonal. Flipping the weakest axis leaves a rotation.
+    # The sign is never 0, as u and vh are orthogonal. Flipping the weakest axis gives a rotation.
     flip = torch.ones_like(singular)
     flip[..., -1] = sign
     rotation = (u * flip[..., None, :]) @ vh

@@ -1,10 +1,10 @@
-"""Predict the people of shards: pose, shape, place and joints of every frame.
+"""Predict the people in shards: pose, shape, position and joints in every frame.
 
     python -m trainer.predict --checkpoint runs/x/last.pt --shards shards/ --out predictions/
 
-One .npz a clip; the pieces of a filmed track are joined into one `<track>.npz`.
-From Motion HMR, L frames, the first five as AMASS has them, which datagen.launch --motions reads
-(and, of 30 frames per second, Blender's SMPL add-ons: the .npz of datagen.overlay always is):
+One .npz per clip; the pieces of a filmed track are joined into one `<track>.npz`. Motion HMR's
+files have these arrays for L frames. The first five are AMASS's, which datagen.launch --motions
+reads, and at 30 frames per second Blender's SMPL add-ons (datagen.overlay always writes 30):
 
     poses [L,156]      SMPL+H axis-angle, fingers straight; the root → a world with z up
     trans [L,3]        metres; x and y of the picture, depth from the camera's scale
@@ -12,20 +12,20 @@ From Motion HMR, L frames, the first five as AMASS has them, which datagen.launc
     pose [L,72], shapes [L,10]      as predicted: root → camera, x right, y down
     camera [L,3]       s, tx, ty of x = s·(X + t) in crop units ([-1, 1] across the crop)
     joints [L,J,3]     metres about the body's origin, camera axes
-    joints2d [L,J,2]   their reprojection, crop pixels; keypoints [L,K,3] what the network was given
-    K [L,3,3]          the record's camera, source pixels; zeros where it has none
+    joints2d [L,J,2]   their reprojection, crop pixels; keypoints [L,K,3]: the network's input
+    K [L,3,3]          the record's camera, source pixels; zeros where unknown
     crop [L,2,3]       source pixels → crop pixels; source [L] number of the frame in its video
-    time [L]           seconds after the video's first frame; content: which video, by its SHA-256
-    record, place [L]  where each frame lies in the shards; occluded [L]; image_size, size, names
+    time [L]           seconds after the video's first frame; content: the video's SHA-256
+    record, place [L]  each frame's record and position in it; occluded [L]; image_size, size, names
 
-The joint head (`trainer.fit --head joints`) predicts joints, to which the body is fitted; it adds
+The joint head (`trainer.fit --head joints`) predicts joints, and a body is fitted to them. It adds
 
-    predicted [L,E,3]  the evaluation joints as it predicted them, metres
-    sigma [L,E]        the error that it expects of each
+    predicted [L,E,3]  the evaluation joints as predicted, metres
+    sigma [L,E]        their expected errors, metres
     transl [L,3]       SMPL's translation in the camera's axes: with K, joints2d in true perspective
-    gravity [3]        where things fall in the camera's axes; poses and trans are upright by it
+    gravity [3]        direction of gravity in camera axes; it makes poses and trans upright
 
-A lifter has none of the body's arrays; its joints are the evaluation joints, about the hips.
+A lifter's files have no arrays of the body; their joints are the evaluation joints, about the hips.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ def load(
         checkpoint: a last.pt or best.pt of trainer.fit, or a model.safetensors. Default: the one
             that ships.
         device: auto, cpu or cuda.
-        mirror: let it see everything twice, once in a mirror, and take the mean.
+        mirror: average with the prediction of the mirrored input; takes twice the time.
         refine: fit the joint head's joints to the keypoints before the body.
 
     Raises:
-        BadInput: the checkpoint is none, or has no body.
+        BadInput: the file is no checkpoint, or its network predicts no body.
     """
     where = find_device(device)
     path = RELEASE if checkpoint is None else Path(checkpoint)
@@ -95,10 +95,10 @@ def predict(cfg: PredictConfig) -> int:
 
 
 def claim(cfg: PredictConfig, inference: Inference) -> None:
-    """Note in the output folder which predictions it holds; BadInput if it holds others.
+    """Record in the output folder what its predictions are of; BadInput if it holds others.
 
-    The same options write the same files again; files of other options that are not overwritten
-    would be mistaken for these.
+    The same options overwrite the same files; remaining files of other options would be mistaken
+    for these.
     """
     with open(cfg.network, "rb") as file:
         network = hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,13 +1,13 @@
-"""Train and evaluate the rows of the paper's Tables 1, 2 and 3, and set them beside the paper's.
+"""Train and evaluate the rows of the paper's Tables 1, 2 and 3, and compare with its figures.
 
     python -m trainer.tables --data full=DIR no-occluders=DIR no-tracking=DIR static=DIR \\
         --test held-out=DIR 3dpw=DIR --real DIR --seeds 2 --out tables/
     python -m trainer.tables --small --data full=DIR … --test held-out=DIR      on a laptop
 
 A DIR may be a URL, a pattern or a tar, as trainer.fit takes them. Every network is trained and
-evaluated by a process of its own, into a folder of its own; the same command again goes on where a
-stopped one was, and runs nothing again that is complete. The report is written anew after each.
-`bash benchmarks/tables.sh` makes the data first.
+evaluated in its own process and folder. The same command continues after a stop and repeats nothing
+that is complete. The report is updated after each network. `bash benchmarks/tables.sh` also makes
+the data.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from trainer.paper.study import RunResult, SeededRun, Study, work
 
 
 def make_tables(cfg: TablesConfig) -> int:
-    """Run what is missing, write the report; return how many commands failed."""
+    """Run the missing commands and write the report; return how many commands failed."""
     tables = wanted_tables(cfg)
     sets = (training.data for training in rows.networks(tables).values())
     store = store_of(cfg.cache, cfg.cache_size)
@@ -64,7 +64,7 @@ def make_tables(cfg: TablesConfig) -> int:
 
 
 def wanted_tables(cfg: TablesConfig) -> list[rows.PaperTable]:
-    """Return the tables that the options choose, and the user's own."""
+    """Return the tables that the options choose, including the user's own."""
     weights = cfg.dann_weights or (rows.DANN_WEIGHTS[2:4] if cfg.small else rows.DANN_WEIGHTS)
     every = list(rows.tables(weights))
     for name in cfg.own_tables:
@@ -73,13 +73,13 @@ def wanted_tables(cfg: TablesConfig) -> list[rows.PaperTable]:
 
 
 def wanted_runs(study: Study, tables: list[rows.PaperTable], seeds: int) -> list[SeededRun]:
-    """Return the networks that the tables need, each once a seed."""
+    """Return the networks that the tables need, each once per seed."""
     trainings = rows.networks(tables).values()
     return [SeededRun(study, training, seed) for seed in range(seeds) for training in trainings]
 
 
 def outcome_lines(outcome: RunResult) -> str:
-    """Return the lines to print of a network that was run."""
+    """Return the lines to print about a network that was run."""
     folder = outcome.run.folder
     failure = ", FAILED" if outcome.failed else ""
     lines = [f"{folder.name}: {outcome.seconds / 60:.1f} min{failure}"]
@@ -105,7 +105,7 @@ def named(
 
 
 def machine_options(cfg: TablesConfig) -> tuple[str, ...]:
-    """Return the words of a command line that every command gets and that change no result."""
+    """Return the command-line words that every command gets and that do not change results."""
     words = ("--device", cfg.device)
     if cfg.cache:
         words += ("--cache", str(cfg.cache), "--cache-size", cfg.cache_size)
@@ -130,14 +130,14 @@ def common_options(cfg: TablesConfig) -> rows.Options:
 
 
 def number(text: str) -> object:
-    """Return a whole number or a switch where the text is one, else the text."""
+    """Return the text as an integer or boolean if it is one, else unchanged."""
     return {"True": True, "False": False}.get(text, int(text) if text.isdecimal() else text)
 
 
 def print_plan(
     cfg: TablesConfig, study: Study, every: list[SeededRun], todo: list[SeededRun]
 ) -> None:
-    """Print what will be run, what cannot be, and the commands that make the missing data."""
+    """Print what will run, what cannot run, and the commands that make the missing data."""
     print(f"{count(len(every), 'network')} in {cfg.out / 'runs'}, {len(todo)} to run")
     obstacles: dict[str, list[str]] = {}
     for run in every:

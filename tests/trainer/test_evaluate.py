@@ -88,7 +88,7 @@ def test_windows_are_rejoined_to_whole_clips(toy, tmp_path):
     both = evaluate(replace(look, mirror=True))
     assert both["window"]["mirror"] and both["every_frame"]["frames"] == 8 * 6
     assert both["every_frame"]["pa_mpjpe"] != results["every_frame"]["pa_mpjpe"]
-    with pytest.raises(BadInput, match="--stride 5 would leave frames out between windows of 4"):
+    with pytest.raises(BadInput, match="--stride 5 would leave gaps between windows of 4 frames"):
         evaluate(EvaluateConfig(checkpoint=checkpoint, shards=toy, device="cpu", stride=5))
 
 

@@ -139,7 +139,7 @@ def test_a_run_that_cannot_mirror_says_so(tmp_path, capsys):
     cut = write_shards(tmp_path / "cut", shards=1, clips=2, frames=6, size=34)
     for inputs, off in (("flow+keypoints", True), ("keypoints", False)):
         fit(toy_config(cut, tmp_path / inputs, steps=1, image_size=34, inputs=inputs))
-        words = "flip     off: crops of 34 px do not hold whole flow cells of 4 px"
+        words = "flip     off: crops of 34 px are no multiple of the flow's stride of 4 px"
         assert (words in capsys.readouterr().out) == off
 
 
@@ -156,7 +156,7 @@ def test_metrics_are_json_whatever_they_are(tmp_path):
         (["--clip-grad", "-1"], "--clip-grad must be at least 0, got -1.0"),
         (["--frames", "99"], "--frames 99 is more than the 6 frames"),
         (["--inputs", "rgb"], "holds no pictures"),
-        (["--inputs", "flow", "--keypoint-drop", "0.1"], "change nothing for --inputs flow"),
+        (["--inputs", "flow", "--keypoint-drop", "0.1"], "have no effect with --inputs flow"),
         (["--lr", "1e-7"], "--lr-min 1e-06 must be at most --lr"),
         (["--model", "lifter"], "--model lifter lifts keypoints alone"),
         (["--shards", "nowhere"], "nowhere is not a folder"),

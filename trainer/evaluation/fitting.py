@@ -1,4 +1,4 @@
-"""The body on a track of predicted joints: what a joint head's prediction lacks of Motion HMR's.
+"""Fit the body to a track of joints, as the joint head predicts none.
 
 Letters: L frames, E evaluation joints, K keypoints, J joints of a record, S side of the crop.
 """
@@ -19,8 +19,8 @@ from trainer.model.body_fit import BodyFit, fit_body
 from trainer.model.proportions import Proportions
 
 ACROSS = 0.2
-"""How much less than in depth a joint is wrong across the picture; of 0.4, 0.2, 0.1 and 0.05 the
-best on both validation sets."""
+"""Ratio of a joint's expected error across the picture to that in depth; the best of 0.4, 0.2, 0.1
+and 0.05 on both validation sets."""
 
 
 def rays_of(
@@ -41,7 +41,7 @@ def rays_of(
 
 
 def refined(clip: PredictedClip, dataset: DataSet, known: Proportions) -> PredictedClip:
-    """Return a clip whose joints agree with its keypoints and move as limbs do."""
+    """Return a clip with refined joints (`trainer.evaluation.refine`)."""
     keypoints = clip.shown["joints2d"][:, list(dataset.keypoints)].copy()
     keypoints[clip.shown["occluded"].astype(bool), :, 2] = 0
     rays = rays_of(keypoints, clip.shown["crop"], clip.shown["camera"])
@@ -52,7 +52,7 @@ def refined(clip: PredictedClip, dataset: DataSet, known: Proportions) -> Predic
 
 
 def embodied(clip: PredictedClip, dataset: DataSet, body: BodyJoints) -> PredictedClip:
-    """Return a clip whose joints are those of the body that is fitted to the predicted ones."""
+    """Return a clip with its joints replaced by those of the body fitted to them."""
     predicted = clip.prediction
     fps = float(meta_of(clip.record).get("fps", dataset.fps))
     fit = fit_to(body, predicted["joints"], predicted["sigma"], predicted["rotations"], fps)
@@ -67,7 +67,7 @@ def fit_to(
     rotations: Float[torch.Tensor, "l 24 3 3"],
     fps: float,
 ) -> BodyFit:
-    """Return the body on predicted joints [L, E, 3], errors sigma [L, E], bones [L, 24, 3, 3]."""
+    """Fit the body to predicted joints [L, E, 3], sigma [L, E] and bone rotations [L, 24, 3, 3]."""
     along = sigma[..., None] * torch.tensor([ACROSS, ACROSS, 1.0])
     return fit_body(body, joints, along, rotations, torch.zeros(10), fps=fps)
 

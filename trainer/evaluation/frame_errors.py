@@ -1,16 +1,16 @@
 """Each clip's and each frame's errors, written beside evaluation.json.
 
-clips.jsonl   one line per clip: its key, who and what it shows, its errors
+clips.jsonl   one line per clip: its key, its person and motion, its errors
 frames.npz    arrays over all frames, N of them, and the E evaluation joints:
     names [E], keys [C]       joints and clips by name
-    clip [N], frame [N]       place of each row: its clip's index in keys, its frame in the clip
-    counted, occluded [N]     whether the rule of seven keypoints counts it; total occlusion
-    error float32 [N,E]       mm from each true joint after the frame's similarity (PA-MPJPE's mean)
-    mpjpe float32 [N]         mm, hips brought together
-    visibility uint8 [N,E]    0 off frame, 1 behind the occluder, 2 clear
+    clip [N], frame [N]       of each row: its clip's index in keys, its frame in the clip
+    counted, occluded [N]     whether the frame has seven visible keypoints; total occlusion
+    error float32 [N,E]       mm from each true joint after alignment; PA-MPJPE is the mean
+    mpjpe float32 [N]         mm, relative to the hips' midpoint
+    visibility uint8 [N,E]    0 outside the picture, 1 behind the occluder, 2 visible
     truth, predicted float16 [N,E,3]  true joints, and predicted ones aligned to them, metres about
                               the true hips' midpoint, camera axes
-Frames without truth are left out. A frame takes 250 bytes before compression.
+Frames without ground truth are left out. A frame takes 250 bytes before compression.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ CLIPS, FRAMES = "clips.jsonl", "frames.npz"
 
 @dataclass
 class FrameErrors:
-    """Collects the errors of clips; `write` puts them beside evaluation.json."""
+    """Collects the errors of clips; `write` saves them beside evaluation.json."""
 
     dataset: DataSet
     lines: list[dict[str, Any]] = field(default_factory=list)
     parts: list[dict[str, np.ndarray]] = field(default_factory=list)
 
     def add(self, clip: PredictedClip, person: str, compared: Comparison) -> None:
-        """Add a clip with its joints beside the truth."""
+        """Add a clip and its predicted and true joints."""
         predicted, truth, known = compared.predicted, compared.truth, compared.known.numpy()
         hips = hips_of(self.dataset.evaluation_names)
         estimate = aligned(predicted, truth).numpy()
@@ -90,7 +90,7 @@ class FrameErrors:
 
 
 def shown_by(record: Record) -> dict[str, Any]:
-    """Return the content of a clip as described by its meta.json: motion, subject, scene …"""
+    """Return what a clip shows, from its meta.json: motion, subject, scene …"""
     meta = meta_of(record)
     people = meta.get("people")
     people = people if isinstance(people, dict) else meta  # a record of a motion alone

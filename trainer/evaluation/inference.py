@@ -29,7 +29,7 @@ from trainer.model.proportions import proportions
 
 @dataclass(frozen=True)
 class Inference:
-    """A checkpoint's predictions of a data set, made as `clips` is iterated."""
+    """A checkpoint's predictions for a data set, made lazily as `clips` is iterated."""
 
     clips: Iterable[PredictedClip]
     dataset: DataSet
@@ -38,9 +38,9 @@ class Inference:
     frames: int
     stride: int
     body: BodyJoints
-    """Of the checkpoint, on the CPU."""
+    """The checkpoint's body, on the CPU."""
     joint_regressor: JointRegressor
-    """What the checkpoint's evaluation joints were regressed by."""
+    """Regressor of the checkpoint's evaluation joints."""
 
 
 def open_inference(
@@ -53,9 +53,9 @@ def open_inference(
 ) -> Inference:
     """Open a checkpoint and a data set; the clips come with a progress bar.
 
-    arrays: what to decode beside the model's input. errors: as `windows.disturbed`. truth: whether
-    true poses are needed. fit_body: whether a joint head's joints are replaced by the body's that
-    is fitted to each clip of them.
+    arrays: arrays to decode besides the model's input. errors: as in `windows.disturbed`. truth:
+    whether ground truth is needed. fit_body: whether to replace a joint head's joints by those of
+    the body fitted to each clip.
     """
     device = find_device(cfg.device)
     keep_memory(device)
@@ -99,20 +99,21 @@ def open_inference(
         predicted = (refined(clip, dataset, known) for clip in predicted)
     if fit_body:
         predicted = (embodied(clip, dataset, body) for clip in predicted)
-    # A body is fitted to all joints that a head predicts; else they are cut to those with a truth.
+    # The body is fitted to all predicted joints; without it they are cut to those with ground
+    # truth.
     if spec.name == "lifter" or (spec.evaluation_only and truth):
         predicted = (narrowed(clip, spec.evaluation_names, dataset) for clip in predicted)
     return Inference(predicted, dataset, spec, int(saved["step"]), frames, stride, body, regressor)
 
 
 def window_of(cfg: InferenceConfig, spec: ModelSpec) -> tuple[int, int]:
-    """Return the frames of a window and from one window to the next."""
+    """Return a window's length and stride, frames."""
     frames = cfg.frames or spec.frames
     stride = cfg.stride or max(1, frames // 2)
     if stride > frames:
         raise BadInput(
-            f"--stride {stride} would leave frames out between windows of {frames}; "
-            f"it must be {frames} at most."
+            f"--stride {stride} would leave gaps between windows of {frames} frames; "
+            f"it must be at most {frames}."
         )
     return frames, stride
 
@@ -125,7 +126,7 @@ def refuse_options(
     *,
     fit_body: bool,
 ) -> None:
-    """Raise BadInput for options that the checkpoint's network or the data set does not allow."""
+    """Raise BadInput for options that do not apply to the checkpoint's network or the data set."""
     if fit_body and spec.head != "joints":
         raise BadInput(f"--body is for the joint head; {cfg.network} predicts a body itself.")
     if cfg.mirror and spec.name == "lifter":
@@ -136,13 +137,13 @@ def refuse_options(
         raise BadInput(f"--mirror needs crops of whole flow cells, {cfg.shards} has others.")
     if errors and "keypoints" not in inputs.parts:
         raise BadInput(
-            f"{cfg.network} sees {spec.inputs} alone, so --keypoint-noise, -drop and -gaps "
-            "would change nothing; omit them."
+            f"{cfg.network} uses only {spec.inputs}, so --keypoint-noise, -drop and -gaps "
+            "have no effect; omit them."
         )
 
 
 def precision_of(saved: dict[str, Any], device: torch.device) -> str:
-    """Return what a checkpoint is evaluated in: fp32, on a GPU as it was trained if that can be."""
+    """Return the precision to evaluate in: fp32; on a GPU that of the training, if supported."""
     if device.type != "cuda":
         return "fp32"
     trained = str(saved["settings"]["precision"])
@@ -154,20 +155,20 @@ def refuse_other_joints(
 ) -> None:
     """Raise BadInput if a data set's joints are not the model's.
 
-    Measured truth may lack some of the evaluation joints.
+    Measured ground truth may lack some of the evaluation joints.
     """
     known = set(dataset.evaluation_names) <= set(model.evaluation_names)
     if not known or dataset.keypoints != model.keypoints:
         raise BadInput(
-            f"{named} names other joints than {learned}; "
+            f"{named} has other joints than {learned}; "
             "make the data set again with this version of datagen."
         )
 
 
 def remark_on_difference(model: ModelSpec, dataset: DataSet, learns: str) -> None:
-    """Print a note if a data set's flow or crops are of another kind than the model learns from.
+    """Print a note if a data set's flow or crops differ from those that the model was trained on.
 
-    Only a note: it costs accuracy, and to see how much is a fair question.
+    It is no error: one may want to measure what the difference costs.
     """
     known = (model.flow, model.stored_size)
     if model.flow and known != (dataset.flow_name, dataset.image_size):
@@ -179,16 +180,16 @@ def remark_on_difference(model: ModelSpec, dataset: DataSet, learns: str) -> Non
     sizes = (model.person_diagonal, dataset.person_diagonal)
     if all(sizes) and sizes[0] != sizes[1]:
         print(
-            f"note     {dataset.folder} shows people of {sizes[1]:g} px, {learns} such of "
+            f"note     {dataset.folder} shows people of {sizes[1]:g} px, {learns} people of "
             f"{sizes[0]:g} px (--person-diagonal): expect larger errors"
         )
 
 
 def remark_on_regressor(dataset: DataSet, own: JointRegressor, learns: str) -> None:
-    """Print a note if the true evaluation joints of a data set are defined otherwise than `own`."""
+    """Print a note if a data set's true evaluation joints are by another regressor than `own`."""
     if dataset.joint_regressor.differs(own):
         print(
             f"note     {dataset.folder} has evaluation joints by {dataset.joint_regressor}, "
-            f"{learns} those by {own}: definitions lie up to 50 mm apart; make both data sets with "
+            f"{learns} those by {own}: definitions differ by up to 50 mm; make both data sets with "
             "one --joint-regressor"
         )

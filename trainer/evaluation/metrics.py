@@ -1,4 +1,4 @@
-"""PA-MPJPE, MPJPE and acceleration error in millimetres, and the paper's way of averaging them.
+"""PA-MPJPE, MPJPE and acceleration error in millimetres, averaged as in the paper.
 
 Letters: T frames, J evaluation joints (LSP's 14 in HMR's order).
 """
@@ -15,13 +15,13 @@ from torch import Tensor
 from trainer.geometry import similarity
 
 MIN_VISIBLE = 7
-"""Visible keypoints that a frame needs to count (paper, section 4)."""
+"""Least number of visible keypoints in a frame that counts (paper, section 4)."""
 
 
 def aligned(
     predicted: Float[Tensor, "*batch j 3"], target: Float[Tensor, "*batch j 3"]
 ) -> Float[Tensor, "*batch j 3"]:
-    """Return predicted joints [..., J, 3] moved onto the target's by each frame's similarity."""
+    """Return predicted joints [..., J, 3] aligned to the target by a similarity per frame."""
     predicted, target = predicted.double(), target.double()
     return similarity(predicted, target)(predicted)
 
@@ -38,7 +38,7 @@ def mpjpe(
     target: Float[Tensor, "*batch j 3"],
     hips: tuple[int, int],
 ) -> Float[Tensor, "*batch"]:
-    """Return each frame's mean joint distance with the hips' midpoints brought together, mm."""
+    """Return each frame's mean joint distance relative to the hips' midpoint, mm."""
     difference = about_hips(predicted.double(), hips) - about_hips(target.double(), hips)
     return 1000 * difference.norm(dim=-1).mean(-1)
 
@@ -48,7 +48,8 @@ def acceleration_error(
 ) -> Float[Tensor, " inner"]:
     """Return each inner frame's mean difference of joint accelerations, mm/frame² [T - 2].
 
-    Of hip-rooted joints (a weak camera knows no depth), by second differences as HMMR has it.
+    Of joints about the hips (a weak-perspective camera has no depth), by second differences as in
+    HMMR.
     """
     difference = about_hips(predicted.double(), hips) - about_hips(target.double(), hips)
     acceleration = difference[2:] - 2 * difference[1:-1] + difference[:-2]
@@ -81,10 +82,11 @@ class Tally:
         known: Tensor | None = None,
         missing: Tensor | None = None,
     ) -> None:
-        """Add a clip: joints [T, J, 3] of both, and which frames count (bool [T]).
+        """Add a clip: predicted and true joints [T, J, 3], and which frames count (bool [T]).
 
-        Frames whose target is not known (bool [T]; default: all are) enter no mean. missing [T]:
-        how many input keypoints each frame lacks, OCCLUDED in totally occluded ones; default: none.
+        known: frames whose target is known (bool [T]; default: all); others enter no mean. missing
+        [T]: each frame's number of missing input keypoints, OCCLUDED if totally occluded; default:
+        0.
         """
         keep = torch.ones_like(counted) if known is None else known
         self.pa_mpjpe.append(pa_mpjpe(predicted, target)[keep].numpy())
@@ -111,13 +113,13 @@ class Tally:
 
 
 MISSING = {"0": (0, 0), "1-3": (1, 3), "4 and more": (4, 12)}
-"""Numbers of missing keypoints that frames are grouped by, least and most."""
+"""Groups of frames: least and most missing keypoints."""
 OCCLUDED = 99
 """The number of missing keypoints that marks a totally occluded frame."""
 
 
 def by_missing(tally: Tally) -> dict[str, dict[str, float | int | None]]:
-    """Return the mean PA-MPJPE of all frames by how many input keypoints they lack."""
+    """Return the mean PA-MPJPE of all frames by their number of missing input keypoints."""
     error, missing = np.concatenate(tally.pa_mpjpe), np.concatenate(tally.missing)
     groups = {name: (missing >= a) & (missing <= b) for name, (a, b) in MISSING.items()}
     groups["totally occluded"] = missing == OCCLUDED
@@ -132,12 +134,12 @@ def _mean(values: np.ndarray) -> float | None:
 
 
 def summarize(tallies: dict[str, Tally]) -> dict[str, object]:
-    """Return the results: per person, the mean of persons (the paper's number), all frames' mean.
+    """Return the results per person, averaged over people (the paper's figure) and over frames.
 
-    `persons` counts only frames with ≥ 7 visible keypoints and averages persons; `frames` averages
-    those frames directly; `every_frame` also counts the frames below the rule, but for
-    acceleration, which takes three counted frames in a row everywhere; `by_missing_keypoints` has
-    all frames by how many keypoints the network lacked.
+    `persons` takes frames with ≥ 7 visible keypoints and averages per person, then over people;
+    `frames` averages those frames directly; `every_frame` averages all frames, except for
+    acceleration, which always needs three counted frames in a row; `by_missing_keypoints` groups
+    all frames by their number of missing input keypoints.
     """
     rows = {name: tally.row() for name, tally in sorted(tallies.items())}
     whole = Tally()

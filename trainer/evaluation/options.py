@@ -15,7 +15,7 @@ RELEASE = Path(__file__).parents[1] / "assets" / "motion-joints" / "model.safete
 
 @dataclass(frozen=True, kw_only=True)
 class InferenceConfig:
-    """How a checkpoint looks at a folder of shards."""
+    """How a checkpoint is run on a folder of shards."""
 
     checkpoint: Path | None = None
     """A checkpoint of trainer.fit (last.pt or best.pt) or a model.safetensors. Default: the network
@@ -24,30 +24,32 @@ class InferenceConfig:
     """Folder of shards with its dataset.json, or its URL, a brace pattern, a single tar or a
     `pipe:` command, as trainer.fit takes them."""
     cache: Path | None = None
-    """Folder that keeps whole shards of URLs for every process of this machine. Default: none."""
+    """Folder in which shards of URLs are cached for all processes of this machine. Default:
+    none."""
     cache_size: str = "200GB"
-    """Most that the cache may hold; the shards that were read longest ago make room."""
+    """Largest size of the cache; the least recently read shards are removed first."""
     frames: int | None = None
-    """Window length. Default: as trained."""
+    """Window length, frames. Default: as trained."""
     stride: int | None = None
-    """The network's frames between windows; overlapping windows keep their centre parts.
+    """Frames (of the network) from window to window; overlapping windows keep their centre parts.
     Default: half a window (the paper does not say)."""
     batch_size: int = 4
-    """Windows at a time."""
+    """Windows per batch."""
     max_clips: int | None = None
     """Stop after this many clips. Default: all."""
     raw_weights: bool = False
-    """Use the last weights instead of their average (EMA)."""
+    """Use the last weights instead of their exponential moving average (EMA)."""
     mirror: bool = False
-    """Let Motion HMR see each window also in a mirror and take the mean, in twice the time (as
+    """Average each window's prediction with that of its mirror image, in twice the time (as
     VideoPose3D does; the paper does not)."""
     refine: bool = False
-    """Adjust the joint head's joints of each clip to its keypoints, limbs of constant length and
-    steady motion, some 5 ms a frame. It helps a weak network more than a strong one."""
+    """Refine the joint head's joints of each clip so that they agree with the keypoints, limbs keep
+    their length and motion is smooth; about 5 ms per frame. It helps a weak network more than a
+    strong one."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to run."""
+    """Device to run on."""
     on_damage: Literal["skip", "stop"] = "skip"
-    """What a damaged shard does: it is named and skipped, or the command stops."""
+    """What happens on a damaged shard: it is named and skipped, or the command stops."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "frames", "stride", "batch_size", "max_clips")
@@ -67,17 +69,17 @@ class EvaluateConfig(InferenceConfig):
     """Folder for evaluation.json and the pictures. Default: one for this data set in the
     checkpoint's folder, evaluation/<data set>/, with `-best` added for best.pt."""
     body: bool = False
-    """Measure the body that trainer.predict fits to the joint head's joints, one shape a clip, not
-    the joints themselves; some 5 ms a frame."""
+    """Measure the body that trainer.predict fits to the joint head's joints, one shape per clip,
+    instead of the joints themselves; about 5 ms per frame."""
     pictures: int = 6
-    """Clips to draw: predicted beside true skeletons."""
+    """Number of clips to draw, with predicted beside true skeletons."""
     keypoint_noise: float = 0.0
-    """Noise on input keypoints as trainer.fit's, stored-crop pixels: those of synthetic clips are
-    exact, a detector's are not."""
+    """Noise on input keypoints as in trainer.fit, pixels of the stored crop: synthetic keypoints
+    are exact, a detector's are not."""
     keypoint_drop: float = 0.0
     """Chance that an input keypoint is dropped."""
     keypoint_gaps: float = 0.0
-    """Chance that a limb's input keypoints are lost for a stretch of a clip."""
+    """Chance that a limb's input keypoints are missing for a stretch of a clip."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,7 +88,8 @@ class EvaluateConfig(InferenceConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class PredictConfig(InferenceConfig):
-    """Write what a checkpoint sees in a folder of shards: one .npz a clip or filmed track."""
+    """Write a checkpoint's predictions for a folder of shards: one .npz per clip or filmed
+    track."""
 
     out: Path = Path("predictions")
-    """Folder of the predictions, of one checkpoint on one data set."""
+    """Folder of the predictions; one checkpoint and one data set per folder."""

@@ -1,7 +1,8 @@
-"""Where a body is before the camera: translations that reproject it, and the weak camera of a crop.
+"""The body's translation in front of the camera, and the weak-perspective camera of a crop.
 
-A joint X at translation t is seen along the ray (u, v) if X_x + t_x = u (X_z + t_z), and so for y:
-linear in t. Depth, which a frame shows only by the body's size, is smooth over time.
+A joint X at translation t lies on the ray (u, v) if X_x + t_x = u (X_z + t_z), and likewise for y;
+both are linear in t. Depth, which a single frame shows only by the body's size, is smoothed over
+time.
 Axes: x right, y down, z away; metres. Letters: L frames, E evaluation joints, K ≤ E keypoints.
 """
 
@@ -18,21 +19,21 @@ from trainer.common.smoothing import smooth
 NOISE = 0.02
 """Error of a keypoint, metres at the body."""
 SIZE_ERROR, SIZE_SECONDS = 0.03, 0.3
-"""Error of a depth from size, as its share, and for how long it stays the same."""
+"""Relative error of a depth estimated from size, and the time over which the error persists."""
 DEPTH_ACCELERATION, ACROSS_ACCELERATION = 3.0, 15.0
-"""Standard deviations, m/s²: along the camera's axis, and across it, where keypoints show it."""
+"""Standard deviations of acceleration, m/s²: along the camera's axis, and across it."""
 MASS = (0.05, 0.12, 0.27, 0.27, 0.12, 0.05, 0.02, 0.03, 0.17, 0.17, 0.03, 0.02)
-"""What moves with LSP's first twelve joints, as weights (de Leva 1996, segments to their ends)."""
+"""Mass share of LSP's first twelve joints (de Leva 1996; a segment's mass goes to its ends)."""
 NEAREST = 0.2
-"""Metres between the camera and the body's nearest joint at least."""
+"""Least distance from the camera to the body's nearest joint, metres."""
 
 
 class _Depths(NamedTuple):
-    """The depth that each frame alone gives."""
+    """Depth estimated from each frame alone."""
 
     depth: Tensor
     information: Tensor
-    """1 / variance, 0 where a frame gives none."""
+    """1 / variance, 0 where a frame has no estimate."""
 
 
 @torch.no_grad()
@@ -41,13 +42,13 @@ def place(
 ) -> Float[Tensor, "l 3"]:
     """Return translations [L, 3], metres, under which the joints lie on their rays.
 
-    Weighted linear least squares a frame; keypoints that lie far off count less; then the centre of
-    mass, which moves more steadily than any joint, is smoothed over time, so that depth does not
-    jump and gaps are bridged.
+    Each frame is a weighted linear least-squares problem in which outlying keypoints count less.
+    Then the centre of mass, which moves more steadily than any joint, is smoothed over time, so
+    that depth does not jump and gaps are bridged.
 
     Args:
-        joints: [L, E ≥ 12, 3] metres, about any origin; the first K are the keypoints'.
-        rays: [L, K, 3] x/z, y/z, and a weight, 0 where a keypoint is not seen.
+        joints: [L, E ≥ 12, 3] metres, about any origin; the first K correspond to the keypoints.
+        rays: [L, K, 3] x/z, y/z, and a weight, 0 where a keypoint is missing.
         fps: frames per second.
     """
     mass = torch.tensor(MASS, dtype=torch.float64, device=joints.device)
@@ -63,7 +64,7 @@ def place(
         across, error = _across(points, seen, weight * loose, depth)
         loose = 1 / (1 + (error / (3 * NOISE)) ** 2)
     known = (weight * loose).sum(1, keepdim=True) / NOISE**2
-    # As directions, which stay where they are while the depth changes.
+    # As directions, which do not change with the depth.
     stiffness = (fps**2 / ACROSS_ACCELERATION * float(depth.median())) ** 2
     centre = smooth(across / depth[:, None], known * depth[:, None] ** 2, stiffness)
     placed = torch.cat((centre * depth[:, None], depth[:, None]), 1)
@@ -76,8 +77,8 @@ def steady(
 ) -> Float[Tensor, "l 3"]:
     """Return translations [L, 3], metres, with their depth smoothed over time, each on its own ray.
 
-    For those of single frames, whose depth, known from the body's size alone, jumps. seen: bool
-    [L], the frames that say something; the others' depth is bridged.
+    For per-frame translations, whose depth is estimated from the body's size alone and jumps. seen:
+    bool [L], frames with an estimate; the depth of the others is interpolated.
     """
     depth = translation[:, 2].double()
     before = depth > NEAREST
@@ -93,7 +94,7 @@ def steady(
 def _depths(points: Tensor, rays: Tensor, weight: Tensor, least: Tensor) -> _Depths:
     """Return each frame's least-squares depth [L]."""
     total = weight.sum(1).clamp_min(1e-9)
-    # t_x and t_y at their best for any t_z: rays and right sides about their weighted means.
+    # Optimal t_x and t_y for any t_z: rays and right-hand sides minus their weighted means.
     right = rays * points[..., 2:] - points[..., :2]
     spread = _centred(rays, weight, total)
     power = (weight[..., None] * spread**2).sum((1, 2))
@@ -124,7 +125,7 @@ def _steady(each: _Depths, fps: float) -> Tensor:
 
 
 def _across(points: Tensor, rays: Tensor, weight: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:
-    """Return t_x, t_y [L, 2] at given depths, and how far off each keypoint is [L, K], metres."""
+    """Return t_x, t_y [L, 2] at given depths, and each keypoint's residual [L, K], metres."""
     aim = rays * (points[..., 2:] + depth[:, None, None])
     offset = aim - points[..., :2]
     across = (weight[..., None] * offset).sum(1) / weight.sum(1, keepdim=True).clamp_min(1e-9)
@@ -139,7 +140,7 @@ def weak_camera(
     k: Float[Tensor, "3 3"],
     size: int,
 ) -> Float[Tensor, "l 3"]:
-    """Return s, tx, ty [L, 3] of x = s · (X + t) that fit the joints' true projection best.
+    """Return s, tx, ty [L, 3] of x = s · (X + t) that best fit the joints' perspective projection.
 
     x is in crop units, [-1, 1] from the crop's left or top edge to the other.
 

@@ -1,4 +1,4 @@
-"""A network for use from Python: keypoints or pictures of one person in, the body's motion out.
+"""Prediction from Python: from keypoints or pictures of one person to the body's motion.
 
     from trainer.predict import load
 
@@ -41,9 +41,9 @@ COCO17 = (16, 14, 12, 11, 13, 15, 10, 8, 6, 5, 7, 9)
 """COCO's limbs in the network's order: right ankle, knee, hip, left hip, knee, ankle, right wrist,
 elbow, shoulder, left shoulder, elbow, wrist."""
 CONFIDENT = 0.3
-"""Confidence above which a keypoint is seen."""
+"""Confidence above which a keypoint counts as seen."""
 GEOMETRY = frozenset({"crop", "camera", "source", "time", "joints2d"})
-"""Arrays of a record that place its predictions in the video."""
+"""Arrays of a record that relate its predictions to the video."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class PosedPerson:
 
     @property
     def pose(self) -> Float32[np.ndarray, "l 72"]:
-        """float32 [L,72] SMPL's axis-angle, the root's into the camera's axes."""
+        """float32 [L,72] SMPL's axis-angle; the root's is body → camera axes."""
         return self.arrays["pose"]
 
     @property
@@ -91,7 +91,7 @@ class Predictor:
     body: BodyJoints
     device: torch.device
     mirror: bool = True
-    """Whether it sees everything twice, once in a mirror, and the mean counts."""
+    """Whether to average with the prediction of the mirrored input."""
     refine: bool = False
     """Whether joints are fitted to the keypoints before the body."""
 
@@ -105,8 +105,8 @@ class Predictor:
     ) -> PosedPerson:
         """Return a person's motion.
 
-        Keypoints alone suffice for a network that sees nothing else, as the one that ships. For
-        others, and to find keypoints, frames are needed, and the generator's packages.
+        A network whose only input is keypoints, such as the one that ships, needs no frames. Other
+        networks, and finding keypoints, need frames and the generator's packages.
 
         Args:
             frames: uint8 [L,H,W,3] RGB. Without keypoints the largest person is found in them.
@@ -116,7 +116,7 @@ class Predictor:
             fps: frames per second.
 
         Raises:
-            BadInput: what is given does not suffice, or is of another shape.
+            BadInput: an input is missing, or has another shape.
         """
         check(frames, keypoints, size, fps)
         if keypoints is not None and self.spec.inputs == "keypoints" and not self.spec.channels:
@@ -128,7 +128,7 @@ class Predictor:
             return self._person(clips, dataset)
         if frames is None:
             raise BadInput(
-                f"this network sees {self.spec.inputs}, for which keypoints do not suffice: give "
+                f"this network's input is {self.spec.inputs}, so keypoints are not enough: give "
                 "frames uint8 [L,H,W,3] too"
             )
         with tempfile.TemporaryDirectory() as folder:
@@ -162,7 +162,7 @@ def check(
     size: tuple[int, int] | None,
     fps: float,
 ) -> None:
-    """Raise BadInput if what is given is not what `Predictor.predict` takes."""
+    """Raise BadInput for inputs that `Predictor.predict` does not take."""
     if frames is None and keypoints is None:
         raise BadInput("give frames uint8 [L,H,W,3], keypoints [L,K,3], or both")
     if frames is not None and (
@@ -178,15 +178,17 @@ def check(
             f"{list(keypoints.shape)}"
         )
     if frames is not None and keypoints is not None and len(frames) != len(keypoints):
-        raise BadInput(f"there are {len(frames)} frames and keypoints of {len(keypoints)}")
+        raise BadInput(f"there are {len(frames)} frames but keypoints of {len(keypoints)} frames")
     if frames is None and (size is None or min(size) < 1):
-        raise BadInput("give the pictures' size=(width, height): the camera is guessed by it")
+        raise BadInput(
+            "give the pictures' size=(width, height), which the camera is estimated from"
+        )
     if not 0 < fps < 1e6:
         raise BadInput(f"fps must be positive, got {fps}")
 
 
 def limbs(keypoints: Num[np.ndarray, "l k 3"]) -> Float32[np.ndarray, "l 12 3"]:
-    """Return the 12 limbs float32 [L,12,3]: x, y, and 1 where seen, else all 0."""
+    """Return the 12 limb keypoints float32 [L,12,3]: x, y and 1, or zeros where missing."""
     chosen = list(COCO17) if keypoints.shape[1] == 17 else list(range(12))
     points = np.asarray(keypoints, np.float64)[:, chosen]
     seen = np.isfinite(points).all(-1) & (np.nan_to_num(points[..., 2]) > CONFIDENT)
@@ -198,9 +200,9 @@ def limbs(keypoints: Num[np.ndarray, "l k 3"]) -> Float32[np.ndarray, "l 12 3"]:
 def in_memory(
     spec: ModelSpec, points: np.ndarray, size: tuple[int, int], fps: float
 ) -> tuple[DataSet, Record, dict[str, np.ndarray]]:
-    """Return a data set of one record, which is nowhere stored, and the record's arrays.
+    """Return a data set of one record, which is not stored anywhere, and the record's arrays.
 
-    The crop is the whole picture: where it lies does not matter to coordinates.
+    The crop is the whole picture, as coordinates do not depend on the crop.
     """
     length, count = len(points), max(spec.evaluation_joints) + 1
     side = spec.stored_size or 224
@@ -244,13 +246,13 @@ def ingested(
     """Return a data set of pictures, made by datagen.ingest in a temporary folder.
 
     Raises:
-        BadInput: datagen or its packages are not installed, or nobody is found.
+        BadInput: datagen or its packages are not installed, or no person is found.
     """
     needs = "the crops and the flow of frames" if keypoints is not None else "finding people"
     if any(importlib.util.find_spec(name) is None for name in ("datagen", "cv2")):
         raise BadInput(
-            f"{needs} needs the generator: pip install 'motion-hmr[datagen]'; a network that sees "
-            "keypoints alone takes keypoints without it"
+            f"{needs} needs the generator: pip install 'motion-hmr[datagen]'; a network whose only "
+            "input is keypoints does not need it if you give keypoints"
         )
     from PIL import Image
 

@@ -1,8 +1,8 @@
-"""Joints that agree with their 2D keypoints, have limbs of constant length, and move smoothly.
+"""Refine joints to agree with their 2D keypoints, keep limb lengths constant and move smoothly.
 
-A network predicts each frame's joints with a standard deviation; a track shows more: a limb keeps
-its length and has that of its mirror image, near human proportions, and no joint jumps. The
-refined joints X, the limbs' log lengths ℓ and the size s minimise
+A network predicts each frame's joints with standard deviations. A track gives more information:
+limb lengths are constant, equal on the left and right and near human proportions, and joints do not
+jump. The refined joints X, the limbs' log lengths ℓ and the size s minimise
 
     Σ ρ(|X + t − ray·depth| / σ₂) + Σ ρ(|X − X₀| / σ) + Σ ((log|X_a − X_b| − ℓ) / σ_l)²
     + L/2 · (Σ ((ℓ − s − μ) / σ_p)² + Σ ((ℓ_left − ℓ_right) / σ_m)²) + Σ |Ẍ / σ_a|²,
@@ -30,40 +30,40 @@ class RefineConfig:
     """Standard deviations; metres are those of a person of mean size."""
 
     keypoint: float = 0.03
-    """Metres at the person: a keypoint from its joint."""
+    """Of a keypoint from its joint, metres at the person."""
     trust: float = 0.8
-    """Times the network's sigma: a joint from the network's."""
+    """Of a joint from the predicted joint, as a multiple of the predicted sigma."""
     least: float = 0.005
-    """Metres: a joint from the network's, at least."""
+    """Least value of the above, metres."""
     depth: float = 0.1
-    """A frame's depth from the smooth one that sizes show, as its share."""
+    """Of a frame's depth from the smoothed depth that sizes give, relative."""
     limb: float = 0.06
-    """Log length of a limb in one frame from the track's."""
+    """Of a limb's log length in one frame from the track's."""
     mirror: float = 0.03
-    """Log length of a limb from its mirror image's."""
+    """Of a limb's log length from that of the other side."""
     acceleration: float = 0.06
-    """Metres per (1/15 s)²."""
+    """Of joints' accelerations, metres per (1/15 s)²."""
     steps: int = 120
-    """Of Adam."""
+    """Steps of Adam."""
     rate: float = 0.015
-    """Metres that a joint moves in a step at first."""
+    """Initial learning rate: metres that a joint moves per step."""
 
 
 class _Track(NamedTuple):
-    """What is known of a track, metres."""
+    """The observations of a track, metres."""
 
     joints: Tensor
-    """[L, J, 3] the network's."""
+    """[L, J, 3] as predicted."""
     precision: Tensor
-    """[L, J, 1] 1 / sigma, 0 where not seen."""
+    """[L, J, 1] 1 / sigma, 0 where unknown."""
     rays: Tensor
     """[L, K, 2]."""
     seen: Tensor
     """[L, K, 1] weights."""
     depth: Tensor
-    """[L, 1, 1] of the joints' origin from the camera, as their size has it."""
+    """[L, 1, 1] of the joints' origin from the camera, estimated from size."""
     acceleration: Tensor
-    """[] standard deviation, metres a frame²."""
+    """[] standard deviation, metres per frame²."""
 
 
 def refine(
@@ -79,10 +79,10 @@ def refine(
 
     Args:
         joints: [L, J, 3] any unit, any origin in each frame, camera axes (x right, y down, z away).
-            A unit that drifts over seconds (windows normalised each for itself) is levelled.
+            A unit that drifts over seconds (windows normalised separately) is made uniform.
         sigma: [L, J] standard deviations in that unit; inf, or a joint that is not finite: unknown.
-        rays: [L, K, 3] x/z, y/z and a weight (0: not seen) of the keypoints, the first K joints.
-        known: proportions of people, for J joints.
+        rays: [L, K, 3] x/z, y/z and a weight (0: missing) of the keypoints, which are the first K
+        joints. known: proportions of people, for J joints.
         fps: frames per second.
         config: standard deviations of everything else.
     """
@@ -110,7 +110,7 @@ def refine(
 
 
 def _filled(joints: Tensor, usable: Tensor, fps: float) -> Tensor:
-    """Return joints about the hips; unknown ones from the frames before and after."""
+    """Return joints about the hips; unknown ones are interpolated over time."""
     rooted = torch.where(usable[..., None], joints, 0.0)
     both = usable[:, 2] & usable[:, 3]
     middle = torch.where(usable[..., None], rooted, torch.nan).nanmean(1).nan_to_num(0)
@@ -126,7 +126,7 @@ def _about_hips(joints: Tensor) -> Tensor:
 
 
 def _descend(track: _Track, known: Proportions, config: RefineConfig) -> Tensor:
-    """Return the joints [L, J, 3] of least energy."""
+    """Return the joints [L, J, 3] that minimise the energy."""
     limbs = known.segments[: len(LIMBS)]
     joints = track.joints.clone().requires_grad_(True)
     shift = _first_shift(track).requires_grad_(True)
@@ -144,7 +144,7 @@ def _descend(track: _Track, known: Proportions, config: RefineConfig) -> Tensor:
 
 
 def _first_shift(track: _Track) -> Tensor:
-    """Return where the joints' origin is [L, 1, 3]."""
+    """Return the position [L, 1, 3] of the joints' origin."""
     count = track.rays.shape[1]
     at = track.joints[:, :count]
     offset = track.rays * (at[..., 2:] + track.depth) - at[..., :2]

@@ -1,4 +1,4 @@
-"""Predictions of clips as motions: pieces of a track joined, and the body put into a world.
+"""Predictions of clips as motions: join the pieces of a track and add world coordinates.
 
 Letters: L frames, J joints, S side of the crop.
 """
@@ -31,7 +31,7 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass
 class OpenTrack:
-    """The pieces of one track that have been seen so far."""
+    """The pieces of one track that have been read so far."""
 
     meta: dict[str, Any]
     parts: list[Arrays] = field(default_factory=list)
@@ -43,11 +43,11 @@ def tracks(
 ) -> Iterator[tuple[str, Arrays]]:
     """Yield (name, arrays as trainer.predict describes them) of each clip or whole track.
 
-    To the joints of a joint head a body is fitted, with one shape for the whole track.
+    A body is fitted to a joint head's joints, with one shape for the whole track.
 
-    A record of footage has in its meta.json which of its frames are its own (`keep`) and how many
-    its track has; it is joined with its neighbours. One whose neighbours are missing (a damaged
-    shard) comes at the end with the frames there are.
+    A record of footage says in its meta.json which of its frames are its own (`keep`) and how many
+    its track has, and is joined with its neighbours. Tracks with missing pieces (a damaged shard)
+    come last, with the frames that exist.
     """
     open_tracks: dict[str, OpenTrack] = {}
     used: set[str] = set()
@@ -83,7 +83,7 @@ def tracks(
 
 
 def frames_of(clip: PredictedClip, dataset: DataSet, meta: dict[str, Any]) -> Arrays:
-    """Return what is known of each frame [L, ...] of a clip."""
+    """Return a clip's arrays of each frame [L, ...]."""
     predicted, arrays = clip.prediction, clip.arrays
     length = len(arrays["occluded"])
     rate = float(meta.get("source_fps") or meta.get("fps", dataset.fps))
@@ -112,7 +112,7 @@ def frames_of(clip: PredictedClip, dataset: DataSet, meta: dict[str, Any]) -> Ar
 
 
 def with_body(frames: Arrays, meta: dict[str, Any], dataset: DataSet, body: BodyJoints) -> Arrays:
-    """Return a track's arrays with those of the body that is fitted to its joints."""
+    """Return a track's arrays, with those of the body fitted to its joints."""
     size = np.array(meta.get("size", (0, 0)), np.int32)
     k = intrinsics(frames["K"][0], size)
     fps = float(meta.get("fps", dataset.fps))
@@ -124,7 +124,7 @@ def with_body(frames: Arrays, meta: dict[str, Any], dataset: DataSet, body: Body
 
 
 def whole(frames: Arrays, meta: dict[str, Any], dataset: DataSet) -> Arrays:
-    """Return what a whole motion has besides its frames: AMASS's arrays, and the picture's size."""
+    """Return a track's arrays, with AMASS's arrays and the picture's size added."""
     size = np.array(meta.get("size", (0, 0)), np.int32)
     out = {
         "image_size": np.array(dataset.image_size),
@@ -146,7 +146,7 @@ def whole(frames: Arrays, meta: dict[str, Any], dataset: DataSet) -> Arrays:
         trans = steady(torch.from_numpy(trans), seen, fps=fps).numpy()
     world = world_of(frames["gravity"]) if "gravity" in frames else R_WORLD_CAMERA
     poses, trans = into_world(frames["pose"], pelvis, trans, world)
-    # The rest pelvis is linear in the shape, so the mean shape's is the mean of the frames'.
+    # The rest pelvis is linear in the shape, so the mean of the frames' is that of the mean shape.
     trans -= pelvis.mean(0)
     return {
         **out,
@@ -163,13 +163,14 @@ def translation(
     k: Float[np.ndarray, "3 3"],
     size: int,
 ) -> Float[np.ndarray, "l 3"]:
-    """Return SMPL's translation [L,3], metres, camera frame, that shows the body where it was seen.
+    """Return SMPL's translation [L,3], metres, camera axes, that reprojects the body into the crop.
 
-    The weak camera's scale, in pixels of the source a metre, gives the depth at focal length k.
+    The weak-perspective scale, in source pixels per metre, gives the depth at the focal length of
+    k.
 
     Args:
         camera: s, tx, ty [L,3] in crop units.
-        crop: [L,2,3] source pixels → crop pixels, a scale and a shift.
+        crop: [L,2,3] source pixels → crop pixels, a scale and a translation.
         k: K [3,3] of the source.
         size: S.
     """
@@ -184,7 +185,7 @@ def translation(
 def world_of(gravity: Float[np.ndarray, " 3"]) -> Float[np.ndarray, "3 3"]:
     """Return the rotation [3,3], camera → AMASS's world, in which gravity [3] points down (−z).
 
-    The camera's right stays as level as it can: y is where the camera looks, along the ground.
+    The camera's x axis stays as level as possible; y is the viewing direction along the ground.
     """
     up = -gravity.astype(np.float64)
     right = np.array([1.0, 0.0, 0.0])
@@ -201,9 +202,9 @@ def into_world(
     trans: Float[np.ndarray, "l 3"],
     world: Float[np.ndarray, "3 3"] = R_WORLD_CAMERA,
 ) -> tuple[Float[np.ndarray, "l 72"], Float[np.ndarray, "l 3"]]:
-    """Return pose [L,72] and the pelvis's place [L,3] in AMASS's world, of those in the camera's.
+    """Return pose [L,72] and pelvis position [L,3] in AMASS's world from those in camera axes.
 
-    SMPL turns a body about its rest pelvis [L,3], so that place, not trans [L,3], is what turns.
+    SMPL rotates a body about its rest pelvis [L,3], so that point, not trans [L,3], is rotated.
     """
     root = geometry.matrix_from_axis_angle(torch.from_numpy(pose[:, :3]).double())
     turned = geometry.axis_angle_from_matrix(torch.from_numpy(world) @ root)

@@ -1,7 +1,7 @@
-"""Predictions beside their truth: the joints that are compared and the frames that count.
+"""Predicted and true joints of a clip, and the frames that count.
 
-One rule for trainer.evaluate, its frame errors and the validation of trainer.fit. Letters: T frames
-of a clip, E evaluation joints.
+The same rule for trainer.evaluate, its frame errors and the validation of trainer.fit. Letters: T
+frames of a clip, E evaluation joints.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ class Comparison(NamedTuple):
     predicted: Tensor
     """[T, E, 3] metres, camera axes."""
     truth: Tensor
-    """[T, E, 3] metres, camera axes; undefined where it is not known."""
+    """[T, E, 3] metres, camera axes; undefined in frames that are not `known`."""
     known: Tensor
-    """bool [T]: frames with a true pose."""
+    """bool [T]: frames with ground truth."""
     counted: Tensor
     """bool [T]: known, not totally occluded, at least seven of the limbs' and neck's joints
     visible (paper, section 4)."""
 
 
 def compare_with_truth(clip: PredictedClip, dataset: DataSet) -> Comparison:
-    """Return a predicted clip's joints beside the true ones."""
+    """Return a clip's predicted and true joints."""
     arrays, joints = clip.arrays, list(dataset.evaluation_joints)
     known = torch.from_numpy(arrays["valid"].astype(bool))
     usable = known & ~torch.from_numpy(arrays["occluded"].astype(bool))
-    # The joints that a 2D detector finds; it finds no top of the head.
+    # The joints that a 2D detector finds, so without the top of the head.
     names = zip(joints, dataset.evaluation_names, strict=True)
     detected = [joint for joint, name in names if not name.endswith("head_top")]
     visible = torch.from_numpy(arrays["joints2d"][:, detected, 2].copy())

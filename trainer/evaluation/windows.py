@@ -1,7 +1,7 @@
-"""Whole clips through a model that was trained on short ones: windows, run in batches, rejoined.
+"""Run a model on clips longer than those it was trained on: in overlapping windows, in batches.
 
-A bi-directional memory is weakest at its ends, so of overlapping windows each frame is taken from
-the one whose centre is nearest. Letters: T frames of a window, L frames of a clip.
+A bidirectional LSTM is least accurate at its ends, so each frame is taken from the window whose
+centre is nearest. Letters: T frames of a window, L frames of a clip.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from trainer.model.motion_joints import MotionJoints
 def windows(length: int, frames: int, stride: int) -> list[tuple[int, int, int]]:
     """Return (start, first kept, end of kept) of each window over a clip, in clip frames.
 
-    The kept parts tile the clip; the last window is moved back to end with the clip.
+    The kept parts tile the clip; the last window is shifted back to end with the clip.
     """
     last = max(0, length - frames)
     starts = [*range(0, last, stride), last]
@@ -52,11 +52,11 @@ class PredictedClip:
     prediction: dict[str, Tensor] = field(default_factory=dict)
     waiting: int = 0
     shown: dict[str, np.ndarray] = field(default_factory=dict)
-    """The arrays as the network saw them."""
+    """The arrays as the network was given them."""
 
 
 def narrowed(clip: PredictedClip, names: tuple[str, ...], dataset: DataSet) -> PredictedClip:
-    """Return the clip with a lifter's joints, which are called `names`, cut to the data set's."""
+    """Return the clip with a lifter's joints, named `names`, reduced to the data set's joints."""
     chosen = [names.index(name) for name in dataset.evaluation_names]
     clip.prediction["joints"] = clip.prediction["joints"][:, chosen]
     return clip
@@ -65,7 +65,7 @@ def narrowed(clip: PredictedClip, names: tuple[str, ...], dataset: DataSet) -> P
 def disturbed(
     clip: PredictedClip, errors: KeypointErrors, spec: InputSpec
 ) -> dict[str, np.ndarray]:
-    """Return a clip's arrays with a poor detector's keypoints, the same whenever it is asked.
+    """Return a clip's arrays with a poor detector's keypoints, the same at every call.
 
     As `augment.disturb_keypoints`, over the whole clip, seeded by its key.
     """
@@ -80,23 +80,23 @@ FIELDS = ("joints", "joints2d", "rotations", "betas", "camera", "sigma", "gravit
 
 @dataclass(frozen=True)
 class ClipPredictor:
-    """How a model is run over whole clips."""
+    """A model with the settings by which it is run over whole clips."""
 
     model: nn.Module
     """In eval mode."""
     spec: InputSpec
     frames: int
-    """Frames of a window, as the network sees them."""
+    """Frames of a window."""
     stride: int
-    """The network's frames from one window to the next."""
+    """Frames from one window to the next."""
     batch_size: int
     device: torch.device
     precision: str = "fp32"
     mirror: bool = False
-    """Whether it sees each window twice, once in a mirror, and the mean counts."""
+    """Whether to average with the prediction of the mirrored window."""
 
     def __call__(self, windows: list[dict[str, np.ndarray]]) -> Prediction:
-        """Return the prediction of windows of one length."""
+        """Return the prediction for windows of equal length."""
         batch = {name: value.to(self.device) for name, value in collate(windows).items()}
         with torch.inference_mode():
             prediction = self.predict(batch)
@@ -104,12 +104,12 @@ class ClipPredictor:
                 assert isinstance(self.model, MotionHMR | MotionJoints)
                 everyone = torch.ones(len(windows), dtype=torch.bool, device=self.device)
                 mirrored = self.predict(mirror_batch(batch, everyone, self.spec))
-                # As precise as the body: outside of autocast.
+                # Outside autocast, as precise as the body.
                 prediction = self.model.average_flipped(prediction, mirrored)
         return prediction
 
     def predict(self, batch: Batch) -> Prediction:
-        """Return the prediction of a batch on the device."""
+        """Return the prediction for a batch on the device."""
         dtype = DTYPES.get(self.precision, torch.float32)
         with autocast(self.device, self.precision)():
             return self.model(draw_inputs(batch, self.spec, dtype))
@@ -117,18 +117,18 @@ class ClipPredictor:
 
 @dataclass(frozen=True)
 class Window:
-    """A part of a clip that is waiting for its prediction."""
+    """A part of a clip that waits for its prediction."""
 
     clip: PredictedClip
     arrays: dict[str, np.ndarray]
     places: slice
-    """The clip's frames that are kept of it."""
+    """The clip's frames for which this window is used."""
     kept: slice
-    """Where they lie in the window."""
+    """Their positions in the window."""
 
 
 def windows_of(clip: PredictedClip, run: ClipPredictor) -> Iterator[Window]:
-    """Yield a clip's windows; a network of every n-th frame sees it n times, each a frame on."""
+    """Yield a clip's windows; with every n-th frame, once for each of the n offsets."""
     length, spacing = len(clip.arrays["occluded"]), run.spec.spacing
     for phase in range(min(spacing, length)):
         seen = len(range(phase, length, spacing))
@@ -149,7 +149,7 @@ def predict_clips(
 ) -> Iterator[PredictedClip]:
     """Yield every clip of a data set with its prediction, in order.
 
-    errors: what `disturbed` does to the keypoints that the model sees.
+    errors: keypoint errors, as in `disturbed`.
     """
     pending: list[Window] = []
     clips: list[PredictedClip] = []
@@ -165,7 +165,7 @@ def predict_clips(
 
 
 def predict_clip(run: ClipPredictor, clip: PredictedClip) -> None:
-    """Predict one clip, which `shown` holds as the network is to see it."""
+    """Predict one clip from its arrays `shown`."""
     pending: list[Window] = []
     for window in windows_of(clip, run):
         add(window, pending, run)
@@ -173,7 +173,7 @@ def predict_clip(run: ClipPredictor, clip: PredictedClip) -> None:
 
 
 def add(window: Window, pending: list[Window], run: ClipPredictor) -> None:
-    """Let a window wait with others of its length, until there are enough for a batch."""
+    """Collect a window with others of its length; predict when there are enough for a batch."""
     length = len(window.arrays["occluded"])
     if pending and len(pending[0].arrays["occluded"]) != length:
         keep(pending, run)
@@ -186,7 +186,7 @@ def add(window: Window, pending: list[Window], run: ClipPredictor) -> None:
 def read_evaluated(
     dataset: DataSet, arrays: frozenset[str], on_damage: str
 ) -> Iterator[PredictedClip]:
-    """Yield a data set's clips; damaged ones are named and skipped, or end the run."""
+    """Yield a data set's clips; damaged clips are named and skipped, or end the run."""
     if dataset.labels_only:
         items = fixed_clips(dataset)
     else:
@@ -204,7 +204,7 @@ def read_evaluated(
 
 
 def keep(pending: list[Window], run: ClipPredictor) -> None:
-    """Predict the pending windows and write down what is kept of each in its clip."""
+    """Predict the pending windows and store the kept part of each in its clip."""
     if not pending:
         return
     prediction = run([window.arrays for window in pending])
@@ -223,9 +223,9 @@ def keep(pending: list[Window], run: ClipPredictor) -> None:
 
 
 def camera_of(clip: PredictedClip) -> Float[np.ndarray, "3 3"]:
-    """Return a clip's K [3, 3], or where its record has none a guess by the picture's size.
+    """Return a clip's K [3, 3], or an estimate from the picture's size if its record has none.
 
-    The focal length is then the picture's diagonal, 53° from corner to corner, as CLIFF guesses it.
+    The focal length is then the picture's diagonal (53° from corner to corner), as in CLIFF.
     """
     k = clip.arrays["camera"]
     if k[0, 0] > 0:
@@ -246,9 +246,9 @@ def meta_of(record: Record) -> dict[str, Any]:
 def intrinsics(
     k: Float[np.ndarray, "3 3"], size: Num[np.ndarray, " 2"]
 ) -> Float[np.ndarray, "3 3"]:
-    """Return the record's K [3,3], or where it has none a guess for a picture of (width, height).
+    """Return the record's K [3,3], or an estimate for a picture of (width, height) if it has none.
 
-    Focal length: the picture's diagonal, 53° from corner to corner, as CLIFF guesses it.
+    Its focal length is the picture's diagonal (53° from corner to corner), as in CLIFF.
     """
     if k[0, 0] > 0:
         return k.astype(np.float64)

@@ -1,12 +1,12 @@
-"""A body of one shape as a linkage: its evaluation joints, and their derivatives by its rotations.
+"""A body of fixed shape: its evaluation joints and their derivatives by the bone rotations.
 
-A regressed joint is a sum over bones k of what each carries of it (trainer/model/body.py),
+A regressed joint is a sum of contributions c_ek of bones k (trainer/model/body.py),
 
     x_e = Σ_k c_ek,   c_ek = G_k · posed_ek + a_ek · (p_k − G_k · rest_k),
 
-so turning bone b by ω about its own origin p_b moves the joint by ω × Σ_{k at or below b}
-(c_ek − a_ek · p_b). Pose correctives enter the joints exactly and are left out of the derivatives
-(they are a few percent of them). Letters: N frames, 24 bones, E evaluation joints, S = 10 betas.
+so rotating bone b by ω about its origin p_b moves the joint by ω × Σ_{k at or below b}
+(c_ek − a_ek · p_b). Pose correctives are exact in the joints but omitted in the derivatives (a few
+percent of them). Letters: N frames, 24 bones, E evaluation joints, S = 10 betas.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ class Posed(NamedTuple):
     """A posed body, about SMPL's origin, metres."""
 
     world: Tensor
-    """[N, 24, 3, 3] bone → the frame of the root's rotation."""
+    """[N, 24, 3, 3] bone axes → the axes that the root's rotation leads to."""
     place: Tensor
     """[N, 24, 3] origins of the bones."""
     carried: Tensor
-    """[N, E, 24, 3] c_ek: each bone's share of each evaluation joint."""
+    """[N, E, 24, 3] c_ek: each bone's contribution to each evaluation joint."""
     joints: Tensor
     """[N, E, 3]."""
 
 
 class Linkage:
-    """The skeleton of one shape: poses it and differentiates its evaluation joints."""
+    """The skeleton of a fixed shape; gives its evaluation joints and their derivatives."""
 
     def __init__(self, body: BodyJoints, betas: Float[Tensor, " 10"]) -> None:
         """Prepare a body for betas [10], the same in every frame."""
@@ -51,7 +51,7 @@ class Linkage:
         self.below = descendants(body.parents).to(self.rest)
 
     def posed(self, rotations: Float[Tensor, "n 24 3 3"]) -> Posed:
-        """Return the body in bone rotations [N, 24, 3, 3]."""
+        """Return the body posed by bone rotations [N, 24, 3, 3]."""
         rest = self.rest.expand(len(rotations), -1, -1)
         world, place = self.body.chain(rotations.unbind(1), rest.unbind(1))
         identity = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
@@ -80,7 +80,7 @@ class Linkage:
         offset = self.body.rest_shape - self.body.rest_shape[parents]
         offset[0] = self.body.rest_shape[0]
         turned = world[:, parents] @ offset
-        turned[:, 0] = offset[0]  # the root's own origin does not turn
+        turned[:, 0] = offset[0]  # the root's origin does not move
         place = torch.einsum("bk,nbcs->nkcs", self.below, turned)
         carried = torch.einsum("nkij,sekj->neis", world, self.shape_basis)
         moved = place - world @ self.body.rest_shape

@@ -7,8 +7,8 @@ evaluation joint e and bone k,
     x_e = Σ_k [ R_k · (Σ_v r_ev w_vk · posed_v) + t_k · (Σ_v r_ev w_vk) ],
 
 and the inner sum is again linear in shape and pose features. What remains is one small matrix
-product a frame, exactly equal to smplx's forward pass and a regression on its vertices, with no
-vertex in sight. Letters: N frames, V vertices, 24 bones, E evaluation joints.
+product per frame, exactly equal to smplx's forward pass followed by a regression on its vertices.
+Letters: N frames, V vertices, 24 bones, E evaluation joints.
 """
 
 from __future__ import annotations
@@ -31,31 +31,31 @@ from trainer.geometry import SMPL_MIRROR
 
 BONES = 24
 LIMIT = 1e4
-"""Metres and weights; anything beyond is damage."""
+"""Largest absolute value in a body file (metres, weights); beyond it the file is damaged."""
 LARGEST = 1 << 27
-"""Bytes of one array; SMPL's whole posedirs, which are cut down here, have 34 million."""
+"""Most bytes of one array; SMPL's full posedirs, which are reduced here, have 34 million."""
 
 
 def mirror_rotations(rotations: Float[Tensor, "*batch 24 3 3"]) -> Float[Tensor, "*batch 24 3 3"]:
-    """Return SMPL's rotations [..., 24, 3, 3] of the people seen in a mirror, x → −x."""
+    """Return SMPL's rotations [..., 24, 3, 3] of the mirrored people, x → −x."""
     flip = rotations.new_tensor([-1.0, 1.0, 1.0])
     return rotations[..., SMPL_MIRROR, :, :] * flip[:, None] * flip
 
 
 class JointRegressor(NamedTuple):
-    """What regresses the evaluation joints from a surface; both empty where nobody knows."""
+    """Regressor of the evaluation joints from a surface; both fields are empty where unknown."""
 
     name: str = ""
     sha256: str = ""
-    """First 16 hexadecimal digits of the content's hash (`regressor_hash`)."""
+    """First 16 hexadecimal digits of `regressor_hash`."""
 
     def __str__(self) -> str:
         return f"{self.name or 'unnamed'} ({self.sha256[:8]})" if self.sha256 else "not recorded"
 
     def differs(self, other: JointRegressor) -> bool:
-        """Return if two are known to define other joints.
+        """Return whether two regressors are known to define different joints.
 
-        SMPL's kinematic ones are of one definition, though each gender's file has its own weights.
+        SMPL's kinematic joints have one definition, though each gender's file has its own weights.
         """
         same_name = self.name == other.name and "kinematic" in self.name
         return bool(self.sha256 and other.sha256) and self.sha256 != other.sha256 and not same_name
@@ -67,7 +67,7 @@ UNKNOWN = JointRegressor()
 def regressor_hash(body: Mapping[str, Any]) -> str:
     """Return the hash of a body's eval_regressor [E, V], as datagen writes it to dataset.json.
 
-    Of each row's weights that are not 0, so that a body cut down to some vertices has the same.
+    Only weights other than 0 are hashed, so that a body reduced to some vertices has the same hash.
     """
     digest = hashlib.sha256()
     for row in np.asarray(body["eval_regressor"], np.float32):
@@ -135,8 +135,8 @@ class BodyJoints(nn.Module):
     def chain(
         self, local: tuple[Tensor, ...], rest: tuple[Tensor, ...]
     ) -> tuple[Float[Tensor, "n 24 3 3"], Float[Tensor, "n 24 3"]]:
-        """Return world rotations [N, 24, 3, 3] and places [N, 24, 3], one tree level at a time."""
-        # Lists and stacks, not index tensors: those would be copied to a GPU at every step.
+        """Return world rotations [N, 24, 3, 3] and origins [N, 24, 3], one tree level at a time."""
+        # Lists and stacks instead of index tensors, which would be copied to a GPU at every step.
         world, place = list(local), list(rest)
         for bones in self.levels:
             above = [self.parents[bone] for bone in bones]
@@ -159,12 +159,12 @@ def _levels(parents: list[int]) -> list[list[int]]:
 
 
 def read_body(path: Path) -> dict[str, np.ndarray]:
-    """Return the arrays of a reduced body file (`body.npz`), checked; BadInput if it is another."""
+    """Return the checked arrays of a reduced body file (`body.npz`); BadInput if it is none."""
     try:
         with zipfile.ZipFile(path) as archive:
             held = set(archive.namelist())
             body = {name: _array(archive, name) for name in FIELDS if f"{name}.npy" in held}
-    except Exception as error:  # zip, deflate, header and memory errors, each of its own kind
+    except Exception as error:  # zip, deflate, header and memory errors have their own classes
         raise BadInput(
             f"{path} is not a readable body file ({error}); "
             "copy body.npz from the folder of the data set."
@@ -186,7 +186,7 @@ def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
 
 
 def checked_body(body: Mapping[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
-    """Return a reduced body's arrays; BadInput, which names the source, if they are no body's."""
+    """Return a reduced body's checked arrays; BadInput, naming the source, if they are wrong."""
     missing = [name for name in FIELDS if name not in body]
     if missing:
         raise BadInput(f"{source} lacks {', '.join(missing)}; it must have a data set's body.npz.")
@@ -200,7 +200,7 @@ def checked_body(body: Mapping[str, np.ndarray], source: str) -> dict[str, np.nd
                 "the body must have SMPL's layout."
             )
         if name != "parents" and not (np.abs(body[name]) < LIMIT).all():
-            raise BadInput(f"{source}: {name} has NaN, infinite or absurd numbers.")
+            raise BadInput(f"{source}: {name} has NaN, infinite or impossible numbers.")
     parents = np.asarray(body["parents"], np.float64)[1:]  # the root's is none
     if not ((parents >= 0) & (parents < np.arange(1, BONES))).all():
         raise BadInput(f"{source}: parents is no tree of {BONES} bones.")

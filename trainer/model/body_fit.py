@@ -1,14 +1,14 @@
-"""SMPL's pose and one shape a track, from evaluation joints and a guess of the bones' rotations.
+"""Fit SMPL's pose per frame and one shape per track to joints and initial bone rotations.
 
-Limbs lie on the joints; what joints do not show (twists, wrists, feet, how a spine bends) comes
-from the guess; angular accelerations are small, betas are within a body's reach, knees and elbows
-bend one way. It starts in closed form (trainer/model/swing.py) and takes a few Gauss-Newton steps
-(trainer/model/pose_system.py) on
+Limbs are fitted to the joints. What joints do not determine (twists, wrists, feet, how the spine
+bends) comes from the guess, the initial bone rotations. Angular accelerations are small, betas are
+limited, and knees and elbows bend one way only. The fit starts from a closed-form solution
+(trainer/model/swing.py) and takes a few Gauss-Newton steps (trainer/model/pose_system.py) on
 
     Σ ρ(|(x(R, β) + t − s·J) / (s·σ)|²) + |log(R₀ᵀR)|² + hinges + smoothness + |β − β₀|²,
 
-first for shape and scale on at most 96 frames, all poses eliminated (Schur complement), then for
-the poses, 256 frames at a time. Letters: L frames, N frames of a piece, E evaluation joints in
+first for shape and scale on at most 96 frames, with all poses eliminated (Schur complement), then
+for the poses, 256 frames at a time. Letters: L frames, N frames of a piece, E evaluation joints in
 LSP's order (right ankle … left wrist, neck, head top), 24 bones.
 """
 
@@ -26,13 +26,13 @@ from trainer.model.pose_system import BodyFitConfig, Energy, State, System, Targ
 from trainer.model.swing import swung
 
 SHAPE_FRAMES = 96
-"""Frames, evenly spaced, that shape and scale are estimated from."""
+"""Number of evenly spaced frames from which shape and scale are estimated."""
 INDEPENDENT = 20.0
-"""Errors of a track's joints repeat: for the shape its frames count as this many."""
+"""Number of independent frames that a track counts as in the shape fit, as its errors repeat."""
 PIECE, CONTEXT = 256, 12
-"""Frames fitted together, and how many more on each side are fitted with them and dropped."""
+"""Frames fitted together, and additional frames on each side, whose result is discarded."""
 CLOSEST = 0.003
-"""Metres: a body's joints lie no closer to a person's, whatever sigma is."""
+"""Least sigma, metres: a body model's joints differ from a person's by at least this much."""
 SHAPE_STEPS, POSE_STEPS = 6, 4
 
 
@@ -68,8 +68,8 @@ def fit_body(
         body: its evaluation joints are LSP's 14.
         joints: [L, 14, 3] any unit, any origin in each frame; one scale for the whole track.
         sigma: [L, 14] or, along the three axes, [L, 14, 3]: standard deviations in the joints'
-            unit. A joint whose sigma or place is not finite is not seen.
-        rotations: [L, 24, 3, 3] guess, say of a network; the root's is body → the joints' axes.
+            unit. A joint whose sigma or position is not finite is missing.
+        rotations: [L, 24, 3, 3] guess, such as a network's; the root's is body → the joints' axes.
         betas: [10] or [L, 10] guess.
         fps: frames per second, for the smoothness.
         config: standard deviations of everything else.
@@ -100,7 +100,7 @@ def fit_body(
 
 
 def _observed(joints: Tensor, sigma: Tensor) -> Targets:
-    """Return what is seen, in the joints' unit."""
+    """Return the observed joints, in their own unit."""
     sigma = sigma[..., None].expand_as(joints) if sigma.dim() == 2 else sigma
     seen = (sigma.isfinite() & (sigma > 0) & joints.isfinite()).all(-1)
     joints = torch.where(seen[..., None], joints, torch.zeros_like(joints))
@@ -118,7 +118,7 @@ def _in_metres(targets: Targets, scale: Tensor) -> Targets:
 
 
 def _first_scale(body: BodyJoints, betas: Tensor, targets: Targets) -> Tensor:
-    """Return metres per unit: distances between joints of the rest body over the given ones."""
+    """Return metres per unit: the ratio of joint distances of the rest body to the given ones."""
     start = [0, 1, 5, 4, 6, 7, 11, 10, 2, 8, 2, 3]
     end = [1, 2, 4, 3, 7, 8, 10, 9, 3, 9, 8, 9]
     rest = Linkage(body, betas).posed(torch.eye(3).to(betas).expand(1, BONES, 3, 3)).joints[0]
@@ -130,7 +130,7 @@ def _first_scale(body: BodyJoints, betas: Tensor, targets: Targets) -> Tensor:
 
 
 def _start(linkage: Linkage, target: Targets, guess: Tensor) -> tuple[State, Tensor]:
-    """Return the closed-form start, and the guess without its impossible elbows and knees."""
+    """Return the closed-form start, and the guess without impossible elbow and knee angles."""
     rotations, guess = swung(linkage, guess, target.joints, target.seen)
     offset = target.joints - linkage.posed(rotations).joints
     weight = target.weight**2
@@ -153,7 +153,7 @@ def _fit_shape(
     betas: Tensor,
     scale: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Return betas [10] and the scale that frames [N, ...] have in common."""
+    """Return the betas [10] and the scale shared by frames [N, ...]."""
     energy = Energy(Linkage(body, torch.zeros_like(betas)), config, fps=0)
     mean, linkage = betas, Linkage(body, betas)
     state, guess = _start(linkage, _in_metres(seen, scale), guess)
@@ -172,12 +172,12 @@ def _fit_shape(
 
 
 def _eliminated(linkage: Linkage, system: System, state: State) -> tuple[Tensor, Tensor, Tensor]:
-    """Return matrix [11, 11] and gradient [11] of betas and log scale, all poses at their best.
+    """Return matrix [11, 11] and gradient [11] of betas and log scale, with all poses eliminated.
 
-    The third [N, 75, 12] is how poses follow: minus its last column, minus the others · the step.
+    The third [N, 75, 12] gives the poses' step: minus its last column, minus the others · the step.
     """
     found = system.posed.joints + state.translation[:, None]
-    # The joints' noise is in their own unit, so it is the body that the scale divides.
+    # The noise is in the joints' own unit, so the scale divides the body.
     shared = torch.cat((linkage.by_shape(system.posed), -found[..., None]), -1)
     shared = (shared * system.weight[..., None]).flatten(1, 2)
     across = system.jacobian.transpose(1, 2) @ shared
@@ -191,7 +191,7 @@ def _eliminated(linkage: Linkage, system: System, state: State) -> tuple[Tensor,
 def _add_reach(
     matrix: Tensor, gradient: Tensor, betas: Tensor, mean: Tensor, config: BodyFitConfig
 ) -> None:
-    """Add, in place, the betas' distance from their mean and a wall at the limit of their reach."""
+    """Add, in place, the prior on betas and a penalty beyond their limit."""
     near = 1 / config.betas**2
     beyond = betas - betas.clamp(-config.betas_limit, config.betas_limit)
     wall = torch.where(beyond != 0, 1e3, 0.0)

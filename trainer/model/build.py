@@ -1,4 +1,4 @@
-"""A model from plain values, so that a checkpoint alone is enough to build it again."""
+"""Build a model from plain values, so that a checkpoint is enough to build it again."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ KINDS = {
 }  # fmt: skip
 LARGEST = {"channels": 256, "image_size": 4096, "stored_size": 4096, "lstm_width": 4096,
            "lstm_layers": 8}  # fmt: skip
-"""Beyond these a network is larger than any machine it was trained on: its description is damaged.
+"""Upper limits; a network beyond them fits no machine, so its description is damaged.
 """
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Everything that fixes a model's architecture and the meaning of its input."""
+    """Everything that determines a model's architecture and the meaning of its input."""
 
     name: str
     inputs: str
@@ -40,23 +40,24 @@ class ModelSpec:
     evaluation_joints: tuple[int, ...]
     evaluation_names: tuple[str, ...]
     flow: str = ""
-    """What estimated the flow it was trained on; empty if it sees none, or nobody knows."""
+    """Estimator of the flow it was trained on; empty if it uses none or if unknown."""
     stored_size: int = 0
-    """Side of the crops of which that flow was estimated, pixels."""
+    """Side of the crops in which that flow was estimated, pixels."""
     person_diagonal: float = 0.0
-    """The people's size in those crops, pixels at 224; 0 if nobody knows."""
+    """The people's size in those crops, pixels at 224; 0 if unknown."""
     joint_regressor: str = ""
-    """What the evaluation joints were regressed by, as its data set names it."""
+    """Regressor of the evaluation joints, as named by its data set."""
     residual: bool = False
     """Whether the CNN's features are added to the LSTM's."""
     feedback: bool = False
-    """Whether the regressor sees its reprojection's error at the keypoints."""
+    """Whether the regressor is given its reprojection error at the keypoints."""
     head: str = "smpl"
     """`smpl`, HMR's regressor, or `joints`, the joint head."""
     coordinates: bool = False
-    """Whether features come of the keypoints' coordinates; else, or besides, of heatmaps."""
+    """Whether features come from the keypoints' coordinates; otherwise, or in addition, from
+    heatmaps."""
     spacing: int = 1
-    """Stored frames from one frame of the network's to the next."""
+    """Stored frames from one input frame to the next."""
     lstm_layers: int = 1
     """Layers of the LSTM."""
     keypoint_names: tuple[str, ...] = ()
@@ -75,12 +76,12 @@ class ModelSpec:
         return self.name == "lifter" or self.head == "joints"
 
     def plain(self) -> dict[str, Any]:
-        """Return the fields as values that JSON and a checkpoint keep."""
+        """Return the fields as plain values for JSON and checkpoints."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> ModelSpec:
-        """Return the spec that `plain` wrote; TypeError or ValueError if it is none."""
+        """Return the spec of values from `plain`; TypeError or ValueError if they are wrong."""
         found: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
         }
@@ -105,10 +106,10 @@ def build_model(
     betas: np.ndarray | None = None,
     statistics: LiftingStatistics | None = None,
 ) -> nn.Module:
-    """Return the model of a spec with fresh weights.
+    """Return the model of a spec with newly initialised weights.
 
-    pose and betas are where Motion HMR's refinement starts, statistics what a lifter standardises
-    by; all three are part of a checkpoint's weights.
+    pose and betas: starting point of Motion HMR's refinement. statistics: means and standard
+    deviations for a lifter. All three are part of a checkpoint's weights.
     """
     if spec.name == "lifter":
         blank = LiftingStatistics.blank(len(spec.keypoints), len(spec.evaluation_joints))

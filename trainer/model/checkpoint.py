@@ -21,16 +21,16 @@ from trainer.model.body import checked_body
 from trainer.model.build import ModelSpec, build_model
 
 LOCAL = ("shards", "val_shards", "out", "resume", "init", "weights", "dann_shards", "cache")
-"""Options that name files of the machine that trained: no part of what is shared."""
+"""Options with paths of the training machine, which are not exported."""
 FORMER_NAMES = (("memory.", "lstm."), ("regressor.of_errors.", "regressor.error_layer."))
-"""Beginnings of weights' names in former versions, and theirs now."""
+"""Former prefixes of weights' names, and the current ones."""
 DAMAGED = (AttributeError, IndexError, KeyError, OverflowError, RuntimeError, TypeError, ValueError)
-"""What is raised where a checkpoint's content is not what it should be."""
+"""Errors raised for a checkpoint with wrong content."""
 PARTS = {
     "model": dict, "body": dict, "weights": dict, "config": dict, "data": dict, "settings": dict,
     "step": int,
 }  # fmt: skip
-"""What every checkpoint has."""
+"""Keys of every checkpoint."""
 TYPES = frozenset(
     (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32,
      torch.int16, torch.int8, torch.uint8, torch.bool)
@@ -38,7 +38,7 @@ TYPES = frozenset(
 LARGEST = 1e10
 """A weight beyond is damage; BatchNorm counts its batches."""
 FORMAT = 2
-"""What a model's input means is part of it: 1 counted flow in the input's own pixels."""
+"""Version of the format, including the meaning of inputs: in 1, flow was in pixels of the input."""
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
@@ -48,7 +48,7 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Return a checkpoint's content on the CPU; BadInput if it is not one of our checkpoints."""
+    """Return a checkpoint's content on the CPU; BadInput if trainer.fit did not write it."""
     if path.suffix == ".safetensors":
         content = load_release(path)
     else:
@@ -65,9 +65,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def read_tensors(path: Path, wanted: str) -> Any:
-    """Return what torch.save wrote, tensors and plain values, on the CPU.
+    """Return the content of a torch.save file (tensors and plain values) on the CPU.
 
-    Raises BadInput, which asks for `wanted`, if the file is not there, of another kind or damaged.
+    Raises BadInput, which asks for `wanted`, if the file is missing, of another kind or damaged.
     """
     if not path.exists():
         raise BadInput(f"{path} does not exist; pass {wanted}.")
@@ -76,16 +76,16 @@ def read_tensors(path: Path, wanted: str) -> Any:
     try:
         _require_stored(path)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the pickle protocol of files that are none
+            warnings.simplefilter("ignore")  # on the pickle protocol of files that are no pickles
             content = torch.load(_source(path), map_location="cpu", weights_only=True)
         _require_plain(content)
         return content
     except PermissionError:
         raise
-    # What is no pickle may raise anything, and torch's advice is to load it as code.
+    # A file that is no pickle may raise anything, and torch would advise to load it as code.
     except Exception:
         raise BadInput(
-            f"{path} is not a checkpoint of tensors alone, or is damaged; pass {wanted}."
+            f"{path} is not a checkpoint of tensors only, or is damaged; pass {wanted}."
         ) from None
 
 
@@ -101,7 +101,7 @@ def load_model(
         model = build_model(spec, body)
         weights = weights_of(content, raw=raw_weights)
         if not all((value.double().abs() < LARGEST).all() for value in weights.values()):
-            raise ValueError("its weights have NaN, infinite or absurd numbers")
+            raise ValueError("its weights have NaN, infinite or impossible numbers")
         model.load_state_dict(weights)
         content["step"] = int(content["step"])
     except DAMAGED as error:
@@ -112,14 +112,14 @@ def load_model(
 
 
 def _source(path: Path) -> Path | io.BytesIO:
-    """Return what torch.load reads: of its older format, which claims lengths as it goes, the bytes
-    that there are."""
+    """Return what torch.load should read: the path, or for its older format, in which lengths may
+    be false, the file's bytes."""
     return path if zipfile.is_zipfile(path) else io.BytesIO(path.read_bytes())
 
 
 def _require_stored(path: Path) -> None:
-    """Raise ValueError if a zip of torch.save's is packed: it never is, and would be unpacked
-    however large it is."""
+    """Raise ValueError if a torch.save zip is compressed, which it never is: it could unpack to any
+    size."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
@@ -129,9 +129,9 @@ def _require_stored(path: Path) -> None:
 
 
 def _require_plain(content: Any) -> None:
-    """Raise ValueError if a tensor within has no numbers of its own, or is of no common type.
+    """Raise ValueError if a tensor is not stored in full, or is of an unusual type.
 
-    A few bytes can make one of 8 GB: all strides 0, or a device that holds nothing.
+    A few bytes can describe one of 8 GB: by strides of 0, or on the meta device.
     """
     waiting = [content]
     while waiting:
@@ -150,20 +150,20 @@ def _require_plain(content: Any) -> None:
 
 
 def weights_of(content: dict[str, Any], *, raw: bool = False) -> dict[str, torch.Tensor]:
-    """Return a checkpoint's weights under today's names: averaged ones if there are any.
+    """Return a checkpoint's weights under their current names: the averaged ones if there are any.
 
-    raw: the last ones instead.
+    raw: the last weights instead.
     """
     return renamed(content["weights" if raw or not content["average"] else "average"])
 
 
 def renamed(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return a state dict under today's names."""
+    """Return a state dict under the current names."""
     return {current_name(name): value for name, value in weights.items()}
 
 
 def current_name(name: str) -> str:
-    """Return what a weight is called today."""
+    """Return a weight's current name."""
     for former, now in FORMER_NAMES:
         if name.startswith(former):
             return now + name.removeprefix(former)
@@ -173,7 +173,7 @@ def current_name(name: str) -> str:
 def save_release(folder: Path, content: dict[str, Any]) -> tuple[Path, Path]:
     """Write a checkpoint's network as model.safetensors and config.json; return their paths.
 
-    Tensors and plain values alone, so that any program may read it and none has to run code.
+    Both hold only tensors and plain values, so that any program can read them without running code.
     """
     from safetensors.torch import save
 
@@ -199,7 +199,7 @@ def save_release(folder: Path, content: dict[str, Any]) -> tuple[Path, Path]:
 
 
 def load_release(path: Path) -> dict[str, Any]:
-    """Return what `save_release` wrote, as `load_checkpoint` does; BadInput if it is not that."""
+    """Return the content that `save_release` wrote, like `load_checkpoint`; BadInput if wrong."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

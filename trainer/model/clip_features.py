@@ -1,8 +1,8 @@
-"""Features of every frame of a clip: a CNN of its pictures, its keypoints' coordinates, an LSTM.
+"""Features of every frame of a clip, by a CNN on pictures, keypoint coordinates and an LSTM.
 
-The paper's network has the CNN alone. With coordinates and pictures both, the CNN's features are
-added to the coordinates' through a layer that begins at zero: a network that was trained on
-keypoints starts as it was. Letters: B clips, T frames, K keypoints, F features.
+The paper's network has only the CNN before its LSTM. With both coordinates and pictures, the CNN's
+features are added to those of the coordinates through a zero-initialised layer, so that a network
+trained on keypoints starts unchanged. Letters: B clips, T frames, K keypoints, F features.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from trainer.model.resnet import ResNet
 
 
 class Seen(NamedTuple):
-    """What a network sees of clips."""
+    """A network's input for clips."""
 
     image: Tensor | None
-    """[B, T, C, I, I], None for networks without a CNN."""
+    """Pictures [B, T, C, I, I], None for networks without a CNN."""
     points: Tensor | None = None
-    """[B, T, K, 3] rays (x/z, y/z, seen) for networks that read coordinates; a lifter's [B, T, 2K].
+    """[B, T, K, 3] rays (x/z, y/z, seen) for networks with keypoint coordinates; a lifter's [B, T,
+    2K].
     """
 
 
 class ClipFeatures(nn.Module):
-    """Seen clips → features of each frame, which know of the others; the heads derive from it."""
+    """Clips → features of each frame with temporal context; base class of networks with heads."""
 
     def __init__(
         self,
@@ -64,9 +65,9 @@ class ClipFeatures(nn.Module):
     def frame_features(
         self, seen: Seen, window: WindowView | None = None
     ) -> Float[Tensor, "b t f"]:
-        """Return the features [B, T, F] of every frame by itself.
+        """Return the features [B, T, F] of every frame, without temporal context.
 
-        window: the view of `seen.points`, if it is known already.
+        window: the view of `seen.points`, if already computed.
         """
         features = None
         if self.coordinates is not None:
@@ -83,7 +84,7 @@ class ClipFeatures(nn.Module):
         return features
 
     def over_time(self, features: Float[Tensor, "b t f"]) -> Float[Tensor, "b t g"]:
-        """Return the features [B, T, 2·lstm_width] of frames that know of each other."""
+        """Return the LSTM's features [B, T, 2·lstm_width] of frames."""
         # Under bf16 autocast cuDNN's LSTM would run in fp16, whose small gradients vanish unscaled
         # (torch's AutocastRNN.cpp), and a CPU's takes twice as long; the body decides to the
         # millimetre.

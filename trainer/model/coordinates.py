@@ -1,8 +1,8 @@
-"""Keypoints as coordinates: rays of a window seen along its own axis, in its own size.
+"""Keypoints as coordinates: rays of a window, centred on the person and scaled by their size.
 
-A camera far away and one near by, a person in the middle of the picture and one at its edge, should
-look alike as far as they are. So each window is seen by a camera turned to where the person is (an
-exact change of the view, as only the rays turn), and measured in the person's size there.
+The input should not depend on the camera's distance or on the person's position in the picture. So
+each window is seen by a virtual camera that is rotated towards the person (an exact change of view,
+as it only rotates the rays), and its coordinates are divided by the person's size there.
 Letters: B windows, T frames, K keypoints.
 """
 
@@ -16,26 +16,26 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 ENOUGH = 6
-"""Keypoints that a frame needs to show the person's size and place."""
+"""Keypoints that a frame needs to give the person's size and position."""
 USUAL_SIZE = 0.45
-"""A person's usual size: the box diagonal of its rays (x/z, y/z) at some 3 m."""
+"""A person's usual size: the box diagonal of the rays (x/z, y/z) at about 3 m."""
 
 
 LEAST_AHEAD = 0.05
-"""Least depth of a ray of length 1 or more; what lies beside or behind stays finite."""
+"""Least depth of a ray of length 1 or more; keeps points beside or behind the camera finite."""
 TURNS = 5
-"""Times that the axis is moved to the person; each leaves about a fifth of its error."""
+"""Iterations that move the axis to the person; each leaves about a fifth of the error."""
 
 
 class WindowView(NamedTuple):
-    """A window's keypoints as the network sees them, and the way back."""
+    """A window's keypoints as given to the network, and the transform back."""
 
     points: Tensor
-    """[B, T, K, 2] rays about the person's place, in the person's size; 0 where unseen."""
+    """[B, T, K, 2] rays relative to the person's position and size; 0 where missing."""
     seen: Tensor
     """[B, T, K] 1 or 0."""
     size: Tensor
-    """[B] the person's box diagonal, in rays: about its height over its distance."""
+    """[B] the person's box diagonal in rays, about height divided by distance."""
     turn: Tensor
     """[B, 3, 3] the camera's axes → the view's."""
 
@@ -43,10 +43,10 @@ class WindowView(NamedTuple):
 def view(rays: Float[Tensor, "b t k 3"]) -> WindowView:
     """Return the view of rays [B, T, K, 3] (x/z, y/z, seen).
 
-    Size and place are medians over the frames that show enough; a window without such a frame is
-    seen as it is, at USUAL_SIZE. The place is where the view itself has it, on its axis, so a
-    camera that is turned to the person has the same view, and a ray there is a point divided by
-    its depth. Never in half precision, in which a coordinate is off by millimetres.
+    Size and position are medians over the frames with enough keypoints; a window without such a
+    frame is not rotated and has USUAL_SIZE. The position is measured in the view itself and lies on
+    its axis, so a camera that is rotated towards the person has the same view, and a ray in it is a
+    point divided by its depth. Never in half precision, where a coordinate is off by millimetres.
     """
     with torch.autocast(rays.device.type, enabled=False):
         return _view(rays)
@@ -82,7 +82,7 @@ def boxes(
 
 
 def turn_to(middle: Float[Tensor, "b 2"]) -> Float[Tensor, "b 3 3"]:
-    """Return the shortest turns [B, 3, 3] that bring rays [B, 2] onto the optical axis."""
+    """Return the smallest rotations [B, 3, 3] that bring rays [B, 2] onto the optical axis."""
     x, y, z = torch.cat((middle, torch.ones_like(middle[:, :1])), 1).div(
         (1 + (middle**2).sum(1, keepdim=True)).sqrt()
     ).unbind(1)  # fmt: skip
@@ -104,5 +104,5 @@ class CoordinateEncoder(nn.Module):
     def forward(self, seen: WindowView) -> Float[Tensor, "b t width"]:
         size = torch.log(seen.size / USUAL_SIZE)[:, None, None]
         flat = torch.cat((seen.points, seen.seen[..., None]), -1).flatten(2)
-        with torch.autocast(flat.device.type, enabled=False):  # as precise as the keypoints
+        with torch.autocast(flat.device.type, enabled=False):  # keep the keypoints' precision
             return self.layers(torch.cat((flat, size.expand(*flat.shape[:2], 1)), -1))

@@ -1,7 +1,8 @@
-"""Domain-adversarial training (Ganin & Lempitsky): features by which synthetic and real look alike.
+"""Domain-adversarial training (Ganin & Lempitsky) on synthetic and real frames.
 
-A discriminator reads the CNN's features of single frames, before the memory; its gradient reaches
-the CNN with its sign reversed (paper, section 4; the discriminator's size is our choice).
+A discriminator reads the CNN's features of single frames, before the LSTM. Its gradient reaches the
+CNN with reversed sign, so that the features of both domains become alike (paper, section 4; the
+discriminator's size is our choice).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class _Reverse(torch.autograd.Function):
 
 
 def reverse_gradient(x: Float[Tensor, "*batch"], strength: float) -> Float[Tensor, "*batch"]:
-    """Return x; its gradient comes back times −strength."""
+    """Return x; its gradient is multiplied by −strength."""
     return _Reverse.apply(x, strength)  # type: ignore[no-any-return]
 
 
@@ -57,7 +58,7 @@ def domain_loss(
     real: Float[Tensor, "m f"],
     strength: float,
 ) -> Float[Tensor, ""]:
-    """Return the mean cross-entropy of telling features [N, F] of both worlds apart."""
+    """Return the mean cross-entropy of classifying features [N, F] as synthetic or real."""
     logits = discriminator(reverse_gradient(torch.cat((synthetic, real)).float(), strength))
     truth = torch.cat((torch.ones(len(synthetic)), torch.zeros(len(real)))).to(logits.device)
     weight = torch.where(truth == 1, 0.5 / len(synthetic), 0.5 / len(real))

@@ -1,8 +1,8 @@
-"""A head that predicts joints instead of a body's rotations: mostly their depth.
+"""A head that predicts joints along the keypoints' rays, mostly their depth.
 
-A keypoint's ray already gives its joint's place but for the depth, so x and y are the ray's at
-that depth and a correction. Beside each joint comes how far off it may be, and the bones'
-rotations, from which a body is fitted (`trainer.model.body_fit`).
+A keypoint's ray already gives its joint's position except for the depth, so x and y are the ray's
+at the predicted depth plus a correction. The head also predicts each joint's expected error, the
+bones' rotations, to which a body is fitted (`trainer.model.body_fit`), and gravity.
 Letters: B windows, T frames, K keypoints, E evaluation joints.
 """
 
@@ -21,26 +21,26 @@ from trainer.model.body import BONES
 from trainer.model.coordinates import WindowView
 
 LOG_SIGMA = (-7.0, 1.0)
-"""Range of the logarithm of a joint's error, in the person's size."""
+"""Range of the logarithm of a joint's expected error, in units of the person's size."""
 
 
 class JointEstimate(NamedTuple):
-    """What the head predicts, in the view's axes and in the person's size."""
+    """What the head predicts, in the view's axes and in units of the person's size."""
 
     joints: Tensor
-    """[B, T, E, 3] about the window's person: x right, y down, z away."""
+    """[B, T, E, 3] relative to the person's position: x right, y down, z away."""
     log_sigma: Tensor
     """[B, T, E] logarithm of each joint's expected error."""
     rotations: Tensor
     """[B, T, 24, 3, 3]; the root's is body → view."""
     gravity: Tensor
-    """[B, T, 3] unit vectors: the direction in which things fall."""
+    """[B, T, 3] unit vectors: the direction of gravity (down)."""
 
 
 def skip_matrix(names: Sequence[str], keypoints: Sequence[str]) -> Float[Tensor, "e k"]:
-    """Return from which keypoints each evaluation joint's x and y come: [E, K], rows sum to 1.
+    """Return each evaluation joint's x and y as weights of the keypoints: [E, K], rows sum to 1.
 
-    A limb's from its own keypoint; the neck's and the head's from between the shoulders.
+    A limb joint has its own keypoint; neck and head have the mean of the shoulders.
     """
     out = torch.zeros(len(names), len(keypoints))
     shoulders = [i for i, name in enumerate(keypoints) if name.endswith("shoulder")]
@@ -74,7 +74,7 @@ class JointHead(nn.Module):
             self.fall.bias.copy_(torch.tensor([0.0, 1.0, 0.0]))
 
     def forward(self, features: Float[Tensor, "b t f"], seen: WindowView) -> JointEstimate:
-        # Out of autocast: in half precision a ray, and a depth, is off by millimetres.
+        # Outside autocast: in half precision rays and depths are off by millimetres.
         with torch.autocast(features.device.type, enabled=False):
             return self.placed(features.float(), seen)
 
@@ -83,8 +83,8 @@ class JointHead(nn.Module):
         offset, log_sigma = self.output(features).split((3 * self.count, self.count), -1)
         offset = offset.unflatten(-1, (self.count, 3))
         ray = torch.einsum("ek,btkc->btec", self.skip, seen.points)
-        # The view's axis goes through the person, so a joint at depth d·(1 + size·z) lies at
-        # ray·(1 + size·z) in the person's size.
+        # The view's axis goes through the person, so a joint at depth d·(1 + size·z) has x and y of
+        # ray·(1 + size·z) in units of the person's size.
         ahead = 1 + seen.size[:, None, None, None] * offset[..., 2:]
         joints = torch.cat((offset[..., :2] + ray * ahead, offset[..., 2:]), -1)
         gravity = F.normalize(self.fall(features), dim=-1)

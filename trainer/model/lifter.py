@@ -1,8 +1,9 @@
 """Martinez et al.'s lifting baseline (ICCV 2017): 12 keypoints of one frame → 14 joints in 3D.
 
 Linear, batch norm, ReLU, dropout 0.5, two residual blocks of two such layers of 1024 units,
-weights of norm at most 1, inputs and outputs standardised by the training set. The original lifts
-to 16 joints of Human3.6M; here to the evaluation's 14, about the hips' midpoint.
+weights of norm at most 1, inputs and outputs normalised by the training set's mean and deviation.
+The original predicts 16 joints of Human3.6M; here it predicts the 14 evaluation joints about the
+hips' midpoint.
 Letters: B clips, T frames, K keypoints, J joints.
 """
 
@@ -22,7 +23,7 @@ WIDTH = 1024
 
 
 class LiftingStatistics(NamedTuple):
-    """Means and deviations of the training set's inputs [2K] and outputs [3J]."""
+    """Means and standard deviations of the training set's inputs [2K] and outputs [3J]."""
 
     input_mean: Tensor
     input_std: Tensor
@@ -42,7 +43,7 @@ class LiftingStatistics(NamedTuple):
 
     @staticmethod
     def blank(keypoints: int, joints: int) -> LiftingStatistics:
-        """Return neutral statistics, to be overwritten by a checkpoint's."""
+        """Return placeholder statistics, to be overwritten by a checkpoint's."""
         return LiftingStatistics(
             torch.zeros(2 * keypoints),
             torch.ones(2 * keypoints),
@@ -65,7 +66,7 @@ class BoundedLinear(nn.Linear):
 
 
 class Lifter(nn.Module):
-    """Seen points [B, T, 2K] (crop units) → Prediction with joints [B, T, J, 3] alone."""
+    """Keypoints [B, T, 2K] (crop units) → Prediction with only joints [B, T, J, 3]."""
 
     input_mean: Tensor
     input_std: Tensor

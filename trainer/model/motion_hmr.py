@@ -28,11 +28,11 @@ ITERATIONS = 3
 
 
 class Prediction(NamedTuple):
-    """What a model predicts of a clip; only `joints` is there for every model."""
+    """A model's prediction for a clip; only `joints` is present for every model."""
 
     joints: Tensor
-    """[B, T, J, 3] metres, camera axes, up to translation; of a lifter and of the joint head the
-    evaluation joints alone."""
+    """[B, T, J, 3] metres, camera axes, up to translation; a lifter and the joint head predict only
+    the evaluation joints."""
     joints2d: Tensor | None = None
     """[B, T, J, 2] reprojection in crop units ([-1, 1])."""
     rotations: Tensor | None = None
@@ -40,11 +40,11 @@ class Prediction(NamedTuple):
     betas: Tensor | None = None
     """[B, T, 10]."""
     camera: Tensor | None = None
-    """[B, T, 3]: s, tx, ty of the weak perspective x = s·(X + t)."""
+    """[B, T, 3]: s, tx, ty of the weak-perspective camera x = s·(X + t)."""
     sigma: Tensor | None = None
-    """[B, T, J] each joint's expected error, metres; of the joint head."""
+    """[B, T, J] each joint's expected error, metres; joint head only."""
     gravity: Tensor | None = None
-    """[B, T, 3] the direction in which things fall, camera axes; of the joint head."""
+    """[B, T, 3] direction of gravity (down), camera axes; joint head only."""
 
 
 def initial_state(
@@ -52,8 +52,8 @@ def initial_state(
 ) -> Float[Tensor, " theta"]:
     """Return the regressor's starting point: rotations, then 10 betas, then the camera.
 
-    The root is turned by π about x: upright in the camera frame, whose y points down. Body
-    rotations come from pose (float [72] axis-angle; its root is ignored) or are the rest pose.
+    The root is rotated by π about x: upright in camera axes, whose y points down. Body rotations
+    come from pose (float [72] axis-angle; its root is ignored) or are the rest pose.
     """
     bones = torch.zeros(BONES, 3)
     if pose is not None:
@@ -68,7 +68,8 @@ def initial_state(
 class Regressor(nn.Module):
     """HMR's iterative error feedback: [feature, Θ] → ΔΘ, three times with shared weights.
 
-    With `errors` numbers of the present Θ's errors, it is [feature, Θ, errors of Θ] → ΔΘ.
+    With errors > 0, that many numbers on the current Θ's error are added: [feature, Θ, errors] →
+    ΔΘ.
     """
 
     start: Tensor
@@ -80,7 +81,8 @@ class Regressor(nn.Module):
         self.error_layer = nn.Linear(errors, 1024, bias=False) if errors else None
         self.fc2 = nn.Linear(1024, 1024)
         self.fc3 = nn.Linear(1024, len(start))
-        # HMR's variance scaling 0.01 (FAN_AVG, uniform): the first guesses are the mean person.
+        # HMR's variance scaling 0.01 (FAN_AVG, uniform): first predictions are near the mean
+        # person.
         bound = math.sqrt(3 * 0.01 * 2 / (1024 + len(start)))
         nn.init.uniform_(self.fc3.weight, -bound, bound)
         nn.init.zeros_(self.fc3.bias)
@@ -88,12 +90,12 @@ class Regressor(nn.Module):
     def forward(
         self, feature: Float[Tensor, "n f"], errors: Callable[[Tensor], Tensor] | None = None
     ) -> Float[Tensor, "_ theta"]:
-        """Return Θ [N, ...], float32; the hidden layers multiply in autocast's precision.
+        """Return Θ [N, ...], float32; the hidden layers run in autocast's precision.
 
         errors(Θ) returns the errors of Θ [N or 1, ...], [N, errors].
         """
         state = self.start[None]
-        # fc1 of [feature, state], the feature's part of it once for all iterations.
+        # fc1 of [feature, state], with the feature's part computed once for all iterations.
         of_feature, of_state = self.fc1.weight.split((feature.shape[1], len(self.start)), dim=1)
         seen = F.linear(feature, of_feature, self.fc1.bias)
         for _ in range(ITERATIONS):
@@ -108,21 +110,22 @@ class Regressor(nn.Module):
         return state
 
     def hidden(self, x: Float[Tensor, "*batch w"]) -> Float[Tensor, "*batch w"]:
-        """Return the units' values, in training half of them dropped and the rest doubled."""
+        """Return the units' values after ReLU and, in training, dropout of half of them."""
         if self.training:
-            # Dropout(0.5); nn.Dropout draws five times as long on a CPU that is not Intel's.
+            # Dropout(0.5); nn.Dropout takes five times as long on CPUs other than Intel's.
             x = x * torch.rand_like(x, dtype=torch.float32).lt_(0.5).mul_(2).to(x.dtype)
         return F.relu(x)
 
 
 ERROR_SCALE = 5.0
-"""Brings the reprojection's error, tenths of a crop unit, to the size of the other features."""
+"""Scales the reprojection error, tenths of a crop unit, to the size of the other features."""
 
 
 def heatmap_centres(heatmaps: Float[Tensor, "*batch k i i"]) -> Float[Tensor, "*batch k 3"]:
     """Return keypoints [..., K, 3] (x, y in crop units, seen) of their heatmaps [..., K, I, I].
 
-    A heatmap that stays below 0.1 shows none. The heat is squared, as it loses less beyond an edge.
+    A heatmap that stays below 0.1 has no keypoint. Heatmaps are squared, as they then lose less at
+    the picture's edges.
     """
     heat = heatmaps.float() ** 2
     size = heat.shape[-1]
@@ -137,14 +140,14 @@ def heatmap_centres(heatmaps: Float[Tensor, "*batch k i i"]) -> Float[Tensor, "*
 def pick(
     joints: Float[Tensor, "*batch j d"], chosen: tuple[int, ...] | list[int]
 ) -> Float[Tensor, "*batch k d"]:
-    """Return the chosen joints of [..., J, D]; those of a lifter, which has no others, as is."""
+    """Return the chosen joints of [..., J, D]; unchanged if there are no others, as of a lifter."""
     return joints if joints.shape[-2] == len(chosen) else joints[..., list(chosen), :]
 
 
 class MotionHMR(ClipFeatures):
-    """Seen clips → Prediction: SMPL's pose, shape and a weak camera for every frame."""
+    """Clips → Prediction: SMPL's pose, shape and a weak-perspective camera for every frame."""
 
-    # More than eight parameters: `build_model` alone calls it, each is a field of ModelSpec.
+    # More than eight parameters: only `build_model` calls it, with the fields of ModelSpec.
     def __init__(
         self,
         body: dict[str, np.ndarray],
@@ -176,7 +179,8 @@ class MotionHMR(ClipFeatures):
     def keypoints(
         self, image: Float[Tensor, "b t c i i"] | None
     ) -> Float[Tensor, "b t k 3"] | None:
-        """Return the keypoints [B, T, K, 3] (crop units, seen) of an image, None if unwanted."""
+        """Return the keypoints [B, T, K, 3] (crop units, seen) of an image, None without
+        feedback."""
         if not self.feedback or image is None:
             return None
         end = image.shape[2] - 1  # the last channel is the total-occlusion flag
@@ -200,10 +204,10 @@ class MotionHMR(ClipFeatures):
     def errors(
         self, state: Float[Tensor, "_ theta"], keypoints: Float[Tensor, "n k 3"]
     ) -> Float[Tensor, "n k3"]:
-        """Return by how much states [N or 1, Θ] miss keypoints [N, K, 3], and which are seen.
+        """Return the offsets of keypoints [N, K, 3] from states' [N or 1, Θ] reprojection [N, 3K].
 
-        [N, 3K]: of each keypoint its offset from the reprojection, crop units · ERROR_SCALE, and a
-        1; three zeros of an unseen one.
+        For each keypoint: its offset, crop units · ERROR_SCALE, and 1; three zeros if it is
+        missing.
         """
         _, joints2d, *_ = self.pose(state)
         place, seen = keypoints.split((2, 1), dim=-1)
@@ -221,13 +225,13 @@ class MotionHMR(ClipFeatures):
         betas: Float[Tensor, "n 10"],
         camera: Float[Tensor, "n 3"],
     ) -> tuple[Tensor, ...]:
-        """Return the fields of a Prediction [N, ...] of what `split` returns."""
+        """Return the fields of a Prediction [N, ...] from the parts that `split` returns."""
         joints = self.body(rotation, betas)
         joints2d = camera[:, None, :1] * (joints[..., :2] + camera[:, None, 1:])
         return joints, joints2d, rotation, betas, camera
 
     def average_flipped(self, plain: Prediction, mirrored: Prediction) -> Prediction:
-        """Return the mean of the predictions of clips and of the same clips mirrored, x → −x.
+        """Return the mean of the predictions for clips and for the same clips mirrored, x → −x.
 
         Rotations: the nearest to the mean matrix (its polar factor); betas, camera: the mean.
         """

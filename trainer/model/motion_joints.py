@@ -1,4 +1,4 @@
-"""Motion HMR with the joint head: joints and how far off they may be, instead of a body.
+"""Motion HMR with the joint head: joints and their expected errors, instead of a body.
 
 Letters: B clips, T frames, K keypoints, E evaluation joints.
 """
@@ -19,15 +19,15 @@ from trainer.model.joint_head import JointEstimate, JointHead
 from trainer.model.motion_hmr import Prediction
 
 LIMBS = (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
-"""Bones by which a person's size is known, on both sides."""
+"""Bones that a person's size is measured by, on both sides."""
 
 
 class MotionJoints(ClipFeatures):
-    """Seen clips → Prediction of the evaluation joints, in metres of the mean person."""
+    """Clips → Prediction of the evaluation joints, in metres of the mean person."""
 
     limb_length: Tensor
 
-    # More than eight parameters: `build_model` alone calls it, each is a field of ModelSpec.
+    # More than eight parameters: only `build_model` calls it, with the fields of ModelSpec.
     def __init__(
         self,
         body: dict[str, np.ndarray],
@@ -42,8 +42,8 @@ class MotionJoints(ClipFeatures):
         keypoints: tuple[str, ...],
         coordinates: bool,
     ) -> None:
-        """names: of the evaluation joints; mirror: each one's counterpart; keypoints: by name;
-        coordinates: whether features come of them, too."""
+        """names: of the evaluation joints; mirror: left-right counterparts; keypoints: names;
+        coordinates: whether features come from keypoint coordinates too."""
         super().__init__(
             channels=channels, backbone=backbone, lstm_width=lstm_width, lstm_layers=lstm_layers,
             residual=residual, coordinates=len(keypoints) if coordinates else 0,
@@ -59,7 +59,7 @@ class MotionJoints(ClipFeatures):
         return self.prediction(estimate, window)
 
     def estimate(self, seen: Seen) -> tuple[JointEstimate, WindowView]:
-        """Return what the head predicts and the view that it is in: what training is about."""
+        """Return the head's estimate, which the losses are computed on, and its view."""
         assert seen.points is not None
         window = view(seen.points)
         features = self.over_time(self.frame_features(seen, window))
@@ -68,8 +68,8 @@ class MotionJoints(ClipFeatures):
     def prediction(self, estimate: JointEstimate, window: WindowView) -> Prediction:
         """Return an estimate in the camera's axes and in metres.
 
-        Metres as if each window's limbs were, in the median frame, as long as the mean body's:
-        one camera shows no size.
+        The scale makes each window's limbs, in the median frame, as long as the mean body's,
+        because a single camera does not show size.
         """
         with torch.autocast(estimate.joints.device.type, enabled=False):
             size = self.lengths(estimate.joints).median(1).values
@@ -82,12 +82,12 @@ class MotionJoints(ClipFeatures):
         return Prediction(joints=joints, rotations=rotations, sigma=sigma, gravity=gravity)
 
     def lengths(self, joints: Float[Tensor, "*batch e 3"]) -> Float[Tensor, "*batch"]:
-        """Return the sum [...] of the limbs' lengths of joints [..., E, 3]."""
+        """Return the summed limb lengths [...] of joints [..., E, 3]."""
         begin, end = zip(*self.limbs, strict=True)
         return (joints[..., list(begin), :] - joints[..., list(end), :]).norm(dim=-1).sum(-1)
 
     def average_flipped(self, plain: Prediction, mirrored: Prediction) -> Prediction:
-        """Return the mean of the predictions of clips and of the same clips mirrored, x → −x.
+        """Return the mean of the predictions for clips and for the same clips mirrored, x → −x.
 
         Joints about their own mean; rotations: the nearest to the mean matrix; gravity: the mean.
         """

@@ -1,7 +1,7 @@
-"""The Gauss-Newton system of a body fit: joints, trust in a guess, hinges, smoothness.
+"""The Gauss-Newton system of a body fit: joints, prior on the guess, hinges, smoothness.
 
-N frames have 75 unknowns each, 24 rotations and a translation. Smoothness alone couples frames, so
-the system is solved by conjugate gradients whose preconditioner is every frame's own block.
+N frames have 75 unknowns each, 24 rotations and a translation. Only smoothness couples frames, so
+the system is solved by conjugate gradients, preconditioned by each frame's own block.
 Letters: N frames, E evaluation joints, 24 bones.
 """
 
@@ -23,39 +23,39 @@ from trainer.model.swing import Hinge, hinges
 
 POSE = 3 * BONES
 ROBUST = 3.0
-"""What is farther off than this many standard deviations counts less (Cauchy)."""
+"""Residuals above this many standard deviations count less (Cauchy)."""
 LARGEST_TURN = 0.6
-"""Radians that a bone turns in one step at most."""
+"""Largest rotation of a bone in one step, radians."""
 LIMBS = {1: 4, 2: 5, 4: 7, 5: 8, 16: 18, 17: 19, 18: 20, 19: 21}
 """Bones of a limb segment, and the bone at its end."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BodyFitConfig:
-    """Standard deviations of all that a fit knows besides the joints; angles from the guess."""
+    """Standard deviations of a fit's other terms; angles are relative to the guess."""
 
     root: float = 40.0
-    """Degrees: the body's orientation."""
+    """Degrees: the global orientation."""
     spine: float = 8.0
     """Degrees: each spine bone and collar."""
     swing: float = 45.0
     """Degrees: a limb segment's direction, and how far a knee or elbow bends."""
     twist: float = 15.0
-    """Degrees: thighs and upper arms about their own axes, neck and head."""
+    """Degrees: twist of thighs and upper arms; neck and head."""
     hinge: float = 9.0
-    """Degrees: shanks and forearms about their own axes and sideways."""
+    """Degrees: shanks and forearms, twist and sideways."""
     ends: float = 8.0
     """Degrees: hands and feet, which joints do not show."""
     acceleration: float = 6.0
-    """Degrees per (1/30 s)²: a bone's rotation in the bone above it."""
+    """Degrees per (1/30 s)²: angular acceleration of a bone relative to its parent."""
     betas: float = 1.0
-    """SMPL's units: the shape from the guess's mean."""
+    """Betas, from the guess's mean."""
     betas_limit: float = 2.5
-    """SMPL's units: the reach of a body; no beta is farther from 0."""
+    """Largest absolute value of a beta."""
 
 
 class State(NamedTuple):
-    """What a fit varies in every frame."""
+    """The unknowns of every frame."""
 
     rotations: Tensor
     """[N, 24, 3, 3]."""
@@ -71,12 +71,12 @@ class State(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """Where joints should be, metres."""
+    """Observed joints, metres."""
 
     joints: Tensor
-    """[N, E, 3], 0 where not seen."""
+    """[N, E, 3], 0 where missing."""
     weight: Tensor
-    """[N, E, 3] 1 / standard deviation, 0 where not seen."""
+    """[N, E, 3] 1 / standard deviation, 0 where missing."""
     seen: Tensor
     """bool [N, E]."""
 
@@ -85,7 +85,7 @@ class Energy:
     """The parts of a fit's energy that do not depend on the track."""
 
     def __init__(self, rest: Linkage, config: BodyFitConfig, fps: float) -> None:
-        """Prepare for a rest body and frames per second; 0: frames are no neighbours."""
+        """Prepare for a rest body and frames per second; 0: frames are independent."""
         sd = math.radians(config.acceleration) * (30 / fps) ** 2 if fps else math.inf
         self.smooth = 1 / sd**2
         self.hinges = hinges(rest)
@@ -116,7 +116,7 @@ class Energy:
         away = so3.axis_angle_from_matrix(guess.transpose(-1, -2) @ state.rotations).flatten(1)
         matrix[:, :POSE, :POSE] += self.trust
         gradient[:, :POSE] += away @ self.trust
-        # 10 m: holds the translation of a frame that shows nothing.
+        # 10 m: a weak prior on the translation of frames without joints.
         matrix.diagonal(dim1=1, dim2=2).add_(1e-2)
         for hinge in self.hinges:
             _add_hinge(hinge, state.rotations, matrix, gradient)
@@ -137,7 +137,7 @@ class System:
         matrix: Tensor,
         gradient: Tensor,
     ) -> None:
-        """Take a system of independent frames.
+        """Start from a system of independent frames.
 
         Args:
             posed: the body at the state.
@@ -157,7 +157,7 @@ class System:
         if smooth and len(rotations) > 2:
             turn = so3.axis_angle_from_matrix(rotations[:-1].transpose(-1, -2) @ rotations[1:])
             change = turn[1:] - turn[:-1]
-            # A quick turn is real, or a jump of the guess: neither is smoothed away.
+            # A fast rotation is real, or a jump of the guess; neither should be smoothed.
             loose = 1 / (1 + smooth * (change**2).sum(-1, keepdim=True) / ROBUST**2)
             self.smooth = (smooth * loose).expand_as(change).flatten(1)
             self.gradient[:, :POSE] += _second_transposed(self.smooth * change.flatten(1))
@@ -169,11 +169,11 @@ class System:
         self.factor = torch.linalg.cholesky(block)
 
     def alone(self, right: Float[Tensor, "n 75 c"]) -> Float[Tensor, "n 75 c"]:
-        """Return each frame's own solution [N, 75, C] for right sides [N, 75, C]."""
+        """Return each frame's own solution [N, 75, C] for right-hand sides [N, 75, C]."""
         return torch.cholesky_solve(right, self.factor)
 
     def solve(self, rounds: int = 8) -> Float[Tensor, "n 75"]:
-        """Return the step [N, 75], by preconditioned conjugate gradients where frames couple."""
+        """Return the step [N, 75], by preconditioned conjugate gradients if frames are coupled."""
         residual = -self.gradient
         inverse = self.alone(residual[..., None]).squeeze(-1)
         if self.smooth is None:
@@ -191,7 +191,7 @@ class System:
         return step
 
     def times(self, step: Float[Tensor, "n 75"]) -> Float[Tensor, "n 75"]:
-        """Return the whole matrix times a step [N, 75]."""
+        """Return the product of the whole matrix and a step [N, 75]."""
         out = (self.matrix @ step[..., None]).squeeze(-1)
         if self.smooth is not None:
             pose = step[:, :POSE]
@@ -210,7 +210,7 @@ def _second_transposed(values: Tensor) -> Tensor:
 
 
 def _add_hinge(hinge: Hinge, rotations: Tensor, matrix: Tensor, gradient: Tensor) -> None:
-    """Add a hinge's resistance to bending backward, in place; one-sided, sd 2 degrees."""
+    """Add a one-sided penalty on backward bending, in place; standard deviation 2 degrees."""
     forward = rotations[:, hinge.bone].transpose(-1, -2) @ hinge.forward
     ahead = forward @ hinge.below
     slope = torch.linalg.cross(hinge.below.expand_as(forward), forward)
@@ -221,7 +221,7 @@ def _add_hinge(hinge: Hinge, rotations: Tensor, matrix: Tensor, gradient: Tensor
 
 
 def _trust(linkage: Linkage, joints: list[Hinge], config: BodyFitConfig) -> Tensor:
-    """Return [72, 72]: the inverse variances of rotations from the guess, in the bones' frames."""
+    """Return inverse variances [72, 72] of rotations relative to the guess, in bone axes."""
     degrees = torch.full((BONES, 3), config.ends)
     degrees[0] = config.root
     degrees[[3, 6, 9, 13, 14]] = config.spine
@@ -233,7 +233,7 @@ def _trust(linkage: Linkage, joints: list[Hinge], config: BodyFitConfig) -> Tens
         hinge = hinge_of.get(bone)
         ahead = hinge.forward if hinge else rest.new_tensor([0.0, 0.0, 1.0])
         ahead = F.normalize(ahead - (ahead @ along) * along, dim=0)
-        # Rotations about: the bone, where a hinge bends to (sideways), the hinge's own axis.
+        # Rotation axes: along the bone, the direction of bending (sideways), the hinge's axis.
         axes[bone] = torch.stack((along, ahead, torch.linalg.cross(along, ahead)), 1)
         twist, sideways = (config.hinge, config.hinge) if hinge else (config.twist, config.swing)
         degrees[bone] = torch.tensor([twist, sideways, config.swing])

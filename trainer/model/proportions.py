@@ -1,6 +1,6 @@
-"""Human proportions: the lengths between evaluation joints that a body's shapes and poses allow.
+"""Human proportions: distributions of lengths between evaluation joints of a body model.
 
-Lengths are logarithms, so a person's size adds one number to all of them. Letters: L frames,
+Lengths are logarithms, so a person's size is one number added to all of them. Letters: L frames,
 J evaluation joints in LSP's order (12, or 14 with neck and head top), S segments.
 """
 
@@ -19,16 +19,16 @@ from trainer.model.body import BONES, BodyJoints
 LIMBS = ((1, 0), (2, 1), (3, 4), (4, 5), (7, 6), (8, 7), (9, 10), (10, 11))
 """Shanks, thighs, forearms, upper arms: the joints at their ends, right first for the legs."""
 LIMB_PAIRS = ((0, 3), (1, 2), (4, 7), (5, 6))
-"""Limbs that are each other's mirror image."""
+"""Pairs of the same limb on the right and left."""
 TRUNK = ((2, 3), (8, 9), (2, 8), (3, 9), (2, 9), (3, 8), (8, 12), (9, 12), (12, 13))
-"""Pairs of joints whose distance varies a little with the pose."""
+"""Pairs of joints whose distance varies little with the pose."""
 SAMPLES = 512
 SHAPE_SPREAD = 1.2
 """Standard deviation of the sampled betas."""
 LIMB_SPREAD = 0.03
-"""Standard deviation of a limb's log length in people beyond a shape space of ten betas."""
+"""Standard deviation of limbs' log lengths in people that ten betas do not explain."""
 SECONDS = 1.0
-"""Over which a track's unit may drift, as that of windows normalised each for itself does."""
+"""Time scale on which a track's unit may drift, as with separately normalised windows."""
 FRAME_SPREAD = 0.15
 """Error of one frame's log size."""
 POSTURE = {  # bone: mean and standard deviation of its rotation vector, degrees
@@ -58,7 +58,7 @@ class Proportions(NamedTuple):
     spread: Tensor
     """[S] standard deviation about the person's own size."""
     segments: tuple[tuple[int, int], ...]
-    """The joints of each."""
+    """The two joints of each segment."""
 
 
 def log_lengths(
@@ -73,8 +73,8 @@ def log_lengths(
 def proportions(body: BodyJoints, joints: int = 14) -> Proportions:
     """Return the proportions of a body model's people, for the first 12 or 14 evaluation joints.
 
-    Shapes and everyday postures are drawn with a fixed seed. People (and what detectors call a
-    joint) differ more than a shape space allows: the spread is doubled.
+    Shapes and everyday poses are drawn with a fixed seed. The spread is doubled, as people, and
+    detectors' definitions of joints, differ by more than the shape space.
     """
     generator = torch.Generator().manual_seed(0)
     betas = SHAPE_SPREAD * torch.randn(SAMPLES, 10, generator=generator)
@@ -97,7 +97,7 @@ def proportions(body: BodyJoints, joints: int = 14) -> Proportions:
 def sizes(
     joints: Float[Tensor, "l j 3"], seen: Bool[Tensor, "l j"], known: Proportions, fps: float
 ) -> Float[Tensor, " l"]:
-    """Return the log size [L] of each frame: that of limbs over a mean person's, smooth over time.
+    """Return each frame's log size [L]: log limb lengths minus a mean person's, smoothed over time.
 
     joints · exp(−size) are in the metres of a body of mean proportions. seen: bool [L, J].
     """

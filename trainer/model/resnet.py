@@ -1,7 +1,8 @@
 """ResNet without a head, under torchvision's parameter names.
 
-torchvision's wheels follow torch's index and version too tightly to depend on; with its names,
-its ImageNet weights (and anyone's) load by `load_state_dict`. Letters: N images, C channels.
+torchvision's wheels depend too tightly on torch's index and version to require them. With its
+parameter names, its ImageNet weights (and others') load by `load_state_dict`. Letters: N images, C
+channels.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 and a shortcut; the 3x3 carries the stride (ResNet-50 "v1.5")."""
+    """1x1, 3x3, 1x1 and a shortcut; the 3x3 has the stride (ResNet-50 "v1.5")."""
 
     expansion = 4
 
@@ -66,7 +67,7 @@ class Bottleneck(nn.Module):
 
 
 class ResNetLayout(NamedTuple):
-    """Of what a ResNet is made."""
+    """The layout of a ResNet."""
 
     block: type[BasicBlock] | type[Bottleneck]
     depths: tuple[int, int, int, int]
@@ -74,9 +75,10 @@ class ResNetLayout(NamedTuple):
     first: int
     """Channels of the first layer."""
     shrink: bool = True
-    """Whether a max-pooling halves the maps before the first layer."""
+    """Whether max-pooling halves the feature maps before the first layer."""
     cells: int = 1
-    """Side of the grid over which the last maps are averaged; of 3 the features say where."""
+    """Side of the grid that the last feature maps are averaged to; with 3, features keep
+    position."""
 
 
 LAYOUTS = {

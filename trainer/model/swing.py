@@ -1,9 +1,10 @@
-"""The closed-form start of a body fit: bones swung onto the directions of given joints.
+"""The closed-form start of a body fit: rotate bones onto the directions of given joints.
 
-The root turns by the trunk's least-squares rotation (Kabsch), each limb segment by the shortest
-rotation onto its target's direction, and an upper limb about its own axis until the joint below it
-bends the way a hinge can. Everything that joints do not show is kept. Letters: N frames, 24 bones,
-E evaluation joints in LSP's order (right ankle … left wrist, neck, head top).
+The root is rotated by the trunk's least-squares rotation (Kabsch), each limb segment by the
+smallest rotation onto its target's direction, and an upper limb about its own axis until the hinge
+below it bends in its possible direction. Everything that joints do not determine is kept from the
+guess. Letters: N frames, 24 bones, E evaluation joints in LSP's order (right ankle … left wrist,
+neck, head top).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ UPPER = (
     (17, R_SHOULDER, R_ELBOW),
     (12, NECK, HEAD),
 )
-"""SMPL's bone, and the evaluation joints at its two ends."""
+"""SMPL bone, and the evaluation joints at its two ends."""
 LOWER = (
     (4, L_KNEE, L_ANKLE),
     (5, R_KNEE, R_ANKLE),
@@ -38,9 +39,9 @@ LOWER = (
 )
 
 DOUBTED = 0.6
-"""Radians: a guess whose limb's own twist is farther off is held to less, and twice as far not."""
+"""Radians of twist error above which a guess gets less weight; above twice that, none."""
 BACKWARD = -0.1
-"""Sine of the angle by which an elbow or knee bends backward and is not believed."""
+"""Sine of the backward bend of an elbow or knee above which the guess is not used."""
 
 
 class Hinge(NamedTuple):
@@ -51,7 +52,7 @@ class Hinge(NamedTuple):
     along: Tensor
     """[3] direction of the bone above, towards the hinge."""
     forward: Tensor
-    """[3] where the limb below moves as the hinge bends, square to `along`."""
+    """[3] direction in which the limb below moves as the hinge bends, perpendicular to `along`."""
     below: Tensor
     """[3] rest direction of the bone below."""
 
@@ -81,12 +82,12 @@ def swung(
 ) -> tuple[Float[Tensor, "n 24 3 3"], Float[Tensor, "n 24 3 3"]]:
     """Return rotations [N, 24, 3, 3] whose bones point along the given joints, and the guess.
 
-    The guess comes back with hinges that bend forward: where its elbow or knee bends backward, or
-    its upper limb is twisted so that the joints could not be reached otherwise, it is no guess.
+    The returned guess has only possible hinge angles: it is replaced where its elbow or knee bends
+    backward, or where the twist of its upper limb is incompatible with the joints.
 
     Args:
         linkage: the body.
-        guess: [N, 24, 3, 3] where to start; twists and unseen bones stay as they are.
+        guess: [N, 24, 3, 3] start; twists and bones with missing joints are not changed.
         joints: [N, E, 3] any origin, any unit, the axes of the root's rotation.
         seen: bool [N, E].
     """
@@ -100,8 +101,8 @@ def swung(
         turn = _twist(hinge, local, guess[:, hinge.bone] @ hinge.below)
         turn = turn * (seen[:, start] & seen[:, end])
         rotations[:, hinge.above] = rotations[:, hinge.above] @ _about(hinge.along, turn)
-        # A small turn corrects the limb above and takes the one below along. A large one means that
-        # the guess has its hinge the wrong way round: then what is below stays as it was.
+        # A small twist corrects the limb above and moves the limb below with it. A large one means
+        # that the guess bends the hinge the wrong way: then the limb below keeps its rotation.
         excess = turn * ((turn.abs() - DOUBTED) / DOUBTED).clamp(0, 1)
         guess[:, hinge.above] = guess[:, hinge.above] @ _about(hinge.along, excess)
         back = _about(hinge.along, -excess)
@@ -126,8 +127,8 @@ def kabsch(
 ) -> Float[Tensor, "n 3 3"]:
     """Return the rotations [N, 3, 3] that bring the source's trunk [N, E, 3] onto the target's.
 
-    Limbs count little, and standing still a trifle: where too few joints are seen to fix a
-    rotation, the smallest of those that fit.
+    Limbs have a small weight, and the identity a tiny one: where too few joints are given to
+    determine a rotation, the result is the smallest that fits.
     """
     weight = torch.full_like(source[:, :, :1], 0.05)
     weight[:, list(TRUNK)] = 1
@@ -150,7 +151,7 @@ def between(
     """Return the smallest rotations [..., 3, 3] that turn unit vectors [..., 3] onto others."""
     axis = torch.linalg.cross(start, end)
     cosine = (start * end).sum(-1, keepdim=True)
-    # Opposite vectors leave the axis open: any that is square to both.
+    # For opposite vectors any axis perpendicular to both will do.
     spare = F.normalize(
         torch.linalg.cross(start, torch.roll(start, 1, -1) + start.new_tensor([0.3, 0.5, 0.7])),
         dim=-1,
@@ -167,7 +168,7 @@ def _swing(
     joints: Tensor,
     seen: Tensor,
 ) -> None:
-    """Turn each segment's bone, in place, so that its two joints lie as the given ones do."""
+    """Rotate each segment's bone, in place, onto the direction of its two given joints."""
     bones = [bone for bone, _, _ in segments]
     start, end = [s for _, s, _ in segments], [e for _, _, e in segments]
     posed = linkage.posed(rotations)
@@ -180,11 +181,11 @@ def _swing(
 
 
 def _twist(hinge: Hinge, wanted: Tensor, guess: Tensor) -> Tensor:
-    """Return by how much [N] to turn the bone above a hinge about itself, radians.
+    """Return the twist [N] to apply to the bone above a hinge, radians.
 
-    The direction below the hinge, wanted [N, 3], should leave the bone above at the azimuth that
-    the guess [N, 3] has, or straight forward where the guess hardly bends or bends backward. A
-    nearly straight limb has no azimuth and turns nothing.
+    The direction of the limb below, wanted [N, 3], should have the azimuth of the guess [N, 3]
+    about the bone above, or point straight forward where the guess hardly bends or bends backward.
+    A nearly straight limb has no azimuth and so no twist.
     """
     side = torch.linalg.cross(hinge.along, hinge.forward)
     azimuth = torch.atan2(wanted @ side, wanted @ hinge.forward)

@@ -1,4 +1,4 @@
-"""The parts of a run: its model, its losses, its loaders, from config, machine and data."""
+"""Build the parts of a run (model, losses, loaders) from its config, the machine and the data."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def make_train_step(
     device: torch.device,
     ranks: Ranks,
 ) -> TrainStep:
-    """Return a trainer with fresh weights."""
+    """Return a training step whose model has newly initialised weights."""
     torch.manual_seed(cfg.seed)
     inputs = dataset.input_spec(spec)
     joints = dataset.evaluation_joints
@@ -109,7 +109,7 @@ def make_train_step(
         objective = MotionObjective(model, weights, joints, dataset.image_size)
     if cfg.weights:
         if not isinstance(model, ClipFeatures) or model.backbone is None:
-            raise BadInput("--weights are those of a CNN, which this network does not have.")
+            raise BadInput("--weights sets the weights of a CNN, which this network does not have.")
         load_backbone(model.backbone, cfg.weights, cfg.inputs)
     if cfg.init:
         known = load_initial(model, cfg.init)
@@ -119,10 +119,10 @@ def make_train_step(
 
 
 def load_initial(model: nn.Module, path: Path) -> set[str]:
-    """Load another run's weights, averaged ones if there are any; what they lack stays fresh.
+    """Load another run's weights, averaged if there are any; other layers keep their initial ones.
 
-    Returns the names of what was loaded. Raises BadInput if it is of a network of another size, or
-    of another kind altogether.
+    Returns the names of the loaded weights. Raises BadInput if they are of a network of another
+    size or of another kind.
     """
     weights = weights_of(load_checkpoint(path))
     own = model.state_dict()
@@ -130,13 +130,13 @@ def load_initial(model: nn.Module, path: Path) -> set[str]:
     other = [name for name, value in known.items() if value.shape != own[name].shape]
     if other or not known:
         what = f"{other[0]} is {tuple(known[other[0]].shape)}" if other else "it shares no weights"
-        raise BadInput(f"--init {path} is of another network: {what}; give it that one's options.")
+        raise BadInput(f"--init {path} is of another network: {what}; use the options of that one.")
     model.load_state_dict(known, strict=False)
     return set(known)
 
 
 def keep(model: nn.Module, names: set[str], path: Path) -> None:
-    """Train none of the named weights; BadInput if there are no others."""
+    """Freeze the named weights; BadInput if there are no others to train."""
     for name, weight in model.named_parameters():
         weight.requires_grad_(name not in names)
     if not any(weight.requires_grad for weight in model.parameters()):
@@ -153,7 +153,7 @@ def make_loaders(
     ranks: Ranks,
     saved: dict[str, Any] | None,
 ) -> list[Loader] | list[EndlessLoader]:
-    """Return the loader of the training clips and, for DANN, that of the real ones."""
+    """Return the loader of the training clips and, for DANN, that of the real clips."""
     positions = saved["loaders"][ranks.rank] if saved else None
     if cfg.clips == "endless":
         return [endless_loader(cfg, settings, dataset, ranks, positions and positions[0])]
@@ -167,7 +167,7 @@ def make_loaders(
                 f"{cfg.dann_shards} and {cfg.shards[0]} differ in image size, flow or joints; "
                 "make both with the same options."
             )
-        real.input_spec(model)  # refused here if it lacks the pictures
+        real.input_spec(model)  # raises BadInput if the data set has no pictures
         if real.clip_length < settings.frames:
             raise BadInput(
                 f"The clips of {cfg.dann_shards} have {real.clip_length} frames, fewer than the "
@@ -223,8 +223,8 @@ def endless_loader(
 def mean_person(dataset: DataSet) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Return the mean pose (float [72], axis-angle) and betas [10] of the first clips, if any.
 
-    A plain mean of the body joints' axis-angles: they stay well below π, where it is close to the
-    rotations' own mean. It is where refinement starts, as HMR's mean parameters are, and no target.
+    The pose is the plain mean of the body joints' axis-angles, which stay well below π, where it is
+    close to the mean rotation. Like HMR's mean parameters, it is only where refinement starts.
     """
     takes = islice(read_takes(dataset), MEAN_CLIPS)
     clips = [take.labels for take in takes if not isinstance(take, Damaged)]
@@ -236,7 +236,7 @@ def mean_person(dataset: DataSet) -> tuple[np.ndarray | None, np.ndarray | None]
 
 
 def lifting_statistics(dataset: DataSet, spec: InputSpec) -> LiftingStatistics:
-    """Return what a lifter standardises by, of the first clips."""
+    """Return the mean and standard deviation, over the first clips, that a lifter normalises by."""
     arrays = frozenset({"joints2d", "joints3d", "occluded", "visibility"})
     clips = first_clips(dataset, arrays)
     if not clips:
@@ -258,15 +258,15 @@ def first_clips(dataset: DataSet, arrays: frozenset[str]) -> list[dict[str, np.n
 
 
 def load_backbone(backbone: ResNet, path: Path, inputs: str) -> None:
-    """Load a torchvision state dict; of its first layer what looks at colour, if any is seen.
+    """Load a torchvision state dict; its first layer only where RGB is among the inputs.
 
-    That layer's other channels, flow's and the heatmaps', keep their fresh weights.
+    That layer's channels for flow and heatmaps keep their initial weights.
     """
     weights = read_tensors(path, "torchvision's weights of this --backbone")
     try:
         weights = {name: value for name, value in weights.items() if not name.startswith("fc.")}
         first = backbone.conv1.weight.detach().clone()
-        if inputs.startswith("rgb"):  # draw_inputs puts the picture's channels in front
+        if inputs.startswith("rgb"):  # draw_inputs puts the picture's channels first
             first[:, :3] = weights["conv1.weight"]
         weights["conv1.weight"] = first
         backbone.load_state_dict(weights)

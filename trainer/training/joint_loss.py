@@ -1,8 +1,8 @@
 """The joint head's losses, in the person's size.
 
-Half the distance of the joints, half their distance after similarity alignment; how well the
-expected errors fit the errors made; the bones' rotations, for the body that is fitted later, and
-gravity, for its world.
+The terms: half the joints' distance and half their distance after similarity alignment; how well
+the expected errors match the actual errors; the bones' rotations, which the body is fitted to; and
+gravity, which gives the up axis of the predicted motion.
 Letters: B clips, T frames, E evaluation joints.
 """
 
@@ -20,7 +20,7 @@ from trainer.model.coordinates import WindowView
 from trainer.model.joint_head import JointEstimate
 
 LEAST_DEPTH = 0.1
-"""Metres; clips without a known frame, whose weight is 0, stay finite."""
+"""Metres; keeps clips finite that have no known frame and so weight 0."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,9 @@ def in_view(
 ) -> Float[Tensor, "b t e 3"]:
     """Return camera-frame joints [B, T, E, 3], metres, in a view's axes and the person's size.
 
-    The size is what the person's box would be at the clip's mean depth, so x and y are the view's.
-    weight [B, T] of frames in that mean: 0 where the joints are not known.
+    The unit is the size of the person's box projected to the clip's mean depth, so that x and y
+    match the view's.
+    weight [B, T] of frames in that mean: 0 where the joints are unknown.
     """
     turned = joints @ window.turn[:, None].mT
     depth = (turned[..., 2].mean(2) * weight).sum(1) / weight.sum(1).clamp_min(1e-6)
@@ -58,9 +59,9 @@ def joint_losses(
 ) -> dict[str, Float[Tensor, ""]]:
     """Return the loss terms, sums over frames with weight [B, T].
 
-    truth [B, T, E, 3] metres, rotations [B, T, 24, 3, 3] and gravity [B, 3] (None where nobody
-    knows it) in the camera's axes. The gradient takes the similarity alignment as given, and the
-    error that sigma is compared with.
+    truth [B, T, E, 3] metres, rotations [B, T, 24, 3, 3] and gravity [B, 3] (None where unknown)
+    in the camera's axes. The similarity alignment, and the error that sigma is compared with, are
+    treated as constants in the gradient.
     """
     target = about_hips(in_view(truth, window, weight), hips)
     joints = about_hips(estimate.joints, hips)
@@ -76,7 +77,7 @@ def joint_losses(
         "sigma": error.mean(-1),
         "rotations": wrong,
     }
-    if gravity is None:  # 0, yet with a gradient: data-parallel training waits for every weight's
+    if gravity is None:  # 0 with a gradient: data-parallel training waits for every weight's
         terms["gravity"] = 0 * estimate.gravity.sum(-1)
     else:
         down = torch.einsum("bij,bj->bi", window.turn, gravity)

@@ -31,7 +31,7 @@ from trainer.training.step import TrainStep
 from trainer.training.validation import held_out_error
 
 MUCH_WAIT = 0.05
-"""Share of the time spent waiting for data above which a run advises more workers."""
+"""Share of the time spent waiting for data above which a run suggests more workers."""
 
 
 @dataclass
@@ -61,9 +61,9 @@ class TrainingLoop:
         self.train_step.restore(saved)
         if not self.held:
             self.described["held"] = saved.get("held")
-        if self.described["held"] == saved.get("held"):  # errors on other clips do not compare
+        if self.described["held"] == saved.get("held"):  # errors on other clips are not comparable
             self.best = saved["best"]
-        self.validated = saved.get("validated", saved.get("judged", True))  # the former name
+        self.validated = saved.get("validated", saved.get("judged", True))  # its former name
 
     def run(self) -> Throughput:
         """Train to the last step; return the throughput.
@@ -164,9 +164,10 @@ class TrainingLoop:
         return positions
 
     def cut_off(self, error: Unreachable) -> BadInput:
-        """Return the error of a server that is gone, and save what a later run can resume from.
+        """Return the error of an unreachable server, after saving a checkpoint to resume from.
 
-        Of several ranks the others may be in the middle of a step: their last checkpoint counts.
+        With several ranks nothing is saved, as the others may be in the middle of a step: the last
+        regular checkpoint counts.
         """
         if self.ranks.world == 1 and self.train_step.step:
             self.save()
@@ -177,12 +178,12 @@ class TrainingLoop:
         return BadInput(f"{str(error).rstrip('.')}; {how}.")
 
     def cut_short(self) -> Stopped:
-        """Return the end of a rank after Ctrl-C, which may be in the middle of a step.
+        """Return the Stopped of a rank after Ctrl-C, which may be in the middle of a step.
 
-        One of several ranks says how to go on.
+        Only one of the ranks prints how to continue.
         """
         last = self.folder / "last.pt"
-        words = f"\nstopped; go on from the last checkpoint with `--resume {quoted(last)}`"
+        words = f"\nstopped; continue from the last checkpoint with `--resume {quoted(last)}`"
         first = "\nstopped before the first checkpoint (--save-every)"
         shown = words if last.exists() else first
         return Stopped(shown if self.ranks.first else "", signal.SIGINT)
@@ -198,7 +199,7 @@ class TrainingLoop:
 
 @dataclass
 class Throughput:
-    """Seconds, waiting for data and clips per second since the last report and over the run."""
+    """Step time, data waiting time and clips per second, since the last report and over the run."""
 
     clips: int
     """Clips of a step, over all ranks."""
@@ -209,7 +210,7 @@ class Throughput:
     all_waited: float = 0.0
 
     def add(self, seconds: float, waited: float) -> None:
-        """Count a step and the part of it spent waiting for data."""
+        """Add a step's seconds and the seconds of it spent waiting for data."""
         self.seconds += seconds
         self.waited += waited
         self.steps += 1
@@ -220,10 +221,10 @@ class Throughput:
         """Return one line on the time spent waiting for data."""
         share = self.all_waited / max(self.all_seconds, 1e-9)
         advice = f"; raise --workers (now {workers})" if share > MUCH_WAIT else ""
-        return f"{share:.1%} of the time was waiting for data{advice}"
+        return f"{share:.1%} of the time was spent waiting for data{advice}"
 
     def take(self) -> dict[str, float]:
-        """Return seconds per step, the share of waiting for data and clips/s; start over."""
+        """Return seconds per step, the share waiting for data and clips/s; then reset them."""
         figures = {
             "seconds": self.seconds / self.steps,
             "data_wait": self.waited / self.seconds,

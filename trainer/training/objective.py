@@ -35,7 +35,7 @@ class Weights:
 
 
 class Totals(NamedTuple):
-    """What a step's sums are divided by: counts over its micro-batches and ranks, per rank."""
+    """What a step's sums are divided by: counts over micro-batches and ranks, per rank."""
 
     joints: Tensor
     """Joints with a 2D target."""
@@ -45,14 +45,14 @@ class Totals(NamedTuple):
 
 @dataclass(frozen=True)
 class Real:
-    """Unlabelled real clips to look like: what is seen of them, and the adversary's strength."""
+    """Unlabelled real clips for DANN: their network input, and the adversary's strength."""
 
     seen: Seen
     strength: float
 
 
 def joined(first: Seen, second: Seen) -> Seen:
-    """Return what is seen of both batches of clips as one."""
+    """Return the inputs of two batches of clips as one batch."""
     image, points = (
         None if a is None or b is None else torch.cat((a, b))
         for a, b in zip(first, second, strict=True)
@@ -61,7 +61,7 @@ def joined(first: Seen, second: Seen) -> Seen:
 
 
 Losses = dict[str, Tensor]
-"""`loss` is the weighted sum to descend; the other terms are unweighted."""
+"""`loss` is the weighted sum to minimise; the other terms are unweighted."""
 
 
 def joint_weight(batch: Batch, joints: tuple[int, ...]) -> Float[Tensor, "b t j"]:
@@ -98,7 +98,8 @@ class MotionObjective(nn.Module):
         if real is None:
             features = self.model.frame_features(seen)
         else:
-            # One pass over both worlds: batch statistics then are the mixture's, and show neither.
+            # One pass over both domains: batch statistics are then the mixture's and reveal
+            # neither.
             features = self.model.frame_features(joined(seen, real.seen))
         prediction = self.model.head(features[:clips], self.model.keypoints(seen.image))
         with torch.autocast(device.type, enabled=False):
@@ -110,15 +111,15 @@ class MotionObjective(nn.Module):
                     features[clips:].flatten(0, 1),
                     real.strength,
                 )
-                # The other terms are sums over a whole step, this one is a mean of each batch; its
-                # share of the step is that of its frames with a 3D target.
+                # The other terms are sums over a whole step, this one is a mean of each batch; so
+                # it is weighted by the batch's share of the step's frames with a 3D target.
                 share = batch["valid"].float().sum() / totals.frames.clamp_min(1)
                 losses["domain"] = domain * share
                 losses["loss"] = losses["loss"] + self.weights.domain * losses["domain"]
         return losses, prediction
 
     def losses(self, prediction: Prediction, batch: Batch, totals: Totals) -> Losses:
-        """Return the losses of a prediction; differentiable in it."""
+        """Return the losses of a prediction, differentiable with respect to it."""
         assert prediction.joints2d is not None and prediction.betas is not None
         target2d = batch.get("target2d", batch["joints2d"])[..., :2]
         frames = totals.frames.clamp_min(1)

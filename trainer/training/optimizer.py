@@ -17,7 +17,7 @@ def make_optimizer(module: nn.Module, weight_decay: float) -> torch.optim.Optimi
         {"params": [p for p in trained if p.dim() > 1], "weight_decay": weight_decay},
         {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
     ]
-    # Fused: one pass over weights, gradients and moments; on a CPU a third of the time.
+    # Fused: one pass over weights, gradients and moments takes a third of the time on a CPU.
     return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.999), fused=True)
 
 
@@ -36,14 +36,14 @@ class Average:
         self.module = copy.deepcopy(module).eval().requires_grad_(False)
         for part in self.module.modules():
             if isinstance(part, nn.RNNBase):
-                part.flatten_parameters()  # copied apart, which cuDNN would repair at every call
+                part.flatten_parameters()  # else cuDNN compacts the copy at every call
         self.decay = decay
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
-        """Move towards the module; young averages move faster, so a short run has one too.
+        """Move towards the module, faster in early steps, so that short runs have an average too.
 
-        Batch norm's statistics move with the weights that they belong to.
+        Batch norm's statistics are averaged like the weights.
         """
         decay = min(self.decay, (1 + step) / (10 + step))
         mine = [*self.module.parameters(), *self.module.buffers()]

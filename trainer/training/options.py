@@ -23,26 +23,26 @@ class FitConfig:
         "shards": "data", "model": "model", "steps": "optimiser", "flip": "augmentation",
         "device": "machine",
     }  # fmt: skip
-    """Groups of options in --help, by their first options."""
+    """Groups of options in --help, each by its first option."""
 
     shards: tuple[str, ...]
     """Folder of shards with its dataset.json, or its URL (s3, gs, hf, https, file, whatever fsspec
     knows), a brace pattern such as 'shards/shard-{000000..004999}.tar', a single tar, or
-    webdataset's `pipe:` command. Several are mixed; an epoch reads three tenths of
-    DIR::0.3."""
+    webdataset's `pipe:` command. Several are mixed; of DIR::0.3 an epoch
+    reads three tenths."""
     out: Path | None = None
     """Run folder: config, metrics, checkpoints; never overwritten. Default: runs/<time>."""
     resume: Path | None = None
-    """Go on from this checkpoint exactly (its run's options must be given again; what was chosen
-    for its machine is kept)."""
+    """Continue exactly from this checkpoint (give its run's options again; values that were chosen
+    for its machine are kept)."""
     cache: Path | None = None
-    """Folder that keeps whole shards of URLs for every process of this machine. Default: none, they
-    are streamed anew in every epoch."""
+    """Folder in which shards of URLs are cached for all processes of this machine. Default: none;
+    they are streamed again in every epoch."""
     cache_size: str = "200GB"
-    """Most that the cache may hold; the shards that were read longest ago make room."""
+    """Largest size of the cache; the least recently read shards are removed first."""
     val_shards: tuple[str, ...] = ()
-    """Held-out data sets, named as --shards, for validation during training; with several, the mean
-    error counts."""
+    """Held-out data sets, named as --shards, for validation during training; with several, their
+    mean error counts."""
     val_every: int = 1000
     """Steps between validations."""
     val_clips: int = 64
@@ -51,59 +51,62 @@ class FitConfig:
     model: Literal["motion-hmr", "lifter"] = "motion-hmr"
     """`lifter` is Martinez et al.'s frame-by-frame baseline: 12 keypoints → 14 joints."""
     inputs: Inputs = "flow+keypoints"
-    """What the network sees; the total-occlusion flag is always added."""
+    """Inputs of the network; the total-occlusion flag is always added."""
     keypoints: Literal["heatmaps", "coordinates"] = "heatmaps"
-    """How it sees keypoints: as heatmaps through the CNN (the paper), or as the coordinates of
-    their rays; coordinates alone need no CNN, beside flow or RGB they are added to its heatmaps."""
+    """How keypoints are given to the network: as heatmaps through the CNN (the paper), or as the
+    coordinates of their rays. Coordinates alone need no CNN; with flow or RGB they are added to its
+    heatmaps."""
     head: Literal["smpl", "joints"] = "smpl"
-    """What it predicts: SMPL's pose, shape and camera by HMR's regressor (the paper), or the joints
-    along the keypoints' rays, mostly their depth, to which a body is fitted afterwards."""
+    """What the network predicts: SMPL's pose, shape and camera by HMR's regressor (the paper), or
+    the joints along the keypoints' rays (mostly their depth), to which a body is fitted
+    afterwards."""
     clips: Literal["stored", "endless"] = "stored"
-    """Train on the clips of the shards, or on endless keypoint clips that are drawn from the
-    shards' motions under virtual cameras (--inputs keypoints); see --endless.* below."""
+    """Train on the clips of the shards, or on endless keypoint clips drawn from the shards' motions
+    and seen by virtual cameras (--inputs keypoints); see --endless.* below."""
     endless: EndlessConfig = field(default_factory=EndlessConfig)
     """How endless clips are drawn."""
     init: Path | None = None
-    """Start from the weights of this checkpoint, of a network of the same size; layers that it
-    lacks (a CNN) start from random weights."""
+    """Start from the weights of this checkpoint, of a network of the same size; layers that are
+    missing in it (such as a CNN) start from random weights."""
     keep_init: bool = False
     """Freeze the weights of --init and train only the other layers."""
     backbone: Literal["small", "maps", "resnet18", "resnet34", "resnet50"] | None = None
     """CNN per frame. Default: resnet50 (the paper's) on a GPU, resnet18 on a CPU. `small` is a
-    thin ResNet of 10 layers for demonstrations: a fifth of resnet18's work. `maps` is `small` with
-    maps of twice the side, whose features keep positions: three times its work."""
+    thin ResNet of 10 layers for demonstrations, with a fifth of resnet18's computation. `maps` is
+    `small` with feature maps of twice the side, which keep positions; it computes three times as
+    much."""
     image_size: int | None = None
-    """Side of the network's input, pixels. Default: 224 on a GPU, 112 on a CPU, or the stored
-    crops' if that is less."""
+    """Side of the network's input, pixels. Default: 224 on a GPU, 112 on a CPU, but at most the
+    stored crops' side."""
     frames: int | None = None
-    """Frames of a training clip (a random part of a longer stored one). Default: as stored (31), 16
-    for endless clips."""
+    """Frames of a training clip (a random part of a longer stored clip). Default: as stored (31),
+    16 for endless clips."""
     spacing: int = 1
-    """Stored frames from one frame of a training clip to the next: 2 sees 15 frames per second."""
+    """Stored frames from one frame of a training clip to the next; 2 gives 15 frames per second."""
     lstm_width: int | None = None
     """LSTM units per direction. Default: 1024 on a GPU (HMR's 2048 features), 256 on a CPU, 128 for
     coordinates."""
     lstm_layers: int = 1
     """Layers of the LSTM."""
     residual: bool = False
-    """Add the CNN's features to the LSTM's (as VIBE does; the paper does not say): small networks
-    learn faster. The LSTM's two directions must then be as wide as the CNN."""
+    """Add the CNN's features to the LSTM's (as VIBE does; the paper does not say). Small networks
+    then learn faster. The LSTM's two directions together must be as wide as the CNN's features."""
     feedback: bool = False
-    """Give the regressor, each time it refines a pose, how far the joints' reprojection lies from
-    the keypoints (as PyMAF feeds its projected mesh back; the paper does not)."""
+    """At each refinement, give the regressor the distance from the joints' reprojection to the
+    keypoints (as PyMAF feeds its projected mesh back; the paper does not)."""
     rotation: Literal["6d", "axis-angle"] = "6d"
-    """How the regressor writes rotations; `axis-angle` is HMR's."""
+    """The regressor's representation of rotations; `axis-angle` is HMR's."""
     initial_pose: Literal["data", "rest"] = "data"
     """Where refinement starts: the mean pose and shape of the first clips, or the rest pose."""
     weights: Path | None = None
-    """Start the CNN from a torchvision state dict (ImageNet); of its first layer
-    the colour filters, where RGB is among the inputs; those of flow and heatmaps start random."""
+    """Start the CNN from a torchvision state dict (ImageNet). Its first layer is used only for RGB
+    inputs; the filters for flow and heatmaps start random."""
 
     steps: int | None = None
     """Optimiser steps. Default: 100000 on a GPU, 2000 on a CPU."""
     batch_size: int | None = None
-    """Clips per step and rank. Default: what the GPU's memory holds (at most 48), 4 on a CPU. The
-    paper's: 3 a GPU of 31 frames, 6 of 8 or 16, 2 of 56."""
+    """Clips per step and rank. Default: as many as the GPU's memory holds (at most 48), 4 on a
+    CPU. The paper's, per GPU: 3 of 31 frames, 6 of 8 or 16, 2 of 56."""
     accumulate: int = 1
     """Batches whose gradients are summed into one step."""
     lr: float | None = None
@@ -114,36 +117,36 @@ class FitConfig:
     warmup: int | None = None
     """Steps of linear warm-up. Default: 2000, or a twentieth of the run if that is less."""
     weight_decay: float = 1e-4
-    """On convolutions and matrices, not on norms and biases."""
+    """Weight decay of convolutions and matrices; norms and biases have none."""
     clip_grad: float = 1.0
-    """Largest gradient norm; 0 does not clip."""
+    """Gradient norm above which gradients are clipped; 0 turns clipping off."""
     ema: float = 0.999
-    """Decay of the averaged weights that are validated and evaluated (the paper does not mention
-    any); 0 keeps none."""
+    """Decay of the exponential moving average of the weights, which is validated and evaluated (the
+    paper does not mention one); 0 turns it off."""
 
     weight_2d: float = 10.0
-    """Weight of the reprojection error. At HMR's 60 a small network cannot tell for a
-    thousand steps which way people face (keypoints, 400 steps: 95 mm instead of 76)."""
+    """Weight of the reprojection error. At HMR's 60, a small network does not learn for
+    a thousand steps which way people face (keypoints, 400 steps: 95 mm instead of 76)."""
     weight_3d: float = 600.0
-    """Weight of the aligned 3D error, m² (at HMR's 60 x ½ the other one distorts the pose)."""
+    """Weight of the aligned 3D error, m² (at HMR's 60 x ½, the reprojection distorts the pose)."""
     weight_betas: float = 1e-3
     """Weight of |betas|², the only term that bounds the shape."""
     weight_rotations: float = 0.01
-    """Weight of the joint head's rotations beside its joints; HMR's regressor has no such loss."""
+    """Weight of the joint head's loss on rotations; HMR's regressor has no such loss."""
 
     flip: bool = True
     """Mirror half of the clips."""
     turn: float = 0.0
-    """Standard deviation of each clip's in-plane rotation, degrees: cameras that tilt (0: SURREAL's
-    is level)."""
+    """Standard deviation of each clip's in-plane rotation, degrees, for cameras that roll (0:
+    SURREAL's is level)."""
     keypoint_noise: float = 0.0
-    """Gaussian noise on input keypoints, stored-crop pixels, half of its variance held for a clip
-    (0: the paper's are exact)."""
+    """Standard deviation of Gaussian noise on input keypoints, pixels of the stored crop; half of
+    the variance is constant over a clip (0: the paper's keypoints are exact)."""
     keypoint_drop: float = 0.0
     """Chance that an input keypoint is dropped."""
     keypoint_gaps: float = 0.0
-    """Chance that a limb's input keypoints (elbow and wrist, knee and ankle) are lost for a stretch
-    of a clip, as detectors lose what the body hides."""
+    """Chance that a limb's input keypoints (elbow and wrist, knee and ankle) are missing for a
+    stretch of a clip, as detectors miss what the body hides."""
 
     dann_shards: str | None = None
     """Unlabelled shards of real clips: train domain-adversarially against them (RGB + DANN)."""
@@ -151,22 +154,23 @@ class FitConfig:
     """Weight of the domain loss (the paper varies it and reports the best)."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to train."""
+    """Device to train on."""
     precision: Precision | None = None
-    """Default: bf16 where the hardware multiplies it natively, else fp32."""
+    """Precision of the network's layers. Default: bf16 if the hardware supports it natively, else
+    fp32."""
     compile: bool | None = None
     """Compile the CNN. Default: on a GPU, if a C compiler and Python's headers are there."""
     workers: int | None = None
-    """Threads per rank that read and decode ahead; 0 reads in the training's own.
-    Default: 1, up to 8 for pictures on a GPU."""
+    """Threads per rank that read and decode ahead; 0 reads in the training thread.
+    Default: 1; for pictures on a GPU up to 8."""
     threads: int | None = None
     """CPU threads. Default: torch's choice."""
     sync_bn: bool = False
-    """Batch statistics over all ranks (on GPUs)."""
+    """Synchronise batch statistics over all ranks (on GPUs)."""
     shuffle: int = 256
     """Clips that each loader holds back to shuffle."""
     on_damage: Literal["skip", "stop"] = "skip"
-    """What a damaged shard does: it is named and skipped, or the run stops."""
+    """What happens on a damaged shard: it is named and skipped, or the run stops."""
     seed: int = 0
     """Seed of weights, order, augmentation and dropout."""
     log_every: int = 10
@@ -174,8 +178,8 @@ class FitConfig:
     save_every: int = 1000
     """Steps between checkpoints; the last step is always saved."""
     tracking: Service = "none"
-    """Where the figures go besides metrics.jsonl: TensorBoard's events in the run's folder, Weights
-    & Biases or MLflow (each by its own environment variables)."""
+    """Where figures go in addition to metrics.jsonl: TensorBoard's events in the run's folder,
+    Weights & Biases or MLflow (each by its own environment variables)."""
 
     def __post_init__(self) -> None:
         for name in ("shards", "val_shards"):  # callers may pass one, and paths
@@ -203,10 +207,10 @@ class FitConfig:
         self._refuse_combinations()
 
     def _refuse_combinations(self) -> None:
-        """Refuse options that the chosen network, inputs or clips have no use for."""
+        """Refuse options that have no effect with the chosen network, inputs or clips."""
         require(
             not keypoint_errors(self) or "keypoints" in self.inputs,
-            f"--keypoint-noise, -drop and -gaps change nothing for --inputs {self.inputs}",
+            f"--keypoint-noise, -drop and -gaps have no effect with --inputs {self.inputs}",
         )
         require(
             self.model != "lifter" or self.inputs == "keypoints",
@@ -228,11 +232,11 @@ class FitConfig:
         )
         require(
             self.clips == "stored" or self.inputs == "keypoints",
-            f"--clips endless has keypoints alone; pass --inputs keypoints, not {self.inputs}",
+            f"--clips endless provides keypoints only; pass --inputs keypoints, not {self.inputs}",
         )
         require(
             self.clips == "stored" or not (self.turn or self.dann_shards or keypoint_errors(self)),
-            "--clips endless turns, disturbs and mirrors by --endless.*; omit --turn, "
+            "--clips endless rotates, mirrors and adds noise by --endless.*; omit --turn, "
             "--keypoint-noise, -drop, -gaps and --dann-shards",
         )
         require(
@@ -245,5 +249,5 @@ class FitConfig:
         )
         require(
             self.model != "lifter" or self.weights is None,
-            "--weights are those of a CNN, which --model lifter has not",
+            "--weights sets the weights of a CNN, which --model lifter does not have",
         )

@@ -1,4 +1,4 @@
-"""A run that goes on from a checkpoint: with its own data, options and settings."""
+"""Resume a run from a checkpoint, with the data, options and settings that it began with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trainer.training.run_folder import plain
 from trainer.training.settings import Settings
 
 FORMER_OPTIONS = {"optimizer": "adamw", "tensorboard": True}
-"""Options of former versions, with the values that can be gone on with."""
+"""Options of former versions, with the values that can still be resumed."""
 
 
 def saved_run(
@@ -25,8 +25,8 @@ def saved_run(
 ) -> dict[str, Any] | None:
     """Return the checkpoint that --resume names, None for a new run.
 
-    Raises BadInput if it belongs to other data or other options, or if the folder holds another
-    run already.
+    Raises BadInput if it belongs to other data or other options, or if the folder already holds
+    another run.
     """
     if not cfg.resume or cfg.resume.resolve().parent != folder.resolve():
         refuse_taken(folder)
@@ -41,33 +41,33 @@ def saved_run(
 
 
 def refuse_taken(folder: Path) -> None:
-    """Raise BadInput if a folder holds a run, begun or done: two would be mixed in it."""
+    """Raise BadInput if a folder already holds a run, finished or not: two would be mixed."""
     for name in ("last.pt", "best.pt"):
         if (folder / name).exists():
             raise BadInput(
-                f"{folder} holds a run already; pass --resume {quoted(folder / name)} to go on "
-                "with it, or another --out."
+                f"{folder} holds a run already; pass --resume {quoted(folder / name)} to continue "
+                "it, or another --out."
             )
     if (folder / "metrics.jsonl").exists() or any(folder.glob("*.pt")):
         raise BadInput(
-            f"{folder} holds a run already, without a last.pt to go on from; "
-            "remove the folder to begin again, or pass another --out."
+            f"{folder} holds a run already, without a last.pt to resume from; "
+            "remove the folder to start again, or pass another --out."
         )
 
 
 def refuse_other_run(
     saved: dict[str, Any], cfg: FitConfig, dataset: DataSet, real: DataSet | None, ranks: Ranks
 ) -> None:
-    """Raise BadInput if a checkpoint belongs to other data or other options than are given."""
+    """Raise BadInput if a checkpoint was made with other data or options than those given."""
     if saved["data"] != dataset.identity():
         raise BadInput(
-            f"{cfg.resume} was trained on other shards than {', '.join(cfg.shards)} holds; "
-            "resume with the data it was made on."
+            f"{cfg.resume} was trained on other shards than those of {', '.join(cfg.shards)}; "
+            "resume with the data it was trained on."
         )
     if real and saved.get("real", real.identity()) != real.identity():
         raise BadInput(
-            f"{cfg.resume} was trained on other real shards than {cfg.dann_shards} holds; "
-            "resume with those it was made on."
+            f"{cfg.resume} was trained on other real shards than those of {cfg.dann_shards}; "
+            "resume with those it was trained on."
         )
     if len(saved["loaders"]) != ranks.world:
         raise BadInput(
@@ -78,11 +78,11 @@ def refuse_other_run(
             "device", "tracking", "threads", "shards", "on_damage",
             "cache", "cache_size"}  # fmt: skip
     now = plain(cfg)
-    then = {**plain(FitConfig(shards=cfg.shards)), **saved["config"]}  # what it did not know yet
+    then = {**plain(FitConfig(shards=cfg.shards)), **saved["config"]}  # defaults of newer options
     if now["dann_shards"] and then["dann_shards"]:  # the same, or refused above
         free.add("dann_shards")
     for name, value in then.items():
-        if name not in now:  # an option of former versions: off, or what is done now
+        if name not in now:  # an option of former versions: off, or today's behaviour
             if value and FORMER_OPTIONS.get(name) != value:
                 raise BadInput(
                     f"{cfg.resume} was trained with {option(name, value)}, which this version no "
@@ -91,15 +91,15 @@ def refuse_other_run(
         elif name not in free and now[name] != value:
             why = ""
             if name == "steps":
-                why = " (no run can be lengthened: its learning rate follows its length)"
+                why = " (a run cannot be lengthened: its learning rate depends on its length)"
             raise BadInput(
                 f"{cfg.resume} was trained with {option(name, value)}, not "
-                f"{option(name, now[name])}; give a resumed run its own options{why}."
+                f"{option(name, now[name])}; resume a run with its own options{why}."
             )
 
 
 def option(name: str, value: object) -> str:
-    """Return an option of trainer.fit as one types it."""
+    """Return an option of trainer.fit as typed on the command line."""
     word = flag(name)
     if isinstance(value, bool):
         return flag(name, value)
@@ -109,8 +109,8 @@ def option(name: str, value: object) -> str:
 
 
 def resumed_settings(settings: Settings, saved: dict[str, Any]) -> Settings:
-    """Return the settings of the run to resume, whatever this machine would choose.
+    """Return the settings of the run to resume instead of those that suit this machine.
 
-    Only whether to compile is the machine's: it changes no result that a resume could keep.
+    Only `compile` follows this machine: compiling does not change what a resumed run restores.
     """
     return replace(settings, **{**saved.get("settings", {}), "compile": settings.compile})

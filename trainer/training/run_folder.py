@@ -1,4 +1,4 @@
-"""The run folder: what was asked, on which data, by which code, and how it went.
+"""The run folder: a run's options, data, code revision, metrics and checkpoints.
 
 runs/<time>/  config.json  run.json  metrics.jsonl  last.pt  best.pt  loss.png
               evaluation/<data set>/  results of trainer.evaluate
@@ -27,7 +27,7 @@ from trainer.training.tracking import NoTracker, Service, Tracker, open_tracker
 
 
 def plain(config: Any) -> dict[str, Any]:
-    """Return a config's fields as JSON values; a nested one's are named as on the command line."""
+    """Return a config's fields as JSON values; nested fields are named as on the command line."""
     out: dict[str, Any] = {}
     for field in fields(config):
         value = getattr(config, field.name)
@@ -117,7 +117,7 @@ class RunWriter:
         """Append a line to metrics.jsonl, and send it to the tracker."""
         if not self.write:
             return
-        # JSON has no NaN (no frame counts) and no infinity (an fp16 step that is left out).
+        # JSON has no NaN (no frame counted) and no infinity (a skipped fp16 step).
         line = {
             k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in line.items()
         }

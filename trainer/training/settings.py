@@ -1,4 +1,4 @@
-"""The settings of a run: the user's where given, else what suits this machine."""
+"""The settings of a run: the user's where given, else values that suit this machine."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from trainer.errors import BadInput
 from trainer.training.options import FitConfig
 
 GPU_BYTES_PER_PIXEL = {"bf16": 1000, "fp16": 1000, "tf32": 2000, "fp32": 2000}
-"""Training memory of ResNet-50 per input pixel of a frame; in bf16 1.6 GB a clip of 31 frames at
-224 px. Counted by autograd's saved tensors: 900 and 1760, and what is drawn and passing."""
+"""Training memory of ResNet-50, bytes per input pixel of a frame; in bf16 1.6 GB for a clip of 31
+frames at 224 px. Autograd's saved tensors are 900 and 1760; the rest is inputs and temporaries."""
 LEARNING_RATES = {"lifter": 1e-3, "coordinates": 1.5e-3, "resnet50": 1e-4, "small": 1e-3}
 """Peak learning rates; 5e-4 for the others."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run uses where its config leaves a choice."""
+    """Values of the options that a config may leave unset."""
 
     backbone: str
     image_size: int
@@ -41,7 +41,7 @@ class Settings:
 
     @property
     def at_size(self) -> str:
-        """The size of the network's pictures, if it sees any."""
+        """The text on the input size, empty for a network without pictures."""
         return "" if self.backbone in ("coordinates", "lifter") else f" at {self.image_size} px"
 
     def line(self, device: torch.device) -> str:
@@ -57,9 +57,9 @@ class Settings:
 
 
 def can_compile() -> bool:
-    """Return whether torch.compile finds what it builds its GPU kernels with.
+    """Return whether torch.compile finds what it needs to build GPU kernels.
 
-    Triton compiles a small C module with Python's headers; slim images lack one or the other.
+    Triton compiles a small C module with Python's headers; slim images may have neither.
     """
     compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
     header = Path(sysconfig.get_path("include")) / "Python.h"
@@ -87,10 +87,10 @@ def clip_frames(cfg: FitConfig, dataset: DataSet) -> int:
 
 
 def choose(cfg: FitConfig, dataset: DataSet, device: torch.device) -> Settings:
-    """Return the settings of a run: the user's where given, else the machine's."""
+    """Return the settings of a run: the user's where given, else this machine's defaults."""
     gpu = device.type == "cuda"
     if cfg.sync_bn and not gpu:
-        raise BadInput("--sync-bn needs GPUs: torch synchronises no batch statistics on CPUs.")
+        raise BadInput("--sync-bn needs GPUs: torch cannot synchronise batch statistics on CPUs.")
     frames = clip_frames(cfg, dataset)
     backbone = cfg.backbone or ("resnet50" if gpu else "resnet18")
     if cfg.model == "lifter":
@@ -105,12 +105,12 @@ def choose(cfg: FitConfig, dataset: DataSet, device: torch.device) -> Settings:
         batch = 64 if backbone == "coordinates" else 4
         if gpu and backbone not in ("coordinates", "lifter"):
             memory = torch.cuda.get_device_properties(device).total_memory - 4e9
-            # Of DANN's steps the CNN sees as many real frames as drawn ones.
+            # With DANN the CNN also processes as many real frames.
             seen = frames * (2 if cfg.dann_shards else 1)
             clip = seen * size * size * GPU_BYTES_PER_PIXEL[precision]
             batch = int(max(1, min(48, memory / clip)))
     compiled = cfg.compile
-    if compiled is None:  # synchronised norms would cut the compiled CNN into shreds
+    if compiled is None:  # synchronised norms would break the compiled graph at every layer
         compiled = gpu and not cfg.sync_bn and can_compile()
     steps = cfg.steps or (100_000 if gpu else 2000)
     workers = cfg.workers

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish that a loop can ask for, so that no step is cut in half."""
+"""Ctrl-C and SIGTERM as a flag that a loop polls, so that no step is interrupted midway."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 class Interrupt:
     """As a context, notes the first of each signal in `number`; a second one acts as usual.
 
-    Only the main thread may set handlers; off (several ranks: they would stop at different steps
-    and wait for each other) it leaves the signals alone. An ignored signal stays ignored (nohup).
+    Only the main thread may set handlers. With on=False it does nothing: of several ranks, each
+    would stop at another step and wait for the others. An ignored signal stays ignored (nohup).
     """
 
     def __init__(self, *, on: bool) -> None:

@@ -1,8 +1,8 @@
-"""One optimiser step, with all the state that a resumed run restores.
+"""One optimiser step, and all the state that a resumed run restores.
 
-Nothing random has a state: dropout, mirroring and noise are seeded anew by (seed, step, rank), the
-learning rate is a function of the step, the order of clips one of the loader's position. A
-resumed run therefore equals the uninterrupted one, bit for bit on a CPU.
+No random generator has state to save: dropout, mirroring and noise are seeded by (seed, step, rank)
+at every step, the learning rate is a function of the step, and the order of clips is a function of
+the loader's position. So a resumed run equals the uninterrupted one, bit for bit on a CPU.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from trainer.training.settings import Settings
 
 
 class TrainStep:
-    """The model in training, its optimiser and average, and the step that moves them."""
+    """The model in training, its optimiser and averaged weights, and the step that updates them."""
 
     def __init__(
         self,
@@ -52,7 +52,9 @@ class TrainStep:
         objective.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = Average(objective.model, cfg.ema) if cfg.ema else None
         if cfg.sync_bn and ranks.world > 1:
-            nn.SyncBatchNorm.convert_sync_batchnorm(objective)  # in place but for a root norm
+            nn.SyncBatchNorm.convert_sync_batchnorm(
+                objective
+            )  # in place, except where the root is a norm
         self.objective = objective
         backbone = getattr(objective.model, "backbone", None)
         if settings.compile and backbone is not None:
@@ -99,7 +101,7 @@ class TrainStep:
             name: value.to(self.device, non_blocking=True)
             for name, value in delivered.batch.items()
         }
-        if self.cfg.clips == "endless":  # already augmented as they are drawn
+        if self.cfg.clips == "endless":  # endless clips are drawn with their augmentation
             return batch
         if "rgb" in batch:  # before they are mirrored: most pixels go here
             small = resize(batch["rgb"].flatten(0, 1), self.spec.image_size)
@@ -115,7 +117,7 @@ class TrainStep:
     def totals(self, batches: list[Batch]) -> Totals:
         """Return the step's counts over micro-batches and ranks, divided by the ranks.
 
-        Data-parallel training averages gradients over ranks; so divided, they add up.
+        Data-parallel training averages gradients over ranks; this division turns that into the sum.
         """
         counts = torch.stack([count(batch, self.objective.joints) for batch in batches]).sum(0)
         if self.ranks.world > 1:
@@ -215,7 +217,7 @@ class TrainStep:
         return dict(zip(losses, values.tolist(), strict=True))
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps of the training."""
+        """Return the training state for a checkpoint."""
         return {
             "step": self.step,
             "weights": self.model.state_dict(),

@@ -1,8 +1,8 @@
 """--tracking: a run's figures also go to TensorBoard, Weights & Biases or MLflow.
 
 Each service is configured by its own environment variables (WANDB_PROJECT, WANDB_MODE,
-MLFLOW_TRACKING_URI, …). metrics.jsonl is written in any case; a resumed run goes on in the same
-record of the service.
+MLFLOW_TRACKING_URI, …). metrics.jsonl is written in any case; a resumed run continues the
+same record of the service.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Tracker(Protocol):
         """Record finite figures of a step."""
 
     def close(self) -> None:
-        """End the record; what was logged is sent."""
+        """End the record and send everything logged."""
 
 
 class NoTracker:
-    """Keeps nothing."""
+    """Records nothing."""
 
     def log(self, step: int, figures: Mapping[str, float]) -> None:
         """Do nothing."""
@@ -53,7 +53,7 @@ class TensorBoard:
             self.events.add_scalar(name, value, step)
 
     def close(self) -> None:
-        """Write what is held back."""
+        """Write buffered events."""
         self.events.close()
 
 
@@ -130,11 +130,11 @@ def open_tracker(service: Service, folder: Path, options: dict[str, Any], step: 
             f'--tracking {service} needs a package: pip install "motion-hmr[{service}]", or '
             f"pip install {PACKAGES[service]} ({error})"
         ) from None
-    except Exception as error:  # its server, its login, its settings: of classes of its own
+    except Exception as error:  # server, login and settings errors have the service's own classes
         reason = " ".join(str(error).split())
         raise BadInput(f"--tracking {service} cannot start: {reason}") from error
 
 
 def _name(folder: Path) -> str:
-    """Return the same name for the same folder on any day."""
+    """Return a name that depends on the folder alone, so that a resumed run finds its record."""
     return sha256(str(folder.resolve()).encode()).hexdigest()[:16]

@@ -30,9 +30,9 @@ from trainer.training.step import TrainStep
 def open_held_out(
     cfg: FitConfig, model: ModelSpec, regressor: JointRegressor, ranks: Ranks, store: Store
 ) -> list[DataSet]:
-    """Return the validation data sets, or raise BadInput, before a step is lost.
+    """Return the validation data sets, or raise BadInput before the first step.
 
-    regressor: of the evaluation joints that the run learns from; a note is printed of others.
+    regressor: the run's regressor of the evaluation joints; a note is printed if a set has another.
     """
     held = []
     for folder in cfg.val_shards:
@@ -57,7 +57,7 @@ def held_out_error(
     held: list[DataSet],
     ranks: Ranks,
 ) -> float:
-    """Return the mean of the data sets' errors, which the first rank measures for all."""
+    """Return the mean of the data sets' errors, measured by the first rank for all ranks."""
     error = [math.inf]
     if ranks.first:
         errors = [validate(train_step, cfg, settings, model, dataset) for dataset in held]
@@ -76,7 +76,7 @@ def validate(
 ) -> float:
     """Return the mean PA-MPJPE over a data set's validation clips, mm; NaN if no frame counts.
 
-    Over the frames that trainer.evaluate counts: its `frames` of the same clips.
+    Averaged over the frames that trainer.evaluate counts, as its mean of frames does.
     """
     spec = dataset.input_spec(model)
     predictor = ClipPredictor(

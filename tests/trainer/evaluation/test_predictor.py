@@ -109,11 +109,11 @@ def test_people_are_found_in_frames(predictor):
         ({"keypoints": np.zeros((4, 17, 3))}, "size=(width, height)"),
         ({"frames": np.zeros((4, 8, 8, 3))}, "must be uint8"),
         ({"frames": np.zeros((4, 8, 8, 3), np.uint8), "keypoints": np.zeros((3, 17, 3))},
-         "4 frames and keypoints of 3"),
+         "4 frames but keypoints of 3 frames"),
         ({"keypoints": np.zeros((4, 17, 3)), "size": (9, 9), "fps": 0}, "fps must be positive"),
     ],
 )  # fmt: skip
-def test_what_does_not_suffice_is_one_sentence(predictor, given, words):
+def test_wrong_inputs_are_refused_in_one_sentence(predictor, given, words):
     with pytest.raises(BadInput) as error:
         predictor.predict(**given)
     assert words in str(error.value)
