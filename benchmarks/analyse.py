@@ -1,11 +1,11 @@
-"""Analysing a background window against doing it the straightforward way, on the same frames.
+"""Analysing a background window, compared with a straightforward way on the same frames.
 
 python -m benchmarks.analyse                 (embedded scenes)
 python -m benchmarks.analyse --videos FOLDER --windows 12
 
-Ours: tracks, camera motion and SLIC on the stabilised clip at a quarter of the size, once per
-window. Baseline: the same camera motion, and SLIC on the clip at full size. One core each. Also
-printed: how well the coarse segments keep the shape of the full-size ones.
+Ours: tracks, camera motion and, once per window, SLIC on the stabilised clip at a quarter of the
+size. Baseline: the same camera motion, and SLIC on the clip at full size. One core each. Also
+printed: how closely the coarse segments follow the full-size segments.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FRAMES, WIDTH, HEIGHT, SEGMENTS = 32, 320, 240, 40
 
 
 def windows(folder: Path | None, count: int) -> list[np.ndarray]:
-    """Return `count` windows uint8 [T,H,W,3], one a source, evenly chosen."""
+    """Return `count` windows uint8 [T,H,W,3], one per source, evenly chosen."""
     sources = find_videos(folder)
     chosen = [sources[i] for i in np.linspace(0, len(sources) - 1, count).astype(int)]
     found = []
@@ -51,7 +51,7 @@ def windows(folder: Path | None, count: int) -> list[np.ndarray]:
 
 
 def boundary_recall(ours: np.ndarray, full: np.ndarray, reach: int = 4) -> float:
-    """Share of the full-size segments' borders that lie within `reach` pixels of one of ours."""
+    """Share of the full-size segments' borders within `reach` pixels of one of our borders."""
     near = cv2.dilate(
         find_boundaries(ours).astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     )
@@ -60,7 +60,7 @@ def boundary_recall(ours: np.ndarray, full: np.ndarray, reach: int = 4) -> float
 
 
 def colour_error(labels: np.ndarray, frame: np.ndarray) -> float:
-    """Root mean square distance of pixels from the mean colour of their segment, of 255."""
+    """Root mean square distance of pixels from their segment's mean colour, of 255."""
     flat, pixels = labels.ravel(), frame.reshape(-1, 3).astype(float)
     count = np.maximum(np.bincount(flat), 1)
     mean = np.stack([np.bincount(flat, pixels[:, c]) / count for c in range(3)], axis=1)
@@ -68,7 +68,7 @@ def colour_error(labels: np.ndarray, frame: np.ndarray) -> float:
 
 
 def lifetime(labels: np.ndarray) -> float:
-    """Mean share of the window's frames in which a segment is seen."""
+    """Mean share of the window's frames in which a segment is present."""
     seen = [np.unique(frame) for frame in labels]
     return sum(len(s) for s in seen) / len(labels) / len(np.unique(labels))
 
@@ -84,7 +84,7 @@ def main() -> None:
     clips = windows(options.videos, options.windows)
     if not clips:
         parser.error(f"--videos {options.videos} holds no video of {FRAMES} frames")
-    camera_motion(clips[0][:3])  # the first call loads code
+    camera_motion(clips[0][:3])  # warm-up: the first call loads code
     for frames in clips:
         times = [time.process_time()]
         window_fault(frames)
@@ -114,7 +114,7 @@ def main() -> None:
     ours = stages["cuts"] + stages["motion"] + stages["segments"]
     baseline = stages["cuts"] + stages["motion"] + stages["full-size SLIC"]
     for stage, seconds in stages.items():
-        print(f"{stage:15s} {seconds:6.3f} s a window")
+        print(f"{stage:15s} {seconds:6.3f} s per window")
     print(f"borders of full-size segments within 4 px of ours: {np.mean(recall):.0%}")
     print(
         f"colour within a segment, RMS of 255: ours {np.mean(ours_colour):.1f}, "
@@ -129,7 +129,7 @@ def main() -> None:
         "ours": round(ours, 4),
         "baseline": round(baseline, 4),
         "ratio": round(baseline / ours, 2),
-        "unit": "core seconds a window",
+        "unit": "core seconds per window",
     }
     print(json.dumps(result))
 

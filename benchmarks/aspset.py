@@ -1,14 +1,14 @@
-"""ASPset-510's published metrics of predictions.
+"""ASPset-510's published metrics for our predictions.
 
     python -m datagen.ingest aspset --root ASPset-510 --out aspset-test
     python -m trainer.predict --shards aspset-test --out aspset-predictions
     python -m benchmarks.aspset --root ASPset-510 --predictions aspset-predictions
 
-As aspset510/evaluation.py has them, over its 17 joints: root-relative (pelvis) and
-Procrustes-aligned MPJPE in mm, and PCK within 150 mm of both; every fifth frame of the test split
-(its data set class's default), every frame of the others. `trainer.evaluate` gives PA-MPJPE over
-our 14 joints. Its absolute metrics are left out: they measure the camera's distance. Not part of
-`make bench`: the data is the user's.
+As in aspset510/evaluation.py, over its 17 joints: MPJPE in mm and PCK at 150 mm, each relative to
+the root (pelvis) and after Procrustes alignment; on every fifth frame of the test split (its data
+set class's default) and every frame of the others. `trainer.evaluate` gives PA-MPJPE over
+our 14 joints. Its absolute metrics are left out, as they measure the camera's distance. Not part of
+`make bench`, as users must provide the data.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PLACES = {
     "head_top": "lsp_head_top", "head": "head", "neck": "lsp_neck", "spine": "spine2",
     "pelvis": "pelvis",
 }  # fmt: skip
-"""Its joints among ours; head, spine and pelvis are SMPL's, which lie elsewhere by centimetres."""
+"""Our joints for each of its joints; SMPL's head, spine and pelvis differ by centimetres."""
 NEAR = 150.0
 """Millimetres within which a keypoint is correct."""
 TEST_STEP = 5

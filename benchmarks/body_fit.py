@@ -1,14 +1,14 @@
-"""Fitting a body to a track of joints, against Adam on the same unknowns.
+"""Fitting a body to a track of joints, compared with Adam on the same unknowns.
 
     python -m benchmarks.body_fit  [--frames 300 --motions 4]
 
-Work: SMPL's pose, one shape and the scale of tracks of embedded motions, from 14 noisy joints a
-frame (2 cm) and a guess of the rotations that is 15° off. Ours: a closed-form start and a few
-Gauss-Newton steps (`trainer.model.body_fit`). The baseline is what such fits usually are: Adam on
-rotations, shape, scale and translation through the differentiable body, with the same standard
-deviations, every frame at once, from the guess with its trunk turned onto the joints' (Kabsch),
-stopped as soon as its joints are as near to the true ones as ours (within 2 %), or after 1,000
-steps. One thread, CPU seconds, both in turns in one process.
+Work: SMPL's pose, one shape and the scale of tracks of embedded motions, from 14 noisy joints per
+frame (2 cm) and initial rotations that are 15° off. Ours: a closed-form start and a few
+Gauss-Newton steps (`trainer.model.body_fit`). The baseline is the usual way: Adam on rotations,
+shape, scale and translation through the differentiable body, with the same standard deviations and
+all frames at once. It starts from the same rotations with the trunk aligned to the joints (Kabsch)
+and stops when its joint error equals ours (within 2 %), or after 1,000 steps. One thread, CPU
+seconds, both alternating in one process.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from trainer.model.swing import kabsch
 NOISE, GUESS = 0.02, 15.0
 """Metres; degrees."""
 STEPS, EVERY, RATE = 1000, 10, 0.02
-"""Of Adam: at most, between looks at its error, size."""
+"""Adam's most steps, steps between error measurements, and learning rate."""
 NAMES = ("walk_on_1", "dance_a", "box_1", "cartwheel", "squats_1", "sprint_1", "tai_chi_1", "kick")
 
 
 def track(body: BodyJoints, rest: np.ndarray, name: str, frames: int, seed: int):
-    """Return true joints, given ones, and guessed rotations of a motion repeated to `frames`."""
+    """Return true joints, noisy joints and initial rotations of a motion repeated to `frames`."""
     generator = torch.Generator().manual_seed(seed)
     quaternions = torch.from_numpy(embedded.read(name, rest)[0]).float()
     quaternions = quaternions.repeat(-(-frames // len(quaternions)), 1, 1)[:frames]
@@ -57,7 +57,7 @@ def track(body: BodyJoints, rest: np.ndarray, name: str, frames: int, seed: int)
 
 
 def by_adam(body: BodyJoints, given: Tensor, guess: Tensor, true: Tensor, goal: float):
-    """Return (CPU seconds, error in mm) of Adam when it reaches the goal, or of its best look."""
+    """Return (CPU seconds, error in mm) of Adam at the goal, or at its best measurement."""
     start = time.process_time()
     config, frames = BodyFitConfig(), len(given)
     linkage = Linkage(body, torch.zeros(10))
@@ -79,7 +79,7 @@ def by_adam(body: BodyJoints, given: Tensor, guess: Tensor, true: Tensor, goal: 
         energy = (off / NOISE).square().sum() + betas.square().sum()
         flat = turn.flatten(1)
         energy = energy + ((flat @ trust) * flat).sum()
-        # Of small turns, half of the matrices' squared difference is the angles'.
+        # For small rotations, half the matrices' squared difference is the squared angle.
         change = rotations[2:] - 2 * rotations[1:-1] + rotations[:-2]
         energy = energy + (change / smooth).square().sum() / 2
         adam.zero_grad()
@@ -126,7 +126,7 @@ def main(options: argparse.Namespace) -> None:
         "ours": round(rate, 1),
         "baseline": round(baseline, 2),
         "ratio": round(rate / baseline, 2),
-        "unit": "frames a core-second",
+        "unit": "frames per core-second",
         "ours_mm": round(float(np.mean([error for _, error in ours])), 2),
         "baseline_mm": round(float(np.mean([error for _, error in adams])), 2),
     }
@@ -134,7 +134,7 @@ def main(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Fit a body to joints, against Adam.")
+    parser = argparse.ArgumentParser(description="Fit a body to joints, compared with Adam.")
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--motions", type=int, default=4, choices=range(1, len(NAMES) + 1))
     main(parser.parse_args())

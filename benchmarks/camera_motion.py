@@ -1,18 +1,18 @@
-"""Error of the person's offset under known camera motion, against the plain tracker.
+"""Error of the person's offset under known camera motion, compared with a plain tracker.
 
-python -m benchmarks.camera_motion                    |  a look: --scenes 4
+python -m benchmarks.camera_motion                    |  a quick look: --scenes 4
 
 Every embedded scene is filmed by a camera that pans, tilts, zooms, rolls, shakes or travels, then
-disturbed by noise, motion blur or a walking figure that covers 10 to 40 % of the frame. What is
-measured is what `datagen.clips.camera_offset` uses: the motion accumulated over 31 frames at three
-places where people stand, against where the scene's own geometry moves them. Baseline: Shi-Tomasi
+disturbed by noise, motion blur or a walking figure that covers 10 to 40 % of the frame. It measures
+what `datagen.clips.camera_offset` uses: the motion accumulated over 31 frames at three places where
+people stand, compared with the motion by the scene's geometry. Baseline: Shi-Tomasi
 corners, pyramidal Lucas-Kanade with a forward-backward check and RANSAC's similarity, at the usual
 settings.
 Only windows that the pipeline's thresholds accept count; both shares are printed.
 
-A travelling camera moves near and far differently, so no one transform a frame can be right
-everywhere (parallax): the last column is the median error of the best one, fitted to the exact
-motion of the whole background. Disturbances are therefore added to the other motions.
+With a travelling camera, near and far points move differently (parallax), so no single transform
+per frame is right everywhere. The last column is the median error of the best transform, fitted to
+the exact motion of the whole background. Disturbances are only added to the other motions.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from datagen.common.seeds import generator
 
 FRAMES, WIDTH, HEIGHT = 32, 320, 240
 PLACES = np.array([[160.0, 120], [130, 130], [190, 130]])  # where people stand
-STEPS = 4  # samples of a path a frame
+STEPS = 4  # samples of a path per frame
 RATE = 30.0 * STEPS
 WINDOW = (21, 21)  # Lucas-Kanade of the baseline, OpenCV's default
 MOTIONS = ("pan", "tilt", "zoom", "roll", "shake", "parallax", "hand")
-SHARES = (0.1, 0.2, 0.3, 0.4)  # of the frame, of a walking figure
+SHARES = (0.1, 0.2, 0.3, 0.4)  # share of the frame that a walking figure covers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +86,8 @@ def camera_path(kind: str, rng: np.random.Generator, heading: float) -> Path:
 
 
 def film(name: str, kind: str, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return frames uint8 [T,H,W,3] and where PLACES move in the end, [3,2] pixels: truly, and by
-    the homography of least squares through the true motion of the whole background."""
+    """Return frames uint8 [T,H,W,3] and the final positions of PLACES, [3,2] pixels: true, and by
+    the least-squares homography of the true motion of the whole background."""
     scene = scenes.open_scene(name)
     start = 70
     if kind != "hand":
@@ -109,7 +109,7 @@ def noise(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def motion_blur(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Smear every frame over 9 pixels, in a direction that wanders from frame to frame."""
+    """Blur every frame over 9 pixels, in a direction that changes from frame to frame."""
     angles = rng.uniform(0, np.pi) + np.cumsum(rng.normal(0, 0.4, len(frames)))
     along = np.linspace(-4, 4, 17)
     blurred = []
@@ -118,7 +118,7 @@ def motion_blur(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         x, y = np.rint(4 + along * np.cos(angle)), np.rint(4 + along * np.sin(angle))
         np.add.at(kernel, (y.astype(int), x.astype(int)), 1 / len(along))
         kernel = cv2.GaussianBlur(kernel, (3, 3), 0.5)
-        # Centred, so that the blur itself moves nothing.
+        # Centred, so that the blur adds no motion.
         kernel = (kernel + kernel[::-1, ::-1]) / 2
         blurred.append(cv2.filter2D(frame, -1, kernel / kernel.sum()))
     return np.stack(blurred)
@@ -133,7 +133,7 @@ def cloth(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 def walker(frames: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
     """Let a patterned figure covering `share` of the frame walk through its middle, swaying.
 
-    It is 1.7 times as high as wide, or as high as the frame, and stands on its lower edge.
+    The figure is 1.7 times as high as wide, or as high as the frame, and stands on its lower edge.
     """
     count, height, width = frames.shape[:3]
     pattern = cloth(rng, height + 40, width + 200)
@@ -164,7 +164,7 @@ DISTURBANCES: dict[str, Disturbance] = {
 
 
 def plain(frames: np.ndarray) -> CameraMotion:
-    """Estimate the camera's motion the usual way: what our estimate is compared with."""
+    """Estimate the camera's motion in the usual way, as the baseline."""
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
     totals, inliers, ratio, shift = [np.eye(3)], [], [], []
     centre = np.array([[WIDTH - 1, HEIGHT - 1]]) / 2
@@ -192,14 +192,14 @@ def plain(frames: np.ndarray) -> CameraMotion:
         ratio.append(share)
         shift.append(float(np.linalg.norm(apply(step, centre) - centre)))
     moved = np.asarray(totals, np.float32)
-    never = np.zeros(len(shift))  # it does not ask for rivals
+    never = np.zeros(len(shift))  # the baseline does not measure competing motions
     return CameraMotion(
         moved, moved[:, :2], np.asarray(inliers), np.asarray(ratio), np.asarray(shift), never
     )
 
 
 def case(name: str, kind: str, disturbance: str | None, seed: int = 0):
-    """Return the disturbed frames of a scene and where PLACES move, as `film` does."""
+    """Return the disturbed frames of a scene and the positions of PLACES, as `film` does."""
     frames, true, best = film(name, kind, seed)
     if disturbance is not None:
         rng = generator(seed, "disturb", name, kind, disturbance)
@@ -209,7 +209,7 @@ def case(name: str, kind: str, disturbance: str | None, seed: int = 0):
 
 def cases(count: int) -> list[tuple[str, str, str | None, str]]:
     """Return (row of the table, motion, disturbance, scene): each motion alone on `count` scenes,
-    then each disturbance on `count` scenes whose motions (but parallax) take turns."""
+    then each disturbance on `count` scenes with alternating motions (without parallax)."""
     names = [scenes.scene_names()[index] for index in _spread(count)]
     rows: list[tuple[str, str, str | None, str]]
     rows = [(kind, kind, None, name) for kind in MOTIONS for name in names]
@@ -223,7 +223,7 @@ def cases(count: int) -> list[tuple[str, str, str | None, str]]:
 
 
 def _spread(count: int) -> list[int]:
-    """Return indices of `count` of the scenes, other panoramas first."""
+    """Return indices of `count` of the scenes, different panoramas first."""
     total = len(scenes.scene_names())
     order = [
         panorama * scenes.TAKES + (panorama + take) % scenes.TAKES
@@ -256,7 +256,7 @@ def main(options: Options) -> None:
                 errors[row][method].append(offset_error(motion, true))
     print("error of the offset after 31 frames, pixels          ours | plain tracker")
     head = "median    95 %  accepted"
-    print(f"{'motion or disturbance':22s} {head} | {head} | best one transform")
+    print(f"{'motion or disturbance':22s} {head} | {head} | best single transform")
     for row in errors:
         line = [_figures(errors[row][m], accepted[row][m]) for m in ("ours", "plain")]
         print(f"{row:22s} {line[0]} | {line[1]} | {np.median(np.concatenate(floor[row])):6.2f}")

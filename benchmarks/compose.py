@@ -1,11 +1,11 @@
-"""Composing a clip: straight into the crop, against the straightforward way.
+"""Composing a clip directly in the crop, compared with the straightforward way.
 
     python benchmarks/compose.py
 
-The straightforward way composites every whole frame in floating point (the person shifted, the
-occluder brought up to size), then cuts and resizes the crop: two resamplings. Ours warps each layer
-once. Both draw the same clips of embedded people and scenes, on one core. Also printed: how far the
-two pictures differ, and how much sharper the one that is resampled once is.
+The straightforward way composites every whole frame in floating point (with the person shifted and
+the occluder enlarged), then cuts and resizes the crop, so it resamples twice. Ours warps each layer
+once. Both draw the same clips of embedded people and scenes on one core. Also printed: the
+difference of the two pictures, and how much sharper ours is.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Draw = Callable[[Layers, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
 
 def straightforward(layers: Layers, maps: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Do what `datagen.clips.compositing.composite` does, whole frames first, then the crop."""
+    """Do the work of `datagen.clips.compositing.composite`: first whole frames, then the crop."""
     height, width = layers.scene.shape[1:3]
     crops = np.empty((len(maps), size, size, 3), np.uint8)
     covers = np.zeros((len(maps), size, size), np.uint8)
@@ -117,8 +117,8 @@ def main() -> None:
         ratios.append(sharpness(frames["ours"]) / sharpness(frames["baseline"]))
     ours, baseline = (float(np.median(spent[name][2:])) for name in ("ours", "baseline"))
     print(f"{CLIPS} clips of {cfg.clip_length} frames at {cfg.image_size} px, one core")
-    print(f"straight into the crop     {ours:6.1f} ms a clip (median)")
-    print(f"whole frames, then crop    {baseline:6.1f} ms a clip")
+    print(f"directly in the crop       {ours:6.1f} ms per clip (median)")
+    print(f"whole frames, then crop    {baseline:6.1f} ms per clip")
     print(f"mean difference            {np.mean(differences):6.2f} of 255 grey levels")
     print(f"gradient energy kept       {np.mean(ratios):6.2f} times the straightforward way's")
     result = {

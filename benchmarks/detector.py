@@ -1,12 +1,12 @@
-"""The detector against MediaPipe's own package, and its speed.
+"""The detector compared with MediaPipe's own package, and its speed.
 
     python -m benchmarks.detector VIDEO… --mediapipe PYTHON [--record FOLDER]
 
-PYTHON is that of an environment made for this alone, which takes Python 3.9 to 3.12 and 600 MB:
+PYTHON is that of a separate environment with Python 3.9 to 3.12, which takes 600 MB:
 `python3.11 -m venv FOLDER && FOLDER/bin/pip install mediapipe==0.10.21 'numpy<2'`. Both get the
-same frames, at most about 30 a second. Distances are of all 33 points in all frames where both
-found somebody, in pixels of a picture 1,920 wide. --record keeps MediaPipe's output as
-tests/fixtures/detector has it. Not part of `make bench`.
+same frames, at most about 30 a second. Distances are over all 33 points in all frames where both
+found a person, in pixels of a picture that is 1,920 wide. --record saves MediaPipe's output in the
+form of tests/fixtures/detector. Not part of `make bench`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SCRIPT = Path(__file__).with_name("mediapipe_script.py")
 
 
 def reference(video: Path, wanted: Iterable[int], python: Path, out: Path) -> None:
-    """Write what MediaPipe's own package finds in frames of a video, piped to it one at a time."""
+    """Write the detections of MediaPipe's package in a video's frames, piped to it one by one."""
     width, height = frame_size(video)
     process = subprocess.Popen(
         [str(python), str(SCRIPT), str(out), str(width), str(height)],
@@ -45,10 +45,11 @@ def reference(video: Path, wanted: Iterable[int], python: Path, out: Path) -> No
 
 
 def apart(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return distances [N,33], pixels, in the frames that both have, and how many only theirs has.
+    """Return distances [N,33], pixels, in frames found by both, and the number found by theirs
+    only.
 
     Args:
-        ours: [T,P,33,3] keypoints, of whom the person next to theirs counts.
+        ours: [T,P,33,3] keypoints; the person nearest to theirs counts.
         theirs: [T,1,33,3].
     """
     known = theirs[:, 0, :, 2].any(-1)
@@ -62,16 +63,16 @@ def apart(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, int]:
 def first_seen(
     pictures: Iterable[np.ndarray], detector: PoseDetector
 ) -> tuple[np.ndarray, Roi, Roi]:
-    """Return the first picture with somebody in it, its region and that of the person."""
+    """Return the first picture with a person, its region and the person's region."""
     for picture in pictures:
         frame = whole(picture.shape[1], picture.shape[0])
         if people := detector.find(picture, frame):
             return picture, frame, people[0]
-    raise SystemExit("error: nobody is found in the video; give another one first")
+    raise SystemExit("error: no person is found in the first video; put another one first")
 
 
 def speed(video: Path, detector: PoseDetector) -> tuple[float, float]:
-    """Return ms of one thread's time that a detection and a landmark pass take."""
+    """Return the ms that a detection and a landmark pass take on one thread."""
     pictures = read_frames(video, range(len(frame_times(video))))
     picture, frame, crop = first_seen(pictures, detector)
     spent = []
@@ -86,7 +87,7 @@ def speed(video: Path, detector: PoseDetector) -> tuple[float, float]:
 
 
 def compare(video: Path, python: Path, record: Path | None, detector: PoseDetector) -> float:
-    """Print how far both are apart in a video; return the median, pixels of 1,920."""
+    """Print the distances of both in a video; return the median, pixels of 1,920."""
     used = thin(frame_times(video))[0]
     with tempfile.TemporaryDirectory() as folder:
         theirs_file = (record or Path(folder)) / f"{video.stem}.npz"
@@ -103,7 +104,7 @@ def compare(video: Path, python: Path, record: Path | None, detector: PoseDetect
     print(
         f"{video.stem:28} {len(used):5} frames  median {np.median(far):6.2f} px  "
         f"95 % {np.percentile(far, 95):7.2f} px  lost: theirs {lost}, ours {ours_lost}, "
-        f"found by theirs alone {lacking}",
+        f"found only by theirs {lacking}",
         flush=True,
     )
     return float(np.median(far))
@@ -119,7 +120,7 @@ def main() -> None:
     detector = PoseDetector()
     medians = [compare(video, cfg.mediapipe, cfg.record, detector) for video in cfg.videos]
     detection, landmarks = speed(cfg.videos[0], detector)
-    print(f"one thread: {detection:.1f} ms a detection, {landmarks:.1f} ms a landmark pass")
+    print(f"one thread: {detection:.1f} ms per detection, {landmarks:.1f} ms per landmark pass")
     line = {
         "name": "distance of the detector from MediaPipe's package", "unit": "px of 1,920, median",
         "worst": round(max(medians), 2), "detection_ms": round(detection, 1),

@@ -1,14 +1,15 @@
-"""Drawing endless clips: motions, bodies, cameras and a detector's errors, against smplx.
+"""Speed of drawing endless clips, compared with smplx.
 
     python -m benchmarks.endless  [--shards DIR]
 
-Work: batches of 64 clips of 16 frames, every second of the motions', as `trainer.fit --clips
-endless` draws them, from the embedded body and motions that are made up (or from the shards of
-`datagen.launch --labels-only`). The baseline makes as many clips from the same moments of the same
-motions through smplx's forward pass on the vertices that a joint regressor touches, the regressor
-and the cameras' projection; it has no errors, no limbs of other motions and no other lengths of
-bones. A second one is the trainer's own exact body, `BodyJoints`, in smplx's place. All on one
-thread, in turns; the clock is the process's own, so that others on the machine do not count.
+Work: batches of 64 clips of 16 frames (every second frame of the motions), as `trainer.fit --clips
+endless` draws them, from the embedded body and random motions (or from the shards of
+`datagen.launch --labels-only`). The baseline makes as many clips from the same frames of the same
+motions by smplx's forward pass on the vertices that a joint regressor uses, the regressor and the
+camera projection. It has no detector errors, no limbs of other motions and no varied bone lengths.
+A second baseline has the trainer's exact body, `BodyJoints`, instead of smplx. All run alternately
+on one thread and are timed in CPU time of the process, so that other work on the machine does not
+count.
 """
 
 from __future__ import annotations
@@ -40,11 +41,11 @@ ROUNDS, BATCHES = 5, 4
 EVALUATION = 14
 
 Clips = Callable[[int], Tensor]
-"""Number of a batch → its keypoints in the picture [n, T, 14, 2]."""
+"""Batch number → its keypoints in the picture [n, T, 14, 2]."""
 
 
 def made_up_motion(rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Return the labels of a person that walks about and swings all of its bones."""
+    """Return the labels of a random motion in which the person walks and swings all bones."""
     moment = np.arange(LENGTH)[:, None, None] / 30
     pose = rng.normal(0, 0.3, (1, BONES, 3)) * np.sin(
         rng.uniform(1, 6, (1, BONES, 3)) * moment + rng.uniform(0, 6, (1, BONES, 3))
@@ -56,7 +57,7 @@ def made_up_motion(rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 
 def made_up(folder: Path) -> tuple[EndlessClips, dict[str, np.ndarray]]:
-    """Return clips of the embedded body and made-up motions, and the body's arrays."""
+    """Return clips of the embedded body and random motions, and the body's arrays."""
     from datagen.bodies.smpl.model import load_bodies
 
     np.savez(folder / "body.npz", **load_bodies(None)["neutral"].reduced())  # type: ignore[arg-type]
@@ -127,7 +128,7 @@ def by_body_joints(body: dict[str, np.ndarray]) -> Callable[[Tensor, Tensor], Te
 
 
 def best(ways: dict[str, Clips]) -> dict[str, float]:
-    """Return each way's best clips/s of CPU time over rounds that take turns."""
+    """Return each way's best clips per CPU second over alternating rounds."""
     speed = dict.fromkeys(ways, 0.0)
     for draw in ways.values():
         draw(0)
@@ -143,7 +144,7 @@ def best(ways: dict[str, Clips]) -> dict[str, float]:
 def main() -> None:
     """Measure and print; the last line is one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shards", type=Path, help="motions to draw from instead of made-up ones")
+    parser.add_argument("--shards", type=Path, help="motions to draw from instead of random ones")
     given = parser.parse_args().shards
     torch.set_num_threads(1)
     if given:
@@ -171,7 +172,7 @@ def main() -> None:
                 "ours": round(speed["trainer"], 1),
                 "baseline": round(baseline, 1),
                 "ratio": round(speed["trainer"] / baseline, 3),
-                "unit": "clips/s and core",
+                "unit": "clips per core-second",
                 "frames": FRAMES,
                 "exact_body": round(speed["BodyJoints, projection"], 1),
             }

@@ -1,12 +1,13 @@
-"""What would a perfect flow estimator be worth? A data set with the people's own flow in its place.
+"""Make a copy of a data set with the people's exact flow, to measure what a perfect estimator
+gains.
 
     python -m datagen.launch … --no-occluders --out plain
     python -m benchmarks.exact_flow plain exact
-    python -m trainer.fit --shards exact …         # beside the same with --shards plain
+    python -m trainer.fit --shards exact …         # compare with --shards plain
 
-Where a cell of flow.npy shows the person it becomes the motion of the surface nearest to the
-camera, from SMPL's parameters in the record; around the person the estimator's flow stays. It is an
-upper bound for synthetic clips alone: real video has no such flow. Not part of `make bench`.
+Flow cells on the person get the motion of the surface nearest to the camera, computed from SMPL's
+parameters in the record; elsewhere the estimator's flow is kept. It is an upper bound for synthetic
+clips only, as real video has no exact flow. Not part of `make bench`.
 """
 
 from __future__ import annotations
@@ -31,17 +32,18 @@ from datagen.output import dataset, shard
 from datagen.output.layout import Layout
 
 SKIN = 0.04
-"""Depth behind the nearest vertex of a cell that still counts as the surface seen there, metres."""
+"""Depth behind a cell's nearest vertex that still counts as the visible surface, metres."""
 FINER = 2
-"""Parts of a flow cell, along each axis, in which the nearest vertex is looked for."""
+"""Subdivisions of a flow cell along each axis for finding the nearest vertex."""
 
 
 def exact_flow(
     labels: dict[str, np.ndarray], body: Body, flow: np.ndarray, size: int
 ) -> np.ndarray:
-    """Return flow [T,2,h,w] with the person's own in it, in proportion to the cell's cover.
+    """Return flow [T,2,h,w] with the person's exact flow blended in by the cell's coverage.
 
-    The last frame, whose successor no record has, keeps the estimator's. size: S of the crop.
+    The last frame keeps the estimator's flow, as the record lacks the next frame. size: S of the
+    crop.
     """
     vertices, joints = body.forward(labels["pose"], labels["betas"], labels["trans"])
 
@@ -52,7 +54,7 @@ def exact_flow(
     known = labels["visibility"] > 0
     off = np.abs(seen(joints) - labels["joints2d"][..., :2])[known].max(initial=0)
     if off > 0.5:
-        raise BadInput(f"these people are not of the embedded bodies: joints are {off:.1f} px off")
+        raise BadInput(f"these people do not have the embedded bodies: joints are {off:.1f} px off")
     points = torch.from_numpy(seen(vertices)).float()
     moved, depth = points[1:] - points[:-1], torch.from_numpy(vertices[:-1, :, 2])
     frames, side = len(moved), flow.shape[-1] * FINER
@@ -77,12 +79,12 @@ def main() -> None:
     """Write the data set."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("plain", type=Path, help="a data set of embedded bodies, --no-occluders")
-    parser.add_argument("exact", type=Path, help="folder of the new one")
+    parser.add_argument("exact", type=Path, help="folder of the new data set")
     cfg = parser.parse_args()
     source, target = Layout(cfg.plain), Layout(cfg.exact)
     metadata = dataset.read(source)
     if metadata["config"].get("clips", {}).get("occluders", True):
-        raise BadInput(f"{cfg.plain} has occluders, through which flow does not see")
+        raise BadInput(f"{cfg.plain} has occluders; make it with --no-occluders")
     cfg.exact.mkdir(parents=True, exist_ok=True)
     shutil.copy(source.body, target.body)
     flow = {**metadata["flow"], "name": f"exact-over-{metadata['flow']['name']}"}

@@ -1,4 +1,4 @@
-"""Middlebury .flo files: the flow of data sets with known truth."""
+"""Middlebury .flo files, the flow format of data sets with ground truth."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_flo(path: Path) -> np.ndarray:
     width, height = (int(n) for n in np.frombuffer(data, "<i4", 2, 4))
     if min(width, height) < 1 or len(data) != 12 + 8 * width * height:
         raise BadInput(
-            f"{path} has {len(data)} bytes but its head promises {width}x{height} vectors: "
-            "fetch the file again."
+            f"{path} has {len(data)} bytes but its header claims {width}x{height} vectors: "
+            "download the file again."
         )
     return np.frombuffer(data, "<f4", 2 * width * height, 12).reshape(height, width, 2).copy()

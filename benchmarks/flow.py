@@ -1,15 +1,15 @@
-"""Optical flow: how good and how fast every estimator is, on one machine in one run.
+"""Accuracy and speed of every optical flow estimator, on one machine in one run.
 
     python -m benchmarks.flow
     python -m benchmarks.flow --weights runs/flow/pwc.pth --pictures docs/flow.jpg
 
-Endpoint errors (EPE, px at 224) of what is stored, enlarged bilinearly as the trainer does it: on
-pairs of embedded people in moving scenes (on and off the person) and of moving shapes, whose
-subjects and photos no training sees, and, where the data beside the project is there, on the two
-FlyingChairs pairs and on real clips against RAFT-sintel. Speed in clips of 31 frames at 224 px a
-second, and what the networks reach of this machine's own best matrix product and convolution.
-FlowNetS at width 1 has random weights if none are given: its speed is the same. The last line
-compares it with how public code runs it: float32, pair by pair.
+Endpoint errors (EPE, px at 224) are of the stored flow, enlarged bilinearly as in the trainer. They
+are measured on pairs of embedded people in moving scenes (on and off the person) and of moving
+shapes, with subjects and photos that are never used for training, and, if the shared data is
+present, on the two FlyingChairs pairs and on real clips against RAFT-sintel. Speed is in clips of
+31 frames at 224 px per second, and as a share of this machine's peak rates of matrix products and
+convolutions. FlowNetS at width 1 has random weights if none are given, as its speed is the same.
+The last line compares it with how public code runs it: float32, pair by pair.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ from datagen.flow.training.textures import load_textures
 from datagen.flow.weights import EMBEDDED
 
 SIZE, FRAMES = 224, 32
-RAFT_FRAMES = 5  # of the clip that RAFT is timed on: on a CPU it takes minutes for 32
-FULL_COLOUR = 8.0  # px, in the pictures
+RAFT_FRAMES = 5  # of the clip that RAFT is timed on, as 32 take minutes on a CPU
+FULL_COLOUR = 8.0  # px of flow that have full colour in the pictures
 FIRST = "conv1.0.weight"  # of FlowNetS: its channels are 64 times the width
-HEAD = 130  # px, width of the rows' names in the pictures
+HEAD = 130  # px, width of the row names in the pictures
 
 Test = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 """frames uint8 [2,S,S,3], flow float32 [S,S,2] px, mask bool [S,S] of the person or None."""
@@ -57,8 +57,8 @@ Test = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 
 @dataclass(frozen=True)
 class Candidate:
-    """An estimator to measure; `network` is that of FlowNetS or PWC-Net, on the meta device;
-    `sees`: whether its flow means anything."""
+    """An estimator to measure; `network` is that of FlowNetS or PWC-Net, on the meta device; `sees`
+    is false for random weights, whose flow is meaningless."""
 
     label: str
     cfg: FlowConfig
@@ -132,7 +132,7 @@ def enlarge(flow: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def errors(kind: str, fields: list[np.ndarray], tests: list[Test]) -> dict[str, float]:
-    """Return the mean endpoint error of flow fields [H,W,2], also on and off the person."""
+    """Return the mean endpoint error of flow fields [H,W,2]: overall, on and off the person."""
     found: dict[str, list[np.ndarray]] = {kind: []}
     for guess, (_, flow, mask) in zip(fields, tests, strict=True):
         error = np.linalg.norm(guess - flow, axis=-1)
@@ -144,7 +144,7 @@ def errors(kind: str, fields: list[np.ndarray], tests: list[Test]) -> dict[str, 
 
 
 def seconds(work: Callable[[], object], repeats: int = 3) -> float:
-    """Return the shortest of several runs after one to warm up."""
+    """Return the shortest time of several runs, after one warm-up run."""
     work()
     times = []
     for _ in range(repeats):
@@ -155,7 +155,8 @@ def seconds(work: Callable[[], object], repeats: int = 3) -> float:
 
 
 def peak(dtype: torch.dtype, device: str) -> tuple[float, float]:
-    """Return this machine's measured rates of matmul and of 3x3 convolution, Gmul-add/s."""
+    """Return this machine's measured rates of matmul and 3x3 convolution, billion
+    multiply-adds/s."""
 
     def timed(work: Callable[[], object]) -> float:
         def whole() -> None:
@@ -178,9 +179,9 @@ def peak(dtype: torch.dtype, device: str) -> tuple[float, float]:
 
 
 def work_of(network: FlowNetS | PwcNet) -> float:
-    """Return a network's multiply-adds for one more frame of a clip at 224 px, in billions.
+    """Return a network's multiply-adds per frame of a clip at 224 px, in billions.
 
-    Counted are its convolutions; PWC-Net takes each frame through its pyramid once.
+    Only convolutions are counted; PWC-Net computes each frame's pyramid once.
     """
     total = 0
 
@@ -214,7 +215,7 @@ def pair_by_pair(frames: np.ndarray, device: str) -> float:
 
 
 def candidates(weights: list[Path], data: Path, folder: Path) -> list[Candidate]:
-    """Return all that can be measured here."""
+    """Return all estimators that can be measured here."""
     found = [Candidate("DIS", FlowConfig(flow="dis"))]
     random = folder / "random.pth"
     torch.manual_seed(0)
@@ -246,10 +247,13 @@ def candidates(weights: list[Path], data: Path, folder: Path) -> list[Candidate]
 
 
 def main() -> None:
-    """Measure, print a line for each estimator, and the one JSON object."""
+    """Measure, print one line per estimator, then one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--weights", type=Path, nargs="*", help="FlowNetS or PWC-Net; default: the embedded"
+        "--weights",
+        type=Path,
+        nargs="*",
+        help="of FlowNetS or PWC-Net; default: the embedded weights",
     )
     parser.add_argument("--pairs", type=int, default=24, help="held-out pairs of each kind")
     parser.add_argument("--clips", type=int, default=6, help="real clips")
@@ -272,7 +276,7 @@ def main() -> None:
 
 
 def measure(args: argparse.Namespace, data: Path, weights: list[Path], folder: Path) -> None:
-    """Run the benchmark that `main` has parsed."""
+    """Run the benchmark with the options that `main` parsed."""
     tests = {"people": people(args.pairs, folder), "shapes": shapes(args.pairs),
              "chairs": chairs(data / "flow")}  # fmt: skip
     videos = sorted((data / "videos").glob("*.*"))
@@ -286,7 +290,7 @@ def measure(args: argparse.Namespace, data: Path, weights: list[Path], folder: P
     rates = {dtype: peak(getattr(torch, dtype), args.device) for dtype in ("float32", "bfloat16")}
     for dtype, (multiply, convolve) in rates.items():
         print(f"{args.device}, {args.threads} threads, {dtype}: matmul {multiply:.0f}, "
-              f"3x3 convolution {convolve:.0f} billion multiply-adds a second")  # fmt: skip
+              f"3x3 convolution {convolve:.0f} billion multiply-adds per second")  # fmt: skip
 
     nothing = {kind: [np.zeros_like(t[1]) for t in some] for kind, some in tests.items() if some}
     zero: dict[str, float] = {}
@@ -349,7 +353,7 @@ Sample = tuple[np.ndarray, np.ndarray | None]
 
 
 def samples(tests: dict[str, list[Test]], clips: list[np.ndarray]) -> list[Sample]:
-    """Return a usual pair of people, a pair of a real video if there is one, and a fast pair."""
+    """Return a typical pair of people, a pair of a real video if there is one, and a fast pair."""
 
     def speed(test: Test) -> float:
         return float(np.linalg.norm(test[1][test[2]], axis=-1).mean())
@@ -360,7 +364,7 @@ def samples(tests: dict[str, list[Test]], clips: list[np.ndarray]) -> list[Sampl
 
 
 def first_rows(shown: list[Sample]) -> list[np.ndarray]:
-    """Return the row of both frames laid over each other and the row of the true flow."""
+    """Return a row of both frames overlaid, and a row of the true flow."""
     frames = [np.mean(pair, axis=0).astype(np.uint8) for pair, _ in shown]
     known = [np.full_like(pair[0], 225) if flow is None else _paint(flow)
              for pair, flow in shown]  # fmt: skip
@@ -378,7 +382,7 @@ def _paint(flow: np.ndarray) -> np.ndarray:
 
 
 def _row(label: str, pictures: list[np.ndarray]) -> np.ndarray:
-    """Return pictures side by side, their label at the left."""
+    """Return pictures side by side, with their label on the left."""
     head = np.full((SIZE, HEAD, 3), 255, np.uint8)
     for line, words in enumerate(label.split(", ")):
         cv2.putText(head, words, (6, 105 + 22 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1,

@@ -1,22 +1,23 @@
-"""Reading shards: the trainer's loader, against plain webdataset, `tarfile`, `cat` and `curl`.
+"""Reading shards: the trainer's loader compared with webdataset, `tarfile`, plain reads and `curl`.
 
     python -m benchmarks.loader  [--clips 32 --rounds 3] [--shards DIR] [--s3]
 
 Work: the batches that flow+keypoints training needs (flow and labels decoded, stacked into
 tensors), from shards that also hold pictures. The baseline reads the same tars through webdataset
 with its own decoders for the same members (pictures left undecoded) and stacks them alike. The
-ceilings read every byte and throw it away: `tarfile`, a plain sequential read, and curl from the
-same server. All in turns, in one run, from a warm page cache, each clocked from its first batch on;
-the best of the rounds counts. Of two workers, webdataset's are processes and ours threads. Memory
-is kept between batches as trainer.fit keeps it on a CPU.
+upper bounds read every byte and discard it: `tarfile`, a plain sequential read, and curl from the
+same server. All alternate in one run with a warm page cache, each timed from its first batch; the
+best round counts. With two workers, webdataset uses processes and ours threads. Memory is kept
+between batches as in trainer.fit on a CPU.
 
-From a cold disk an epoch and a plain read are compared in bytes a second: before each, the page
-cache gives the shards up (posix_fadvise), and what the process then had from the disk is read in
-/proc/self/io. Where the pages stay (a file system in memory), there is no such figure.
+With a cold cache, an epoch and a plain read are compared in bytes per second: before each, the
+shards are dropped from the page cache (posix_fadvise), and the bytes then read from disk are taken
+from /proc/self/io. If the pages cannot be dropped (a file system in memory), this figure is left
+out.
 
-Sources: the folder, an HTTP server of this machine (a process of its own that sends files by
-sendfile), that server through a warm cache, and with --s3 a bucket of moto (`pip install s3fs
-moto[server]`). The cost of checksums is measured beside the same shards without any.
+Sources: the folder, an HTTP server on this machine (a separate process that uses sendfile), that
+server through a warm cache, and with --s3 a bucket of moto (`pip install s3fs moto[server]`). The
+cost of checksums is measured on the same shards without checksums.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ server.serve_forever()
 
 
 def write_shards(folder: Path, clips: int, *, checked: bool) -> Path:
-    """Write shards of noise in the record's shapes and of its usual sizes."""
+    """Write shards of noise with the shapes and usual sizes of records."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     cells = SIZE // STRIDE
@@ -130,7 +131,7 @@ def write_shards(folder: Path, clips: int, *, checked: bool) -> Path:
 
 
 def raw(paths: list[Path]) -> Iterator[int]:
-    """Read every byte of every member with `tarfile`; yield the clips passed."""
+    """Read every byte of every member with `tarfile`; yield the number of clips."""
     for path in paths:
         with tarfile.open(path, "r:") as tar:
             for info in tar:
@@ -141,7 +142,7 @@ def raw(paths: list[Path]) -> Iterator[int]:
 
 
 def sequential(paths: list[Path], clips: int) -> Iterator[int]:
-    """Read every byte of every file in large blocks; yield a shard's clips."""
+    """Read every byte of every file in large blocks; yield each shard's number of clips."""
     buffer = bytearray(BLOCK)
     for path in paths:
         with open(path, "rb", buffering=0) as file:
@@ -151,7 +152,7 @@ def sequential(paths: list[Path], clips: int) -> Iterator[int]:
 
 
 def curl(url: str, passes: int, clips: int) -> Iterator[int]:
-    """Let curl read every shard to nowhere; yield a shard's clips."""
+    """Let curl read every shard to /dev/null; yield each shard's number of clips."""
     for number in [*range(SHARDS)] * passes:
         subprocess.run(
             ["curl", "-s", "-o", "/dev/null", f"{url}/shard-{number:06d}.tar"], check=True
@@ -160,7 +161,7 @@ def curl(url: str, passes: int, clips: int) -> Iterator[int]:
 
 
 def plain_stream(urls: list[str]) -> Any:
-    """Return webdataset's own pipeline to the same batches."""
+    """Return webdataset's own pipeline for the same batches."""
 
     def arrays(sample: dict) -> dict[str, np.ndarray]:
         labels = sample["labels.npz"]
@@ -169,7 +170,7 @@ def plain_stream(urls: list[str]) -> Any:
     def stack(samples: list[dict[str, np.ndarray]]) -> dict[str, torch.Tensor]:
         return collate([{name: sample[name] for name in ("flow", *KEPT)} for sample in samples])
 
-    wds: Any = webdataset  # its stages are made at import time, where a type checker is blind
+    wds: Any = webdataset  # its stages are made at import time, unknown to a type checker
     return wds.DataPipeline(
         wds.SimpleShardList(urls),
         wds.split_by_worker,
@@ -203,7 +204,7 @@ def ours(dataset: DataSet, workers: int, passes: int = PASSES) -> Iterator[int]:
 
 
 def drop_pages(paths: list[Path]) -> bool:
-    """Let the page cache give files up; return whether it has."""
+    """Drop files from the page cache; return whether that worked."""
     gone = True
     for path in paths:
         with open(path, "rb", buffering=0) as file:
@@ -214,19 +215,20 @@ def drop_pages(paths: list[Path]) -> bool:
                 gone = False
             except BlockingIOError:
                 pass
-            except OSError:  # a file system that cannot tell
+            except OSError:  # a file system without this information
                 gone = False
     return gone
 
 
 def from_disk() -> int:
-    """Return the bytes that this process has had from a disk."""
+    """Return the bytes that this process has read from disk."""
     lines = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
     return int(lines["read_bytes"])
 
 
 def cold(dataset: DataSet, rounds: int) -> dict[str, dict[str, float]]:
-    """Return clips/s and MB/s from the disk of a plain read and of an epoch; none if pages stay."""
+    """Return clips/s and MB/s from disk of a plain read and an epoch; empty if pages cannot be
+    dropped."""
     paths = [Path(str(shard)) for shard in dataset.shards]
     readers: dict[str, Callable[[], Iterator[int]]] = {
         "sequential read, cold": lambda: sequential(paths, dataset.clips_per_shard),
@@ -245,10 +247,10 @@ def cold(dataset: DataSet, rounds: int) -> dict[str, dict[str, float]]:
 
 
 def best(readers: dict[str, Callable[[], Iterator[int]]], rounds: int) -> dict[str, float]:
-    """Return each reader's best clips/s over rounds that take turns.
+    """Return each reader's best clips/s over alternating rounds.
 
-    The clock starts with the first batch: what a reader keeps ahead (the shuffle buffer, prefetched
-    batches) is as full then as at the end, so that every clip read is counted once.
+    Timing starts with the first batch, when a reader's buffers (shuffle buffer, prefetched batches)
+    are as full as at the end, so that every clip read is counted once.
     """
     speed = dict.fromkeys(readers, 0.0)
     for _ in range(rounds):
@@ -263,7 +265,7 @@ def best(readers: dict[str, Callable[[], Iterator[int]]], rounds: int) -> dict[s
 
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
-    """Yield the URL of a folder behind an HTTP server in a process of its own."""
+    """Yield the URL of a folder served by an HTTP server in a separate process."""
     server = subprocess.Popen(
         [sys.executable, "-S", "-c", SERVER, str(folder)], stdout=subprocess.PIPE, text=True
     )
@@ -277,7 +279,7 @@ def serving(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def bucket(folder: Path) -> Iterator[str]:
-    """Yield the URL of a bucket of moto that holds a folder's files."""
+    """Yield the URL of a moto bucket that holds a folder's files."""
     import fsspec
 
     port = "5799"
@@ -305,7 +307,7 @@ def bucket(folder: Path) -> Iterator[str]:
 
 
 def readers_of(stack: ExitStack, folder: Path, work: Path, options: argparse.Namespace) -> Any:
-    """Return what to measure, by name."""
+    """Return the readers to measure, by name."""
     dataset = open_dataset(folder)
     clips = dataset.clips_per_shard
     paths = [Path(str(shard)) for shard in dataset.shards] * PASSES
@@ -340,9 +342,9 @@ def main() -> None:
     """Measure and print; the last line is one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shards", type=Path, help="shards to read instead of noise")
-    parser.add_argument("--clips", type=int, default=32, help="clips of a shard of noise")
+    parser.add_argument("--clips", type=int, default=32, help="clips per shard of noise")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--s3", action="store_true", help="also from a bucket of moto")
+    parser.add_argument("--s3", action="store_true", help="also from a moto bucket")
     options = parser.parse_args()
     torch.set_num_threads(1)
     keep_memory(torch.device("cpu"))

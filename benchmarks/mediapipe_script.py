@@ -1,4 +1,4 @@
-"""MediaPipe's pose model over frames from stdin. Runs in an environment of its own, on Python 3.9+.
+"""Run MediaPipe's pose model on frames from stdin, in a separate environment with Python 3.9+.
 
 stdin: raw RGB frames of WIDTH x HEIGHT, one after the other; OUT is an .npz: `keypoints`
 float32 [T,1,33,3] (x, y in pixels, visibility; 0 where nobody is found) and `world` float32
@@ -13,7 +13,7 @@ import numpy as np
 
 def main(out, width, height):
     """Read frames until stdin ends, then write OUT."""
-    pose = mediapipe.solutions.pose.Pose(model_complexity=1)  # "full": the one in the wheel
+    pose = mediapipe.solutions.pose.Pose(model_complexity=1)  # "full", the model in the wheel
     points, world = [], []
     size = width * height * 3
     while True:
@@ -25,7 +25,7 @@ def main(out, width, height):
         world.append(np.full((33, 3), np.nan, np.float32))
         if found.pose_landmarks:
             marks = found.pose_landmarks.landmark
-            # Its coordinates run from edge to edge; ours have pixel centres at whole numbers.
+            # Its coordinates run from edge to edge; ours have pixel centres at integers.
             points[-1][:] = [(m.x * width - 0.5, m.y * height - 0.5, m.visibility) for m in marks]
             world[-1][:] = [(m.x, m.y, m.z) for m in found.pose_world_landmarks.landmark]
     np.savez(

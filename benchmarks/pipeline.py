@@ -1,15 +1,14 @@
-"""The whole pipeline against the straightforward one, clip for clip, and two workers against one.
+"""The whole pipeline compared with a straightforward one, and two workers with one.
 
-    python -m benchmarks.pipeline        |  a look: --clips 4 --usual-clips 1
+    python -m benchmarks.pipeline        |  a quick look: --clips 4 --usual-clips 1
 
-Ours warm: shards made from existing libraries. Ours cold: the libraries made first, for as many
-clips as the samples are. Straightforward: nothing is kept, every clip does everything: SMPL forward
-with smplx, pyrender lit from trimesh meshes, camera motion, SLIC at full resolution, compositing of
-whole frames, then the crop, flow in float32, the same record. It gets its video frames as cheaply
-as we do (decoded JPEGs), and the person untextured. Both get the same flow estimator; ours runs it
-as it does by default (bfloat16 where the processor has it). One core each, in core-seconds.
-
-FlowNetS gets random weights: its speed is the same.
+Ours warm: shards made from existing libraries. Ours cold: including making the libraries, for as
+many clips as there are samples. Straightforward: nothing is reused, so every clip computes
+everything: SMPL's forward pass with smplx, pyrender with lights from trimesh meshes, camera motion,
+SLIC at full resolution, compositing of whole frames, then the crop, flow in float32, the same
+record. Its video frames are as cheap as ours (decoded JPEGs), and its person has no texture. Both
+use the same flow estimator; ours runs it in its default precision (bfloat16 where the processor
+supports it). One core each, in core-seconds. FlowNetS has random weights, as its speed is the same.
 """
 
 from __future__ import annotations
@@ -58,15 +57,15 @@ class Options:
     """Compare the pipeline with the straightforward one."""
 
     clips: int = 16
-    """Clips that ours makes with every estimator (a quarter of them with the full FlowNetS)."""
+    """Clips that ours makes with each estimator (a quarter of them with the full FlowNetS)."""
     usual_clips: int = 2
     """Clips that the straightforward pipeline makes."""
     shards: int = 4
-    """Shards of 8 clips that two workers, and one, make each time."""
+    """Shards of 8 clips that one and two workers make in each round."""
 
 
 def main(options: Options) -> None:
-    """Print the figures, and the one JSON object."""
+    """Print the figures, then one JSON object."""
     threads.pin()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -75,7 +74,7 @@ def main(options: Options) -> None:
         choices = draw(people, scenes, max(options.clips, 8 * options.shards))
         usual = straightforward(folder, choices[: options.usual_clips], flows)
         print(f"libraries of {len(people)} motions and {len(scenes)} scenes: {cold:.1f} core-s")
-        print(table("straightforward, core-s a clip", usual))
+        print(table("straightforward, core-s per clip", usual))
         rest = sum(value for stage, value in usual.items() if stage not in flows)
         found: dict[str, dict[str, float]] = {}
         for name, cfg in flows.items():
@@ -92,15 +91,15 @@ def main(options: Options) -> None:
                 "ratio": ours / baseline,
                 "cold": options.clips / (cold + options.clips / ours),
             }
-            print(table(f"ours with {name}, s a clip", stages))
+            print(table(f"ours with {name}, s per clip", stages))
             print(
-                f"{name}: {ours:.2f} clips a core-second warm, {found[name]['cold']:.2f} cold "
+                f"{name}: {ours:.2f} clips per core-second warm, {found[name]['cold']:.2f} cold "
                 f"({options.clips} clips), straightforward {baseline:.3f}: "
                 f"{ours / baseline:.1f} times (cold {found[name]['cold'] / baseline:.1f})",
                 flush=True,
             )
         pace, memory = workers(folder, choices, options.shards, flows)
-    print(f"two workers make {pace[2] / pace[1]:.2f} times the clips of one ({pace[1]:.2f} a s)")
+    print(f"two workers make {pace[2] / pace[1]:.2f} times the clips of one ({pace[1]:.2f} per s)")
     for what, value in memory.items():
         print(f"peak memory of a worker {what}: {value:.2f} GB")
     full = found["flownets"]
@@ -111,7 +110,7 @@ def main(options: Options) -> None:
                 "ours": round(full["ours"], 3),
                 "baseline": round(full["baseline"], 4),
                 "ratio": round(full["ratio"], 2),
-                "unit": "clips a core-second",
+                "unit": "clips per core-second",
                 "cold_ratio": round(full["cold"] / full["baseline"], 2),
                 "narrow_ratio": round(found["flownets, narrow"]["ratio"], 2),
                 "dis_ratio": round(found["dis"]["ratio"], 2),
@@ -139,7 +138,7 @@ def estimators(folder: Path) -> dict[str, FlowConfig]:
 
 
 def libraries(folder: Path) -> tuple[float, dict[str, Any], dict[str, Any]]:
-    """Make small libraries; return what they cost, core-seconds, and their manifest lines."""
+    """Make small libraries; return their cost in core-seconds and their manifest lines."""
     cfg = LaunchConfig()
     motions = {source.name: source for source in find_motions(None)}
     people, scenes = {}, {}
@@ -163,7 +162,7 @@ def libraries(folder: Path) -> tuple[float, dict[str, Any], dict[str, Any]]:
 
 
 def draw(people: dict[str, Any], scenes: dict[str, Any], clips: int) -> list[Choice]:
-    """Return the choices of that many clips, as the launcher draws them."""
+    """Return the choices for `clips` clips, as the launcher draws them."""
     pairing = Pairing(tuple(sorted(people)), tuple(sorted(scenes)), FRAMES, 0)
     return [pairing.choose(0, k, people.get, scenes.get) for k in range(clips)]
 
@@ -185,8 +184,8 @@ def shard_task(
 def straightforward(
     folder: Path, choices: list[Choice], flows: dict[str, FlowConfig]
 ) -> dict[str, float]:
-    """Return core-seconds a clip of each stage when every clip does everything by itself; one
-    entry for each estimator."""
+    """Return core-seconds per clip and stage when every clip computes everything, with one entry
+    per estimator."""
     from skimage.segmentation import slic
 
     from benchmarks.compose import drawing_with
@@ -210,7 +209,7 @@ def straightforward(
             yield
         spent[name] += took[0] / len(choices)
 
-    for number in (-1, *range(len(choices))):  # once to warm up
+    for number in (-1, *range(len(choices))):  # first a warm-up
         choice = choices[max(number, 0)]
         with stage("motion and smplx"):
             motion = load_motion(motions[choice.person], body.rest_joints())
@@ -222,7 +221,7 @@ def straightforward(
         with stage("pyrender"):
             for frame in vertices:
                 usual.render(frame)
-        # What was drawn is compared in benchmarks/render.py; the clip goes on with ours, so that
+        # The renderings are compared in benchmarks/render.py; the clip continues with ours, so that
         # both pipelines compose the same pictures.
         person = read_person(
             folder / "people" / f"{choice.person}.h5", choice.clip, choice.start, FRAMES
@@ -257,7 +256,7 @@ def straightforward(
 
 
 def float32(cfg: FlowConfig) -> Callable[[np.ndarray], np.ndarray]:
-    """Return an estimator as public code runs it: float32, pair by pair, enlarged at the end."""
+    """Return an estimator run as in public code: float32, pair by pair, enlarged at the end."""
     from datagen.flow.load import load_estimator
 
     if cfg.flow == "dis":
@@ -287,18 +286,18 @@ def float32(cfg: FlowConfig) -> Callable[[np.ndarray], np.ndarray]:
 
 @dataclass(frozen=True)
 class Several:
-    """Tasks that one worker does in turn; the line has its peak memory."""
+    """Tasks that one worker runs in sequence; the line has its peak memory."""
 
     tasks: tuple[Any, ...]
     pause: float = 0.0
-    """Seconds to stay busy afterwards, so that another worker takes the next task."""
+    """Seconds to stay busy afterwards, so that the next task goes to another worker."""
     name: str = "several"
 
     def __call__(self) -> dict[str, Any]:
         for task in self.tasks:
             task()
         time.sleep(self.pause)
-        # Not getrusage: a child's maximum begins with that of the parent it was forked from.
+        # Not getrusage: a child's maximum starts at that of the parent that it was forked from.
         status = Path("/proc/self/status").read_text()
         return {"gb": int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e9}
 
@@ -306,7 +305,7 @@ class Several:
 def workers(
     folder: Path, choices: list[Choice], shards: int, flows: dict[str, FlowConfig]
 ) -> tuple[dict[int, float], dict[str, float]]:
-    """Return clips per second by number of workers, and peak memory by what a worker does, GB."""
+    """Return clips per second by number of workers, and peak memory by kind of work, GB."""
     every = [choices[8 * k : 8 * k + 8] for k in range(shards)]
     pace = {1: 0.0, 2: 0.0}
     kinds = {count: ClusterConfig(backend="processes", workers=count) for count in pace}
@@ -315,7 +314,7 @@ def workers(
             warm = [shard_task(folder, choices[:8], flows["dis"], 100 + k) for k in range(2)]
             warm = warm[: backend.workers]
             list(backend.run([Several((task,), pause=3.0) for task in warm]))
-        for _ in range(ROUNDS):  # in turn; the best counts, as the machine is not ours alone
+        for _ in range(ROUNDS):  # alternating; the best counts, as the machine may be shared
             for backend in (one, two):
                 began = time.perf_counter()
                 made = [shard_task(folder, part, flows["dis"], k) for k, part in enumerate(every)]
@@ -346,7 +345,7 @@ def workers(
 
 @contextmanager
 def core_seconds() -> Iterator[list[float]]:
-    """Yield a list that holds the block's processor time once it is done."""
+    """Yield a list that gets the block's CPU time when it ends."""
     took: list[float] = []
     began = time.process_time()
     yield took

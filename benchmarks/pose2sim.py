@@ -1,11 +1,11 @@
-"""What costs nothing scores on the Pose2Sim demo: a held pose, MediaPipe's own 3D joints.
+"""Baselines on the Pose2Sim demo: a constant pose, and MediaPipe's own 3D joints.
 
     python -m benchmarks.pose2sim [--root DIR] [--no-detector]
-    python -m benchmarks.pose2sim --embedded      the 50 frames that are in the program, in seconds
+    python -m benchmarks.pose2sim --embedded      the 50 embedded frames, in seconds
 
-PA-MPJPE over the 12 limbs, all 99 frames with truth a camera, by the evaluator's own metric,
-against both truths, and how good these are themselves; a network is worth something here if it
-beats the held pose. Not part of `make bench`: it downloads 52 MB.
+PA-MPJPE over the 12 limb joints, in all 99 frames per camera with ground truth, by the evaluator's
+own metric, against both ground truths; also the quality of the ground truths themselves. A network
+should be better than the constant pose. Not part of `make bench`, as it downloads 52 MB.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ CACHE = Path("~/.cache/motion-hmr")
 
 
 def held_frame(truth: Tensor) -> float:
-    """Return the error of the one true frame that serves all others best, mm."""
+    """Return the error of the true frame that is the best constant pose, mm."""
     return min(float(pa_mpjpe(frame.expand_as(truth), truth).mean()) for frame in truth)
 
 
 def held_mean(truth: Tensor) -> float:
-    """Return the error of the best pose of all held throughout, mm (descent from the mean)."""
+    """Return the error of the best constant pose of all, mm (descent from the mean)."""
     pose = truth[0]
     for _ in range(50):  # generalised Procrustes analysis
         pose = similarity(truth, pose.expand_as(truth))(truth).mean(0)
@@ -65,7 +65,7 @@ def world_landmarks(videos: dict[str, Path]) -> dict[str, Tensor]:
 
 
 def detector(predicted: dict[str, Tensor], truth: Tensor) -> dict[str, float]:
-    """Return the error of MediaPipe's joints by camera, mm, over frames where it found anybody."""
+    """Return the error of MediaPipe's joints by camera, mm, over frames where it found a person."""
     errors = {}
     for name, world in predicted.items():
         shown = world[: len(truth)]
@@ -77,14 +77,14 @@ def detector(predicted: dict[str, Tensor], truth: Tensor) -> dict[str, float]:
 def main() -> None:
     """Print the figures, last a line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--embedded", action="store_true", help="the clip that is in the program")
-    parser.add_argument("--root", type=Path, help="the unpacked wheels; default: fetched by pip")
-    parser.add_argument("--evaluation", type=Path, help="evaluation.json to print beside them")
+    parser.add_argument("--embedded", action="store_true", help="use the embedded clip")
+    parser.add_argument("--root", type=Path, help="the unpacked wheels; default: downloaded by pip")
+    parser.add_argument("--evaluation", type=Path, help="an evaluation.json to print too")
     parser.add_argument("--no-detector", action="store_true", help="leave MediaPipe out")
     cfg = parser.parse_args()
     truths, predicted = embedded() if cfg.embedded else demo(cfg)
     apart = float(pa_mpjpe(truths["refined"], truths["trc"]).mean())
-    print(f"the truths differ by       {apart:6.1f} mm")
+    print(f"ground truths differ by    {apart:6.1f} mm")
     if cfg.evaluation:
         result = json.loads(cfg.evaluation.read_text())
         error, truth = result["persons"]["pa_mpjpe"], result.get("truth_source") or "trc"
@@ -92,20 +92,20 @@ def main() -> None:
     found = {name: scores(name, truth, predicted) for name, truth in truths.items()}
     which = "embedded clip" if cfg.embedded else "demo"
     line = {
-        "name": f"Pose2Sim {which}, MediaPipe against a held pose", **found["trc"],
+        "name": f"Pose2Sim {which}, MediaPipe against a constant pose", **found["trc"],
         "unit": "mm PA-MPJPE", "truths_differ": round(apart, 1), "refined": found["refined"],
     }  # fmt: skip
     print(json.dumps(line))
 
 
 def embedded() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return both truths [50,12,3] of the embedded clip, and MediaPipe's stored joints."""
+    """Return both ground truths [50,12,3] of the embedded clip, and MediaPipe's stored joints."""
     joints = {name: torch.from_numpy(clip_joints(name)) for name in ("trc", "refined")}
     return joints, {"clip": torch.from_numpy(clip_joints("mediapipe"))}
 
 
 def demo(cfg: argparse.Namespace) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return both truths [99,12,3] of the whole demo, and MediaPipe's joints by camera."""
+    """Return both ground truths [99,12,3] of the whole demo, and MediaPipe's joints by camera."""
     root = cfg.root or pose2sim.fetch((CACHE / "pose2sim").expanduser())
     sources = pose2sim.find_sources(root)
     truths = {}
@@ -115,17 +115,17 @@ def demo(cfg: argparse.Namespace) -> tuple[dict[str, Tensor], dict[str, Tensor]]
         for text in pose2sim.describe(person.residuals):
             print(f"  {text}")
         joints = torch.from_numpy(person.joints)
-        truths[name] = joints[: len(joints) - pose2sim.LATE]  # what the videos show
+        truths[name] = joints[: len(joints) - pose2sim.LATE]  # only frames that the videos show
     videos = {one.name: one.video for one in sources}
     return truths, {} if cfg.no_detector else world_landmarks(videos)
 
 
 def scores(name: str, truth: Tensor, predicted: dict[str, Tensor]) -> dict[str, Any]:
-    """Return what scores against one truth [N,12,3], mm, and print it."""
+    """Print and return the baselines' errors against one ground truth [N,12,3], mm."""
     frame, mean = held_frame(truth), held_mean(truth)
     print(f"Against {name}, PA-MPJPE:")
-    print(f"  best true frame, held    {frame:6.1f} mm")
-    print(f"  best pose of all, held   {mean:6.1f} mm")
+    print(f"  best constant true frame {frame:6.1f} mm")
+    print(f"  best constant pose       {mean:6.1f} mm")
     line: dict[str, Any] = {"baseline": round(frame, 1), "best_pose": round(mean, 1)}
     cameras = detector(predicted, truth)
     for camera, error in cameras.items():

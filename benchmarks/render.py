@@ -1,12 +1,12 @@
-"""Frames per second of this renderer and of pyrender as it is usually used, on the same frames.
+"""Speed of this renderer compared with the usual use of pyrender, on the same frames.
 
-python -m benchmarks.render            |  a look: --frames 10 --rounds 1
+python -m benchmarks.render            |  a quick look: --frames 10 --rounds 1
 
-Usual: per frame trimesh.Trimesh -> Mesh.from_trimesh -> a scene with three lights -> render, as the
-renderers of VIBE, SPIN and their kin do; it gives colour and depth. Ours gives colour, depth and
-exact surface flow, its shading included. Where lighting is equal (per-vertex colours, FLAT, no
-multisampling) the pictures of both are compared pixel by pixel. Both draw on one thread, as in a
-worker beside others.
+Usual: per frame trimesh.Trimesh -> Mesh.from_trimesh -> a scene with three lights -> render, as in
+the renderers of VIBE, SPIN and similar projects; it gives colour and depth. Ours gives colour,
+depth and exact surface flow, shading included. With equal lighting (per-vertex colours, FLAT, no
+multisampling) both pictures are compared pixel by pixel. Both draw on one thread, as in a worker
+beside others.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Options:
     frames: int = 60
     """Frames of one clip."""
     rounds: int = 5
-    """Times that both draw the clip, in turn; the median counts."""
+    """Alternating rounds in which both draw the clip; the median counts."""
 
 
 def main(options: Options) -> None:
-    """Print both speeds, where the time goes, the largest differences, and the JSON line."""
+    """Print both speeds, the time per stage, the largest differences, and the JSON line."""
     body = load_bodies(None)["neutral"]
     motion = load_motion(find_motions(None)[0], body.rest_joints())
     frames = min(options.frames, len(motion.pose))
@@ -78,10 +78,10 @@ def main(options: Options) -> None:
     fps, usual_fps = (frames / float(np.median(times[1:])) for times in (ours, baseline))
 
     print(f"ours, with light and exact flow   {fps:8.1f} frames/s")
-    print(f"pyrender as usual                 {usual_fps:8.1f} frames/s")
+    print(f"pyrender, usual use               {usual_fps:8.1f} frames/s")
     for stage, times in took.items():
         per_frame = sum(times) / (options.rounds + 1) / frames
-        print(f"  {stage:36s}{1e3 * per_frame:8.2f} ms a frame")
+        print(f"  {stage:36s}{1e3 * per_frame:8.2f} ms per frame")
     compare(renderer, usual, Mesh(body.faces, body.num_vertices), vertices, shades)
     print(
         json.dumps(
@@ -97,7 +97,7 @@ def main(options: Options) -> None:
 
 
 class Usual:
-    """pyrender as its examples and the field's renderers use it."""
+    """pyrender as used in its examples and in the field's renderers."""
 
     def __init__(self, faces: np.ndarray) -> None:
         import pyrender
@@ -105,11 +105,11 @@ class Usual:
         self.pyrender, self.faces = cast(Any, pyrender), faces
         self.renderer = self.pyrender.OffscreenRenderer(CFG.width, CFG.height)
         fx, fy, cx, cy = (float(v) for v in (K[0, 0], K[1, 1], K[0, 2], K[1, 2]))
-        # its pixels are areas, ours points: half a pixel between their principal points
+        # its principal point differs by half a pixel, as its pixels are areas and ours points
         self.camera = self.pyrender.IntrinsicsCamera(fx, fy, cx + 0.5, cy + 0.5, NEAR, FAR)
 
     def render(self, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Draw vertices [V,3] lit; returns colour and depth."""
+        """Draw vertices [V,3] with lights; return colour and depth."""
         scene = self._scene(self._mesh(vertices))
         for place in ((0, -1, 1), (0, 1, 1), (1, 1, 2)):
             pose = np.eye(4)
@@ -119,7 +119,7 @@ class Usual:
         return self._draw(scene, self.pyrender.RenderFlags.RGBA)
 
     def render_flat(self, vertices: np.ndarray, colours: np.ndarray) -> tuple[Any, Any]:
-        """Draw vertices with colours uint8 [V,3] as they are."""
+        """Draw vertices with colours uint8 [V,3] without lights."""
         scene = self._scene(self._mesh(vertices, colours))
         return self._draw(scene, self.pyrender.RenderFlags.FLAT)
 
@@ -145,8 +145,8 @@ class Usual:
 def compare(
     renderer: Renderer, usual: Usual, mesh: Mesh, vertices: np.ndarray, shades: np.ndarray
 ) -> None:
-    """Print how far both pictures differ when both are given the same per-vertex colours, and stop
-    if it is more than rounding."""
+    """Print the difference of both pictures with equal per-vertex colours; stop if it is more than
+    rounding."""
     linear = np.clip(shades, 0.2, 1)[..., None] * np.array([0.8, 0.5, 0.3], np.float32)
     encoded = np.where(linear < 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     alone, colours_off, depths_off = 0, [], []
@@ -181,7 +181,7 @@ def single_sample(usual: Usual) -> Iterator[None]:
     module.glRenderbufferStorageMultisample = lambda target, _, *rest: multisampled(
         target, 0, *rest
     )
-    cast(Any, usual.renderer)._renderer._delete_main_framebuffer()  # the next is made anew
+    cast(Any, usual.renderer)._renderer._delete_main_framebuffer()  # the next call makes it again
     try:
         yield
     finally:
@@ -190,7 +190,7 @@ def single_sample(usual: Usual) -> Iterator[None]:
 
 @contextmanager
 def seconds(times: list[float]) -> Iterator[None]:
-    """Append how long the block takes."""
+    """Append the duration of the block."""
     start = time.perf_counter()
     yield
     times.append(time.perf_counter() - start)
@@ -198,7 +198,7 @@ def seconds(times: list[float]) -> Iterator[None]:
 
 @contextmanager
 def timed(thing: Any, methods: dict[str, str], took: dict[str, list[float]]) -> Iterator[None]:
-    """Time methods of a thing while the block runs."""
+    """Time methods of an object while the block runs."""
 
     def wrap(method: Any, times: list[float]) -> Any:
         def call(*args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Run every benchmark and refresh the table of docs/measured.md with what they print.
+"""Run every benchmark and update the table of docs/measured.md with the results.
 
 python -m benchmarks.table            all of them
 python -m benchmarks.table render     some of them
@@ -18,7 +18,7 @@ BEGIN, END = "<!-- benchmarks -->\n", "<!-- /benchmarks -->\n"
 
 
 def run(name: str) -> dict[str, Any]:
-    """Run benchmarks/NAME.py, pass its output on, and return the JSON object of its last line."""
+    """Run benchmarks/NAME.py, print its output, and return the JSON object of its last line."""
     print(f"$ python -m benchmarks.{name}", flush=True)
     command = [sys.executable, "-m", f"benchmarks.{name}"]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
@@ -27,7 +27,7 @@ def run(name: str) -> dict[str, Any]:
 
 
 def row(name: str, result: dict[str, Any]) -> str:
-    """Return a benchmark's line of the table."""
+    """Return a benchmark's row of the table."""
     ours, baseline = (_short(result[key]) for key in ("ours", "baseline"))
     return (
         f"| {result['name']} | {ours} | {baseline} | {result['unit']} "
@@ -41,7 +41,7 @@ def _short(value: float) -> str:
 
 
 def refresh(text: str, rows: dict[str, str]) -> str:
-    """Return the page's text with the rows put in, in place of those of the same command."""
+    """Return the page's text with the rows of the same commands replaced."""
     head, rest = text.split(BEGIN)
     old, tail = rest.split(END)
     table = {
@@ -53,11 +53,11 @@ def refresh(text: str, rows: dict[str, str]) -> str:
 
 
 ASIDE = ("pose2sim", "exact_flow", "detector", "mediapipe_script")
-"""No benchmarks of speed: they download, make a data set, or need another environment."""
+"""Not speed benchmarks: they download, make a data set, or need another environment."""
 
 
 def main(names: list[str]) -> None:
-    """Run the named benchmarks, or all, and write the page."""
+    """Run the named benchmarks, or all of them, and write the page."""
     here = Path(__file__)
     names = names or sorted(
         path.stem

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The paper's Tables 1-3 from nothing: Table 2's data sets, test clips, then every network. The same
-# command again goes on where it was stopped.
+# Make the paper's Tables 1-3 from scratch: Table 2's data sets, test clips, then every network. The
+# same command again resumes a stopped run.
 #
-#   bash benchmarks/tables.sh --small            a laptop: two hours of 2 CPU cores
+#   bash benchmarks/tables.sh --small            on a laptop: two hours on 2 CPU cores
 #   bash benchmarks/tables.sh --body smpl/ --motions amass/ --videos kinetics/       the real thing
 #
-# What follows --small goes to datagen.launch. By the environment:
+# Options after --small go to datagen.launch. Environment variables:
 #   OUT     folder of all results (default: tables)
-#   TESTS   more evaluation sets, made by datagen.ingest: "3dpw=3dpw-test/ pose2sim=pose2sim/"
+#   TESTS   additional evaluation sets, made by datagen.ingest: "3dpw=3dpw-test/ pose2sim=pose2sim/"
 #   TABLES  options of trainer.tables: "--seeds 3 --real unlabelled/ --options steps=50000"
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -27,8 +27,9 @@ if [[ ${1:-} == --small ]]; then
     train=(--num-shards 8 --clips-per-shard 32 --stride 100)
     held_out=(--num-shards 2 --clips-per-shard 24 --stride 100)
 fi
-# One length for all: Table 3's longest. Shorter rows train on random parts of these clips, and all
-# rows are tested on the same. One library: the variants differ in compositing alone.
+# All clips have Table 3's greatest length. Shorter rows train on random parts of these clips, and
+# all rows are evaluated on the same clips. The variants share a library, as only their compositing
+# differs.
 common=(--clip-length 56 --library "$out/library" "$@")
 
 make() { run python -m datagen.launch --out "$out/$1" "${train[@]}" "${common[@]}" "${@:2}"; }

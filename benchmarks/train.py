@@ -1,14 +1,14 @@
-"""A training step, against the CNN's forward and backward pass alone on the same tensors.
+"""A training step, compared with only the CNN's forward and backward pass on the same tensors.
 
     python -m benchmarks.train  [--image-size 112 --batch-size 2]
 
-Work: one step of Motion HMR (inputs drawn, CNN, memory, regressor, body, losses, gradients clipped,
-Adam, averaged weights) at the paper's setting: 31 frames of 224 px, on a CPU its 3 clips a GPU
-(6 GB). The baseline is what cannot be saved: the same CNN,
-in the same precision and memory layout, forward and backward on the image that the step draws. Both
-take turns in one process; medians count. On a GPU also clips/s, memory and the compiled CNN. What a
-step costs beyond the CNN hardly grows with the clips (the weights are read for the memory's every
-frame, by Adam and by the average), so the ratio is the better the more clips a step has.
+Work: one step of Motion HMR (drawing inputs, CNN, LSTM, regressor, body, losses, gradient clipping,
+Adam, averaged weights) in the paper's setting: 31 frames of 224 px and, on a CPU, its 3 clips per
+GPU (6 GB). The baseline is the unavoidable part: the same CNN, in the same precision and memory
+layout, forward and backward on the step's images. Both alternate in one process; the median counts.
+On a GPU also clips/s, memory and the compiled CNN. The cost beyond the CNN hardly grows with the
+number of clips (the weights are read for every frame of the LSTM, by Adam and by the average), so
+the ratio improves with more clips per step.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18,
 
 
 def noise_body(rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Return a body of noise in SMPL's layout."""
+    """Return a random body in SMPL's layout."""
     sizes = {"V": VERTICES, "E": 14}
     body: dict[str, np.ndarray] = {
         name: rng.random([sizes.get(axis) or int(axis) for axis in axes.split()], np.float32)
@@ -54,7 +54,7 @@ def noise_body(rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 
 def noise_batch(rng: np.random.Generator, clips: int, frames: int) -> Delivered:
-    """Return a batch of noise in the record's shapes."""
+    """Return a random batch with the record's shapes."""
     cells = STORED // STRIDE
     arrays = {
         "flow": rng.normal(0, 3, (clips, frames, 2, cells, cells)).astype(np.float16),
@@ -81,7 +81,7 @@ def dataset() -> DataSet:
 
 
 def in_turns(jobs: dict[str, Callable[[], object]], device: torch.device, rounds: int) -> dict:
-    """Return each job's median seconds over rounds that take turns, after one round to warm up."""
+    """Return each job's median seconds over alternating rounds, after a warm-up round."""
     times: dict[str, list[float]] = {name: [] for name in jobs}
     for number in range(rounds + 1):
         for name, job in jobs.items():
@@ -97,7 +97,7 @@ def in_turns(jobs: dict[str, Callable[[], object]], device: torch.device, rounds
 
 
 def measure(cfg: FitConfig, device: torch.device, rounds: int) -> dict[str, float]:
-    """Return seconds of a step and of the CNN alone, and clips/s."""
+    """Return the seconds of a step and of only the CNN, and clips/s."""
     rng = np.random.default_rng(0)
     data = dataset()
     settings = choose(cfg, data, device)

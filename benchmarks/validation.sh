@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# The fixed sets that endless keypoint clips are trained and validated on, as motions without
-# pictures (datagen.launch --labels-only): seconds, a few MB, the same bytes every time.
+# Make the data sets for training and validation with endless keypoint clips, as motions without
+# pictures (datagen.launch --labels-only). It takes seconds and a few MB and gives the same bytes
+# every time.
 #
 #   train      all motions but those below, their mirror images and changes of speed
-#   subjects   people that training never sees: CMU's Indian dance, martial arts, window washing
-#   acrobats   postures that training never sees: DeepMimic's flips, rolls, crawling, getting up
+#   subjects   people held out from training: CMU's Indian dance, martial arts, window washing
+#   acrobats   poses held out from training: DeepMimic's flips, rolls, crawling, getting up
 #
 #   CMU="cmu_smpl cmu_smpl2" DEEPMIMIC=deepmimic bash benchmarks/validation.sh
 #
-# By the environment:
-#   CMU        folders of CMU's takes in AMASS's layout. Default: none; subjects are then embedded
-#              dances, tai chi, kicks and window washing, which train leaves out
+# Environment variables:
+#   CMU        folders of CMU's takes in AMASS's layout. Default: none; then subjects are embedded
+#              dances, tai chi, kicks and window washing, which are left out of train
 #   DEEPMIMIC  folder of DeepMimic's humanoid3d_*.txt. Default: the embedded 15 of them
-#   OUT        folder of the three (default: validation): OUT/train/shards and so on
+#   OUT        folder of the three sets (default: validation): OUT/train/shards and so on
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv/bin:$PATH"
@@ -20,8 +21,8 @@ out=${OUT:-validation}
 read -ra cmu <<<"${CMU:-}"
 read -ra deepmimic <<<"${DEEPMIMIC:-}"
 
-# Whole names, as `spinkick` is no `kick`. DeepMimic's other takes (run, walk, spinkick) are in
-# neither set, so that all of a subject's takes are on one side.
+# Names match as a whole, as `spinkick` is no `kick`. DeepMimic's other takes (run, walk, spinkick)
+# are in neither set, so that all takes of a subject are on one side of the split.
 acrobats='backflip|cartwheel|crawl|dance_a|dance_b|dance_spin|getup_facedown|getup_faceup|jump|kick'
 acrobats="^(humanoid3d_)?($acrobats|roll|sideflip|spin|punch)\$"
 deepmimics='backflip|cartwheel|crawl|dance_a|dance_b|getup_facedown|getup_faceup|jump|kick|punch'

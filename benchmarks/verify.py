@@ -1,11 +1,11 @@
-"""Checking a data set: MB a second, and whether 500 edits, truncations and swaps are all found.
+"""Checking a data set: MB per second, and whether 500 edits, truncations and swaps are all found.
 
-    python -m benchmarks.verify          |  a look: --shards 2 --edits 20
+    python -m benchmarks.verify          |  a quick look: --shards 2 --edits 20
 
 Ours hashes every byte and opens every record: members, shapes, finite numbers, the labels' CRCs,
 the picture's headers. The baseline is the straightforward check, one shard after the other: hash
 the file, read the tar, load every array, decode every picture. Both read from the page cache. The
-records have the real ones' sizes; what is in them is noise.
+records have realistic sizes and contain noise.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Options:
     shards: int = 12
     """Shards in the data set."""
     clips: int = 16
-    """Clips in each."""
+    """Clips per shard."""
     edits: int = 500
     """Single-byte edits, truncations and swaps."""
 
@@ -129,7 +129,7 @@ def write(layout: Layout, index: int, clips: int) -> dict[str, Any]:
 
 
 def straightforward(path: Path, line: dict[str, Any]) -> str:
-    """Return what is wrong with a shard, having decoded all of it."""
+    """Decode a whole shard and return what is wrong with it."""
     if hashlib.sha256(path.read_bytes()).hexdigest() != line["sha256"]:
         return "hash"
     with tarfile.open(path) as tar:
@@ -151,7 +151,7 @@ def straightforward(path: Path, line: dict[str, Any]) -> str:
 
 
 def edit(layout: Layout, case: int, wrong: Any) -> bool:
-    """Damage a shard or swap two, return whether that and only that is found, and undo it."""
+    """Damage a shard or swap two; return whether exactly that is found; undo it."""
     rng = np.random.default_rng(case)
     found = list(layout.found())
     index, other = (int(k) for k in rng.choice(found, 2, replace=False))

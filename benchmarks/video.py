@@ -1,11 +1,11 @@
-"""What each stage of datagen.overlay takes of a video: 300 frames of 1280x720, one person.
+"""Time of each stage of datagen.overlay: 300 frames of 1280x720 with one person.
 
     python -m benchmarks.video [--frames 300] [--video FILE]
 
-Stages in core-milliseconds a frame (`time.process_time`, so that other work on the machine counts
-little), one thread each; then the command itself, film and all, and without drawing: seconds of
-the clock and of the cores a frame, and its peak of memory. The baseline is how the body was drawn
-before: at twice the size, averaged, with the clips' renderer.
+Stages are in core-milliseconds per frame (`time.process_time`, so that other work on the machine
+matters little), on one thread each. Then the whole command, with and without drawing: wall-clock
+and CPU seconds per frame, and peak memory. The baseline is the former way of drawing the body: at
+twice the size and averaged, with the clips' renderer.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ from datagen.replay.views import show
 
 WIDTH, HEIGHT = 1280, 720
 SOME = 60
-"""Frames that a stage is measured on."""
+"""Number of frames that a stage is measured on."""
 
 
 def write_clip(path: Path, frames: int) -> None:
-    """Write the embedded person in a 1280x720 picture, back and forth."""
+    """Write a 1280x720 video of the embedded person, played back and forth."""
     pictures = [cv2.resize(one, (405, HEIGHT), interpolation=cv2.INTER_AREA)
                 for one in read_frames(CLIP, range(50))]  # fmt: skip
     order = [*range(50), *range(48, 0, -1)]
@@ -62,14 +62,14 @@ def write_clip(path: Path, frames: int) -> None:
 
 
 def measured(call: Callable[[], Any], frames: int) -> float:
-    """Return core-milliseconds a frame."""
+    """Return core-milliseconds per frame."""
     begin = time.process_time()
     call()
     return 1e3 * (time.process_time() - begin) / frames
 
 
 def stages(video: Path, prediction: Path) -> dict[str, float]:
-    """Return core-milliseconds a frame of each stage, of some frames."""
+    """Return core-milliseconds per frame of each stage, measured on some frames."""
     pictures = list(read_frames(video, range(SOME)))
     followers = Followers(PoseDetector())
     followers.step(pictures[0])
@@ -89,7 +89,7 @@ def stages(video: Path, prediction: Path) -> dict[str, float]:
     return {
         "decode": measured(lambda: list(read_frames(video, range(SOME))), SOME),
         "detect": measured(lambda: [followers.step(one) for one in pictures], SOME),
-        "crop+flow (networks that see flow)": measured(
+        "crop+flow (networks with flow)": measured(
             lambda: estimate(crop_frames(np.stack(pictures), maps, 224)), SOME
         ),
         "network+fit": network(keypoints(times), times),
@@ -99,7 +99,7 @@ def stages(video: Path, prediction: Path) -> dict[str, float]:
 
 
 def keypoints(frames: int) -> np.ndarray:
-    """Return the embedded person's keypoints [L,17,3], back and forth."""
+    """Return the embedded person's keypoints [L,17,3], played back and forth."""
     with np.load(CLIP_KEYPOINTS) as file:
         points = file["keypoints"][:, 0, :17]
     order = [*range(50), *range(48, 0, -1)]
@@ -107,7 +107,7 @@ def keypoints(frames: int) -> np.ndarray:
 
 
 def network(points: np.ndarray, frames: int) -> float:
-    """Return core-milliseconds a frame of the network and the body's fit."""
+    """Return core-milliseconds per frame of the network and the body fit."""
     import torch
 
     from trainer.predict import load
@@ -118,7 +118,7 @@ def network(points: np.ndarray, frames: int) -> float:
 
 
 def draw(motion: PredictedMotion, body: Any, pictures: list[np.ndarray]) -> float:
-    """Return core-milliseconds a frame of drawing both views."""
+    """Return core-milliseconds per frame of drawing both views."""
 
     def frames() -> Iterator[Any]:
         from datagen.replay.pictures import Picture
@@ -138,7 +138,7 @@ def place_maps(motion: PredictedMotion) -> np.ndarray:
 
 
 def draw_before(motion: PredictedMotion, body: Any) -> tuple[float, float]:
-    """Return core-milliseconds of one view: now, and at twice the size with all targets."""
+    """Return core-milliseconds per view: now, and at twice the size with all render targets."""
     vertices, _ = body.forward(motion.pose[:20], motion.shapes[:20], np.zeros((20, 3)))
     seen = motion.in_crop(vertices, slice(0, 20))
     seen = (
@@ -166,7 +166,7 @@ def draw_before(motion: PredictedMotion, body: Any) -> tuple[float, float]:
 
 
 def command(video: Path, out: Path, frames: int, *more: str) -> dict[str, float]:
-    """Run datagen.overlay; return seconds of the clock and of the cores a frame, and MB at most."""
+    """Run datagen.overlay; return wall-clock and CPU seconds per frame, and peak MB."""
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     line = [sys.executable, "-m", "datagen.overlay", str(video), "--out", str(out), *more]
     subprocess.run(line, check=True, capture_output=True)
@@ -197,19 +197,19 @@ def main() -> None:
         prediction = next(Path(folder).glob("whole/work/predictions-*/clip.npz"))
         parts = stages(video, prediction)
         ours, baseline = draw_before(read_motion(prediction), load_body(None))
-    print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    print(f"machine load: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     for name, value in parts.items():
-        print(f"  {name:36} {value:6.1f} core-ms a frame")
+        print(f"  {name:36} {value:6.1f} core-ms per frame")
     for name, value in (("the command", whole), ("without drawing", quick)):
         print(
-            f"{name:16} {1e3 * value['core']:6.1f} core-ms a frame ({2 / value['core']:.0f} "
-            f"frames/s of two free cores), {1 / value['clock']:.1f} frames/s by the clock, "
+            f"{name:16} {1e3 * value['core']:6.1f} core-ms per frame ({2 / value['core']:.0f} "
+            f"frames/s of two free cores), {1 / value['clock']:.1f} frames/s of wall-clock time, "
             f"{value['MB']:.0f} MB"
         )
     line = {
         "name": "Drawing a body (against twice the size, averaged)", "ours": round(ours, 1),
         "baseline": round(baseline, 1), "ratio": round(baseline / ours, 2),
-        "unit": "core-ms a view", "stages": {k: round(v, 1) for k, v in parts.items()},
+        "unit": "core-ms per view", "stages": {k: round(v, 1) for k, v in parts.items()},
         "command_core_ms": round(1e3 * whole["core"], 1),
         "without_drawing_core_ms": round(1e3 * quick["core"], 1),
         "memory_mb": round(whole["MB"]),

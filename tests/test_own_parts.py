@@ -176,7 +176,7 @@ def test_an_own_table_is_planned_and_refused(own: Path, capsys: pytest.CaptureFi
     printed = capsys.readouterr().out
     assert "2 networks" in printed and printed.count("python -m trainer.fit") == 2
     assert "--lstm-width 16" in printed and "--lstm-width 32" in printed
-    with pytest.raises(TrainerBadInput, match="is Table 4, which there is already"):
+    with pytest.raises(TrainerBadInput, match="is Table 4, which already exists"):
         wanted_tables(TablesConfig(own_tables=(table, table), **options))
     clash = (own / "my_tables.py").read_text().replace("lstm-{width}", "keypoints")
     (own / "clash.py").write_text(clash)

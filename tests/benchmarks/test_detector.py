@@ -45,4 +45,4 @@ def test_frames_beyond_30_a_second_are_not_counted_as_lost(tmp_path, monkeypatch
     detector = cast(PoseDetector, Finder())
     assert benchmark.compare(video, Path("python"), None, detector) == pytest.approx(1920 / 320)
     line = capsys.readouterr().out
-    assert " 6 frames" in line and "lost: theirs 0, ours 1, found by theirs alone 1" in line
+    assert " 6 frames" in line and "lost: theirs 0, ours 1, found only by theirs 1" in line

@@ -114,7 +114,7 @@ def test_poor_keypoints_are_shown_to_the_model_and_compared_with_the_true_ones(t
     with pytest.raises(BadInput, match=r"--keypoint-gaps must lie in \[0, 1\], got -1"):
         replace(look, keypoint_gaps=-1)
     flow = fit(toy_config(toy, tmp_path / "flow", steps=1, inputs="flow")) / "last.pt"
-    with pytest.raises(BadInput, match="sees flow alone, so --keypoint-noise"):
+    with pytest.raises(BadInput, match="uses only flow, so --keypoint-noise"):
         evaluate(replace(look, checkpoint=flow, keypoint_noise=3.0))
 
 

@@ -1,1 +1,1 @@
-"""Run folders compared: tables, charts and drawn skeletons."""
+"""Comparison of run folders: tables, charts and skeleton drawings."""

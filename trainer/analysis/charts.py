@@ -1,4 +1,4 @@
-"""Figures of runs side by side. For compare_runs.ipynb; needs matplotlib."""
+"""Charts that compare runs, for compare_runs.ipynb; needs matplotlib."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COLOURS = ("#2e86ab", "#d1495b", "#edae49", "#66a182", "#7d5ba6", "#8d6a50")
 def curves(runs: Sequence[Run], smooth: int = 1) -> Figure:
     """Draw the runs' training loss and PA-MPJPE over the steps; held-out values are dots.
 
-    smooth: lines of metrics.jsonl of which each point is the running mean.
+    smooth: window of the running mean, lines of metrics.jsonl.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
     for run, colour in zip(runs, _colours(len(runs)), strict=True):
@@ -46,7 +46,7 @@ def curves(runs: Sequence[Run], smooth: int = 1) -> Figure:
 
 
 def groups_chart(groups: Groups) -> Figure:
-    """Draw each group's error as a bar a run, with the number of frames or joints behind it."""
+    """Draw each group's error as one bar per run, labelled with the number of frames or joints."""
     count, runs = len(groups.labels), len(groups.runs)
     figure, axes = plt.subplots(figsize=(8, 0.9 + count * (0.2 + 0.2 * runs)), layout="constrained")
     thick = 0.8 / runs
@@ -92,9 +92,9 @@ def poses(centres: Float[np.ndarray, "g e 3"], names: Sequence[str], groups: Gro
 
 
 def extremes_chart(run: Run, clips: Sequence[dict], columns: int = 5) -> Figure:
-    """Draw clips' true joints (grey) and aligned predicted ones (left orange, right blue) in time.
+    """Draw frames of clips: true joints grey, aligned predicted joints left orange, right blue.
 
-    Seen from the camera, frames spread over the clip.
+    Seen from the camera; the frames are spread over the clip.
     """
     frames = run.frames
     assert frames is not None, "extremes are of evaluated runs"
@@ -116,7 +116,7 @@ def extremes_chart(run: Run, clips: Sequence[dict], columns: int = 5) -> Figure:
 
 
 def _errors(groups: Groups, place: int) -> str:
-    """Return the errors of a group, a line a run; a single run's without its name."""
+    """Return the errors of a group, one line per run; a single run's without its name."""
     lines = [f"{error:.0f} mm" for error in groups.error[:, place]]
     if len(lines) > 1:
         lines = [f"{run}: {line}" for run, line in zip(groups.runs, lines, strict=True)]
@@ -124,7 +124,7 @@ def _errors(groups: Groups, place: int) -> str:
 
 
 def _frame(axes: Axes) -> None:
-    # From the hips, metres: feet below, and hands stretched above the head.
+    # Metres from the hips: room for feet below and for hands above the head.
     axes.set(xlim=(-0.9, 0.9), ylim=(1.1, -1.2), aspect="equal", xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 
@@ -140,7 +140,7 @@ def _colours(count: int) -> list[str]:
 
 
 def _smooth(values: Sequence[float], window: int) -> np.ndarray:
-    """Return the running mean over `window` values, shorter at the start."""
+    """Return the running mean over `window` values, fewer at the start."""
     sums = np.cumsum([0.0, *values])
     ends = np.arange(1, len(values) + 1)
     starts = np.maximum(ends - window, 0)
@@ -148,7 +148,7 @@ def _smooth(values: Sequence[float], window: int) -> np.ndarray:
 
 
 def draw_curve(metrics: Path, out: Path) -> None:
-    """Draw loss and PA-MPJPE (training and, if any, validation) over the steps to a PNG."""
+    """Draw loss and PA-MPJPE of training and, if any, validation over the steps; save as PNG."""
     lines = read_json_lines(metrics)
     training = [line for line in lines if "loss" in line]
     validation = [line for line in lines if line.get("val_pa_mpjpe") is not None]

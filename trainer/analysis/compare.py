@@ -1,8 +1,8 @@
-"""Runs side by side: their curves, their figures, and where they err. For compare_runs.ipynb.
+"""Compare runs: curves, figures and errors by group, for compare_runs.ipynb.
 
-Reads run folders (trainer.fit) and what trainer.evaluate left in them or elsewhere: metrics.jsonl,
-config.json, evaluation.json, clips.jsonl, frames.npz. Folders may be URLs that fsspec reads.
-Errors are of one data set, the one that `find_runs` was asked for.
+Reads run folders (trainer.fit) and the results of trainer.evaluate, in them or elsewhere:
+metrics.jsonl, config.json, evaluation.json, clips.jsonl, frames.npz. Folders may be URLs that
+fsspec reads. Errors are of one data set, that of `find_runs`.
 
 Letters: N frames, E evaluation joints, R runs, G groups.
 """
@@ -22,13 +22,13 @@ from trainer.analysis.table import TextTable
 from trainer.errors import BadInput
 
 HIDDEN = (0, 1, 3, 6, 15)
-"""Edges of the groups of frames by how many evaluation joints are not clear."""
+"""Edges of the groups of frames by the number of evaluation joints that are not visible."""
 SPEEDS = (0, 0.25, 0.5, 1.0, 2.0, np.inf)
 """Edges of the groups of frames by the joints' mean speed about the hips, m/s."""
 
 
 def overview(runs: Iterable[Run]) -> TextTable:
-    """Return a row a run: what it is, how long it trained, what it reaches."""
+    """Return one row per run: its settings, training length and errors."""
     rows = []
     for run in runs:
         options, held = run.config, [m for m in run.metrics if m.get("val_pa_mpjpe") is not None]
@@ -58,7 +58,7 @@ class Groups:
     error: np.ndarray
     """[R,G] mm, NaN where a run has no frame of the group."""
     frames: np.ndarray
-    """[R,G] how many."""
+    """[R,G] number of frames or joints."""
     counted: str = "frames"
     """What is counted: frames, or joints in frames."""
 
@@ -98,9 +98,9 @@ def by_joint(runs: Sequence[Run]) -> Groups:
 
 
 def by_visibility(runs: Sequence[Run]) -> Groups:
-    """Return the mean error of clear joints, of those behind the occluder, of those off the
-    picture, and of all in total occlusion (which no published figure counts)."""
-    kinds = ("clear", "behind the occluder", "off the picture", "total occlusion")
+    """Return the mean error of visible joints, joints behind the occluder, joints outside the
+    picture, and all joints in total occlusion (which no published figure counts)."""
+    kinds = ("visible", "behind the occluder", "outside the picture", "total occlusion")
 
     def split(frames: dict[str, np.ndarray]) -> list[np.ndarray]:
         counted, seen = frames["counted"][:, None], frames["visibility"]
@@ -118,18 +118,18 @@ def by_visibility(runs: Sequence[Run]) -> Groups:
 
 
 def by_hidden(runs: Sequence[Run]) -> Groups:
-    """Return the mean error of frames by how many of their joints are not clear."""
+    """Return the mean error of frames by their number of joints that are not visible."""
     labels = [_span(low, high - 1, "") for low, high in pairwise(HIDDEN)]
 
     def place(run: Run) -> np.ndarray:
         frames = frame_errors(run)
         return np.digitize((frames["visibility"] != 2).sum(1), HIDDEN) - 1
 
-    return _grouped("joints not clear", labels, runs, place)
+    return _grouped("joints not visible", labels, runs, place)
 
 
 def by_speed(runs: Sequence[Run]) -> Groups:
-    """Return the mean error of frames by how fast the joints move about the hips."""
+    """Return the mean error of frames by the joints' speed relative to the hips."""
     labels = [
         f"{low:g} to {high:g} m/s" if np.isfinite(high) else f"over {low:g} m/s"
         for low, high in pairwise(SPEEDS)
@@ -138,7 +138,7 @@ def by_speed(runs: Sequence[Run]) -> Groups:
 
 
 def by_motion(runs: Sequence[Run], limit: int = 20) -> Groups:
-    """Return the mean error by motion (by person where the clips name none), the worst first."""
+    """Return the mean error by motion (by person if clips name no motion), worst first."""
     names = [_motion(line) for line in runs[0].clips]
     labels = sorted(set(names))
 
@@ -157,10 +157,10 @@ def by_motion(runs: Sequence[Run], limit: int = 20) -> Groups:
 def by_pose(
     runs: Sequence[Run], clusters: int = 8, seed: int = 0
 ) -> tuple[Groups, Float[np.ndarray, "g e 3"]]:
-    """Return the mean error by cluster of true poses, the rarest last, and their mean poses.
+    """Return the mean error by cluster of true poses, rarest last, and the clusters' mean poses.
 
-    Poses are turned to face the same way, so that a cluster is a pose and not a direction. The
-    clusters are those of the first run's frames (k-means++), all runs' frames are sorted into them.
+    Poses are rotated to face the same way, so that clusters do not depend on direction. Clusters
+    are computed on the first run's frames (k-means++), and all runs' frames are assigned to them.
     Returns the groups and the centres [G,E,3], metres.
     """
     from scipy.cluster.vq import kmeans2, vq
@@ -181,7 +181,7 @@ def by_pose(
 
 
 def extremes(run: Run, count: int = 3) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the lines of the best and the worst clips by PA-MPJPE, the most extreme first."""
+    """Return the lines of the best and the worst clips by PA-MPJPE, most extreme first."""
     ranked = sorted(
         (clip for clip in run.clips if clip.get("pa_mpjpe") is not None),
         key=lambda clip: clip["pa_mpjpe"],
@@ -190,7 +190,7 @@ def extremes(run: Run, count: int = 3) -> tuple[list[dict[str, Any]], list[dict[
 
 
 def clip_table(clips: Iterable[dict[str, Any]]) -> TextTable:
-    """Return clips as a table: what they show and how well they were seen."""
+    """Return clips as a table: their content, errors and visibility."""
     columns = {
         "clip": "key", "motion": "motion", "person": "person", "scene": "scene",
         "PA-MPJPE, mm": "pa_mpjpe", "MPJPE, mm": "mpjpe", "joints hidden, %": "hidden",
@@ -210,10 +210,10 @@ def speeds(run: Run) -> Float[np.ndarray, " n"]:
     truth = frames["truth"].astype(np.float32)
     rate = np.array([clip.get("fps", 30) for clip in run.clips])[frames["clip"][1:]]
     step = np.linalg.norm(np.diff(truth, axis=0), axis=-1).mean(-1) * rate
-    # Frames without truth are left out: what follows one is no neighbour of what precedes it.
+    # Frames without ground truth are left out, so rows before and after a gap are no neighbours.
     beside = (np.diff(frames["clip"]) == 0) & (np.diff(frames["frame"]) == 1)
     step = np.where(beside, step, np.nan)
-    # A frame's speed is its step to the next; the last before a gap takes the one before.
+    # A frame's speed is that to the next frame; the last one before a gap has the previous speed.
     speed = np.append(step, np.nan)
     last = np.isnan(speed)
     before = np.roll(speed, 1)
@@ -221,7 +221,7 @@ def speeds(run: Run) -> Float[np.ndarray, " n"]:
 
 
 def _seeds(points: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Return at most `count` different points far from each other (k-means++)."""
+    """Return at most `count` distinct points far from each other (k-means++)."""
     rng = np.random.default_rng(seed)
     chosen = [points[rng.integers(len(points))]]
     nearest = np.full(len(points), np.inf)
@@ -234,7 +234,7 @@ def _seeds(points: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 
 def _facing(frames: dict[str, np.ndarray]) -> np.ndarray:
-    """Return true joints [N,E,3] turned about the vertical so that the hips lie along x."""
+    """Return true joints [N,E,3] rotated about the vertical axis so that the hips lie along x."""
     truth = frames["truth"].astype(np.float64)
     names = [name.removeprefix("lsp_") for name in frames["names"].tolist()]
     across = truth[:, names.index("left_hip")] - truth[:, names.index("right_hip")]

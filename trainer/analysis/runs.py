@@ -1,4 +1,4 @@
-"""Run folders as trainer.fit and trainer.evaluate leave them, in a folder or at a URL."""
+"""Run folders as written by trainer.fit and trainer.evaluate, local or at a URL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from trainer.errors import BadInput
 from trainer.evaluation.frame_errors import CLIPS, FRAMES
 
 FORMER_NAMES = {"said": "predicted"}
-"""Arrays of frames.npz by what former versions called them."""
+"""Arrays of frames.npz by their names in former versions."""
 
 
 class Run:
@@ -63,11 +63,11 @@ class Run:
 
 
 def find_runs(folders: str | Sequence[str], shards: str | None = None) -> list[Run]:
-    """Return the runs below folders or URLs (or those that they are), by name.
+    """Return the runs at or below folders or URLs, by name.
 
-    shards: data set of the evaluations to compare; default: the one that most runs were evaluated
-    on, as errors on different data cannot be compared. A run not evaluated on it has none; of
-    several evaluations, the one of last.pt with default options is preferred.
+    shards: data set of the evaluations to compare, as errors on different data are not comparable.
+    Default: the one that most runs were evaluated on. A run that was not evaluated on it has no
+    evaluation; of several, that of last.pt with default options is preferred.
 
     Raises BadInput if there is no run in one of them, or no data set in `shards`.
     """
@@ -85,7 +85,7 @@ def find_runs(folders: str | Sequence[str], shards: str | None = None) -> list[R
 
 
 def _evaluated_runs(folder: str) -> dict[str, dict[str, str]]:
-    """Return each run below a folder with its evaluations, a folder a data set (by its `_key`)."""
+    """Return each run below a folder with its evaluation folder per data set (by its `_key`)."""
     files, root = fsspec.url_to_fs(str(folder))
     paths = sorted(files.find(root, maxdepth=5)) if files.exists(root) else []
     runs = _folders_with("metrics.jsonl", paths, files)
@@ -113,7 +113,7 @@ def _evaluations_of(run: str, evaluations: dict[str, dict[str, Any]]) -> dict[st
 
 
 def _preference(evaluation: dict[str, Any]) -> tuple[bool, bool]:
-    """Return (made with default options, made of last.pt): larger is preferred."""
+    """Return (has default options, is of last.pt); the larger is preferred."""
     window = evaluation.get("window", {})
     changed = [*evaluation.get("keypoints", {}).values(), evaluation.get("max_clips")]
     changed += [window.get(name) for name in ("mirror", "refine", "body")]
@@ -160,5 +160,5 @@ def _json(url: str) -> dict[str, Any] | None:
 
 
 def _lines(url: str) -> list[dict[str, Any]]:
-    """Return the lines of a .jsonl file; none if there is no file."""
+    """Return the lines of a .jsonl file; empty if there is no file."""
     return json_lines(_bytes(url) or b"")

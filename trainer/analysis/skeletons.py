@@ -1,4 +1,4 @@
-"""Skeletons of the evaluation joints, predicted beside true ones. Needs matplotlib."""
+"""Draw predicted and true skeletons of the evaluation joints; needs matplotlib."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ LEFT, RIGHT, MIDDLE, TRUE = "#ff8c00", "#1e90ff", "#555555", "#bbbbbb"
 def draw_skeletons(clips: list[PredictedClip], dataset: DataSet, out: Path) -> None:
     """Draw one row per clip: the reprojection in the crop, the front view, the view from the side.
 
-    The usable frame nearest to the middle; true joints in grey, predicted ones in colour (left
-    orange, right blue), the prediction aligned to the truth by a similarity as PA-MPJPE does.
+    Shows the usable frame nearest to the middle: true joints in grey, predicted joints in colour
+    (left orange, right blue), aligned to the ground truth by a similarity as in PA-MPJPE.
     """
     names = [dataset.joints[i] for i in dataset.evaluation_joints]
     joints = list(dataset.evaluation_joints)
@@ -85,7 +85,7 @@ def _crop(
     names: list[str],
     joints: list[int],
 ) -> None:
-    """Draw the true 2D joints and the reprojected ones over the crop (its picture if there)."""
+    """Draw true and reprojected 2D joints over the crop's picture, if there is one."""
     size = dataset.image_size
     picture = _picture(clip, dataset, frame)
     if picture is not None:
@@ -101,7 +101,7 @@ def _crop(
 def _picture(clip: PredictedClip, dataset: DataSet, frame: int) -> np.ndarray | None:
     """Return a frame's crop uint8 [S,S,3], None if the shards hold none or it is damaged."""
     arrays = clip.arrays
-    if "rgb" not in arrays:  # a network that sees no colour: only the drawn clips are decoded
+    if "rgb" not in arrays:  # not an input of the network: decoded only for the drawn clips
         wanted = frozenset({"rgb", "occluded"})
         try:
             arrays = decode(clip.record.load(members_of(wanted)), wanted, dataset)
@@ -113,7 +113,7 @@ def _picture(clip: PredictedClip, dataset: DataSet, frame: int) -> np.ndarray | 
 def draw_skeleton(
     axes: Axes, points: Float[np.ndarray, "e 2"], names: Sequence[str], true: bool = False
 ) -> None:
-    """Draw the bones between points [E,2]: true ones wide and grey, predicted ones by side."""
+    """Draw the bones between points [E,2]: true ones wide and grey, predicted ones in colour."""
     index = {name.removeprefix("lsp_"): i for i, name in enumerate(names)}
     for a, b in BONES:
         if a not in index or b not in index:

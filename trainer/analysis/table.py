@@ -12,7 +12,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class TextTable:
-    """Rows of text and numbers; a float has one digit behind the point, None is a dash."""
+    """Rows of text and numbers; floats have one decimal, None is a dash."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[Any]]
@@ -21,7 +21,7 @@ class TextTable:
         return [[_text(value) for value in row] for row in self.rows]
 
     def __str__(self) -> str:
-        # A unit stands below its name: terminals are narrow.
+        # Units are printed below the names, as terminals are narrow.
         names, units = zip(*((head.partition(", ")[::2]) for head in self.head), strict=True)
         cells = [list(names), *([list(units)] if any(units) else []), *self._cells()]
         widths = [max(len(row[i]) for row in cells) for i in range(len(self.head))]

@@ -1,1 +1,1 @@
-"""Foundations: command lines, --config, options, CPU or GPU, files written whole, smooth curves."""
+"""Foundations: command lines, --config, options, CPU or GPU, atomic writes, smoothing."""

@@ -1,7 +1,7 @@
-"""Command-line plumbing: run a command, missing packages, words in sentences.
+"""Command lines: run a command, report missing packages, word counts and paths.
 
-Imports nothing outside the standard library until a command runs, so that it can name a missing
-package.
+Imports nothing outside the standard library until a command runs, so that it can name missing
+packages.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Config = TypeVar("Config")
 def run(config: type[Config], main: Callable[[Config], object], description: str) -> None:
     """Parse the command line into config, run main, and print bad input without a traceback.
 
-    Status 2 means that one of the user's files or values is at fault, as in datagen.
+    As in datagen, status 2 means that a file or value of the user's is wrong.
     """
     import tyro
 
@@ -72,7 +72,7 @@ def run(config: type[Config], main: Callable[[Config], object], description: str
             raise
         _refuse(sentence)
     except Stopped as stop:
-        if str(stop):  # one of several ranks speaks
+        if str(stop):  # only one of several ranks prints it
             print(stop, file=sys.stderr)
         sys.exit(stop.status)
     except KeyboardInterrupt:
@@ -96,8 +96,8 @@ def refuse_empty(words: Sequence[str]) -> None:
 def in_groups(config: type[Config]) -> type[Config]:
     """Return a dataclass that --help shows in groups, with the same options.
 
-    `HELP_GROUPS` of the config names each group's first field. It is for --help alone, which ends
-    the program: the options of a group are read into a dataclass of their own.
+    `HELP_GROUPS` of the config names each group's first field. The class is only for --help, which
+    ends the program, as it reads the options of a group into a nested dataclass.
     """
     import tyro
 
@@ -148,7 +148,7 @@ def count(number: int, noun: str) -> str:
 
 
 def quoted(path: Path | str) -> str:
-    """Return a path or URL as a shell reads it, blanks and all."""
+    """Return a path or URL quoted for a shell."""
     return shlex.quote(str(path))
 
 

@@ -1,4 +1,4 @@
-"""What this machine can do, and the settings that follow where the user gave none."""
+"""The device, its ranks and precision, and settings that depend on them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trainer.common.cli import count
 from trainer.errors import BadInput
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-"""What the mixed precisions multiply in."""
+"""Data types of the mixed precisions."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,15 @@ class Ranks:
 
 
 def start_ranks(device: str) -> Ranks:
-    """Return this process's rank; joins the group when started by torchrun."""
+    """Return this process's rank; join the process group if started by torchrun."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         return Ranks()
     ranks = Ranks(int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0")), world)
     cuda = find_device(device, ranks.local).type == "cuda"
     if not dist.is_initialized():
-        # Imported once there is a group, as DDP does, this holds it in its functions' defaults
-        # past destroy_process_group; gloo's threads then live on and may abort a rank as it ends.
+        # If DDP imports this after the group exists, its functions' defaults keep the group alive
+        # past destroy_process_group; gloo's threads may then abort a rank as it ends.
         import torch.distributed.nn.functional  # noqa: F401
 
         dist.init_process_group("nccl" if cuda else "gloo")
@@ -67,7 +67,7 @@ def find_device(device: str, local: int = 0) -> torch.device:
 
 
 def native_precision(device: torch.device) -> str:
-    """Return bf16 where the hardware multiplies it natively, else fp32."""
+    """Return bf16 if the hardware supports it natively, else fp32."""
     if device.type == "cuda":  # before Ampere torch only emulates it, slowly
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
@@ -75,10 +75,10 @@ def native_precision(device: torch.device) -> str:
 
 
 def set_precision(precision: str, device: torch.device) -> None:
-    """Set what a GPU's float32 convolutions and LSTMs multiply in, and let cuDNN try its kernels.
+    """Set the precision of a GPU's float32 convolutions and LSTMs, and let cuDNN benchmark kernels.
 
-    Matrix products stay float32: only the head and the losses have some, which are small and decide
-    to the millimetre.
+    Matrix products stay float32: only the head and the losses have some, which are small and need
+    millimetre precision.
     """
     if device.type == "cuda":
         torch.backends.cudnn.allow_tf32 = precision != "fp32"
@@ -86,20 +86,21 @@ def set_precision(precision: str, device: torch.device) -> None:
 
 
 def keep_memory(device: torch.device) -> None:
-    """Let glibc keep what a CPU's step frees for the next one, instead of giving it back.
+    """Let glibc keep memory that a step on a CPU frees, instead of returning it to the kernel.
 
-    It maps each large tensor anew, and the kernel clears its pages one by one: more than half of a
-    step of ResNet-50 at 224 px. The price is a heap of a third more (7.8 GB, not 5.8).
+    By default it maps each large tensor again, and the kernel clears its pages one by one, which
+    takes more than half of a step of ResNet-50 at 224 px. The heap grows by a third (7.8 GB instead
+    of 5.8).
     """
     if device.type != "cpu" or platform.libc_ver()[0] != "glibc":
         return
-    trim_threshold, mmap_max = -1, -4  # malloc.h; their values here: never, and none
+    trim_threshold, mmap_max = -1, -4  # constants of malloc.h; the values mean never and none
     mallopt = ctypes.CDLL(None).mallopt
     mallopt(trim_threshold, -1)
     mallopt(mmap_max, 0)
 
 
 def autocast(device: torch.device, precision: str) -> Callable[[], torch.autocast]:
-    """Return a maker of the autocast context of a precision (disabled for fp32 and tf32)."""
+    """Return a factory of the autocast context of a precision (disabled for fp32 and tf32)."""
     dtype = DTYPES.get(precision)
     return lambda: torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)

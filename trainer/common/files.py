@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and JSON lines read up to the last whole one."""
+"""Atomic file writes, and reading JSON lines up to the last complete one."""
 
 from __future__ import annotations
 
@@ -25,14 +25,13 @@ of other hosts may not be visible here."""
 
 @contextmanager
 def write_atomic(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for writing that takes its name only once it is whole: flush, fsync, rename.
+    """Open a file for writing that gets its name only when complete: flush, fsync, rename.
 
-    A program killed at any moment leaves the former file or the new one, never half of one. After
-    an exception the former file is left as it was; that of a full disk is a BadInput. The temporary
-    file has a name that no other writer has and is locked; those of this path that killed writers
-    left are removed first.
+    A program killed at any moment leaves the former file or the new one, never a partial one. After
+    an exception the former file is unchanged; a full disk gives BadInput. The temporary file has a
+    unique name and is locked; those that killed writers left for this path are removed first.
     """
-    start = f".{path.name[:50]}."  # a name of 255 bytes has no room for more
+    start = f".{path.name[:50]}."  # file names have at most 255 bytes
     _sweep(path.parent, start)
     temporary = path.with_name(f"{start}{secrets.token_hex(12)}.tmp")
     try:
@@ -62,7 +61,7 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def _sweep(folder: Path, start: str) -> None:
-    """Remove temporary files that begin so and that nobody writes."""
+    """Remove temporary files with this prefix that no process is writing."""
     for left in folder.glob(".*.tmp"):
         if left.name.startswith(start):
             with suppress(FileNotFoundError, PermissionError), open(left, "r+b") as file:
@@ -85,7 +84,7 @@ def _lock(file: int) -> bool | None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a value as indented JSON, whole or not at all."""
+    """Write a value as indented JSON, atomically."""
     with write_atomic(path) as file:
         file.write((json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
@@ -93,8 +92,8 @@ def write_json(path: Path, value: object) -> None:
 def json_lines(data: bytes) -> list[dict[str, Any]]:
     """Return the values of the lines of a .jsonl file.
 
-    A line that ends in no newline is left out, as is any that is not a JSON object: a program that
-    was killed, or that is still writing, leaves one cut short.
+    A line without a final newline, or that is not a JSON object, is left out: a program that was
+    killed, or is still writing, leaves a truncated line.
     """
     lines = []
     for line in data[: data.rfind(b"\n") + 1].splitlines():

@@ -1,4 +1,4 @@
-"""How the options of every command refuse a value and are spelled."""
+"""Checks of option values, and the spelling of options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trainer.errors import BadInput
 
 
 def require(ok: bool, rule: str) -> None:
-    """Raise BadInput(rule) unless ok: the one way configs refuse a value."""
+    """Raise BadInput(rule) unless ok; all configs refuse values with it."""
     if not ok:
         raise BadInput(rule)
 
@@ -35,12 +35,12 @@ def named_object(name: str, option: str) -> Any:
 
 
 def flag(name: str, on: bool = True) -> str:
-    """Return a field's name as an option of the command line: --batch-size; off: --no-flip."""
+    """Return a field's name as a command-line option: --batch-size; if off: --no-flip."""
     return f"--{'' if on else 'no-'}{name.replace('_', '-')}"
 
 
 def at_least(config: object, least: int, *names: str) -> None:
-    """Raise BadInput if one of these fields is set and less."""
+    """Raise BadInput if one of these fields is set and smaller."""
     for name in names:
         value = getattr(config, name)
         rule = f"{flag(name)} must be at least {least}, got {value}"

@@ -22,7 +22,7 @@ def smooth(
     """Return values [L, C] smoothed; weights [L, C or 1] are 1/variance, 0 where unknown.
 
     The stiffness is 1/variance of the second difference. Solved by a banded LDLᵀ factorization in
-    float64: time and memory grow with L. A sequence of which nothing is known comes back as 0.
+    float64: time and memory grow with L. A sequence without known values is returned as 0.
     """
     w = weight.double().cpu().numpy()
     y = np.where(w > 0, values.double().cpu().numpy(), 0.0)
@@ -45,7 +45,7 @@ def smooth(
 
 
 def _solve(main: np.ndarray, first: np.ndarray, second: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return x [L, C] of the symmetric pentadiagonal system with these diagonals.
+    """Return the solution x [L, C] of the symmetric pentadiagonal system with these diagonals.
 
     main [L, C], first [L, 1] and second [L, 1]: row l's entries at columns l, l − 1 and l − 2.
     """

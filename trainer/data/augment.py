@@ -1,6 +1,6 @@
-"""What training does to its clips on the device: a mirror, a tilted camera, a poor detector.
+"""Augmentation of training clips on the device: mirroring, camera roll and detector errors.
 
-Labels follow their pictures. Letters: B clips, T frames, S stored crop side.
+Labels change with their pictures. Letters: B clips, T frames, S stored crop side.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from trainer.geometry import SMPL_MIRROR
 
 
 def mirror_pose(pose: Float[Tensor, "*batch 72"]) -> Float[Tensor, "*batch 72"]:
-    """Return SMPL poses [..., 72] (axis-angle) of the people seen in a mirror, x → −x."""
+    """Return SMPL poses [..., 72] (axis-angle) of the mirrored people, x → −x."""
     swapped = pose.unflatten(-1, (24, 3))[..., SMPL_MIRROR, :]
     return (swapped * pose.new_tensor([1.0, -1.0, -1.0])).flatten(-2)
 
 
 def mirror_batch(batch: Batch, chosen: Bool[Tensor, " b"], spec: InputSpec) -> Batch:
-    """Return the batch with the chosen clips (bool [B]) seen in a mirror.
+    """Return the batch with the chosen clips (bool [B]) mirrored.
 
-    Pictures turn left to right, flow also changes the sign of u, joints and poses swap sides. The
-    flow is mirrored at its stored resolution, which needs S to be a multiple of the stride.
+    Pictures are flipped horizontally, flow also changes the sign of u, joints and poses swap left
+    and right. Flow is mirrored at its stored resolution, so S must be a multiple of the stride.
     """
     order = list(spec.mirror)
 
@@ -60,12 +60,12 @@ def mirror_batch(batch: Batch, chosen: Bool[Tensor, " b"], spec: InputSpec) -> B
 
 
 def turn_batch(batch: Batch, angle: Float[Tensor, " b"], spec: InputSpec) -> Batch:
-    """Return the batch as cameras that tilt see it: clips turned by angle [B], radians, clockwise.
+    """Return the batch as rolled cameras see it: clips rotated clockwise by angle [B], radians.
 
-    About the crop's centre, as SPIN augments. What the crop did not show repeats its edge, as where
-    a crop leaves its video; joints that leave the crop are no longer seen. In 3D it is a rotation
-    about the camera's axis, exact but for the perspective between that axis and the crop's centre.
-    Flow is turned at its stored resolution, which needs S to be a multiple of the stride.
+    Rotates about the crop's centre, as SPIN does. Uncovered areas repeat the crop's edge, as where
+    a crop leaves its video; joints that leave the crop become missing. In 3D it is a rotation about
+    the camera's axis, exact except for the perspective between that axis and the crop's centre.
+    Flow is rotated at its stored resolution, so S must be a multiple of the stride.
     """
     cos, sin = angle.cos(), angle.sin()
     rotation = torch.stack((torch.stack((cos, -sin), -1), torch.stack((sin, cos), -1)), -2)
@@ -118,7 +118,7 @@ def mirror_crop(
 ) -> Float[Tensor, "b t 2 3"]:
     """Return the crops [B, T, 2, 3] of clips whose rays are mirrored, x/z → −x/z.
 
-    camera [B, 3, 3] stays: a point of the mirrored source is as far on the other side of its
+    camera [B, 3, 3] does not change: a point of the source moves to the other side of the camera's
     centre.
     """
     out = crop.clone()
@@ -133,14 +133,14 @@ def turn_crop(
     rotation: Float[Tensor, "b 2 2"],
     spec: InputSpec,
 ) -> Float[Tensor, "b t 2 3"]:
-    """Return the crops [B, T, 2, 3] of clips turned by rotation [B, 2, 2] about their centres.
+    """Return the crops [B, T, 2, 3] of clips rotated by rotation [B, 2, 2] about their centres.
 
-    The source turns about the camera's axis by as much, so the crop's scale stays. Exact for square
-    pixels, as all crops of shards have but for the 0.1 % of a calibrated lens.
+    The source rotates about the camera's axis by the same angle, so the crop's scale stays. Exact
+    for square pixels, which all crops of shards have to within the 0.1 % of a calibrated lens.
     """
     out = crop.clone()
     middle = (spec.stored_size - 1) / 2
-    # Where the camera's axis meets the crop, less its shift.
+    # Where the camera's axis meets the crop, minus the crop's translation.
     axis = crop[..., [0, 1], [0, 1]] * camera[:, None, :2, 2]
     moved = torch.einsum("bij,btj->bti", rotation, axis + crop[..., 2] - middle)
     out[..., 2] = middle - axis + moved
@@ -152,20 +152,19 @@ LIMBS = tuple(
     for side in ("left", "right")
     for joint, end in (("elbow", "wrist"), ("knee", "ankle"))
 )
-"""The keypoints that a detector loses together."""
+"""Groups of keypoints that a detector misses together."""
 
 
 def disturb_keypoints(
     batch: Batch, errors: KeypointErrors, spec: InputSpec, generator: torch.Generator
 ) -> Batch:
-    """Return the batch with keypoint *inputs* as a poor detector has them.
+    """Return the batch with the errors of a poor detector added to its input keypoints.
 
-    Half of the noise's variance is drawn for every frame; the other half holds for the clip, as a
-    detector errs to one side of a joint for as long as it sees it alike. A gap lies between two
-    frames drawn uniformly, a third of the clip in the mean: limbs that the body hides are lost
-    until they come out, and unlike a keypoint dropped once cannot be inferred from the
-    frames beside. The
-    2D targets of the loss are kept apart in `target2d` and stay exact.
+    Half of the noise's variance is drawn for every frame; the other half is constant over the clip,
+    as a detector's error is similar while a joint looks similar. A gap lies between two uniformly
+    drawn frames, a third of the clip on average: limbs hidden by the body are missing until they
+    reappear and, unlike single missing keypoints, cannot be inferred from neighbouring frames. The
+    exact 2D targets of the loss are kept in `target2d`.
     """
     if not errors or "joints2d" not in batch:
         return batch

@@ -1,4 +1,5 @@
-"""Whole shards of URLs kept on this machine: shared by its processes, the oldest go first."""
+"""A cache of shards of URLs on this machine, shared by its processes; least recently used go
+first."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from trainer.errors import BadInput
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 STALE = 3600.0
-"""Seconds without a new byte after which a part of a shard counts as left by a killed process."""
+"""Seconds without a new byte after which a partial shard counts as left by a killed process."""
 
 
 def size_in_bytes(text: str) -> int:
@@ -27,10 +28,10 @@ def size_in_bytes(text: str) -> int:
 
 
 class ShardCache:
-    """A folder of at most `limit` bytes of shards; a shard appears in it whole or not at all.
+    """A folder with at most `limit` bytes of shards, each written completely or not at all.
 
-    Any number of processes may use one folder; a shard that is read while another process removes
-    it is read to its end, as its file lives until it is closed.
+    Any number of processes may use one folder. A shard that another process removes can still be
+    read to its end, as an open file exists until it is closed.
     """
 
     def __init__(self, folder: Path, limit: int) -> None:
@@ -44,12 +45,12 @@ class ShardCache:
             raise BadInput(f"--cache {folder} cannot be used ({error.strerror}).") from None
 
     def path(self, url: Url, version: str) -> Path:
-        """Return where a shard is kept; version distinguishes one that was replaced."""
+        """Return a shard's path in the cache; version distinguishes replaced shards."""
         key = hashlib.sha256(f"{url}\n{version}".encode()).hexdigest()[:24]
         return self.folder / f"{key}.tar"
 
     def find(self, path: Path) -> bool:
-        """Return whether a shard is kept; it then counts as the newest."""
+        """Return whether a shard is cached, and mark it as most recently used."""
         try:
             os.utime(path)
         except OSError:
@@ -57,11 +58,11 @@ class ShardCache:
         return True
 
     def part(self, path: Path) -> Path:
-        """Return a new name for a shard that is on its way."""
+        """Return a new path for a shard being downloaded."""
         return path.with_name(f".{path.stem}.{uuid.uuid4().hex}.part")
 
     def keep(self, part: Path, path: Path) -> None:
-        """Give a whole shard its name, and remove the oldest ones that it leaves no room for."""
+        """Rename a complete shard, and remove the least recently used beyond the limit."""
         room = self.limit - part.stat().st_size
         if room < 0:
             part.unlink()

@@ -31,12 +31,12 @@ class MixedSet:
     fingerprint: str
     shards: int
     weight: float
-    """Share of it that an epoch reads."""
+    """Share of the data set that an epoch reads."""
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """Shards and their metadata; several data sets that are mixed count as one."""
+    """Shards and their metadata; a mixture of several data sets counts as one."""
 
     folder: Place
     shards: tuple[Shard, ...]
@@ -58,22 +58,23 @@ class DataSet:
     person_diagonal: float = 0.0
     """The people's size in a crop of 224 px; 0 where it is not recorded."""
     truth_source: str = ""
-    """Which of several truths the joints are, where a data set has a choice."""
+    """Name of the ground truth, where a data set offers several."""
     joint_regressor: JointRegressor = UNKNOWN
-    """What the true evaluation joints are regressed by."""
+    """Regressor of the true evaluation joints."""
     labels_only: bool = False
     """Whether the records are motions without pictures, flow or keypoints."""
     keypoints_only: bool = False
     """Whether the records have neither pictures nor flow."""
     bodies: tuple[Path, ...] = ()
-    """Body files of all genders; `body` is the first of them."""
+    """Body files of all genders; `body` is the first."""
     parts: tuple[MixedSet, ...] = ()
-    """The data sets that are mixed, in the order of their shards; none for one data set as it is.
+    """The mixed data sets, in the order of their shards; empty for a single data set.
     """
     checked: bool = False
-    """Whether its records have checksums."""
+    """Whether the records have checksums."""
     text: str = ""
-    """The folder, URL or pattern that it was opened by; the first one's of a mixture."""
+    """The folder, URL or pattern that it was opened by; for a mixture, that of the first data
+    set."""
 
     def input_spec(self, model: ModelSpec) -> InputSpec:
         """Return how this data set's records become a model's input."""
@@ -85,7 +86,7 @@ class DataSet:
             )
         if self.keypoints_only and model.inputs != "keypoints":
             raise BadInput(
-                f"{self.folder} holds keypoints alone, without the flow or pictures that "
+                f"{self.folder} holds keypoints only, without the flow or pictures that "
                 f"{model.inputs} needs; make the data set with datagen.ingest."
             )
         if "rgb" in model.inputs and not self.rgb:
@@ -113,7 +114,7 @@ class DataSet:
         return tuple(self.joints[i] for i in self.evaluation_joints)
 
     def identity(self) -> dict[str, object]:
-        """Return what a run must remember of its data to know it again."""
+        """Return what a run stores to recognise its data."""
         names = [shard.name for shard in self.shards]
         return identity(self.fingerprint, [*names, *map(str, self.parts)])
 
@@ -128,7 +129,7 @@ def identity(fingerprint: str, names: Sequence[str]) -> dict[str, object]:
 
 
 def _joint_regressor(metadata: dict[str, Any], body: Path) -> JointRegressor:
-    """Return what regresses the true evaluation joints; older data sets do not name it."""
+    """Return the regressor of the true evaluation joints; older data sets do not name it."""
     if found := metadata.get("joint_regressor"):
         return JointRegressor(str(found["name"]), str(found["sha256"]))
     if metadata.get("truth_source") or not body.is_file():  # measured joints
@@ -143,10 +144,10 @@ def open_datasets(
     truth: bool = True,
     store: Store | None = None,
 ) -> DataSet:
-    """Return one or several data sets, of which each epoch reads the share that its weight gives.
+    """Open one or several data sets; an epoch reads of each the share given by its weight.
 
-    texts: as `places.select` takes them. Raises BadInput as `open_dataset`, and if they do not go
-    together.
+    texts: as `places.select` takes them. Raises BadInput as `open_dataset` does, and for data sets
+    that cannot be mixed.
     """
     store = store or Store()
     chosen = [select(text, option) for text in texts]
@@ -163,7 +164,7 @@ def open_datasets(
         refuse_mixture(first, other, option)
     parts = tuple(MixedSet(data.fingerprint, len(data.shards), weight) for data, weight in opened)
     if sum(part.shards * part.weight for part in parts) < 1:
-        raise BadInput(f"{option}: the weights leave less than one shard an epoch; raise them.")
+        raise BadInput(f"{option}: the weights leave less than one shard per epoch; raise them.")
     return replace(
         first,
         shards=tuple(shard for data, _ in opened for shard in data.shards),
@@ -177,7 +178,7 @@ def open_datasets(
 
 
 def refuse_mixture(first: DataSet, other: DataSet, option: str) -> None:
-    """Raise BadInput if the records of two data sets do not mean the same."""
+    """Raise BadInput if the records of two data sets differ in meaning."""
     for name in ("image_size", "flow_stride", "flow_name", "joints", "keypoints",
                  "evaluation_joints", "mirror", "fps", "labels_only", "keypoints_only",
                  "joint_regressor"):  # fmt: skip
@@ -199,10 +200,10 @@ def open_dataset(
     truth: bool = True,
     store: Store | None = None,
 ) -> DataSet:
-    """Return the data set that a text names; BadInput if there is none or it lacks what is needed.
+    """Return the data set that a text names; BadInput if it does not exist or is incomplete.
 
-    text: as `places.select` takes it. option: what the user named it by. truth: whether true poses
-    are needed, which footage of one camera lacks.
+    text: as `places.select` takes it. option: the option that named it. truth: whether ground truth
+    is needed, which footage of one camera does not have.
     """
     store = store or Store()
     chosen = text if isinstance(text, Selection) else select(text, option)

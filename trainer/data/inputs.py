@@ -1,4 +1,4 @@
-"""What the network sees, drawn on its own device from the small things a shard stores.
+"""The network's input, computed on its device from what a shard stores.
 
 A shard holds flow at its estimator's resolution and keypoints as coordinates; the full-resolution
 flow field and the twelve heatmaps exist only here. Pixel centres lie at integer coordinates, also
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from trainer.model.clip_features import Seen
 
 PAPER_SIZE = 224
-"""Side of the paper's input: what is given in its pixels shrinks with the picture."""
+"""Side of the paper's input, pixels; lengths given in its pixels scale with the input's size."""
 FLOW_UNIT = 20.0
 """One unit of the flow input, pixels at 224; FlowNet's own training scale."""
 HEATMAP_SIGMA = 10.0
@@ -29,7 +29,7 @@ Batch = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class InputSpec:
-    """Which channels, at which size, from which stored clips."""
+    """The channels and size of the input, and the layout of the stored clips."""
 
     inputs: str
     image_size: int
@@ -44,13 +44,13 @@ class InputSpec:
     names: tuple[str, ...] = ()
     """Names of the record's joints."""
     lift: bool = False
-    """Whether the network is a lifter: it wants keypoints in crop units, and no pictures."""
+    """Whether the network is a lifter, whose input is keypoints in crop units without pictures."""
     coordinates: bool = False
-    """Whether it reads keypoints' coordinates; beside flow or RGB it sees heatmaps too."""
+    """Whether the network reads keypoint coordinates; with flow or RGB it has heatmaps too."""
     rays: bool = False
-    """Whether it is given the keypoints' rays."""
+    """Whether the network is given the keypoints' rays."""
     spacing: int = 1
-    """Stored frames from one frame of the network's to the next."""
+    """Stored frames from one input frame to the next."""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -59,7 +59,7 @@ class InputSpec:
 
     @property
     def channels(self) -> int:
-        """Channels of the CNN's input; one more than the features', for the total-occlusion flag.
+        """Channels of the CNN's input, including the total-occlusion flag.
 
         0 for networks that see no pictures.
         """
@@ -75,7 +75,7 @@ def channels_of(inputs: str, keypoints: int, lift: bool, coordinates: bool) -> i
 
 
 def draw_inputs(batch: Batch, spec: InputSpec, dtype: torch.dtype = torch.float32) -> Seen:
-    """Return what the network sees of a batch: pictures, keypoints' coordinates, or both."""
+    """Return the network's input for a batch: pictures, keypoint coordinates, or both."""
     if spec.lift:
         return Seen(None, keypoint_vectors(batch, spec))
     image = draw_image(batch, spec, dtype) if spec.channels else None
@@ -114,9 +114,9 @@ def draw_image(batch: Batch, spec: InputSpec, dtype: torch.dtype) -> Float[Tenso
 def full_flow(flow: Float[Tensor, "n 2 h h"], spec: InputSpec) -> Float[Tensor, "n i i 2"]:
     """Return flow [N, I, I, 2] in units of 20 pixels at 224 from stored flow [N, 2, h, w].
 
-    The estimator's own last step, a bilinear upsampling by its stride, then a resize to the input
-    size if that differs from the stored crop. What moves alike looks alike at every size: counted
-    in a small input's own pixels, flow would drown beside the heatmaps, whose peak is always 1.
+    Bilinear upsampling by the stride, as the estimator's last step does, then a resize if the input
+    size differs from the stored crop. The unit does not depend on the input size: in pixels of a
+    small input, flow would be tiny compared with the heatmaps, whose peak is always 1.
     """
     scale = PAPER_SIZE / spec.stored_size / FLOW_UNIT
     map_ = _flow_map(flow.shape[-1], spec.flow_stride, spec.stored_size, spec.image_size)
@@ -128,7 +128,7 @@ def full_flow(flow: Float[Tensor, "n 2 h h"], spec: InputSpec) -> Float[Tensor, 
 def _flow_map(cells: int, stride: int, stored: int, size: int) -> Tensor:
     """Return the matrix [I, h] of both interpolations along one axis.
 
-    They are linear and separable, so two small matrix products replace the full-resolution field.
+    Both are linear and separable, so two small matrix products replace the full-resolution field.
     """
     basis = torch.eye(cells)[None, None]
     up = F.interpolate(basis, size=(cells * stride, cells), mode="bilinear", align_corners=False)[
@@ -144,11 +144,11 @@ def _flow_map(cells: int, stride: int, stored: int, size: int) -> Tensor:
 def resize(image: Shaped[Tensor, "n c h w"], size: int) -> Shaped[Tensor, "n c i i"]:
     """Return the image [N, C, size, size], bilinear, antialiased where it shrinks.
 
-    Bytes stay bytes on a CPU, rounded: ten times as fast, and less than bf16's own rounding.
+    On a CPU bytes stay bytes: ten times as fast, with a rounding error below that of bf16.
     """
     if image.shape[-1] == size:
         return image
-    if image.device.type != "cpu":  # torch's kernels there take no bytes
+    if image.device.type != "cpu":  # torch's GPU kernels do not take bytes
         image = image.float()
     return F.interpolate(
         image,
@@ -164,8 +164,8 @@ def heatmaps(
 ) -> Float[Tensor, "n i i k"]:
     """Return Gaussian heatmaps [N, I, I, K] of keypoints [N, K, 3] (x, y in crop pixels, seen).
 
-    1 at a seen keypoint, falling off with σ = 10 px at an input of 224; 0 for an unseen one, and
-    in frames that are not shown (bool [N]).
+    Peak 1 at the keypoint and σ = 10 px at an input of 224; 0 for missing keypoints, and in frames
+    that are not shown (bool [N]).
     """
     ratio = spec.image_size / spec.stored_size
     sigma = HEATMAP_SIGMA * spec.image_size / PAPER_SIZE
@@ -178,7 +178,7 @@ def heatmaps(
 
 
 def keypoint_vectors(batch: Batch, spec: InputSpec) -> Float[Tensor, "b t c"]:
-    """Return the keypoints [B, T, 2K] in crop units, 0 (the crop's centre) where unseen."""
+    """Return the keypoints [B, T, 2K] in crop units, 0 (the crop's centre) where missing."""
     joints = batch["joints2d"][:, :, list(spec.keypoints)]
     seen = (joints[..., 2:] == 1) & ~batch["occluded"].bool()[..., None, None]
     return (normalized(joints[..., :2], spec.stored_size) * seen).flatten(-2)
@@ -187,7 +187,7 @@ def keypoint_vectors(batch: Batch, spec: InputSpec) -> Float[Tensor, "b t c"]:
 def keypoint_rays(batch: Batch, spec: InputSpec) -> Float[Tensor, "b t k 3"]:
     """Return the keypoints' rays [B, T, K, 3]: x/z, y/z of the record's camera, and 1 if seen.
 
-    Through the crop back to the source's pixels, and through its camera to rays; 0 where unseen.
+    Keypoints are mapped back to source pixels and by the camera to rays; 0 where missing.
     """
     joints = batch["joints2d"][:, :, list(spec.keypoints)].float()
     crop, camera = batch["crop"].float(), batch["camera"].float()

@@ -1,4 +1,4 @@
-"""Clips for programs of other people: an IterableDataset of decoded records."""
+"""Clips for other programs: an IterableDataset of decoded records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trainer.data.stream import Stream, walk
 from trainer.errors import BadInput
 
 USUAL = ("flow", "joints2d", "joints3d", "visibility", "pose", "betas", "occluded", "valid")
-"""What a clip has if nothing else is asked for; flow where the data set has some."""
+"""Default arrays of a clip; flow only where the data set has it."""
 
 Decoded = dict[str, Tensor | str]
 """A clip: `key`, and its arrays by name as docs/record.md describes them."""
@@ -43,17 +43,17 @@ def clips(
         for clip in clips("s3://bucket/shards", arrays=("flow", "joints3d"), frames=16):
             clip["flow"]    # float16 [16, 2, h, w]
 
-    Every clip comes once an epoch, in another order in each; the ranks of torch.distributed and the
-    workers of a DataLoader share them. Shards are checked as they are read. BadInput if there is no
-    such data set.
+    Every clip comes once per epoch, in a new order each time; the ranks of torch.distributed and
+    the workers of a DataLoader share the clips. Shards are checked as they are read. BadInput if
+    there is no such data set.
 
     Args:
         shards: as `trainer.fit --shards`: folders, URLs, brace patterns, tars; several are mixed.
-        arrays: of the record's, `rgb` uint8 [T, 3, S, S] and `camera`, `crop`, `trans` too.
-        frames: of each clip, from a random one on. Default: whole clips, of the length they have.
-        shuffle: clips held back to be drawn from; 1 keeps the order of the file.
-        on_damage: "skip" names a damaged clip and goes on, "stop" raises BadInput.
-        cache: folder that keeps shards of URLs, at most cache_size of them.
+        arrays: names of the record's arrays, including `rgb` uint8 [T, 3, S, S], `camera`, `crop`,
+        `trans`. frames: length of a random part of each clip. Default: whole clips of their own
+        length. shuffle: size of the shuffle buffer, clips; 1 keeps the order of the file.
+        on_damage: "skip" names a damaged clip and continues, "stop" raises BadInput.
+        cache: folder in which shards of URLs are cached, up to cache_size.
     """
     texts = [shards] if isinstance(shards, str | Path) else list(shards)
     dataset = open_datasets(texts, store=store_of(Path(cache) if cache else None, cache_size))
@@ -76,8 +76,8 @@ def clips(
 class Clips(IterableDataset[Decoded]):
     """The clips of shards, decoded; `epoch` is the number of the next pass.
 
-    The workers of a DataLoader are copies that do not count for one another: set `epoch` before
-    each pass, as for a DistributedSampler.
+    The workers of a DataLoader have copies that are not updated: set `epoch` before each pass, as
+    for a DistributedSampler.
     """
 
     def __init__(self, stream: Stream, wanted: frozenset[str]) -> None:
@@ -86,7 +86,7 @@ class Clips(IterableDataset[Decoded]):
 
     @property
     def dataset(self) -> DataSet:
-        """What dataset.json holds: the names of the joints, frames per second, the body's file."""
+        """The metadata: names of the joints, frames per second, the body's file."""
         return self.stream.dataset
 
     def __iter__(self) -> Iterator[Decoded]:
@@ -114,7 +114,7 @@ class Clips(IterableDataset[Decoded]):
 
 
 def ranks() -> tuple[int, int]:
-    """Return this process's number and how many there are, of torch.distributed or torchrun."""
+    """Return this process's rank and the number of ranks, of torch.distributed or torchrun."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))

@@ -1,7 +1,7 @@
 """Batches from shards: read front to back, shuffled, split, and resumable to the clip.
 
-`trainer.data.stream` gives the order; the sub-clip taken of a clip depends on (seed, epoch, clip)
-alone. Letters: B clips, T frames.
+`trainer.data.stream` gives the order; a clip's random part depends only on (seed, epoch, clip).
+Letters: B clips, T frames.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from trainer.errors import BadInput
 TARGETS = frozenset({"joints2d", "joints3d", "visibility"})
 """Labels that the losses and the metrics need."""
 AHEAD = 4
-"""Batches that each thread makes ahead."""
+"""Batches that each thread prefetches."""
 
 
 def wanted_arrays(
@@ -35,8 +35,8 @@ def wanted_arrays(
 ) -> frozenset[str]:
     """Return the arrays to decode for these inputs, and nothing else.
 
-    rays adds what turns keypoints into rays, targets what losses and metrics need,
-    parameters SMPL's pose and betas.
+    rays adds the arrays that turn keypoints into rays, targets those that losses and metrics need,
+    and parameters SMPL's pose and betas.
     """
     parts = set(inputs.split("+"))
     arrays = {"occluded", "valid"} | ({"flow", "rgb"} & parts)
@@ -50,7 +50,7 @@ def wanted_arrays(
 
 
 class Delivered(NamedTuple):
-    """A batch, with its place in the stream and what was damaged on the way."""
+    """A batch, with its position in the stream and the damage met before it."""
 
     batch: Batch
     keys: list[str]
@@ -63,7 +63,7 @@ class Delivered(NamedTuple):
 def cut(
     arrays: dict[str, np.ndarray], start: int, frames: int, spacing: int = 1
 ) -> dict[str, np.ndarray]:
-    """Return the sub-clip of some frames from start, every spacing-th of the clip's."""
+    """Return the part of a clip that starts at `start`, taking every spacing-th frame."""
     chosen = slice(start, start + (frames - 1) * spacing + 1, spacing)
     return {name: value if name in WHOLE else value[chosen] for name, value in arrays.items()}
 
@@ -79,7 +79,7 @@ def collate(samples: list[dict[str, np.ndarray]]) -> Batch:
 def batches(
     stream: Stream, consumer: int, consumers: int, skip: int, first: int = 0
 ) -> Iterator[Delivered]:
-    """Yield a consumer's batches without end, from the record after those to skip on.
+    """Yield a consumer's batches without end, after skipping some records.
 
     first: the epoch in which to skip them.
 
@@ -89,7 +89,7 @@ def batches(
     keys: list[str] = []
     damaged: list[str] = []
     drawn = skip
-    fruitless: set[int] = set()  # epochs of which clips were drawn and none was of use
+    fruitless: set[int] = set()  # epochs in which clips were drawn but none was usable
     for item in walk(stream, consumers, consumer, skip, itertools.count(first)):
         try:
             if isinstance(item, Damaged):
@@ -121,7 +121,7 @@ def batches(
 
 
 def sample(stream: Stream, record: Record, epoch: int) -> dict[str, np.ndarray]:
-    """Return a record's arrays, cut to the stream's frames at random; Damaged if it has fewer."""
+    """Return the arrays of a random part of a record; Damaged if it has too few frames."""
     arrays = decode(record, stream.arrays, stream.dataset)
     span = (stream.frames - 1) * stream.spacing + 1
     spare = len(arrays["occluded"]) - span
@@ -138,8 +138,8 @@ def sample(stream: Stream, record: Record, epoch: int) -> dict[str, np.ndarray]:
 class Loader:
     """A rank's batches on the host, with a position that a checkpoint can keep.
 
-    Workers are threads: reading, decoding and copying release Python's lock, and a batch need not
-    travel through shared memory, which costs more than making it (benchmarks/loader.py).
+    Workers are threads: reading, decoding and copying release Python's lock, and batches need not
+    pass through shared memory, which costs more than making them (benchmarks/loader.py).
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class Loader:
         self.drawn, self.epochs = [0] * self.consumers, [0] * self.consumers
         if position is not None:
             drawn, taken = position["drawn"], position["batches"]
-            epochs = position.get("epochs", self.epochs)  # former ones count from 0 on
+            epochs = position.get("epochs", self.epochs)  # former versions' positions count from 0
             assert isinstance(drawn, list) and isinstance(epochs, list) and isinstance(taken, int)
             if len(drawn) != self.consumers:
                 raise BadInput(
@@ -191,7 +191,7 @@ class Loader:
             yield delivered
 
     def prefetched(self, sources: list[Iterator[Delivered]]) -> Iterator[Delivered]:
-        """Yield the sources' batches in turn, each made ahead by a thread of its own."""
+        """Yield the sources' batches in turn; each source is prefetched by its own thread."""
 
         def make(source: Iterator[Delivered]) -> Delivered:
             delivered = next(source)
@@ -224,7 +224,7 @@ class Loader:
 def read_clips(
     dataset: DataSet, arrays: frozenset[str], extra: frozenset[str] = frozenset()
 ) -> Iterator[tuple[Record, dict[str, np.ndarray]] | Damaged]:
-    """Yield every clip once, in the order of the shards, whole; errors of damaged ones as values.
+    """Yield every whole clip once, in the shards' order; damaged clips come as error values.
 
     extra names further members to load (`meta.json`).
     """

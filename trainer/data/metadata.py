@@ -12,26 +12,26 @@ from trainer.data.store import Store
 from trainer.errors import BadInput
 
 CHECKED_SINCE = 3
-"""First revision of the records whose members have checksums."""
+"""First revision of records with checksums."""
 
 
 CHECK, CHECK_LENGTH = "check", 16
-"""Field of dataset.json's checksum, and its hexadecimal digits."""
+"""Field of the checksum in dataset.json, and its number of hexadecimal digits."""
 LEAST = {"clip_length": 1, "image_size": 1, "clips": 0, "clips_per_shard": 0, "shards": 0}
-"""Counts in dataset.json, and the least that each can be."""
+"""Counts in dataset.json, and the least value of each."""
 
 
 def require_truth(metadata: dict[str, Any], folder: object, option: str) -> None:
-    """Raise BadInput for footage of no more than a camera."""
+    """Raise BadInput for footage without ground truth."""
     if not metadata.get("truth", True):
         raise BadInput(
-            f"{folder} ({option}) holds footage without true poses, which is for trainer.predict "
-            "and for trainer.fit's --dann-shards."
+            f"{folder} ({option}) holds footage without ground truth, which only trainer.predict "
+            "and trainer.fit's --dann-shards can use."
         )
 
 
 def read_metadata(chosen: Selection, option: str, store: Store) -> dict[str, Any]:
-    """Return the content of dataset.json; BadInput if it cannot be read or is another version's."""
+    """Return the content of dataset.json; BadInput if unreadable or of another version."""
     folder, path = chosen.folder, chosen.described
     made = "that datagen.launch or datagen.ingest made"
     if isinstance(folder, Path) and not folder.is_dir():
@@ -47,7 +47,7 @@ def read_metadata(chosen: Selection, option: str, store: Store) -> dict[str, Any
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} is not valid JSON ({error}); make the data set again.") from None
     if isinstance(metadata, dict) and not _checksum_holds(metadata):
-        raise BadInput(f"{path} differs from its checksum; copy it, or make the data set, again.")
+        raise BadInput(f"{path} differs from its checksum; copy or make the data set again.")
     version = metadata.get("version") if isinstance(metadata, dict) else None
     if version != 1:
         raise BadInput(f"{path} has version {version!r}; this trainer reads version 1.")
@@ -57,7 +57,7 @@ def read_metadata(chosen: Selection, option: str, store: Store) -> dict[str, Any
 
 
 def _checksum_holds(metadata: dict[str, Any]) -> bool:
-    """Return whether the last field is the checksum of the others, as datagen writes it.
+    """Return whether the last field is the checksum of the other fields, as datagen writes it.
 
     Data sets of older releases have none.
     """
@@ -69,16 +69,16 @@ def _checksum_holds(metadata: dict[str, Any]) -> bool:
 
 
 def _fault(metadata: dict[str, Any]) -> str:
-    """Return what no data set can mean; nothing of keys that are missing."""
+    """Return what is wrong with the metadata, empty if nothing; missing keys are ignored."""
     joints = metadata.get("joints", [])
     if not isinstance(joints, list) or not all(isinstance(name, str) for name in joints):
-        return "joints are no names"
+        return "joints are not names"
     for name in ("keypoints", "evaluation_joints", "mirror"):
         places = metadata.get(name, [])
         if not isinstance(places, list) or not all(
             isinstance(place, int) and 0 <= place < len(joints) for place in places
         ):
-            return f"{name} are no joints"
+            return f"{name} are not joints"
     if len(metadata.get("mirror", joints)) != len(joints):
         return "mirror does not name a counterpart of each joint"
     flow = metadata.get("flow")
@@ -95,10 +95,10 @@ def _fault(metadata: dict[str, Any]) -> str:
         return f"fps is {rate!r:.40}"
     bodies = metadata.get("bodies", [])
     if not isinstance(bodies, list):
-        return "bodies are no files beside it"
+        return "bodies are not files beside it"
     for name in (metadata.get("body", ""), *bodies):
         if not isinstance(name, str) or "/" in name or "\\" in name or name.startswith("."):
-            return f"{name!r:.40} is no file beside it"
+            return f"{name!r:.40} is not a file beside it"
     return ""
 
 

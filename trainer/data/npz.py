@@ -13,7 +13,7 @@ import numpy as np
 from trainer.common.sizes import checked_count, checked_unpacked
 
 _ENTRY = struct.Struct("<I6xH4xIIIHHH8xI")
-"""Signature, method, CRC, sizes, lengths of name, extra and comment, place of the local header."""
+"""Signature, method, CRC, sizes, lengths of name, extra and comment, offset of the local header."""
 
 
 def npy_array(data: bytes | memoryview) -> np.ndarray:
@@ -28,20 +28,21 @@ def npy_array(data: bytes | memoryview) -> np.ndarray:
 
 @lru_cache(maxsize=256)
 def _npy_header(header: bytes) -> tuple[tuple[int, ...], np.dtype]:
-    """Return (shape, dtype) of an .npy header; a data set has a dozen different ones."""
+    """Return (shape, dtype) of an .npy header; cached, as a data set has a dozen different
+    headers."""
     stream = io.BytesIO(header)
     np.lib.format.read_magic(stream)
     try:
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    except Exception as error:  # numpy asks Python's own parser, which may raise anything
+    except Exception as error:  # numpy uses Python's parser, which may raise anything
         raise ValueError(f"a broken .npy header: {error}") from None
     if dtype.hasobject or fortran:
-        raise ValueError(f"an array of {dtype} in this order is not read")
+        raise ValueError(f"an array of {dtype} in this memory order is not read")
     return shape, dtype
 
 
 LARGEST = 1 << 26
-"""Bytes that a compressed array of a record may unpack to: 20 times a minute of 38 joints."""
+"""Most bytes that a compressed array may unpack to: 20 times a minute of 38 joints."""
 
 
 def npz_arrays(
@@ -51,11 +52,12 @@ def npz_arrays(
     *,
     verified: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Return the named arrays of an .npz file, KeyError for those it lacks and that must be there.
+    """Return the named arrays of an .npz file; KeyError for missing ones that are required.
 
-    Uncompressed ones (np.savez) are views of the bytes, found by the archive's directory and
-    checked by its checksums: `zipfile` takes several times as long over a clip's labels.
-    verified: the bytes have been checked as a whole, so that the archive's checksums add nothing.
+    Uncompressed arrays (np.savez) are views of the bytes, found by the archive's directory and
+    checked by its checksums: `zipfile` takes several times as long for a clip's labels.
+    verified: the bytes have already been checked as a whole, so the archive's checksums are
+    skipped.
     """
     wanted = {f"{name}.npy".encode(): name for name in names}
     out: dict[str, np.ndarray] = {}
@@ -90,7 +92,7 @@ def npz_arrays(
 
 
 def _unpacked(data: bytes, name: str, size: int, packed: int) -> bytes:
-    """Return a compressed member of an .npz file, of which its directory claims sizes."""
+    """Return a compressed member of an .npz file, given the sizes that its directory claims."""
     if checked_unpacked(name, size, packed) > LARGEST:
         raise ValueError(f"{name} claims {size} bytes, at most {LARGEST} are read")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:

@@ -1,4 +1,4 @@
-"""Options of data that several commands share."""
+"""Data options that several commands share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trainer.errors import BadInput
 
 
 class KeypointErrors(NamedTuple):
-    """What a poor detector does to keypoints; false if it does nothing."""
+    """Simulated detector errors of keypoints; false if there are none."""
 
     noise: float = 0.0
     drop: float = 0.0
@@ -23,11 +23,11 @@ class KeypointErrors(NamedTuple):
 
 
 EXACT = KeypointErrors()
-"""Synthetic clips' keypoints as they are."""
+"""No keypoint errors."""
 
 
 def keypoint_errors(config: object) -> KeypointErrors:
-    """Return the keypoint errors of a command's config; BadInput for what cannot be one."""
+    """Return the keypoint errors of a command's config; BadInput for impossible values."""
     at_least(config, 0, "keypoint_noise")
     for name in ("keypoint_drop", "keypoint_gaps"):
         chance = getattr(config, name)
@@ -36,7 +36,7 @@ def keypoint_errors(config: object) -> KeypointErrors:
 
 
 def require_size(text: str) -> None:
-    """Raise BadInput for a --cache-size that is no size."""
+    """Raise BadInput for a --cache-size that is not a size."""
     try:
         size_in_bytes(text)
     except ValueError as error:
@@ -44,5 +44,5 @@ def require_size(text: str) -> None:
 
 
 def store_of(cache: Path | None, cache_size: str) -> Store:
-    """Return what opens a command's shards; BadInput if its cache cannot be used."""
+    """Return the store that opens a command's shards; BadInput if its cache cannot be used."""
     return Store(ShardCache(cache.expanduser(), size_in_bytes(cache_size)) if cache else None)

@@ -1,4 +1,4 @@
-"""Where shards lie: in a folder, behind a URL or a command, as a whole, by a pattern, or one."""
+"""Where shards are: a folder, URL, `pipe:` command, brace pattern or single tar."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from trainer.errors import BadInput
 
 @dataclass(frozen=True)
 class Url:
-    """A file or folder behind a URL or `pipe:` command, with what the trainer needs of a Path."""
+    """A file or folder at a URL or of a `pipe:` command, with the parts of Path's interface
+    needed."""
 
     text: str
 
@@ -45,7 +46,7 @@ class Url:
         return Url(path[: len(path) - len(self.name)] + name + query)
 
     def _path(self) -> tuple[str, str]:
-        """Return the text without and from its question mark, which a signed URL has."""
+        """Return the text before and from its question mark, which signed URLs have."""
         if self.scheme not in ("http", "https"):
             return self.text, ""
         path, mark, query = self.text.partition("?")
@@ -56,14 +57,14 @@ Place = Path | Url
 
 
 class Selection(NamedTuple):
-    """A data set as it is named on a command line."""
+    """A data set as named on a command line."""
 
     text: str
     """Without the weight."""
     described: Place
     """Its dataset.json."""
     shards: tuple[Place, ...]
-    """The shards that are named; none for all of the folder."""
+    """The named shards; empty for all in the folder."""
     weight: float
 
     @property
@@ -84,7 +85,7 @@ def place(text: str) -> Place:
 def select(text: str | Path, option: str = "--shards") -> Selection:
     """Return what a folder, URL, brace pattern or single tar names, and its weight (`DIR::0.3`).
 
-    Raises BadInput for a pattern or weight that is none.
+    Raises BadInput for an invalid pattern or weight.
     """
     words, weight = str(text), 1.0
     if found := re.fullmatch(r"(.+)::([\d.eE+-]+)", words):
@@ -96,7 +97,7 @@ def select(text: str | Path, option: str = "--shards") -> Selection:
         if not 0 < weight <= 1:
             raise BadInput(
                 f"{option} {text}: the weight behind :: must lie in (0, 1], the share of the "
-                f"data set that an epoch reads; got {found[2]}. Lower the others' instead."
+                f"data set that an epoch reads; got {found[2]}. Lower the other weights instead."
             )
     if words.startswith("pipe:") or re.search(r"\.tar($|\?)", words) or "{" in words:
         shards = tuple(place(name) for name in _expanded(words, option))

@@ -1,10 +1,10 @@
 """The records of one tar file, read front to back.
 
-Shards are plain WebDataset tars. They are read here without webdataset, whose reader passes over
-damage in silence: a cut tar yields a sample with a field missing, or fewer samples, without an
-error. Here a cut or altered shard is a `Damaged` with its name (and reading is five times as
-fast, benchmarks/loader.py). The owner's name in a member's header is the checksum of its bytes, the
-group's the fingerprint of its data set; older shards have neither and are read unchecked.
+Shards are plain WebDataset tars. They are read here without webdataset, whose reader ignores damage
+silently: a truncated tar yields a sample with a missing field, or fewer samples, without an error.
+Here a truncated or altered shard gives a `Damaged` with its name, and reading is five times as fast
+(benchmarks/loader.py). In a member's header, the owner's name is the checksum of its bytes and the
+group's name the fingerprint of its data set; older shards have neither and are read unchecked.
 Letters: T frames, S crop side.
 """
 
@@ -31,14 +31,14 @@ FLOW = "flow.npy"
 RGB = "rgb.jpg"
 META = "meta.json"
 WHOLE = ("betas", "camera", "gravity")
-"""Arrays that belong to a whole clip; all others have one row per frame."""
+"""Arrays of a whole clip; all others have one row per frame."""
 BLOCK = 512
 """Bytes of a tar block."""
 EMPTY = bytes(BLOCK)
 END = 1 << 20
 """Bytes read at a time behind the end-of-archive mark, where nothing may be."""
 CHECKSUM, LAST = "xxh3:", ":last"
-"""Beginning of a checksum, XXH3's 64 bits in hexadecimal, and what follows a shard's last one."""
+"""Prefix of a checksum (64 bits of XXH3, hexadecimal), and suffix of a shard's last one."""
 
 
 class Damaged(Exception):
@@ -52,22 +52,22 @@ class Member(NamedTuple):
     offset: int
     size: int
     checksum: str
-    """Empty where none was written."""
+    """Empty if none was written."""
     group: str
-    """Fingerprint of its data set; empty where none was written."""
+    """Fingerprint of its data set; empty if none was written."""
 
 
 @dataclass
 class Record:
-    """One clip of a shard: its key and where its members lie; `load` reads their bytes."""
+    """One clip of a shard: its key and its members' positions; `load` reads their bytes."""
 
     shard: Shard
     key: str
     places: dict[str, Member] = field(default_factory=dict)
-    """Member → where it lies in the tar."""
+    """Member name → its position in the tar."""
     members: dict[str, bytes] = field(default_factory=dict)
     file: ShardFile | None = None
-    """The shard while the iteration that found the record keeps it open."""
+    """The open shard, while the iteration is at this record."""
 
     def check(self, wanted: frozenset[str]) -> None:
         """Raise Damaged if the record lacks a wanted member; reads nothing."""
@@ -84,7 +84,7 @@ class Record:
             member = self.places[name]
             data = self._read(member)
             if len(data) != member.size:
-                raise Damaged(f"{self.shard} is cut off inside clip {self.key}")
+                raise Damaged(f"{self.shard} is truncated inside clip {self.key}")
             if member.checksum and checksum(data) != member.checksum:
                 self.shard.forget()
                 raise Damaged(f"{self.shard}: clip {self.key}: {name} differs from its checksum")
@@ -106,12 +106,12 @@ class Record:
 
 
 def checksum(data: bytes) -> str:
-    """Return the checksum of a member's bytes as its header gives it."""
+    """Return the checksum of a member's bytes in the header's format."""
     return CHECKSUM + xxhash.xxh3_64_hexdigest(data)
 
 
 def read_shard(shard: Shard, ahead: Sequence[Place] = ()) -> Iterator[Record]:
-    """Yield a shard's records front to back, their members unread; Damaged where it breaks.
+    """Yield a shard's records in file order with members unread; Damaged at the first damage.
 
     A record's members may be loaded at any time; while the iteration is at the record they
     come from the open file, in file order. ahead: shards that will be read next.
@@ -145,7 +145,7 @@ def read_shard(shard: Shard, ahead: Sequence[Place] = ()) -> Iterator[Record]:
 
 
 def refuse_key(shard: Shard, key: str, before: Record | None) -> None:
-    """Raise Damaged if a clip's key is out of order or another shard's."""
+    """Raise Damaged if a clip's key is out of order or of another shard."""
     if before is not None and key <= before.key:
         raise Damaged(f"{shard}: clip {key} comes after {before.key}")
     if shard.number and key.partition("_")[0] != shard.number:
@@ -153,7 +153,7 @@ def refuse_key(shard: Shard, key: str, before: Record | None) -> None:
 
 
 def refuse_member(shard: Shard, member: Member) -> None:
-    """Raise Damaged if a member is another data set's or lacks the checksum that is due."""
+    """Raise Damaged if a member is of another data set or lacks a required checksum."""
     if member.group and member.group != shard.fingerprint:
         raise Damaged(
             f"{shard}: {member.name} belongs to another data set ({member.group}, not "
@@ -164,10 +164,10 @@ def refuse_member(shard: Shard, member: Member) -> None:
 
 
 def tar_members(shard: Shard, file: ShardFile) -> Iterator[Member]:
-    """Yield a tar's files; Damaged if it is none, is cut off, or goes on behind its end.
+    """Yield a tar's files; Damaged if it is no tar, is truncated, or has data after its end.
 
-    `tarfile` takes longer over its headers than the disk over the clips between them, and takes an
-    archive that ends early for a whole one.
+    `tarfile` takes longer for the headers than the disk for the clips between them, and it accepts
+    an archive that ends early.
     """
     at, last = 0, not shard.checked
     while True:
@@ -175,16 +175,16 @@ def tar_members(shard: Shard, file: ShardFile) -> Iterator[Member]:
         if header == EMPTY:
             break  # the end-of-archive mark
         if len(header) < BLOCK:
-            raise Damaged(f"{shard} is cut off: it has no end-of-archive mark")
+            raise Damaged(f"{shard} is truncated: it has no end-of-archive mark")
         try:
             digits = header[124:136].rstrip(b" \0")
-            if not digits.isdigit():  # int() would take a sign
+            if not digits.isdigit():  # int() would accept a sign
                 raise ValueError
             size, stored = int(digits, 8), int(header[148:156].rstrip(b" \0"), 8)
             name, owner, group = (_text(header[a : a + n]) for a, n in _TEXTS)
         except ValueError:
             raise Damaged(f"{shard} is not a tar at byte {at}") from None
-        # The checksum is the sum of the bytes, its own eight taken as blanks; adler32 adds faster.
+        # The checksum is the sum of the bytes with its own eight as blanks; adler32 sums faster.
         added = (zlib.adler32(header) & 0xFFFF) - 1 - sum(header[148:156]) + 8 * 0x20
         if (added - stored) % 65521:
             raise Damaged(f"{shard} is not a tar at byte {at}")
@@ -196,7 +196,7 @@ def tar_members(shard: Shard, file: ShardFile) -> Iterator[Member]:
             last = owner.endswith(LAST) or not known
             yield Member(name, begin, size, known, group if known else "")
         elif kind == b"L" or (kind == b"x" and b" path=" in file.read(begin, min(size, END))):
-            raise Damaged(f"{shard} has names of more than 100 letters, which are not read")
+            raise Damaged(f"{shard} has names of more than 100 characters, which are not read")
     if not last:
         raise Damaged(f"{shard} ends at byte {at}, before its last member")
     length = at
@@ -209,7 +209,7 @@ def tar_members(shard: Shard, file: ShardFile) -> Iterator[Member]:
 
 
 _TEXTS = ((0, 100), (265, 32), (297, 32))
-"""Place and length of a header's name, owner and group."""
+"""Offset and length of a header's name, owner and group."""
 
 
 def _text(field: bytes) -> str:
@@ -217,11 +217,11 @@ def _text(field: bytes) -> str:
 
 
 def decode(record: Record, arrays: frozenset[str], dataset: DataSet) -> dict[str, np.ndarray]:
-    """Return the wanted arrays of a loaded record; only members that hold them are touched.
+    """Return the wanted arrays of a loaded record, decoding only the members that hold them.
 
     `flow` float16 [T,2,h,w], `rgb` uint8 [T,3,S,S], and labels by name. `valid` is all ones where
-    a record has none, `source` counts up; `time` is missing where it is not known. Damaged if a
-    member does not hold what it should.
+    a record has none, `source` counts up; `time` is left out where unknown. Damaged if a
+    member has wrong content.
     """
     try:
         labels = arrays - {"flow", "rgb"}
@@ -242,7 +242,7 @@ def decode(record: Record, arrays: frozenset[str], dataset: DataSet) -> dict[str
         lengths = {"T": frames, "J": len(dataset.joints), "S": dataset.image_size, "F": cells}
         for name, value in out.items():
             refuse_array(name, value, lengths)
-    except Exception as error:  # what is no archive, array or picture may raise anything
+    except Exception as error:  # broken archives, arrays and pictures may raise anything
         raise Damaged(f"{record.shard}: clip {record.key} cannot be decoded ({error})") from None
     return out
 
@@ -256,13 +256,13 @@ SHAPES: dict[str, tuple[int | str, ...]] = {
 }  # fmt: skip
 """Axes of a record's arrays: T frames, J joints, crops of S pixels and F cells of flow."""
 NUMBERS = frozenset({"f2", "f4", "f8", "b1", "u1", "i1", "i2", "i4", "i8"})
-"""Kinds of numbers that a record may hold, as numpy spells them."""
+"""numpy's dtype kinds that a record's arrays may have."""
 
 
 def refuse_array(name: str, value: np.ndarray, lengths: dict[str, int]) -> None:
-    """Raise ValueError if a record's array is not what its name promises, or is not finite.
+    """Raise ValueError if a record's array has a wrong shape or type, or is not finite.
 
-    lengths: of the axes that SHAPES names by a letter.
+    lengths: lengths of the axes that SHAPES names by letters.
     """
     wanted = tuple(lengths.get(str(axis), axis) for axis in SHAPES[name])
     if value.shape != wanted:
@@ -276,8 +276,9 @@ def refuse_array(name: str, value: np.ndarray, lengths: dict[str, int]) -> None:
 def finite(value: np.ndarray) -> bool:
     """Return whether a float16, float32 or float64 array has no NaN and no infinity.
 
-    As whole numbers, their bits are the greatest of all: without a sign from the infinite's on,
-    with one from the negative infinite's on. Two maxima take a third of the time of `isfinite`.
+    Read as integers, the bits of NaN and infinity are the largest: those of positive numbers from
+    +∞ upwards, those of negative numbers from −∞ upwards. Two maxima take a third of the time of
+    `isfinite`.
     """
     if not value.size or not value.flags.c_contiguous:
         return bool(np.isfinite(value).all())
@@ -291,13 +292,14 @@ def finite(value: np.ndarray) -> bool:
 
 
 def members_of(arrays: frozenset[str]) -> frozenset[str]:
-    """Return the tar members that hold the wanted arrays; pictures are left unread if unwanted."""
+    """Return the tar members that hold the wanted arrays."""
     held = {"flow": FLOW, "rgb": RGB}
     return frozenset({held.get(name, LABELS) for name in arrays} | {LABELS})
 
 
 def _strip(data: bytes, size: int, frames: int) -> np.ndarray:
-    """Return the crops uint8 [T, 3, S, S] of a JPEG strip [T·S, S], opened only if it is one."""
+    """Return the crops uint8 [T, 3, S, S] of a JPEG strip [T·S, S], decoded only if the size
+    fits."""
     from PIL import Image
 
     with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:

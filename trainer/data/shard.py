@@ -1,4 +1,4 @@
-"""Shards: the tars of clips that a data set is made of, and how they are found."""
+"""Shards (the tars of clips that make up a data set), and how they are found."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ NUMBERED = re.compile(r"shard-(\d{6,})\.tar")
 
 @dataclass(frozen=True)
 class Shard:
-    """A tar of clips, and what its data set records of it."""
+    """A tar of clips, with its data set's metadata on it."""
 
     place: Place
     fingerprint: str = ""
     """Of its data set."""
     size: int | None = None
-    """Bytes; None where nobody wrote them down."""
+    """Bytes; None if not recorded."""
     clips: int | None = None
-    """Clips; None where they may be any number."""
+    """Number of clips; None if not recorded."""
     checked: bool = False
     """Whether every member has a checksum."""
     store: Store = field(default_factory=Store, repr=False, compare=False)
@@ -43,7 +43,7 @@ class Shard:
 
     @property
     def number(self) -> str:
-        """The digits in its name, with which its clips' keys begin; none in any other name."""
+        """The digits in its name, with which its clips' keys begin; empty for other names."""
         found = NUMBERED.fullmatch(self.name)
         return found[1] if found else ""
 
@@ -56,14 +56,14 @@ class Shard:
         return self.store.read(self.place, self.fingerprint, offset, size)
 
     def forget(self) -> None:
-        """Remove a kept copy, which turned out damaged."""
+        """Remove the cached copy, which is damaged."""
         self.store.forget(self.place, self.fingerprint)
 
 
 def list_shards(
     chosen: Selection, metadata: dict[str, Any], option: str, store: Store
 ) -> tuple[Shard, ...]:
-    """Return the shards of a data set; BadInput if some that it should have are missing."""
+    """Return the shards of a data set; BadInput if some are missing."""
     sizes = _sizes(chosen, store)
     total, clips = int(metadata.get("shards", 0)), int(metadata["clips"])
     each = int(metadata["clips_per_shard"])
@@ -98,8 +98,8 @@ def list_shards(
 def _found(chosen: Selection, metadata: dict[str, Any], sizes: dict[str, int]) -> tuple[Place, ...]:
     """Return the shards in a folder, in order.
 
-    Where a folder cannot be listed (https), they are those of croissant.json, or else as many as
-    dataset.json counts.
+    If the folder cannot be listed (https), they are those in croissant.json, or else the number
+    that dataset.json gives.
     """
     folder = chosen.folder
     if isinstance(folder, Path):
@@ -112,7 +112,7 @@ def _found(chosen: Selection, metadata: dict[str, Any], sizes: dict[str, int]) -
 
 
 def _sizes(chosen: Selection, store: Store) -> dict[str, int]:
-    """Return the bytes of each shard by its name, from croissant.json; none without a good one."""
+    """Return each shard's size in bytes from croissant.json; empty if it is missing or damaged."""
     try:
         content = json.loads(store.small_bytes(chosen.described.with_name("croissant.json")))
         return {

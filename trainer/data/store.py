@@ -1,4 +1,4 @@
-"""Shards opened wherever they lie: files of this machine, kept copies, streams on their way."""
+"""Open shards anywhere: local files, cached copies and downloads in progress."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from trainer.data.transfer import read_range, stream
 from trainer.errors import BadInput
 
 FIRST_TRIES = 4
-"""Tries of the small files that a command reads first: who mistyped a URL should not wait."""
+"""Tries for the small files that a command reads first, so that a mistyped URL fails quickly."""
 
 
 class ShardFile(Protocol):
-    """An open shard, read at any place in any order."""
+    """An open shard, read at any offset in any order."""
 
     closed: bool
     length: int | None
-    """Bytes, if they are known by now."""
+    """Bytes, if known."""
 
     def read(self, offset: int, size: int) -> bytes:
-        """Return bytes from offset on; fewer at the end. `size` may be anything that a file claims:
-        no memory is taken for more than there is."""
+        """Return bytes from offset on; fewer at the end. `size` may be any number that a file
+        claims: no more memory is allocated than there are bytes."""
         ...
 
     def close(self) -> None: ...
 
 
 class LocalFile:
-    """A shard in a file of this machine."""
+    """A shard in a local file."""
 
     def __init__(self, path: Path) -> None:
         self.descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
@@ -55,10 +55,9 @@ class LocalFile:
 
 
 class Download:
-    """A shard of a URL, read while it arrives.
+    """A shard of a URL, read while it is downloaded.
 
-    It is written to a file, of the cache or without a name, by a thread that stops when the shard
-    is closed early.
+    A thread writes it to a file (in the cache, or unnamed) and stops if the shard is closed early.
     """
 
     def __init__(self, url: Url, cache: ShardCache | None, version: str) -> None:
@@ -89,7 +88,7 @@ class Download:
         return os.pread(self.descriptor, size, offset)
 
     def close(self) -> None:
-        """Stop the thread, which then closes the file; one that is done has left it open."""
+        """Stop the thread, which then closes the file; a finished thread has left it open."""
         with self.news:
             if self.closed:
                 return
@@ -143,7 +142,7 @@ def _writing(folder: str) -> Iterator[None]:
 
 
 class Store:
-    """Opens shards; those behind URLs through a cache, if there is one, and fetched ahead."""
+    """Opens shards; those of URLs are prefetched, through a cache if there is one."""
 
     def __init__(self, cache: ShardCache | None = None) -> None:
         self.cache = cache
@@ -152,20 +151,20 @@ class Store:
         self.copies: tempfile.TemporaryDirectory[str] | None = None
 
     def __reduce__(self) -> tuple[type[Store], tuple[ShardCache | None]]:
-        """Copies in other processes (a DataLoader's workers) begin anew."""
+        """Let copies in other processes (a DataLoader's workers) start without downloads."""
         return Store, (self.cache,)
 
     def small_bytes(self, place: Place) -> bytes:
         """Return the content of a small file beside the shards.
 
-        Raises OSError if it is not there, Unreachable for a server that is gone.
+        Raises OSError if it does not exist, Unreachable if the server is unreachable.
         """
         if isinstance(place, Path):
             return place.read_bytes()
         return b"".join(bytes(block) for block in stream(place, FIRST_TRIES))
 
     def small(self, place: Place) -> Path:
-        """Return the path of a small file beside the shards, copied here from a URL."""
+        """Return the path of a small file beside the shards; that of a URL is downloaded."""
         if isinstance(place, Path):
             return place
         if self.copies is None:
@@ -177,10 +176,10 @@ class Store:
         return path
 
     def open(self, place: Place, version: str = "", ahead: Sequence[Place] = ()) -> ShardFile:
-        """Return an open shard; version distinguishes a file that was replaced.
+        """Return an open shard; version distinguishes replaced files.
 
-        ahead: shards of the same data set that will be wanted next, whose transfer begins now.
-        Raises OSError for a file that is not there, Unreachable for a server that is gone.
+        ahead: the next shards of the same data set, whose download begins now. Raises OSError if
+        the file does not exist, Unreachable if the server is unreachable.
         """
         if not isinstance(place, Url):
             return LocalFile(place)
@@ -196,14 +195,14 @@ class Store:
         return found
 
     def read(self, place: Place, version: str, offset: int, size: int) -> bytes:
-        """Return some bytes of a shard that is not open; errors as `open`."""
+        """Return some bytes of a shard that is not open; raises as `open` does."""
         if isinstance(place, Url) and not self._kept(place, version):
             return read_range(place, offset, size)
         with contextlib.closing(self.open(place, version)) as file:
             return file.read(offset, size)
 
     def forget(self, place: Place, version: str) -> None:
-        """Remove a kept copy that turned out damaged: the next reader fetches the shard anew."""
+        """Remove a damaged cached copy, so that the next reader downloads the shard again."""
         if isinstance(place, Url) and self.cache:
             self.cache.path(place, version).unlink(missing_ok=True)
 

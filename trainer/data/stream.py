@@ -1,9 +1,9 @@
-"""The order in which clips are read: shards dealt to consumers, clips drawn at random.
+"""The order in which clips are read: shards are dealt to consumers and clips shuffled.
 
-Every consumer (a thread of a rank) walks its own endless stream of epochs. An epoch is a
-permutation of the shards dealt to the consumers, so no clip is seen twice in it; consumers with
-fewer clips simply start their next epoch sooner, so uneven shards never leave a rank waiting.
-The order depends on (seed, epoch, consumer of how many) alone.
+Every consumer (a thread of a rank) has its own endless stream of epochs. In an epoch, a permutation
+of the shards is dealt to the consumers, so no clip occurs twice. Consumers with fewer clips start
+their next epoch sooner, so uneven shards never leave a rank waiting. The order depends only on
+(seed, epoch, consumer, number of consumers).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from trainer.data.dataset import DataSet
 from trainer.data.records import Damaged, Record, members_of, read_shard
 
 FETCH = 2
-"""Shards behind URLs that each thread has on their way beside the one that it reads."""
+"""Shards of URLs that each thread prefetches in addition to the one being read."""
 PATIENCE = 20
-"""Epochs without one usable clip after which a consumer gives up."""
+"""Epochs without a usable clip after which a consumer gives up."""
 
 
 class NothingLeft(Damaged):
@@ -31,7 +31,7 @@ class NothingLeft(Damaged):
 
 @dataclass(frozen=True)
 class Stream:
-    """What a consumer reads and how it draws."""
+    """What a consumer reads, and how it shuffles."""
 
     dataset: DataSet
     arrays: frozenset[str]
@@ -40,14 +40,14 @@ class Stream:
     batch_size: int
     seed: int
     shuffle: int
-    """Clips held back to be drawn from; 1 keeps the file order."""
+    """Size of the shuffle buffer, clips; 1 keeps the file order."""
     on_damage: Literal["skip", "stop"]
 
 
 def deal(
     shards: Sequence[int], consumers: int, consumer: int, seed: int, epoch: int
 ) -> list[tuple[int, int]]:
-    """Return the (shard, part) units of an epoch that this consumer reads, in its order.
+    """Return the (shard, part) units that this consumer reads in an epoch, in order.
 
     shards: the epoch's. With fewer shards than consumers, shards are read in parts: part p of n is
     every n-th clip.
@@ -58,15 +58,15 @@ def deal(
 
 
 def parts_of(shards: Sequence[int], consumers: int) -> int:
-    """Return into how many parts each of an epoch's shards is dealt."""
+    """Return the number of parts that each of an epoch's shards is divided into."""
     return -(-consumers // max(1, len(shards)))
 
 
 def shards_of(dataset: DataSet, seed: int, epoch: int) -> Sequence[int]:
-    """Return the shards that an epoch reads: all, or of each mixed data set its weight's share.
+    """Return the shards that an epoch reads: all, or each mixed data set's share by weight.
 
-    A share goes round the data set in a drawn order, so that after some epochs every shard has been
-    read as often as any other.
+    Shares cycle through a shuffled order of the data set, so that after some epochs all shards have
+    been read equally often.
     """
     if not dataset.parts:
         return range(len(dataset.shards))
@@ -81,10 +81,10 @@ def shards_of(dataset: DataSet, seed: int, epoch: int) -> Sequence[int]:
 
 
 class Pool:
-    """Records held back to be drawn from at random; the first `skip` draws are not loaded.
+    """A shuffle buffer of records; the first `skip` records drawn are not loaded.
 
-    A record whose bytes are damaged is held and drawn like any other: a resumed run, which does not
-    read what it skips, would otherwise draw in another order.
+    A damaged record is kept and drawn like any other. Otherwise a resumed run, which does not read
+    the skipped records, would draw in another order.
     """
 
     def __init__(self, members: frozenset[str], skip: int) -> None:
@@ -93,12 +93,13 @@ class Pool:
         self.held: list[Record | Damaged] = []
 
     def add(self, record: Record) -> None:
-        """Hold a record back; Damaged if it lacks a member."""
+        """Add a record; Damaged if it lacks a member."""
         record.check(self.members)
         self.held.append(self._loaded(record) if self.drawn >= self.skip else record)
 
     def draw(self, rng: np.random.Generator) -> Record | Damaged | None:
-        """Take a record out and return it loaded, or its damage; None if it is to be skipped."""
+        """Remove a random record; return it loaded, or its damage, or None if it is to be
+        skipped."""
         index = int(rng.integers(len(self.held)))
         self.held[index], self.held[-1] = self.held[-1], self.held[index]
         record = self.held.pop()
@@ -121,12 +122,12 @@ def walk(
     skip: int = 0,
     epochs: Iterable[int] | None = None,
 ) -> Iterator[tuple[Record | Damaged, int, int] | Damaged]:
-    """Yield (loaded record or its damage, epoch, how many were drawn in it) in shuffled order.
+    """Yield (loaded record or its damage, epoch, number drawn in the epoch) in shuffled order.
 
     The first `skip` records are left out.
 
-    Skipped records are not read, only passed over by their headers, so a resume is quick.
-    Damaged shards are yielded as errors once an epoch. epochs: all of them by default.
+    Of skipped records only the headers are read, so resuming is fast. Damaged shards are yielded as
+    errors once per epoch. epochs: number of epochs; default: endless.
     """
     pool = Pool(members_of(stream.arrays), skip)
     empty = 0
@@ -162,9 +163,9 @@ def walk(
 def epoch_records(
     stream: Stream, consumers: int, consumer: int, epoch: int
 ) -> Iterator[Record | Damaged | None]:
-    """Yield a consumer's records of an epoch, not loaded, in file order, and damaged shards.
+    """Yield a consumer's unloaded records of an epoch in file order, and damaged shards.
 
-    None is a usable record of a shard's other part, which another consumer reads.
+    None stands for a usable record in another part of a shard, which another consumer reads.
     """
     shards, members = stream.dataset.shards, members_of(stream.arrays)
     chosen = shards_of(stream.dataset, stream.seed, epoch)

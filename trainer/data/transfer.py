@@ -1,8 +1,8 @@
-"""The bytes of a URL, in order and to the end, however often the connection breaks.
+"""Read all bytes of a URL in order, resuming after broken connections.
 
-http and https are read by Python's own client, webdataset's `pipe:` by its `gopen`, every other
-scheme (s3, gs, hf, …) by fsspec, which finds its credentials as it always does: in the environment
-and in the files of the provider's own tools.
+http and https are read by Python's own client, webdataset's `pipe:` by its `gopen`, and all other
+schemes (s3, gs, hf, …) by fsspec, which finds credentials in the environment and in the files of
+the provider's tools.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from trainer.data.places import Url
 from trainer.errors import BadInput
 
 TRIES = 8
-"""Tries in a row without one new byte after which a server counts as gone."""
+"""Consecutive tries without a new byte after which a server counts as unreachable."""
 PAUSE, LONGEST_PAUSE = 0.5, 30.0
-"""Seconds before the second try, doubled before each further one, and the most of them."""
+"""Seconds before the second try, doubled before each further try, and their maximum."""
 TIMEOUT = 60.0
 """Seconds without a byte after which a connection counts as broken."""
 BLOCK = 1 << 20
 """Bytes read from a connection at a time."""
 PIECE = 16 << 20
-"""Bytes that fsspec is asked for at a time."""
+"""Bytes per request to fsspec."""
 AGAIN = (408, 425, 429)
-"""Answers of 400 to 499 that pass, as all from 500 on do."""
+"""HTTP status codes from 400 to 499 that are worth retrying, as all from 500 are."""
 
 
 class Unreachable(BadInput):
-    """A server that does not answer, or that refuses: no shard of it can be read."""
+    """The server does not answer or refuses access, so none of its shards can be read."""
 
 
 class Absent(FileNotFoundError):
@@ -43,10 +43,10 @@ class Absent(FileNotFoundError):
 
 
 def stream(url: Url, tries: int | None = None) -> Iterator[bytes | memoryview]:
-    """Yield all bytes of a URL; after a broken connection the rest is asked for.
+    """Yield all bytes of a URL; after a broken connection, request the rest.
 
-    A block that is yielded is valid until the next one. Raises Absent if there is no such file,
-    Unreachable if the server is gone or refuses.
+    A yielded block is valid until the next one. Raises Absent if there is no such file, Unreachable
+    if the server does not answer or refuses.
     """
     tries = tries or TRIES
     got, total, failures = 0, None, 0
@@ -68,14 +68,14 @@ def stream(url: Url, tries: int | None = None) -> Iterator[bytes | memoryview]:
             raise ConnectionError(f"the connection ended after {got} of {total} bytes")
         except (Unreachable, Absent):
             raise
-        except Exception as error:  # each protocol's package has its own
+        except Exception as error:  # each protocol's package has its own classes
             failures = 1 if got > before else failures + 1
             _refuse(url, error, failures >= tries)
         time.sleep(min(PAUSE * 2 ** (failures - 1), LONGEST_PAUSE))
 
 
 def read_range(url: Url, offset: int, size: int) -> bytes:
-    """Return some bytes of a URL, fewer at its end; errors as `stream`."""
+    """Return some bytes of a URL, fewer at its end; raises as `stream` does."""
     failures = 0
     while True:
         try:
@@ -91,7 +91,7 @@ def read_range(url: Url, offset: int, size: int) -> bytes:
 
 
 def _open(url: Url, start: int, stop: int | None = None) -> tuple[int | None, Any]:
-    """Return the size of the whole file, if it is known, and a generator of its bytes from start.
+    """Return the size of the whole file, if known, and a generator of its bytes from start.
 
     stop: where they may end.
     """
@@ -122,7 +122,7 @@ def _blocks(response: Any) -> Iterator[memoryview]:
 
 
 def _skipped(blocks: Iterator[Any], start: int) -> Iterator[Any]:
-    """Yield blocks without their first bytes: of what cannot begin in the middle."""
+    """Yield blocks without their first bytes, for sources that cannot start in the middle."""
     for block in blocks:
         if start < len(block):
             yield block[start:]
@@ -169,7 +169,7 @@ def names_in(url: Url) -> list[str] | None:
         return None
     files, path = _file_system(url)
     try:
-        files.invalidate_cache()  # others write there
+        files.invalidate_cache()  # other processes write there
         return sorted(str(name).rpartition("/")[2] for name in files.ls(path, detail=False))
     except FileNotFoundError:
         return []
@@ -179,7 +179,7 @@ def names_in(url: Url) -> list[str] | None:
 
 
 def _refuse(url: Url, error: Exception, last: bool) -> None:
-    """Raise Absent or Unreachable if another try would bring nothing."""
+    """Raise Absent or Unreachable if another try is useless."""
     code = error.code if isinstance(error, HTTPError) else 0
     cause = error.reason if isinstance(error, URLError) and not code else error
     name = type(cause).__name__

@@ -99,8 +99,7 @@ def open_inference(
         predicted = (refined(clip, dataset, known) for clip in predicted)
     if fit_body:
         predicted = (embodied(clip, dataset, body) for clip in predicted)
-    # The body is fitted to all predicted joints; without it they are cut to those with ground
-    # truth.
+    # A body is fitted to all predicted joints; these are then cut to those with ground truth.
     if spec.name == "lifter" or (spec.evaluation_only and truth):
         predicted = (narrowed(clip, spec.evaluation_names, dataset) for clip in predicted)
     return Inference(predicted, dataset, spec, int(saved["step"]), frames, stride, body, regressor)
@@ -134,7 +133,10 @@ def refuse_options(
     if cfg.refine and spec.head != "joints":
         raise BadInput(f"--refine is for the joint head; {cfg.network} has none.")
     if cfg.mirror and "flow" in inputs.parts and inputs.stored_size % inputs.flow_stride:
-        raise BadInput(f"--mirror needs crops of whole flow cells, {cfg.shards} has others.")
+        raise BadInput(
+            f"--mirror needs crops whose side is a multiple of the flow's stride; those of "
+            f"{cfg.shards} are not."
+        )
     if errors and "keypoints" not in inputs.parts:
         raise BadInput(
             f"{cfg.network} uses only {spec.inputs}, so --keypoint-noise, -drop and -gaps "

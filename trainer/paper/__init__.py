@@ -1,1 +1,1 @@
-"""The paper's Tables 1-3: which trainings they are made of, running them, and the report."""
+"""The paper's Tables 1-3: their trainings, running them, and the report."""

@@ -12,46 +12,47 @@ from trainer.data.options import require_size
 
 @dataclass(frozen=True, kw_only=True)
 class TablesConfig:
-    """Make the paper's tables from data sets that lie ready."""
+    """Make the paper's tables from existing data sets."""
 
     data: tuple[str, ...] = ()
     """Training sets as NAME=SHARDS, named as Table 2's rows: full, no-occluders, no-tracking,
     static. SHARDS is what trainer.fit takes: a folder, a URL, a brace pattern, a tar. The first
-    serves Tables 1 and 3 too, whose longest clips have 56 frames."""
+    is also used for Tables 1 and 3, whose longest clips have 56 frames."""
     test: tuple[str, ...] = ()
-    """Evaluation sets as NAME=SHARDS; `3dpw` is the paper's. All rows are evaluated on all."""
+    """Evaluation sets as NAME=SHARDS; `3dpw` is the paper's. Every row is evaluated on
+    all of them."""
     real: str | None = None
     """Unlabelled shards of real clips, for the row RGB + DANN."""
     cache: Path | None = None
-    """Folder that keeps whole shards of URLs for all commands. Default: none."""
+    """Folder in which shards of URLs are cached for all commands. Default: none."""
     cache_size: str = "200GB"
-    """Most that the cache may hold; the shards that were read longest ago make room."""
+    """Largest size of the cache; the least recently read shards are removed first."""
     out: Path = Path("tables")
     """Folder of the runs and the report."""
     tables: tuple[int, ...] = (1, 2, 3)
     """Which of the paper's tables."""
     own_tables: tuple[str, ...] = ()
-    """Tables of your own beside them, each as my_module:factory (CONTRIBUTING.md)."""
+    """Your own additional tables, each as my_module:factory (CONTRIBUTING.md)."""
     seeds: int = 1
-    """Trainings of each row, seeds 0, 1, …; the paper's rows differ by less than seeds may."""
+    """Number of seeds (0, 1, …) per row; the paper's rows may differ by less than seeds do."""
     dann_weights: tuple[float, ...] = ()
-    """Weights of the domain loss, a training each. Default: 0.003 to 0.3, of which --small takes
-    two."""
+    """Weights of the domain loss, with one training each. Default: 0.003 to 0.3; two of them with
+    --small."""
     small: bool = False
-    """A small network: all rows of the tables train in some 70 minutes on two CPU cores.
-    Default: the trainer's own settings, the paper's network on a GPU."""
+    """Train a small network: all rows take about 70 minutes on two CPU cores. Default: the
+    trainer's own settings, the paper's network on a GPU."""
     options: tuple[str, ...] = ()
-    """More options of trainer.fit for all rows, as steps=100 batch-size=8; those of keypoints go to
-    the rows that see some. What a row is (inputs, model, frames) and its seed stay its own.
-    batch-size is that of 31 frames; 8 and 16 frames get twice as many clips, 56 two thirds.
-    Default: the paper's 3 a GPU, and so 6, 6 and 2."""
+    """More options of trainer.fit for all rows, such as steps=100 batch-size=8; keypoint options
+    only apply to rows with keypoints. The options that define a row (inputs, model, frames) and its
+    seed cannot be changed. batch-size is for 31 frames; rows of 8 and 16 frames get twice as many
+    clips, those of 56 two thirds. Default: the paper's 3 per GPU, and so 6, 6 and 2."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to train and evaluate."""
+    """Device to train and evaluate on."""
     plan: bool = False
-    """Print the commands that would be run, and run none."""
+    """Only print the commands that would be run."""
 
     def __post_init__(self) -> None:
-        require(bool(self.test), "--test NAME=SHARDS is needed: without clips to test on, no table")
+        require(bool(self.test), "--test NAME=SHARDS must name the clips to evaluate on")
         at_least(self, 1, "seeds")
         require_size(self.cache_size)
         wrong = set(self.tables) - {1, 2, 3}

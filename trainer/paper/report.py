@@ -1,4 +1,4 @@
-"""The report: Markdown tables with the paper's column beside ours, and the curves of training."""
+"""The report: Markdown tables of the paper's figures and ours, and training curves."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from trainer.paper.rows import PaperTable, Row, RowNetwork, words
 from trainer.paper.study import SeededRun, Study
 
 ONE_SEED = 3.0
-"""Millimetres that two rows of one seed each may differ by for nothing: twice the spread that three
-seeds showed on held-out clips, 1.0 mm, in both rows (benchmarks/tables/report.md)."""
+"""Millimetres by which two rows of one seed each may differ by chance: twice the standard deviation
+of their difference, at 1.0 mm for each row as measured with three seeds on held-out clips
+(benchmarks/tables/report.md)."""
 MAIN = "3dpw"
 """The paper's own evaluation set."""
 
@@ -34,7 +35,7 @@ def write_report(study: Study, tables: Iterable[PaperTable], seeds: int) -> Path
         if draw(study, table, seeds, study.out / name):
             parts.append(
                 f"![Curves of Table {table.number}]({name})\n\n*PA-MPJPE on the first clips of "
-                f"`{first_test(study)}` while training (nothing is chosen by it: the last step's "
+                f"`{first_test(study)}` during training (not used for selection: the last step's "
                 "averaged weights are evaluated).*\n"
             )
     path = study.out / "report.md"
@@ -48,7 +49,7 @@ def first_test(study: Study) -> str:
 
 
 def trained_by(runs: Iterable[SeededRun]) -> str:
-    """Return which code trained the networks, by their run.json; it need not be today's."""
+    """Return the code revisions that trained the networks, from their run.json."""
     found = set()
     for run in runs:
         if run.trained:
@@ -58,23 +59,21 @@ def trained_by(runs: Iterable[SeededRun]) -> str:
 
 
 def about(study: Study, seeds: int, code: str) -> str:
-    """Return what all tables have in common: data, evaluation sets, settings and code."""
-    lines = ["PA-MPJPE in mm, lower is better: the mean per person, then of the persons.\n"]
+    """Return the section on what all tables share: data, evaluation sets, settings and code."""
+    lines = ["PA-MPJPE in mm (lower is better), averaged per person and then over people.\n"]
     if MAIN in study.tests:
-        lines.append(
-            "Evaluated as in the paper on 3DPW's test split, and on what is named below.\n"
-        )
+        lines.append("Evaluated as in the paper on 3DPW's test split, and on the sets below.\n")
     else:
         lines.append(
-            "**3DPW was not at hand.** The paper's figures are on 3DPW, ours on other clips: "
+            "**3DPW was not available.** The paper's figures are on 3DPW, ours on other clips: "
             "compare the order of the rows, not the numbers.\n"
         )
     lines.append("| evaluation set | clips | frames per clip, at most | shards | fingerprint |")
     lines.append("|---|---|---|---|---|")
     lines += [_describe(name, study, test=True) for name in study.tests]
     lines.append(
-        "\nEvery row is evaluated on the same clips of these sets, in windows of the length it was "
-        "trained on, half overlapping, each frame taken from the window whose centre is nearest.\n"
+        "\nEvery row is evaluated on the same clips of these sets, in half-overlapping windows of "
+        "its training length; each frame is taken from the window whose centre is nearest.\n"
     )
     lines.append("| training set | clips | frames per clip, at most | shards | fingerprint |")
     lines.append("|---|---|---|---|---|")
@@ -96,7 +95,7 @@ def _describe(name: str, study: Study, *, test: bool) -> str:
 
 
 def rows_of(study: Study, table: PaperTable, seeds: int) -> str:
-    """Return a table in Markdown: the paper's column, then one a test set."""
+    """Return a table in Markdown: the paper's column, then one per evaluation set."""
     tests = sorted(study.tests, key=lambda name: name != MAIN)
     heads = " | ".join(f"ours, {name}" for name in tests)
     lines = [
@@ -114,7 +113,7 @@ def rows_of(study: Study, table: PaperTable, seeds: int) -> str:
 
 
 def cell(study: Study, row: Row, test: str, seeds: int) -> str:
-    """Return a row's figure on a test set, or why there is none."""
+    """Return a row's figure on an evaluation set, or the reason why there is none."""
     if not row.trainings:
         return "not ours"
     obstacles = {run.obstacle for run in runs_of(study, row, seeds)} - {""}
@@ -132,7 +131,7 @@ def cell(study: Study, row: Row, test: str, seeds: int) -> str:
 
 
 def spread(values: list[float]) -> str:
-    """Return the mean and, of several values, their standard deviation."""
+    """Return the mean and, for several values, their standard deviation."""
     text = f"{mean(values):.1f}"
     return f"{text} ± {stdev(values):.1f}" if len(values) > 1 else text
 
@@ -142,7 +141,7 @@ def runs_of(study: Study, row: Row, seeds: int) -> list[SeededRun]:
 
 
 def figures(study: Study, training: RowNetwork, test: str, seeds: int) -> list[float]:
-    """Return the PA-MPJPE of each seed that is finished, if a frame counted."""
+    """Return the PA-MPJPE of each finished seed, if any frame counted."""
     out = []
     for seed in range(seeds):
         run = SeededRun(study, training, seed)
@@ -153,7 +152,7 @@ def figures(study: Study, training: RowNetwork, test: str, seeds: int) -> list[f
 
 
 def minutes(run: SeededRun) -> float:
-    """Return how long a training took, kills and resumes or not, by its own log."""
+    """Return the duration of a training from its log, including resumed parts."""
     seconds, last = 0.0, 0
     for line in logged(run):
         if "seconds" in line:
@@ -163,7 +162,7 @@ def minutes(run: SeededRun) -> float:
 
 
 def logged(run: SeededRun) -> list[dict[str, Any]]:
-    """Return the lines of a run's metrics.jsonl; none if there is none yet."""
+    """Return the lines of a run's metrics.jsonl; empty if there is none yet."""
     return read_json_lines(run.folder / "metrics.jsonl")
 
 
@@ -183,19 +182,18 @@ def order_of(study: Study, table: PaperTable, seeds: int) -> str:
         gap = mean(pair[1]) - mean(pair[0])
         verdict = "holds" if gap > 0 else "does not hold"
         if abs(gap) < spread_of_gap(*pair):
-            verdict = "within the seeds' spread"
+            verdict = "within the spread of seeds"
         lines.append(f"- {better} better than {worse}: {verdict} ({gap:+.1f} mm)")
     if not lines:
         return ""
-    alone = "" if seeds > 1 else f" (one seed: {ONE_SEED:g} mm is taken for the seeds' spread)"
+    alone = "" if seeds > 1 else f" (one seed: {ONE_SEED:g} mm is assumed as the spread of seeds)"
     return f"The paper's order, on `{test}`{alone}:\n\n" + "\n".join(lines) + "\n"
 
 
 def spread_of_gap(first: list[float], second: list[float]) -> float:
-    """Return the standard deviation, mm, by which seeds alone let two rows differ.
+    """Return the standard deviation, mm, of the difference of two rows that is due to seeds.
 
-    A row of one seed is taken to vary as the other does; of two such rows nothing is known but
-    ONE_SEED.
+    A row with one seed is assumed to vary like the other row; for two such rows, ONE_SEED is used.
     """
     known = [stdev(values) for values in (first, second) if len(values) > 1]
     if not known:
@@ -204,7 +202,7 @@ def spread_of_gap(first: list[float], second: list[float]) -> float:
 
 
 def draw(study: Study, table: PaperTable, seeds: int, out: Path) -> bool:
-    """Draw validation curves of a table's rows, thin a seed, thick their mean; False if none."""
+    """Draw a table's validation curves (thin: one seed, thick: mean); False if there are none."""
     curves: dict[str, list[list[tuple[int, float]]]] = {}
     for row in table.rows:
         runs = [run for run in runs_of(study, row, seeds) if not run.obstacle]

@@ -1,7 +1,7 @@
-"""What the rows of the paper's Tables 1-3 are, as options of trainer.fit.
+"""The rows of the paper's Tables 1-3 as options of trainer.fit.
 
-PA-MPJPE in mm on 3DPW's test split, as the paper prints it. A training may serve several rows: flow
-and keypoints on the full data is in all three tables.
+PA-MPJPE in mm on 3DPW's test split, as printed in the paper. A training may be used in several
+rows: flow and keypoints on the full data is in all three tables.
 """
 
 from __future__ import annotations
@@ -32,30 +32,30 @@ DANN_WEIGHTS = (0.003, 0.01, 0.03, 0.1, 0.3)
 """Our guess: the paper trains five times with different weights and does not say which."""
 
 FILES = ("body", "joint_regressor", "textures", "motions", "surreal", "videos", "flow_weights")
-"""Options that dataset.json remembers by content only."""
+"""Options that dataset.json records by content only."""
 
 
 @dataclass(frozen=True)
 class RowNetwork:
-    """One network to train, but for its seed."""
+    """One network to train, without its seed."""
 
     name: str
     options: Options
     data: str = "full"
     frames: int = FRAMES
     real: bool = False
-    """Whether it wants unlabelled real clips (DANN)."""
+    """Whether it needs unlabelled real clips (DANN)."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: its trainings, or none if the paper only quotes it."""
+    """One row of a table: its trainings, empty if the paper only quotes the figure."""
 
     title: str
     paper: str
     trainings: tuple[RowNetwork, ...] = ()
     best: bool = False
-    """Report the best of the trainings, their mean in brackets, as the paper does for DANN."""
+    """Report the best training and, in brackets, the mean, as the paper does for DANN."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +81,15 @@ def tables(dann_weights: tuple[float, ...] = DANN_WEIGHTS) -> tuple[PaperTable, 
 def own_table(name: str, others: Iterable[PaperTable]) -> PaperTable:
     """Return the table that a user's `module:factory` makes.
 
-    Raises BadInput if it is no PaperTable, or if its number or one of its networks' names is that
-    of another table's.
+    Raises BadInput if it is no PaperTable, or if another table has its number or one of its
+    networks' names.
     """
     others = list(others)
     table = named_object(name, "--own-tables")()
     if not isinstance(table, PaperTable):
         raise BadInput(f"--own-tables {name} must return a trainer.paper.rows.PaperTable")
     if table.number in {other.number for other in others}:
-        raise BadInput(f"--own-tables {name} is Table {table.number}, which there is already")
+        raise BadInput(f"--own-tables {name} is Table {table.number}, which already exists")
     known = networks(others)
     for own in networks([table]).values():
         if known.get(own.name, own) != own:
@@ -213,12 +213,12 @@ SMALL: Options = {
     "val-clips": 32,
     "workers": 0,
 }
-"""A network that two CPU cores train in minutes. At 64 px a step costs four times as much and the
-ten layers learn no more of it. Keypoints are at 60 mm on held-out clips by then."""
+"""A network that two CPU cores train in minutes. At 64 px a step costs four times as much, and the
+ten layers do not learn more. Keypoints reach 60 mm on held-out clips in these steps."""
 
 
 def words(options: Options) -> list[str]:
-    """Return options as words of a command line; a switch is its name, or its name behind no-."""
+    """Return options as command-line words; a boolean becomes its name, or its name after no-."""
     line: list[str] = []
     for name, value in options.items():
         if isinstance(value, bool):
@@ -229,21 +229,21 @@ def words(options: Options) -> list[str]:
 
 
 CLIPS = 3
-"""The paper's clips of 31 frames a GPU."""
+"""The paper's clips of 31 frames per GPU."""
 
 
 def clips_per_step(frames: int, usual: int) -> int:
-    """Return the clips of a step for a clip length, given those of 31 frames.
+    """Return the clips per step for a clip length, given the number for 31 frames.
 
-    In the paper's proportions: 6 a GPU of 8 or 16 frames, 3 of 31, 2 of 56.
+    In the paper's proportions: per GPU 6 clips of 8 or 16 frames, 3 of 31, 2 of 56.
     """
     return max(1, round(usual * {8: 2.0, 16: 2.0, 56: 2 / 3}.get(frames, 1.0)))
 
 
 OWN = frozenset({"inputs", "model", "frames", "seed", "dann-weight"})
-"""Options that make a row what it is, and are not for all."""
+"""Options that define a row and so cannot be set for all rows."""
 OF_KEYPOINTS = frozenset({"feedback", "head", "keypoints"})
-"""Options that only networks which see keypoints have, beside those named keypoint-…"""
+"""Options that only networks with keypoints have, besides those named keypoint-…"""
 NOT_LIFTER = frozenset({"feedback", "weights", "head", "keypoints"})
 """Options that the lifter does not have."""
 
@@ -257,7 +257,7 @@ def suits(name: str, training: RowNetwork) -> bool:
 
 
 def fit_options(training: RowNetwork, common: Options, seed: int) -> Options:
-    """Return the options of trainer.fit for a training: the common ones, changed by its own."""
+    """Return the options of trainer.fit for a training: the common ones, overridden by its own."""
     shared = {name: value for name, value in common.items() if suits(name, training)}
     options: Options = {**shared, "frames": training.frames, "seed": seed, **training.options}
     usual = common.get("batch-size", CLIPS)
@@ -269,9 +269,9 @@ def fit_options(training: RowNetwork, common: Options, seed: int) -> Options:
 
 
 def launch_command(variant: str, full: DataSet | None) -> str:
-    """Return the command that makes a variant as `full` was made: same people, same scenes.
+    """Return the command that makes a variant of `full` with the same people and scenes.
 
-    Options that name files or folders are known by their content only: the command has `…` there.
+    Options that name files or folders are recorded by content only; the command has `…` for them.
     """
     if full is None:
         return f"python -m datagen.launch --clip-length 56 {VARIANTS[variant]}".strip() + (

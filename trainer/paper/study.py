@@ -1,4 +1,4 @@
-"""The trainings of the tables as processes: each is run once, and taken up where it was killed."""
+"""Run the tables' trainings as processes, each once, resuming those that were killed."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from trainer.data.dataset import DataSet
 from trainer.paper.rows import Options, RowNetwork, fit_options, words
 
 DONE = "trained.json"
-"""Written into a run's folder when its training has ended; holds the command."""
+"""File in a run's folder that marks a finished training; holds the command."""
 PATIENCE = 60.0
-"""Seconds after Ctrl-C until a process that still runs is signalled again."""
+"""Seconds after Ctrl-C until a process that is still running is signalled again."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """Everything that the trainings share."""
+    """What all trainings share."""
 
     out: Path
     data: dict[str, DataSet]
@@ -36,12 +36,12 @@ class Study:
     real: DataSet | None
     common: Options
     machine: tuple[str, ...] = ()
-    """Words of a command line that every command gets: where it runs, where shards are kept."""
+    """Command-line words for every command: its device and the cache of shards."""
 
 
 @dataclass(frozen=True)
 class SeededRun:
-    """A training with a seed, and the folder that its options and data alone decide."""
+    """A training with a seed; its folder depends only on its options and data."""
 
     study: Study
     training: RowNetwork
@@ -49,7 +49,7 @@ class SeededRun:
 
     @property
     def obstacle(self) -> str:
-        """Why the training cannot be run, or nothing."""
+        """Why the training cannot be run; empty if it can."""
         data = self.study.data.get(self.training.data)
         if data is None:
             return f"no --data {self.training.data}=DIR"
@@ -71,7 +71,7 @@ class SeededRun:
 
     @property
     def fingerprint(self) -> str:
-        """Return a hash of what decides the trained network, but the code."""
+        """Return a hash of everything that determines the trained network except the code."""
         data = self.study.data[self.training.data]
         real = self.study.real if self.training.real else None
         decides = [self.options, data.identity(), real and real.identity()]
@@ -86,7 +86,7 @@ class SeededRun:
         return not self.obstacle and (self.folder / DONE).exists()
 
     def evaluation(self, test: str) -> dict[str, Any] | None:
-        """Return the results on an evaluation set if they exist for this set as it is now."""
+        """Return the results on the current version of an evaluation set, if there are any."""
         try:
             results = json.loads((self.folder / test / "evaluation.json").read_text())
         except (OSError, ValueError):
@@ -99,7 +99,7 @@ class SeededRun:
         return all(self.evaluation(test) is not None for test in self.study.tests)
 
     def fit_command(self) -> list[str]:
-        """Return the command that trains, or goes on training after a kill."""
+        """Return the command that trains, or resumes a killed training."""
         data = self.study.data[self.training.data]
         line = [
             "trainer.fit",
@@ -120,7 +120,7 @@ class SeededRun:
         return line
 
     def evaluate_command(self, test: str) -> list[str]:
-        """Return the command that evaluates the last checkpoint: nothing is chosen by a test."""
+        """Return the command that evaluates the last checkpoint (none is selected on test data)."""
         return [
             "trainer.evaluate", "--checkpoint", str(self.folder / "last.pt"),
             "--shards", self.study.tests[test].text, "--out", str(self.folder / test),
@@ -130,16 +130,16 @@ class SeededRun:
 
 @dataclass
 class RunResult:
-    """What came of a run in this call."""
+    """The outcome of a run in this call."""
 
     run: SeededRun
     seconds: float = 0.0
     failed: list[str] = field(default_factory=list)
-    """Commands that ended in an error."""
+    """Commands that failed."""
 
 
 def work(runs: list[SeededRun]) -> Iterator[RunResult]:
-    """Do what is missing of each run, one process after the other, and yield what came of it."""
+    """Do the missing parts of each run, one process at a time, and yield the outcomes."""
     for run in runs:
         outcome = RunResult(run)
         began = time.perf_counter()
@@ -150,7 +150,7 @@ def work(runs: list[SeededRun]) -> Iterator[RunResult]:
 
 
 def finish(run: SeededRun, outcome: RunResult, lock: int) -> None:
-    """Train what is not trained and evaluate what is not evaluated."""
+    """Train and evaluate a run as far as not done yet."""
     if not run.trained:
         if not (run.folder / "last.pt").exists():
             shutil.rmtree(run.folder, ignore_errors=True)  # killed before its first checkpoint
@@ -168,10 +168,10 @@ def finish(run: SeededRun, outcome: RunResult, lock: int) -> None:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[int]:
-    """Wait until no other process works on a folder, and yield the lock on it.
+    """Wait until no other process works on a folder, and yield its lock.
 
-    The process that trains holds the lock too: one that has outlived its killed parent is waited
-    for, instead of a second one writing into its folder.
+    The training process holds the lock too, so that one that outlives its killed parent is waited
+    for and no second one writes into its folder.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with open(folder.with_name(f"{folder.name}.lock"), "w") as file:
@@ -180,7 +180,7 @@ def alone(folder: Path) -> Iterator[int]:
 
 
 def call(line: list[str], folder: Path, lock: int) -> int:
-    """Run `python -m LINE`, its output into the folder's log.txt; return its exit status."""
+    """Run `python -m LINE` with its output in the folder's log.txt; return its exit status."""
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "log.txt", "a") as log:
         log.write(f"$ python -m {' '.join(line)}\n")
@@ -190,10 +190,10 @@ def call(line: list[str], folder: Path, lock: int) -> int:
         try:
             return process.wait()
         except KeyboardInterrupt:
-            # Ctrl-C reached the training too: it ends its step and saves it.
+            # Ctrl-C reached the training too, which finishes its step and saves.
             try:
                 process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
-                process.terminate()  # it was sent to us alone
+                process.terminate()  # the signal was sent only to us
                 process.wait()
             raise

@@ -187,7 +187,7 @@ class TestPeople:
         assert [len(clip["valid"]) for clip in clips] == [31, 31]
         assert [clip["source"][0] for clip in clips] == [0, 31]
         assert open_dataset(tmp_path / "out", truth=False).clip_length == 31
-        with pytest.raises(NoTruth, match="footage without true poses"):
+        with pytest.raises(NoTruth, match="footage without ground truth"):
             open_dataset(tmp_path / "out", "--val-shards")
         assert verify.main([str(tmp_path / "out")]) == 0
 

@@ -121,7 +121,7 @@ def test_errors_by_visibility(runs):
     error = dict(zip(groups.labels, groups.error[0], strict=True))
     count = dict(zip(groups.labels, groups.frames[0], strict=True))
     assert error["behind the occluder"] == 10 and count["behind the occluder"] == 5
-    assert error["off the picture"] == 100 and count["off the picture"] == 15
+    assert error["outside the picture"] == 100 and count["outside the picture"] == 15
     assert count["total occlusion"] == 5 and error["total occlusion"] == pytest.approx(82)
 
 

@@ -355,7 +355,7 @@ class TestMixtures:
             open_datasets([toy, large])
         with pytest.raises(BadInput, match="is given twice"):
             open_datasets([toy, toy])
-        with pytest.raises(BadInput, match="less than one shard an epoch"):
+        with pytest.raises(BadInput, match="less than one shard per epoch"):
             open_datasets([f"{large}::0.3"])
 
     def test_a_mixture_is_another_data_set(self, toy, other):

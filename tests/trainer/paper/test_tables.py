@@ -131,7 +131,7 @@ def test_what_stands_is_not_run_again(data, tmp_path, calls, capsys):
     assert "python -m datagen.launch" in printed and "--no-track-camera" in printed
     assert "3DPW is not given" in printed
     report = (tmp_path / "report.md").read_text()
-    assert "**3DPW was not at hand.**" in report and "| Full | 74.7 | " in report
+    assert "**3DPW was not available.**" in report and "| Full | 74.7 | " in report
     assert "not run: no --data no-tracking=DIR" in report and (tmp_path / "table-2.png").exists()
     metadata = [
         json.loads(path.read_text())["persons"]["pa_mpjpe"]
@@ -234,13 +234,13 @@ def test_the_order_is_judged_against_the_spread_of_seeds(tmp_path, monkeypatch):
     study = runs.Study(tmp_path, {}, {"held-out": None}, None, {})  # type: ignore[dict-item]
     lines = report.order_of(study, table, 2).splitlines()[2:]
     assert [line.split(": ")[1] for line in lines] == [
-        "holds (+4.5 mm)", "within the seeds' spread (+1.5 mm)", "does not hold (-16.5 mm)",
+        "holds (+4.5 mm)", "within the spread of seeds (+1.5 mm)", "does not hold (-16.5 mm)",
     ]  # fmt: skip
     values |= {"flow+keypoints": [75.9], "no-occluders": [76.0], "no-tracking": [79.5]}
     lines = report.order_of(study, table, 1).splitlines()
     assert "one seed: 3 mm" in lines[0]
     assert [line.split(": ")[1] for line in lines[2:]] == [
-        "within the seeds' spread (+0.1 mm)", "holds (+3.5 mm)", "does not hold (-19.0 mm)",
+        "within the spread of seeds (+0.1 mm)", "holds (+3.5 mm)", "does not hold (-19.0 mm)",
     ]  # fmt: skip
 
 

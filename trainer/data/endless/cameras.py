@@ -14,7 +14,7 @@ from torch import Tensor
 from trainer.data.endless.options import EndlessConfig
 
 NEAREST = 0.8
-"""Metres in front of the camera that every joint keeps."""
+"""Least distance of every joint in front of the camera, metres."""
 
 
 def turn_about(axis: int, angle: Float[Tensor, " n"]) -> Float[Tensor, "n 3 3"]:
@@ -64,5 +64,5 @@ def place(
 def mirror_joints(
     joints: Float[Tensor, "*batch e 3"], order: list[int]
 ) -> Float[Tensor, "*batch e 3"]:
-    """Return joints [..., E, 3] as a mirror shows them, x → −x; order: each one's counterpart."""
+    """Return mirrored joints [..., E, 3], x → −x; order: left-right counterpart of each joint."""
     return joints[..., order, :] * joints.new_tensor([-1.0, 1.0, 1.0])

@@ -1,6 +1,6 @@
-"""Endless clips as batches of records: what shards' labels hold, without flow or pictures.
+"""Endless clips as batches of records, like shards' labels, without flow or pictures.
 
-A batch is a function of (seed, consumer, its number) alone, so a resumed run goes on exactly.
+A batch depends only on (seed, consumer, its number), so a resumed run continues exactly.
 Letters: n clips, T frames, E evaluation joints, J joints of a record, S side of the crop.
 """
 
@@ -26,14 +26,14 @@ from trainer.errors import BadInput
 from trainer.model.body import BodyJoints, mirror_rotations
 
 FOCAL = 1000.0
-"""Focal length of the pictures that the crops are cut from, pixels; only crops depend on it."""
+"""Focal length of the virtual pictures, pixels; only the crops depend on it."""
 DIAGONAL = 150.0
-"""The people's size in a crop of 224 px, where a data set does not say."""
+"""The people's size in a crop of 224 px, if a data set does not give it."""
 
 
 @dataclass(frozen=True)
 class RecordLayout:
-    """Where a record's joints lie, and the size of its crops."""
+    """The layout of a record's joints, and the size of its crops."""
 
     joints: int
     keypoints: tuple[int, ...]
@@ -46,7 +46,8 @@ class RecordLayout:
 
     @staticmethod
     def of(dataset: DataSet) -> RecordLayout:
-        """Return a data set's layout; BadInput if its keypoints are others than a detector's."""
+        """Return a data set's layout; BadInput if its keypoints differ from the simulated
+        detector's."""
         names = tuple(dataset.joints[i].removeprefix("lsp_") for i in dataset.keypoints)
         if names != ORDER or not set(dataset.keypoints) <= set(dataset.evaluation_joints):
             raise BadInput(
@@ -67,7 +68,7 @@ class RecordLayout:
 
 
 class EndlessClips:
-    """Draws batches of clips: bodies and motions, seen by cameras, found by a detector."""
+    """Draws batches of clips: bodies in motion, virtual cameras and a simulated detector."""
 
     def __init__(
         self,
@@ -86,9 +87,9 @@ class EndlessClips:
     def draw(self, n: int, generator: torch.Generator) -> Batch:
         """Return n clips as a batch of records.
 
-        `joints2d` and `joints3d` [n, T, J, ...] have the evaluation joints alone, the others are 0;
-        `joints2d` is what the detector found, `target2d` the truth. `rotations` [n, T, 24, 3, 3]
-        take the bones' rest into the camera's axes, in which `gravity` [n, 3] points down. `crop`
+        In `joints2d` and `joints3d` [n, T, J, ...] only the evaluation joints are set, the others
+        are 0; `joints2d` has the detected keypoints, `target2d` the true ones. `rotations`
+        [n, T, 24, 3, 3] are rest pose → camera axes, in which `gravity` [n, 3] points down. `crop`
         [n, T, 2, 3] and `camera` [n, 3, 3] as in shards.
         """
         cfg, layout = self.config, self.layout
@@ -118,7 +119,8 @@ class EndlessClips:
         return rotations, body(rotations, pelvis, betas, size)
 
     def record(self, joints: Tensor, points: Tensor, found: Tensor, seen: Tensor) -> Batch:
-        """Return a batch of joints [n,T,E,3], their places [n,T,E,2] and keypoints [n,T,K,2]."""
+        """Return a batch of joints [n,T,E,3], their projections [n,T,E,2] and keypoints
+        [n,T,K,2]."""
         layout = self.layout
         n, frames = joints.shape[:2]
         crop = crops(points, layout.image_size, layout.diagonal)
@@ -146,7 +148,7 @@ class EndlessClips:
 def crops(points: Float[Tensor, "n t k 2"], size: int, person: float) -> Float[Tensor, "n t 2 3"]:
     """Return crops [n, T, 2, 3], source → crop pixels, that follow people's boxes.
 
-    One scale a clip: its median box diagonal becomes `person` pixels.
+    One scale per clip: its median box diagonal becomes `person` pixels.
     """
     scale = person / diagonal(points)
     middle = (points.amax(2) + points.amin(2)) / 2
@@ -157,6 +159,6 @@ def crops(points: Float[Tensor, "n t k 2"], size: int, person: float) -> Float[T
 
 
 def seeded(*keys: int) -> torch.Generator:
-    """Return the generator of these keys."""
+    """Return a generator seeded by these keys."""
     state = np.random.SeedSequence(keys).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> 1))

@@ -1,4 +1,4 @@
-"""A detector's errors on keypoints.
+"""A simulated detector's errors on keypoints.
 
 Letters: n clips, T frames, K = 12 keypoints in the record's order (`ORDER`).
 """
@@ -16,20 +16,20 @@ ORDER = (
     "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle",
     "right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist",
 )  # fmt: skip
-"""The keypoints that the shares below are of."""
+"""Names of the keypoints, by which the tables below are indexed."""
 HELD = {"hip": 1.3}
-"""How much more of the clip's own error a keypoint has: hips have no mark on a body."""
+"""Factors of the constant error: larger for hips, which no visible feature marks."""
 OFTEN = {"ankle": 1.5, "knee": 1.0, "hip": 0.3, "wrist": 2.0, "elbow": 1.5, "shoulder": 0.3}
-"""How often a joint is found in a wrong place for a while, against the others."""
+"""Relative frequency of long detections in a wrong place."""
 
 
 def shares(table: dict[str, float]) -> Tensor:
-    """Return a table's share [K] of each keypoint, 1 where it has none."""
+    """Return each keypoint's factor [K] from a table, 1 by default."""
     return torch.tensor([table.get(name.partition("_")[2], 1.0) for name in ORDER])
 
 
 class Detector:
-    """Draws what a detector makes of true keypoints."""
+    """Draws detections of true keypoints."""
 
     def __init__(self, cfg: EndlessConfig, generator: torch.Generator) -> None:
         self.cfg, self.generator = cfg, generator
@@ -43,9 +43,9 @@ class Detector:
         return torch.randn(size, generator=self.generator)
 
     def __call__(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Return keypoints [n, T, K, 2] with errors, and which are found (bool [n, T, K]).
+        """Return keypoints [n, T, K, 2] with errors, and which are detected (bool [n, T, K]).
 
-        points [n, T, K, 2] in any unit of the image plane; errors follow the person's size.
+        points [n, T, K, 2] in any unit of the image plane; errors scale with the person's size.
         """
         size = diagonal(points)[:, None, None, None]
         return self.moved(points, size), self.found(points)
@@ -70,12 +70,12 @@ class Detector:
         return points + error * size
 
     def level(self, n: int, most: float) -> Tensor:
-        """Return each clip's size [n, 1, 1, 1] of one kind of error."""
+        """Return each clip's level [n, 1, 1, 1] of one kind of error."""
         drawn = self.uniform(n, 1, 1, 1)
         return torch.full_like(drawn, most) if self.cfg.fixed_levels else drawn * most
 
     def found(self, points: Tensor) -> Tensor:
-        """Return which keypoints are found (bool [n, T, K])."""
+        """Return which keypoints are detected (bool [n, T, K])."""
         cfg = self.cfg
         n, frames, count, _ = points.shape
         found = self.uniform(n, frames, count) >= self.uniform(n, 1, 1) * cfg.drop
@@ -90,18 +90,21 @@ class Detector:
         return found
 
     def stretches(self, n: int, frames: int, count: int, longest: float) -> Tensor:
-        """Return a stretch of each clip and keypoint (bool [n, T, count]).
+        """Return one stretch of frames per clip and keypoint (bool [n, T, count]).
 
-        It lasts up to this share of the clip and may begin before it or end after it.
+        A stretch lasts at most the share `longest` of the clip and may begin before it or end after
+        it.
         """
         time = torch.linspace(0, 1, frames)[None, :, None]
         begin = self.uniform(n, 1, count) * 1.2 - 0.2
         return (begin < time) & (time < begin + self.uniform(n, 1, count) * longest)
 
     def behind_bar(self, points: Tensor) -> Tensor:
-        """Return which points lie behind a bar (bool [n, T, K]), straight, endless, at any angle.
+        """Return which points lie behind an infinite straight bar at a random angle (bool [n, T,
+        K]).
 
-        It rests in the picture where it crosses the person, as wide as 0.2 to 0.7 of its diagonal.
+        The bar is fixed in the picture, crosses the person, and is 0.2 to 0.7 of the person's
+        diagonal wide.
         """
         n, size = len(points), diagonal(points)[:, None, None]
         angle = self.uniform(n, 1, 1) * torch.pi

@@ -1,4 +1,4 @@
-"""A rank's endless batches: as `trainer.data.loader.Loader`, drawn instead of read."""
+"""A rank's endless batches: like `trainer.data.loader.Loader`, but drawn instead of read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trainer.data.loader import AHEAD, Delivered
 class EndlessLoader:
     """Batches of endless clips on the host, with a position that a checkpoint can keep.
 
-    Batch i of a rank is drawn from (seed, rank, i), so threads draw ahead in any number.
+    Batch i of a rank depends only on (seed, rank, i), so any number of threads may prefetch.
     """
 
     def __init__(

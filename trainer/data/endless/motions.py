@@ -1,4 +1,4 @@
-"""Motions gathered from the labels of shards, kept small in memory and sampled at any time.
+"""Motions from the labels of shards, stored compactly and sampled at fractional frames.
 
 Letters: F frames of all takes, n clips, T frames of a clip, 24 bones.
 """
@@ -18,15 +18,16 @@ from trainer import geometry
 from trainer.errors import BadInput
 
 DOWN_FROM_CAMERA = np.array([0.0, 1.0, 0.0], np.float32)
-"""Direction of gravity where a record has none: a level camera's, whose y points down."""
+"""Default direction of gravity: that of a level camera, whose y points down."""
 
 
 @dataclass(frozen=True)
 class MotionStore:
-    """Takes end to end in a world with y up, at the records' frame rate."""
+    """All takes concatenated, in a world with y up, at the records' frame rate."""
 
     quaternions: Tensor
-    """[F, 24, 4] float16, w first, of one sign along a take; the root's is body → world."""
+    """[F, 24, 4] quaternions, float16, w first, with continuous sign; the root's is body →
+    world."""
     pelvis: Tensor
     """[F, 3] metres."""
     first: Tensor
@@ -35,7 +36,7 @@ class MotionStore:
     """[F] index of the last frame of each frame's take."""
 
     def starts(self, span: int) -> Tensor:
-        """Return the frames from which `span` frames of one take follow."""
+        """Return the frames at which a stretch of `span` frames within one take can start."""
         index = torch.arange(len(self.first))
         found = index[index + span - 1 <= self.last]
         if not len(found):
@@ -51,7 +52,7 @@ class MotionStore:
     ) -> tuple[Float[Tensor, "*batch 24 4"], Float[Tensor, "*batch 3"]]:
         """Return quaternions [..., 24, 4] and pelvis [..., 3] at times [...] (frames, fractional).
 
-        Neighbouring frames are mixed linearly, rotations as normalised quaternions.
+        Neighbouring frames are interpolated linearly, rotations as normalised quaternions.
         """
         low = time.floor().long()
         high = torch.minimum(low + 1, self.last[low])
@@ -66,9 +67,9 @@ class MotionStore:
 def gather(
     takes: Iterable[dict[str, np.ndarray]], rest_pelvis: Float[np.ndarray, " 3"]
 ) -> MotionStore:
-    """Return the motions of records' labels: pose [L,72], trans [L,3] and perhaps gravity [3].
+    """Return the motions of records' labels: pose [L,72], trans [L,3] and optionally gravity [3].
 
-    rest_pelvis [3]: the body's pelvis in its rest pose, about which SMPL turns the root.
+    rest_pelvis [3]: the body's pelvis in its rest pose, about which SMPL rotates the root.
     """
     quaternions, places, lengths = [], [], []
     for labels in takes:
@@ -92,10 +93,11 @@ def gather(
 
 
 def upright(gravity: Float[Tensor, " 3"]) -> Float[Tensor, "3 3"]:
-    """Return the rotation [3, 3], camera → a world with y up, that turns gravity [3] to −y.
+    """Return the rotation [3, 3] from camera axes to a world with y up, where gravity [3] is −y.
 
-    Of a level camera (gravity +y) it is a half turn about x; of others the shortest turn before it,
-    or instead of it where gravity points to the camera's upper half.
+    For a level camera (gravity +y) it is a half turn about x. For other cameras it is the smallest
+    rotation to level followed by that half turn, or, where gravity points up in the picture, the
+    smallest rotation alone.
     """
     down = F.normalize(gravity, dim=0)
     side = 1.0 if down[1] >= 0 else -1.0
@@ -146,7 +148,7 @@ def matrix_from_quaternion(q: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batc
 
 
 def one_sign(q: Float[Tensor, "l *batch 4"]) -> Float[Tensor, "l *batch 4"]:
-    """Return quaternions [L, ..., 4] of which each lies on its predecessor's side."""
+    """Return quaternions [L, ..., 4] with signs that make them continuous over time."""
     dot = (q[1:] * q[:-1]).sum(-1, keepdim=True)
     sign = torch.where(dot < 0, -1.0, 1.0).cumprod(0)
     return torch.cat((q[:1], q[1:] * sign))

@@ -9,59 +9,64 @@ from trainer.errors import BadInput
 
 @dataclass(frozen=True, kw_only=True)
 class EndlessConfig:
-    """Keypoint clips drawn from motions while training. The paper has none of this."""
+    """Keypoint clips drawn from motions during training (not in the paper)."""
 
     distance: tuple[float, float] = (2.0, 9.0)
-    """Least and greatest distance of the camera, metres; drawn uniformly in its logarithm."""
+    """Least and greatest camera distance, metres; its logarithm is drawn uniformly."""
     pitch: tuple[float, float] = (-20.0, 50.0)
-    """Least and greatest angle by which the camera looks down, degrees."""
+    """Least and greatest camera pitch, degrees; positive looks down."""
     roll: float = 8.0
     """Standard deviation of the camera's roll, degrees."""
     mirror: bool = True
-    """Show half of the clips in a mirror."""
+    """Mirror half of the clips."""
     betas: float = 1.2
-    """Standard deviation of the shape parameters."""
+    """Standard deviation of the betas."""
     bones: float = 0.06
-    """Standard deviation of each bone's length, as a share of it; the trunk's is 1.3 times that."""
+    """Relative standard deviation of each bone's length; the trunk's is 1.3 times that."""
     speed: float = 2.0
-    """Most that a motion is sped up or slowed down; 1 leaves it alone, as 3 in 10 clips are."""
+    """Largest factor by which a motion is sped up or slowed down; 3 in 10 clips are unchanged."""
     upper: float = 0.3
-    """Chance that the upper body moves as in another motion."""
+    """Chance that the upper body's motion is taken from another motion."""
     limbs: float = 0.3
-    """Chance, for each arm and each leg, that it moves as in another motion."""
+    """Chance, for each arm and leg, that its motion is taken from another motion."""
     flex: float = 0.3
-    """Standard deviation of the share by which knees and elbows bend more or less."""
+    """Relative standard deviation of the bending angle of knees and elbows."""
     turn: float = 12.0
-    """Root mean square of the angle by which joints are turned for a whole clip, degrees."""
+    """Root mean square of the constant rotation added to joints in a clip, degrees."""
     tilt: float = 8.0
-    """Standard deviation of the tilt of the whole body, degrees."""
+    """Standard deviation of the whole body's tilt, degrees."""
     noise: float = 0.012
-    """Most standard deviation of a keypoint's jitter, as a share of the person's box diagonal."""
+    """Largest standard deviation of keypoint jitter, as a share of the person's box diagonal."""
     bias: float = 0.012
-    """The same of an error that holds for the clip (1.3 times as much at the hips)."""
+    """The same for an error that is constant over the clip (1.3 times as large at the hips)."""
     drift: float = 0.01
-    """The same of an error that changes slowly."""
+    """The same for an error that changes slowly."""
     drop: float = 0.06
-    """Most chance that a keypoint of a frame is missing."""
+    """Largest chance that a keypoint is missing in a frame."""
     gap: float = 0.3
     """Most chance, halved, that a keypoint is missing for a stretch of the clip."""
     outlier: float = 0.01
-    """Chance that a keypoint of a frame lies somewhere else on the person."""
+    """Chance that a keypoint is detected elsewhere on the person in a frame."""
     burst: float = 0.0
-    """Chance that a joint is found in a wrong place for a stretch of the clip; wrists twice it."""
+    """Chance that a joint is detected in a wrong place for a stretch of the clip; twice for
+    wrists."""
     occluder: float = 0.25
     """Chance that a bar hides a part of the person for a stretch of the clip."""
     blackout: float = 0.2
     """Chance that the whole person is hidden for a stretch of the clip (total occlusion)."""
     fixed_levels: bool = False
-    """Whether noise, bias and drift have their full size in every clip, not a drawn share of it."""
+    """Use the full level of noise, bias and drift in every clip instead of a random share of it."""
 
     def __post_init__(self) -> None:
         near, far = self.distance
-        refuse(not 0 < near <= far, "distance", "two lengths above 0, the lesser first", near, far)
+        refuse(not 0 < near <= far, "distance", "two lengths above 0, the smaller first", near, far)
         low, high = self.pitch
         refuse(
-            not -90 <= low <= high <= 90, "pitch", "two of -90 to 90, the lesser first", low, high
+            not -90 <= low <= high <= 90,
+            "pitch",
+            "two angles in [-90, 90], the smaller first",
+            low,
+            high,
         )
         refuse(not self.speed >= 1, "speed", "at least 1", self.speed)
         for name in SIZES:
@@ -73,13 +78,13 @@ class EndlessConfig:
 
 
 SIZES = ("roll", "betas", "bones", "flex", "turn", "tilt", "noise", "bias", "drift")
-"""Options that are a spread."""
+"""Options that are standard deviations."""
 CHANCES = ("upper", "limbs", "drop", "gap", "outlier", "burst", "occluder", "blackout")
-"""Options that are a chance."""
+"""Options that are probabilities."""
 
 
 def refuse(wrong: bool, name: str, rule: str, *values: float) -> None:
-    """Raise BadInput for an option's values if they are wrong."""
+    """Raise BadInput for an option's values if `wrong`."""
     if wrong:
         given = " ".join(f"{value:g}" for value in values)
         raise BadInput(f"--endless.{name} must be {rule}, got {given}")
@@ -90,4 +95,4 @@ VALIDATION = EndlessConfig(
     flex=0.0, turn=0.0, tilt=0.0, noise=0.006, bias=0.006, drift=0.004, drop=0.04, gap=0.15,
     outlier=0.003, occluder=0.0, blackout=0.0, fixed_levels=True,
 )  # fmt: skip
-"""What a network is validated on: motions as they are, ordinary cameras, an ordinary detector."""
+"""Settings for validation: unchanged motions, ordinary cameras and an ordinary detector."""

@@ -1,7 +1,7 @@
-"""Evaluation joints of bodies whose bones may be longer or shorter than their shape has them.
+"""Evaluation joints of bodies whose bone lengths may differ from those of their betas.
 
-As `trainer.model.body`, but each bone, with the surface around it, is stretched along with its
-length, and pose blend shapes are left out: they move these joints by some millimetres.
+As `trainer.model.body`, but each bone is scaled together with the surface around it, and pose blend
+shapes are left out, which move these joints by a few millimetres.
 Letters: n clips, T frames, 24 bones, E evaluation joints.
 """
 
@@ -15,7 +15,7 @@ from trainer.geometry import SMPL_MIRROR
 from trainer.model.body import BONES, BodyJoints
 
 LEAST_WEIGHT = 1e-3
-"""Bones that carry less of every evaluation joint are left out."""
+"""Bones whose weight is smaller in every evaluation joint are left out."""
 
 
 class StretchedBody:
@@ -45,9 +45,9 @@ class StretchedBody:
 
         Args:
             rotations: [n, T, 24, 3, 3], the root's body → world.
-            pelvis: its place [n, T, 3], metres.
+            pelvis: [n, T, 3] position, metres.
             betas: [n, 10].
-            size: [n, 24] length of what hangs on each bone, 1 as the shape has it.
+            size: [n, 24] scale of each bone; 1 is the shape's own length.
         """
         rest = self.rest + torch.einsum("jcs,ns->njc", self.rest_shape, betas)
         world, place = {0: rotations[:, :, 0]}, {0: pelvis}
@@ -69,7 +69,7 @@ class StretchedBody:
 
 
 def bone_sizes(n: int, spread: float, generator: torch.Generator) -> Float[Tensor, "n 24"]:
-    """Return bone lengths [n, 24] about 1, left and right nearly alike, the spine's as one."""
+    """Return bone scales [n, 24] near 1: left and right nearly equal, one for the spine."""
     drawn = torch.randn(n, BONES, generator=generator) * spread
     other = drawn[:, SMPL_MIRROR]
     size = 1 + 0.65 * (drawn + other) + 0.15 * (drawn - other)

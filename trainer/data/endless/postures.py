@@ -1,6 +1,6 @@
-"""Postures of clips: a stretch of a motion, its limbs and speed and joints varied.
+"""Poses of clips: parts of motions with varied limbs, speed and joints.
 
-A collection of motions holds few kinds of posture, and a network trained on it leans to them.
+A collection of motions has few kinds of poses, and a network trained on it is biased towards them.
 Letters: n clips, T frames, 24 bones.
 """
 
@@ -40,15 +40,16 @@ TURNED = {
     18: 0.6,
     19: 0.6,
 }
-"""Joints that are turned for a clip, and their share of the turn: most at hips and shoulders."""
+"""Joints that get a constant rotation per clip, and its relative size, largest at hips and
+shoulders."""
 MOST_BENT = 2.4
-"""Radians that a hinge is bent at most."""
+"""Largest bending angle of a hinge, radians."""
 MOST_FLEX = 0.7
-"""Radians that a hinge is bent more or less than in its motion at most."""
+"""Largest change of a hinge's bending angle, radians."""
 
 
 class Postures:
-    """Draws the postures of clips of `frames` frames, every `spacing`-th of the motions'."""
+    """Draws the poses of clips of `frames` frames, every `spacing`-th frame of the motions."""
 
     def __init__(
         self, motions: MotionStore, config: EndlessConfig, frames: int, spacing: int
@@ -80,10 +81,10 @@ class Postures:
         return matrix_from_quaternion(q), pelvis - pelvis[:, middle : middle + 1]
 
     def times(self, n: int, generator: torch.Generator, *, warp: bool = True) -> Tensor:
-        """Return frames [n, T] of the motions, in the middle of each clip as drawn."""
+        """Return fractional frames [n, T] of the motions, for clips around drawn middle frames."""
         chosen = torch.randint(len(self.begin), (n,), generator=generator)
         start = self.begin[chosen][:, None]
-        # Doubles: a float has too few digits for a moment among a million frames.
+        # Doubles: float32 is not precise enough for fractions among a million frames.
         steps = torch.arange(self.frames, dtype=torch.float64) * self.spacing
         if not warp or self.config.speed == 1:
             return start + steps
@@ -103,7 +104,7 @@ class Postures:
         chance: float,
         generator: torch.Generator,
     ) -> None:
-        """Give these bones of some clips the rotations of another motion, in place."""
+        """Replace these bones' rotations in some clips by those of another motion, in place."""
         clips = (torch.rand(len(q), generator=generator) < chance).nonzero()[:, 0]
         time = self.times(len(clips), generator, warp=False).long()
         other = F.normalize(self.motions.quaternions[time][:, :, bones].float(), dim=-1)
@@ -113,10 +114,10 @@ class Postures:
 def flexed(
     q: Float[Tensor, "n t h 4"], flex: float, generator: torch.Generator
 ) -> Float[Tensor, "n t h 4"]:
-    """Return hinges' quaternions [n, T, H, 4] bent more or less about their own axes.
+    """Return hinges' quaternions [n, T, H, 4] with changed bending angles.
 
-    By a share of their angle that holds for the clip and has the standard deviation `flex`; never
-    beyond straight, to the other side.
+    The relative change is constant over a clip and has the standard deviation `flex`; a hinge never
+    bends beyond straight.
     """
     q = torch.where(q[..., :1] < 0, -q, q)
     length = q[..., 1:].norm(dim=-1)
@@ -129,9 +130,9 @@ def flexed(
 
 
 def turns(n: int, degrees: float, generator: torch.Generator) -> Float[Tensor, "n joints 4"]:
-    """Return the turns [n, joints, 4] of the TURNED joints.
+    """Return constant rotations [n, joints, 4] of the TURNED joints.
 
-    Many clips stay near their motion, a few go far from it: a clip's reach is half-normal.
+    A clip's scale is half-normal, so many clips stay near their motion and a few go far from it.
     """
     reach = torch.randn(n, 1, 1, generator=generator).abs() * math.radians(degrees)
     share = torch.tensor(list(TURNED.values()))[:, None]

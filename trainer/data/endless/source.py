@@ -1,4 +1,4 @@
-"""The motions of a data set, for clips that are drawn while training and for fixed ones.
+"""The motions of a data set, for endless clips in training and for fixed validation clips.
 
 Letters: L frames of a take.
 """
@@ -23,11 +23,11 @@ from trainer.model.body import BodyJoints, read_body
 MOTION = frozenset({"pose", "trans"})
 """Arrays of every motion."""
 EXTRA = frozenset({"betas", "gravity"})
-"""Arrays of some."""
+"""Optional arrays."""
 FIXED_CLIPS = 256
-"""Clips that a data set of motions is evaluated on, at least one a take."""
+"""Number of clips that a data set of motions is evaluated on, at least one per take."""
 FIXED_FRAMES = 32
-"""Frames of such a clip: one second."""
+"""Frames of such a clip (one second)."""
 
 
 class MotionLabels(NamedTuple):
@@ -35,11 +35,11 @@ class MotionLabels(NamedTuple):
 
     record: Record
     labels: dict[str, np.ndarray]
-    """pose [L, 72], trans [L, 3], perhaps betas [10] and gravity [3]."""
+    """pose [L, 72], trans [L, 3], optionally betas [10] and gravity [3]."""
 
 
 def read_takes(dataset: DataSet) -> Iterator[MotionLabels | Damaged]:
-    """Yield the motions of a data set's records in order; errors of damaged ones as values."""
+    """Yield the motions of a data set's records in order; damaged records come as error values."""
     places = [shard.place for shard in dataset.shards]
     for number, shard in enumerate(dataset.shards):
         try:
@@ -53,12 +53,12 @@ def read_takes(dataset: DataSet) -> Iterator[MotionLabels | Damaged]:
 
 
 def read_take(record: Record) -> MotionLabels:
-    """Return a record's motion; Damaged if it has none or one that is no motion."""
+    """Return a record's motion; Damaged if it has none or wrong arrays."""
     wanted = frozenset({LABELS, META}) & frozenset(record.places)
     record.load(wanted | {LABELS})
     try:
         labels = npz_arrays(record.members[LABELS], MOTION | EXTRA, optional=set(EXTRA))
-    except Exception as error:  # what is no archive may raise anything
+    except Exception as error:  # a broken archive may raise anything
         raise Damaged(f"{record.shard}: clip {record.key} cannot be decoded ({error})") from None
     wrong = fault_of(labels)
     if wrong:
@@ -80,7 +80,7 @@ def fault_of(labels: dict[str, np.ndarray]) -> str:
         if not np.isfinite(value).all():
             return f"{name} holds numbers that are not finite"
     if "gravity" in labels and not np.linalg.norm(labels["gravity"].astype(np.float64)) > 1e-3:
-        return "gravity points nowhere"
+        return "gravity has no direction"
     return ""
 
 
@@ -105,7 +105,7 @@ def bodies_of(dataset: DataSet) -> list[BodyJoints]:
 def endless_clips(
     dataset: DataSet, config: EndlessConfig, *, frames: int, spacing: int, on_damage: str = "skip"
 ) -> EndlessClips:
-    """Return what draws clips of a data set's motions."""
+    """Return the EndlessClips of a data set's motions."""
     bodies = bodies_of(dataset)
     pelvis = bodies[0].rest[0].numpy()
     motions = gather((take.labels for take in usable_takes(dataset, on_damage)), pelvis)
@@ -116,11 +116,12 @@ def endless_clips(
 def fixed_clips(
     dataset: DataSet, config: EndlessConfig = VALIDATION, *, count: int = FIXED_CLIPS
 ) -> Iterator[tuple[Record, dict[str, np.ndarray]] | Damaged]:
-    """Yield the clips that a data set of motions is evaluated on: the same ones at every call.
+    """Yield the clips that a data set of motions is evaluated on, the same at every call.
 
-    Some `count` clips of FIXED_FRAMES frames, in proportion to the takes' lengths; each take's
-    come from it alone and are drawn by its number. One of each take, then the second ones and so
-    on, so that the first clips show as many takes as can be. Records keep their take's meta.json.
+    About `count` clips of FIXED_FRAMES frames are distributed over the takes in proportion to their
+    lengths, and a take's clips are seeded by its number. First comes one clip of each take, then
+    the second ones and so on, so that the first clips cover as many takes as possible. Records keep
+    their take's meta.json.
     """
     bodies, layout = bodies_of(dataset), RecordLayout.of(dataset)
     pelvis = bodies[0].rest[0].numpy()
