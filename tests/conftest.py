@@ -1,4 +1,4 @@
-"""What tests share: the data that lies beside the project, a small data set, a quiet torch."""
+"""Shared fixtures: data outside the project, a small data set, single-threaded torch."""
 
 import os
 import signal
@@ -14,23 +14,23 @@ CHECKED = [
     for program in ("datagen", "trainer")
     for path in (ROOT / program).rglob("*.py")
     if "from jaxtyping import" in path.read_text()
-    if path.name != "tracks.py"  # beartype takes the first clip out of its argument, a tqdm bar
+    if path.name != "tracks.py"  # beartype would consume the first clip of its argument, a tqdm bar
 ]
-"""Modules whose signatures have shapes: in tests their functions check arguments and results."""
+"""Modules with shapes in signatures, whose arguments and results are checked in tests."""
 
 install_import_hook(CHECKED, "type_checks.check")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def heard_interrupts() -> None:
-    """Hear Ctrl-C also where the tests run in the background of a script, whose shell mutes it."""
+    """Receive Ctrl-C also in a background job, for which the shell ignores it."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def own_digests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Remember the digests of inputs in a folder of the tests', not in the user's."""
+    """Cache digests of inputs in a folder of the tests instead of the user's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MOTION_HMR_DIGESTS", str(tmp_path_factory.mktemp("digests")))
         yield
@@ -48,7 +48,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def small_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of two shards of two clips of six 64-pixel frames, its library beside it: to read."""
+    """Folder of two shards of two clips of six 64-pixel frames, with its library; read only."""
     from datagen.launch import main as launch
 
     out = tmp_path_factory.mktemp("small") / "shards"
@@ -62,7 +62,7 @@ def small_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread: the same sums everywhere."""
+    """Let torch compute on one thread, so that rounding is the same everywhere."""
     import torch
 
     before = torch.get_num_threads()

@@ -43,7 +43,7 @@ AS_WORDS = (
 
 
 @pytest.mark.parametrize("kind", ["json", "yaml", "toml"])
-def test_a_file_gives_what_the_command_line_gives(tmp_path, kind) -> None:
+def test_a_config_file_equals_the_command_line(tmp_path, kind) -> None:
     file = tmp_path / f"run.{kind}"
     if kind == "toml":
         tables = "[bodies]\nstride = 9\ncamera-pitch = [-10, 30]\nmotions = ['amass', 'embedded']\n"
@@ -55,7 +55,7 @@ def test_a_file_gives_what_the_command_line_gives(tmp_path, kind) -> None:
     assert (won.bodies.stride, won.output.rgb, won.output.num_shards) == ((4,), True, 7)
 
 
-def test_the_config_of_a_launch_works_as_one(tmp_path) -> None:
+def test_a_launchs_config_json_is_a_config_file(tmp_path) -> None:
     cfg = launched(*AS_WORDS.split(), "--out", str(tmp_path / "shards"), "--body", "some body.npz")
     layout = Layout(cfg.output.out)
     layout.manifests.mkdir(parents=True)
@@ -65,7 +65,7 @@ def test_the_config_of_a_launch_works_as_one(tmp_path) -> None:
     assert launched("--config", str(file)) == cfg
 
 
-def test_the_config_of_a_run_works_as_one(tmp_path, monkeypatch) -> None:
+def test_a_runs_config_json_is_a_config_file(tmp_path, monkeypatch) -> None:
     words = "--shards a --clips endless --head joints --inputs keypoints --keypoints coordinates"
     words += " --endless.noise 0.5 --endless.pitch -5 40 --endless.no-mirror --val-shards b c"
     cfg = fitted(monkeypatch, *words.split())
@@ -91,7 +91,7 @@ def test_the_config_of_a_run_works_as_one(tmp_path, monkeypatch) -> None:
         ("a.json", '{"motions": [{}]}', "motions must be a list of plain values"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_named(tmp_path, name, text, reason, capsys) -> None:
+def test_an_unusable_config_file_is_named(tmp_path, name, text, reason, capsys) -> None:
     file = tmp_path / name
     file.write_text(text)
     assert generator.run(LaunchConfig, lambda cfg: 0, "", ["--config", str(file)]) == 2
@@ -115,7 +115,7 @@ def test_a_missing_file(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("command", ["launch", "ingest"])
-def test_help_names_it_where_it_works(command, capsys) -> None:
+def test_help_names_config_where_it_is_available(command, capsys) -> None:
     from importlib import import_module
 
     with pytest.raises(SystemExit):

@@ -32,9 +32,9 @@ COMMAND = re.compile(
 
 
 def commands(text: str) -> list[tuple[str, list[str]]]:
-    """Return (module, arguments) of each command in a Markdown text, in blocks and in a line."""
+    """Return (module, arguments) of each command in a Markdown text, in code blocks and spans."""
     blocks = "".join(BLOCK.findall(text)).replace("\\\n", " ")
-    spans = re.findall(r"`([^`]+)`", BLOCK.sub("", text))  # may go over a line's end
+    spans = re.findall(r"`([^`]+)`", BLOCK.sub("", text))  # a span may continue on the next line
     lines = [*blocks.splitlines(), *(f"`{' '.join(span.split())}`" for span in spans)]
     found = []
     for line in lines:
@@ -89,7 +89,7 @@ def test_every_command_of_the_documents_parses(
         module = package.replace("__main__", name)
     command = pkgutil.resolve_name(module)
     if not arguments or not hasattr(command, "main"):
-        return  # named, not run
+        return  # named without arguments
     parsed: list[Any] = []
     for program in (generator, learner):
         run = program.run

@@ -1,4 +1,4 @@
-"""--out "": what a shell makes of an unset variable is refused, not read as the working folder."""
+"""An empty value (--out "", as from an unset shell variable) is refused in every command."""
 
 import importlib
 import sys

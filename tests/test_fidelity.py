@@ -1,4 +1,4 @@
-"""docs/fidelity.md: each guess is an option of that default or a constant of that value."""
+"""docs/fidelity.md: each guess is an option or constant with the documented value."""
 
 import dataclasses
 import importlib
@@ -33,7 +33,7 @@ def defaults(config: type) -> dict[str, Any]:
 DEFAULTS = [defaults(config) for config in (LaunchConfig, FitConfig, EvaluateConfig, TablesConfig)]
 
 
-def test_every_row_says_where() -> None:
+def test_every_row_names_an_option_or_constant() -> None:
     rows = [line for line in OPEN.splitlines() if line.startswith("| ")][1:]
     assert len(rows) > 20 and len(GUESSES) > 40
     for row in rows:
@@ -41,7 +41,7 @@ def test_every_row_says_where() -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), GUESSES)
-def test_a_guess_is_as_it_is_written(name: str, value: str) -> None:
+def test_a_guess_has_the_documented_value(name: str, value: str) -> None:
     if name.startswith("--"):
         found = [known[name] for known in DEFAULTS if name in known]
         assert found, f"no command has {name}"

@@ -1,6 +1,6 @@
-"""--help: every option of every command is explained, in lines as long as the terminal's.
+"""--help explains every option of every command, wrapped to the terminal's width.
 
-A command line that is wrong is refused in one sentence.
+A wrong command line is refused in one sentence.
 """
 
 from dataclasses import fields, is_dataclass
@@ -35,7 +35,7 @@ THEIRS = (FitConfig, EvaluateConfig, PredictConfig, CompareConfig, TablesConfig)
 
 
 def without_help(options: Any) -> list[str]:
-    """Return the options that `fill_help` found no docstring for; a group's is its class's."""
+    """Return the options without a docstring; a group has that of its class."""
     hints, lacking = get_type_hints(options), []
     for option in fields(options):
         hint = hints[option.name]
@@ -76,7 +76,7 @@ def test_the_groups_of_help_have_all_options() -> None:
 @pytest.mark.parametrize(
     "command", ["datagen.launch", "datagen.overlay", "datagen.ingest video", "trainer.fit"]
 )
-def test_help_shows_no_value_that_means_nothing(command: str, monkeypatch, capsys) -> None:
+def test_help_shows_no_meaningless_defaults(command: str, monkeypatch, capsys) -> None:
     module, *words = command.split()
     monkeypatch.setattr("sys.argv", [module, *words, "--help"])
     with pytest.raises(SystemExit):
@@ -125,7 +125,7 @@ def test_a_wrong_command_line_is_refused_in_one_sentence(
     assert error.count("\n") == 1
 
 
-def test_both_programs_have_one_text() -> None:
+def test_both_programs_have_the_same_module() -> None:
     texts = {
         name: Path(module.__file__).read_text().replace(errors, "")
         for name, module, errors in (

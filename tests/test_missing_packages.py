@@ -1,4 +1,4 @@
-"""Outside the environment a command prints how to get into it; a bug still shows where it is."""
+"""With missing packages a command prints how to install them; a bug still has a traceback."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ COMMANDS = [
 @pytest.mark.parametrize("command", [*COMMANDS, "datagen/launch.py"])
 def test_a_command_names_the_environment(command):
     called = [command] if command.endswith(".py") else ["-m", command]
-    # -S: without site-packages, as a system's Python that nothing was installed into.
+    # -S: without site-packages, like a system Python without installed packages.
     done = subprocess.run([sys.executable, "-S", *called], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and "`make setup`" in done.stderr
@@ -33,7 +33,7 @@ def test_a_command_names_the_environment(command):
 
 
 @pytest.mark.parametrize("cli", [generator, trainer])
-def test_a_bugs_import_error_is_left_alone(cli):
+def test_an_import_error_of_a_bug_is_not_changed(cli):
     assert "torch" in cli.missing_package(ModuleNotFoundError("no", name="torch"))
     for error in (
         ModuleNotFoundError("no", name="datagen.nowhere"),

@@ -1,4 +1,4 @@
-"""The notebooks: kept without outputs, and run from top to bottom on small data."""
+"""The notebooks have no outputs and run from top to bottom on small data."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def test_there_are_three_notebooks_without_outputs() -> None:
         for cell in json.loads(path.read_text())["cells"]:
             if cell["cell_type"] == "code":
                 assert cell["outputs"] == [] and cell["execution_count"] is None
-                assert len(cell["source"]) <= 10, "logic belongs into functions"
+                assert len(cell["source"]) <= 10, "move logic into functions"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md's blocks run as they are printed: estimator, body, scenes, keypoints, table."""
+"""CONTRIBUTING.md's code blocks run as printed: estimator, body, scenes, keypoints, table."""
 
 import io
 import json
@@ -39,7 +39,7 @@ LAUNCH = (
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory of somebody who copied the blocks into files."""
+    """A working directory with the blocks copied into files."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
     blocks = re.findall(r"^```python\n(# (\w+\.py)\n.*?)^```", text, re.M | re.S)
     assert len(blocks) == 5
@@ -51,7 +51,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def python(*words: str) -> str:
-    """Run Python as a user would who has installed the project; return what it printed."""
+    """Run Python as with the project installed; return its output."""
     variables = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, *words], env=variables, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -84,7 +84,7 @@ def test_own_flow_scenes_and_body_make_a_data_set(own: Path, backend: str) -> No
     np.testing.assert_allclose(joints, labels["joints3d"][:, :24], atol=2e-3)
     other = load_estimator(FlowConfig(flow="dis"))(frames)
     apart = np.linalg.norm(other.astype(float) - labels["flow"][: len(other)], axis=1)
-    assert np.median(apart) < 0.5  # the pictures are JPEGs, and the two are two estimators
+    assert np.median(apart) < 0.5  # JPEG pictures, and two different estimators
 
 
 def first_record(folder: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:

@@ -1,4 +1,4 @@
-"""The package: two programs, of which the trainer needs the base dependencies alone."""
+"""The package has two programs; the trainer needs only the base dependencies."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ def test_every_entry_point_is_a_command():
 
 @pytest.mark.slow
 def test_a_wheel_trains_with_the_base_dependencies(tmp_path):
-    """Needs an index that has them; torch comes from wherever pip's settings say."""
+    """Needs a package index that has the dependencies, as configured in pip."""
     source = tmp_path / "source"
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):

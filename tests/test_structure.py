@@ -1,4 +1,4 @@
-"""The structure of the two programs, read from their imports: rooms, directions, no circles."""
+"""The structure of the two programs by their imports: folders, directions, no cycles."""
 
 import ast
 import re
@@ -17,23 +17,23 @@ COMMANDS = {
 ROOT_MODULES = {"datagen": set(), "trainer": {"errors", "geometry"}}
 """Modules beside the commands in a program's root."""
 
-ROOMS = {
+FOLDERS = {
     "datagen": [
         "common", "bodies", "backgrounds", "clips", "flow", "output", "cluster", "footage",
         "replay", "report", "launcher",
     ],
     "trainer": ["common", "model", "data", "evaluation", "training", "analysis", "paper"],
 }  # fmt: skip
-"""Folders in the order of the data: a room imports itself and those before it."""
+"""Folders in the order of data flow: a folder imports only itself and earlier folders."""
 
-SPLIT_ROOMS = {
+SUBFOLDERS = {
     "bodies": ["smpl", "motion", "appearance", "render"],
 }
-"""Rooms within rooms, in the same sense; modules of the room itself come last."""
+"""Subfolders in the same order; modules of the folder itself come last."""
 
 
 def modules(program: str) -> dict[str, Path]:
-    """Return a program's modules by dotted name, but for the scripts that built its assets."""
+    """Return a program's modules by dotted name, without the scripts that built its assets."""
     found = {}
     for path in sorted((ROOT / program).rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
@@ -60,14 +60,14 @@ def graph(program: str) -> dict[str, set[str]]:
     return {name: set(imported(path, known)) - {name} for name, path in known.items()}
 
 
-def room(module: str) -> str:
+def folder_of(module: str) -> str:
     """Return the folder right below the program that holds a module; "" for its root."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 and ROOT.joinpath(*parts[:2]).is_dir() else ""
 
 
 def place(module: str, split: str) -> str:
-    """Return the folder within room `split` that holds a module; "" for the room itself."""
+    """Return the folder within folder `split` that holds a module; "" for the folder itself."""
     parts = module.split(".")
     return parts[2] if len(parts) > 2 and ROOT.joinpath(*parts[:3]).is_dir() else ""
 
@@ -80,49 +80,49 @@ def test_the_root_holds_commands(program: str) -> None:
 
 
 @pytest.mark.parametrize("program", COMMANDS)
-def test_every_room_is_known_and_says_what_it_holds(program: str) -> None:
+def test_every_folder_is_known_and_has_a_docstring(program: str) -> None:
     folders = {path.parent for path in (ROOT / program).rglob("*.py")}
     for folder in folders - {ROOT / program}:
         if "assets" not in folder.parts:
             text = (folder / "__init__.py").read_text()
             assert ast.get_docstring(ast.parse(text)), f"{folder}/__init__.py has no docstring"
-    rooms = {room(module) for module in modules(program) if module.count(".") > 1}
-    assert rooms - {"assets", ""} == set(ROOMS[program])
+    folders = {folder_of(module) for module in modules(program) if module.count(".") > 1}
+    assert folders - {"assets", ""} == set(FOLDERS[program])
 
 
 @pytest.mark.parametrize("program", COMMANDS)
-def test_no_import_circle(program: str) -> None:
+def test_no_circular_imports(program: str) -> None:
     waiting = graph(program)
     while free := {name for name, targets in waiting.items() if not targets & waiting.keys()}:
         for name in free:
             del waiting[name]
-    assert not waiting, f"these import each other, or what does: {sorted(waiting)}"
+    assert not waiting, f"circular imports, or imports of such modules: {sorted(waiting)}"
 
 
 @pytest.mark.parametrize("program", COMMANDS)
-def test_data_flows_down_the_rooms(program: str) -> None:
-    """A room imports those before it; nothing imports a command."""
-    order = {name: rank for rank, name in enumerate(["", *ROOMS[program]])}
+def test_folders_import_only_earlier_folders(program: str) -> None:
+    """A folder imports only earlier folders; no module imports a command."""
+    order = {name: rank for rank, name in enumerate(["", *FOLDERS[program]])}
     commands = {f"{program}.{name}" for name in COMMANDS[program]}
     starts = {program, f"{program}.__main__", *commands}
     upward = [
         (module, target)
         for module, targets in graph(program).items()
         for target in targets
-        if target in commands or order[room(target)] > order[room(module)]
+        if target in commands or order[folder_of(target)] > order[folder_of(module)]
         if module not in starts
     ]
     assert not upward
 
 
-@pytest.mark.parametrize("split", SPLIT_ROOMS)
-def test_data_flows_down_within_a_room(split: str) -> None:
-    order = {name: rank for rank, name in enumerate([*SPLIT_ROOMS[split], ""])}
+@pytest.mark.parametrize("split", SUBFOLDERS)
+def test_subfolders_import_only_earlier_subfolders(split: str) -> None:
+    order = {name: rank for rank, name in enumerate([*SUBFOLDERS[split], ""])}
     upward = [
         (module, target)
         for module, targets in graph("datagen").items()
         for target in targets
-        if room(module) == split == room(target) and not target.endswith(".options")
+        if folder_of(module) == split == folder_of(target) and not target.endswith(".options")
         if order[place(target, split)] > order[place(module, split)]
     ]
     assert not upward
@@ -153,7 +153,7 @@ COPIES = {
     "datagen.common.cli.report_missing_packages": "trainer.common.cli.report_missing_packages",
     "datagen.common.cli._report": "trainer.common.cli._report",
 }
-"""What both programs have, as they share no code: modules and functions."""
+"""Modules and functions with a copy in each program, as the programs share no code."""
 
 
 def source(name: str) -> str:
@@ -173,7 +173,7 @@ def test_copies_are_equal(name: str) -> None:
 
 
 TWO_MEANINGS = {"datagen": set(), "trainer": set(), "both": {"BadInput"}}
-"""Names of several classes: each program has its own `BadInput`, as they share no code."""
+"""Class names that may occur twice: each program has its own `BadInput`, as they share no code."""
 
 
 @pytest.mark.parametrize(
@@ -200,8 +200,8 @@ def test_no_test_file_is_long() -> None:
     assert not {path: lines for path, lines in lengths.items() if lines > 400}
 
 
-def test_the_readme_names_every_room() -> None:
-    """Its tree: two blanks a level, one or several paths, then a comment."""
+def test_the_readme_names_every_folder() -> None:
+    """The tree has two blanks per level, one or several paths, then a comment."""
     (tree,) = re.findall(r"^```\n(datagen/ .*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
     named, above = set(), []
     for line in tree.splitlines():
@@ -212,22 +212,22 @@ def test_the_readme_names_every_room() -> None:
             assert (ROOT / place).exists(), f"README names {place}"
             named.add(place.as_posix())
         above.append(paths)
-    rooms = {
+    folders = {
         path.parent.relative_to(ROOT).as_posix()
         for program in COMMANDS
         for path in (ROOT / program).rglob("__init__.py")
     }
-    assert rooms <= named, f"README's tree lacks {rooms - named}"
+    assert folders <= named, f"README's tree lacks {folders - named}"
     assert {f"trainer/{name}.py" for name in ROOT_MODULES["trainer"]} <= named
 
 
 LONG = {"datagen.clips.compose.compose", "datagen.bodies.smpl.unpickle._stand_ins"}
-"""Functions above 60 lines, which say why in a comment."""
+"""Functions with more than 60 lines; a comment in each gives the reason."""
 MANY = {
     "trainer.model.motion_hmr.MotionHMR.__init__",
     "trainer.model.motion_joints.MotionJoints.__init__",
 }
-"""Functions of more than eight parameters, which say why in a comment."""
+"""Functions with more than eight parameters; a comment in each gives the reason."""
 
 
 def functions(node: ast.AST, name: str) -> Iterator[tuple[str, ast.FunctionDef]]:

@@ -1,4 +1,4 @@
-"""The detector's benchmark compares the frames that are used, and times one with somebody in it."""
+"""The detector benchmark compares the frames used, and times a picture with a person."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -13,18 +13,18 @@ from datagen.footage.detection.pose_detector import PoseDetector
 
 
 class Finder:
-    """Finds somebody in bright pictures."""
+    """Finds a person in bright pictures."""
 
     def find(self, picture: np.ndarray, region: Any) -> list[Any]:
         return [region] if picture.any() else []
 
 
-def test_pictures_that_show_nobody_are_passed_over():
+def test_pictures_without_people_are_skipped():
     detector = cast(PoseDetector, Finder())
     dark, bright = np.zeros((4, 6, 3), np.uint8), np.full((4, 6, 3), 9, np.uint8)
     picture, frame, person = first_seen([dark, dark, bright, dark], detector)
     assert picture is bright and person is frame
-    with pytest.raises(SystemExit, match="nobody is found"):
+    with pytest.raises(SystemExit, match="no person is found"):
         first_seen([dark, dark], detector)
 
 

@@ -1,4 +1,4 @@
-"""benchmarks.exact_flow: a body that is only carried along moves as the pinhole camera predicts."""
+"""benchmarks.exact_flow: the flow of a translated body is that of the pinhole camera."""
 
 import numpy as np
 import pytest
@@ -11,12 +11,12 @@ from datagen.common.errors import BadInput
 
 FRAMES, SIZE, STRIDE = 5, 128, 4
 FOCAL, DEPTH = 2560.0, 50.0
-"""So far away that all of the body moves by the same number of pixels, give or take 1 %."""
+"""So far away that the whole body moves by the same number of pixels to within 1 %."""
 
 
 @pytest.fixture
 def labels() -> dict[str, np.ndarray]:
-    """A person carried to the right and down, by a camera whose crop moves too."""
+    """A person translated to the right and down, with a moving crop."""
     body = load_bodies()["neutral"]
     pose = np.zeros((FRAMES, 72), np.float32)
     pose[:, 0] = np.pi  # upright: the picture's y points down
@@ -35,7 +35,7 @@ def labels() -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def test_it_is_the_surfaces_motion_where_the_person_is_and_the_estimators_elsewhere(labels):
+def test_flow_is_exact_on_the_person_and_estimated_elsewhere(labels):
     cells = SIZE // STRIDE
     estimated = np.full((FRAMES, 2, cells, cells), 9, np.float16)
     flow = exact_flow(labels, load_bodies()["neutral"], estimated, SIZE).astype(float)
@@ -55,5 +55,5 @@ def test_it_is_the_surfaces_motion_where_the_person_is_and_the_estimators_elsewh
 def test_people_of_other_bodies_are_refused(labels):
     labels["betas"] = np.full(10, 3, np.float32)
     estimated = np.zeros((FRAMES, 2, 32, 32), np.float16)
-    with pytest.raises(BadInput, match="not of the embedded bodies"):
+    with pytest.raises(BadInput, match="do not have the embedded bodies"):
         exact_flow(labels, load_bodies()["neutral"], estimated, SIZE)

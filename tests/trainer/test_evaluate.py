@@ -1,4 +1,4 @@
-"""trainer.evaluate end to end: which frames and persons count, where results lie, poor input."""
+"""trainer.evaluate end to end: counted frames and people, result folders, keypoint errors."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ from trainer.fit import fit
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def test_a_person_of_whom_no_frame_counts_is_in_no_mean():
+def test_a_person_without_counted_frames_enters_no_mean():
     truth = torch.randn(4, 14, 3)
     tallies = {"seen": Tally(), "hidden": Tally()}
     for name, tally in tallies.items():
@@ -41,16 +41,16 @@ def test_each_data_set_has_its_own_evaluation(toy, tmp_path):
     folder = fit(toy_config(toy, tmp_path / "runs/one", steps=1, inputs="keypoints"))
     other = write_shards(tmp_path / "other/shards", shards=1, clips=2, frames=6, size=32)
     options = {"checkpoint": folder / "last.pt", "device": "cpu", "pictures": 0}
-    for shards in (toy, other, other):  # the same set again replaces its own results
+    for shards in (toy, other, other):  # evaluating the same set again replaces its own results
         evaluate(EvaluateConfig(shards=shards, **options))
     shutil.copy(folder / "last.pt", folder / "best.pt")
     one = EvaluateConfig(shards=toy, **options)
     for changes in ({"max_clips": 1}, {"mirror": True}, {"raw_weights": True}, {"stride": 1}):
-        evaluate(replace(one, **changes))  # another look, which replaces nothing
+        evaluate(replace(one, **changes))  # other options, which replace nothing
     looks = {path.name.split("-", 2)[2] for path in folder.glob("evaluation/*-*-*")}
     assert looks == {"clips1", "mirror", "raw", "stride1"}
     for path in folder.glob("evaluation/*-stride1"):
-        shutil.rmtree(path)  # as good as the plain one, which of them is compared is open
+        shutil.rmtree(path)  # its preference equals the plain one's, so either could be compared
     places = sorted(path.parent.name for path in folder.glob("evaluation/*/evaluation.json"))
     best = folder / "best.pt"
     evaluate(EvaluateConfig(checkpoint=best, shards=toy, device="cpu", pictures=0))
@@ -63,7 +63,7 @@ def test_each_data_set_has_its_own_evaluation(toy, tmp_path):
         find_runs(str(tmp_path / "runs"), str(tmp_path))
 
 
-def test_a_runs_network_names_the_next_command(toy, tmp_path, capsys):
+def test_the_next_command_is_printed_for_a_run(toy, tmp_path, capsys):
     folder = fit(toy_config(toy, tmp_path / "a run", steps=1, inputs="keypoints"))
     shared = tmp_path / "shared"
     export(ExportConfig(checkpoint=folder / "last.pt", out=shared))
@@ -77,7 +77,7 @@ def test_a_runs_network_names_the_next_command(toy, tmp_path, capsys):
     assert "trainer.compare" not in capsys.readouterr().out
 
 
-def test_windows_are_rejoined_to_whole_clips(toy, tmp_path):
+def test_windows_are_joined_to_whole_clips(toy, tmp_path):
     folder = fit(toy_config(toy, tmp_path / "run", steps=1, frames=4))
     checkpoint = folder / "last.pt"
     look = EvaluateConfig(checkpoint=checkpoint, shards=toy, device="cpu", stride=1, pictures=0)
@@ -92,7 +92,7 @@ def test_windows_are_rejoined_to_whole_clips(toy, tmp_path):
         evaluate(EvaluateConfig(checkpoint=checkpoint, shards=toy, device="cpu", stride=5))
 
 
-def test_poor_keypoints_are_shown_to_the_model_and_compared_with_the_true_ones(toy, tmp_path):
+def test_keypoint_errors_change_the_input_but_not_the_ground_truth(toy, tmp_path):
     folder = fit(toy_config(toy, tmp_path / "run", steps=1, inputs="keypoints"))
     look = EvaluateConfig(checkpoint=folder / "last.pt", shards=toy, device="cpu", pictures=0)
     exact = evaluate(look)
@@ -103,7 +103,7 @@ def test_poor_keypoints_are_shown_to_the_model_and_compared_with_the_true_ones(t
     for poor in (noisy, blind, gaping):  # the same frames count
         assert poor["persons"]["pa_mpjpe"] != exact["persons"]["pa_mpjpe"]
         assert poor["frames"]["frames"] == exact["frames"]["frames"] > 0
-    away = evaluate(replace(look, keypoint_noise=1e7))  # no heatmap reaches into its picture
+    away = evaluate(replace(look, keypoint_noise=1e7))  # no heatmap reaches the picture
     assert away["every_frame"] == blind["every_frame"]
     places = [path.name.split("-", 2)[2:] for path in (folder / "evaluation").iterdir()]
     assert sorted(places) == [[], ["drop1"], ["gaps1"], ["noise1e+07"], ["noise3"]]
@@ -118,8 +118,8 @@ def test_poor_keypoints_are_shown_to_the_model_and_compared_with_the_true_ones(t
         evaluate(replace(look, checkpoint=flow, keypoint_noise=3.0))
 
 
-def test_evaluation_joints_of_another_definition_are_remarked_upon(toy, tmp_path, capsys):
-    """The same clips, but the truth's regressor is another: in a body.npz, or by dataset.json."""
+def test_a_note_names_another_joint_regressor(toy, tmp_path, capsys):
+    """The same clips with another joint regressor, in body.npz or named by dataset.json."""
     folder = fit(toy_config(toy, tmp_path / "run", steps=1, inputs="keypoints"))
     shutil.copytree(toy, tmp_path / "older")
     shutil.copytree(toy, tmp_path / "newer")

@@ -1,4 +1,4 @@
-"""trainer.fit end to end on toy shards: what a run leaves, and what it refuses."""
+"""trainer.fit end to end on toy shards: a run's files, and what it refuses."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ from trainer.training.run_folder import RunWriter
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def test_a_run_leaves_its_folder_and_can_be_measured_and_used(toy, tmp_path, capsys):
+def test_a_run_writes_its_folder_and_can_be_evaluated_and_exported(toy, tmp_path, capsys):
     folder = fit(
         toy_config(toy, tmp_path / "run", inputs="flow+keypoints", val_shards=(toy,), val_every=3)
     )
@@ -64,7 +64,7 @@ def test_a_run_leaves_its_folder_and_can_be_measured_and_used(toy, tmp_path, cap
     )
 
 
-def test_damage_in_validation_stops_a_run_that_is_to_stop(toy, tmp_path, capsys):
+def test_damage_in_validation_shards_stops_a_run_with_on_damage_stop(toy, tmp_path, capsys):
     held = write_shards(tmp_path / "held", shards=1, clips=3, frames=8, size=32)
     tar = held / "shard-000000.tar"
     tar.write_bytes(tar.read_bytes()[:-20000])
@@ -95,7 +95,7 @@ def test_a_run_is_not_overwritten(toy, tmp_path):
     with pytest.raises(BadInput, match=r"holds a run already"):  # another run's checkpoint
         fit(toy_config(toy, folder, steps=2, resume=other / "last.pt"))
     copied = fit(toy_config(toy, tmp_path / "copy", steps=2, resume=folder / "last.pt"))
-    assert load_checkpoint(copied / "last.pt")["step"] == 2  # nothing left to do but this
+    assert load_checkpoint(copied / "last.pt")["step"] == 2  # only the checkpoint is written
     (folder / "last.pt").unlink()
     with pytest.raises(BadInput, match=r"without a last\.pt .*; remove the folder"):
         fit(toy_config(toy, folder, steps=2))
@@ -110,8 +110,8 @@ def test_wrong_validation_shards_are_refused_before_training(toy, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_validation_joints_of_another_definition_are_remarked_upon(toy, tmp_path, capsys):
-    """The same clips, whose dataset.json names another regressor: its errors do not compare."""
+def test_a_note_names_another_joint_regressor_of_validation_shards(toy, tmp_path, capsys):
+    """The same clips, but dataset.json names another regressor, so errors are not comparable."""
     other = tmp_path / "other"
     shutil.copytree(toy, other)
     known = json.loads((other / "dataset.json").read_text())
@@ -126,7 +126,7 @@ def test_validation_joints_of_another_definition_are_remarked_upon(toy, tmp_path
         assert ("make both data sets with one --joint-regressor" in printed) is noted
 
 
-def test_a_training_that_blows_up_ends_with_a_sentence(toy, tmp_path):
+def test_a_diverging_training_ends_with_one_sentence(toy, tmp_path):
     with pytest.raises(BadInput, match=r"The loss is .* at step \d+; lower --lr"):
         fit(
             toy_config(
@@ -143,7 +143,7 @@ def test_a_run_that_cannot_mirror_says_so(tmp_path, capsys):
         assert (words in capsys.readouterr().out) == off
 
 
-def test_metrics_are_json_whatever_they_are(tmp_path):
+def test_metrics_are_valid_json_also_for_nan_and_infinity(tmp_path):
     RunWriter(tmp_path).log({"step": 1, "grad_norm": float("inf"), "val_pa_mpjpe": float("nan")})
     line = (tmp_path / "metrics.jsonl").read_text()
     assert json.loads(line) == {"step": 1, "grad_norm": None, "val_pa_mpjpe": None}
@@ -163,7 +163,7 @@ def test_metrics_are_json_whatever_they_are(tmp_path):
         (["--out", __file__], "test_fit.py: File exists; name another path"),
     ],
 )
-def test_bad_options_cost_one_sentence(toy, tmp_path, options, words, capsys):
+def test_bad_options_are_refused_in_one_sentence(toy, tmp_path, options, words, capsys):
     from trainer.common import cli
 
     argv = sys.argv

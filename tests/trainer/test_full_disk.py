@@ -1,4 +1,4 @@
-"""A disk without room, one that is read-only, a folder that another process writes into."""
+"""Full disks, read-only disks, and a folder that another process is writing."""
 
 import contextlib
 import errno
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @contextlib.contextmanager
-def room(size: int) -> Iterator[None]:
+def limited_space(size: int) -> Iterator[None]:
     """Let no file of this process grow beyond `size` bytes, as a full disk would."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
@@ -57,7 +57,7 @@ def trained(toy, tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("command", ["fit", "predict", "evaluate", "export"])
-def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(toy, trained, tmp_path, command):
+def test_a_full_disk_ends_in_one_sentence_without_partial_files(toy, trained, tmp_path, command):
     out = tmp_path / "out"
     network = trained / "last.pt"
     shown = dict(checkpoint=network, shards=str(toy), out=out, device="cpu")
@@ -67,19 +67,19 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(toy, trained, tmp_p
         "evaluate": lambda: evaluate(EvaluateConfig(**shown)),
         "export": lambda: export(ExportConfig(checkpoint=network, out=out)),
     }[command]
-    with room(8000), pytest.raises(BadInput, match=f"no space is left in {out}"):
+    with limited_space(8000), pytest.raises(BadInput, match=f"no space is left in {out}"):
         call()
     assert not [path for path in out.rglob("*") if "tmp" in path.name]
     if command == "fit":
         assert not (out / "last.pt").exists()
     else:
-        call()  # with room, the same command goes through
+        call()  # with enough space, the same command succeeds
 
 
-def test_tables_and_charts_on_a_full_disk_are_one_sentence(
+def test_tables_and_charts_on_a_full_disk_end_in_one_sentence(
     toy, trained, tmp_path, monkeypatch, capsys
 ):
-    """capsys keeps what is printed in memory: a file of pytest would have no room either."""
+    """capsys captures output in memory; pytest's own file would hit the size limit too."""
     out = tmp_path / "out"
     monkeypatch.setattr(study, "call", lambda *_: 1)
     given = dict(data=(f"full={toy}",), test=(f"held-out={toy}",), tables=(2,))
@@ -88,7 +88,7 @@ def test_tables_and_charts_on_a_full_disk_are_one_sentence(
         lambda: compare_runs(CompareConfig(runs=(str(trained),), out=out)),
     ]
     for call in calls:
-        with room(100), pytest.raises(BadInput, match=f"no space is left in {out}"):
+        with limited_space(100), pytest.raises(BadInput, match=f"no space is left in {out}"):
             call()
         assert not [path for path in out.rglob("*") if "tmp" in path.name]
 
@@ -97,7 +97,7 @@ def test_tables_and_charts_on_a_full_disk_are_one_sentence(
     ("code", "words"),
     [(errno.ENOSPC, "no space"), (errno.EDQUOT, "no space"), (errno.EROFS, "cannot be written")],
 )
-def test_every_command_says_what_a_disk_answers(monkeypatch, capsys, tmp_path, code, words):
+def test_every_command_reports_disk_errors(monkeypatch, capsys, tmp_path, code, words):
     def fails(_: object) -> None:
         with contextlib.suppress(ValueError):
             raise ValueError("in between")
@@ -118,7 +118,7 @@ def test_every_command_says_what_a_disk_answers(monkeypatch, capsys, tmp_path, c
 
 
 def test_two_runs_into_one_folder_are_refused(toy, tmp_path):
-    """The other process is still before its first checkpoint."""
+    """The other process has not written its first checkpoint."""
     out = tmp_path / "run"
     program = (
         "import sys; from pathlib import Path; "

@@ -1,4 +1,4 @@
-"""The trainer needs nothing else: it imports where the generator's libraries are not installed."""
+"""The trainer can be imported without the generator's libraries."""
 
 import subprocess
 import sys

@@ -72,8 +72,9 @@ class TrainStep:
         self.flips = cfg.flip and whole
         if cfg.turn and not whole:
             raise BadInput(
-                f"--turn needs crops of whole flow cells, got {spec.stored_size} px and cells of "
-                f"{spec.flow_stride}; omit it, or make shards of another --image-size."
+                f"--turn needs crops whose side is a multiple of the flow's stride, got "
+                f"{spec.stored_size} px and a stride of {spec.flow_stride}; omit it, or make "
+                "shards of another --image-size."
             )
         self.turns = math.radians(cfg.turn)
         self.step = 0

@@ -1,4 +1,4 @@
-"""Runs side by side: groups of frames hold what they say, extremes are extreme."""
+"""Comparison of runs: groups of frames have the right content, extremes are extreme."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ NAMES = ["right_hip", "left_hip", "right_knee", "left_knee", "head_top"]
 
 
 def write(folder: Path, scale: float = 1.0) -> Run:
-    """Write a run of two clips of ten frames: one stands, one moves; errors are known."""
+    """Write a run of two clips of ten frames with known errors; one stands, one moves."""
     folder.mkdir(parents=True)
     steps = [{"step": s, "loss": 10.0 / s, "pa_mpjpe": 100.0} for s in (1, 2, 3)]
     lines = [*steps, {"step": 3, "val_pa_mpjpe": 80.0 * scale}]
@@ -76,7 +76,7 @@ def runs(tmp_path_factory) -> list[Run]:
     return find_runs(str(root))
 
 
-def test_runs_are_found_and_overviewed(runs, tmp_path):
+def test_runs_are_found_and_listed(runs, tmp_path):
     assert [run.name for run in runs] == ["a", "b"]
     table = compare.overview(runs)
     assert table.rows[0][:2] == ["a", "flow"] and table.rows[0][4:] == [
@@ -135,7 +135,7 @@ def test_errors_by_hidden_joints_speed_and_motion(runs):
     assert np.allclose(motion.error[0], [82, 42])
 
 
-def test_speeds_are_of_the_clips_own_rate_and_of_neighbours_alone(tmp_path):
+def test_speeds_use_the_clips_frame_rate_and_consecutive_frames(tmp_path):
     run = write(tmp_path / "gap")
     frames = dict(np.load(tmp_path / "gap" / FRAMES))
     kept = ~((frames["clip"] == 1) & (frames["frame"] >= 2) & (frames["frame"] < 8))
@@ -157,7 +157,7 @@ def test_predicted_joints_of_former_versions_are_read(runs, tmp_path):
     assert np.array_equal(run.frames["predicted"], runs[0].frames["predicted"])
 
 
-def test_poses_are_clustered_whichever_way_they_face(runs):
+def test_pose_clusters_do_not_depend_on_direction(runs):
     frames = runs[0].frames
     turned = frames["truth"].astype(float)[..., [2, 1, 0]] * [-1, 1, 1]  # a quarter turn
     both = compare._facing({**frames, "truth": turned})
@@ -168,7 +168,7 @@ def test_poses_are_clustered_whichever_way_they_face(runs):
     assert np.array_equal(groups.error, again.error)
 
 
-def test_extremes_and_figures(runs):
+def test_extremes_and_charts(runs):
     best, worst = compare.extremes(runs[0], 1)
     assert best[0]["key"] == "a" and worst[0]["key"] == "b"
     groups, centres = compare.by_pose(runs, clusters=3)
@@ -197,7 +197,7 @@ def test_runs_at_a_url(runs):
         memory.rm("/runs", recursive=True)
 
 
-def test_the_command_prints_a_table_and_names_what_it_wrote(tmp_path, monkeypatch, capsys):
+def test_the_command_prints_a_table_and_the_written_files(tmp_path, monkeypatch, capsys):
     write(tmp_path / "x" / "run")
     write(tmp_path / "y" / "run", scale=0.5)
     shutil.copytree(tmp_path / "x" / "run", tmp_path / "z")

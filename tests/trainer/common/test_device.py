@@ -1,4 +1,4 @@
-"""What is chosen for a machine: no GPU is needed to see what one would be given."""
+"""Settings chosen for a machine; GPUs are simulated."""
 
 import platform
 import subprocess
@@ -21,7 +21,7 @@ GPU = torch.device("cuda", 0)
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """Pretend a machine with one GPU of 80 GB; the values can be changed."""
+    """Simulate a machine with one GPU of 80 GB; the values can be changed."""
     metadata = SimpleNamespace(memory=80e9, native=True, capability=(9, 0))
     cuda = torch.cuda
     monkeypatch.setattr(cuda, "is_available", lambda: True)
@@ -50,13 +50,13 @@ def chosen(data, **options):
     return choose(FitConfig(shards=data.folder, **options), data, GPU)
 
 
-def test_a_gpu_gets_the_papers_network_and_what_its_memory_holds(data, gpu):
+def test_a_gpu_gets_the_papers_network_and_a_batch_that_fits_its_memory(data, gpu):
     settings = chosen(data)
     assert (settings.backbone, settings.image_size, settings.frames) == ("resnet50", 224, 31)
     assert settings.precision == "bf16" and settings.compile and settings.batch_size == 48
     gpu.memory = 24e9
     half, full = chosen(data), chosen(data, precision="fp32")
-    # ResNet-50 keeps 45 MB a frame for its backward pass in bf16, 88 MB in float32.
+    # ResNet-50 stores 45 MB per frame for its backward pass in bf16, 88 MB in float32.
     assert half.batch_size == 12 and half.batch_size * 31 * 45e6 < 20e9
     assert full.batch_size == 6 and full.batch_size * 31 * 88e6 < 20e9
     adversary = chosen(data, inputs="rgb", dann_shards=data.folder)  # as many real frames again
@@ -68,7 +68,7 @@ def test_emulated_bf16_is_not_chosen(data, gpu):
     assert native_precision(GPU) == "fp32"
 
 
-def test_the_cnn_is_compiled_where_it_can_be(data, gpu, monkeypatch):
+def test_the_cnn_is_compiled_if_possible(data, gpu, monkeypatch):
     assert not chosen(data, sync_bn=True).compile
     gpu.capability = (6, 1)
     assert not chosen(data).compile
@@ -78,7 +78,7 @@ def test_the_cnn_is_compiled_where_it_can_be(data, gpu, monkeypatch):
     assert not chosen(data).compile and chosen(data, compile=True).compile
 
 
-def test_a_machine_that_lacks_what_is_asked_for_is_named(data, gpu, monkeypatch):
+def test_missing_hardware_is_named(data, gpu, monkeypatch):
     with pytest.raises(BadInput, match="rank 3 where torch sees 1 GPU;"):
         find_device("cuda", 3)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -91,7 +91,7 @@ def test_a_machine_that_lacks_what_is_asked_for_is_named(data, gpu, monkeypatch)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has the options")
-def test_kept_memory_is_not_cleared_again_by_the_kernel():
+def test_kept_memory_causes_no_new_page_faults():
     script = """
 import resource, torch
 from trainer.common.device import keep_memory
@@ -104,9 +104,9 @@ def faults():
 faults()
 before = faults()
 keep_memory(torch.device("cpu"))
-print(before, min(faults() for _ in range(5)))  # the heap may grow once more, by a small piece
+print(before, min(faults() for _ in range(5)))  # the heap may grow once more by a small amount
 """
-    # The kernel may put a library right behind a heap, which then cannot grow; hardly ten times.
+    # The kernel may map a library right after the heap, which then cannot grow; hardly ten times.
     for _ in range(10):
         run = subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""Files are whole or as they were; lines cut short are left out."""
+"""Files are complete or unchanged; truncated lines are left out."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import pytest
 from trainer.common.files import read_json_lines, write_atomic, write_json
 
 
-def test_a_file_is_whole_or_as_it_was(tmp_path):
+def test_a_file_is_complete_or_unchanged(tmp_path):
     path = tmp_path / "value.json"
     write_json(path, {"µ": 1})
     with pytest.raises(RuntimeError), write_atomic(path) as file:
@@ -18,7 +18,7 @@ def test_a_file_is_whole_or_as_it_was(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_torn_lines_are_left_out(tmp_path):
+def test_truncated_lines_are_left_out(tmp_path):
     path = tmp_path / "metrics.jsonl"
     assert read_json_lines(path) == []
     path.write_bytes(b'{"step": 1}\n{"step": 2}\n{"step": 3}')
@@ -37,7 +37,7 @@ def test_two_writers_of_one_path_leave_each_other_alone(tmp_path):
     assert path.read_bytes() == b"one" and list(tmp_path.iterdir()) == [path]
 
 
-def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path):
+def test_the_next_write_removes_a_killed_writers_file(tmp_path):
     path, left = tmp_path / "last.pt", tmp_path / f".last.pt.{'0' * 24}.tmp"
     for name in (left, tmp_path / ".other.tmp"):
         name.write_bytes(b"half")

@@ -1,4 +1,4 @@
-"""The banded smoother solves what a dense solver does, bridges gaps, and grows with length only."""
+"""The banded smoother equals a dense solver, bridges gaps, and has linear cost."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_equals_dense_least_squares(length):
         assert np.abs(found[:, column] - expected).max() < 1e-6
 
 
-def test_a_gap_is_bridged_and_what_is_unknown_everywhere_is_zero():
+def test_gaps_are_bridged_and_unknown_sequences_are_zero():
     line = torch.linspace(0, 9, 10)[:, None].repeat(1, 3)
     weight = torch.ones(10, 3)
     weight[3:8, 0] = 0

@@ -1,4 +1,4 @@
-"""Clips that no writer of ours made: each costs itself alone, and no memory, time or traceback."""
+"""Hostile clips affect only themselves and cost no memory, time or traceback."""
 
 import io
 import json
@@ -36,7 +36,7 @@ def toy(tmp_path_factory) -> Path:
 
 
 def read(toy: Path, to: Path, change, *, checked: bool = True) -> list:
-    """Return what is read of a copy of the data set whose second clip was changed."""
+    """Return the items read from a copy of the data set with a changed second clip."""
     folder = Path(shutil.copytree(toy, to))
     path = folder / "shard-000000.tar"
     records = []
@@ -44,7 +44,7 @@ def read(toy: Path, to: Path, change, *, checked: bool = True) -> list:
         if key == VICTIM:
             change(members)
         records.append({"__key__": key, **members})
-    if checked:  # what is wrong was already wrong when it was written
+    if checked:  # with a valid checksum, as if written so
         writer.write(path, records)
     else:
         with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
@@ -109,7 +109,7 @@ def directory(data: bytearray, at: int, value: bytes) -> bytearray:
 
 
 def bomb(members: dict) -> None:
-    """Put 4 GB of zeros, deflated to 4 MB, in the place of one array."""
+    """Replace one array by 4 GB of zeros, deflated to 4 MB."""
     squeezed = zlib.compressobj(9, zlib.DEFLATED, -15)
     block, size = bytes(1 << 20), 1 << 32
     head = header("{'descr': '|u1', 'fortran_order': False, 'shape': (4294967168,)}")
@@ -184,7 +184,7 @@ BOMBS = ("a zip bomb", "a picture bomb")
     ("case", "checked"),
     [(case, True) for case in CHANGES] + [(case, False) for case in CHANGES if case not in BOMBS],
 )
-def test_a_bad_clip_costs_itself_alone_and_little_memory(toy, tmp_path, case, checked):
+def test_a_bad_clip_affects_only_itself_and_takes_little_memory(toy, tmp_path, case, checked):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     items = read(toy, tmp_path / "x", CHANGES[case], checked=checked)
     bad = [str(item) for item in items if isinstance(item, Damaged)]
@@ -196,7 +196,7 @@ def test_a_bad_clip_costs_itself_alone_and_little_memory(toy, tmp_path, case, ch
 
 
 def test_a_flipped_bit_anywhere_in_a_clip_is_found(toy, tmp_path):
-    """A bit in each member of the second clip in turn, the padding between members apart."""
+    """Flip one bit in each member of the second clip, except in the padding between members."""
     folder = Path(shutil.copytree(toy, tmp_path / "x"))
     path = folder / "shard-000000.tar"
     writer.write(path, [{"__key__": k, **m} for k, m in writer.read(path).items()])
@@ -214,13 +214,13 @@ def test_a_flipped_bit_anywhere_in_a_clip_is_found(toy, tmp_path):
         assert f"clip {VICTIM}: {info.name.partition('.')[2]} differs from its checksum" in bad[0]
 
 
-def test_the_checksum_is_that_of_the_published_function():
+def test_the_checksum_is_xxh3():
     # XXH3's own test vector: 64 bits of nothing, seed 0 (github.com/Cyan4973/xxHash).
     assert checksum(b"") == "xxh3:2d06800538d394c2" == writer.checksum(b"")
     assert checksum(b"abc") == writer.checksum(b"abc")
 
 
-def test_finite_is_numpys_for_every_half_and_for_the_ends_of_the_others():
+def test_finite_equals_numpy_for_all_float16_and_extreme_values():
     for bits in range(1 << 16):
         value = np.array([0, bits, 1], np.uint16).view(np.float16)
         assert finite(value) == np.isfinite(value).all()
@@ -233,7 +233,7 @@ def test_finite_is_numpys_for_every_half_and_for_the_ends_of_the_others():
 
 
 @pytest.mark.parametrize("size", [b"-0000001000\0", b"-1", b"+0000000010\0", b"1_0\0", b"\0"])
-def test_a_size_that_is_no_size_ends_the_shard(toy, tmp_path, size):
+def test_an_invalid_size_ends_the_shard(toy, tmp_path, size):
     folder = Path(shutil.copytree(toy, tmp_path / "x"))
     path = folder / "shard-000000.tar"
     data = bytearray(path.read_bytes())
@@ -288,7 +288,7 @@ def test_shards_that_once_hung_or_crashed_the_reader(case, tmp_path):
     ],
     ids=str,
 )  # fmt: skip
-def test_a_dataset_json_that_means_nothing_is_one_sentence(toy, tmp_path, change):
+def test_a_wrong_dataset_json_gives_one_sentence(toy, tmp_path, change):
     folder = Path(shutil.copytree(toy, tmp_path / "x"))
     content = json.loads((folder / "dataset.json").read_text())
     (folder / "dataset.json").write_text(json.dumps({**content, **change}))
@@ -297,4 +297,4 @@ def test_a_dataset_json_that_means_nothing_is_one_sentence(toy, tmp_path, change
     except BadInput as error:
         assert "\n" not in str(error)
     else:
-        assert change in ({"config": 3},)  # of which the reader wants nothing
+        assert change in ({"config": 3},)  # not used by the reader

@@ -1,4 +1,4 @@
-"""What is drawn for the network: places, sizes, units, total occlusion, mirrors."""
+"""The network's input: positions, sizes, units, total occlusion, mirroring."""
 
 import cv2
 import numpy as np
@@ -55,7 +55,7 @@ def picture(batch: dict[str, torch.Tensor], spec_: InputSpec) -> torch.Tensor:
     return image
 
 
-def test_a_heatmap_peaks_at_its_keypoint_and_falls_off_by_ten_pixels():
+def test_a_heatmap_is_a_gaussian_of_ten_pixels_at_its_keypoint():
     batch = batch_of()
     batch["joints2d"][0, 0, 24] = torch.tensor([100.0, 60.0, 1.0])
     image = picture(batch, spec())
@@ -64,11 +64,11 @@ def test_a_heatmap_peaks_at_its_keypoint_and_falls_off_by_ten_pixels():
     assert float(heat[60, 100]) == 1
     assert abs(float(heat[60, 110]) - np.exp(-0.5)) < 1e-6
     assert abs(float(heat[80, 100]) - np.exp(-2)) < 1e-6
-    assert float(image[0, 0, 3:14].abs().max()) == 0  # unseen keypoints draw nothing
+    assert float(image[0, 0, 3:14].abs().max()) == 0  # missing keypoints have empty heatmaps
     assert float(image[0, 1, 2:].abs().max()) == 0
 
 
-def test_heatmaps_shrink_with_the_picture():
+def test_heatmaps_scale_with_the_input_size():
     batch = batch_of()
     batch["joints2d"][0, 0, 24] = torch.tensor([100.5, 60.5, 1.0])
     heat = picture(batch, spec(size=112))[0, 0, 2]
@@ -89,7 +89,7 @@ def test_flow_equals_torchs_own_interpolations(size):
     assert torch.allclose(ours, expected, atol=1e-5)
 
 
-def test_a_totally_occluded_frame_shows_its_flag_and_nothing_else():
+def test_a_totally_occluded_frame_has_only_its_flag():
     batch = batch_of()
     batch["flow"] += 3
     batch["joints2d"][..., :2] = 50
@@ -113,7 +113,7 @@ def toy_batch() -> tuple[dict[str, torch.Tensor], InputSpec]:
     return batch, spec(64, 64, mirror=order)
 
 
-def test_two_mirrors_are_none():
+def test_mirroring_twice_changes_nothing():
     batch, spec_ = toy_batch()
     both = torch.tensor([True, True])
     twice = mirror_batch(mirror_batch(batch, both, spec_), both, spec_)
@@ -135,7 +135,7 @@ def test_the_mirrored_picture_is_the_picture_mirrored():
     assert torch.allclose(turned, expected, atol=1e-5)
 
 
-def test_a_mirror_symmetric_model_says_the_mirrored_of_a_mirrored_clip():
+def test_a_symmetric_models_output_is_mirrored_with_its_input():
     def model(image: torch.Tensor) -> torch.Tensor:
         """Joints [B, T, K, 3] of the input: each heatmap's centre, moved by the flow at it."""
         flow, heat = image[:, :, :2], image[:, :, 2:14]
@@ -158,7 +158,7 @@ def test_a_mirror_symmetric_model_says_the_mirrored_of_a_mirrored_clip():
 
 
 def test_the_mirrored_pose_gives_the_mirrored_joints():
-    # On a body that is its own mirror image: bones at REST, joints on the bones.
+    # On a symmetric body: bones at REST, joints on the bones.
     from trainer_fixtures import REST
 
     from trainer import geometry
@@ -180,7 +180,7 @@ def test_the_mirrored_pose_gives_the_mirrored_joints():
 
 
 def symmetric_model() -> MotionHMR:
-    """Return a network with random weights over a body that is its own mirror image."""
+    """Return a network with random weights and a symmetric body."""
     from trainer_fixtures import REST
 
     torch.manual_seed(0)
@@ -191,7 +191,7 @@ def symmetric_model() -> MotionHMR:
     return MotionHMR(body, channels=15, backbone="small", lstm_width=16).eval()
 
 
-def test_both_ways_predict_the_mirror_image_of_a_mirrored_clip():
+def test_averaging_with_the_mirror_image_is_equivariant():
     batch, spec_ = toy_batch()
     model = symmetric_model()
     torch.nn.init.normal_(model.regressor.fc3.weight, std=0.02)  # away from the mean person
@@ -220,7 +220,7 @@ def test_the_nearest_rotation_to_a_sum_is_scipys_mean():
     assert np.allclose(nearest(sums).numpy(), expected, atol=1e-9)
 
 
-def test_a_quarter_turn_is_the_picture_turned():
+def test_a_quarter_turn_rotates_the_picture():
     batch, spec_ = toy_batch()
     plain = picture(batch, spec_)
     turned = picture(turn_batch(batch, torch.full((2,), np.pi / 2), spec_), spec_)
@@ -235,7 +235,7 @@ def test_a_turn_of_labels_is_opencvs_rotation_of_the_picture():
     angle = torch.tensor([0.4, -0.9])
     turned = turn_batch(batch, angle, spec_)
     centre = (spec_.stored_size - 1) / 2
-    for clip in range(2):  # OpenCV's degrees run the other way
+    for clip in range(2):  # OpenCV's angles are counter-clockwise
         degrees = -float(torch.rad2deg(angle[clip]))
         matrix = cv2.getRotationMatrix2D((centre, centre), degrees, 1.0)
         place = batch["joints2d"][clip, ..., :2].double().numpy() @ matrix[:, :2].T + matrix[:, 2]
@@ -247,7 +247,7 @@ def test_a_turn_of_labels_is_opencvs_rotation_of_the_picture():
         )
         apart = Rotation.from_rotvec([0, 0, float(angle[clip])]) * root * tilted.inv()
         assert apart.magnitude().max() < 1e-3
-    # The 3D joints turn as the picture does: x and y alike, depth not.
+    # The 3D joints rotate like the picture: x and y change, depth does not.
     shape = batch["joints3d"]
     cos, sin = angle.cos()[:, None, None], angle.sin()[:, None, None]
     assert torch.allclose(
@@ -256,7 +256,7 @@ def test_a_turn_of_labels_is_opencvs_rotation_of_the_picture():
     assert torch.equal(turned["joints3d"][..., 2], shape[..., 2])
 
 
-def test_crop_units_turn_with_the_mirror():
+def test_crop_units_are_mirrored():
     x = torch.tensor([0.0, 31.5, 63.0])
     assert torch.allclose(normalized(x, 64), -normalized(63 - x, 64))
     assert float(normalized(x, 64)[1]) == 0
@@ -274,7 +274,7 @@ def disturbed(batch, *errors: float, seed: int = 0):
     return disturb_keypoints(batch, KeypointErrors(*errors), PLAIN, draws)
 
 
-def test_disturbed_keypoints_leave_the_targets_alone():
+def test_keypoint_errors_do_not_change_the_targets():
     batch, _ = toy_batch()
     for errors in ((2.0, 0.5), (2.0, 0.5, 0.5)):
         noisy = disturbed(batch, *errors)
@@ -287,14 +287,14 @@ def test_disturbed_keypoints_leave_the_targets_alone():
     assert disturbed(pictures, 2.0, 0.5) is pictures
 
 
-def test_half_of_the_noise_holds_for_the_clip():
+def test_half_of_the_noise_is_constant_over_the_clip():
     batch = {"joints2d": torch.zeros(8, 400, 12, 3)}
     noise = disturbed(batch, 3.0)["joints2d"][..., :2]
     within, between = noise.var(dim=1).mean(), noise.mean(dim=1).var()
     assert abs(float(within) - 4.5) < 0.3 and abs(float(between) - 4.5) < 1.0
 
 
-def test_limbs_are_lost_whole_and_for_a_stretch():
+def test_whole_limbs_are_missing_for_a_stretch():
     frames, chance = 31, 0.3
     batch = {"joints2d": torch.ones(4000, frames, 12, 3)}
     out = disturbed(batch, 0.0, 0.0, chance)["joints2d"]

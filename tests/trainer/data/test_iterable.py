@@ -1,4 +1,4 @@
-"""Clips in programs of other people: ours, plain webdataset and Hugging Face's datasets."""
+"""Clips in other programs: our iterable, plain webdataset and Hugging Face's datasets."""
 
 import itertools
 import re
@@ -36,7 +36,7 @@ def test_a_pass_is_an_epoch_with_every_clip_once_in_another_order(toy):
     assert [clip["key"] for clip in data] == passes[2]
 
 
-def test_tensors_hold_what_the_trainer_reads(toy):
+def test_tensors_equal_what_the_trainer_reads(toy):
     wanted = wanted_arrays("flow") | {"rgb", "pose", "betas"}
     exact = {record.key: arrays for record, arrays in read_clips(open_dataset(toy), wanted)}
     for clip in clips(str(toy), arrays=sorted(wanted)):
@@ -85,7 +85,7 @@ def test_readmes_snippets_read_the_shards(toy, monkeypatch, package):
     (text,) = (t for t in snippets() if line.get(package, "from datasets import") in t)
     monkeypatch.chdir(toy.parent)
     names: dict = {}
-    exec(text, names)  # the loop's last record is left in its names
+    exec(text, names)  # `names` holds the loop's last record
     exact = {r.key: a["flow"] for r, a in read_clips(open_dataset(toy), wanted_arrays("flow"))}
     flow = np.asarray(names["flow"])
     assert flow.dtype == np.float16

@@ -1,4 +1,4 @@
-"""Keypoints' rays: OpenCV's, and those of mirrored and turned batches."""
+"""Keypoint rays against OpenCV, and in mirrored and rotated batches."""
 
 import cv2
 import numpy as np
@@ -54,7 +54,7 @@ def test_rays_are_those_of_the_joints_that_opencv_projected():
         assert (rays[..., 2] == 1).all()
 
 
-def test_what_is_not_seen_has_no_ray():
+def test_missing_keypoints_have_no_ray():
     batch, _ = batch_of(even=True)
     batch["joints2d"][0, 1, 25, 2] = 0
     batch["joints2d"][0, 1, 25, :2] = torch.nan_to_num(torch.tensor([1e6, -1e6]))
@@ -66,7 +66,7 @@ def test_what_is_not_seen_has_no_ray():
 
 
 def test_mirrored_batches_have_mirrored_rays():
-    """Whatever the principal point and the pixels' shape; the clips not chosen stay as they are."""
+    """For any principal point and pixel shape; clips that are not chosen do not change."""
     for even in (True, False):
         batch, truth = batch_of(even=even)
         chosen = torch.tensor([True, False, True, True])
@@ -83,7 +83,7 @@ def test_mirrored_batches_have_mirrored_rays():
 
 
 def test_turned_batches_have_turned_rays():
-    """Rays turn with the joints, about the camera's axis, wherever the crop lies."""
+    """Rays rotate with the joints about the camera's axis, wherever the crop is."""
     batch, truth = batch_of(even=True)
     angle = torch.tensor([0.3, -0.2, 0.0, 1.0])
     turned = turn_batch(batch, angle, SPEC)
@@ -100,8 +100,8 @@ def test_turned_batches_have_turned_rays():
     assert torch.allclose(joints[..., :2] / joints[..., 2:], image, atol=1e-5)
 
 
-def test_gravity_goes_with_the_joints():
-    """A vector that falls from the first joint to the second does so mirrored and turned."""
+def test_gravity_is_mirrored_and_rotated_with_the_joints():
+    """Gravity from the first joint to the second keeps this direction when mirrored and rotated."""
     batch, _ = batch_of(even=True)
     fall = batch["joints3d"][:, 0, 25] - batch["joints3d"][:, 0, 24]
     batch["gravity"] = fall

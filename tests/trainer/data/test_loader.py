@@ -1,4 +1,4 @@
-"""The reader: whole epochs, splits, resuming to the clip, damage, decoding no more than asked."""
+"""The reader: complete epochs, splits, exact resuming, damage, and decoding only what is needed."""
 
 import io
 import itertools
@@ -49,7 +49,7 @@ def keys(stream: Stream, consumer: int, consumers: int, count: int) -> list[tupl
 
 
 @pytest.mark.parametrize("consumers", [1, 2, 3, 4, 7])
-def test_no_clip_is_seen_twice_in_an_epoch_and_none_is_left_out(toy, consumers):
+def test_every_clip_comes_once_per_epoch(toy, consumers):
     everything = {f"{s:06d}_{i:04d}" for s in range(3) for i in range(5 if s < 2 else 3)}
     for epoch in range(2):
         seen = []
@@ -58,7 +58,7 @@ def test_no_clip_is_seen_twice_in_an_epoch_and_none_is_left_out(toy, consumers):
         assert sorted(seen) == sorted(everything)
 
 
-def test_epochs_have_different_orders_and_the_same_seed_the_same(toy):
+def test_the_order_depends_on_epoch_and_seed(toy):
     order = keys(stream(toy), 0, 1, 26)
     first, second = [k for e, k in order if e == 0], [k for e, k in order if e == 1]
     assert first != second
@@ -67,7 +67,7 @@ def test_epochs_have_different_orders_and_the_same_seed_the_same(toy):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_resumed_loader_goes_on_with_the_next_clip(toy, workers):
+def test_a_resumed_loader_continues_with_the_next_clip(toy, workers):
     options = stream(toy, batch_size=2)
     straight = [d.keys for d in itertools.islice(iter(Loader(options, workers=workers)), 14)]
     for taken in (5, 8):
@@ -83,7 +83,7 @@ def test_a_resumed_loader_goes_on_with_the_next_clip(toy, workers):
 
 
 @pytest.mark.parametrize("taken", [2, 6, 9])
-def test_a_clip_that_lacks_a_member_costs_itself_and_no_place(toy, tmp_path, taken):
+def test_a_clip_without_a_member_does_not_shift_the_position(toy, tmp_path, taken):
     folder = copy(toy, tmp_path / "data")
     path = folder / "shard-000001.tar"
     with tarfile.open(path) as tar:
@@ -132,7 +132,7 @@ def test_pictures_are_upright_rgb(toy):
     assert batch["rgb"].shape == (1, 6, 3, 32, 32)
     found = 0
     for t in range(6):
-        for joint, red in ((20, True), (21, False)):  # the wrists: drawn red and blue
+        for joint, red in ((20, True), (21, False)):  # the wrists are drawn red and blue
             x, y, seen = batch["joints2d"][0, t, joint].round().int().tolist()
             if seen:
                 pixel = batch["rgb"][0, t, :, y, x].int()
@@ -175,7 +175,7 @@ def test_a_damaged_shard_is_named_and_skipped_or_fatal(toy, tmp_path, capsys, da
     assert any(isinstance(item, Damaged) for item in read_clips(options.dataset, options.arrays))
 
 
-def test_a_folder_of_nothing_but_damage_ends_with_a_sentence(toy, tmp_path, capsys):
+def test_a_folder_with_only_damaged_shards_ends_in_one_sentence(toy, tmp_path, capsys):
     folder = copy(toy, tmp_path / "data")
     for path in folder.glob("*.tar"):
         path.write_bytes(b"")
@@ -183,16 +183,16 @@ def test_a_folder_of_nothing_but_damage_ends_with_a_sentence(toy, tmp_path, caps
         next(iter(Loader(stream(folder))))
 
 
-def test_clips_that_are_whole_but_of_no_use_end_with_a_sentence(toy):
+def test_readable_but_unusable_clips_end_in_one_sentence(toy):
     data = iter(Loader(replace(stream(toy), frames=99)))
     with pytest.raises(BadInput, match=r"could be used in 20 epochs.* frames, fewer than 99"):
         next(data)
 
 
 @pytest.mark.parametrize("consumers", [4, 8])
-def test_more_consumers_than_clips_go_on(tmp_path, monkeypatch, consumers):
+def test_more_consumers_than_clips_work(tmp_path, monkeypatch, consumers):
     few = stream(write_shards(tmp_path / "few", shards=1, clips=2, frames=6, size=32))
-    for consumer in range(consumers):  # whose part of the shard is empty in most epochs
+    for consumer in range(consumers):  # their part of the shard is empty in most epochs
         assert len(keys(few, consumer, consumers, 100)) == 100
 
     def choosy(stream: Stream, record, epoch: int):
@@ -247,11 +247,11 @@ def test_a_run_resumes_exactly_over_clips_that_differ_from_their_checksum(toy, t
     assert [d.keys[0] for d in itertools.islice(iter(again), 22 - taken)] == straight[taken:]
 
 
-def test_a_resumed_run_begins_with_its_epoch_and_former_positions_are_read(toy, monkeypatch):
+def test_a_resumed_run_reads_from_its_epoch_on_also_with_former_positions(toy, monkeypatch):
     options = stream(toy)
     straight = [d.keys[0] for d in itertools.islice(iter(Loader(options)), 60)]
     loader = Loader(options)
-    list(itertools.islice(iter(loader), 32))  # 13 clips an epoch: the sixth of the third
+    list(itertools.islice(iter(loader), 32))  # 13 clips per epoch: ends in the third
     position = loader.position()
     assert position == {"batches": 32, "drawn": [6], "epochs": [2]}
     opened = []

@@ -1,4 +1,4 @@
-"""Shards behind URLs: every form of --shards, servers that fail, the cache, wrong forms."""
+"""Shards at URLs: every form of --shards, unreliable servers, the cache, wrong arguments."""
 
 import itertools
 import json
@@ -105,7 +105,7 @@ def test_a_single_tar_is_a_data_set(toy, memory, form):
 
 
 @pytest.mark.parametrize("kind", FAULTS[1:])
-def test_a_server_that_fails_gives_the_same_batches(toy, kind):
+def test_an_unreliable_server_gives_the_same_batches(toy, kind):
     expected = drawn(open_dataset(toy))
     with serving(toy, kind) as (http, faults):
         assert same(drawn(open_dataset(http)), expected)
@@ -114,8 +114,8 @@ def test_a_server_that_fails_gives_the_same_batches(toy, kind):
             assert any(text and not text.startswith("bytes=0-") for text in faults.headers)
 
 
-def test_what_broke_off_is_asked_for_from_there(toy):
-    """The tar arrives whole although every third answer ends in the middle."""
+def test_a_broken_download_is_resumed_where_it_broke(toy):
+    """The tar is downloaded completely although every third response is truncated."""
     data = (toy / "shard-000000.tar").read_bytes()
     for kind in ("drop", "truncate", "no ranges"):
         with serving(toy, kind) as (http, faults):
@@ -125,7 +125,7 @@ def test_what_broke_off_is_asked_for_from_there(toy):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_resumed_run_goes_on_with_the_next_clip(toy, workers):
+def test_a_resumed_run_continues_with_the_next_clip(toy, workers):
     straight = drawn(open_dataset(toy), 14, workers=workers)
     with serving(toy, "drop") as (http, _):
         for taken in (3, 8):
@@ -149,7 +149,7 @@ def test_ranks_share_the_clips_of_a_url_and_read_none_twice(toy):
             assert sorted(seen) == sorted(f"{s:06d}_{c:04d}" for s in range(3) for c in range(5))
 
 
-def test_a_server_that_is_gone_ends_the_run_with_a_sentence(toy, monkeypatch):
+def test_an_unreachable_server_ends_the_run_in_one_sentence(toy, monkeypatch):
     monkeypatch.setattr(transfer, "TRIES", 3)
     with serving(toy) as (http, faults):
         dataset = open_dataset(http)
@@ -175,7 +175,7 @@ def test_a_server_that_is_gone_ends_the_run_with_a_sentence(toy, monkeypatch):
         (500, "cannot be read .*run the same command again"),
     ],
 )
-def test_refusals_are_one_sentence(toy, code, words):
+def test_server_refusals_give_one_sentence(toy, code, words):
     with serving(toy) as (http, faults):
         faults.refused = code
         with pytest.raises(BadInput, match=words) as raised:
@@ -201,13 +201,13 @@ def test_refusals_are_one_sentence(toy, code, words):
         ("pipe:false /shard-000000.tar", "cannot be read"),
     ],
 )
-def test_wrong_forms_are_one_sentence(toy, text, words):
+def test_wrong_shards_arguments_give_one_sentence(toy, text, words):
     with pytest.raises(BadInput, match=words) as raised:
         open_dataset(text.format(folder=toy))
     assert "\n" not in str(raised.value)
 
 
-def test_a_half_written_set_is_named_behind_a_url_too(toy, memory):
+def test_an_incomplete_data_set_is_named_at_a_url_too(toy, memory):
     fsspec.filesystem("memory").rm("/bucket/shard-000001.tar")
     with pytest.raises(BadInput, match="holds 2 of the 3 shards"):
         open_dataset(memory)
@@ -225,7 +225,7 @@ def test_a_shard_that_is_missing_on_the_server_is_damage(toy, tmp_path):
     assert len(items) == 11 and "shard-000001.tar cannot be read" in str(damaged[0])
 
 
-def test_a_folder_that_may_not_be_read_is_one_sentence(toy, tmp_path, monkeypatch):
+def test_an_unreadable_folder_gives_one_sentence(toy, tmp_path, monkeypatch):
     def refuse(self):
         raise PermissionError(13, "Permission denied", str(self))
 
@@ -248,7 +248,7 @@ class TestCache:
         names = [path.name for path in (tmp_path / "cache").iterdir()]
         assert len(names) == 3 and all(name.endswith(".tar") for name in names)
 
-    def test_it_holds_no_more_than_it_may_and_the_oldest_go(self, toy, tmp_path):
+    def test_it_stays_within_its_size_and_removes_the_oldest(self, toy, tmp_path):
         size = (toy / "shard-000000.tar").stat().st_size
         cache = ShardCache(tmp_path / "cache", 2 * size + 100)
         with serving(toy) as (http, _):
@@ -287,7 +287,7 @@ class TestCache:
         assert len(found) == 4 and all(keys == found[0] for keys in found)
         assert len(list((tmp_path / "cache").iterdir())) == 3
 
-    def test_a_copy_that_rots_is_named_and_fetched_anew(self, toy, tmp_path):
+    def test_a_damaged_copy_is_named_and_downloaded_again(self, toy, tmp_path):
         cache = ShardCache(tmp_path / "cache", 1 << 30)
         with serving(toy) as (http, _):
             dataset = open_dataset(http, store=Store(cache))
@@ -298,7 +298,7 @@ class TestCache:
             assert any(isinstance(item, Damaged) for item in items)
             assert not any(isinstance(item, Damaged) for item in read_clips(dataset, ARRAYS))
 
-    def test_what_a_killed_process_left_is_removed_and_what_arrives_is_not(self, tmp_path):
+    def test_leftovers_are_removed_and_downloads_in_progress_are_kept(self, tmp_path):
         old, new = tmp_path / ".a.1.part", tmp_path / ".b.2.part"
         old.touch()
         new.touch()
@@ -314,13 +314,13 @@ class TestCache:
         assert size_in_bytes(text) == size
 
     @pytest.mark.parametrize("text", ["", "much", "-3GB", "0", "3PB"])
-    def test_sizes_that_are_none(self, text):
+    def test_invalid_sizes(self, text):
         with pytest.raises(ValueError, match="no size"):
             size_in_bytes(text)
 
 
 class TestMixtures:
-    def test_two_sets_are_one_with_every_clip_once_an_epoch(self, toy, other):
+    def test_two_sets_together_give_every_clip_once_per_epoch(self, toy, other):
         dataset = open_datasets([toy, other])
         assert dataset.clips == 35 and dataset.clip_length == 6
         loader = iter(Loader(stream(dataset, batch_size=1)))
@@ -339,9 +339,9 @@ class TestMixtures:
                 counts[epoch, shard] += part == 0
         assert (counts[:, :3] == 1).all()  # all of the first in every epoch
         assert (counts[:, 3:].sum(1) == 3).all() and counts.max() == 1
-        assert (counts[:10, 3:].sum(0) == 3).all()  # in ten epochs each equally often
+        assert (counts[:10, 3:].sum(0) == 3).all()  # in ten epochs all equally often
 
-    def test_a_resumed_mixture_goes_on_with_the_next_clip(self, toy, other):
+    def test_a_resumed_mixture_continues_with_the_next_clip(self, toy, other):
         options = stream(open_datasets([toy, f"{other}::0.3"]))
         straight = [d.keys for d in itertools.islice(iter(Loader(options)), 30)]
         loader = Loader(options)
@@ -349,7 +349,7 @@ class TestMixtures:
         again = Loader(options, position=loader.position())
         assert [d.keys for d in itertools.islice(iter(again), 13)] == straight[17:]
 
-    def test_sets_that_do_not_go_together_are_refused(self, toy, tmp_path):
+    def test_sets_that_cannot_be_mixed_are_refused(self, toy, tmp_path):
         large = write_shards(tmp_path / "large", shards=1, clips=1, frames=4, size=64)
         with pytest.raises(BadInput, match="its image_size is 64, not 32"):
             open_datasets([toy, large])

@@ -29,7 +29,7 @@ def config(shards: Path, out: Path, **changes) -> FitConfig:
 
 
 @pytest.mark.slow
-def test_it_is_the_predicted_body_that_is_measured(tmp_path):
+def test_the_measured_body_is_the_predicted_one(tmp_path):
     shards = some_motions(tmp_path / "motions", takes=2, frames=40)
     checkpoint = fit(config(shards, tmp_path / "run")) / "last.pt"
     look = EvaluateConfig(
@@ -46,7 +46,7 @@ def test_it_is_the_predicted_body_that_is_measured(tmp_path):
     for i, key in enumerate(measured["keys"]):
         written = np.load(tmp_path / "bodies" / f"{key}.npz")
         mine = measured["clip"] == i
-        # The truth is kept in half precision: within 1 mm.
+        # Ground truth is stored in half precision: within 1 mm.
         error = procrustes(
             torch.from_numpy(written["joints"][measured["frame"][mine], 24:]),
             torch.from_numpy(measured["truth"][mine].astype(np.float32)),

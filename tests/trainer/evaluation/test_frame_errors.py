@@ -92,7 +92,7 @@ def test_predicted_joints_are_aligned_to_the_true_ones(measured):
     assert np.abs(frames["truth"][:, hips].astype(float).mean(axis=1)).max() < 1e-3
 
 
-def test_a_clips_content_is_known_as_far_as_meta_does():
+def test_a_clips_content_is_read_from_meta_json():
     def metadata(text: bytes) -> dict:
         record = Record(None, "000000_0000")  # type: ignore[arg-type]
         record.members["meta.json"] = text

@@ -1,4 +1,4 @@
-"""Translations and weak cameras against OpenCV's projection of moving bodies."""
+"""Translations and weak-perspective cameras against OpenCV's projection of moving bodies."""
 
 import cv2
 import numpy as np
@@ -55,12 +55,12 @@ def test_a_walk_is_followed():
     found = place(joints, rays_of(pixels_of(joints, path)))
     error = (found - path).norm(dim=-1)
     assert error.mean() < 0.025 and error.max() < 0.06
-    # What is left is depth: on the picture the body lies on its keypoints.
+    # The remaining error is in depth: in the picture the body lies on its keypoints.
     off = np.linalg.norm(pixels_of(joints, found) - pixels_of(joints, path), axis=-1)
     assert off.mean() < 1.5
 
 
-def test_noise_does_not_make_it_jump():
+def test_noise_does_not_make_depth_jump():
     joints, path = walk(120)
     pixels = pixels_of(joints, path)
     noise = np.random.default_rng(0).normal(0, 0.02, pixels.shape)
@@ -76,7 +76,7 @@ def test_missing_and_wrong_keypoints():
     rays[30:45, :, 2] = 0
     rays[30:45, :, :2] = torch.nan
     rays[70:80, 3:, 2] = 0
-    rays[90:95, 6, :2] += 0.2  # a wrist elsewhere
+    rays[90:95, 6, :2] += 0.2  # a wrist in a wrong place
     found = place(joints, rays)
     error = (found - path).norm(dim=-1)
     assert error[30:45].max() < 0.1 and error[70:80].max() < 0.1 and error[90:95].max() < 0.05
@@ -109,8 +109,8 @@ def test_the_weak_camera_is_the_least_squares_one():
         assert np.abs(shown - image[frame]).max() < 0.1, "weak perspective at 3 m"
 
 
-def test_depths_of_single_frames_become_steady_on_their_rays():
-    """Somebody walks away at 1.2 m/s; each frame's size errs by 3 %, one frame by half."""
+def test_single_frame_depths_are_smoothed_along_their_rays():
+    """A person walks away at 1.2 m/s; each frame's size is off by 3 %, one frame's by half."""
     rng = np.random.default_rng(0)
     t = np.arange(90) / 30
     true = np.stack([0.3 * np.sin(t), 0.1 + 0 * t, 4 + 1.2 * t], 1)

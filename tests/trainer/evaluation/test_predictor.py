@@ -1,4 +1,4 @@
-"""Prediction from Python: a real person from his keypoints or pictures, and what is refused."""
+"""Prediction from Python: a real person from keypoints or pictures, and wrong inputs."""
 
 import re
 from pathlib import Path
@@ -32,7 +32,7 @@ def points() -> np.ndarray:
 
 
 def error(person) -> float:
-    """Return the mean PA-MPJPE of a person's limbs against the recording's own truth, mm."""
+    """Return the mean PA-MPJPE of a person's limbs against the recording's ground truth, mm."""
     limbs = torch.from_numpy(person.joints[:, 24:36].astype(np.float64))
     return float(pa_mpjpe(limbs, torch.from_numpy(clip_joints("trc"))).mean())
 
@@ -40,7 +40,7 @@ def error(person) -> float:
 def test_keypoints_alone_give_the_measured_person(predictor, points, tmp_path):
     person = predictor.predict(keypoints=points, size=SIZE, fps=30)
     assert error(person) < 75  # mm; the best constant pose is at 96
-    # In the camera's axes and true perspective the joints lie on their keypoints.
+    # In camera axes and true perspective, the joints lie on their keypoints.
     k = person.arrays["K"][0].astype(float)
     placed = person.joints[:, 24:36] + person.transl[:, None]
     pixels = placed @ k.T
@@ -55,7 +55,7 @@ def test_keypoints_alone_give_the_measured_person(predictor, points, tmp_path):
     np.testing.assert_allclose(motion.times, np.arange(50) / 30)
 
 
-def test_the_order_of_the_points_is_known_by_their_number(predictor, points):
+def test_the_keypoint_order_follows_from_their_number(predictor, points):
     limbs = points[:20, list(module.COCO17)]
     more = np.concatenate([limbs, np.full((20, 2, 3), 7.0)], 1)
     found = [
@@ -65,16 +65,16 @@ def test_the_order_of_the_points_is_known_by_their_number(predictor, points):
     np.testing.assert_array_equal(found[0], found[2])
 
 
-def test_unseen_points_do_not_matter(predictor, points):
+def test_missing_keypoints_do_not_matter(predictor, points):
     wild = points[:20].copy()
-    wild[:, 9, 2] = 0.1  # a wrist that the detector hardly believes
+    wild[:, 9, 2] = 0.1  # a wrist with low confidence
     moved = wild.copy()
     moved[:, 9, :2] = np.nan
     found = [predictor.predict(keypoints=given, size=SIZE).joints for given in (wild, moved)]
     np.testing.assert_array_equal(found[0], found[1])
 
 
-def test_frames_that_keypoints_belong_to_give_their_size(predictor, points):
+def test_frames_give_the_picture_size_for_keypoints(predictor, points):
     frames = np.zeros((5, SIZE[1], SIZE[0], 3), np.uint8)
     by_frames = predictor.predict(frames, points[:5]).joints
     np.testing.assert_array_equal(
@@ -82,7 +82,7 @@ def test_frames_that_keypoints_belong_to_give_their_size(predictor, points):
     )
 
 
-def test_the_readmes_lines_run(tmp_path, monkeypatch, capsys):
+def test_the_readmes_example_runs(tmp_path, monkeypatch, capsys):
     root = Path(__file__).parents[3]
     blocks = re.findall(r"^```python\n(.*?)^```", (root / "README.md").read_text(), re.M | re.S)
     (block,) = [block for block in blocks if "trainer.predict import load" in block]
@@ -95,7 +95,7 @@ def test_the_readmes_lines_run(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_people_are_found_in_frames(predictor):
-    """By the detector and the same command lines as a video's."""
+    """With the detector and the same command lines as for a video."""
     frames = np.stack(list(read_frames(CLIP, range(50))))
     person = predictor.predict(frames, fps=30)
     assert error(person) < 90

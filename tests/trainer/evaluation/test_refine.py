@@ -1,4 +1,4 @@
-"""Refined joints are nearer to the true ones, and true ones stay where they are."""
+"""Refined joints are closer to the true joints, and true joints hardly change."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def known() -> Proportions:
 
 
 def person(name: str, frames: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return joints [L, 14, 3] about the hips, and their rays before a camera 4.5 m away."""
+    """Return joints [L, 14, 3] about the hips, and their rays from a camera 4.5 m away."""
     rng = np.random.default_rng(seed)
     betas = torch.from_numpy(rng.normal(0, 1, 10).clip(-2, 2)).float()
     rotations = motion(name, frames)
@@ -26,7 +26,7 @@ def person(name: str, frames: int, seed: int) -> tuple[torch.Tensor, torch.Tenso
 
 
 def as_a_network_sees(joints: torch.Tensor, seed: int) -> torch.Tensor:
-    """Return joints whose depths are 6 cm off, slowly changing for the most part."""
+    """Return joints with depth errors of 6 cm that mostly change slowly."""
     rng = np.random.default_rng(seed)
     knots = rng.normal(size=(len(joints) // 8 + 2, *joints.shape[1:]))
     at = np.arange(len(joints)) / 8
@@ -41,7 +41,7 @@ def limb_spread(joints: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("name", ["walk_on_1", "squats_1", "dance_a"])
-def test_noisy_joints_come_nearer(name, known):
+def test_noisy_joints_are_improved(name, known):
     true, rays = person(name, 90, seed=1)
     noisy = as_a_network_sees(true, seed=2)
     rays[..., :2] += torch.from_numpy(
@@ -53,7 +53,7 @@ def test_noisy_joints_come_nearer(name, known):
     assert limb_spread(refined) < 0.4 * limb_spread(noisy)
 
 
-def test_true_joints_stay(known):
+def test_true_joints_hardly_change(known):
     for name in ("walk_on_1", "kick", "sprint_1"):
         true, rays = person(name, 60, seed=4)
         refined = refine(true, torch.full(true.shape[:2], 0.002), rays, known)
@@ -120,7 +120,7 @@ def test_proportions_are_those_of_people_who_move(known):
     relative = lengths - lengths[:, :8].mean(1, keepdim=True)
     expected = known.mean - known.mean[:8].mean()
     assert ((relative - expected).abs() < 2 * known.spread).float().mean() > 0.95
-    # Wide enough for everybody, and no wider than needed.
+    # Wide enough for everybody, but not wider than needed.
     assert (known.spread < 5 * relative.std(0)).all()
     again = proportions(folded_body())
     assert torch.equal(again.mean, known.mean) and torch.equal(again.spread, known.spread)

@@ -1,4 +1,4 @@
-"""Predictions as motions: other tools' files, the camera's geometry, the pieces of a track."""
+"""Predictions as motions: AMASS files, camera geometry, the pieces of a track."""
 
 import io
 import json
@@ -46,7 +46,7 @@ def checkpoint(toy, tmp_path_factory) -> Path:
     return fit(options) / "last.pt"
 
 
-def test_the_perspective_camera_sees_the_body_where_the_weak_one_does():
+def test_perspective_and_weak_perspective_projections_agree():
     rng = np.random.default_rng(0)
     camera = np.stack([rng.uniform(0.5, 1.2, 9), *rng.uniform(-0.3, 0.3, (2, 9))], 1)
     crop = np.zeros((9, 2, 3))
@@ -55,7 +55,7 @@ def test_the_perspective_camera_sees_the_body_where_the_weak_one_does():
     k = np.array([[900.0, 0, 640], [0, 900, 360], [0, 0, 1]])
     trans = translation(camera, crop, k, 224)
     for s, place, map_ in zip(camera, trans, crop, strict=True):
-        across = np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0]])  # a decimetre in the image plane
+        across = np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0]])  # 10 cm in the image plane
         seen = cv2.projectPoints(across + place, np.zeros(3), np.zeros(3), k, None)[0][:, 0]
         units = s[0] * (across[:, :2] + s[1:])
         pixels = ((units + 1) * 224 - 1) / 2
@@ -72,7 +72,7 @@ def test_the_file_is_an_amass_take(toy, checkpoint, tmp_path):
     body = Rotation.from_rotvec(result["pose"].reshape(10, 24, 3)[:, 1:22].reshape(-1, 3))
     read = Rotation.from_quat(rotations[:, 1:22].reshape(-1, 4))
     assert (body.inv() * read).magnitude().max() < 1e-5
-    # A hardly trained network predicts about the mean person: upright in the picture and the world.
+    # A hardly trained network predicts the mean person, upright in the picture and the world.
     up = quat.rotate(rotations[:, 0], np.array([0.0, 1.0, 0.0]))
     root = Rotation.from_rotvec(result["pose"][:, :3]).as_matrix()
     np.testing.assert_allclose(up[:, 1], -root[:, 1, 1], atol=1e-5)
@@ -82,7 +82,7 @@ def test_the_file_is_an_amass_take(toy, checkpoint, tmp_path):
 def test_predictions_of_two_networks_are_not_mixed(toy, checkpoint, tmp_path, capsys):
     out, other = tmp_path / "two words", tmp_path / "other.pt"
     look = PredictConfig(checkpoint=checkpoint, shards=toy, out=out, device="cpu", max_clips=1)
-    for _ in range(2):  # the same again is the same
+    for _ in range(2):  # repeating the same command is allowed
         assert predict(look) == 1
     assert shlex.quote(str(out)) in capsys.readouterr().out
     save_checkpoint(other, {**load_checkpoint(checkpoint), "step": 9})
@@ -91,10 +91,10 @@ def test_predictions_of_two_networks_are_not_mixed(toy, checkpoint, tmp_path, ca
             predict(replace(look, **changes))
 
 
-def test_flow_of_another_kind_than_was_learned_from_is_remarked_upon(toy, checkpoint, capsys):
+def test_a_note_names_flow_of_another_kind(toy, checkpoint, capsys):
     dataset = open_dataset(toy)
     _, spec, _ = load_model(checkpoint, torch.device("cpu"))
-    assert not spec.flow  # it sees keypoints alone
+    assert not spec.flow  # its only input is keypoints
     spec = replace(spec, inputs="flow+keypoints", flow=dataset.flow_name)
     remark_on_difference(spec, dataset, "it learned from")
     assert not capsys.readouterr().out
@@ -102,12 +102,12 @@ def test_flow_of_another_kind_than_was_learned_from_is_remarked_upon(toy, checkp
     assert f"learned from raft_small-0a1b2c3d at {SIZE} px" in capsys.readouterr().out
     larger = replace(dataset, person_diagonal=200.0)
     remark_on_difference(spec, larger, "it learned from")
-    assert not capsys.readouterr().out  # nobody knows how large those were that it saw
+    assert not capsys.readouterr().out  # the size of the people it was trained on is unknown
     remark_on_difference(replace(spec, person_diagonal=150.0), larger, "it learned from")
     assert "shows people of 200 px" in (result := capsys.readouterr().out) and "150 px" in result
 
 
-def test_the_worlds_body_is_the_cameras_turned():
+def test_the_world_motion_is_the_rotated_camera_motion():
     rng = np.random.default_rng(1)
     pose, trans = rng.normal(0, 1, (4, 72)), rng.normal(0, 3, (4, 3))
     pelvis = np.tile(rng.normal(0, 0.2, (1, 3)), (4, 1))
@@ -153,7 +153,7 @@ def test_pieces_of_a_track_are_joined(toy):
     assert track["joints"][:, 0, 0].tolist() == track["source"].tolist() == list(range(10))
     assert track["mocap_framerate"] == 25 and track["size"].tolist() == [64, 48]
     assert track["place"].tolist() == [0, 1, 2, 3, 4, 2, 3, 4, 5, 6]
-    assert len(joined["other"]["joints"]) == 5  # its second piece never came
+    assert len(joined["other"]["joints"]) == 5  # its second piece is missing
 
 
 def test_records_with_sources_are_read(tmp_path, checkpoint):

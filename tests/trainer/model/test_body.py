@@ -1,4 +1,4 @@
-"""The folded body gives smplx's joints, and the regressed joints of smplx's vertices."""
+"""The reduced body gives smplx's joints, and the joints regressed from smplx's vertices."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def folded_joints(body: dict, pose: np.ndarray, betas: np.ndarray) -> np.ndarray
 def test_equals_smplx_on_a_body_of_smpls_layout():
     rng = np.random.default_rng(3)
     body = toy_body(rng)
-    # Skinning and regressors as spread as in a real body: every bone, every vertex.
+    # Dense skinning weights and regressors over every bone and vertex.
     body["weights"] = rng.dirichlet(np.ones(24), len(body["weights"])).astype(np.float32)
     body["eval_regressor"] = rng.dirichlet(np.ones(len(body["weights"])), 14).astype(np.float32)
     pose = rng.normal(0, 0.6, (12, 72)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""A body fitted to joints of bodies that smplx posed: joints, limbs and surface come back."""
+"""A body fitted to joints of smplx bodies recovers joints, limbs and surface."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ LIMBS = {
     18: (10, 11),
     19: (7, 6),
 }
-UNIT = 0.4  # of a metre: nothing may depend on the joints' unit
+UNIT = 0.4  # metres per unit: results must not depend on the joints' unit
 
 
 def shape(seed: int) -> torch.Tensor:
@@ -49,7 +49,8 @@ def sigma_of(joints: torch.Tensor, metres: float) -> torch.Tensor:
 
 
 def seen_joints(rotations, betas, noise: float = 0.0, seed: int = 0):
-    """Return (smplx's joints, the same as a network gives them: noisy, about the hips, scaled)."""
+    """Return smplx's joints, and the same as a network would predict: noisy, about the hips,
+    scaled."""
     true = smplx_joints(rotations, betas)
     rng = np.random.default_rng(seed)
     noisy = true + torch.from_numpy(rng.normal(0, 1, true.shape) * noise).float()
@@ -70,14 +71,14 @@ def acceleration(joints: torch.Tensor) -> float:
 @pytest.mark.parametrize(
     "name", ["walk_on_1", "dance_a", "cartwheel", "sprint_1", "squats_1", "kick"]
 )
-def test_joints_of_posed_bodies_come_back(name):
+def test_joints_of_posed_bodies_are_recovered(name):
     rotations, betas = motion(name, 80), shape(3)
     true, joints = seen_joints(rotations, betas)
     guess = turned(rotations, 15, seed=1)
     fit = fit_body(folded_body(), joints, sigma_of(joints, 0.003), guess, torch.zeros(10))
     error = procrustes(fit.joints, true)
     assert error.mean() < 2 and error.max() < 3
-    # No similarity is taken out of these: scale · joints is where the fit puts it.
+    # Without similarity alignment: the fit itself gives scale and translation.
     assert (fit.scale * joints - fit.joints).norm(dim=-1).mean() < 0.003
     turn = (directions(fit.joints) * directions(true)).sum(-1).clamp(-1, 1).arccos()
     assert turn.rad2deg().mean() < 0.7 and turn.rad2deg().max() < 3
@@ -85,7 +86,7 @@ def test_joints_of_posed_bodies_come_back(name):
     assert (again - fit.joints).abs().max() < 1e-4, "its joints are not the body's"
 
 
-def test_joints_of_motion_capture_come_back():
+def test_joints_of_motion_capture_are_recovered():
     if not CMU.is_dir():
         pytest.skip("no motion capture beside the checkout")
     from posed_people import body_arrays
@@ -104,11 +105,11 @@ def test_joints_of_motion_capture_come_back():
         assert error.mean() < 2 and error.max() < 3.5, source.name
 
 
-def test_the_surface_comes_back_when_the_guess_knows_the_twists():
+def test_the_surface_is_recovered_if_the_guess_has_the_twists():
     rotations, betas = motion("dance_b", 24), shape(4)
     _, joints = seen_joints(rotations, betas)
-    # Upper limbs 20 degrees astray, square to themselves; knees and elbows bent 20 degrees too far
-    # or too little; the whole body turned.
+    # Upper limbs 20 degrees off, perpendicular to their axes; knees and elbows bent 20 degrees too
+    # much or too little; the whole body rotated.
     linkage = Linkage(folded_body(), betas)
     guess, rng = rotations.clone(), np.random.default_rng(0)
     for hinge in hinges(linkage):
@@ -186,7 +187,7 @@ def test_missing_joints_and_frames_come_from_the_guess_and_their_neighbours():
     untouched = torch.cat((torch.arange(15), torch.arange(62, 75)))
     assert abs(error[untouched] - procrustes(whole.joints, true)[untouched]).max() < 3
     assert error[80:90].mean() < 20
-    # Without joints a frame has the guess's own limbs, some 60 mm off; never worse.
+    # Without joints a frame keeps the limbs of the guess, about 60 mm off; never worse.
     own = procrustes(smplx_joints(guess, betas), true)
     assert error[20:30].mean() < own[20:30].mean()
     assert error[50:60].mean() < 0.8 * own[50:60].mean()
@@ -195,7 +196,7 @@ def test_missing_joints_and_frames_come_from_the_guess_and_their_neighbours():
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3])
-def test_a_few_frames_are_a_track(frames):
+def test_tracks_of_a_few_frames_are_fitted(frames):
     rotations, betas = motion("jog_1", frames), shape(9)
     true, joints = seen_joints(rotations, betas)
     guess = turned(rotations, 10, seed=6)
@@ -204,7 +205,7 @@ def test_a_few_frames_are_a_track(frames):
     assert fit.rotations.shape == (frames, 24, 3, 3) and fit.betas.shape == (10,)
 
 
-def test_frames_that_show_nothing_at_all_keep_the_guess():
+def test_frames_without_joints_keep_the_guess():
     guess = motion("jog_1", 5)
     nothing = torch.full((5, 14), torch.inf)
     fit = fit_body(folded_body(), torch.zeros(5, 14, 3), nothing, guess, shape(1))
@@ -213,7 +214,7 @@ def test_frames_that_show_nothing_at_all_keep_the_guess():
     assert fit.betas.allclose(shape(1), atol=1e-3)
 
 
-def test_pieces_of_a_long_track_meet(monkeypatch):
+def test_pieces_of_a_long_track_are_continuous(monkeypatch):
     rotations = motion("walk_on_1", 100)
     _, joints = seen_joints(rotations, shape(2), noise=0.02)
     arguments = (folded_body(), joints, sigma_of(joints, 0.02), turned(rotations, 15, 7), shape(2))
@@ -241,12 +242,12 @@ def test_ten_thousand_frames():
     assert procrustes(fit.joints, true).mean() < 25
 
 
-def test_elbows_and_knees_that_bend_backward_in_the_guess_do_not_in_the_fit():
+def test_backward_elbows_and_knees_of_the_guess_are_corrected():
     body = folded_body()
     rotations = motion("box_1", 40)
     linkage = Linkage(body, torch.zeros(10))
     true, joints = seen_joints(rotations, torch.zeros(10))
-    # The same joints by limbs turned half about, and hinges bent the other way.
+    # The same joints with limbs twisted by half a turn and hinges bent the other way.
     guess = rotations.clone()
     for hinge in hinges(linkage):
         half = torch.from_numpy(
@@ -262,20 +263,20 @@ def test_elbows_and_knees_that_bend_backward_in_the_guess_do_not_in_the_fit():
         ahead = fit.rotations[:, hinge.bone] @ hinge.below @ hinge.forward
         assert bent.min() < -0.2, "the guess is no test"
         assert ahead.min() > -0.1
-    # Hands and feet, which no joint shows, did not turn about with the limbs above them.
+    # Hands and feet, which joints do not determine, did not rotate with the limbs above them.
     vertices = smplx_vertices(rotations, torch.zeros(10))
     assert procrustes(smplx_vertices(guess, torch.zeros(10)), vertices).mean() > 12
     assert procrustes(smplx_vertices(fit.rotations, fit.betas), vertices).mean() < 10
 
 
-def test_the_shape_stays_within_a_bodys_reach():
+def test_betas_stay_within_their_limit():
     rotations = motion("walk_on_1", 60)
     _, joints = seen_joints(rotations, torch.tensor([0, 6.0, -6, 5, 0, 0, 0, 0, 0, 0]))
     fit = fit_body(folded_body(), joints, sigma_of(joints, 0.003), rotations, torch.zeros(10))
     assert fit.betas.abs().max() <= 2.5 and fit.betas.abs().max() > 2
 
 
-def test_two_fits_are_equal_to_the_bit():
+def test_fits_are_bit_identical():
     rotations = motion("kick", 50)
     _, joints = seen_joints(rotations, shape(2), noise=0.02)
     arguments = (folded_body(), joints, sigma_of(joints, 0.02), turned(rotations, 15, 7), shape(2))
@@ -286,7 +287,7 @@ def test_two_fits_are_equal_to_the_bit():
 def test_derivatives_are_those_of_finite_differences():
     rng = np.random.default_rng(1)
     arrays = toy_body(rng)
-    arrays["posedirs"] = 0 * arrays["posedirs"]  # they are left out of the derivatives
+    arrays["posedirs"] = 0 * arrays["posedirs"]  # omitted in the derivatives
     arrays["weights"] = rng.dirichlet(np.ones(24), len(arrays["weights"])).astype(np.float32)
     body = BodyJoints(arrays).double()
     betas = torch.from_numpy(rng.normal(size=10))

@@ -1,4 +1,4 @@
-"""A checkpoint is data, whole or not there."""
+"""A checkpoint is data, and is written completely or not at all."""
 
 import os
 import signal
@@ -15,10 +15,10 @@ from trainer.errors import BadInput
 from trainer.model.checkpoint import load_checkpoint, save_checkpoint
 
 PARTS = {"model": {}, "body": {}, "weights": {}, "config": {}, "data": {}, "settings": {}}
-"""What a checkpoint must have, and these tests need nothing of."""
+"""Required keys of a checkpoint that these tests do not use."""
 
 
-def test_a_checkpoint_is_data_and_never_half(tmp_path):
+def test_a_checkpoint_is_data_and_never_partial(tmp_path):
     path = tmp_path / "last.pt"
     save_checkpoint(path, {**PARTS, "step": 1, "weights": {"a": torch.ones(3)}})
     assert load_checkpoint(path)["step"] == 1

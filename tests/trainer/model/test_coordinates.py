@@ -1,4 +1,4 @@
-"""The view of a window: the same from every camera at one place."""
+"""The view of a window is the same for all cameras at the same position."""
 
 import math
 
@@ -18,7 +18,7 @@ from trainer.model.coordinates import (
 )
 
 
-def test_shortest_turns_are_scipys():
+def test_smallest_rotations_equal_scipys():
     middle = torch.from_numpy(np.random.default_rng(0).normal(0, 0.6, (30, 2)))
     middle[0] = 0
     turn = turn_to(middle)
@@ -32,7 +32,7 @@ def test_shortest_turns_are_scipys():
         assert np.allclose(matrix, Rotation.from_rotvec(vector).as_matrix(), atol=1e-7)
 
 
-def test_boxes_are_medians_over_the_frames_that_show_enough():
+def test_boxes_are_medians_over_frames_with_enough_keypoints():
     rng = np.random.default_rng(1)
     points = torch.from_numpy(rng.normal(0, 1, (6, 9, 12, 2)))
     seen = torch.from_numpy((rng.random((6, 9, 12)) < 0.6).astype(float))
@@ -55,8 +55,8 @@ def test_boxes_are_medians_over_the_frames_that_show_enough():
 
 
 @pytest.mark.parametrize("degrees", [5, 20, 35])
-def test_a_camera_turned_to_the_person_has_the_same_view(degrees: int):
-    """Its joints turned by scipy; the shortest turn leaves the picture's own roll."""
+def test_a_camera_rotated_towards_the_person_has_the_same_view(degrees: int):
+    """Joints are rotated by scipy; the smallest rotation keeps the picture's roll."""
     joints = people(2)
     rng = np.random.default_rng(3)
     plain = view(rays_of(joints))
@@ -76,7 +76,7 @@ def test_a_camera_turned_to_the_person_has_the_same_view(degrees: int):
     assert torch.allclose(other.turn @ away, identity, atol=2e-4)
 
 
-def test_the_views_points_are_what_the_turned_camera_sees_in_the_persons_size():
+def test_the_views_points_are_those_of_the_rotated_camera_over_the_size():
     joints = people(4) + torch.tensor([2.0, -1.0, 0.0])
     seen = view(rays_of(joints))
     turned = joints @ seen.turn[:, None].mT
@@ -89,14 +89,14 @@ def test_the_views_points_are_what_the_turned_camera_sees_in_the_persons_size():
     assert torch.allclose(seen.turn @ seen.turn.mT, identity, atol=1e-9)
 
 
-def test_distance_and_height_change_the_size_alone():
-    """People twice as large and twice as far have the same picture and view."""
+def test_distance_and_height_change_only_the_size():
+    """People twice as large and twice as far away have the same picture and view."""
     joints = people(5)
     plain, twice = view(rays_of(joints)), view(rays_of(2 * joints))
     assert torch.allclose(plain.points, twice.points) and torch.allclose(plain.size, twice.size)
 
 
-def test_unseen_keypoints_do_not_matter():
+def test_missing_keypoints_do_not_matter():
     rays = rays_of(people(6)).float()
     rays[..., 2] = (torch.rand(20, 9, 12, generator=torch.Generator().manual_seed(0)) < 0.8).float()
     hidden = rays[..., 2:] == 0
@@ -112,7 +112,7 @@ def test_unseen_keypoints_do_not_matter():
 
 
 @pytest.mark.parametrize("shown", [0, 1, ENOUGH - 1])
-def test_windows_without_enough_keypoints_are_seen_as_they_are(shown: int):
+def test_windows_with_too_few_keypoints_are_not_rotated(shown: int):
     rays = rays_of(people(7)).float()
     rays[..., shown:, :] = 0
     seen = view(rays)
@@ -122,7 +122,7 @@ def test_windows_without_enough_keypoints_are_seen_as_they_are(shown: int):
     assert all(value.isfinite().all() for value in seen)
 
 
-def test_keypoints_in_one_place_beside_and_far_off_stay_finite():
+def test_coincident_lateral_and_distant_keypoints_stay_finite():
     rays = torch.zeros(4, 3, 12, 3)
     rays[..., 2] = 1
     rays[1, ..., :2] = 1e3  # all but at a right angle to the axis
@@ -134,7 +134,7 @@ def test_keypoints_in_one_place_beside_and_far_off_stay_finite():
     assert features.shape == (4, 3, 16) and features.isfinite().all()
 
 
-def test_half_precision_does_not_touch_the_view():
+def test_the_view_is_never_in_half_precision():
     rays = rays_of(people(9)).float()
     encoder, plain = CoordinateEncoder(12, 16), view(rays)
     features = encoder(plain)
@@ -145,13 +145,13 @@ def test_half_precision_does_not_touch_the_view():
     assert torch.equal(again, features)
 
 
-def test_features_know_of_size_and_of_what_is_missing():
+def test_features_depend_on_size_and_missing_keypoints():
     encoder = CoordinateEncoder(12, 32)
     seen = view(rays_of(people(8)).float())
     plain = encoder(seen)
     assert not torch.allclose(plain, encoder(seen._replace(size=seen.size * 2)))
     assert not torch.allclose(plain, encoder(seen._replace(seen=seen.seen * 0)))
-    # Every frame by itself.
+    # Every frame on its own.
     last = seen.points.clone()
     last[:, -1] += 1
     changed = encoder(seen._replace(points=last))

@@ -1,4 +1,4 @@
-"""Checkpoints that are not what they should be are named in a sentence."""
+"""Wrong checkpoints are named in one sentence."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,7 +31,7 @@ def changed(whole: dict[str, Any], part: str, name: str, value: Any) -> dict[str
     return {**whole, part: {**whole[part], name: value}}
 
 
-def test_a_whole_one_is_read(whole: dict[str, Any], tmp_path: Path) -> None:
+def test_an_intact_checkpoint_is_read(whole: dict[str, Any], tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "last.pt", whole)
     assert load_model(tmp_path / "last.pt", CPU)[2]["step"] == 3
 
@@ -51,7 +51,7 @@ def test_a_whole_one_is_read(whole: dict[str, Any], tmp_path: Path) -> None:
         ("weights", "body.rest", torch.zeros(2)),
     ],
 )
-def test_a_damaged_one_is_refused(
+def test_a_damaged_checkpoint_is_refused(
     whole: dict[str, Any], part: str, name: str, value: Any, tmp_path: Path
 ) -> None:
     save_checkpoint(tmp_path / "last.pt", changed(whole, part, name, value))
@@ -59,7 +59,7 @@ def test_a_damaged_one_is_refused(
         load_model(tmp_path / "last.pt", CPU)
 
 
-def test_weights_that_are_no_numbers_are_refused(whole: dict[str, Any], tmp_path: Path) -> None:
+def test_non_finite_weights_are_refused(whole: dict[str, Any], tmp_path: Path) -> None:
     name = next(n for n, w in whole["weights"].items() if w.is_floating_point())
     save_checkpoint(
         tmp_path / "last.pt",
@@ -70,15 +70,17 @@ def test_weights_that_are_no_numbers_are_refused(whole: dict[str, Any], tmp_path
 
 
 @pytest.mark.parametrize("part", ["model", "body", "weights", "config", "data", "settings", "step"])
-def test_a_part_that_is_missing_is_named(whole: dict[str, Any], part: str, tmp_path: Path) -> None:
+def test_a_missing_part_is_named(whole: dict[str, Any], part: str, tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "last.pt", {n: v for n, v in whole.items() if n != part})
     with pytest.raises(BadInput, match=f"has no {part}"):
         load_checkpoint(tmp_path / "last.pt")
 
 
-def test_one_that_cannot_be_gone_on_from_is_refused(whole: dict[str, Any], tmp_path: Path) -> None:
+def test_a_checkpoint_that_cannot_be_resumed_is_refused(
+    whole: dict[str, Any], tmp_path: Path
+) -> None:
     path = tmp_path / "last.pt"
-    save_checkpoint(path, whole)  # without its loaders' positions
+    save_checkpoint(path, whole)  # without the loaders' positions
     data: Any = SimpleNamespace(identity=lambda: {"fingerprint": "x"})
     cfg: Any = SimpleNamespace(resume=path, shards="shards")
     ranks: Any = SimpleNamespace(world=1)

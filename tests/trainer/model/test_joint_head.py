@@ -1,4 +1,4 @@
-"""The joint head: joints on their keypoints' rays, predictions in the camera's axes, mirrors."""
+"""The joint head: joints on keypoint rays, predictions in camera axes, mirroring."""
 
 import cv2
 import numpy as np
@@ -31,7 +31,7 @@ def network(seed: int = 0, channels: int = 0) -> MotionJoints:
 
 
 def head_saying(offset: torch.Tensor) -> JointHead:
-    """A head that predicts these offsets [E, 3] whatever it sees."""
+    """A head that predicts these offsets [E, 3] for any input."""
     head = JointHead(4, EVAL_NAMES, KEYPOINTS)
     with torch.no_grad():
         head.output.weight.zero_()
@@ -39,7 +39,7 @@ def head_saying(offset: torch.Tensor) -> JointHead:
     return head
 
 
-def test_the_skip_takes_each_limb_from_its_own_keypoint():
+def test_the_skip_connection_takes_each_limb_from_its_keypoint():
     matrix = skip_matrix(EVAL_NAMES, KEYPOINTS)
     assert torch.equal(matrix.sum(1), torch.ones(14))
     assert torch.equal(matrix[:12], torch.eye(12))
@@ -48,7 +48,8 @@ def test_the_skip_takes_each_limb_from_its_own_keypoint():
 
 
 def test_without_offsets_joints_project_onto_their_keypoints_at_any_depth():
-    """By cv2.projectPoints: at d·(1 + size·z) ahead, x and y of the person's size times d."""
+    """By cv2.projectPoints, with joints at depth d·(1 + size·z), and x and y in units of size ·
+    d."""
     rng = np.random.default_rng(0)
     joints = (people(1) + torch.tensor([1.5, 0.5, 0.0])).double()
     rays = rays_of(joints).float()
@@ -78,13 +79,14 @@ def test_half_precision_leaves_joints_on_their_rays():
     assert all(torch.equal(a, b) for a, b in zip(half, plain, strict=True))
 
 
-def test_the_truth_is_what_the_head_can_say():
-    """True depths as offsets give the true joints: the loss's target and the skip agree."""
+def test_the_head_can_represent_the_ground_truth():
+    """True depths as offsets give the true joints, so the loss's target and the skip connection
+    agree."""
     joints = (people(2) + torch.tensor([1.0, -0.7, 0.0])).float()
     window = view(rays_of(joints))
     target = in_view(joints, window, torch.ones(20, 9))
     depth = (joints @ window.turn[:, None].mT)[..., 2].mean((1, 2))
-    z = target[..., 2] - 1 / window.size[:, None, None]  # about the clip's own depth
+    z = target[..., 2] - 1 / window.size[:, None, None]  # relative to the clip's depth
     ahead = 1 + window.size[:, None, None] * z
     assert torch.allclose(
         ahead * depth[:, None, None], (joints @ window.turn[:, None].mT)[..., 2], rtol=1e-4
@@ -118,7 +120,7 @@ def body_joints() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_predictions_are_in_the_cameras_axes_and_in_metres():
-    """A perfect estimate gives the true joints about their mean: no alignment to hide behind."""
+    """A perfect estimate gives the true joints about their mean, without alignment."""
     rotations, joints = body_joints()
     window = view(rays_of(joints[:, :, :12]))
     root = window.turn[:, None] @ rotations[:, :, 0]
@@ -163,7 +165,7 @@ def test_windows_without_keypoints_give_finite_predictions_and_gradients():
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
 
 
-def test_with_pictures_it_starts_as_the_keypoint_network():
+def test_with_pictures_a_network_starts_equal_to_the_keypoint_network():
     """Their features are added through a layer of zeros, and as one of their length's root."""
     alone, both = network(), network(seed=1, channels=15)
     both.load_state_dict(alone.state_dict(), strict=False)
@@ -179,8 +181,8 @@ def test_with_pictures_it_starts_as_the_keypoint_network():
     assert torch.allclose(added, expected.expand_as(added), rtol=1e-3, atol=1e-4)
 
 
-def test_averaging_with_the_mirror_is_exactly_equivariant():
-    """The mean prediction of a mirrored clip is the mirror image of the clip's."""
+def test_averaging_with_the_mirror_image_is_exactly_equivariant():
+    """The averaged prediction of a mirrored clip is the mirror image of that of the clip."""
     model = network()
     rays = rays_of(people(6) + torch.tensor([0.8, 0.3, 0.0])).float()
     rays[..., 2] = (torch.rand(20, 9, 12, generator=torch.Generator().manual_seed(1)) < 0.9).float()
@@ -196,7 +198,7 @@ def test_averaging_with_the_mirror_is_exactly_equivariant():
     assert torch.allclose(two.gravity, one.gravity * flip, atol=1e-5)
     back = one.rotations[:, :, SMPL_MIRROR] * flip[:, None] * flip
     assert torch.allclose(two.rotations, back, atol=1e-4)
-    assert not torch.allclose(plain.joints, one.joints, atol=1e-3)  # the network itself is not
+    assert not torch.allclose(plain.joints, one.joints, atol=1e-3)  # the network is not
     determinant = torch.linalg.det(one.rotations)
     assert torch.allclose(determinant, torch.ones_like(determinant), atol=1e-4)
 

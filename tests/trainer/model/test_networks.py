@@ -1,4 +1,4 @@
-"""The networks' sizes and names, and where refinement starts."""
+"""The networks' sizes and names, and the starting point of refinement."""
 
 import math
 
@@ -56,8 +56,8 @@ def test_resnet_computes_what_torchvision_computes():
     assert torch.allclose(ours(image), theirs(image), atol=1e-5)
 
 
-def test_maps_keep_twice_the_side_and_say_where():
-    """The features that a spot changes most are those of its ninth of the picture."""
+def test_maps_have_twice_the_side_and_keep_positions():
+    """A spot changes most the features of its ninth of the picture."""
     torch.manual_seed(0)
     net, small = ResNet("maps", 3).eval(), ResNet("small", 3)
     assert {k: v.shape for k, v in net.state_dict().items()} == {
@@ -85,7 +85,7 @@ def small(rotation: str = "6d", **more) -> MotionHMR:
     )
 
 
-def test_the_papers_memory_has_the_size_of_two_directions_of_1024_units():
+def test_the_papers_lstm_has_two_directions_of_1024_units():
     body = toy_body(np.random.default_rng(0))
     model = MotionHMR(body, channels=15)
     one = 4 * 1024 * (2048 + 1024 + 2)
@@ -96,7 +96,7 @@ def test_the_papers_memory_has_the_size_of_two_directions_of_1024_units():
 
 
 @pytest.mark.parametrize("rotation", ["6d", "axis-angle"])
-def test_refinement_starts_from_a_person_upright_before_the_camera(rotation):
+def test_refinement_starts_from_an_upright_person_facing_the_camera(rotation):
     pose = np.zeros(72, np.float32)
     pose[3 * 16 + 2], pose[3 * 17 + 2] = -1.2, 1.2  # arms down
     model = small(rotation, pose=pose).eval()
@@ -125,7 +125,7 @@ def test_every_weight_gets_a_gradient(rotation, feedback):
         assert weight.grad is not None and torch.isfinite(weight.grad).all(), name
 
 
-def test_refinement_is_hmrs_of_feature_and_state_together():
+def test_refinement_equals_hmrs_on_feature_and_state():
     regressor = small().eval().regressor
     feature = torch.randn(5, 64)
     state = regressor.start.expand(5, -1)
@@ -135,8 +135,8 @@ def test_refinement_is_hmrs_of_feature_and_state_together():
     assert torch.allclose(regressor(feature), state, atol=1e-5)
 
 
-def test_heatmaps_say_where_their_keypoints_are():
-    """Of every place in the crop but its last pixels, where the edge cuts the heat."""
+def test_heatmap_centres_are_their_keypoints():
+    """At every position in the crop except near the edge, which cuts the heatmap."""
     rng = np.random.default_rng(3)
     joints = torch.from_numpy(rng.uniform(8, 120, (2, 3, 12, 2))).float()
     seen = torch.from_numpy(rng.random((2, 3, 12, 1)) < 0.7).float()
@@ -153,7 +153,7 @@ def test_heatmaps_say_where_their_keypoints_are():
     assert float((found - expected).abs().max()) < 0.01  # 0.6 of the crop's 128 pixels
 
 
-def test_with_feedback_refinement_also_hears_what_its_reprojection_misses():
+def test_feedback_gives_refinement_the_reprojection_error():
     model = small(feedback=LIMBS).eval()
     regressor = model.regressor
     feature, keypoints = torch.randn(5, 64), torch.rand(5, 12, 3).round(decimals=1)
@@ -172,7 +172,7 @@ def test_with_feedback_refinement_also_hears_what_its_reprojection_misses():
     assert torch.allclose(metadata, state, atol=1e-5)
 
 
-def test_feedback_is_of_the_image_s_own_keypoints():
+def test_feedback_uses_the_images_own_keypoints():
     model = small(feedback=LIMBS).eval()
     image = torch.zeros(1, 2, 15, 64, 64)
     image[0, 0, 2 + 4, 20, 50] = 1  # the fifth keypoint, after the flow's two channels
@@ -193,7 +193,7 @@ def test_weak_perspective():
     assert torch.allclose(p.joints2d, expected)
 
 
-def test_the_memory_looks_both_ways():
+def test_the_lstm_is_bidirectional():
     model = small().eval()
     image = torch.randn(1, 5, 15, 64, 64)
     changed = image.clone()
@@ -202,7 +202,7 @@ def test_the_memory_looks_both_ways():
     assert bool((difference > 0).all())
 
 
-def test_mixed_precision_ends_at_the_memory():
+def test_the_lstm_runs_in_single_precision():
     # torch's cuDNN LSTM under bf16 autocast is one of fp16, without the scaling that fp16 needs.
     model = small()
     seen = []

@@ -1,4 +1,4 @@
-"""The paper's tables: the rows, what is run and what exists, and the report."""
+"""The paper's tables: the rows, new and finished runs, and the report."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def data(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture
 def calls(monkeypatch) -> list[list[str]]:
-    """Run the commands in this process, with their command lines; return what was run."""
+    """Run the commands in this process; return their command lines."""
     done: list[list[str]] = []
 
     def call(line: list[str], folder: Path, lock: int) -> int:
@@ -115,14 +115,14 @@ def test_every_rows_options_are_options_of_fit(tmp_path):
     ("common", "clips"), [({}, [6, 6, 3, 2]), ({"batch-size": 24}, [48, 48, 24, 16])]
 )
 def test_a_step_of_table_3_has_the_papers_clips(common, clips):
-    """Section 4.1: 6 clips a GPU of 8 and of 16 frames, 3 of 31, 2 of 56."""
+    """Section 4.1, per GPU: 6 clips of 8 and of 16 frames, 3 of 31, 2 of 56."""
     lengths = {row.title: row.trainings[0] for row in rows.length_table().rows}
     found = [fit_options(training, common, 0) for training in lengths.values()]
     assert [options["frames"] for options in found] == [8, 16, 31, 56]
     assert [options["batch-size"] for options in found] == clips
 
 
-def test_what_stands_is_not_run_again(data, tmp_path, calls, capsys):
+def test_finished_runs_are_not_repeated(data, tmp_path, calls, capsys):
     cfg = config(data, tmp_path)
     assert make_tables(cfg) == 0
     assert [line[0] for line in calls] == ["trainer.fit", "trainer.evaluate"] * 2
@@ -142,14 +142,14 @@ def test_what_stands_is_not_run_again(data, tmp_path, calls, capsys):
     calls.clear()
     assert make_tables(cfg) == 0 and not calls
     assert (tmp_path / "report.md").read_text() == report
-    # The code that the report names is the networks', whichever writes it.
+    # The report names the code that trained the networks, not the code that writes it.
     for metadata in (tmp_path / "runs").glob("*/run.json"):
         metadata.write_text(
             json.dumps({**json.loads(metadata.read_text()), "revision": "elsewhere"})
         )
     assert make_tables(cfg) == 0
     assert "; trained by code `elsewhere`.\n" in (tmp_path / "report.md").read_text()
-    # A new evaluation set is evaluated by what was trained; a changed one is evaluated again.
+    # Trained networks are evaluated on a new evaluation set, and again on a changed one.
     more = config(data, tmp_path, test=(*cfg.test, f"3dpw={data['other']}"))
     assert make_tables(more) == 0
     assert [line[0] for line in calls] == ["trainer.evaluate"] * 2
@@ -158,14 +158,14 @@ def test_what_stands_is_not_run_again(data, tmp_path, calls, capsys):
     changed = config(data, tmp_path, test=(f"held-out={data['other']}",))
     assert make_tables(changed) == 0
     assert [line[0] for line in calls] == ["trainer.evaluate"] * 2
-    # Other options or other data are other networks, in folders of their own.
+    # Other options or data give other networks, in other folders.
     calls.clear()
     assert make_tables(config(data, tmp_path, options=(*FEW, "ema=0.5"), data=cfg.data[:1])) == 0
     assert [line[0] for line in calls] == ["trainer.fit", "trainer.evaluate"]
     assert len(list((tmp_path / "runs").glob("*[!k]"))) == 3  # besides the locks
 
 
-def test_the_command_for_missing_data_is_one_that_datagen_takes(data):
+def test_the_printed_command_for_missing_data_parses(data):
     metadata = json.loads((data["full"] / "dataset.json").read_text())
     bodies = {"camera_pitch": [-10.0, 30.0], "motions": "folder 1", "stride": 6, "surreal": None}
     config = {"bodies": bodies, "output": {"rgb": False}}
@@ -175,7 +175,7 @@ def test_the_command_for_missing_data_is_one_that_datagen_takes(data):
     assert " --camera-pitch -10.0 30.0 --motions … --stride 6 --no-rgb " in printed
 
 
-def test_data_sets_lie_behind_urls_and_patterns_as_for_fit(data, tmp_path, calls, capsys):
+def test_data_sets_may_be_urls_and_patterns_as_for_fit(data, tmp_path, calls, capsys):
     with serving(data["full"].parent) as (http, _):
         pattern = f"{http}/test/shard-{{000000..000000}}.tar"
         cfg = config(
@@ -193,7 +193,7 @@ def test_data_sets_lie_behind_urls_and_patterns_as_for_fit(data, tmp_path, calls
     )
 
 
-def test_a_failed_row_costs_itself_only(data, tmp_path, monkeypatch, capsys):
+def test_a_failed_row_does_not_affect_others(data, tmp_path, monkeypatch, capsys):
     asked: list[str] = []
 
     def call(line: list[str], folder: Path, lock: int) -> int:
@@ -208,7 +208,7 @@ def test_a_failed_row_costs_itself_only(data, tmp_path, monkeypatch, capsys):
     assert "not finished" in (tmp_path / "report.md").read_text()
 
 
-def test_the_best_of_the_adversaries_is_reported_with_their_mean(data, tmp_path, monkeypatch):
+def test_the_best_domain_weight_is_reported_with_the_mean(data, tmp_path, monkeypatch):
     from trainer.paper import report
 
     table = rows.tables((0.1, 0.3))[0]
@@ -220,7 +220,7 @@ def test_the_best_of_the_adversaries_is_reported_with_their_mean(data, tmp_path,
     assert report.cell(study, row, "held-out", 2) == "92.0 ± 2.8 (96.5)"
 
 
-def test_the_order_is_judged_against_the_spread_of_seeds(tmp_path, monkeypatch):
+def test_the_order_is_compared_with_the_spread_of_seeds(tmp_path, monkeypatch):
     from trainer.paper import report
 
     table = rows.tables()[1]
@@ -248,7 +248,7 @@ def test_the_order_is_judged_against_the_spread_of_seeds(tmp_path, monkeypatch):
     ("pair", "words"),
     [("full", "takes NAME=SHARDS"), ("fulll=x", "is none of"), ("full=nowhere", "is not a folder")],
 )
-def test_a_wrong_pair_is_one_sentence(pair, words):
+def test_a_wrong_pair_gives_one_sentence(pair, words):
     with pytest.raises(BadInput, match=words):
         named((pair,), "--data", tuple(rows.VARIANTS), Store())
 
@@ -261,13 +261,13 @@ def test_a_wrong_pair_is_one_sentence(pair, words):
         ("batch-size=many", "must be a whole number of clips, got many"),
     ],
 )
-def test_a_wrong_option_for_all_rows_is_one_sentence(pair, words):
+def test_a_wrong_option_for_all_rows_gives_one_sentence(pair, words):
     cfg = TablesConfig(test=("held-out=x",), options=(pair,))
     with pytest.raises(BadInput, match=words):
         common_options(cfg)
 
 
-def test_a_trainer_that_outlives_its_parent_is_waited_for(tmp_path):
+def test_a_training_that_outlives_its_parent_is_waited_for(tmp_path):
     folder = tmp_path / "runs" / "x"
     with runs.alone(folder) as lock:
         orphan = subprocess.Popen(["sleep", "0.7"], pass_fds=(lock,))
@@ -280,7 +280,7 @@ def test_a_trainer_that_outlives_its_parent_is_waited_for(tmp_path):
 SLOW = """
 import signal, time
 def save(*_):
-    time.sleep(1)  # a step of a large network: longer than subprocess.run would wait
+    time.sleep(1)  # a step of a large network, longer than subprocess.run would wait
     print("saved", flush=True)
     raise SystemExit
 signal.signal(signal.SIGINT, save)
@@ -289,7 +289,7 @@ time.sleep(60)
 """
 
 
-def test_after_control_c_a_training_ends_its_step(tmp_path):
+def test_after_control_c_a_training_finishes_its_step(tmp_path):
     (tmp_path / "slow_training.py").write_text(SLOW)
     code = f"""
 import os, sys
@@ -307,15 +307,15 @@ call(["slow_training"], Path({str(tmp_path / "run")!r}), os.open(os.devnull, os.
         if log.exists() and "running" in log.read_text():
             break
         time.sleep(0.1)
-    time.sleep(1)  # on a busy machine its parent may still be inside Popen
-    os.killpg(tables.pid, signal.SIGINT)  # as a terminal does
+    time.sleep(1)  # on a busy machine the parent may still be inside Popen
+    os.killpg(tables.pid, signal.SIGINT)  # like a terminal
     assert tables.wait(30) != 0
     assert log.read_text().split()[-2:] == ["running", "saved"]
 
 
 @pytest.mark.slow
-def test_killed_in_the_middle_it_goes_on_from_the_checkpoint(data, tmp_path):
-    """Real processes, kill -9 of the whole group, the same command again."""
+def test_a_killed_training_resumes_from_its_checkpoint(data, tmp_path):
+    """Real processes: kill -9 the whole group, then repeat the same command."""
     line = [sys.executable, "-m", "trainer.tables", "--data", f"full={data['full']}"]
     line += ["--test", f"held-out={data['test']}", "--out", str(tmp_path), "--tables", "2"]
     line += ["--device", "cpu", "--options", *FEW, "steps=60", "save-every=5", "log-every=1"]

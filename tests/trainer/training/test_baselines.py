@@ -1,4 +1,4 @@
-"""The paper's other rows: pictures with DANN, the lifter, what a checkpoint of them gives."""
+"""The paper's other rows: pictures with DANN, and the lifter, with their checkpoints."""
 
 import json
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_feedback_trains_resumes_and_is_evaluated(toy, tmp_path):
     options = {"inputs": "flow+keypoints", "feedback": True, "log_every": 1}
     folder = fit(config(toy, tmp_path / "run", **options))
     assert "regressor.error_layer.weight" in torch.load(folder / "last.pt")["weights"]
-    fit(config(toy, folder, resume=folder / "last.pt", **options))  # nothing left to do
+    fit(config(toy, folder, resume=folder / "last.pt", **options))  # already finished
     with pytest.raises(BadInput, match="--feedback"):
         fit(config(toy, folder, resume=folder / "last.pt", **{**options, "feedback": False}))
     results = evaluate(EvaluateConfig(checkpoint=folder / "last.pt", shards=toy, device="cpu"))
@@ -67,7 +67,7 @@ def test_dann_trains_against_unlabelled_clips_and_resumes(toy, tmp_path):
     real = write_shards(tmp_path / "real", shards=1, clips=4, frames=5, size=32, rgb=True, seed=7)
     options = {"inputs": "rgb", "dann_shards": real, "save_every": 1, "log_every": 1}
     folder = fit(config(toy, tmp_path / "run", **options))
-    assert 0.3 < first_line(folder)["domain"] < 1.5  # near ln 2 at first
+    assert 0.3 < first_line(folder)["domain"] < 1.5  # near ln 2 at the start
     moved = real.rename(tmp_path / "moved")
     fit(config(toy, folder, resume=folder / "last.pt", **{**options, "dann_shards": moved}))
     write_shards(real, shards=1, clips=3, frames=5, size=32, rgb=True, seed=8)
@@ -84,7 +84,7 @@ def test_dann_trains_against_unlabelled_clips_and_resumes(toy, tmp_path):
         fit(config(toy, tmp_path / "run4", inputs="rgb", dann_shards=blind))
 
 
-def test_a_batchs_share_of_the_domain_loss_is_that_of_its_known_frames(toy, tmp_path):
+def test_the_domain_loss_is_weighted_by_frames_with_ground_truth(toy, tmp_path):
     cfg = config(toy, tmp_path / "run", inputs="rgb", dann_shards=toy)
     dataset, cpu = open_dataset(toy), torch.device("cpu")
     settings = choose(cfg, dataset, cpu)
@@ -104,7 +104,7 @@ def test_a_batchs_share_of_the_domain_loss_is_that_of_its_known_frames(toy, tmp_
     assert domain[2] == 0
 
 
-def test_the_gradient_comes_back_reversed():
+def test_the_gradient_is_reversed():
     x = torch.ones(3, requires_grad=True)
     (reverse_gradient(x, 0.25) * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
     assert torch.allclose(x.grad, torch.tensor([-0.25, -0.5, -0.75]))
@@ -114,7 +114,7 @@ def test_the_gradient_comes_back_reversed():
     assert abs(float(loss.detach()) - np.log(2)) < 0.1
 
 
-def test_the_lifter_lifts(toy, tmp_path):
+def test_the_lifter_trains_and_is_evaluated(toy, tmp_path):
     folder = fit(
         config(toy, tmp_path / "run", model="lifter", inputs="keypoints", steps=40, lr=3e-3)
     )
@@ -144,7 +144,7 @@ def test_a_lifter_is_validated_on_fewer_joints(toy, tmp_path):
     assert last["val_pa_mpjpe"] == pytest.approx(results["frames"]["pa_mpjpe"], rel=1e-4)
 
 
-def test_a_lifters_joints_are_called_by_their_names(toy, tmp_path):
+def test_a_lifters_joints_are_matched_by_name(toy, tmp_path):
     folder = fit(config(toy, tmp_path / "run", model="lifter", inputs="keypoints"))
     held = write_shards(tmp_path / "held", shards=1, clips=2, frames=5, size=32)
     predictions = []
@@ -172,7 +172,7 @@ def test_the_lifters_weights_are_bounded():
     assert torch.allclose(layer(x), expected, atol=1e-6)
 
 
-def test_imagenet_weights_load_by_torchvisions_names(toy, tmp_path):
+def test_imagenet_weights_load_by_torchvisions_parameter_names(toy, tmp_path):
     from trainer.model.resnet import ResNet
 
     theirs = ResNet("small", 3)

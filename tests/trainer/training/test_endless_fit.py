@@ -1,4 +1,4 @@
-"""`--clips endless` end to end on toy motions: it learns, and goes on exactly where it stopped."""
+"""`--clips endless` end to end on toy motions: it learns, and resumes exactly."""
 
 import json
 from dataclasses import replace
@@ -25,7 +25,7 @@ def motions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def config(shards: Path, out: Path, **changes) -> FitConfig:
-    """Joints from coordinates, small and quick."""
+    """A small, fast network that predicts joints from coordinates."""
     options = dict(
         shards=shards, out=out, device="cpu", precision="fp32", clips="endless", head="joints",
         inputs="keypoints", keypoints="coordinates", frames=8, spacing=2, batch_size=16, steps=20,
@@ -35,12 +35,12 @@ def config(shards: Path, out: Path, **changes) -> FitConfig:
 
 
 def lines(folder: Path) -> list[dict]:
-    """What a run logged of its steps."""
+    """Return the steps that a run logged."""
     read = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [line for line in read if "loss" in line]
 
 
-def test_twenty_steps_learn(motions: Path, tmp_path: Path):
+def test_the_loss_falls_in_twenty_steps(motions: Path, tmp_path: Path):
     folder = fit(config(motions, tmp_path / "run"))
     logged = lines(folder)
     assert [line["step"] for line in logged] == list(range(1, 21))
@@ -52,10 +52,10 @@ def test_twenty_steps_learn(motions: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_resumed_run_is_the_straight_one_to_the_bit(
+def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(
     motions: Path, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ):
-    """Cut off where its checkpoint of step 6 is written, with other options of its threads."""
+    """Stopped when its checkpoint of step 6 is written, with other numbers of threads."""
     options = {"steps": 12, "save_every": 6}
     straight = fit(config(motions, tmp_path / "straight", workers=2, **options))
 
@@ -80,7 +80,7 @@ def test_a_resumed_run_is_the_straight_one_to_the_bit(
             assert torch.equal(ours[part][name], value), name
 
 
-def test_a_run_goes_on_with_its_own_clips_alone(motions: Path, tmp_path: Path):
+def test_a_run_is_resumed_only_with_its_own_clip_options(motions: Path, tmp_path: Path):
     folder = fit(config(motions, tmp_path / "run", steps=1))
     other = config(
         motions, folder, steps=1, resume=folder / "last.pt", endless=EndlessConfig(turn=3.0)
@@ -89,7 +89,7 @@ def test_a_run_goes_on_with_its_own_clips_alone(motions: Path, tmp_path: Path):
         fit(other)
 
 
-def test_it_is_validated_on_fixed_clips_of_held_out_motions(motions: Path, tmp_path: Path):
+def test_validation_uses_fixed_clips_of_held_out_motions(motions: Path, tmp_path: Path):
     held = some_motions(tmp_path / "held", takes=2, frames=50, seed=9)
     cfg = config(
         motions, tmp_path / "run", val_shards=(held, held), steps=4, val_every=2, val_clips=3
@@ -98,7 +98,7 @@ def test_it_is_validated_on_fixed_clips_of_held_out_motions(motions: Path, tmp_p
     read = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     errors = [line["val_pa_mpjpe"] for line in read if "val_pa_mpjpe" in line]
     assert len(errors) == 2 and (folder / "best.pt").exists()
-    # Of two data sets the mean counts: twice the same is that one's own, drawn alike each time.
+    # The mean of two data sets counts; of the same set twice, it is that set's error.
     once = fit(replace(cfg, out=tmp_path / "once", val_shards=(held,)))
     read = [json.loads(line) for line in (once / "metrics.jsonl").read_text().splitlines()]
     assert [line["val_pa_mpjpe"] for line in read if "val_pa_mpjpe" in line] == errors
@@ -127,7 +127,7 @@ def test_other_networks_learn_from_endless_clips_too(motions: Path, tmp_path: Pa
         {"dann_shards": Path("x"), "head": "smpl"},
     ],
 )  # fmt: skip
-def test_what_endless_clips_do_not_have_is_refused(changes: dict):
+def test_options_that_endless_clips_lack_are_refused(changes: dict):
     with pytest.raises(BadInput):
         config(Path("shards"), Path("run"), **changes)
 
@@ -139,7 +139,7 @@ def test_clips_longer_than_the_motions_are_refused(motions: Path, tmp_path: Path
         fit(config(motions, tmp_path / "run", frames=33))
 
 
-def test_pictures_of_motions_are_refused(motions: Path, tmp_path: Path):
+def test_rendered_clips_from_motion_shards_are_refused(motions: Path, tmp_path: Path):
     cfg = config(motions, tmp_path / "run", clips="stored", inputs="flow+keypoints")
     with pytest.raises(BadInput, match=r"motions without pictures .* --clips endless"):
         fit(cfg)
@@ -158,7 +158,7 @@ def test_damaged_takes_are_named_and_skipped_or_stop_the_run(tmp_path: Path, cap
 
 
 def test_the_same_seed_draws_other_clips_with_other_options(motions: Path, tmp_path: Path):
-    """Options reach the clips: near cameras and far ones give other losses."""
+    """Options reach the clips: near and far cameras give different losses."""
     near = EndlessConfig(distance=(2, 2.1))
     one = fit(config(motions, tmp_path / "one", steps=1, endless=near))
     two = fit(config(motions, tmp_path / "two", steps=1))

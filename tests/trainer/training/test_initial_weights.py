@@ -1,4 +1,4 @@
-"""`--init` starts from another run's weights, `--keep-init` leaves them as they are."""
+"""`--init` starts from another run's weights, `--keep-init` freezes them."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def test_pictures_are_added_to_a_keypoint_network(toy, first, tmp_path, keep):
         for name, lr in (("start", 1e-30), ("end", 1e-2))
     )
     theirs = load_checkpoint(first)["average"]
-    # The toy clips do not know gravity, of which head.fall is.
+    # The toy clips have no gravity, so head.fall does not change.
     trained = [
         name for name in theirs if not name.startswith(("limb_length", "head.skip", "head.fall"))
     ]
@@ -55,7 +55,7 @@ def test_pictures_are_added_to_a_keypoint_network(toy, first, tmp_path, keep):
         assert not torch.equal(end["weights"][name], start["weights"][name]), name
 
 
-def test_what_cannot_start_so_is_refused(toy, first, tmp_path):
+def test_impossible_initial_weights_are_refused(toy, first, tmp_path):
     with pytest.raises(BadInput, match=r"--keep-init leaves nothing to train: .* has all"):
         fit(config(toy, tmp_path / "same", init=first, keep_init=True))
     with pytest.raises(BadInput, match=r"is of another network: .* is \(16, 37\)"):

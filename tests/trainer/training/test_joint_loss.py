@@ -1,4 +1,4 @@
-"""The joint head's losses: zero for a perfect estimate, scipy's alignment, true gradients."""
+"""The joint head's losses: zero for a perfect estimate, scipy's alignment, exact gradients."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,8 @@ DOWN = F.normalize(
 
 
 def scene(seed: int = 0) -> tuple[Tensor, Tensor, WindowView]:
-    """True joints and rotations in a camera's axes and the view of their first twelve, doubles."""
+    """True joints and rotations in camera axes, and the view of the first twelve joints,
+    float64."""
     rng = np.random.default_rng(seed)
     joints = torch.from_numpy(rng.normal([0.7, -0.4, 5], 0.4, (B, T, E, 3)))
     turned = torch.from_numpy(Rotation.random(B * T * BONES, rng=rng).as_matrix())
@@ -54,7 +55,7 @@ def wrong(seed: int = 1) -> JointEstimate:
     )
 
 
-def test_a_perfect_estimate_costs_nothing():
+def test_a_perfect_estimate_has_no_loss():
     joints, rotations, window = scene()
     terms = joint_losses(
         perfect(joints, rotations, window), window, joints, rotations, DOWN, HIPS, torch.ones(B, T)
@@ -68,8 +69,8 @@ def test_a_perfect_estimate_costs_nothing():
     assert terms["sigma"] == pytest.approx(-3.0 * B * T, rel=1e-3)
 
 
-def test_distances_are_about_the_hips_in_the_persons_size():
-    """A perfect estimate that is moved, or 10 % too large, by hand."""
+def test_distances_are_relative_to_the_hips_and_the_persons_size():
+    """A perfect estimate that is translated, or enlarged by 10 %, against a calculation by hand."""
     joints, rotations, window = scene()
     estimate = perfect(joints, rotations, window)
     moved = estimate._replace(joints=estimate.joints + torch.tensor([3.0, -2, 1]))
@@ -106,7 +107,7 @@ def test_the_aligned_term_is_scipys_procrustes():
     assert terms["aligned"] == pytest.approx(total, rel=1e-6)
 
 
-def test_the_alignment_is_procrustes_where_no_reflection_helps():
+def test_the_alignment_is_procrustes_if_no_reflection_is_better():
     joints, rotations, window = scene()
     estimate = perfect(joints, rotations, window)
     noise = torch.from_numpy(np.random.default_rng(3).normal(0, 0.05, (B, T, E, 3)))
@@ -122,7 +123,7 @@ def test_the_alignment_is_procrustes_where_no_reflection_helps():
 
 
 def test_gradients_are_finite_differences():
-    """In doubles; the alignment and sigma's error are held, as the losses hold them."""
+    """In float64; the alignment and sigma's error are constants, as in the losses."""
     joints, rotations, window = scene()
     base = wrong()
     held = similarity(
@@ -150,7 +151,7 @@ def test_gradients_are_finite_differences():
     leaves = JointEstimate(*(x.clone().requires_grad_() for x in base))
     target_weight = torch.ones(B, T)
     assert torch.allclose(target, about_hips(in_view(joints, window, target_weight), HIPS))
-    # in_view weighs the clip's depth by the frames' weights: give it even ones through the window.
+    # in_view weights the clip's depth by the frames' weights, which must be equal here.
     depth = (joints @ window.turn[:, None].mT)[..., 2].mean(2)
     even = depth.mean(1) / ((depth * weight).sum(1) / weight.sum(1))
     corrected = window._replace(size=window.size * even)
@@ -178,7 +179,7 @@ def test_gradients_are_finite_where_the_estimate_is_exact():
     assert all(x.grad.isfinite().all() for x in leaves)
 
 
-def test_sigma_is_best_at_the_error_made():
+def test_the_best_sigma_is_the_actual_error():
     joints, rotations, window = scene()
     estimate = wrong()
     away = about_hips(estimate.joints, HIPS) - about_hips(
@@ -195,14 +196,14 @@ def test_sigma_is_best_at_the_error_made():
     assert sigma(best) < sigma(best + 0.05) and sigma(best) < sigma(best - 0.05)
 
 
-def test_frames_count_by_their_weight_and_unknown_ones_not_at_all():
+def test_frames_are_weighted_and_unknown_frames_ignored():
     joints, rotations, window = scene()
     weight = torch.ones(B, T)
     weight[1, 2:] = 0
     weight[2] = 0
     terms = joint_losses(wrong(), window, joints, rotations, DOWN, HIPS, weight)
     spoilt = joints.clone()
-    spoilt[1, 2:] = 0  # as footage without truth has them: before, the clip's depth was theirs too
+    spoilt[1, 2:] = 0  # as in footage without ground truth; these once changed the clip's depth
     spoilt[2] = 0
     again = joint_losses(wrong(), window, spoilt, rotations, DOWN, HIPS, weight)
     for name in terms:

@@ -12,7 +12,7 @@ from trainer.training.objective import aligned_loss, reprojection_loss
 
 
 def spin_alignment(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Similarity alignment of one frame [J, 3] as HMR and SPIN write it."""
+    """Similarity alignment of one frame [J, 3] as in HMR's and SPIN's code."""
     x, y = source.T, target.T
     mean_x, mean_y = x.mean(1, keepdims=True), y.mean(1, keepdims=True)
     x0, y0 = x - mean_x, y - mean_y
@@ -29,7 +29,7 @@ def test_alignment_equals_spins_code_also_for_mirrored_points():
     rng = np.random.default_rng(0)
     source = rng.normal(size=(40, 14, 3))
     target = source + rng.normal(0, 0.3, source.shape)
-    target[20:] *= [-1, 1, 1]  # a reflection must not be used
+    target[20:] *= [-1, 1, 1]  # reflections are not allowed
     aligned = similarity(torch.tensor(source), torch.tensor(target))(torch.tensor(source)).numpy()
     expected = np.stack([spin_alignment(s, t) for s, t in zip(source, target, strict=True)])
     assert np.abs(aligned - expected).max() < 1e-9
@@ -45,7 +45,7 @@ def test_squared_error_equals_scipys_procrustes():
     assert abs(ours - disparity) < 1e-12
 
 
-def test_any_similarity_copy_has_no_error():
+def test_similar_joints_have_no_error():
     rng = np.random.default_rng(2)
     target = rng.normal(size=(25, 14, 3))
     turns = Rotation.random(25, random_state=2).as_matrix()
@@ -67,8 +67,8 @@ def numeric_gradient(function, x: torch.Tensor, step: float = 1e-6) -> torch.Ten
     return gradient
 
 
-def test_gradient_through_the_detached_alignment_is_the_true_one(monkeypatch):
-    # In double precision, so that finite differences resolve it; training runs the same code.
+def test_gradient_through_the_detached_alignment_is_exact(monkeypatch):
+    # In float64, so that finite differences are precise; training runs the same code.
     monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
     rng = np.random.default_rng(3)
     target = torch.tensor(rng.normal(size=(3, 14, 3)))

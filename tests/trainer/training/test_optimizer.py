@@ -6,7 +6,7 @@ from torch import nn
 from trainer.training.optimizer import Average, learning_rate, make_optimizer
 
 
-def test_the_average_moves_weights_and_statistics_alike():
+def test_the_average_treats_weights_and_statistics_alike():
     torch.manual_seed(0)
     module = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3))
     average = Average(module, 0.5)

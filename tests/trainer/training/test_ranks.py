@@ -1,4 +1,4 @@
-"""Several ranks: the gradient of the joined batch, and no waiting at the end of uneven shards."""
+"""Several ranks: the gradient of the joint batch, and no waiting with uneven shards."""
 
 import json
 import os
@@ -118,8 +118,8 @@ def free_port() -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are named by Linux only")
-@pytest.mark.parametrize("head", ["smpl", "joints"])  # whose weights all get gradients
-def test_no_thread_of_the_group_lives_on_to_abort_a_rank_that_is_done(tmp_path, head):
+@pytest.mark.parametrize("head", ["smpl", "joints"])  # all of their weights get gradients
+def test_no_gloo_thread_outlives_the_process_group(tmp_path, head):
     toy = write_shards(tmp_path / "toy", shards=2, clips=2, frames=4, size=32)
     command = [sys.executable, "-c", FIT, *options(toy, tmp_path / "run", steps=2)]
     launch([*command, "--head", head], free_port())
@@ -131,7 +131,7 @@ def test_two_ranks_give_the_gradient_of_the_joined_batch(tmp_path):
     assert all("equal" in output for output in outputs)
 
 
-def test_uneven_shards_do_not_leave_a_rank_waiting(tmp_path):
+def test_no_rank_waits_with_uneven_shards(tmp_path):
     toy = write_shards(tmp_path / "toy", shards=3, clips=4, frames=4, size=32, short=3)
     out = tmp_path / "run"
     command = [

@@ -1,4 +1,4 @@
-"""The same losses to the bit, wherever the shards lie, whatever the server does, also resumed."""
+"""Losses are bit-identical for any location of shards, server faults and resumed runs."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def fit(shards: str | Path, out: Path, *more: str, **changes: int) -> list[tuple
 
 
 def killed_and_resumed(shards: str | Path, out: Path) -> list[tuple]:
-    """Kill -9 a run after its first checkpoints, go on with it, and return all losses."""
+    """Kill -9 a run after its first checkpoints, resume it, and return all losses."""
     process = subprocess.Popen(command(shards, out), cwd=ROOT, stderr=subprocess.DEVNULL)
     while not (out / "last.pt").exists():
         assert process.poll() is None
@@ -87,7 +87,7 @@ def local(toy, tmp_path_factory) -> list[tuple]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["none", "drop", "truncate", "503", "slow", "no ranges"])
-def test_200_steps_over_http_are_those_of_the_folder(toy, local, tmp_path, kind):
+def test_200_steps_over_http_equal_those_of_the_folder(toy, local, tmp_path, kind):
     with serving(toy, kind) as (http, _):
         assert fit(http, tmp_path / "run") == local
         if kind in ("none", "drop"):
@@ -103,7 +103,7 @@ def test_200_steps_of_a_folder_killed_and_resumed(toy, local, tmp_path):
 
 @contextmanager
 def bucket(folder: Path) -> Iterator[str]:
-    """Yield the URL of a bucket of a server of its own that holds a folder's files."""
+    """Yield the URL of a bucket with a folder's files, on a separate server."""
     s3fs = pytest.importorskip("s3fs")
     pytest.importorskip("moto")
     port = "5797"
@@ -134,7 +134,7 @@ def bucket(folder: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_200_steps_from_a_bucket_are_those_of_the_folder(toy, local, tmp_path):
+def test_200_steps_from_a_bucket_equal_those_of_the_folder(toy, local, tmp_path):
     with bucket(toy) as url:
         assert fit(url, tmp_path / "run") == local
         assert killed_and_resumed(url, tmp_path / "killed") == local
@@ -154,7 +154,7 @@ def test_200_steps_from_a_bucket_are_those_of_the_folder(toy, local, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_server_that_is_gone_for_good_ends_a_run_with_one_sentence(toy, tmp_path):
+def test_a_permanently_unreachable_server_ends_a_run_in_one_sentence(toy, tmp_path):
     with serving(toy) as (http, _):
         out = tmp_path / "run"
         process = subprocess.Popen(

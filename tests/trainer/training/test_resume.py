@@ -1,4 +1,4 @@
-"""A resumed run is the straight one to the bit; what must not be resumed is refused."""
+"""A resumed run is bit-identical to an uninterrupted one; wrong resumes are refused."""
 
 import json
 import os
@@ -27,11 +27,11 @@ def losses(folder: Path) -> list[tuple[int, float]]:
 
 
 @pytest.mark.parametrize("more", [{}, {"accumulate": 2, "keypoint_noise": 2.0, "ema": 0.9}])
-def test_a_resumed_run_is_the_straight_one_to_the_bit(toy, tmp_path, more):
+def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(toy, tmp_path, more):
     options = {"log_every": 1, "save_every": 3, **more}
     straight = fit(toy_config(toy, tmp_path / "straight", **options))
     part = fit(toy_config(toy, tmp_path / "part", **options))
-    # The state after step 3, as a run killed there leaves it.
+    # The state of a run that was killed after step 3.
     killed = tmp_path / "killed"
     killed.mkdir()
     stop_after(part, killed, toy, options)
@@ -44,7 +44,7 @@ def test_a_resumed_run_is_the_straight_one_to_the_bit(toy, tmp_path, more):
 
 
 def stop_after(part: Path, killed: Path, toy: Path, options: dict) -> None:
-    """Run the same config in another process and kill it once its checkpoint of step 3 is there."""
+    """Run the same config in another process and kill it after its checkpoint of step 3."""
     import trainer.training.loop as loop
 
     original = loop.save_checkpoint
@@ -65,7 +65,7 @@ def stop_after(part: Path, killed: Path, toy: Path, options: dict) -> None:
     assert load_checkpoint(killed / "last.pt")["step"] == 3
 
 
-def test_other_options_or_other_data_are_not_resumed(toy, tmp_path):
+def test_other_options_or_data_cannot_be_resumed(toy, tmp_path):
     folder = fit(toy_config(toy, tmp_path / "run", steps=2))
     with pytest.raises(BadInput, match=r"trained with --batch-size 2, not --batch-size 4"):
         fit(toy_config(toy, folder, steps=2, batch_size=4, resume=folder / "last.pt"))
@@ -76,7 +76,7 @@ def test_other_options_or_other_data_are_not_resumed(toy, tmp_path):
     save_checkpoint(folder / "last.pt", {**saved, "loaders": saved["loaders"] * 2})
     with pytest.raises(BadInput, match="trained on 2 ranks, not 1"):
         fit(toy_config(toy, folder, steps=2, resume=folder / "last.pt"))
-    del saved["config"]["feedback"]  # as of a version that did not know it
+    del saved["config"]["feedback"]  # as written by a version without this option
     save_checkpoint(folder / "last.pt", saved)
     with pytest.raises(BadInput, match="trained with --no-feedback, not --feedback"):
         fit(toy_config(toy, folder, steps=2, feedback=True, resume=folder / "last.pt"))
@@ -91,7 +91,7 @@ def test_other_options_or_other_data_are_not_resumed(toy, tmp_path):
         fit(toy_config(toy, folder, steps=2, resume=folder / "last.pt"))
 
 
-def test_what_was_chosen_for_one_machine_is_kept_on_another(toy, tmp_path, monkeypatch):
+def test_settings_chosen_for_one_machine_are_kept_on_another(toy, tmp_path, monkeypatch):
     options = {"steps": 2, "lr": None, "backbone": None}
     folder = fit(toy_config(toy, tmp_path / "run", **options))
     monkeypatch.setattr(settings, "LEARNING_RATES", {"resnet18": 1.0})
@@ -100,7 +100,7 @@ def test_what_was_chosen_for_one_machine_is_kept_on_another(toy, tmp_path, monke
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_goes_on_as_the_straight_one(toy, tmp_path, monkeypatch, number):
+def test_an_interrupted_run_resumes_as_if_uninterrupted(toy, tmp_path, monkeypatch, number):
     options = {"log_every": 1, "save_every": 100, "val_shards": (toy,), "val_every": 3}
     straight = fit(toy_config(toy, tmp_path / "straight", **options))
     log = RunWriter.log
@@ -133,14 +133,14 @@ def test_a_second_signal_of_another_kind_is_noted_too():
     assert signal.getsignal(signal.SIGTERM) == former
 
 
-def test_the_best_of_other_clips_is_no_best(toy, tmp_path):
+def test_the_best_error_on_other_clips_is_not_kept(toy, tmp_path):
     options = {"steps": 4, "save_every": 2, "val_every": 2}
     stopped = fit(toy_config(toy, tmp_path / "run", val_shards=(toy,), **options))
     saved = load_checkpoint(stopped / "last.pt")
     save_checkpoint(stopped / "last.pt", {**saved, "best": 1.0, "validated": False})
     fit(toy_config(toy, stopped, resume=stopped / "last.pt", val_shards=(toy,), **options))
     assert load_checkpoint(stopped / "last.pt")["best"] == 1.0
-    fit(toy_config(toy, stopped, resume=stopped / "last.pt", **options))  # keeps it in mind
+    fit(toy_config(toy, stopped, resume=stopped / "last.pt", **options))  # keeps the best error
     assert load_checkpoint(stopped / "last.pt")["best"] == 1.0
     saved = load_checkpoint(stopped / "last.pt")
     save_checkpoint(stopped / "last.pt", {**saved, "validated": False})
@@ -149,7 +149,7 @@ def test_the_best_of_other_clips_is_no_best(toy, tmp_path):
     assert load_checkpoint(stopped / "last.pt")["best"] > 1.0
 
 
-def test_a_validation_that_fails_costs_no_step(toy, tmp_path, monkeypatch):
+def test_a_failing_validation_loses_no_step(toy, tmp_path, monkeypatch):
     import trainer.training.loop as loop
 
     options = {"log_every": 1, "save_every": 3, "val_shards": (toy,), "val_every": 3}
@@ -168,7 +168,7 @@ def test_a_validation_that_fails_costs_no_step(toy, tmp_path, monkeypatch):
 
 
 def same_runs(ours: Path, theirs: Path) -> None:
-    """Assert that two runs logged the same and ended with the same weights, to the bit."""
+    """Assert that two runs have bit-identical logs and final weights."""
     metadata = [
         [
             (line["step"], line.get("loss"), line.get("val_pa_mpjpe"))
@@ -184,8 +184,8 @@ def same_runs(ours: Path, theirs: Path) -> None:
             assert torch.equal(a[part][name], value), name
 
 
-def test_a_run_of_former_names_goes_on_as_it_would_have(toy, tmp_path):
-    """Checkpoints called the LSTM `memory` once."""
+def test_a_checkpoint_with_former_names_is_resumed_exactly(toy, tmp_path):
+    """Former checkpoints named the LSTM `memory`."""
     straight = fit(toy_config(toy, tmp_path / "straight", steps=4, save_every=2, feedback=True))
     old = fit(toy_config(toy, tmp_path / "old", steps=4, save_every=2, feedback=True))
     saved = load_checkpoint(old / "last.pt")

@@ -1,4 +1,4 @@
-"""--tracking: services get the finite figures of a run once, also when it goes on."""
+"""--tracking: services get a run's finite figures once, also if it is resumed."""
 
 import sys
 from types import ModuleType
@@ -15,7 +15,7 @@ from trainer.training.tracking import NoTracker, open_tracker
 
 
 class Recorder:
-    """A tracker that keeps what it got."""
+    """A tracker that stores what is logged."""
 
     def __init__(self, folder, options, step) -> None:
         self.start, self.options, self.logged, self.closed = step, options, [], False
@@ -27,7 +27,7 @@ class Recorder:
         self.closed = True
 
 
-def test_a_run_and_its_resumption_are_recorded_once_each(tmp_path, monkeypatch) -> None:
+def test_steps_of_a_resumed_run_are_recorded_once(tmp_path, monkeypatch) -> None:
     opened: list[Recorder] = []
     monkeypatch.setitem(
         sys.modules["trainer.training.tracking"].SERVICES,
@@ -50,7 +50,7 @@ def test_a_run_and_its_resumption_are_recorded_once_each(tmp_path, monkeypatch) 
     assert opened[1].start == 4 and opened[1].logged == [] and opened[1].closed
 
 
-def test_what_is_no_number_is_not_sent(tmp_path) -> None:
+def test_non_finite_figures_are_not_sent(tmp_path) -> None:
     writer = RunWriter(tmp_path)
     writer.tracker = recorder = Recorder(tmp_path, {}, 0)
     writer.log({"step": 3, "loss": float("nan"), "pa_mpjpe": 50.0, "note": "x"})
@@ -64,7 +64,7 @@ def test_a_service_that_is_not_installed_is_named(tmp_path, monkeypatch) -> None
     assert isinstance(open_tracker("none", tmp_path, {}, 0), NoTracker)
 
 
-def test_a_service_that_refuses_costs_one_sentence(tmp_path, monkeypatch) -> None:
+def test_a_service_that_refuses_gives_one_sentence(tmp_path, monkeypatch) -> None:
     broken = ModuleType("wandb")
 
     def init(**_: object) -> None:
@@ -91,7 +91,7 @@ def test_tensorboard_reads_what_was_logged(tmp_path, start) -> None:
     assert [(event.step, event.value) for event in events] == expected
 
 
-def test_mlflow_goes_on_in_the_same_run(tmp_path, monkeypatch) -> None:
+def test_mlflow_continues_the_same_run(tmp_path, monkeypatch) -> None:
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file://{tmp_path}/mlruns")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")

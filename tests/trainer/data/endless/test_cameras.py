@@ -33,14 +33,14 @@ LSP = (
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_turns_are_scipys(axis: int):
+def test_rotations_equal_scipys(axis: int):
     angle = torch.linspace(-3, 3, 7)
     truth = Rotation.from_rotvec(np.eye(3)[axis] * angle[:, None].numpy()).as_matrix()
     assert np.allclose(turn_about(axis, angle), truth, atol=1e-6)
 
 
 def angles(turn: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """(how far the optical axis points down, how far the picture's x axis tilts), degrees."""
+    """Return pitch (downwards) and roll of cameras, degrees."""
     ahead, right = turn[:, 2].numpy(), turn[:, 0].numpy()  # the camera's axes in the world
     down = np.degrees(np.arcsin(-ahead[:, 1]))
     level = np.cross(ahead, [0, 1, 0])  # a level picture's right
@@ -49,7 +49,7 @@ def angles(turn: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
     return down, roll
 
 
-def test_pitch_looks_down_roll_tilts_and_distance_is_uniform_in_its_logarithm():
+def test_pitch_roll_and_distance_have_the_given_distributions():
     cfg = EndlessConfig(pitch=(10, 30), roll=5.0, distance=(2.0, 8.0))
     turn, distance = draw_cameras(20_000, cfg, torch.Generator().manual_seed(0))
     assert torch.allclose(turn @ turn.mT, torch.eye(3).expand_as(turn), atol=1e-5)
@@ -69,7 +69,7 @@ def test_pitch_looks_down_roll_tilts_and_distance_is_uniform_in_its_logarithm():
     assert torch.allclose(up, torch.tensor([0.0, -1, 0]).expand(3, 3), atol=1e-6)
 
 
-def test_distance_is_the_mean_depth_and_nothing_comes_nearer_than_allowed():
+def test_distance_is_the_mean_depth_and_joints_keep_the_least_distance():
     generator = torch.Generator().manual_seed(2)
     joints = torch.randn(50, 4, 14, 3, generator=generator)
     moved = place(joints, torch.linspace(0.5, 9, 50))
@@ -85,7 +85,7 @@ def test_distance_is_the_mean_depth_and_nothing_comes_nearer_than_allowed():
 
 
 def test_pictures_are_opencvs_projections_of_people_in_the_world(tmp_path):
-    """The same people, the same drawn cameras: cv2.projectPoints finds every keypoint."""
+    """For the same people and drawn cameras, cv2.projectPoints gives every keypoint."""
     dataset = open_dataset(some_motions(tmp_path))
     clips = endless_clips(dataset, QUIET, frames=5, spacing=2)
     batch = clips.draw(12, seeded(3))
@@ -111,7 +111,7 @@ def test_pictures_are_opencvs_projections_of_people_in_the_world(tmp_path):
 
 
 def handed(joints: torch.Tensor) -> torch.Tensor:
-    """(left × up) · forward of people [..., 15, 3]: positive unless seen in a mirror.
+    """Return (left × up) · forward of people [..., 15, 3], which is positive unless mirrored.
 
     The 15th point lies in front of the neck.
     """
@@ -122,7 +122,7 @@ def handed(joints: torch.Tensor) -> torch.Tensor:
 
 
 def test_left_stays_left_under_every_camera():
-    """People's left, up and forward are right-handed in the world and before each camera."""
+    """People's left, up and forward are right-handed in the world and in camera axes."""
     person = torch.zeros(15, 3)
     person[2, 0], person[3, 0], person[12, 1] = -0.1, 0.1, 0.5
     person[14] = torch.tensor([0.0, 0.5, 0.3])  # in front of the neck; a SMPL body faces +z

@@ -1,4 +1,4 @@
-"""Batches of endless clips: what a record holds agrees with itself, batches with their number."""
+"""Batches of endless clips: arrays are consistent and depend only on the batch number."""
 
 from dataclasses import replace
 from itertools import islice
@@ -46,7 +46,7 @@ def drawn(dataset, config: EndlessConfig | None = None, n: int = 24) -> dict[str
     return clips.draw(n, seeded(1, 2, 3))
 
 
-def test_crop_and_camera_take_keypoints_back_to_the_rays_of_the_joints(dataset):
+def test_crop_and_camera_map_keypoints_to_the_joints_rays(dataset):
     batch = drawn(dataset)
     truth = batch["joints3d"][:, :, list(dataset.keypoints)].double()
     seen = torch.zeros_like(batch["occluded"])
@@ -57,7 +57,7 @@ def test_crop_and_camera_take_keypoints_back_to_the_rays_of_the_joints(dataset):
     assert (rays[..., 2] == 1).all() and (truth[..., 2] > 0).all()
 
 
-def test_a_record_holds_what_a_record_holds(dataset):
+def test_a_batch_has_the_arrays_of_records(dataset):
     batch = drawn(dataset)
     evaluation, keypoints = list(dataset.evaluation_joints), list(dataset.keypoints)
     others = [i for i in range(len(dataset.joints)) if i not in evaluation]
@@ -76,7 +76,7 @@ def test_a_record_holds_what_a_record_holds(dataset):
     assert (torch.linalg.det(rotations) > 0.99).all()
 
 
-def test_crops_follow_the_person_at_one_size_a_clip(dataset):
+def test_crops_follow_the_person_with_one_scale_per_clip(dataset):
     batch = drawn(dataset)
     evaluation = list(dataset.evaluation_joints)
     places = batch["target2d"][:, :, evaluation, :2]
@@ -91,7 +91,7 @@ def test_crops_follow_the_person_at_one_size_a_clip(dataset):
     assert torch.equal(batch["camera"][0], torch.diag(torch.tensor([FOCAL, FOCAL, 1.0])))
 
 
-def test_smaller_pictures_hold_the_same_people(tmp_path: Path, dataset):
+def test_smaller_crops_show_the_same_people(tmp_path: Path, dataset):
     takes = [toy_motion(np.random.default_rng([0, i]), 70) for i in range(3)]
     small = open_dataset(write_motions(tmp_path, list(takes), size=112, diagonal=100))
     one, two = drawn(dataset), drawn(small)
@@ -103,7 +103,7 @@ def test_smaller_pictures_hold_the_same_people(tmp_path: Path, dataset):
 
 
 def test_rotations_are_those_of_the_joints(dataset):
-    """The trainer's whole body, posed by a clip's rotations, has the clip's joints."""
+    """The trainer's exact body, posed by a clip's rotations, has the clip's joints."""
     plain = EndlessConfig(betas=0, bones=0, mirror=False)
     one = replace(dataset, bodies=dataset.bodies[:1])
     body = toy_body(np.random.default_rng(0))
@@ -118,7 +118,7 @@ def test_rotations_are_those_of_the_joints(dataset):
 
 
 def test_gravity_is_down_for_people_who_stand(dataset):
-    """Toy people walk upright: from head to pelvis they fall as the clip's gravity has it."""
+    """Toy people walk upright, so gravity points from head to pelvis."""
     upright = EndlessConfig(tilt=0, turn=0, upper=0, limbs=0, flex=0)
     batch = drawn(dataset, upright, 40)
     names = [dataset.joints[i] for i in dataset.evaluation_joints]
@@ -131,7 +131,7 @@ def test_gravity_is_down_for_people_who_stand(dataset):
 
 
 def test_a_mirrored_clip_is_the_mirror_image_of_the_same_clip(dataset):
-    """Half of the clips, joints and rotations alike; the others are untouched."""
+    """Half of the clips are mirrored, joints and rotations alike; the others are unchanged."""
     quiet = EndlessConfig(
         noise=0, bias=0, drift=0, drop=0, gap=0, outlier=0, occluder=0, blackout=0
     )
@@ -152,7 +152,7 @@ def test_a_mirrored_clip_is_the_mirror_image_of_the_same_clip(dataset):
     assert torch.allclose(mixed["gravity"][~turned], plain["gravity"][~turned])
 
 
-def test_a_batch_depends_on_its_keys_alone(dataset):
+def test_a_batch_depends_only_on_its_keys(dataset):
     clips = endless_clips(dataset, EndlessConfig(), frames=8, spacing=2)
     first = clips.draw(5, seeded(1, 2, 3))
     torch.manual_seed(99)
@@ -186,7 +186,7 @@ def test_batches_do_not_depend_on_the_number_of_threads(dataset):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_loader_goes_on_exactly_where_it_stopped(dataset, workers: int):
+def test_a_loader_resumes_exactly_where_it_stopped(dataset, workers: int):
     clips = endless_clips(dataset, EndlessConfig(), frames=8, spacing=2)
     whole = taken(clips, 7)
     loader = EndlessLoader(clips, batch_size=4, seed=7, workers=workers)
@@ -197,7 +197,7 @@ def test_a_loader_goes_on_exactly_where_it_stopped(dataset, workers: int):
     assert equal(whole, first + rest)
 
 
-def test_epochs_count_the_motions_moments(dataset):
+def test_epochs_count_the_motions_frames(dataset):
     clips = endless_clips(dataset, EndlessConfig(), frames=8, spacing=2)
     loader = EndlessLoader(clips, batch_size=28, seed=0)
     seen = [item.epoch for item in islice(loader, 6)]
@@ -221,7 +221,7 @@ def test_fixed_clips_are_the_same_at_each_call(dataset):
 
 
 def test_fixed_clips_do_not_depend_on_the_other_takes(tmp_path: Path, dataset):
-    """Each take's clips are drawn by its number: a longer data set keeps its first clips."""
+    """Each take's clips are seeded by its number, so a longer data set keeps its first clips."""
     takes = [toy_motion(np.random.default_rng([0, i]), 70) for i in range(6)]
     more = open_dataset(write_motions(tmp_path, list(takes)))
     few, many = list(fixed_clips(dataset, count=3)), list(fixed_clips(more, count=6))
@@ -291,7 +291,7 @@ def test_a_take_that_is_no_motion_is_damaged(tmp_path: Path, kind: str):
         usable_takes(dataset, "stop")
 
 
-def test_a_motions_numbers_may_be_of_any_kind(tmp_path: Path):
+def test_a_motions_arrays_may_have_any_float_type(tmp_path: Path):
     plain = motion()
     other = {name: value.astype(np.float64) for name, value in plain.items()}
     del other["betas"]
@@ -300,14 +300,14 @@ def test_a_motions_numbers_may_be_of_any_kind(tmp_path: Path):
     assert np.allclose(takes[0].labels["pose"], takes[1].labels["pose"])
 
 
-def test_motions_of_pictured_shards_serve_as_well(tmp_path: Path):
+def test_shards_with_pictures_can_be_used_as_motions(tmp_path: Path):
     dataset = open_dataset(write_shards(tmp_path, frames=20))
     assert not dataset.labels_only and dataset.bodies == (dataset.body,)
     batch = endless_clips(dataset, EndlessConfig(), frames=8, spacing=2).draw(6, seeded(0))
     assert batch["joints3d"].isfinite().all()
 
 
-def test_other_keypoints_than_a_detectors_are_refused(dataset):
+def test_keypoints_other_than_the_detectors_are_refused(dataset):
     order = (*dataset.keypoints[6:], *dataset.keypoints[:6])
     with pytest.raises(BadInput, match="other keypoints than endless clips have"):
         RecordLayout.of(replace(dataset, keypoints=order))

@@ -1,4 +1,4 @@
-"""A detector's errors: how many, how large, for how long, as the options ask."""
+"""Simulated detector errors have the number, size and duration given by the options."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ CLIPS, FRAMES = 3000, 16
 
 
 def person() -> torch.Tensor:
-    """Still people [n, T, 12, 2] whose box has a diagonal of 2 (pixels, metres, anything)."""
+    """Motionless people [n, T, 12, 2] whose box has a diagonal of 2 (in any unit)."""
     rng = np.random.default_rng(0)
     points = torch.from_numpy(rng.uniform(-1, 1, (CLIPS, 1, 12, 2))).float()
     points = points * 2 / diagonal(points)[:, None, None, None]
@@ -31,12 +31,12 @@ def detect(cfg: EndlessConfig, points: torch.Tensor | None = None, seed: int = 0
     return (found - points) / 2, seen
 
 
-def test_without_errors_nothing_moves_and_nothing_is_missing():
+def test_without_errors_keypoints_are_unchanged():
     error, seen = detect(NOTHING)
     assert error.abs().max() == 0 and seen.all()
 
 
-def test_the_order_is_the_records():
+def test_the_keypoint_order_is_the_records():
     from datagen.common.record import KEYPOINTS
 
     assert tuple(name.removeprefix("lsp_") for name in KEYPOINTS) == ORDER
@@ -51,7 +51,7 @@ def test_jitter_is_drawn_for_each_frame():
     assert abs(following) < 0.01
 
 
-def test_bias_holds_for_the_clip_and_is_greater_at_the_hips():
+def test_bias_is_constant_over_the_clip_and_larger_at_the_hips():
     error, _ = detect(replace(EXACT, bias=0.02))
     assert torch.allclose(error, error[:, :1].expand_as(error), atol=1e-6)
     limbs = [i for i, name in enumerate(ORDER) if "hip" not in name]
@@ -76,14 +76,14 @@ def test_levels_are_drawn_for_the_clip():
     assert float(level.mean()) == pytest.approx(0.015, rel=0.05)
 
 
-def test_outliers_lie_somewhere_else_on_the_person():
+def test_outliers_lie_elsewhere_on_the_person():
     error, _ = detect(replace(NOTHING, outlier=0.05))
     wrong = error.abs().sum(-1) > 0
     assert float(wrong.float().mean()) == pytest.approx(0.05, rel=0.05)
     assert float(error[wrong].std()) == pytest.approx(0.15, rel=0.03)
 
 
-def test_bursts_hold_a_wrong_place_and_take_the_wrists_most():
+def test_bursts_keep_a_wrong_position_mostly_at_the_wrists():
     error, _ = detect(replace(NOTHING, burst=0.2))
     often = (error.abs().sum(-1) > 0).any(1).float().mean(0)
     share = dict(zip(ORDER, often.tolist(), strict=True))
@@ -96,7 +96,7 @@ def test_bursts_hold_a_wrong_place_and_take_the_wrists_most():
     assert float(error[wrong].std()) == pytest.approx((0.08**2 + 0.02**2) ** 0.5, rel=0.05)
 
 
-def test_drops_are_single_keypoints_of_a_frame():
+def test_drops_are_single_keypoints_in_single_frames():
     _, seen = detect(replace(NOTHING, drop=0.2))
     assert float((~seen).float().mean()) == pytest.approx(0.1, rel=0.05)
     rate = (~seen).float().mean((1, 2))
@@ -121,7 +121,7 @@ def longest(missing: torch.Tensor) -> int:
     return int(most.max())
 
 
-def test_stretches_are_as_long_as_asked():
+def test_stretches_have_the_given_length():
     detector = Detector(NOTHING, torch.Generator().manual_seed(1))
     stretch = detector.stretches(4000, 61, 3, 0.5)
     assert longest(stretch) in (29, 30, 31)
@@ -130,7 +130,7 @@ def test_stretches_are_as_long_as_asked():
     assert Detector(NOTHING, torch.Generator()).stretches(5, 1, 2, 0.5).shape == (5, 1, 2)
 
 
-def test_a_blackout_takes_the_whole_person_and_nothing_else_is_lost():
+def test_a_blackout_hides_the_whole_person():
     _, seen = detect(replace(NOTHING, blackout=0.5))
     assert torch.equal(seen.any(-1), seen.all(-1))
     clips = (~seen.any(-1)).any(1).float().mean()
@@ -138,8 +138,8 @@ def test_a_blackout_takes_the_whole_person_and_nothing_else_is_lost():
     assert longest(~seen) <= 7  # 0.4 of 15 steps
 
 
-def test_a_bar_is_straight_and_as_wide_as_it_should_be():
-    """On a fine grid of points: what it hides is a strip, of 0.2 to 0.7 diagonals."""
+def test_a_bar_is_straight_and_has_the_right_width():
+    """On a fine grid of points, the bar hides a strip of 0.2 to 0.7 diagonals."""
     side = torch.linspace(-1, 1, 41)
     grid = torch.stack(torch.meshgrid(side, side, indexing="xy"), -1).reshape(1, 1, -1, 2)
     hidden = Detector(NOTHING, torch.Generator().manual_seed(3)).behind_bar(
@@ -165,14 +165,14 @@ def test_a_bar_is_straight_and_as_wide_as_it_should_be():
     assert 0.15 < min(across) < max(across) < 0.72
 
 
-def test_bars_hide_who_is_behind_them_for_a_stretch():
+def test_bars_hide_keypoints_for_a_stretch():
     _, seen = detect(replace(NOTHING, occluder=1.0))
     share = (~seen).float().mean()
     assert 0.05 < float(share) < 0.3
     _, again = detect(replace(NOTHING, occluder=0.5))
     touched = (~again).flatten(1).any(1).float().mean() / (~seen).flatten(1).any(1).float().mean()
     assert float(touched) == pytest.approx(0.5, abs=0.06)
-    # Still people behind a still bar: a clip's hidden frames hide the same keypoints.
+    # With motionless people and bars, all hidden frames of a clip hide the same keypoints.
     hidden = ~seen
     union = hidden.any(1)
     assert torch.equal(
@@ -180,7 +180,7 @@ def test_bars_hide_who_is_behind_them_for_a_stretch():
     )
 
 
-def test_errors_follow_the_persons_size_and_not_the_unit():
+def test_errors_scale_with_the_persons_size():
     cfg = EndlessConfig(burst=0.1)
     points = person()
     small, seen = Detector(cfg, torch.Generator().manual_seed(4))(points)
@@ -203,6 +203,6 @@ def test_all_levels_of_missing_come_from_the_same_numbers_of_one_frame():
         {"blackout": float("nan")}, {"betas": float("inf")}, {"distance": (1.0, float("nan"))},
     ],
 )  # fmt: skip
-def test_options_that_mean_nothing_are_refused(wrong):
+def test_impossible_options_are_refused(wrong):
     with pytest.raises(BadInput, match=f"--endless.{next(iter(wrong))} must be"):
         EndlessConfig(**wrong)

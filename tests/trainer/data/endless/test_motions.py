@@ -1,4 +1,4 @@
-"""Motions gathered from labels: rotations as scipy has them, takes kept apart, y up."""
+"""Motions from labels: rotations against scipy, separate takes, y up."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ GRAVITIES = [
 
 
 def scipys(q: torch.Tensor) -> Rotation:
-    """scipy writes quaternions with w last."""
+    """Return scipy's rotations; scipy has w last."""
     return Rotation.from_quat(q.roll(-1, -1).reshape(-1, 4).numpy())
 
 
@@ -43,7 +43,7 @@ def test_quaternions_are_scipys():
     assert np.allclose(matrix_from_quaternion(quaternion_from_matrix(matrix)), matrix, atol=1e-9)
 
 
-def test_one_sign_keeps_rotations_and_neighbours_near():
+def test_one_sign_makes_quaternions_continuous():
     rng = np.random.default_rng(1)
     walk = Rotation.from_rotvec(np.cumsum(rng.normal(0, 0.3, (60, 3)), 0))
     q = torch.from_numpy(walk.as_quat()).roll(1, -1)
@@ -55,7 +55,7 @@ def test_one_sign_keeps_rotations_and_neighbours_near():
 
 
 @pytest.mark.parametrize("gravity", GRAVITIES)
-def test_upright_turns_any_gravity_down(gravity: tuple[float, ...]):
+def test_upright_rotates_any_gravity_down(gravity: tuple[float, ...]):
     down = torch.tensor(gravity, dtype=torch.float64)
     turn = upright(down)
     assert torch.allclose(turn @ down / down.norm(), torch.tensor([0.0, -1, 0]).double(), atol=1e-9)
@@ -66,14 +66,14 @@ def test_upright_turns_any_gravity_down(gravity: tuple[float, ...]):
 
 
 def take(first: Rotation, last: Rotation, frames: int) -> dict[str, np.ndarray]:
-    """A take in which every bone turns evenly from one rotation to another."""
+    """Return a take in which every bone rotates evenly from one rotation to another."""
     slerp = Slerp([0, frames - 1], Rotation.concatenate([first, last]))
     pose = np.tile(slerp(np.arange(frames)).as_rotvec(), (1, 24)).astype(np.float32)
     trans = np.linspace([0, 0, 4], [1, 2, 5], frames).astype(np.float32)
     return {"pose": pose, "trans": trans}
 
 
-def test_moments_between_frames_are_on_the_way_between_them():
+def test_frames_are_interpolated():
     rng = np.random.default_rng(2)
     first, last = Rotation.random(2, random_state=3)
     motions = gather([take(first, last, 30)], np.zeros(3))
@@ -81,13 +81,13 @@ def test_moments_between_frames_are_on_the_way_between_them():
     q, place = motions.at(torch.from_numpy(time))
     truth = Slerp([0, 29], Rotation.concatenate([first, last]))(time)
     apart = (scipys(q[:, 5]) * truth.inv()).magnitude()
-    assert apart.max() < 1.5e-3  # half floats keep 1e-3
+    assert apart.max() < 1.5e-3  # float16 has a precision of 1e-3
     level = np.array([1.0, -1, -1])  # a level camera's axes → the world's
     assert np.allclose(place, (np.array([0, 0, 4]) + time[:, None] / 29 * [1, 2, 1]) * level)
     assert q.dtype == place.dtype == torch.float32
 
 
-def test_a_moment_among_a_million_frames_is_exact():
+def test_fractional_frames_are_exact_among_a_million():
     frames = 3_000_000
     line = torch.arange(frames)
     zero, end = torch.zeros(frames, dtype=torch.long), torch.full((frames,), frames - 1)
@@ -97,7 +97,7 @@ def test_a_moment_among_a_million_frames_is_exact():
     assert torch.allclose(motions.at(time)[1], torch.tensor(0.25))
 
 
-def test_moments_never_cross_the_end_of_a_take():
+def test_clips_never_cross_the_end_of_a_take():
     one = take(Rotation.identity(), Rotation.identity(), 5)
     two = take(Rotation.from_euler("x", 90, degrees=True), Rotation.identity(), 7)
     motions = gather([one, two], np.zeros(3))
@@ -112,13 +112,13 @@ def test_moments_never_cross_the_end_of_a_take():
         motions.starts(8)
 
 
-def test_nothing_to_gather_is_refused():
+def test_shards_without_motions_are_refused():
     with pytest.raises(BadInput, match="no motion that can be read"):
         gather([], np.zeros(3))
 
 
 @pytest.mark.parametrize("gravity", [LEVEL, (0, -1, 0), (0.4, 0.8, 0.3), None])
-def test_labels_joints_come_back_in_a_world_with_y_up(gravity):
+def test_joints_are_rotated_to_a_world_with_y_up(gravity):
     body = BodyJoints(toy_body(np.random.default_rng(0)))
     labels = toy_motion(np.random.default_rng(5), 40, LEVEL if gravity is None else gravity)
     down = np.asarray(labels["gravity"], float)
@@ -135,8 +135,8 @@ def test_labels_joints_come_back_in_a_world_with_y_up(gravity):
     q, pelvis = motions.at(torch.arange(40.0))
     world = body(matrix_from_quaternion(q), betas)
     world = world - world[:, :1] + pelvis[:, None]
-    # Up to a turn about gravity's axis and nothing else: heights are the camera's along gravity,
-    # and a rigid turn takes one into the other.
+    # Equal up to a rotation about the gravity axis: heights are those along gravity in camera axes,
+    # and a rigid rotation maps one to the other.
     height = -(seen.numpy() @ down) / np.linalg.norm(down)
     assert np.allclose(world[..., 1], height, atol=4e-3)
     turn, residual = Rotation.align_vectors(

@@ -1,4 +1,4 @@
-"""Stretched bodies: smplx's joints at size 1, limbs as long as asked, mirrored people."""
+"""Bodies with scaled bones: smplx's joints at scale 1, given limb lengths, mirrored people."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def embedded():
 
 
 def poses(seed: int, frames: int, spread: float = 0.5) -> np.ndarray:
-    """Random postures, float32 [T, 72]."""
+    """Random poses, float32 [T, 72]."""
     pose = np.zeros((frames, BONES, 3), np.float32)
     rng = np.random.default_rng(seed)
     pose[:, SWUNG] = rng.normal(0, spread, (frames, len(SWUNG), 3))
@@ -54,8 +54,8 @@ def stretched(body: StretchedBody, pose: np.ndarray, size: torch.Tensor | None =
 
 
 @pytest.mark.parametrize("gender", ["neutral", "female", "male"])
-def test_size_one_is_smplx_without_pose_blend_shapes(embedded, gender: str):
-    """smplx's forward pass on the embedded body whose pose blend shapes are set to 0."""
+def test_scale_one_equals_smplx_without_pose_blend_shapes(embedded, gender: str):
+    """smplx's forward pass on the embedded body with pose blend shapes set to 0."""
     from dataclasses import replace
 
     body = embedded[gender]
@@ -72,8 +72,8 @@ def test_size_one_is_smplx_without_pose_blend_shapes(embedded, gender: str):
     assert np.abs(ours - moving[:, 24:]).max() < 0.03  # what the blend shapes move
 
 
-def test_each_limb_is_as_long_as_asked(embedded):
-    """A limb of size s is s times as long between its own ends: straight, its joints' places."""
+def test_each_limb_has_the_given_length(embedded):
+    """A limb of scale s is s times as long between its end joints."""
     body = StretchedBody(BodyJoints(embedded["neutral"].reduced()))
     pose = np.zeros((1, 72), np.float32)
     plain = stretched(body, pose)[0]
@@ -91,12 +91,12 @@ def test_each_limb_is_as_long_as_asked(embedded):
     assert np.allclose(everything - everything.mean(0), 1.2 * (plain - plain.mean(0)), atol=3e-3)
 
 
-def test_every_bone_bends_and_stretches_a_body_as_a_chain_of_its_own():
-    """Against the tree walked with scipy's rotations, on a body whose joints are bones' ends."""
+def test_bones_rotate_and_scale_as_in_a_kinematic_tree():
+    """Against forward kinematics with scipy's rotations, on a body whose joints are bone ends."""
     arrays = toy_body(np.random.default_rng(0))
     joints = BodyJoints(arrays)
     rest, parents = joints.rest.double().numpy(), joints.parents
-    # Evaluation joints rigidly at the bones' origins: a vertex cloud wholly of its own bone.
+    # Evaluation joints are at the bones' origins: each bone has its own rigid vertices.
     arrays["weights"] = np.eye(BONES, dtype=np.float32)[arrays["weights"].argmax(1)]
     arrays["shapedirs"] *= 0
     body = StretchedBody(BodyJoints(arrays))
@@ -121,7 +121,7 @@ def test_every_bone_bends_and_stretches_a_body_as_a_chain_of_its_own():
 
 
 def test_a_mirrored_person_is_smplx_posed_by_the_mirrored_pose(embedded):
-    """smplx's joints of the mirrored pose = the mirror image, as far as the body is symmetric."""
+    """smplx's joints of the mirrored pose are the mirror image, up to the body's asymmetry."""
     body = embedded["neutral"]
     pose = poses(6, 12)
     order = mirrored(EVAL_NAMES)
@@ -137,7 +137,7 @@ def test_a_mirrored_person_is_smplx_posed_by_the_mirrored_pose(embedded):
     assert torch.allclose(mirror_rotations(both), matrices(pose), atol=1e-6)
 
 
-def test_bones_are_as_spread_as_asked_and_both_sides_nearly_alike():
+def test_bone_scales_have_the_given_spread_and_are_nearly_symmetric():
     size = bone_sizes(20_000, 0.05, torch.Generator().manual_seed(0))
     assert torch.allclose(size.mean(0), torch.ones(BONES), atol=2e-3)
     limbs = [1, 2, 4, 5, 16, 17, 18, 19, 20, 21]

@@ -1,4 +1,4 @@
-"""Postures: moments as drawn, hinges about their own axes, turns as far as asked."""
+"""Poses: drawn frames, hinges about their own axes, rotations of the given size."""
 
 from dataclasses import replace
 
@@ -35,11 +35,11 @@ def motions() -> MotionStore:
 
 
 def rotvec(matrix: torch.Tensor) -> np.ndarray:
-    """Rotation vectors of matrices by scipy, in one row each."""
+    """Return the rotation vectors of matrices by scipy, one per row."""
     return Rotation.from_matrix(matrix.reshape(-1, 3, 3).double().numpy()).as_rotvec()
 
 
-def test_plain_clips_are_stretches_of_the_takes(motions: MotionStore):
+def test_unvaried_clips_are_parts_of_the_takes(motions: MotionStore):
     postures = Postures(motions, PLAIN, 8, 4)
     rotations, pelvis = postures.draw(50, torch.Generator().manual_seed(0))
     time = postures.times(50, torch.Generator().manual_seed(0))
@@ -60,7 +60,7 @@ def test_speed_is_log_uniform_keeps_the_middle_and_stays_in_the_take(motions: Mo
     low, high = motions.first[time.floor().long()], motions.last[time.floor().long()]
     assert (low == low[:, :1]).all() and (time <= high).all() and (time >= low).all()
     assert (time[:, 4] == time[:, 4].round()).all()
-    whole = (time > low + 1e-6).all(1) & (time < high - 1e-6).all(1)  # not cut at a take's end
+    whole = (time > low + 1e-6).all(1) & (time < high - 1e-6).all(1)  # inside the take
     step = ((time[whole, 8] - time[whole, 0]) / 8 / 3).log2()
     assert step.abs().max() <= 1 + 1e-5
     plain = (step.abs() < 1e-6).float().mean()
@@ -70,7 +70,7 @@ def test_speed_is_log_uniform_keeps_the_middle_and_stays_in_the_take(motions: Mo
 
 
 @pytest.mark.parametrize("name", ["upper", "limbs"])
-def test_exchanged_bones_come_from_other_moments_and_stay_together(motions: MotionStore, name: str):
+def test_exchanged_limbs_come_from_other_motions_as_a_whole(motions: MotionStore, name: str):
     postures = Postures(motions, replace(PLAIN, **{name: 0.4}), 6, 2)
     mixed, pelvis = postures.draw(400, torch.Generator().manual_seed(2))
     plain, same = Postures(motions, PLAIN, 6, 2).draw(400, torch.Generator().manual_seed(2))
@@ -84,7 +84,7 @@ def test_exchanged_bones_come_from_other_moments_and_stay_together(motions: Moti
         bones = [bone for bone in group if bone in moving]
         assert float(changed[:, bones].all(1).float().mean()) == pytest.approx(0.4, abs=0.08)
         assert torch.equal(changed[:, bones].any(1), changed[:, bones].all(1))
-    # Whole stretches of a motion: each exchanged limb is one that the motions hold.
+    # Exchanged limbs are taken as a whole from another motion.
     elbow = motions.quaternions[:, 18].float()
     held = Rotation.from_quat(elbow.roll(-1, -1).numpy()).as_matrix().reshape(-1, 9)
     mine = mixed[:, :, 18].reshape(-1, 9).numpy()
@@ -107,7 +107,7 @@ def test_hinges_bend_about_their_own_axes():
     free = (angle > 0.3) & (np.abs(after - angle) < MOST_FLEX - 0.01) & (after < MOST_BENT - 0.01)
     share = np.where(free & (angle < 1), after / angle - 1, np.nan)
     assert np.nanstd(share) == pytest.approx(0.3, rel=0.05)
-    # The same share throughout a clip.
+    # The relative change is constant over a clip.
     low, high = (np.where(free & (angle < 1), after / angle - 1, fill) for fill in (9, -9))
     assert (high.max(1) - low.min(1)).max() < 5e-3
 
@@ -118,7 +118,7 @@ def test_a_hinge_at_rest_stays_there():
     assert [SMPL_MIRROR[bone] for bone in HINGES] == [5, 4, 19, 18]
 
 
-def test_joints_turn_as_far_as_asked_for_the_whole_clip(motions: MotionStore):
+def test_joints_get_the_given_constant_rotation(motions: MotionStore):
     drawn = turns(20_000, 10.0, torch.Generator().manual_seed(5))
     vector = Rotation.from_quat(drawn.roll(-1, -1).reshape(-1, 4).numpy()).as_rotvec()
     about = np.sqrt((vector.reshape(20_000, -1, 3) ** 2).mean((0, 2)))
@@ -132,7 +132,7 @@ def test_joints_turn_as_far_as_asked_for_the_whole_clip(motions: MotionStore):
     assert torch.allclose(turned[:, :, still], plain[:, :, still], atol=1e-6)
 
 
-def test_tilt_leans_the_whole_body_from_upright_and_does_not_turn_it(motions: MotionStore):
+def test_tilt_leans_the_whole_body_without_yaw(motions: MotionStore):
     cfg = replace(PLAIN, tilt=8.0)
     tilted, _ = Postures(motions, cfg, 4, 1).draw(3000, torch.Generator().manual_seed(7))
     plain, _ = Postures(motions, PLAIN, 4, 1).draw(3000, torch.Generator().manual_seed(7))
@@ -142,7 +142,7 @@ def test_tilt_leans_the_whole_body_from_upright_and_does_not_turn_it(motions: Mo
     assert torch.equal(tilted[:, :, 1:], plain[:, :, 1:])
 
 
-def test_all_kinds_of_variation_give_rotations(motions: MotionStore):
+def test_all_variations_give_valid_rotations(motions: MotionStore):
     cfg = EndlessConfig(turn=40.0, tilt=30.0, flex=1.0)
     rotations, pelvis = Postures(motions, cfg, 5, 3).draw(300, torch.Generator().manual_seed(8))
     identity = torch.eye(3).expand_as(rotations)
