@@ -32,9 +32,9 @@ def local_cluster() -> str | None:
 
 def _recorded() -> str:
     """Return the address that `ray start` has noted on this machine, "" if none."""
-    record = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
+    folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"  # Ray's own order
     with suppress(OSError):
-        return record.read_text().strip()
+        return (Path(folder) / "ray" / "ray_current_cluster").read_text().strip()
     return ""
 
 

@@ -173,8 +173,11 @@ def sizes(folder: Path) -> dict[str, int]:
         url.fs.invalidate_cache()  # other processes write there
         with suppress(FileNotFoundError):
             found = url.fs.ls(url.path, detail=True)
-            files = (one for one in found if one["type"] == "file")
-            return {one["name"].rpartition("/")[2]: one["size"] for one in files}
+            files = {one["name"]: one["size"] for one in found if one["type"] == "file"}
+            # The page by which an HTTP server lists a folder has names alone.
+            unknown = [name for name, size in files.items() if size is None]
+            files |= zip(unknown, url.fs.sizes(unknown), strict=True)
+            return {name.rpartition("/")[2]: size for name, size in files.items()}
         return {}
     found = {}
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
@@ -302,5 +305,10 @@ def is_local(path: Path) -> bool:
 
 def sha256(path: Path) -> str:
     """Return the file's SHA-256, hexadecimal."""
-    with path.open("rb") as file:
+    with path.open("rb") if is_local(path) else _streamed(cast("UPath", path)) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()  # pyright: ignore
+
+
+def _streamed(url: UPath) -> Any:
+    # Of HTTP's servers some send whole files alone: block size 0 asks for no parts.
+    return url.fs.open(url.path, "rb", **{"block_size": 0} if "http" in url.fs.protocol else {})

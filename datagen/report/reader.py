@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import posixpath
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import IO
 
 import fsspec
 import numpy as np
@@ -138,7 +141,7 @@ class DataSetReader:
         wanted = {key(shard, clip) for clip in range(count)}
         try:
             length = int(self.files.size(path) or 0)
-            with self.files.open(path, "rb", block_size=AHEAD, cache_type="readahead") as file:
+            with self._opened(path) as file:
                 name, members = "", {}
                 for member in tars.members(file, length):
                     first, _, field = member.name.partition(".")
@@ -158,6 +161,18 @@ class DataSetReader:
             raise BadInput(
                 f"{path} cannot be read ({error}); run python -m datagen.verify"
             ) from error
+
+    @contextmanager
+    def _opened(self, path: str) -> Iterator[IO[bytes]]:
+        """Yield a shard's file, read by ranges; of an HTTP server without them, such as Python's
+        `http.server`, all of it."""
+        if "http" in self.files.protocol:
+            start = self.files.cat_file(path, start=0, end=2)
+            if len(start) > 2:
+                yield io.BytesIO(start)
+                return
+        with self.files.open(path, "rb", block_size=AHEAD, cache_type="readahead") as file:
+            yield file
 
     def record(self, name: str) -> StoredClip:
         """Return the clip with a key such as 000123_0042. Raises BadInput if it does not exist."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
+from ray._common.utils import get_default_ray_temp_dir
 
 from datagen.cluster import ray_address
 from datagen.cluster.backends import open_backend
@@ -37,9 +38,12 @@ def answering(words: bytes) -> Iterator[str]:
         client.close()
 
 
-def test_a_ray_that_was_killed_is_not_waited_for(tmp_path, monkeypatch) -> None:
-    """`ray start` notes its address; Ray itself tries to reach it for minutes."""
-    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+@pytest.mark.parametrize("variable", ["RAY_TMPDIR", "TMPDIR"])
+def test_a_ray_that_was_killed_is_not_waited_for(variable: str, tmp_path, monkeypatch) -> None:
+    """`ray start` notes its address where these variables say; Ray itself tries for minutes."""
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setenv(variable, str(tmp_path))
+    assert get_default_ray_temp_dir() == str(tmp_path / "ray")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     assert ray_address.local_cluster() is None
     record = tmp_path / "ray" / "ray_current_cluster"

@@ -1,12 +1,18 @@
 """verify and inspect of shards behind URLs, by brace pattern, and one by one."""
 
+import hashlib
 import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from faulty_server import serving
 
+from datagen.common.files import place, sha256
 from datagen.inspect import main as inspect
+from datagen.report import reader
 from datagen.verify import main as verify
 
 
@@ -49,6 +55,36 @@ def test_some_shards_are_looked_at_by_pattern_and_over_http(made, tmp_path, caps
             assert "x.html: 1 shard, 2 clips" in capsys.readouterr().out
         assert inspect([f"{http}/shards/", *out]) == 0
         assert "x.html: 2 shards, 4 clips" in capsys.readouterr().out
+
+
+def test_a_plain_http_server_lists_no_sizes_and_sends_whole_files(
+    small_set: Path, tmp_path: Path, capsys, monkeypatch
+) -> None:
+    """`python -m http.server` beside a set with its library, the first thing that one tries."""
+    monkeypatch.setattr(reader, "AHEAD", 1000)  # less than a shard, as in a real set
+    large = bytes(range(256)) * 24_000  # more than a block of fsspec's
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "large").write_bytes(large)
+    for name in ("shards", "manifests", "library"):
+        (tmp_path / "set" / name).symlink_to(small_set.parent / name)
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=f"{tmp_path}/set"))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        http = f"http://127.0.0.1:{server.server_port}"
+        assert verify([f"{http}/shards"]) == 0
+        assert capsys.readouterr().out.count("\n") == 1
+        assert inspect([f"{http}/shards", "--out", str(tmp_path / "x.html")]) == 0
+        assert "x.html: 2 shards, 4 clips" in capsys.readouterr().out
+        assert sha256(place(f"{http}/large")) == hashlib.sha256(large).hexdigest()
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @pytest.mark.parametrize(
