@@ -6,8 +6,9 @@ turns about its pelvis, not about the origin, so turning the world to y up turns
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,9 @@ SURREAL_RATE = 120.0
 _RATES = ("mocap_framerate", "mocap_frame_rate")
 AMASS = Convention()
 """z up, metres."""
+_MODEL = "surface_model_type"
+_MODELS = ("smpl", "star")
+"""How the names of models of SMPL's joints begin: smpl, smplh, smplx, SMPL-X."""
 
 
 def members(path: Path) -> list[str]:
@@ -53,6 +57,7 @@ def read_amass(
             raise BadInput(
                 f"{path}: has no {_RATES[0]}; give an AMASS take (poses, trans, {_RATES[0]})"
             )
+        _refuse_other_models(arrays, path)
         poses = _read(arrays, path, "poses", LONGEST * 165)
         trans = _read(arrays, path, "trans", LONGEST * 3)
         rate = _read(arrays, path, rate_name, 1)
@@ -113,7 +118,23 @@ def _smpl(
     rotations = quat.from_axis_angle(vectors)
     upright = convention.upright()
     rotations[:, 0] = quat.multiply(upright, rotations[:, 0])
-    return rotations, quat.rotate(upright, REST_PELVIS + convention.scale() * trans)
+    return rotations, at_origin(convention) + quat.rotate(upright, convention.scale() * trans)
+
+
+def at_origin(convention: Convention) -> Float[np.ndarray, " 3"]:
+    """Return where the pelvis is [3], y up, of a take whose trans is 0: of one without a path."""
+    return quat.rotate(convention.upright(), REST_PELVIS)
+
+
+def _refuse_other_models(arrays: Arrays, path: Path) -> None:
+    """Raise BadInput if a take names another model than SMPL's kin (mano, flame, smal)."""
+    name = _MODELS[0]
+    with suppress(KeyError, ValueError):  # a name that is absent or no text
+        name = "".join(arrays.read(_MODEL, 1, "US").astype("U").ravel())
+    if not re.sub(r"[^a-z]", "", name.lower()).startswith(_MODELS):
+        raise BadInput(
+            f"{path}: holds poses of the model {name[:40]!r}; give takes of smpl, smplh or smplx"
+        )
 
 
 def _read(arrays: Arrays, path: Path, name: str, most: int) -> np.ndarray:

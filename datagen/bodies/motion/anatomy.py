@@ -13,8 +13,10 @@ from jaxtyping import Float, Integer, Num
 _SAMPLES = 300
 """Frames of a take that are looked at, evenly spaced."""
 
-_STANDING = 0.75  # cosine of the least upright of trunk, thighs and shins of who stands
-_ALONG = 0.7  # mean cosine of the same over a whole take of who is upright
+_ALONG = 0.7  # mean cosine between the hips' line and an axis that is not up
+_UPRIGHT = 0.6  # mean cosine of trunk and shins of who is upright; 0.62 in a spinning kick
+_GOES = 0.3  # of the body's extent, by which nobody moves along his straight legs
+_SWAY = 0.01  # of the body's extent, by which the lowest point of who stands still moves
 
 LIMBS = ((1, 4, 7), (2, 5, 8), (16, 18, 20), (17, 19, 21))
 
@@ -74,42 +76,30 @@ def is_mirrored(points: Float[np.ndarray, "n k 3"], roles: dict[int, int]) -> bo
 def up_axis(points: Float[np.ndarray, "n k 3"], roles: dict[int, int]) -> Num[np.ndarray, " 3"]:
     """Return the coordinate axis [3] that is up, y where nothing speaks against it.
 
-    Someone who stands, with trunk, thighs and shins in line, shows it; of people who never stand
-    (crawling, sitting, lying) the lowest point stays at one height along the true axis alone.
+    Trunk and shins of who stands, walks or sits point along it on the mean. Of who crawls, rolls,
+    lies or gets up they do not, but there alone the lowest point of the body stays at one height.
     """
     points = points[sampled(len(points))]
-    bones = [points[:, roles[9]] - 0.5 * (points[:, roles[1]] + points[:, roles[2]])]
-    for hip, knee, ankle in LIMBS[:2]:
-        bones += [points[:, roles[hip]] - points[:, roles[knee]]]
-        bones += [points[:, roles[knee]] - points[:, roles[ankle]]]
-    standing = unit(np.stack(bones)).min(axis=0)  # [N, 3], the least upright bone of each frame
-    fallen = unit(np.stack([-bone for bone in bones])).min(axis=0)
-    scores = np.quantile(np.concatenate([standing, fallen], axis=1), 0.9, axis=0)
     axes = np.concatenate([np.eye(3), -np.eye(3)])
+    hips = points[:, roles[1]] - points[:, roles[2]]
+    trunk = points[:, roles[9]] - 0.5 * (points[:, roles[1]] + points[:, roles[2]])
+    shins = [points[:, roles[knee]] - points[:, roles[ankle]] for _, knee, ankle in LIMBS[:2]]
+    upright = unit(np.stack([trunk, trunk, *shins])).mean(axis=(0, 1)) @ axes.T
     joints = points[:, list(roles.values())]
-    floors = np.std((joints @ axes.T).min(axis=1), axis=0)
-    upright = unit(np.stack(bones)).mean(axis=(0, 1)) @ axes.T
-    stands = scores > _STANDING
-    if stands.any() and not stands[1]:
-        best = int(scores.argmax())  # who lies flat may seem to stand: on a floor that moves
-        steady = int(np.where(stands, floors, np.inf).argmin())
-        return axes[steady if 3.0 * floors[steady] < floors[best] else best]
-    hips = unit(points[:, roles[1]] - points[:, roles[2]])
-    on_a_side = np.abs(hips @ axes.T).mean(axis=0) > _ALONG
-    steady = int(np.where(on_a_side, np.inf, floors).argmin())
-    if not stands.any() and upright.max() > _ALONG and abs(upright[1]) < 0.5 * _ALONG:
-        best = int(upright.argmax())  # who crawls lies along the way, above a steady floor
-        return axes[steady if 3.0 * floors[steady] < floors[best] else best]
-    clearly = 1.5 if stands.any() else 3.0
-    for place in (2, 5, 0, 3):
-        shown = stands[place] if stands.any() else upright[place] > upright[1]
-        if shown and clearly * floors[place] < floors[1]:
-            return axes[place]
-    # getting up from the floor: neither standing nor upright on the whole, nor on one side
     size = np.median(np.ptp(joints, axis=1).max(axis=1))
-    if not stands.any() and floors[1] > max(0.08 * size, 5.0 * floors[steady]):
-        return axes[steady]
-    return axes[1]
+    floors = np.std((joints @ axes.T).min(axis=1), axis=0) + _SWAY * size
+    on_a_side = np.abs(unit(hips) @ axes.T).mean(axis=0) > _ALONG
+    steady = int(np.where(on_a_side, np.inf, floors).argmin())
+    best = int(upright.argmax())
+    if upright[best] < _UPRIGHT:
+        return axes[1 if not on_a_side[1] and floors[1] < 1.5 * floors[steady] else steady]
+    thighs = [points[:, roles[hip]] - points[:, roles[knee]] for hip, knee, _ in LIMBS[:2]]
+    straight = unit(np.stack(thighs)).mean(axis=(0, 1)) @ axes[best] > _ALONG
+    stays = np.ptp(points[:, roles[0]], axis=0).max() < 1e-3 * size
+    if stays or (straight and floors[best] > _GOES * size):
+        return axes[best]  # a path that lacks, or of other axes than the body, shows no floor
+    steadier = 6.0 if best == 1 else 4.0  # who crawls along the axis, or lies along it
+    return axes[steady if steadier * floors[steady] < floors[best] else best]
 
 
 def fault(points: Float[np.ndarray, "n k 3"], roles: dict[int, int]) -> str | None:

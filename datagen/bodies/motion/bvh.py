@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datagen.bodies.motion import anatomy
 from datagen.bodies.motion import quaternion as quat
 from datagen.bodies.motion.skeletons import require_roles
 from datagen.bodies.motion.take import Take
@@ -22,6 +23,8 @@ _LEAD = 12  # frames in which a rest pose before the take is looked for
 _AXES = {"X": 0, "Y": 1, "Z": 2}
 _FULL_TURN = 6.3  # of radians: no performance stays within as many degrees of its zero pose
 _STILL = 0.1  # span of all rotations of who does not move
+_SPREAD = 0.75  # mean cosine of arms to a T or A pose of who keeps it; below in performances
+_GAP = 3  # frames
 
 
 @dataclass
@@ -38,11 +41,11 @@ def read_bvh(path: Path) -> Take:
         tokens = _tokens(path.read_bytes())
         joints, start = _parse_hierarchy(tokens)
         values, step = _parse_motion(tokens, start, sum(len(j.channels) for j in joints))
-        _refuse_radians(joints, values)
         rest, rotations, positions = _pose(joints, values)
     except (ValueError, IndexError, OverflowError) as why:
         raise BadInput(f"{path}: not readable as BVH ({why}); export it again") from why
     roles = require_roles(path, [joint.name for joint in joints], "joint")
+    _refuse_radians(path, joints, values, roles)
     first = _first_frame(rotations[:, sorted(roles.values())])
     return Take(
         rest=rest,
@@ -159,13 +162,41 @@ def _parse_motion(tokens: list[str], at: int, channels: int) -> tuple[np.ndarray
     return values, step
 
 
-def _refuse_radians(joints: list[_Joint], values: np.ndarray) -> None:
-    """Raise ValueError if the rotations [N, channels] seem to be in radians."""
+def _refuse_radians(
+    path: Path, joints: list[_Joint], values: np.ndarray, roles: dict[int, int]
+) -> None:
+    """Raise BadInput if the rotations [N, channels] seem to be in radians.
+
+    They are small, and read as radians they show somebody who moves as people do: not one who holds
+    the zero pose's arms up, or whose root stays while his feet go.
+    """
     channels = [name[1:].lower() for joint in joints for name in joint.channels]
-    angles = values[:, [kind == "rotation" for kind in channels]]
-    moves = np.ptp(angles, axis=0).max(initial=0.0) > _STILL
-    if moves and np.abs(angles).max() <= _FULL_TURN:
-        raise ValueError("its rotations seem to be in radians, BVH has degrees")
+    turns = np.array([kind == "rotation" for kind in channels])
+    moves = np.ptp(values[:, turns], axis=0).max(initial=0.0) > _STILL
+    if not moves or np.abs(values[:, turns]).max() > _FULL_TURN:
+        return
+    rest, _, points = _pose(joints, np.where(turns, np.degrees(values), values))
+    if anatomy.is_spread(rest, roles) and all(
+        _along(points, roles, *arm) @ _along(rest[None], roles, *arm) > _SPREAD
+        for arm in ((16, 18), (17, 19))
+    ):
+        return
+    root = points[:, roles[0]]
+    up = _along(rest[None], roles, 7, 9)
+    feet = points[:, [roles[7], roles[8]]] - root[:, None]
+    low = np.maximum(feet[_GAP:] @ up, feet[:-_GAP] @ up).argmin(axis=1)
+    by_feet = (feet[:-_GAP] - feet[_GAP:])[np.arange(len(low)), low]
+    by_root = root[_GAP:] - root[:-_GAP]
+    if 0.0 < np.sum(by_root**2) < 0.25 * np.sum(by_feet**2):  # 0.54 and more in performances
+        return
+    raise BadInput(
+        f"{path}: its rotations seem to be in radians, BVH has degrees; export it again, in degrees"
+    )
+
+
+def _along(points: np.ndarray, roles: dict[int, int], first: int, last: int) -> np.ndarray:
+    """Return the mean direction [3] from one joint of points [N, K, 3] to another."""
+    return anatomy.unit(points[:, roles[last]] - points[:, roles[first]]).mean(axis=0)
 
 
 def _pose(joints: list[_Joint], values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

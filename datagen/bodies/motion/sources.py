@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32
 
-from datagen.bodies.motion import anatomy, embedded, subjects, tempo
+from datagen.bodies.motion import anatomy, embedded, subjects
 from datagen.bodies.motion import quaternion as quat
 from datagen.bodies.motion.amass import (
     AMASS,
     SURREAL_RATE,
+    at_origin,
     members,
     read_amass,
     read_betas,
@@ -34,9 +35,10 @@ from datagen.bodies.motion.amass import (
 from datagen.bodies.motion.asf import RATE as AMC_RATE
 from datagen.bodies.motion.asf import read_amc, skeleton_of
 from datagen.bodies.motion.bvh import read_bvh
-from datagen.bodies.motion.convention import Convention, check_path, unit_note
+from datagen.bodies.motion.convention import Convention, check_path
 from datagen.bodies.motion.convention import check as check_convention
 from datagen.bodies.motion.deepmimic import read_deepmimic
+from datagen.bodies.motion.doubts import doubts
 from datagen.bodies.motion.retarget import ground, resample, retarget
 from datagen.bodies.motion.take import Take
 from datagen.bodies.options import MotionPlace
@@ -192,32 +194,19 @@ def load_motion(source: MotionSource, rest_joints: Float[np.ndarray, "24 3"]) ->
         raise BadInput(f"{source.path}: lasts less than 2 frames at 30 a second; remove it")
     if not (np.isfinite(pose).all() and np.isfinite(trans).all()):
         raise BadInput(f"{source.path}: yields NaN or infinite poses; remove it or export it again")
-    notes = [_rate_note(source, pose, trans, rest)]
-    unit = source.convention.unit
-    if source.path is not None and source.path.lower().endswith(".npz") and unit is not None:
-        notes.append(unit_note(Path(source.path), rotations, pelvis, rest, unit))
-    return Motion(source.name, source.subject, pose, trans, "; ".join(filter(None, notes)))
+    note = ""
+    if source.path is not None:
+        note = doubts(
+            Path(source.path), rotations, pelvis, rest, source.convention, _assumed_rate(source)
+        )
+    return Motion(source.name, source.subject, pose, trans, note)
 
 
-def _rate_note(source: MotionSource, pose: np.ndarray, trans: np.ndarray, rest: np.ndarray) -> str:
-    """Return what contradicts a file's frame rate, "" if nothing does."""
-    if source.path is None or source.convention.rate is not None:
-        return ""
-    factor = tempo.speed_factor(pose, trans, rest)
-    if factor is None:
-        return ""
-    amc = AMC_RATE if source.path.lower().endswith(".amc") else None
-    assumed = SURREAL_RATE if source.part else amc
-    how = "fast" if factor > 1 else "slow"
-    times = max(factor, 1 / factor)
-    seems = f"{source.path}: its people move some {times:.1f} times too {how}"
-    if assumed is None:
-        return f"{seems}; correct the frame rate that it names if that is wrong"
-    rate = tempo.nearest_rate(assumed / factor)
-    return (
-        f"{seems} at the {assumed:g} frames per second that are assumed, as if recorded at "
-        f"{rate:g}; give --motion-rate"
-    )
+def _assumed_rate(source: MotionSource) -> float | None:
+    """Return the frame rate that is taken for granted, None for a file that names its own."""
+    if source.part:
+        return SURREAL_RATE
+    return AMC_RATE if str(source.path).lower().endswith(".amc") else None
 
 
 def load_betas(source: MotionSource) -> Float32[np.ndarray, " 10"]:
@@ -241,7 +230,9 @@ def _load_file(source: MotionSource, path: Path, rest: np.ndarray) -> tuple[np.n
                 check_convention(path, rotations, pelvis, rate, rest, source.convention)
             times = np.arange(len(pelvis)) / rate
             _check_length(times, path)
-            return resample(rotations, pelvis, times)
+            rotations, pelvis = resample(rotations, pelvis, times)
+            lacks_path = np.allclose(pelvis, at_origin(source.convention))
+            return rotations, ground(rotations, pelvis, rest) if lacks_path else pelvis
         if path.suffix.lower() == ".amc":
             take = read_amc(path, source.convention.rate)
         else:

@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter1d
 
-from datagen.bodies.motion import quaternion as quat
 from datagen.bodies.motion.retarget import RATE, forward, leg_length, sole_heights
 
 GRAVITY = 9.81
@@ -45,17 +44,15 @@ _WALKS = (0.25, 0.47)  # walk ratio of what only looks like a walk when it is pl
 
 
 def speed_factor(
-    pose: Float[np.ndarray, "n 72"],
-    trans: Float[np.ndarray, "n 3"],
+    rotations: Float[np.ndarray, "n 24 4"],
+    pelvis: Float[np.ndarray, "n 3"],
     rest: Float[np.ndarray, "24 3"],
 ) -> float | None:
     """Return how many times too fast a motion is played, None where nothing speaks against it.
 
-    pose [N, 72] axis-angle, trans [N, 3] metres, y up and soles on y = 0 as in `Motion`; rest
-    [24, 3] the body's rest joints.
+    rotations [N, 24, 4] local, pelvis [N, 3] metres, y up and soles on y = 0; rest [24, 3] the
+    body's rest joints.
     """
-    rotations = quat.from_axis_angle(pose.reshape(-1, 24, 3).astype(np.float64))
-    pelvis = trans.astype(np.float64) + rest[0]
     joints = forward(rotations, pelvis, rest)
     soles = sole_heights(rotations, pelvis, rest).min(axis=(1, 2))
     lowest = np.minimum(soles, joints[..., 1].min(axis=1))

@@ -253,7 +253,55 @@ def test_a_floor_shows_up_to_who_crawls_any_way(name, yaw, up):
     assert (anatomy.up_axis(points, {j: j for j in range(22)}) == np.eye(3)[up]).all()
 
 
-@pytest.mark.parametrize("name", ["walk", "sit_stand_1"])
+UPS = {"x": ("z", -90), "y": ("y", 0), "z": ("x", 90), "-x": ("z", 90), "-y": ("x", 180),
+       "-z": ("x", -90)}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "walk_briskly_1", "sprint_1", "sit_talk_1", "type_seated_1", "sit_floor_1", "kneel_1",
+        "crawl", "getup_faceup", "getup_facedown", "roll", "cartwheel", "backflip", "kick", "spin",
+    ],
+)  # fmt: skip
+def test_up_is_found_whatever_people_do_and_wherever_they_face(name):
+    pose, pelvis = embedded(name, 400)
+    points = joints(pose, pelvis)[:, :22]
+    for axis, (about, degrees) in UPS.items():
+        for yaw in (0, 37, 90, 180, -90):
+            turn = Rotation.from_euler(about, degrees, degrees=True)
+            turn = turn * Rotation.from_euler("y", yaw, degrees=True)
+            found = anatomy.up_axis(
+                turn.apply(points.reshape(-1, 3)).reshape(points.shape), {j: j for j in range(22)}
+            )
+            up = turn.apply([0.0, 1.0, 0.0])
+            np.testing.assert_allclose(found, up, atol=1e-9, err_msg=f"{axis} {yaw}")
+
+
+def test_swapped_names_of_sides_come_back_as_the_mirror_image(tmp_path):
+    """No joint shows whether the names or the coordinates are of the other hand."""
+    pose, pelvis = embedded("dance_1")
+    path = tmp_path / "take.bvh"
+    write_bvh(path, pose, pelvis, REST, Style())
+    other = {"Left": "Right", "Right": "Left"}
+    path.write_text(re.sub("Left|Right", lambda match: other[match[0]], path.read_text()))
+    sides = [0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20]
+    true = joints(pose, pelvis)[:, sides] * [-1, 1, 1]
+    assert gap(joints(*read(path)), true) < 0.001
+
+
+@pytest.mark.parametrize("degrees", [0.5, 1.0, 2.0, 4.0])
+def test_who_stands_still_in_a_t_pose_is_not_taken_for_radians(degrees, tmp_path):
+    """Within a few degrees of the zero pose for the whole take, as in a calibration."""
+    pose, pelvis = embedded("talk_1")
+    sway = pose - pose.mean(axis=0)
+    share = np.radians(degrees) / np.abs(sway).max()
+    pelvis = pelvis[0] + share * (pelvis - pelvis[0])
+    write_bvh(tmp_path / "take.bvh", share * sway, pelvis, REST, Style())
+    assert gap(joints(*read(tmp_path / "take.bvh")), joints(share * sway, pelvis)) < 0.005
+
+
+@pytest.mark.parametrize("name", ["walk", "sit_stand_1", "idle_1", "box_1", "crawl"])
 def test_rotations_in_radians_are_refused(name, tmp_path):
     pose, pelvis = embedded(name)
     path = tmp_path / "take.bvh"

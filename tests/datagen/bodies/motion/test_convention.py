@@ -194,7 +194,7 @@ def hastened(pose, pelvis, factor):
 def played(name, factor):
     """What is reported of an embedded motion that is played `factor` times too fast."""
     pose, pelvis = hastened(*walk(name, 400), factor)
-    return speed_factor(pose, pelvis - REST[0], REST)
+    return speed_factor(quat.from_axis_angle(pose.reshape(-1, 24, 3)), pelvis, REST)
 
 
 @pytest.mark.parametrize("name", ["walk", "walk_briskly_1", "spinkick"])
