@@ -50,7 +50,7 @@ def fit(cfg: FitConfig) -> Path:
     if saved:
         settings = resumed_settings(settings, saved)
     model = model_spec(cfg, settings, dataset)
-    held = open_held_out(cfg, model, dataset.joint_regressor, ranks, store)
+    held = open_held_out(cfg, model, dataset, ranks, store)
     set_precision(settings.precision, device)
     keep_memory(device)
     body = read_body(dataset.body)

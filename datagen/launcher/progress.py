@@ -36,7 +36,7 @@ class Progress:
         terminal = sys.stderr.isatty()
         self._bar = tqdm(
             total=1.0,
-            bar_format="{desc} |{bar:20}| {percentage:3.0f}%{postfix}",
+            bar_format="{desc} |{bar:20}|{postfix}",  # its length is time, no count: no percentage
             mininterval=0.1 if terminal else LOG_EVERY,
             miniters=0,
             delay=1e-9,  # do not draw an empty bar
@@ -87,7 +87,7 @@ class Progress:
         # This run only: existing clips, failures and the time of the libraries do not count.
         if made := (self.done["shards"] - self.failed["shards"]) * self.clips:
             rate = made / max(self._spent["shards"], 1e-9)
-            notes.append(f"{count(made, 'clip')} made now at {rate:.1f} clips/s")
+            notes.append(f"{count(made, 'clip')} composed now at {rate:.1f} clips/s")
         notes.append(f"{_clock(spent)} spent" + ("" if final else f", {_clock(left)} left"))
         notes.append(f"{sum(self.failed.values())} failed")
         self._bar.set_postfix_str(", ".join(notes), refresh=False)

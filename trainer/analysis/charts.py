@@ -10,12 +10,16 @@ from jaxtyping import Float
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from trainer.analysis.compare import Groups
 from trainer.analysis.runs import Run
 from trainer.analysis.skeletons import LEFT, MIDDLE, RIGHT, draw_skeleton
 from trainer.common.files import read_json_lines, write_atomic
 
+ONE_POSE = 110.0
+"""PA-MPJPE, mm, near which a network stays that gives everyone the same pose, on our data sets
+(docs/accuracy.md: flow or RGB alone, 105 to 111)."""
 COLOURS = ("#2e86ab", "#d1495b", "#edae49", "#66a182", "#7d5ba6", "#8d6a50")
 
 
@@ -37,8 +41,9 @@ def curves(runs: Sequence[Run], smooth: int = 1) -> Figure:
         right.plot([m["step"] for m in held], [m["val_pa_mpjpe"] for m in held], "o-",
                    color=colour, ms=4)  # fmt: skip
     left.set(xlabel="step", ylabel="training loss", yscale="log")
+    _plain_ticks(left)
     right.set(xlabel="step", ylabel="PA-MPJPE, mm", ylim=(0, None))
-    right.set_title("line: training · dots: held out", fontsize=10)
+    right.set_title("line: training · dots: validation", fontsize=10)
     left.legend(frameon=False, fontsize=9)
     for axes in (left, right):
         _plain(axes)
@@ -161,11 +166,25 @@ def draw_curve(metrics: Path, out: Path) -> None:
     if validation:
         x = [line["step"] for line in validation]
         y = [line["val_pa_mpjpe"] for line in validation]
-        right.plot(x, y, "o-", color=LEFT, label="held out")
+        right.plot(x, y, "o-", color=LEFT, label="validation")
+    label = "about what one pose for everyone gives"
+    right.axhline(ONE_POSE, color=MIDDLE, lw=1, ls="--", label=label)
     right.set(xlabel="step", ylabel="PA-MPJPE, mm", ylim=(0, None))
-    right.legend(frameon=False)
+    right.legend(frameon=False, fontsize=9)
+    _plain_ticks(left)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
     with write_atomic(out) as file:
         figure.savefig(file, dpi=110)
+
+
+def _plain_ticks(axes: Axes) -> None:
+    """Label a logarithmic y axis with plain numbers: 20, where Matplotlib has 2 x 10^1."""
+    low, high = axes.get_ylim()
+    steps = (
+        (1, 1.5, 2, 3, 4, 5, 6, 8) if high < 10 * low else (1, 2, 5) if high < 1e3 * low else (1,)
+    )
+    axes.yaxis.set_major_locator(LogLocator(subs=steps))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())

@@ -69,6 +69,7 @@ def open_inference(
     regressor = JointRegressor(spec.joint_regressor, regressor_hash(saved["body"]))
     if truth:
         remark_on_regressor(dataset, regressor, f"{cfg.network} learned")
+        remark_on_training(dataset, str((saved.get("data") or {}).get("fingerprint")), cfg.network)
     inputs = dataset.input_spec(spec)
     refuse_options(cfg, spec, inputs, errors, fit_body=fit_body)
     precision = precision_of(saved, device)
@@ -184,6 +185,18 @@ def remark_on_difference(model: ModelSpec, dataset: DataSet, learns: str) -> Non
         print(
             f"note     {dataset.folder} shows people of {sizes[1]:g} px, {learns} people of "
             f"{sizes[0]:g} px (--person-diagonal): expect larger errors"
+        )
+
+
+def remark_on_training(dataset: DataSet, trained: str, learner: object) -> None:
+    """Print a note if a data set is one of those that `learner` is trained on.
+
+    trained: their fingerprints, joined by "+".
+    """
+    if dataset.fingerprint in trained.split("+"):
+        print(
+            f"note     {learner} is trained on {dataset.folder}: its error there is a training "
+            "error, smaller than on people it has not seen"
         )
 
 

@@ -16,11 +16,11 @@ from trainer.evaluation.inference import (
     refuse_other_joints,
     remark_on_difference,
     remark_on_regressor,
+    remark_on_training,
 )
 from trainer.evaluation.metrics import mean_over, pa_mpjpe
 from trainer.evaluation.truth import compare_with_truth
 from trainer.evaluation.windows import ClipPredictor, narrowed, predict_clips
-from trainer.model.body import JointRegressor
 from trainer.model.build import ModelSpec
 from trainer.training.options import FitConfig
 from trainer.training.settings import Settings
@@ -28,11 +28,11 @@ from trainer.training.step import TrainStep
 
 
 def open_held_out(
-    cfg: FitConfig, model: ModelSpec, regressor: JointRegressor, ranks: Ranks, store: Store
+    cfg: FitConfig, model: ModelSpec, trained: DataSet, ranks: Ranks, store: Store
 ) -> list[DataSet]:
     """Return the validation data sets, or raise BadInput before the first step.
 
-    regressor: the run's regressor of the evaluation joints; a note is printed if a set has another.
+    trained: the run's training data; notes are printed where a set differs from it, or is it.
     """
     held = []
     for folder in cfg.val_shards:
@@ -44,7 +44,8 @@ def open_held_out(
         refuse_other_joints(model, dataset, f"--val-shards {folder}", cfg.shards[0])
         if ranks.first:
             remark_on_difference(model, dataset, "this run learns from")
-            remark_on_regressor(dataset, regressor, "this run learns")
+            remark_on_regressor(dataset, trained.joint_regressor, "this run learns")
+            remark_on_training(dataset, trained.fingerprint, "this run")
         held.append(dataset)
     return held
 

@@ -68,7 +68,7 @@ def test_shards_named_are_made_and_no_others(instant: None, tmp_path: Path, caps
     assert run(tmp_path / "x", "--shards", "2") == 0
     assert dataset.read(Layout(tmp_path / "x"))["shards"] == 18
     assert "5 shards, 320 clips" in (printed := capsys.readouterr()).out
-    assert "(1 shard made now)" in printed.out and "64 clips made now at" in printed.err
+    assert "(1 shard made now)" in printed.out and "64 clips composed now at" in printed.err
     assert run(tmp_path / "x", "--num-shards", "20") == 0
     assert made(tmp_path / "x") == list(range(20))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import fsspec
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from trainer.analysis import charts, compare
 from trainer.analysis.runs import Run, find_runs
@@ -223,3 +224,23 @@ def test_the_command_without_runs_is_one_sentence(words, sentence, tmp_path, mon
     error = capsys.readouterr().err
     assert stop.value.code == 2 and sentence in error and error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_runs_curve_has_plain_ticks_and_shows_where_one_pose_for_everyone_is(
+    tmp_path, monkeypatch
+) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    lines = [{"step": step, "loss": 7.0 - step, "pa_mpjpe": 111.0} for step in range(3)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    charts.draw_curve(tmp_path / "metrics.jsonl", tmp_path / "loss.png")
+    left, right = drawn[0].axes
+    drawn[0].draw_without_rendering()
+    low, high = left.get_ylim()
+    ticks = {
+        text.get_text()
+        for tick, text in zip(left.get_yticks(), left.get_yticklabels(), strict=True)
+        if low <= tick <= high
+    }
+    assert ticks == {"5", "6"}
+    assert "one pose for everyone" in right.get_legend_handles_labels()[1][-1]

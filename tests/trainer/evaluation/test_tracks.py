@@ -19,8 +19,9 @@ from datagen.bodies.motion.amass import read_amass
 from trainer.data.dataset import open_dataset
 from trainer.data.records import decode, read_shard
 from trainer.errors import BadInput
-from trainer.evaluation.inference import remark_on_difference
-from trainer.evaluation.options import PredictConfig
+from trainer.evaluate import evaluate
+from trainer.evaluation.inference import remark_on_difference, remark_on_training
+from trainer.evaluation.options import EvaluateConfig, PredictConfig
 from trainer.evaluation.tracks import R_WORLD_CAMERA, into_world, tracks, translation
 from trainer.evaluation.windows import PredictedClip
 from trainer.fit import fit
@@ -105,6 +106,19 @@ def test_a_note_names_flow_of_another_kind(toy, checkpoint, capsys):
     assert not capsys.readouterr().out  # the size of the people it was trained on is unknown
     remark_on_difference(replace(spec, person_diagonal=150.0), larger, "it learned from")
     assert "shows people of 200 px" in (result := capsys.readouterr().out) and "150 px" in result
+
+
+def test_a_note_says_that_a_network_is_measured_on_what_it_was_trained_on(
+    toy, checkpoint, tmp_path, capsys
+):
+    evaluate(EvaluateConfig(checkpoint=checkpoint, shards=toy, device="cpu", out=tmp_path))
+    assert "is trained on" in capsys.readouterr().out
+    dataset = open_dataset(toy)
+    for trained in ("other", f"{dataset.fingerprint}0", ""):
+        remark_on_training(dataset, trained, "this run")
+    assert not capsys.readouterr().out
+    remark_on_training(dataset, f"other+{dataset.fingerprint}", "this run")
+    assert "this run is trained on" in capsys.readouterr().out
 
 
 def test_the_world_motion_is_the_rotated_camera_motion():
