@@ -80,7 +80,7 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main() -> None:
-    """Print the figures, last a line of JSON."""
+    """Print the figures, then one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder with splits.csv")
     parser.add_argument("--predictions", type=Path, required=True, help="of trainer.predict")

@@ -4,7 +4,7 @@
 
 PYTHON is that of a separate environment with Python 3.9 to 3.12, which takes 600 MB:
 `python3.11 -m venv FOLDER && FOLDER/bin/pip install mediapipe==0.10.21 'numpy<2'`. Both get the
-same frames, at most about 30 a second. Distances are over all 33 points in all frames where both
+same frames, at most about 30 per second. Distances are over all 33 points in all frames where both
 found a person, in pixels of a picture that is 1,920 wide. --record saves MediaPipe's output in the
 form of tests/fixtures/detector. Not part of `make bench`.
 """
@@ -41,12 +41,11 @@ def reference(video: Path, wanted: Iterable[int], python: Path, out: Path) -> No
         process.stdin.write(frame.tobytes())
     process.stdin.close()
     if process.wait():
-        raise SystemExit(f"error: {python} {SCRIPT} failed; run it by hand to see why")
+        raise SystemExit(f"error: {python} {SCRIPT} failed; run it yourself to see why")
 
 
 def apart(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return distances [N,33], pixels, in frames found by both, and the number found by theirs
-    only.
+    """Return distances [N,33], pixels, in frames that both found, and how many only theirs has.
 
     Args:
         ours: [T,P,33,3] keypoints; the person nearest to theirs counts.
@@ -111,7 +110,7 @@ def compare(video: Path, python: Path, record: Path | None, detector: PoseDetect
 
 
 def main() -> None:
-    """Print the figures, last a line of JSON."""
+    """Print the figures, then one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("videos", type=Path, nargs="+")
     parser.add_argument("--mediapipe", type=Path, required=True, help="Python that has MediaPipe")

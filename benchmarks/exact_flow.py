@@ -1,5 +1,4 @@
-"""Make a copy of a data set with the people's exact flow, to measure what a perfect estimator
-gains.
+"""Copy a data set with the people's exact flow, to measure what a perfect estimator gains.
 
     python -m datagen.launch … --no-occluders --out plain
     python -m benchmarks.exact_flow plain exact

@@ -155,8 +155,7 @@ def seconds(work: Callable[[], object], repeats: int = 3) -> float:
 
 
 def peak(dtype: torch.dtype, device: str) -> tuple[float, float]:
-    """Return this machine's measured rates of matmul and 3x3 convolution, billion
-    multiply-adds/s."""
+    """Return measured rates of matmul and 3x3 convolution, billion multiply-adds/s."""
 
     def timed(work: Callable[[], object]) -> float:
         def whole() -> None:
@@ -349,7 +348,7 @@ def measure(args: argparse.Namespace, data: Path, weights: list[Path], folder: P
 
 
 Sample = tuple[np.ndarray, np.ndarray | None]
-"""Two frames uint8 [2,S,S,3] and, where it is known, their flow [S,S,2]."""
+"""Two frames uint8 [2,S,S,3] and, where known, their flow [S,S,2]."""
 
 
 def samples(tests: dict[str, list[Test]], clips: list[np.ndarray]) -> list[Sample]:

@@ -227,8 +227,7 @@ def from_disk() -> int:
 
 
 def cold(dataset: DataSet, rounds: int) -> dict[str, dict[str, float]]:
-    """Return clips/s and MB/s from disk of a plain read and an epoch; empty if pages cannot be
-    dropped."""
+    """Return clips/s and MB/s from disk of a plain read and an epoch; empty if not possible."""
     paths = [Path(str(shard)) for shard in dataset.shards]
     readers: dict[str, Callable[[], Iterator[int]]] = {
         "sequential read, cold": lambda: sequential(paths, dataset.clips_per_shard),

@@ -1,8 +1,8 @@
 """Run MediaPipe's pose model on frames from stdin, in a separate environment with Python 3.9+.
 
 stdin: raw RGB frames of WIDTH x HEIGHT, one after the other; OUT is an .npz: `keypoints`
-float32 [T,1,33,3] (x, y in pixels, visibility; 0 where nobody is found) and `world` float32
-[T,33,3], the model's own 3D joints in metres (NaN where nobody is found).
+float32 [T,1,33,3] (x, y in pixels, visibility; 0 where no person is found) and `world` float32
+[T,33,3], the model's own 3D joints in metres (NaN where no person is found).
 """
 
 import sys

@@ -184,8 +184,7 @@ def shard_task(
 def straightforward(
     folder: Path, choices: list[Choice], flows: dict[str, FlowConfig]
 ) -> dict[str, float]:
-    """Return core-seconds per clip and stage when every clip computes everything, with one entry
-    per estimator."""
+    """Return core-seconds per clip and stage if every clip computes everything, by estimator."""
     from skimage.segmentation import slic
 
     from benchmarks.compose import drawing_with

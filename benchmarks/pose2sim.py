@@ -75,7 +75,7 @@ def detector(predicted: dict[str, Tensor], truth: Tensor) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print the figures, last a line of JSON."""
+    """Print the figures, then one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--embedded", action="store_true", help="use the embedded clip")
     parser.add_argument("--root", type=Path, help="the unpacked wheels; default: downloaded by pip")

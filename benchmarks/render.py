@@ -145,8 +145,7 @@ class Usual:
 def compare(
     renderer: Renderer, usual: Usual, mesh: Mesh, vertices: np.ndarray, shades: np.ndarray
 ) -> None:
-    """Print the difference of both pictures with equal per-vertex colours; stop if it is more than
-    rounding."""
+    """Print the difference of pictures with equal vertex colours; stop if above rounding."""
     linear = np.clip(shades, 0.2, 1)[..., None] * np.array([0.8, 0.5, 0.3], np.float32)
     encoded = np.where(linear < 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     alone, colours_off, depths_off = 0, [], []
@@ -163,7 +162,7 @@ def compare(
             depths_off.append(np.abs(depth[both] - mine.depth[both]))
     colour, depth = np.concatenate(colours_off), np.concatenate(depths_off)
     print(
-        f"equal light: of {len(colour)} person pixels {alone} are drawn by one only; colours "
+        f"equal light: of {len(colour)} person pixels {alone} are drawn by only one; colours "
         f"differ by {colour.mean():.2f} levels on average, by more than 2 in "
         f"{(colour > 2).mean():.2%} (we interpolate light, pyrender its sRGB code); "
         f"depth by {1e3 * depth.max():.2f} mm at most"

@@ -180,7 +180,7 @@ def command(video: Path, out: Path, frames: int, *more: str) -> dict[str, float]
 
 
 def main() -> None:
-    """Print the figures, last a line of JSON."""
+    """Print the figures, then one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--video", type=Path, help="instead of the embedded person")

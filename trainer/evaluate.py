@@ -178,9 +178,9 @@ def table(results: dict[str, Any]) -> str:
     if len(per_person) <= 20:
         lines += [row(name, values) for name, values in per_person.items()]
     for name, key in (
-        ("mean of persons", "persons"),
-        ("mean of frames", "frames"),
-        ("mean of all frames", "every_frame"),
+        ("mean over people", "persons"),
+        ("mean over frames", "frames"),
+        ("mean over all frames", "every_frame"),
     ):
         values = results[key]
         assert isinstance(values, dict)

@@ -121,7 +121,7 @@ def claim(cfg: PredictConfig, inference: Inference) -> None:
 
 
 def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write one prediction, whole or not at all."""
+    """Write one prediction atomically."""
     with write_atomic(path) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 

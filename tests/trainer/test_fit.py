@@ -158,7 +158,7 @@ def test_metrics_are_valid_json_also_for_nan_and_infinity(tmp_path):
         (["--inputs", "rgb"], "holds no pictures"),
         (["--inputs", "flow", "--keypoint-drop", "0.1"], "have no effect with --inputs flow"),
         (["--lr", "1e-7"], "--lr-min 1e-06 must be at most --lr"),
-        (["--model", "lifter"], "--model lifter lifts keypoints alone"),
+        (["--model", "lifter"], "--model lifter uses only keypoints"),
         (["--shards", "nowhere"], "nowhere is not a folder"),
         (["--out", __file__], "test_fit.py: File exists; name another path"),
     ],

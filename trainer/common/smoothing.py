@@ -27,7 +27,7 @@ def smooth(
     w = weight.double().cpu().numpy()
     y = np.where(w > 0, values.double().cpu().numpy(), 0.0)
     length = len(y)
-    # One or two known samples leave a line's slope open: then it is as level as can be.
+    # One or two known samples do not determine a line's slope; the flattest line is used.
     top = w.max(0, keepdims=True) if length else w
     ridge = np.where(top > 0, 1e-9 * top, 1.0)
     mean = (w * y).sum(0) / np.maximum(w.sum(0), 1e-300)

@@ -1,5 +1,4 @@
-"""A cache of shards of URLs on this machine, shared by its processes; least recently used go
-first."""
+"""A cache of shards of URLs on this machine that removes the least recently used."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from trainer.model.build import ModelSpec
 
 UNCHECKED = (
     "note     {} was made by an older release, without checksums: damage inside a clip may go "
-    "unseen; datagen.verify finds it"
+    "unnoticed; datagen.verify finds it"
 )
 
 
@@ -73,8 +73,7 @@ class DataSet:
     checked: bool = False
     """Whether the records have checksums."""
     text: str = ""
-    """The folder, URL or pattern that it was opened by; for a mixture, that of the first data
-    set."""
+    """The folder, URL or pattern that it was opened by (the first one's for a mixture)."""
 
     def input_spec(self, model: ModelSpec) -> InputSpec:
         """Return how this data set's records become a model's input."""

@@ -28,8 +28,7 @@ def npy_array(data: bytes | memoryview) -> np.ndarray:
 
 @lru_cache(maxsize=256)
 def _npy_header(header: bytes) -> tuple[tuple[int, ...], np.dtype]:
-    """Return (shape, dtype) of an .npy header; cached, as a data set has a dozen different
-    headers."""
+    """Return (shape, dtype) of an .npy header; cached, as a data set has only a dozen."""
     stream = io.BytesIO(header)
     np.lib.format.read_magic(stream)
     try:

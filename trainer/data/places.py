@@ -12,8 +12,7 @@ from trainer.errors import BadInput
 
 @dataclass(frozen=True)
 class Url:
-    """A file or folder at a URL or of a `pipe:` command, with the parts of Path's interface
-    needed."""
+    """A file or folder at a URL or of a `pipe:` command, with a part of Path's interface."""
 
     text: str
 

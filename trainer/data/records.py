@@ -298,8 +298,7 @@ def members_of(arrays: frozenset[str]) -> frozenset[str]:
 
 
 def _strip(data: bytes, size: int, frames: int) -> np.ndarray:
-    """Return the crops uint8 [T, 3, S, S] of a JPEG strip [T·S, S], decoded only if the size
-    fits."""
+    """Return the crops uint8 [T, 3, S, S] of a JPEG strip [T·S, S], if it has this size."""
     from PIL import Image
 
     with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:

@@ -98,8 +98,7 @@ class Pool:
         self.held.append(self._loaded(record) if self.drawn >= self.skip else record)
 
     def draw(self, rng: np.random.Generator) -> Record | Damaged | None:
-        """Remove a random record; return it loaded, or its damage, or None if it is to be
-        skipped."""
+        """Remove a random record; return it loaded, or its damage, or None if skipped."""
         index = int(rng.integers(len(self.held)))
         self.held[index], self.held[-1] = self.held[-1], self.held[index]
         record = self.held.pop()

@@ -75,7 +75,7 @@ class FrameErrors:
         self.lines.append(line)
 
     def write(self, folder: Path) -> tuple[Path, Path]:
-        """Write both files, each whole or not at all, and return their paths."""
+        """Write both files atomically and return their paths."""
         arrays = {
             name: np.concatenate([part[name] for part in self.parts]) for name in self.parts[0]
         }
@@ -93,7 +93,7 @@ def shown_by(record: Record) -> dict[str, Any]:
     """Return what a clip shows, from its meta.json: motion, subject, scene …"""
     meta = meta_of(record)
     people = meta.get("people")
-    people = people if isinstance(people, dict) else meta  # a record of a motion alone
+    people = people if isinstance(people, dict) else meta  # a record of a motion without pictures
     look = people.get("look")
     content = {
         "motion": people.get("motion"),

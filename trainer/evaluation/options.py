@@ -24,8 +24,7 @@ class InferenceConfig:
     """Folder of shards with its dataset.json, or its URL, a brace pattern, a single tar or a
     `pipe:` command, as trainer.fit takes them."""
     cache: Path | None = None
-    """Folder in which shards of URLs are cached for all processes of this machine. Default:
-    none."""
+    """Folder in which shards of URLs are cached for all processes. Default: none."""
     cache_size: str = "200GB"
     """Largest size of the cache; the least recently read shards are removed first."""
     frames: int | None = None
@@ -88,8 +87,7 @@ class EvaluateConfig(InferenceConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class PredictConfig(InferenceConfig):
-    """Write a checkpoint's predictions for a folder of shards: one .npz per clip or filmed
-    track."""
+    """Write a checkpoint's predictions for shards: one .npz per clip or filmed track."""
 
     out: Path = Path("predictions")
     """Folder of the predictions; one checkpoint and one data set per folder."""

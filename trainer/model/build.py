@@ -54,8 +54,7 @@ class ModelSpec:
     head: str = "smpl"
     """`smpl`, HMR's regressor, or `joints`, the joint head."""
     coordinates: bool = False
-    """Whether features come from the keypoints' coordinates; otherwise, or in addition, from
-    heatmaps."""
+    """Whether the features use keypoint coordinates, instead of or in addition to heatmaps."""
     spacing: int = 1
     """Stored frames from one input frame to the next."""
     lstm_layers: int = 1
@@ -72,7 +71,7 @@ class ModelSpec:
 
     @property
     def evaluation_only(self) -> bool:
-        """Whether the model predicts the evaluation joints alone."""
+        """Whether the model predicts only the evaluation joints."""
         return self.name == "lifter" or self.head == "joints"
 
     def plain(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, and read as data, never as code."""
+"""Checkpoints, written atomically and read as data, never as code."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ FORMAT = 2
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint (tensors and plain values), whole or not at all."""
+    """Write a checkpoint (tensors and plain values) atomically."""
     with write_atomic(path) as file:
         torch.save({"format": FORMAT, **content}, file)
 
@@ -118,8 +118,7 @@ def _source(path: Path) -> Path | io.BytesIO:
 
 
 def _require_stored(path: Path) -> None:
-    """Raise ValueError if a torch.save zip is compressed, which it never is: it could unpack to any
-    size."""
+    """Raise ValueError if a torch.save zip is compressed, which could unpack to any size."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():

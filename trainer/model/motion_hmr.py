@@ -179,8 +179,7 @@ class MotionHMR(ClipFeatures):
     def keypoints(
         self, image: Float[Tensor, "b t c i i"] | None
     ) -> Float[Tensor, "b t k 3"] | None:
-        """Return the keypoints [B, T, K, 3] (crop units, seen) of an image, None without
-        feedback."""
+        """Return an image's keypoints [B, T, K, 3] (crop units, seen), None without feedback."""
         if not self.feedback or image is None:
             return None
         end = image.shape[2] - 1  # the last channel is the total-occlusion flag

@@ -77,8 +77,7 @@ class ResNetLayout(NamedTuple):
     shrink: bool = True
     """Whether max-pooling halves the feature maps before the first layer."""
     cells: int = 1
-    """Side of the grid that the last feature maps are averaged to; with 3, features keep
-    position."""
+    """Side of the grid of the last average pooling; with 3, features keep position."""
 
 
 LAYOUTS = {

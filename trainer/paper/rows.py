@@ -120,7 +120,7 @@ def inputs_table(dann_weights: tuple[float, ...]) -> PaperTable:
     lifter = RowNetwork("lifter", {"model": "lifter", "inputs": "keypoints"})
     return PaperTable(
         1,
-        "What the network sees",
+        "Inputs of the network",
         (
             Row("RGB", "105.6", inputs("rgb")),
             Row("RGB + DANN", "103.0 (107.5)", dann, best=True),
@@ -153,7 +153,7 @@ def data_table() -> PaperTable:
     }
     return PaperTable(
         2,
-        "What the training clips are made of (flow + keypoints)",
+        "Composition of the training clips (flow + keypoints)",
         tuple(
             Row(
                 title,
@@ -179,7 +179,7 @@ def length_table() -> PaperTable:
     lengths = {8: "79.0", 16: "77.8", FRAMES: "74.7", 56: "76.2"}
     return PaperTable(
         3,
-        "How long a clip the network sees (flow + keypoints)",
+        "Clip length (flow + keypoints)",
         tuple(
             Row(
                 f"{frames} frames",

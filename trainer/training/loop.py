@@ -126,7 +126,7 @@ class TrainingLoop:
         if not self.validated:
             self.validate()
             if saving:
-                self.save()  # which knows the best
+                self.save()  # last.pt stores the best error
 
     def validate(self) -> None:
         """Validate, and save best.pt if the error is the lowest so far."""

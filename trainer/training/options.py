@@ -159,7 +159,7 @@ class FitConfig:
     """Precision of the network's layers. Default: bf16 if the hardware supports it natively, else
     fp32."""
     compile: bool | None = None
-    """Compile the CNN. Default: on a GPU, if a C compiler and Python's headers are there."""
+    """Compile the CNN. Default: on a GPU, if a C compiler and Python's headers are installed."""
     workers: int | None = None
     """Threads per rank that read and decode ahead; 0 reads in the training thread.
     Default: 1; for pictures on a GPU up to 8."""
@@ -214,7 +214,7 @@ class FitConfig:
         )
         require(
             self.model != "lifter" or self.inputs == "keypoints",
-            f"--model lifter lifts keypoints alone; pass --inputs keypoints, not {self.inputs}",
+            f"--model lifter uses only keypoints; pass --inputs keypoints, not {self.inputs}",
         )
         require(
             not self.feedback or (self.model != "lifter" and "keypoints" in self.inputs),

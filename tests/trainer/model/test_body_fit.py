@@ -49,8 +49,7 @@ def sigma_of(joints: torch.Tensor, metres: float) -> torch.Tensor:
 
 
 def seen_joints(rotations, betas, noise: float = 0.0, seed: int = 0):
-    """Return smplx's joints, and the same as a network would predict: noisy, about the hips,
-    scaled."""
+    """Return smplx's joints, and the same with noise, about the hips and scaled."""
     true = smplx_joints(rotations, betas)
     rng = np.random.default_rng(seed)
     noisy = true + torch.from_numpy(rng.normal(0, 1, true.shape) * noise).float()

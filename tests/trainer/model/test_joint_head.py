@@ -48,8 +48,7 @@ def test_the_skip_connection_takes_each_limb_from_its_keypoint():
 
 
 def test_without_offsets_joints_project_onto_their_keypoints_at_any_depth():
-    """By cv2.projectPoints, with joints at depth d·(1 + size·z), and x and y in units of size ·
-    d."""
+    """By cv2.projectPoints, with joints at d·(1 + size·z), x and y in units of size · d."""
     rng = np.random.default_rng(0)
     joints = (people(1) + torch.tensor([1.5, 0.5, 0.0])).double()
     rays = rays_of(joints).float()
@@ -80,8 +79,7 @@ def test_half_precision_leaves_joints_on_their_rays():
 
 
 def test_the_head_can_represent_the_ground_truth():
-    """True depths as offsets give the true joints, so the loss's target and the skip connection
-    agree."""
+    """True depths as offsets give the true joints: loss target and skip connection agree."""
     joints = (people(2) + torch.tensor([1.0, -0.7, 0.0])).float()
     window = view(rays_of(joints))
     target = in_view(joints, window, torch.ones(20, 9))

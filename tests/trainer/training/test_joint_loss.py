@@ -24,8 +24,7 @@ DOWN = F.normalize(
 
 
 def scene(seed: int = 0) -> tuple[Tensor, Tensor, WindowView]:
-    """True joints and rotations in camera axes, and the view of the first twelve joints,
-    float64."""
+    """True joints and rotations in camera axes, and the view of 12 joints, float64."""
     rng = np.random.default_rng(seed)
     joints = torch.from_numpy(rng.normal([0.7, -0.4, 5], 0.4, (B, T, E, 3)))
     turned = torch.from_numpy(Rotation.random(B * T * BONES, rng=rng).as_matrix())

@@ -46,8 +46,7 @@ class RecordLayout:
 
     @staticmethod
     def of(dataset: DataSet) -> RecordLayout:
-        """Return a data set's layout; BadInput if its keypoints differ from the simulated
-        detector's."""
+        """Return a data set's layout; BadInput if its keypoints are not the detector's."""
         names = tuple(dataset.joints[i].removeprefix("lsp_") for i in dataset.keypoints)
         if names != ORDER or not set(dataset.keypoints) <= set(dataset.evaluation_joints):
             raise BadInput(
@@ -119,8 +118,7 @@ class EndlessClips:
         return rotations, body(rotations, pelvis, betas, size)
 
     def record(self, joints: Tensor, points: Tensor, found: Tensor, seen: Tensor) -> Batch:
-        """Return a batch of joints [n,T,E,3], their projections [n,T,E,2] and keypoints
-        [n,T,K,2]."""
+        """Return a batch of joints [n,T,E,3], projections [n,T,E,2] and keypoints [n,T,K,2]."""
         layout = self.layout
         n, frames = joints.shape[:2]
         crop = crops(points, layout.image_size, layout.diagonal)

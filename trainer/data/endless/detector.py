@@ -100,8 +100,7 @@ class Detector:
         return (begin < time) & (time < begin + self.uniform(n, 1, count) * longest)
 
     def behind_bar(self, points: Tensor) -> Tensor:
-        """Return which points lie behind an infinite straight bar at a random angle (bool [n, T,
-        K]).
+        """Return which points (bool [n, T, K]) lie behind an infinite bar at a random angle.
 
         The bar is fixed in the picture, crosses the person, and is 0.2 to 0.7 of the person's
         diagonal wide.

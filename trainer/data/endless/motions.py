@@ -26,8 +26,7 @@ class MotionStore:
     """All takes concatenated, in a world with y up, at the records' frame rate."""
 
     quaternions: Tensor
-    """[F, 24, 4] quaternions, float16, w first, with continuous sign; the root's is body →
-    world."""
+    """[F, 24, 4] quaternions, float16, w first, continuous sign; the root's is body → world."""
     pelvis: Tensor
     """[F, 3] metres."""
     first: Tensor

@@ -48,8 +48,7 @@ class EndlessConfig:
     outlier: float = 0.01
     """Chance that a keypoint is detected elsewhere on the person in a frame."""
     burst: float = 0.0
-    """Chance that a joint is detected in a wrong place for a stretch of the clip; twice for
-    wrists."""
+    """Chance that a joint is misplaced for a stretch of the clip; twice as large for wrists."""
     occluder: float = 0.25
     """Chance that a bar hides a part of the person for a stretch of the clip."""
     blackout: float = 0.2

@@ -40,8 +40,7 @@ TURNED = {
     18: 0.6,
     19: 0.6,
 }
-"""Joints that get a constant rotation per clip, and its relative size, largest at hips and
-shoulders."""
+"""Joints with a constant rotation per clip, and its relative size."""
 MOST_BENT = 2.4
 """Largest bending angle of a hinge, radians."""
 MOST_FLEX = 0.7
