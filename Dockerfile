@@ -9,7 +9,7 @@ FROM ${BASE}
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ENV PIP_NO_CACHE_DIR=1 PYTHONUNBUFFERED=1
 WORKDIR /opt/motion-hmr
-# The packages first: they change less often than the code. gcc is what torch.compile asks for.
+# Packages first, as they change less often than the code. torch.compile needs gcc.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \

@@ -20,10 +20,10 @@ demo: setup      ## Shards from embedded assets, a short training, an evaluation
 test: setup      ## The test suite (minutes on 2 cores)
 	$(PY) -m pytest -q
 
-test-all: setup  ## The test suite with its slow tests (an hour or more)
+test-all: setup  ## The test suite including the slow tests (an hour or more)
 	$(PY) -m pytest -q -m "slow or not slow"
 
-bench: setup     ## Every benchmark of speed; refreshes docs/measured.md
+bench: setup     ## All speed benchmarks; refreshes docs/measured.md
 	$(PY) -m benchmarks.table
 
 lint: setup      ## Format, lint and type checks
@@ -31,5 +31,5 @@ lint: setup      ## Format, lint and type checks
 	$(PY) -m ruff check .
 	$(PY) -m pyright
 
-clean:           ## Remove what demo and tests made; .venv stays
+clean:           ## Remove the output of demo and tests; keep .venv
 	rm -rf demo .pytest_cache .ruff_cache

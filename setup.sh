@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Make .venv with what was tested (constraints.txt) and get the system's OpenGL library.
+# Make .venv with the tested package versions (constraints.txt) and install the OpenGL library.
 # `make setup` calls it; PYTHON chooses the interpreter. pip's own settings are honoured: on a
 # machine without an NVIDIA GPU, PIP_EXTRA_INDEX_URL naming PyTorch's CPU index saves gigabytes.
 set -euo pipefail
 cd "$(dirname "$0")"
 python=${PYTHON:-python3}
 
-install() { # install PACKAGE… from the system's archive, or say what to run
+install() { # install PACKAGE… by the system's package manager, or print the command to run
     local admin=()
     if [ "$(id -u)" -ne 0 ]; then
         if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then admin=(sudo); fi
@@ -37,7 +37,7 @@ large() { awk '/Downloading .*[0-9][0-9][0-9.]* MB|Downloading .* GB|^Installing
 
 stage "1/4 environment"
 if [ ! -x .venv/bin/pip ]; then
-    "$python" -m venv .venv 2>/dev/null || { # Debian's pythons come without venv
+    "$python" -m venv .venv 2>/dev/null || { # Debian's Python comes without venv
         rm -rf .venv
         venv=python3-venv # of the release's own python3
         [ "$python" = python3 ] || venv=$("$python" -c \
