@@ -124,7 +124,7 @@ def test_wrong_flow_is_refused(own: Path) -> None:
     for name, words in (
         ("absent:flow", "--flow absent:flow cannot be imported"),
         ("bad_flow:absent", "cannot be imported"),
-        ("bad_flow:number", "must return a callable with a whole number `stride`"),
+        ("bad_flow:number", "must return a callable with an integer `stride`"),
         ("bad_flow:flow", r"returned \[1, 2, 4, 4\] .* it must be \[1, 2, 5, 5\]"),
     ):
         with pytest.raises(BadInput, match=words):

@@ -1,1 +1,1 @@
-"""Stage 4: FlowNet and its peers behind one call."""
+"""Stage 4: optical flow estimators with a common interface."""

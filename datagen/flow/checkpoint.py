@@ -1,4 +1,4 @@
-"""Read weights from files that nobody vouches for: tensors only, never code."""
+"""Reads weights from untrusted files: tensors only, never code."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from datagen.common.errors import BadInput
 from datagen.common.sizes import checked_count
 
-# FlowNetPytorch keeps best_EPE beside the weights, in some files as a numpy number; these names
-# build plain numbers and nothing else.
+# FlowNetPytorch stores best_EPE beside the weights, in some files as a numpy number; these names
+# construct only plain numbers.
 TYPES = frozenset(
     (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32,
      torch.int16, torch.int8, torch.uint8, torch.bool)
 )  # fmt: skip
 LARGEST = 1e10
-"""A weight beyond is damage; BatchNorm counts its batches."""
+"""Larger weights are damage; BatchNorm's batch counter is below this."""
 _NUMPY_NUMBERS = [
     (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
     (np.float64(0).__reduce__()[0], "numpy._core.multiarray.scalar"),
@@ -35,17 +35,17 @@ _NUMPY_NUMBERS = [
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the named tensors of a .pth file and whatever else it holds beside them.
+    """Return the named tensors of a .pth file and its other entries.
 
-    The weights may lie at the top or under `state_dict`; the prefix `module.`, which
-    DataParallel leaves, is dropped.
+    The weights may be at the top level or under `state_dict`; DataParallel's prefix `module.` is
+    removed.
 
     Raises:
-        BadInput: no such file, not a PyTorch file, a pickle that would run code, no weights in
-            it, or weights that are NaN or infinite.
+        BadInput: the file does not exist, is not a PyTorch file, is a pickle that would run code,
+            has no weights, or has weights that are NaN or infinite.
     """
     if not path.is_file():
-        raise BadInput(f"There are no flow weights at {path}: give an existing .pth file.")
+        raise BadInput(f"{path} does not exist: give an existing .pth file with flow weights.")
     content = load_tensors(path)
     extras: dict[str, Any] = {}
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
@@ -66,45 +66,45 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def load_tensors(path: Path) -> Any:
-    """Return what torch.save wrote, tensors and plain values, on the CPU.
+    """Return the content of a file written by torch.save, tensors and plain values, on the CPU.
 
     Raises:
-        BadInput: not a PyTorch file, damaged, a pickle that would run code, or a tensor that
-            expands to more than the file holds.
+        BadInput: it is not a PyTorch file, is damaged, is a pickle that would run code, or has a
+            tensor that expands to more than the file's size.
     """
     try:
         require_stored(path)
         with torch.serialization.safe_globals(_NUMPY_NUMBERS), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the pickle protocol of files that are none
+            warnings.simplefilter("ignore")  # about the pickle protocol of other files
             content = torch.load(_source(path), map_location="cpu", weights_only=True)
         require_plain(content)
         return content
     except PermissionError:
         raise
-    except Exception as error:  # what is no pickle may raise anything
-        # torch answers alike to a pickle with code and to a text file
+    except Exception as error:  # files that are not pickles may raise anything
+        # torch raises the same error for a pickle with code and a text file
         if isinstance(error, pickle.UnpicklingError) and (
             "Unsupported" in str(error) or "GLOBAL" in str(error)
         ):
             raise BadInput(
-                f"{path} holds code or objects besides tensors and was not loaded: save its "
-                "state dict alone."
+                f"{path} holds code or objects other than tensors and was not loaded: save only "
+                "its state dict."
             ) from error
         why = " ".join(str(error).split())
         raise BadInput(
-            f"{path} is broken or no PyTorch checkpoint ({why:.100}): give another .pth file."
+            f"{path} is damaged or not a PyTorch checkpoint ({why:.100}): give another .pth file."
         ) from error
 
 
 def _source(path: Path) -> Path | io.BytesIO:
-    """Return what torch.load reads: of its older format, which claims lengths as it goes, the bytes
-    that there are."""
+    """Return the source for torch.load: for its older format, whose lengths cannot be checked
+    beforehand, the bytes in memory."""
     return path if zipfile.is_zipfile(path) else io.BytesIO(path.read_bytes())
 
 
 def require_stored(path: Path) -> None:
-    """Raise ValueError if a zip of torch.save's is packed: it never is, and would be unpacked
-    however large it is."""
+    """Raise ValueError if a zip file is compressed: torch.save never compresses, and decompression
+    could expand to any size."""
     if not zipfile.is_zipfile(path):
         return
     size = path.stat().st_size
@@ -116,9 +116,9 @@ def require_stored(path: Path) -> None:
 
 
 def require_plain(content: Any) -> None:
-    """Raise ValueError if a tensor within has no numbers of its own, or is of no common type.
+    """Raise ValueError if a tensor does not store all its numbers, or has an unusual type.
 
-    A few bytes can make one of 8 GB: all strides 0, or a device that holds nothing.
+    A few bytes can describe a tensor of 8 GB, with zero strides or on the meta device.
     """
     waiting = [content]
     while waiting:
@@ -140,7 +140,7 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], path: Path, what: str)
     """Load `state` into the network strictly, as float32.
 
     Raises:
-        BadInput: the names or shapes are not this network's.
+        BadInput: names or shapes do not match this network.
     """
     wanted = network.state_dict()
     missing = sorted(wanted.keys() - state.keys())

@@ -22,9 +22,10 @@ class Dis:
     On pairs of people the fast preset is better than the medium one (EPE 0.78 against 0.84 px)
     in three quarters of its time; full resolution gains nothing for three times the time.
 
-    Given a `start` of the same stride, it refines that estimator's flow: the search begins there at every scale where
-    the images agree with it better than with the coarser scale's result. A good start needs few
-    descents: 3 instead of 16 are better on held-out people, on and off the person, and on shapes.
+    Given a `start` of the same stride, it refines that estimator's flow: the search begins there at
+    every scale where the images agree with it better than with the coarser scale's result. A good
+    start needs few descents: 3 instead of 16 are better on held-out people, on and off the person,
+    and on shapes.
     """
 
     stride = STRIDE

@@ -1,9 +1,9 @@
 """FlowNetS: the paper's optical flow network, at any width.
 
 Layers and parameter names are those of ClementPinard/FlowNetPytorch (without batch norm), so its
-public checkpoint flownets_EPE1.951.pth loads strictly. At width 1 the network has
-38,675,536 parameters in 33 tensors; at width w every hidden layer has w times the channels, which
-divides the arithmetic by nearly w².
+public checkpoint flownets_EPE1.951.pth loads strictly. At width 1 the network has 38,675,536
+parameters in 33 tensors; at width w every hidden layer has w times the channels, which scales the
+computation by about w².
 """
 
 # B pairs, H W pixels
@@ -18,15 +18,15 @@ from torch.nn.functional import interpolate
 STRIDE = 4
 SLOPE = 0.1  # of every LeakyReLU
 DIV_FLOW = 20.0
-"""The network speaks in units of 20 px."""
+"""The network's flow is in units of 20 px."""
 MEAN = (0.411, 0.432, 0.45)
-"""Mean of RGB / 255 that the public checkpoint's inference subtracts."""
+"""Mean of RGB / 255 that the public checkpoint's inference code subtracts."""
 PREPARATIONS = ("mean", "contrast")
-"""How images become input: `mean` is the public checkpoint's, `contrast` is ours (`prepare`)."""
+"""Image normalisations (`prepare`): `mean` is the public checkpoint's, `contrast` is ours."""
 FAINT = 5.0
-"""Grey levels added to a pair's standard deviation: noise in the dark is not blown up."""
+"""Grey levels added to a pair's standard deviation, so that noise in the dark is not amplified."""
 WIDTHS = tuple(eighths / 8 for eighths in range(1, 17))
-"""Widths that can be had: every layer then has a multiple of 8 channels."""
+"""Possible widths, for which every layer has a multiple of 8 channels."""
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -52,7 +52,7 @@ def _upsample_flow() -> nn.ConvTranspose2d:
 
 
 class FlowNetS(nn.Module):
-    """Two images in, flow at a quarter of their size out; `width` is one of WIDTHS."""
+    """Maps two images to flow at a quarter of their size; `width` is one of WIDTHS."""
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class FlowNetS(nn.Module):
         """Return the flow at strides 4, 8, 16, 32, 64, each [B,2,h,w] in units of 20 px.
 
         Args:
-            pairs: [B,6,H,W], both images of a pair, as `prepare` gives them.
+            pairs: [B,6,H,W], both images of a pair, from `prepare`.
         """
         c2 = self.conv2(self.conv1(pairs))
         c3 = self.conv3_1(self.conv3(c2))
@@ -124,23 +124,23 @@ class FlowNetS(nn.Module):
 
 
 def _crop_like(tensor: Tensor, target: Tensor) -> Tensor:
-    """Cut the surplus row and column that a transposed convolution adds to odd sizes."""
+    """Remove the extra row and column that a transposed convolution adds for odd sizes."""
     return tensor[:, :, : target.shape[2], : target.shape[3]]
 
 
 def prepare(first: Tensor, second: Tensor, preparation: str) -> Tensor:
-    """Return the input [B,6,H,W] float32 of two images uint8 [B,3,H,W], channels last.
+    """Return the input [B,6,H,W] float32 for two images uint8 [B,3,H,W], channels last.
 
-    `mean` subtracts MEAN from RGB / 255. `contrast` brings each pair to mean 0 and variance 1, so
-    that the network need not learn that flow is the same in dim and in bright light.
+    `mean` subtracts MEAN from RGB / 255. `contrast` normalises each pair to mean 0 and variance 1,
+    so the network need not learn that flow does not depend on brightness.
     """
     pairs = torch.cat((first, second), 1).to(torch.float32, memory_format=torch.channels_last)
     if preparation == "mean":
-        # whole rows of pixels: six numbers at a time take four times as long
+        # on whole rows of pixels: six numbers at a time would take four times as long
         means = pairs.new_tensor(MEAN * 2).repeat(pairs.shape[3])
         pairs.div_(255).permute(0, 2, 3, 1).flatten(2).sub_(means)
         return pairs
-    # torch.var_mean over the permuted axes takes five times as long as all of this
+    # torch.var_mean over the permuted axes would take five times as long as all this
     values = pairs.permute(0, 2, 3, 1).flatten(1)
     values -= values.mean(1, keepdim=True)
     deviation = torch.linalg.vector_norm(values, dim=1, keepdim=True) / values.shape[1] ** 0.5
@@ -149,14 +149,14 @@ def prepare(first: Tensor, second: Tensor, preparation: str) -> Tensor:
 
 
 def upsample(flow: Float[Tensor, "b 2 _ _"], size: tuple[int, int]) -> Float[Tensor, "b 2 h w"]:
-    """Return flow [B,2,h,w] at `size` pixels, as FlowNetS itself ends: bilinear, same units.
+    """Return flow [B,2,h,w] upsampled to `size` pixels as in FlowNetS: bilinear, same units.
 
-    Cells that reach beyond the picture are cut, as `trainer.data.inputs` does.
+    Cells beyond the picture are cropped, as in `trainer.data.inputs`.
     """
     full = interpolate(flow, scale_factor=STRIDE, mode="bilinear", align_corners=False)
     return full[:, :, : size[0], : size[1]]
 
 
 def width_of(state: dict[str, Tensor]) -> float:
-    """Return the width of the FlowNetS whose state this is."""
+    """Return the width of a FlowNetS from its state dict."""
     return state["conv1.0.weight"].shape[0] / 64

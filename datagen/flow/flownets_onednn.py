@@ -1,8 +1,8 @@
-"""FlowNetS laid out for processors with AVX512_BF16: the same layers in a tenth less time.
+"""FlowNetS for processors with AVX512_BF16: the same layers, a tenth faster.
 
-torch's own layers bring their weights into oneDNN's blocked layout at every call (77 MB at width 1)
-and go over every output once more for the LeakyReLU. The operators used here are those that torch's
-compiler freezes models to. A pair's flow is the same whatever the pairs beside it.
+torch's own layers convert their weights to oneDNN's blocked layout at every call (77 MB at width 1)
+and make another pass over every output for the LeakyReLU. This module uses the operators to which
+torch's compiler freezes models. A pair's flow does not depend on the other pairs in the batch.
 """
 
 # B pairs, C channels, h w cells
@@ -15,13 +15,13 @@ from torch.nn.functional import pad
 
 from datagen.flow.flownets import SLOPE, FlowNetS
 
-LANES = 32  # bfloat16 numbers in a register: fewer outputs than that take no less time
+LANES = 32  # bfloat16 numbers per register: fewer outputs take as much time
 
 DEEPEST = ("conv6", "conv6_1")
 
 
 def available() -> bool:
-    """Return whether this torch has the operators, which it calls internal."""
+    """Return whether this torch has the operators, which are internal."""
     names = (
         "_convolution_pointwise",
         "_convolution_transpose_pointwise",
@@ -33,7 +33,7 @@ def available() -> bool:
 
 
 def pack(network: FlowNetS) -> None:
-    """Replace the layers of a bfloat16 network on the CPU by packed ones, for inference only."""
+    """Replace the layers of a bfloat16 network on the CPU with packed ones, for inference only."""
     for name, layer in list(network.named_children()):
         if isinstance(layer, nn.Sequential):
             kind = Gathered if name in DEEPEST else Packed
@@ -43,7 +43,7 @@ def pack(network: FlowNetS) -> None:
 
 
 class Packed(nn.Module):
-    """A convolution, or a transposed one, and the LeakyReLU of slope `slope` after it, if any."""
+    """A convolution or transposed convolution, followed by a LeakyReLU if `slope` is given."""
 
     def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, slope: float | None = None) -> None:
         super().__init__()
@@ -70,7 +70,8 @@ class Packed(nn.Module):
 class Gathered(nn.Module):
     """A 3x3 convolution and its LeakyReLU as one matrix product over all cells' neighbourhoods.
 
-    The deepest maps of 224 px have rows of 4 cells, too short for a convolution's inner loop.
+    The deepest feature maps of 224 px have rows of 4 cells, too short for a convolution's inner
+    loop.
     """
 
     def __init__(self, conv: nn.Conv2d, slope: float) -> None:
@@ -91,9 +92,9 @@ class Gathered(nn.Module):
 
 
 class Taps(nn.Module):
-    """A 3x3 convolution to two channels: a 1x1 convolution to nine taps, shifted and summed.
+    """A 3x3 convolution to two channels as a 1x1 convolution to nine taps, shifted and summed.
 
-    Two outputs leave a register nearly empty, nine times over. The sums are float32.
+    Two outputs would use only a small part of a register, nine times. The sums are float32.
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:
@@ -105,7 +106,7 @@ class Taps(nn.Module):
         self._flat = Packed(flat)
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return [B,2,h,w] of values [B,C,h,w], both bfloat16 and channels last."""
+        """Return the output [B,2,h,w] for values [B,C,h,w], both bfloat16 and channels last."""
         height, width = values.shape[2:]
         taps = self._flat(values).permute(0, 2, 3, 1)[..., :18].float()
         taps = pad(taps, (0, 0, 1, 1, 1, 1))

@@ -24,7 +24,7 @@ def load_estimator(cfg: FlowConfig, device: str = "cpu") -> Estimator:
     """Return the estimator that `cfg` names, ready on `device` (DIS knows only the CPU).
 
     Raises:
-        BadInput: a checkpoint that is missing, unreadable, unsafe or another network's.
+        BadInput: the checkpoint is missing, unreadable, unsafe or another network's.
     """
     if cfg.flow == "dis":
         from datagen.flow.dis import Dis
@@ -43,11 +43,11 @@ def load_estimator(cfg: FlowConfig, device: str = "cpu") -> Estimator:
 
 
 class OwnEstimator:
-    """A user's estimator, `--flow module:factory`; what it returns is checked.
+    """A user's estimator, `--flow module:factory`, with checked results.
 
-    The factory takes the weights' path, or None, and the device, "cpu" or "cuda". What it returns
-    has `stride` and is called with frames, uint8 [T+1,H,W,3] RGB; it returns the flow from each
-    frame to the next, [T,2,ceil(H/stride),ceil(W/stride)], x then y, in pixels of the frames.
+    The factory takes the weights' path, or None, and the device, "cpu" or "cuda". It returns a
+    callable with an attribute `stride`, which maps frames uint8 [T+1,H,W,3] RGB to the flow from
+    each frame to the next, [T,2,ceil(H/stride),ceil(W/stride)], x then y, in pixels of the frames.
     """
 
     def __init__(self, name: str, weights: Path | None, device: str) -> None:
@@ -55,7 +55,7 @@ class OwnEstimator:
         self._estimate = named_object(name, "--flow")(weights, device)
         stride = getattr(self._estimate, "stride", None)
         if not isinstance(stride, int) or stride < 1 or not callable(self._estimate):
-            raise BadInput(f"--flow {name} must return a callable with a whole number `stride`")
+            raise BadInput(f"--flow {name} must return a callable with an integer `stride`")
         self.stride = stride
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Flow by a network: weights from a file, whole clips in batches, any device and precision."""
+"""Flow from a network: weights from a file, whole clips in batches, any device and precision."""
 
 # T+1 frames give T fields, S side of the crop
 
@@ -25,12 +25,12 @@ from datagen.flow.weights import EMBEDDED, flow_name
 RAFT_STRIDE = 4
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 PAIRS_AT_ONCE = {"cpu": 16, "cuda": 64}
-"""Pairs of 224 px that go through a network at once. On a CPU more fall out of the cache and make
-torch fetch fresh memory from the system for every layer: 31 take a fifth longer."""
+"""Pairs of 224 px per batch. On a CPU, larger batches exceed the cache and make torch allocate new
+memory from the system for every layer: 31 pairs take a fifth longer per pair."""
 
 
 class Network:
-    """An estimator around a module that maps uint8 frames [T+1,3,H,W] to flow [T,2,h,w] in px."""
+    """An estimator that wraps a module from uint8 frames [T+1,3,H,W] to flow [T,2,h,w] in px."""
 
     def __init__(self, name: str, stride: int, module: nn.Module, device: str) -> None:
         self.name = name
@@ -53,13 +53,13 @@ class Network:
 
 
 class FlowNetSClip(nn.Module):
-    """FlowNetS over the consecutive pairs of a clip."""
+    """FlowNetS applied to the consecutive pairs of a clip."""
 
     def __init__(
         self, network: flownets.FlowNetS, div_flow: float, preparation: str, dtype: torch.dtype
     ) -> None:
         super().__init__()
-        # channels_last is what oneDNN and cuDNN convolve fastest
+        # channels_last is the fastest layout for oneDNN and cuDNN
         self.network = network.to(memory_format=torch.channels_last).to(dtype)  # type: ignore[call-overload]
         self.div_flow = div_flow
         self.preparation = preparation
@@ -72,7 +72,8 @@ class FlowNetSClip(nn.Module):
 
 
 class PwcClip(nn.Module):
-    """PWC-Net over the frames of a clip; each frame's features serve both of its pairs."""
+    """PWC-Net applied to the frames of a clip; each frame's features are used for both its
+    pairs."""
 
     def __init__(self, network: pwc.PwcNet, dtype: torch.dtype) -> None:
         super().__init__()
@@ -88,8 +89,8 @@ class PwcClip(nn.Module):
 class RaftClip(nn.Module):
     """RAFT's flow, averaged over cells of 4x4 pixels.
 
-    Averaging and bilinear enlargement lose 0.2 to 0.3 px on the edges of FlyingChairs at 224 px
-    (the exact flow loses as much); full resolution would make the shards 16 times as large.
+    Averaging and bilinear upsampling cost 0.2 to 0.3 px at the edges of FlyingChairs at 224 px (the
+    same for exact flow); full resolution would make shards 16 times as large.
     """
 
     def __init__(self, network: Raft, stride: int) -> None:
@@ -105,10 +106,10 @@ class RaftClip(nn.Module):
 
 
 def best_dtype(device: str) -> torch.dtype:
-    """Return bfloat16 where the device computes it natively, else float32."""
+    """Return bfloat16 if the device supports it natively, otherwise float32."""
     if device.startswith("cuda"):
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    # oneDNN emulates bfloat16 slowly on processors without its instructions
+    # without native instructions, oneDNN emulates bfloat16 slowly
     return torch.bfloat16 if _cpu_has_bf16() else torch.float32
 
 
@@ -147,21 +148,21 @@ def _load(cfg: FlowConfig, path: Path, dtype: torch.dtype, device: str) -> Netwo
 
 
 def _conventions(extras: dict[str, Any], path: Path) -> tuple[float, str]:
-    """Return the unit of a checkpoint's flow in px and how it wants its images prepared."""
+    """Return the unit of a checkpoint's flow in px, and its image normalisation."""
     div_flow = extras.get("div_flow", flownets.DIV_FLOW)
     if not isinstance(div_flow, int | float) or not 0 < div_flow < math.inf:
         raise BadInput(f"{path} has div_flow {div_flow!r}: it must be a positive number.")
     preparation = extras.get("preparation", "mean")
     if preparation not in flownets.PREPARATIONS:
         raise BadInput(
-            f"{path} wants its images prepared by {preparation!r}, which is unknown here: "
-            f"known are {', '.join(flownets.PREPARATIONS)}."
+            f"{path} needs the image normalisation {preparation!r}, which is unknown; "
+            f"known ones are {', '.join(flownets.PREPARATIONS)}."
         )
     return float(div_flow), preparation
 
 
 def load_flownets(state: dict[str, Tensor], path: Path) -> flownets.FlowNetS:
-    """Return the FlowNetS of the state's own width.
+    """Return the FlowNetS with the width of its state dict.
 
     Raises:
         BadInput: the state is another network's.
@@ -170,12 +171,12 @@ def load_flownets(state: dict[str, Tensor], path: Path) -> flownets.FlowNetS:
     if first is None or first.ndim != 4 or first.shape[1] != 6:
         raise BadInput(
             f"{path} is not a checkpoint of FlowNetS (no conv1.0.weight for 6 channels): "
-            "give flownets_EPE1.951.pth or weights of datagen.flow.train, or name another --flow."
+            "give flownets_EPE1.951.pth or weights from datagen.flow.train, or name another --flow."
         )
     width = flownets.width_of(state)
     if width not in flownets.WIDTHS:
         raise BadInput(
-            f"{path} has {len(first)} channels in conv1, no multiple of 8 up to 128: "
+            f"{path} has {len(first)} channels in conv1, not a multiple of 8 up to 128: "
             "it is not a checkpoint of FlowNetS."
         )
     network = flownets.FlowNetS(width)
@@ -184,7 +185,7 @@ def load_flownets(state: dict[str, Tensor], path: Path) -> flownets.FlowNetS:
 
 
 def load_pwc(state: dict[str, Tensor], path: Path) -> pwc.PwcNet:
-    """Return the PWC-Net of the state's own width.
+    """Return the PWC-Net with the width of its state dict.
 
     Raises:
         BadInput: the state is another network's.

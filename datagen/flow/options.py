@@ -16,18 +16,18 @@ class FlowConfig:
     """Stage 4: optical flow, frozen."""
 
     flow: FlowName | str = "dis"
-    """Estimator. `flownets` is the paper's; `pwc` is its successor PWC-Net, narrow; `dis` is
-    OpenCV's and needs no weights; `pwc+dis` is PWC-Net's flow refined by DIS; `raft_small` and
-    `raft_large` are slower and better.
-    `my_module:factory` is one of your own (CONTRIBUTING.md)."""
+    """Flow estimator. `flownets` is the paper's; `pwc` is a narrow version of its successor
+    PWC-Net; `dis` is OpenCV's and needs no weights; `pwc+dis` is PWC-Net's flow refined by DIS;
+    `raft_small` and `raft_large` are slower and more accurate; `my_module:factory` is your own
+    (CONTRIBUTING.md)."""
     flow_weights: Path | None = None
-    """Checkpoint. flownets: flownets_EPE1.951.pth of ClementPinard/FlowNetPytorch or the output
-    of `python -m datagen.flow.train` (its width is read from the file); pwc, pwc+dis: the same
-    command's with --network pwc; both by default the embedded narrow one. raft: raft-small.pth,
-    raft-sintel.pth or raft-things.pth of princeton-vl/RAFT."""
+    """Checkpoint. flownets: flownets_EPE1.951.pth from ClementPinard/FlowNetPytorch or the output
+    of `python -m datagen.flow.train` (the width is read from the file); pwc, pwc+dis: the output of
+    the same command with --network pwc; default for both: the embedded narrow network. raft:
+    raft-small.pth, raft-sintel.pth or raft-things.pth from princeton-vl/RAFT."""
     flow_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Precision of the networks. `auto` is bfloat16 where the processor or GPU computes it
-    natively, else float32: as good on every test of ours, and up to twice as fast."""
+    """Precision of the networks. `auto` is bfloat16 if the processor or GPU supports it natively,
+    otherwise float32; bfloat16 was as accurate in all our tests and up to twice as fast."""
     raft_iterations: int = 12
     """Refinement steps of RAFT."""
 
@@ -39,8 +39,8 @@ class FlowConfig:
             f"got {self.flow}",
         )
         sources = {
-            "raft_small": "raft-small.pth of princeton-vl/RAFT",
-            "raft_large": "raft-sintel.pth or raft-things.pth of princeton-vl/RAFT",
+            "raft_small": "raft-small.pth from princeton-vl/RAFT",
+            "raft_large": "raft-sintel.pth or raft-things.pth from princeton-vl/RAFT",
         }
         require(
             self.flow not in sources or self.flow_weights is not None,

@@ -1,14 +1,14 @@
-"""A narrow PWC-Net: FlowNetC's correlation at every level of a pyramid, each level warped.
+"""A narrow PWC-Net: a feature pyramid with warping and a cost volume at every level.
 
-Sun et al., PWC-Net (CVPR 2018), the network that followed FlowNet2: features of both images at
-strides 4 to 32; at each level the second image's are fetched along the coarser flow, compared with
-the first one's in a small window (the cost volume) and a few convolutions say what to add. What
-FlowNetS must learn, that flow is where things look alike, is built in. Channels are fewer than the
-paper's, features are normalised before they are compared (Jonschkowski et al., ECCV 2020), and a
-clip's frames go through the pyramid once, not twice.
+Sun et al., PWC-Net (CVPR 2018), the successor of FlowNet2, uses features of both images at strides
+4 to 32. At each level, the second image's features are warped by the coarser flow and compared with
+the first image's in a small window (the cost volume), and a few convolutions predict the residual
+flow. So matching by similarity, which FlowNetS must learn, is built in. Here, there are fewer
+channels than in the paper, features are normalised before they are compared (Jonschkowski et al.,
+ECCV 2020), and each frame of a clip passes through the pyramid once, not twice.
 """
 
-# N images, B pairs, C channels, H W pixels, h w cells of a level, R reach of the window in cells
+# N images, B pairs, C channels, H W pixels, h w cells of a level, R radius of the window in cells
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from datagen.flow.flownets import FAINT, SLOPE
 
 STRIDE = 4
 CHANNELS = (16, 32, 48, 64, 96)
-"""Of the features at strides 2 to 32 at width 1."""
+"""Channels of the features at strides 2 to 32, at width 1."""
 DECODER = (64, 48, 32)
 CARRIED = 16
-"""Channels that a level hands to the next finer one beside its flow."""
+"""Channels that a level passes to the next finer one in addition to its flow."""
 REACH = 3
 BLOCK = 8
-"""Side of the blocks of cells whose windows are compared by one matrix product."""
+"""Side of the blocks of cells that are compared by one matrix product."""
 WIDTHS = tuple(quarters / 4 for quarters in range(1, 17))
-"""Widths that can be had: every layer then has a multiple of 4 channels."""
+"""Possible widths, for which every layer has a multiple of 4 channels."""
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
@@ -40,7 +40,7 @@ def _conv(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.S
 
 
 class Level(nn.Module):
-    """What one level adds to the coarser flow, from the cost volume and the first features."""
+    """One level's residual flow, from the cost volume and the first image's features."""
 
     def __init__(self, channels: int, decoder: tuple[int, ...], carried: int, finest: bool) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Level(nn.Module):
         self.layers = nn.Sequential(*(_conv(*sizes[i : i + 2]) for i in range(len(decoder))))
         self.flow = nn.Conv2d(decoder[-1], 2, 3, 1, 1)
         self.context = None
-        if finest:  # wider and wider around: fills in what the second image does not show
+        if finest:  # increasing dilation: fills in areas that the second image does not show
             wide = decoder[-1]
             around = [_conv(wide + 2 if d == 1 else wide, wide, 1, d) for d in (1, 2, 4)]
             self.context = nn.Sequential(*around, _conv(wide, wide), nn.Conv2d(wide, 2, 3, 1, 1))
@@ -57,7 +57,7 @@ class Level(nn.Module):
         """Return the hidden features and the flow [B,2,h,w] in cells, float32.
 
         Args:
-            seen: [B,C,h,w] all that the layers look at; flow: the coarser flow, in cells.
+            seen: [B,C,h,w] all inputs of the layers; flow: the coarser flow, in cells.
         """
         hidden = self.layers(seen)
         flow = flow + self.flow(hidden).float()
@@ -68,7 +68,8 @@ class Level(nn.Module):
 
 
 class PwcNet(nn.Module):
-    """Features of images, and from those of two images the flow; `width` is one of WIDTHS."""
+    """Computes image features, and flow from the features of two images; `width` is one of
+    WIDTHS."""
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
@@ -81,7 +82,7 @@ class PwcNet(nn.Module):
             nn.Sequential(_conv(before, after, 2), _conv(after, after))
             for before, after in zip((3, *channels), channels, strict=False)
         )
-        counts = channels[1:]  # levels are from stride 4 on; the coarsest is handed nothing
+        counts = channels[1:]  # levels start at stride 4; the coarsest gets no coarser features
         self.levels = nn.ModuleList(
             Level(count, decoder, carried if index < len(counts) - 1 else 0, finest=index == 0)
             for index, count in enumerate(counts)
@@ -95,7 +96,7 @@ class PwcNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, 0.1)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        with torch.no_grad():  # begin with next to no flow
+        with torch.no_grad():  # start with almost zero flow
             for name, weight in self.named_parameters():
                 if name.endswith(("flow.weight", "context.4.weight")):
                     weight.mul_(0.1)
@@ -112,7 +113,7 @@ class PwcNet(nn.Module):
         """Return the flow at strides 4, 8, 16, 32, each float32 [B,2,h,w] px of the images.
 
         Args:
-            first, second: features of both images, as `describe` gives them.
+            first, second: features of both images, from `describe`.
         """
         flows: list[Tensor] = []
         flow, hidden = first[-1].new_zeros(len(first[-1]), 2, 1, 1, dtype=torch.float32), None
@@ -133,7 +134,7 @@ class PwcNet(nn.Module):
         return flows[::-1]
 
     def pyramid(self, pairs: Tensor) -> list[Tensor]:
-        """Return `match` of pairs [B,6,H,W], both images as `prepare` gives them."""
+        """Return `match` for pairs [B,6,H,W], both images from `prepare`."""
         both = self.describe(_channels_last(torch.cat((pairs[:, :3], pairs[:, 3:]))))
         return self.match([f[: len(pairs)] for f in both], [f[len(pairs) :] for f in both])
 
@@ -143,7 +144,7 @@ class PwcNet(nn.Module):
 
 
 def prepare(images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-    """Return images uint8 [N,3,H,W] as float32 of mean 0 and variance 1 each, channels last."""
+    """Return images uint8 [N,3,H,W] as float32, each with mean 0 and variance 1, channels last."""
     whole = images.to(torch.float32, memory_format=torch.channels_last)
     values = whole.permute(0, 2, 3, 1).flatten(1)
     values -= values.mean(1, keepdim=True)
@@ -155,9 +156,9 @@ def prepare(images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
 def fetch(
     features: Float[Tensor, "b c h w"], flow: Float[Tensor, "b 2 h w"]
 ) -> Float[Tensor, "b c h w"]:
-    """Return features [B,C,h,w] fetched from where flow [B,2,h,w] (cells) points, bilinearly.
+    """Return features [B,C,h,w] warped bilinearly by flow [B,2,h,w] (cells).
 
-    Beyond the border lies the border.
+    Border values are repeated.
     """
     height, width = features.shape[2:]
     y, x = torch.meshgrid(
@@ -179,8 +180,8 @@ def correlate(
     """Return the cost volume [B,(2R+1)²,h,w]: first(i,j) · second(i+dy,j+dx), zero outside.
 
     Blocks of 8×8 cells are multiplied with all cells within reach of the block, and each cell's
-    own window is read from the product: four times the arithmetic, in a tenth of the time that
-    one pass for each shift takes on a CPU.
+    window is read from the product: four times the computation, but a tenth of the time of one pass
+    per shift on a CPU.
     """
     batch, channels, height, width = first.shape
     rows, columns = -(-height // BLOCK), -(-width // BLOCK)
@@ -193,7 +194,7 @@ def correlate(
     product = torch.bmm(
         blocks.reshape(-1, BLOCK * BLOCK, channels), around.reshape(-1, channels, side * side)
     ).contiguous()
-    # cell (y, x) of a block: its window begins at (y, x) of the surroundings
+    # the window of cell (y, x) in a block begins at (y, x) of the surroundings
     cost = product.as_strided(
         (len(product), BLOCK, BLOCK, window, window),
         (BLOCK * BLOCK * side * side, BLOCK * side * side + side, side * side + 1, side, 1),
@@ -204,7 +205,7 @@ def correlate(
 
 
 def _normal(features: Tensor) -> Tensor:
-    """Return features with every channel's mean 0 and the mean square of all 1."""
+    """Return features with mean 0 in every channel and mean square 1 over all channels."""
     values = features.float()
     values = values - values.mean((2, 3), keepdim=True)
     size = (values.square().mean((1, 2, 3), keepdim=True) + 1e-3).sqrt()

@@ -1,8 +1,8 @@
 """RAFT (Teed & Deng, ECCV 2020) in plain PyTorch, large and small.
 
 Parameter names are those of princeton-vl/RAFT, so its checkpoints (raft-sintel.pth,
-raft-things.pth, raft-small.pth) load strictly. The features of a frame serve the pair before and
-the pair after it, so a clip costs T+1 encodings rather than 2T.
+raft-things.pth, raft-small.pth) load strictly. A frame's features are used for both of its pairs,
+so a clip needs T+1 encodings rather than 2T.
 """
 
 # T pairs of a clip of T+1 frames, H W pixels (multiples of 8), h w = H/8 W/8, R radius
@@ -26,7 +26,7 @@ from torch.nn.functional import (
 
 Norm = Literal["batch", "instance", "none"]
 SMALLEST = 128
-"""Least side of an image: the coarsest of four correlation levels then has two cells."""
+"""Smallest side of an image, for which the coarsest of four correlation levels has two cells."""
 
 
 def _norm(kind: Norm, size: int) -> nn.Module:
@@ -45,7 +45,7 @@ class _Residual(nn.Module):
         self.norm1, self.norm2 = _norm(norm, outputs), _norm(norm, outputs)
         self.downsample = None
         if stride != 1:
-            self.norm3 = _norm(norm, outputs)  # the checkpoints name it twice
+            self.norm3 = _norm(norm, outputs)  # the checkpoints have it under two names
             self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride), self.norm3)
 
     def forward(self, x: Float[Tensor, "t c h w"]) -> Float[Tensor, "t d h2 w2"]:
@@ -78,7 +78,7 @@ class _Bottleneck(nn.Module):
 
 
 class _Encoder(nn.Module):
-    """Image to features at an eighth of its size."""
+    """Maps an image to features at an eighth of its size."""
 
     def __init__(self, small: bool, outputs: int, norm: Norm) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class _Encoder(nn.Module):
 
 
 class _MotionEncoder(nn.Module):
-    """Correlation around the present flow, and that flow, to features."""
+    """Maps the current flow, and the correlation around it, to features."""
 
     def __init__(self, small: bool, correlations: int) -> None:
         super().__init__()
@@ -177,7 +177,7 @@ class _FlowHead(nn.Module):
 
 
 class _UpdateBlock(nn.Module):
-    """One refinement: hidden state and flow to a better flow."""
+    """One refinement step: updates the hidden state and the flow."""
 
     def __init__(self, small: bool, hidden: int, context: int, correlations: int) -> None:
         super().__init__()
@@ -203,10 +203,10 @@ class _UpdateBlock(nn.Module):
 
 
 class Raft(nn.Module):
-    """Consecutive frames in, flow at full resolution out.
+    """Maps consecutive frames to flow at full resolution.
 
-    In a `dtype` of 16 bits the encoders and the updates compute so, the correlations and the
-    coordinates never, as the official code's mixed precision does it.
+    A 16-bit `dtype` is used for the encoders and the updates, but not for correlations and
+    coordinates, as in the official code's mixed precision.
     """
 
     def __init__(
@@ -224,7 +224,7 @@ class Raft(nn.Module):
         self.update_block = _UpdateBlock(small, self.hidden, self.context, correlations)
 
     def forward(self, frames: UInt8[Tensor, "t 3 h w"]) -> Float[Tensor, "_ 2 h w"]:
-        """Return flow [T,2,H,W] px of frames uint8 [T+1,3,H,W] of any size."""
+        """Return the flow [T,2,H,W] px for frames uint8 [T+1,3,H,W] of any size."""
         height, width = frames.shape[2:]
         left, top = _margin(width), _margin(height)
         images = pad(frames.float() / 127.5 - 1, (*left, *top), mode="replicate")
@@ -253,14 +253,14 @@ class Raft(nn.Module):
 
 
 def _margin(side: int) -> tuple[int, int]:
-    """Return how many pixels to add before and after a side so that it suits the network."""
+    """Return the padding in pixels before and after a side that the network needs."""
     missing = max(SMALLEST - side, -side % 8)
     missing += -(side + missing) % 8
     return missing // 2, missing - missing // 2
 
 
 def _grid(like: Tensor) -> Tensor:
-    """Return every cell's own (x, y), [T,2,h,w]."""
+    """Return the coordinates (x, y) of every cell, [T,2,h,w]."""
     count, _, height, width = like.shape
     x = torch.arange(width, device=like.device, dtype=like.dtype)
     y = torch.arange(height, device=like.device, dtype=like.dtype)
@@ -271,7 +271,7 @@ def _grid(like: Tensor) -> Tensor:
 def correlate(
     first: Float[Tensor, "t c h w"], second: Float[Tensor, "t c h w"], levels: int
 ) -> list[Float[Tensor, "thw 1 _ _"]]:
-    """Return all pairs' correlations [T·h·w,1,h',w'], the second image halved level by level."""
+    """Return all-pairs correlations [T·h·w,1,h',w'], with the second image halved at each level."""
     count, depth, height, width = first.shape
     volume = first.flatten(2).transpose(1, 2) @ second.flatten(2) / depth**0.5
     pyramid = [volume.reshape(count * height * width, 1, height, width)]
@@ -285,7 +285,7 @@ def look_up(
 ) -> Float[Tensor, "t c h w"]:
     """Return correlations around coords [T,2,h,w], [T,levels·(2R+1)²,h,w].
 
-    The window is stored column by column (x outside, y inside): the official weights want it so.
+    The window is stored column by column (x outer, y inner), as the official weights expect.
     """
     count, _, height, width = coords.shape
     steps = torch.arange(-radius, radius + 1, device=coords.device, dtype=coords.dtype)
@@ -301,7 +301,8 @@ def look_up(
 
 
 def convex_upsample(flow: Float[Tensor, "t 2 h w"], mask: Tensor) -> Float[Tensor, "t 2 _ _"]:
-    """Return flow [T,2,h,w] in cells as [T,2,8h,8w] in px, each a mean of 3x3 neighbours."""
+    """Return flow [T,2,h,w] in cells as [T,2,8h,8w] in px, each a weighted mean of 3x3
+    neighbours."""
     count, _, height, width = flow.shape
     shares = softmax(mask.view(count, 1, 9, 8, 8, height, width), dim=2)
     around = unfold(8 * flow, (3, 3), padding=1).view(count, 2, 9, 1, 1, height, width)

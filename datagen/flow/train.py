@@ -3,8 +3,8 @@
     python -m datagen.flow.train --out runs/flow --network pwc --steps 100000
     python -m datagen.flow.train --out /tmp/flow --width 0.125 --steps 4 --size 64    try it
 
-Stopped at any moment, the same command goes on from the last checkpoint; `--steps` and `--fall` may
-change in between. Writes flownets.pth or pwc.pth (for --flow-weights), metrics.jsonl and curve.png.
+If stopped, the same command resumes from the last checkpoint; `--steps` and `--fall` may change in
+between. Writes flownets.pth or pwc.pth (for --flow-weights), metrics.jsonl and curve.png.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from datagen.flow.training.options import TrainFlowConfig
 from datagen.flow.training.trainer import FlowTrainer
 
 VALIDATION_PAIRS = 32
-"""Held-out pairs of each kind, people and shapes."""
+"""Number of held-out pairs of each kind, people and shapes."""
 
 
 def train(cfg: TrainFlowConfig) -> Path:
@@ -43,7 +43,7 @@ def train(cfg: TrainFlowConfig) -> Path:
     if (cfg.out / "last.pth").exists():
         trainer.resume(cfg.out / "last.pth")
         _cut_log(cfg.out / "metrics.jsonl", trainer.step)
-        print(f"Going on from step {trainer.step} of {cfg.out / 'last.pth'}.")
+        print(f"Resuming from step {trainer.step} in {cfg.out / 'last.pth'}.")
     held_out = _held_out(cfg)
     _save_baselines(held_out, cfg.out / "baselines.json")
     first, last = trainer.step * cfg.batch_size, cfg.steps * cfg.batch_size
@@ -78,12 +78,12 @@ def train(cfg: TrainFlowConfig) -> Path:
 
 
 def _clocks() -> np.ndarray:
-    """Return the time and this process's processor time, seconds."""
+    """Return the wall time and this process's CPU time, seconds."""
     return np.array([time.monotonic(), time.process_time()])
 
 
 def _cut_log(path: Path, step: int) -> None:
-    """Drop the lines that a killed run wrote after its last checkpoint, and a half-written one."""
+    """Remove the lines that a killed run wrote after its last checkpoint, and an incomplete one."""
     kept = []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
@@ -97,7 +97,7 @@ def _cut_log(path: Path, step: int) -> None:
 
 
 def _held_out(cfg: TrainFlowConfig) -> dict[str, list[Tensor]]:
-    """Return held-out pairs, flow and person's masks of each kind that the training sees."""
+    """Return held-out pairs, flow and person masks of each kind used in training."""
     kinds = {"people": cfg.people, "shapes": 1 - cfg.people}
     held_out = {}
     for kind, share in kinds.items():
@@ -109,7 +109,7 @@ def _held_out(cfg: TrainFlowConfig) -> dict[str, list[Tensor]]:
 
 
 def _errors(kind: str, error: Tensor, person: Tensor) -> dict[str, float]:
-    """Return the mean of endpoint errors [N,S,S] and, for people, of those on the person."""
+    """Return the mean endpoint error of [N,S,S] and, for people, the mean on the person."""
     found = {kind: float(error.mean())}
     if kind == "people":
         found["on person"] = float(error[person].mean())

@@ -1,4 +1,4 @@
-"""Which weights a flow network has, as data sets and checkpoints name them: by their content."""
+"""Identifies a flow network's weights by their content, for data sets and checkpoints."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ EMBEDDED = {
 """Narrow networks trained by `python -m datagen.flow.train` (datagen/assets/LICENSES.md)."""
 
 FIRST = {"flownets": "56fda38b", "pwc": "fb533cc8"}
-"""Starts of the SHA-256 of the first weights that came with the program: data sets and checkpoints
-named them by the network alone, and still do."""
+"""Starts of the SHA-256 of the first embedded weights, which data sets and checkpoints identify by
+the network's name alone."""
 
 
 def flow_name(cfg: FlowConfig) -> str:
     """Return an estimator's name in dataset.json and in checkpoints: pwc, or pwc-0123abcd.
 
-    A network must not look through other flow than it learned from.
+    A pose network must not be used with flow from other weights than it was trained on.
     """
     weights = weights_of(cfg.flow, cfg.flow_weights)
     return cfg.flow if weights == FIRST.get(cfg.flow, "") else f"{cfg.flow}-{weights}"
 
 
 def weights_of(flow: str, given: Path | None = None) -> str:
-    """Return the start of the SHA-256 of a network's weights, "" of an estimator that has none.
+    """Return the start of the SHA-256 of a network's weights, "" for an estimator without weights.
 
-    given: its file; None: what comes with the program.
+    given: the weights' file; None for the embedded ones.
     """
     if given is not None:
         return file_digests([given])[0][:8]

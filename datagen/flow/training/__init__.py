@@ -1,1 +1,1 @@
-"""What datagen.flow.train needs: pairs with exact flow, and the network's training on them."""
+"""Training of flow networks: pairs with exact flow, and the training loop."""

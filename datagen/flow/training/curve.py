@@ -1,4 +1,4 @@
-"""The picture of a training: its errors beside those of DIS and of zero flow."""
+"""Plots a training run's errors, with those of DIS and zero flow for comparison."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def plot(out: Path) -> None:
-    """Draw metrics.jsonl as curve.png, beside DIS and zero flow on the same held-out pairs."""
+    """Plot metrics.jsonl as curve.png, with DIS and zero flow on the same held-out pairs."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -20,7 +20,7 @@ def plot(out: Path) -> None:
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     baselines = json.loads((out / "baselines.json").read_text())
     axes = {"steps": [line["step"] for line in lines]}
-    if all("core_seconds" in line for line in lines):  # runs of earlier versions did not note it
+    if all("core_seconds" in line for line in lines):  # runs of earlier versions did not record it
         axes["core-hours"] = list(np.cumsum([line["core_seconds"] for line in lines]) / 3600)
     figure, panels = pyplot.subplots(
         len(axes), len(baselines), figsize=(5 * len(baselines), 3.4 * len(axes)),

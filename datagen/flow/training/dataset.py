@@ -1,4 +1,4 @@
-"""What the network is shown: drawn pairs, cut out, turned and recoloured afresh."""
+"""The training pairs: drawn scenes with random crops, flips and colour changes."""
 
 # S side of an image
 
@@ -21,11 +21,11 @@ from datagen.flow.training.textures import load_textures
 
 
 class Pairs(Dataset):
-    """Drawn pairs: the n-th is a function of (seed, split, n) alone.
+    """Drawn pairs; the n-th depends only on (seed, split, n).
 
-    The splits share no photo and no subject. Training's pairs are cut out, turned and mirrored.
-    Drawing costs as much as learning on a CPU, so each scene is met about `repeats` times, each
-    time another way, among `pool` scenes that change slowly.
+    The splits share no photo and no subject. Training pairs are cropped, transposed and mirrored.
+    On a CPU, drawing costs as much as learning, so each scene is used about `repeats` times with
+    different augmentation, from a slowly changing pool of `pool` scenes.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Pairs(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return the pair uint8 [6,S,S], its flow float32 [2,S,S] px and the person's mask [S,S].
 
-        The mask is that of the rendered person in the first image, empty where there is none.
+        The mask shows the rendered person in the first image; it is empty without one.
         """
         rng = generator(self._cfg.seed, "flow", self._split, "draw", index)
         pair, flow, mask = self._scene(index // self._repeats + int(rng.integers(self._pool)))
@@ -78,7 +78,7 @@ def turn(
     mask: Bool[np.ndarray, "s s"],
     rng: np.random.Generator,
 ) -> tuple[UInt8[np.ndarray, "s s 6"], Float[np.ndarray, "s s 2"], Bool[np.ndarray, "s s"]]:
-    """Return pair, flow and mask mirrored or transposed, the colours exchanged."""
+    """Return pair, flow and mask mirrored or transposed, with permuted colour channels."""
     if rng.random() < 0.5:
         pair, flow, mask = pair[:, ::-1], flow[:, ::-1] * np.array([-1, 1]), mask[:, ::-1]
     if rng.random() < 0.5:

@@ -1,4 +1,4 @@
-"""Flat textured things, painted before each other into two images and the flow between."""
+"""Flat textured layers, drawn in front of each other into two images and their flow."""
 
 # H W pixels, S side of the image, K corners of an outline
 
@@ -15,11 +15,11 @@ from datagen.flow.training.rigid2d import move
 
 @dataclass(frozen=True)
 class Layer:
-    """A flat textured thing.
+    """A flat textured layer.
 
-    `texture` is uint8 [h,w,3]; `placement` maps texture pixels to the first image and `motion`
-    the first image to the second (3x3, projective); `outline` is [K,2] in the first
-    image, None for a layer without end.
+    `texture` is uint8 [h,w,3]; `placement` maps texture pixels to the first image, `motion` maps
+    the first image to the second (3x3, projective); `outline` is [K,2] in the first image, None for
+    an unbounded layer.
     """
 
     texture: np.ndarray
@@ -33,7 +33,7 @@ def paint(
 ) -> tuple[UInt8[np.ndarray, "s s 3"], UInt8[np.ndarray, "s s 3"], Float32[np.ndarray, "s s 2"]]:
     """Return both images, uint8 [S,S,3], and the first one's flow, float32 [S,S,2] px.
 
-    A pixel's flow is that of the frontmost layer that covers half of it or more.
+    A pixel's flow is that of the frontmost layer that covers at least half of it.
     """
     pair = (np.zeros((size, size, 3), np.uint8), np.zeros((size, size, 3), np.uint8),
             np.zeros((size, size, 2), np.float32))  # fmt: skip
@@ -42,7 +42,7 @@ def paint(
 
 
 def paint_over(pair: tuple[np.ndarray, np.ndarray, np.ndarray], layers: list[Layer]) -> None:
-    """Paint layers in front of what two images and their flow already show, in place."""
+    """Draw layers in front of the content of two images and their flow, in place."""
     first, second, flow = pair
     for layer in layers:
         _lay(second, layer, layer.motion)
@@ -59,10 +59,10 @@ def paint_over(pair: tuple[np.ndarray, np.ndarray, np.ndarray], layers: list[Lay
 def _lay(
     image: np.ndarray, layer: Layer, there: np.ndarray
 ) -> tuple[tuple[slice, slice], np.ndarray] | None:
-    """Blend one layer, moved by `there`, into the image in place.
+    """Blend one layer, transformed by `there`, into the image in place.
 
-    Returns the part of the image that it touches (rows, columns) and how far it covers each
-    pixel there, float32 [h,w] in 0..1; None if it lies outside.
+    Returns the affected part of the image (rows, columns) and the coverage of its pixels, float32
+    [h,w] in 0..1; None if the layer is outside.
     """
     size = image.shape[0]
     low, high = np.zeros(2, int), np.full(2, size)

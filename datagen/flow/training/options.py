@@ -1,4 +1,4 @@
-"""Options of the training of a flow network."""
+"""Options for training a flow network."""
 
 from __future__ import annotations
 
@@ -18,47 +18,47 @@ class TrainFlowConfig:
     """Train a flow network on pairs with exact flow."""
 
     out: Path = Path("runs/flow")
-    """Folder of the run."""
+    """Output folder of the run."""
     network: Literal["flownets", "pwc"] = "flownets"
-    """Which network: the paper's, or PWC-Net, which learns several times faster."""
+    """Network: the paper's FlowNetS, or PWC-Net, which learns several times faster."""
     width: float | None = None
-    """Channels relative to the network's own: FlowNetS a multiple of 1/8, default 0.25; PWC-Net a
-    multiple of 1/4, default 1."""
+    """Channels relative to the standard network. FlowNetS: a multiple of 1/8, default 0.25;
+    PWC-Net: a multiple of 1/4, default 1."""
     first_weights: Path | None = None
-    """Weights to begin with, of the same network and width (`--flow-weights` of an earlier run)."""
+    """Initial weights, of the same network and width (such as the output of an earlier run)."""
     steps: int = 40_000
-    """Optimiser steps in all, earlier runs into the same folder counted in."""
+    """Total optimiser steps, including earlier runs in the same folder."""
     batch_size: int = 8
-    """Pairs a step (FlowNet's)."""
+    """Pairs per step (as in FlowNet)."""
     size: int = 224
     """Side of the training images, pixels."""
     lr: float = 1e-3
-    """AdamW's step size, about the largest that holds for the default widths; take 1e-4 for
-    FlowNetS of width 1 (FlowNet's). It rises over the first 300 steps."""
+    """AdamW's learning rate, about the largest that is stable for the default widths; use 1e-4 for
+    FlowNetS with width 1 (FlowNet's value). It is warmed up over the first 300 steps."""
     fall: int | None = None
-    """Steps at the end over which the step size falls to zero, by default a quarter of --steps.
-    With 0 it does not fall, for a training in pieces of unknown length: the averaged weights are
-    usable at any time, and `--fall N` with N more --steps ends it."""
+    """Final steps over which the learning rate falls to zero; default: a quarter of --steps. With 0
+    it stays constant, for training of unknown length: the averaged weights are usable at any time,
+    and `--fall N` with N more --steps ends it."""
     weight_decay: float = 0.01
-    """AdamW's decay of weights, none of biases."""
+    """AdamW's weight decay, not applied to biases."""
     people: float = 0.5
-    """Share of pairs that show a rendered person; the others show moving shapes."""
+    """Share of pairs with a rendered person; the others show moving shapes."""
     person_weight: float = 1.0
-    """Weight of the rendered person's pixels in the loss; of all others it is 1. They are one in
-    fifteen of a pair that shows a person."""
+    """Weight of the rendered person's pixels in the loss; all others have weight 1. In a pair with
+    a person, they are one in fifteen pixels."""
     crop: int = 0
-    """Side of the part of each image that is learned from, drawn afresh at every repeat; 0 takes
-    all of it."""
+    """Side of the random crop of each image used for training, drawn again at every repeat; 0 uses
+    the whole image."""
     textures: Path | None = None
     """Folder of photos. Default: the embedded scenes and scikit-image's photos."""
     seed: int = 0
-    """Seed of the pairs and of the first weights."""
+    """Seed of the pairs and of the initial weights."""
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
-    """Where the network is trained."""
+    """Device on which the network is trained."""
     repeats: int = 16
-    """Times that a drawn scene is met, mirrored and recoloured afresh; 1 with many workers."""
+    """Times that a drawn scene is used, with new mirroring and colours; use 1 with many workers."""
     workers: int = 0
-    """Processes that make pairs; 0 makes them between the steps."""
+    """Worker processes that make pairs; 0 makes them between steps."""
     checkpoint_every: int = 250
     """Steps between checkpoints and validations."""
 
@@ -88,18 +88,18 @@ class TrainFlowConfig:
         require(0 <= self.people <= 1, f"--people must lie in [0, 1], got {self.people}")
         require(
             _usable(self.device),
-            f"--device {self.device} is none that torch can use here; give cpu, or cuda on a "
+            f"--device {self.device} cannot be used by torch here; give cpu, or cuda on a "
             "machine with a GPU",
         )
 
     @property
     def channels(self) -> float:
-        """The width that is meant where none is given."""
+        """The width, or its default."""
         return self.width or {"flownets": 0.25, "pwc": 1.0}[self.network]
 
     @property
     def weights(self) -> Path:
-        """The file that gets the averaged weights."""
+        """The file for the averaged weights."""
         return self.out / f"{self.network}.pth"
 
 

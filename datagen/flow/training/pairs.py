@@ -1,11 +1,11 @@
 """Image pairs with exact optical flow: textured shapes that move over a moving background.
 
-FlowNet was trained on FlyingChairs: affine-moving pictures of chairs over affine-moving photos.
-Ours are made for people on 30 fps video: backgrounds that stand still or move as a hand-held
-camera sees them, blobs and polygons, and puppets whose limbs turn about their joints, plain and
-patterned, before and behind each other; then the noise, blur and compression of real video. All
-outlines are polygons and all motions plane projective maps, so the flow is exact in every pixel,
-occluded ones included (it is the motion of the surface that the first image shows).
+FlowNet was trained on FlyingChairs: pictures of chairs over photos, both with affine motion. These
+pairs are made for people in 30 fps video: backgrounds that are static or move as in hand-held
+video, blobs and polygons, and puppets with articulated limbs, plain and patterned, in front of each
+other; then noise, blur and compression as in real video. All outlines are polygons and all motions
+are planar projective maps, so the flow is exact in every pixel, including occluded ones (it is the
+motion of the surface visible in the first image).
 """
 
 # S side of the image
@@ -33,7 +33,7 @@ def make_pair(
 
 
 def draw_layers(textures: list[np.ndarray], size: int, rng: np.random.Generator) -> list[Layer]:
-    """Return a random scene, from the background to the front."""
+    """Return the layers of a random scene, from back to front."""
     middle = np.array([size / 2, size / 2])
     camera = background_motion(middle, rng)
     layers = [Layer(*cut(textures, size, rng, plain=0.05), camera)]
@@ -46,7 +46,7 @@ def draw_layers(textures: list[np.ndarray], size: int, rng: np.random.Generator)
 def background_motion(
     middle: Float[np.ndarray, " 2"], rng: np.random.Generator
 ) -> Float[np.ndarray, "3 3"]:
-    """Return what a camera does to a far scene between two frames: 3x3, often nothing at all."""
+    """Return a distant scene's motion by the camera between two frames, 3x3, often the identity."""
     if rng.random() < 0.25:
         return np.eye(3)
     motion = rigid(
@@ -58,7 +58,8 @@ def background_motion(
 
 
 def film(images: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
-    """Return the images as a camera and a codec would give them: the same look, fresh noise."""
+    """Return the images with camera and codec effects: equal colours and blur, independent
+    noise."""
     gain = rng.uniform(0.6, 1.4) * rng.uniform(0.85, 1.15, 3)
     gamma = rng.uniform(0.7, 1.4)
     offset = rng.uniform(-20, 20)

@@ -22,13 +22,13 @@ from datagen.flow.training.shapes import blob, draw_outline
 from datagen.flow.training.textures import cut
 
 PERSON_DIAGONAL = 0.67
-"""Diagonal of the person's mask, as a share of the picture's side (150 of 224 px, HMR's rule)."""
+"""Diagonal of the person's mask relative to the picture's side (150 of 224 px, HMR's rule)."""
 
 
 def render_people(folder: Path, split: Split, seed: int) -> list[Path]:
     """Render the embedded motions of a split's subjects into `folder` and return the files.
 
-    Every 50 frames a new person plays on. Files that are there already are kept.
+    Every 50 frames, a new person continues the motion. Existing files are kept.
     """
     from tqdm import tqdm
 
@@ -79,9 +79,9 @@ def person_pair(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return two images uint8 [S,S,3], the flow float32 [S,S,2] px and the person's mask [S,S].
 
-    As datagen.clips makes its frames: the crop holds the person with room to spare and follows
-    it unsteadily, the camera that moves the scene shifts the person with it, and a piece of the
-    scene may cover the person. Other things may move behind and before.
+    As in datagen.clips: the crop contains the person with a margin and follows it with jitter, the
+    scene's camera motion also shifts the person, and a part of the scene may occlude the person.
+    Other objects may move behind and in front.
 
     Args:
         rgb: uint8 [2,H,W,3], two successive frames of datagen.bodies.storage.Person.
@@ -109,10 +109,10 @@ def person_pair(
     ):
         drawn = cv2.warpAffine(picture, there[:2], square, flags=cv2.INTER_LINEAR)
         share = cv2.warpAffine(cover.astype(np.float32), there[:2], square)
-        if outline is not None:  # the superpixel that cuts the person moves with the scene
+        if outline is not None:  # the occluding superpixel moves with the scene
             free = 1 - _fill(move(outline, scene), size)
             share, drawn = share * free, drawn * free[..., None]
-        # the person's colours are zero outside the mask, so the warped ones carry its share
+        # the person's colours are zero outside the mask, so warped colours are premultiplied
         share = share[..., None]
         image[:] = np.clip(np.rint(image * (1 - share) + drawn), 0, 255).astype(np.uint8)
         covers.append(share[..., 0] >= 0.5)
@@ -136,7 +136,7 @@ def _crop(mask: np.ndarray, size: int, rng: np.random.Generator) -> tuple[np.nda
     low = np.array([columns.min(), rows.min()])
     high = np.array([columns.max(), rows.max()])
     diagonal = max(1.0, float(np.hypot(*(high - low))))
-    # a person half out of the picture is not blown up
+    # a person half outside the picture is not enlarged
     scale = min(2.5, PERSON_DIAGONAL * size / diagonal) * np.exp(rng.uniform(-0.3, 0.3))
     crop = np.diag([scale, scale, 1.0])
     crop[:2, 2] = size / 2 - scale * (low + high) / 2 + rng.uniform(-0.1, 0.1, 2) * size
@@ -144,7 +144,7 @@ def _crop(mask: np.ndarray, size: int, rng: np.random.Generator) -> tuple[np.nda
 
 
 def _fill(outline: np.ndarray, size: int) -> np.ndarray:
-    """Return how far a polygon covers each pixel, float32 [S,S] in 0..1."""
+    """Return a polygon's coverage of each pixel, float32 [S,S] in 0..1."""
     cover = np.zeros((size, size), np.uint8)
     cv2.fillPoly(cover, [np.round(outline * 16).astype(np.int32)], (255,), cv2.LINE_AA, 4)
     return cover / np.float32(255)

@@ -1,4 +1,4 @@
-"""Projective maps of the picture's plane, 3x3."""
+"""Projective maps of the image plane, 3x3."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def rigid(
     log_scale: float,
     centre: Float[np.ndarray, " 2"],
 ) -> Float[np.ndarray, "3 3"]:
-    """Return the 3x3 map that turns and scales about `centre`, then shifts by `shift` px."""
+    """Return the 3x3 map that rotates and scales about `centre`, then shifts by `shift` px."""
     angle = np.deg2rad(degrees)
     c, s = np.exp(log_scale) * np.array([np.cos(angle), np.sin(angle)])
     motion = about(np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]]), centre)
@@ -32,7 +32,7 @@ def about(
 def move(
     points: Float[np.ndarray, "*batch 2"], matrix: Float[np.ndarray, "3 3"]
 ) -> Float[np.ndarray, "*batch 2"]:
-    """Return points [...,2] after the projective map 3x3."""
+    """Return points [...,2] transformed by a projective map 3x3."""
     if np.array_equal(matrix[2], (0, 0, 1)):
         return points @ matrix[:2, :2].T + matrix[:2, 2]
     homogeneous = points @ matrix[:, :2].T + matrix[:, 2]
@@ -42,7 +42,7 @@ def move(
 def draw_shift(
     median: float, spread: float, most: float, rng: np.random.Generator
 ) -> Float[np.ndarray, " 2"]:
-    """Draw a translation whose length is log-normal, cut at `most` px."""
+    """Draw a translation with log-normal length, clipped at `most` px."""
     length = min(most, median * np.exp(spread * rng.normal()))
     angle = rng.uniform(0, 2 * np.pi)
     return length * np.array([np.cos(angle), np.sin(angle)])

@@ -1,4 +1,4 @@
-"""Things that move before a background: blobs and polygons, and people of capsules."""
+"""Moving foreground objects: blobs and polygons, and people made of capsules."""
 
 # S side of the image, K corners of an outline
 
@@ -14,7 +14,7 @@ from datagen.flow.training.textures import Look, cut_cloth
 def blob(
     textures: list[np.ndarray], size: int, camera: np.ndarray, rng: np.random.Generator
 ) -> list[Layer]:
-    """A round, angular or long thing that moves by itself."""
+    """Draw a round, angular or elongated object with its own motion."""
     outline, centre = draw_outline(size, rng)
     own = rigid(draw_shift(2.5, 1.1, 40, rng), rng.laplace(0, 3), rng.laplace(0, 0.02), centre)
     return [Layer(*cut_cloth(textures, size, rng), own @ camera, outline)]
@@ -40,7 +40,8 @@ def draw_outline(size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
 def puppet(
     textures: list[np.ndarray], size: int, camera: np.ndarray, rng: np.random.Generator
 ) -> list[Layer]:
-    """A person of capsules: torso and head, arms and legs of two parts that turn about joints."""
+    """Draw a person of capsules: torso, head, and two-part arms and legs that rotate about
+    joints."""
     height = size * rng.uniform(0.4, 1.3)
     upright = rigid(
         rng.uniform(0.15, 0.85, 2) * size, rng.normal(0, 25), np.log(height), np.zeros(2)
@@ -81,7 +82,7 @@ def puppet(
 
 
 def _capsule(a: np.ndarray, b: np.ndarray, radius: float) -> np.ndarray:
-    """Return the outline [K,2] of a stick with round ends, a little thinner at b."""
+    """Return the outline [K,2] of a capsule from a to b, slightly thinner at b."""
     along = (b - a) / max(1e-9, float(np.linalg.norm(b - a)))
     across = np.array([-along[1], along[0]])
     half = np.linspace(-np.pi / 2, np.pi / 2, 9)[:, None]

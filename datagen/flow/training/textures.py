@@ -1,4 +1,4 @@
-"""Photos and made-up cloth that the layers of an image pair are cut from."""
+"""Photos and procedural cloth patterns for the layers of an image pair."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _PHOTOS = (
     "hubble_deep_field.jpg", "ihc.png", "motorcycle_left.png", "motorcycle_right.png",
     "retina.jpg", "rocket.jpg",
 )  # fmt: skip
-"""Photos that scikit-image's wheel holds (CC0 or public domain)."""
+"""Photos in scikit-image's wheel (CC0 or public domain)."""
 Look = tuple[np.ndarray, np.ndarray]
 """A texture and its placement."""
 
 
 def load_textures(folder: Path | None = None, split: Split = "all") -> list[np.ndarray]:
-    """Return photos to cut textures from, uint8 [h,w,3]: all of `folder`, or that part of the
+    """Return photos for textures, uint8 [h,w,3]: all in `folder`, or the split's part of the
     embedded scenes and scikit-image's photos.
 
     Raises:
@@ -43,7 +43,7 @@ def load_textures(folder: Path | None = None, split: Split = "all") -> list[np.n
         paths = [p for p in files_below(folder) if p.suffix.lower() in (".jpg", ".png")]
     textures = []
     for path in paths:
-        with suppress(OSError, ValueError):  # what is no picture
+        with suppress(OSError, ValueError):  # files that are not pictures
             textures.append(cv2.cvtColor(pictures.read(path), cv2.COLOR_BGR2RGB))
     if not textures:
         raise BadInput(f"{folder} holds no readable .jpg or .png: name a folder of photos.")
@@ -53,9 +53,9 @@ def load_textures(folder: Path | None = None, split: Split = "all") -> list[np.n
 def cut(
     textures: list[np.ndarray], size: int, rng: np.random.Generator, plain: float = 0.3
 ) -> Look:
-    """Return a texture and its placement so that it covers the image or nearly so.
+    """Return a texture and a placement with which it covers (nearly) the whole image.
 
-    With chance `plain` it is nearly one colour, as much clothing is.
+    With probability `plain` it has nearly one colour, like many clothes.
     """
     return _cut(textures[rng.integers(len(textures))], size, rng, plain)
 
@@ -63,9 +63,9 @@ def cut(
 def cut_cloth(
     textures: list[np.ndarray], size: int, rng: np.random.Generator, plain: float = 0.3
 ) -> Look:
-    """Return the same of a photo or a made-up pattern, for things with an outline.
+    """Return the same for a photo or a procedural pattern, for objects with an outline.
 
-    Stripes without an end have no one motion: RAFT answers 100 px and more to them.
+    Unbounded stripes have ambiguous motion: RAFT predicts 100 px and more for them.
     """
     if rng.random() < 0.7:
         return cut(textures, size, rng, plain)
@@ -91,7 +91,7 @@ def _cut(texture: np.ndarray, size: int, rng: np.random.Generator, plain: float)
 
 
 def _pattern(rng: np.random.Generator) -> np.ndarray:
-    """Return a made-up cloth: noise of several grains, or stripes and checks."""
+    """Return a procedural cloth pattern: multi-scale noise, or stripes and checks."""
     side = 192
     if rng.random() < 0.6:
         cloth = np.zeros((side, side, 3), np.float32)

@@ -1,4 +1,4 @@
-"""The network in training: how it begins, a step, its validation and its checkpoints."""
+"""Training of the network: initialisation, steps, validation and checkpoints."""
 
 # B pairs, S side of an image
 
@@ -22,11 +22,11 @@ from datagen.flow.training.options import TrainFlowConfig
 
 PREPARATION = "contrast"
 CLIP = {"flownets": 0.5, "pwc": 1.0}
-"""Longest gradient of a step, of the loss in the network's unit."""
+"""Gradient norm limit, for the loss in the network's unit."""
 
 
 def rate(step: int, cfg: TrainFlowConfig) -> float:
-    """Return the step size of step `step` (from 0)."""
+    """Return the learning rate at step `step` (from 0)."""
     rise = min(1.0, (step + 1) / 300)
     length = 0.25 * cfg.steps if cfg.fall is None else cfg.fall
     fall = min(1.0, (cfg.steps - step) / max(1.0, length))
@@ -34,10 +34,10 @@ def rate(step: int, cfg: TrainFlowConfig) -> float:
 
 
 def start_as_pyramid(network: FlowNetS) -> None:
-    """Let each level begin with the coarser one's flow, enlarged, plus next to nothing.
+    """Initialise each level to output the upsampled coarser flow plus almost nothing.
 
-    The layers can do this from the start: it makes FlowNetS a coarse-to-fine method that learns
-    corrections, and halves the first error.
+    This turns FlowNetS into a coarse-to-fine method that learns corrections, and halves the initial
+    error.
     """
     tent = torch.tensor([0.25, 0.75, 0.75, 0.25])
     with torch.no_grad():
@@ -46,18 +46,21 @@ def start_as_pyramid(network: FlowNetS) -> None:
                 weight.copy_(torch.eye(2)[:, :, None, None] * torch.outer(tent, tent))
             elif name.startswith("predict_flow"):
                 weight.mul_(0.1)
-                if not name.startswith("predict_flow6"):  # their last two inputs are the flow
+                if not name.startswith(
+                    "predict_flow6"
+                ):  # their last two input channels are the flow
                     weight[:, -2:] = 0
                     weight[:, -2:, 1, 1] = torch.eye(2)
 
 
 def _running_average(average: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
-    """Average over the last tenth of all steps, so that the step size need not fall first."""
+    """Average over the last tenth of all steps, so weights are usable before the learning rate
+    falls."""
     return average + (new - average) * (10 / (10 + float(count)))
 
 
 def build(cfg: TrainFlowConfig) -> FlowNetS | PwcNet:
-    """Return the network to train with its first weights.
+    """Return the network to train with its initial weights.
 
     Raises:
         BadInput: --first-weights is another network's.
@@ -71,12 +74,12 @@ def build(cfg: TrainFlowConfig) -> FlowNetS | PwcNet:
     if cfg.first_weights is not None:
         state, _ = read_checkpoint(cfg.first_weights)
         fill(network, state, cfg.first_weights, f"--network {cfg.network} --width {cfg.channels:g}")
-    # channels_last is what oneDNN and cuDNN convolve fastest
+    # channels_last is the fastest layout for oneDNN and cuDNN
     return network.to(cfg.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 class FlowTrainer:
-    """The network, its optimiser and the running average of its weights that is kept."""
+    """The network, its optimiser and the running average of its weights."""
 
     def __init__(self, cfg: TrainFlowConfig) -> None:
         self.cfg = cfg
@@ -98,9 +101,9 @@ class FlowTrainer:
         flow: Float[Tensor, "b 2 s s"],
         person: Bool[Tensor, "b s s"],
     ) -> tuple[float, float]:
-        """Take one step; return the loss, in the network's unit, and its finest level's error, px.
+        """Take one step; return the loss, in the network's unit, and the finest level's error, px.
 
-        Pixels of `person` weigh `--person-weight` in both.
+        Pixels of `person` have weight `--person-weight` in both.
         """
         pairs, flow = pairs.to(self.cfg.device), flow.to(self.cfg.device)
         weight = 1 + (self.cfg.person_weight - 1) * person.to(self.cfg.device)
@@ -133,7 +136,7 @@ class FlowTrainer:
         return torch.cat(errors)
 
     def state(self) -> dict[str, Any]:
-        """Return all that a resumed run needs."""
+        """Return everything that is needed to resume the run."""
         return {
             "step": self.step,
             "arch": self.cfg.network,
@@ -144,10 +147,10 @@ class FlowTrainer:
         }
 
     def resume(self, path: Path) -> None:
-        """Go on from a state; BadInput if it is another network's or of another width."""
+        """Resume from a state; BadInput if it has another network or width."""
         state = load_tensors(path)
         try:
-            arch = state.get("arch", "flownets")  # states of earlier versions have none
+            arch = state.get("arch", "flownets")  # states of earlier versions do not have it
             if (arch, state["width"]) != (self.cfg.network, self.cfg.channels):
                 raise BadInput(
                     f"{path} was trained with --network {arch} --width {state['width']}, not "
@@ -162,10 +165,10 @@ class FlowTrainer:
             if isinstance(error, BadInput):
                 raise
             why = " ".join(str(error).split())
-            raise BadInput(f"{path} is no state of this training ({why:.100}).") from error
+            raise BadInput(f"{path} is not a state of this training ({why:.100}).") from error
 
     def save(self, error: float) -> None:
-        """Write the state and, as float16, the averaged weights, each whole or not at all."""
+        """Write the state and, as float16, the averaged weights, each atomically."""
         _save(self.state(), self.cfg.out / "last.pth")
         weights = {
             key: value.half().cpu() for key, value in self.average.module.state_dict().items()
@@ -176,7 +179,7 @@ class FlowTrainer:
         _save(public, self.cfg.weights)
 
     def _prepare(self, pairs: Tensor) -> Tensor:
-        """Return uint8 [B,6,S,S] as the network wants it."""
+        """Return uint8 [B,6,S,S] converted to the network's input."""
         first, second = pairs[:, :3], pairs[:, 3:]
         if self.cfg.network == "pwc":
             return torch.cat((pwc.prepare(first), pwc.prepare(second)), 1)
