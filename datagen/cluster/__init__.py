@@ -1,1 +1,1 @@
-"""Ray: who does the work. Nothing else imports ray."""
+"""Runs tasks in this process, in local processes or on Ray. No other package imports ray."""

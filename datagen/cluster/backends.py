@@ -1,7 +1,7 @@
-"""Three backends for the same tasks: this process, processes of this machine, Ray.
+"""Three backends for the same tasks: this process, local processes, Ray.
 
 Each is a context manager whose `run` yields outcomes as tasks finish, with a bounded number in
-flight; what a task returns never depends on the way.
+flight. A task's result does not depend on the backend.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from datagen.flow.options import FlowConfig
 
 
 class Backend(Protocol):
-    """Runs tasks, some at a time; leaving it ends those that still run, without a trace."""
+    """Runs several tasks at a time; leaving it ends running tasks and removes their files."""
 
     @property
     def workers(self) -> int:
-        """Tasks at a time."""
+        """Number of tasks at a time."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -34,14 +34,14 @@ class Backend(Protocol):
     def __exit__(self, *error: object) -> None: ...
 
     def flow(self, cfg: FlowConfig) -> Flow | None:
-        """Return what estimates flow for all tasks, None if each does it itself."""
+        """Return the shared flow estimator, None if each task estimates its own flow."""
         ...
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]: ...
 
 
 def open_backend(cfg: ClusterConfig) -> Backend:
-    """Return the backend of the configuration, to be used as a context manager."""
+    """Return the configured backend, to be used as a context manager."""
     if cfg.backend == "ray":
         from datagen.cluster.on_ray import Ray
 
@@ -69,7 +69,7 @@ class Serial:
 
 
 class Processes:
-    """Worker processes of this machine, without Ray."""
+    """Worker processes on this machine, without Ray."""
 
     def __init__(self, cfg: ClusterConfig) -> None:
         self.workers = cfg.workers or os.cpu_count() or 1
@@ -111,16 +111,16 @@ class Processes:
                     yield outcome
 
     def _send(self, task: Task) -> Worker:
-        """Give the task to an idle worker, or to a new one; return it."""
+        """Send the task to an idle worker, or to a new one; return the worker."""
         while self._idle:
             worker = self._idle.pop()
             try:
                 worker.send(task)
-            except OSError:  # it died while it was idle
+            except OSError:  # it died while idle
                 worker.process.join()
                 continue
             return worker
         worker = Worker()
-        with suppress(OSError):  # it died already: `outcome` will see that
+        with suppress(OSError):  # it has died already; `outcome` will report that
             worker.send(task)
         return worker

@@ -1,6 +1,6 @@
-"""A time limit for a call that may hold the interpreter's lock, so that no thread could end it.
+"""A time limit for a call that may hold the GIL, so that no thread could end it.
 
-Run as a file it is the other process, which waits, and knows no module but the standard library's.
+Run as a script, this file is the watching process; it imports only the standard library.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from pathlib import Path
 
 @contextmanager
 def deadline(seconds: float, sentence: str) -> Iterator[None]:
-    """End this process and all below it with a sentence if the block takes longer."""
+    """End this process and its descendants, with an error message, if the block takes longer."""
     command = [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(seconds), sentence]
     with subprocess.Popen(command, stdin=subprocess.PIPE):
-        yield  # the end of the block closes the pipe, and so does this process's death
+        yield  # the end of the block closes the pipe, as does this process's death
 
 
 def kill_below(process: int, part: str = "") -> None:
-    """Kill -9 what runs below a process and has `part` in its command line, but for this one."""
+    """Kill (-9) the descendants of a process with `part` in their command line, except this one."""
     for child in _children(process):
         if child == os.getpid():
             continue
@@ -35,7 +35,7 @@ def kill_below(process: int, part: str = "") -> None:
 
 
 def _children(process: int) -> list[int]:
-    """Return the processes that a process has started; none where there is no /proc."""
+    """Return the child processes of a process; none without /proc."""
     found = []
     for task in Path(f"/proc/{process}/task").glob("*/children"):
         with suppress(OSError):
@@ -44,7 +44,7 @@ def _children(process: int) -> list[int]:
 
 
 def _watch(process: int, seconds: float, sentence: str) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other's business
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the watched process handles Ctrl-C
     if not select.select([sys.stdin], [], [], seconds)[0]:
         print(f"error: {sentence}", file=sys.stderr, flush=True)
         kill_below(process)

@@ -1,4 +1,4 @@
-"""A few actors that estimate flow for all shard tasks, each with a GPU or a part of one."""
+"""Actors that estimate flow for all shard tasks, each with a GPU or a fraction of one."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ import numpy as np
 from datagen.cluster.options import ClusterConfig
 from datagen.flow.options import FlowConfig
 
-RESENDS = 3  # times that Ray sends a clip again to an actor that died and was restarted
+RESENDS = 3  # times that Ray resends a clip to an actor that died and was restarted
 PATIENCE = 300.0
-"""Seconds until a clip that waits is sent to another actor: one whose node is gone may never come
-back. The wait in an actor's queue counts, so a fleet needs an actor for each 20 workers or so."""
+"""Seconds until a waiting clip is sent to another actor, because an actor whose node is gone may
+never return. Time in an actor's queue counts, so there should be an actor for about every 20
+workers."""
 
 
 class FlowActor:
-    """One process's estimator."""
+    """An estimator in its own process."""
 
     def __init__(self, cfg: FlowConfig, device: str) -> None:
         from datagen.cluster import threads
@@ -35,19 +36,19 @@ class FlowActor:
 
 @dataclass(frozen=True)
 class FlowPool:
-    """Sends clips to actors; picklable, so that every task can hold it."""
+    """Sends clips to actors; picklable, so that every task can have it."""
 
     actors: tuple[Any, ...]
     gpus: float = 0.0
-    """GPUs that they hold, all together."""
+    """GPUs of all actors together."""
 
     def __call__(self, frames: np.ndarray) -> Callable[[], np.ndarray]:
-        """Send a clip to one of the actors; return the call that waits for its flow."""
+        """Send a clip to one of the actors; return a function that waits for its flow."""
         import ray
         import ray.exceptions
 
         content = ray.put(frames)
-        order = random.sample(self.actors, len(self.actors))  # any will do
+        order = random.sample(self.actors, len(self.actors))  # any actor
         sent = order[0].estimate.remote(content)
 
         def wait() -> np.ndarray:
@@ -63,23 +64,23 @@ class FlowPool:
 
 
 def share(cfg: ClusterConfig, flow: FlowConfig, gpus: float) -> float:
-    """Return the GPUs of one actor on a cluster that has `gpus`; 0 is the CPU."""
+    """Return the GPUs per actor on a cluster with `gpus` GPUs; 0 means the CPU."""
     if cfg.flow_gpus is not None:
         return cfg.flow_gpus
     return 1.0 if gpus and flow.flow != "dis" else 0.0
 
 
 def count(cfg: ClusterConfig, flow: FlowConfig, gpus: float) -> int:
-    """Return the number of actors on a cluster that has `gpus`; 0: each task does its own flow."""
+    """Return the number of actors on a cluster with `gpus` GPUs; 0: each task has its own flow."""
     if cfg.flow_actors is not None:
         return cfg.flow_actors
     each = share(cfg, flow, gpus)
-    # At least one where GPUs were asked for: its demand makes an autoscaler bring a GPU.
+    # At least one if GPUs were requested: its demand makes an autoscaler add a GPU.
     return max(1, int(gpus / each)) if each else 0
 
 
 def start(flow: FlowConfig, each: float) -> Any:
-    """Start an actor with `each` GPUs that Ray restarts wherever there is room when it dies."""
+    """Start an actor with `each` GPUs; if it dies, Ray restarts it on any node with room."""
     import ray
 
     options = {"num_cpus": 0, "num_gpus": each, "max_restarts": -1, "max_task_retries": RESENDS}

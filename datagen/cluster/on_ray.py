@@ -1,4 +1,4 @@
-"""Tasks on a local Ray, or on the cluster that --address, a submitted job or `ray start` names."""
+"""Runs tasks on a local Ray, or on the cluster of --address, a submitted job or `ray start`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from datagen.cluster.outcome import GRACE, RECYCLE, TRIES, Outcome, Task, attemp
 from datagen.common.files import CACHE_VARIABLE
 from datagen.flow.options import FlowConfig
 
-LOST_NODES = 20  # times that a task may lose its node, which counts against no task
-LOOK_EVERY = 2.0  # seconds between two looks at the cluster's size
+LOST_NODES = 20  # times that a task may lose its node, which does not count as a failed attempt
+LOOK_EVERY = 2.0  # seconds between checks of the cluster's size
 
 
 @dataclass(frozen=True)
 class Try:
-    """A task in flight: which attempt it is, and how many cores it holds."""
+    """A task in flight, with the number of its attempt and of its cores."""
 
     task: Task
     number: int = 1
@@ -30,7 +30,7 @@ class Try:
 
 
 class Ray:
-    """Bounded number of Ray tasks in flight; the cluster may grow and shrink meanwhile."""
+    """Keeps a bounded number of Ray tasks in flight; the cluster may grow and shrink."""
 
     def __init__(self, cfg: ClusterConfig) -> None:
         self.cfg = cfg
@@ -47,25 +47,28 @@ class Ray:
         import ray.exceptions
 
         self.ray, self.errors = ray, ray.exceptions
-        # Ray's own retries are off: they would count a lost node against the task.
+        # Ray's own retries are off: they would count a lost node as a failure of the task.
         self._attempt = ray.remote(max_retries=0, max_calls=RECYCLE)(_in_worker)
         return self
 
     def __exit__(self, *error: object) -> None:
         for running in self._flight:
-            self.ray.cancel(running)  # raises KeyboardInterrupt there, so that files are removed
+            self.ray.cancel(
+                running
+            )  # raises KeyboardInterrupt in the task, so that its files are removed
         if self._flight:
             self.ray.wait(list(self._flight), num_returns=len(self._flight), timeout=GRACE)
         self.ray.shutdown()
 
     @property
     def workers(self) -> int:
-        """Tasks at a time: the cluster's cores at this moment, or fewer if so asked."""
+        """Number of tasks at a time: the cluster's current cores, or fewer if requested."""
         self._look()
         return min(self.cfg.workers or self._cores, self._cores)
 
     def flow(self, cfg: FlowConfig) -> flow_pool.FlowPool | None:
-        """Return the flow actors of the cluster as it is now, None if tasks do their own flow."""
+        """Return flow actors for the cluster's current size, None if tasks estimate their own
+        flow."""
         self._look()
         each = flow_pool.share(self.cfg, cfg, self._gpus)
         for _ in range(len(self._actors), flow_pool.count(self.cfg, cfg, self._gpus)):
@@ -96,17 +99,17 @@ class Ray:
                     again.append(retry)
 
     def _room(self) -> int:
-        """Return how many tasks to keep in flight.
+        """Return the number of tasks to keep in flight.
 
-        A few more than there are cores: the next starts without waiting for this loop, and an
-        autoscaler adds nodes for what waits, a quarter of the cluster at a time.
+        It slightly exceeds the number of cores, so that tasks start without waiting for this loop
+        and an autoscaler adds nodes for waiting tasks, a quarter of the cluster at a time.
         """
         if self.cfg.workers:
             return self.cfg.workers
         return self.workers + max(2, self.workers // 4)
 
     def _look(self) -> None:
-        """Take note of the cluster's size, if the last look is a while ago."""
+        """Update the cluster's size, if the last check was a while ago."""
         if time.monotonic() - self._seen < LOOK_EVERY:
             return
         self._seen = time.monotonic()
@@ -118,7 +121,7 @@ class Ray:
         return self._attempt.options(num_cpus=tried.cores).remote(tried.task)
 
     def _judge(self, tried: Try, reference: Any) -> tuple[Outcome, Try | None]:
-        """Return what came of a finished try, and the next one if it is worth one."""
+        """Return the outcome of a finished attempt, and the next attempt if worthwhile."""
         following = replace(tried, number=tried.number + 1)
         try:
             outcome = self.ray.get(reference)
@@ -128,7 +131,8 @@ class Ray:
         except (self.errors.RuntimeEnvSetupError, self.errors.TaskUnschedulableError) as error:
             return replace(_died(tried, error), bad_machine=True), None
         except (self.errors.OutOfMemoryError, self.errors.WorkerCrashedError) as error:
-            # Perhaps for want of memory: the next try holds more cores, so fewer run beside it.
+            # Perhaps it ran out of memory: the next attempt holds more cores, so fewer tasks run
+            # beside it.
             following = replace(following, cores=min(2 * tried.cores, self._widest()))
             outcome = _died(tried, error)
         except self.errors.RayError as error:
@@ -137,7 +141,7 @@ class Ray:
         return outcome, following if again else None
 
     def _widest(self) -> int:
-        """Return the cores of the largest living node."""
+        """Return the cores of the largest live node."""
         nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
         return max([1, *(int(node.get("CPU", 0)) for node in nodes)])
 

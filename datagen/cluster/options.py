@@ -9,35 +9,36 @@ from typing import Literal
 from datagen.common.options import option, require
 
 BackendName = Literal["ray", "processes", "serial"]
-RAYS_OWN = ("address", "flow_gpus", "flow_actors")  # what the other backends have no use for
+RAYS_OWN = ("address", "flow_gpus", "flow_actors")  # options that only Ray uses
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterConfig:
-    """Who does the work; none of this changes a byte of the result, but for --flow networks, whose
-    last digits are those of the processor or GPU that they run on."""
+    """Where the work runs. None of this changes a byte of the result, except that the last digits
+    of --flow networks depend on the processor or GPU."""
 
     backend: BackendName = "ray"
-    """`ray` runs on a local Ray or the cluster; the others need no Ray."""
+    """`ray` runs on a local Ray or a cluster; the others do not need Ray."""
     address: str | None = None
-    """Ray cluster to join (`auto`, ray://…). Default: that of RAY_ADDRESS or of `ray start` on this
-    machine, else a local Ray."""
+    """Ray cluster to join (`auto`, ray://…). Default: the one of RAY_ADDRESS or of `ray start` on
+    this machine, otherwise a local Ray."""
     workers: int | None = None
-    """Tasks at a time. Default: every core that Ray (or the machine) has."""
+    """Number of tasks at a time. Default: all cores of Ray (or of the machine)."""
     plan: bool = False
-    """Make nothing: measure a few samples of every stage and print what the run would cost, in
+    """Make nothing; measure a few samples of every stage and print the estimated cost of the run in
     core-hours, GPU-hours, GB and time on these workers."""
     flow_gpus: float | None = None
-    """GPUs of a flow actor, whole or a part (0.5: two share one), which all tasks send their clips
-    to; on Ray only, the other backends estimate flow on the processor. Default: 1 where the cluster
-    has GPUs and --flow is a network, else there are no actors."""
+    """GPUs per flow actor, an integer or a fraction (0.5: two actors share one). All tasks send
+    their clips to the actors. Only on Ray; the other backends estimate flow on the CPU. Default: 1
+    if the cluster has GPUs and --flow is a network, otherwise there are no actors."""
     flow_actors: int | None = None
-    """Flow actors. Default: as many as the GPUs allow. On --flow-gpus 0 they use the processor."""
+    """Number of flow actors. Default: as many as the GPUs allow. With --flow-gpus 0 they use the
+    CPU."""
     cache: Path | None = None
-    """Folder on every node for copies of the library, if that is behind a URL; it grows to the
-    library's size. Default: one in the system's folder for temporary files."""
+    """Folder on every node for copies of the library, if the library is at a URL; it grows to the
+    library's size. Default: one in the system's temporary folder."""
     max_bad: float = 0.5
-    """Stop when more than this share of videos, motions or shards is bad."""
+    """Stop if more than this share of videos, motions or shards is bad."""
 
     def __post_init__(self) -> None:
         require(
@@ -53,10 +54,10 @@ class ClusterConfig:
         given = [option(name) for name in RAYS_OWN if getattr(self, name) is not None]
         require(
             self.backend == "ray" or not given,
-            f"--backend {self.backend} takes no {' or '.join(given)}: that is for --backend ray",
+            f"--backend {self.backend} does not take {' or '.join(given)}: only --backend ray does",
         )
         require(0 <= self.max_bad <= 1, f"--max-bad must lie in [0, 1], got {self.max_bad}")
 
     def on(self, backend: BackendName) -> ClusterConfig:
-        """Return the same for another backend: without what only Ray has, or this Ray's address."""
+        """Return the options for another backend, without those that only Ray has."""
         return replace(self, backend=backend, **dict.fromkeys(RAYS_OWN))

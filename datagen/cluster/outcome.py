@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from datagen.common.errors import BadInput, BadMachine
 
-TRIES = 3  # attempts at a task whose worker died or that failed for no fault of its input
-RECYCLE = 16  # tasks after which a worker process is replaced; OpenGL drivers leak
+TRIES = 3  # attempts at a task whose worker died or that failed through no fault of its input
+RECYCLE = 16  # tasks after which a worker process is replaced, because OpenGL drivers leak memory
 GRACE = 10.0  # seconds for tasks to end when the run is stopped
 
 
@@ -31,9 +31,9 @@ class Outcome:
     reason: str = ""
     trace: str = ""
     bad_input: bool = False
-    """The input is at fault: trying again cannot help."""
+    """Whether the input is at fault, so that retrying cannot help."""
     bad_machine: bool = False
-    """The machine is at fault: no task of this kind can succeed on it."""
+    """Whether the machine is at fault, so that no task of this kind can succeed on it."""
 
     @property
     def worth_retrying(self) -> bool:
@@ -41,10 +41,10 @@ class Outcome:
 
 
 def attempt(task: Task) -> Outcome:
-    """Run the task in this process; whatever it raises becomes the outcome's reason.
+    """Run the task in this process; any exception becomes the outcome's reason.
 
-    This is the one place that catches everything: a failed task is named in the quarantine and
-    must not take the run with it.
+    Only here are all exceptions caught: a failed task is listed in the quarantine and must not end
+    the run.
     """
     try:
         return Outcome(task, line=task())

@@ -13,7 +13,7 @@ from datagen.output.manifest import Manifest
 
 
 class Quarantine:
-    """The file's lines; a run appends one for every task that failed for good."""
+    """The file's lines; a run appends one for every task that failed permanently."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -25,9 +25,9 @@ class Quarantine:
         kind: str,
         details: Callable[[Task], Line] = lambda task: {},
     ) -> Iterator[Outcome]:
-        """Yield the outcomes; a failed one gets its line before it is yielded.
+        """Yield the outcomes; write the line of a failed one before yielding it.
 
-        kind: what the tasks make, in the line. details: more of the line.
+        kind: what the tasks make, recorded in the line. details: further fields of the line.
 
         Raises:
             BadMachine: no task of this kind can succeed on this machine.

@@ -1,4 +1,4 @@
-"""Which Ray to join, and whether it answers: Ray itself would try a dead one for minutes."""
+"""Finds the Ray to join and checks that it answers: Ray itself would try a dead one for minutes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 
 ANSWER = 5.0
-"""Seconds for a cluster's answer, on connecting and on the first words."""
+"""Seconds to wait for a cluster, on connecting and for the first bytes."""
 
 
 def joined(address: str | None) -> str | None:
-    """Return the address of the cluster to join, None for a Ray of our own."""
+    """Return the address of the cluster to join, None for a local Ray."""
     if address in (None, "auto"):
         address = os.environ.get("RAY_ADDRESS") or address
     if address in (None, "auto"):
@@ -22,16 +22,16 @@ def joined(address: str | None) -> str | None:
 
 
 def local_cluster() -> str | None:
-    """Return the address of the cluster that `ray start` has made of this machine, if it answers.
+    """Return the address of the cluster that `ray start` started on this machine, if it answers.
 
-    Ray would find it by itself, and wait for minutes for one that was killed.
+    Ray would find it itself, but would wait minutes for one that was killed.
     """
     address = _recorded()
     return address if address and not silence(address) else None
 
 
 def _recorded() -> str:
-    """Return the address that `ray start` has noted on this machine, "" if none."""
+    """Return the address that `ray start` recorded on this machine, "" if none."""
     folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"  # Ray's own order
     with suppress(OSError):
         return (Path(folder) / "ray" / "ray_current_cluster").read_text().strip()
@@ -39,24 +39,23 @@ def _recorded() -> str:
 
 
 def source(address: str) -> str:
-    """Return what gave the address: RAY_ADDRESS or --address."""
+    """Return the origin of the address: RAY_ADDRESS or --address."""
     return "RAY_ADDRESS" if address == os.environ.get("RAY_ADDRESS") else "--address"
 
 
 def silence(address: str) -> str:
-    """Return why no Ray answers at an address, "" if one does or if that cannot be known.
+    """Return the reason why no Ray answers at an address, "" if one does or it cannot be checked.
 
-    Its servers speak gRPC, so the first thing that they send is a SETTINGS frame of HTTP/2, whoever
-    asks.
+    Ray's servers use gRPC, so they first send an HTTP/2 SETTINGS frame to any client.
     """
     if address == "auto":
         address = _recorded()
     answers: list[str] = []
-    # A thread, as nothing else limits the time that looking a name up takes.
+    # In a thread, because nothing else limits the time of a name lookup.
     asking = threading.Thread(target=lambda: answers.append(_ask(address)), daemon=True)
     asking.start()
     asking.join(3 * ANSWER)
-    return answers[0] if answers else f"nothing came within {3 * ANSWER:.0f} s"
+    return answers[0] if answers else f"no answer within {3 * ANSWER:.0f} s"
 
 
 def _ask(address: str) -> str:
@@ -71,6 +70,6 @@ def _ask(address: str) -> str:
             head = b""
             while len(head) < 4 and (more := server.recv(9)):
                 head += more
-            return "" if head[3:4] == b"\x04" else "what listens there is not Ray"
+            return "" if head[3:4] == b"\x04" else "the server there is not Ray"
     except (OSError, OverflowError, UnicodeError) as error:
         return str(error)

@@ -1,4 +1,4 @@
-"""Starting or joining Ray: for this machine alone, within a time limit, twice at most."""
+"""Starts or joins Ray: reachable only from this machine, with a time limit, at most twice."""
 
 from __future__ import annotations
 
@@ -15,31 +15,32 @@ from datagen.cluster.deadline import deadline, kill_below
 from datagen.common.errors import BadInput, BadMachine
 
 PATIENCE = 180.0
-"""Seconds that Ray may take to start or to be joined; on a laptop it takes 5 to 20."""
+"""Time limit in seconds for starting or joining Ray; on a laptop it takes 5 to 20."""
 GIVE_UP = "run the same command again, or use --backend processes"
 _QUIET = {
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a warning about a future default
-    "RAY_USAGE_STATS_ENABLED": "0",  # else it asks about usage reports
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # suppresses a warning about a future default
+    "RAY_USAGE_STATS_ENABLED": "0",  # suppresses the question about usage reports
 }
 _ALONE = {
-    # Ray's switch for one machine, made for Windows and macOS: everything listens on 127.0.0.1.
+    # Ray's single-machine switch, made for Windows and macOS: servers listen only on 127.0.0.1.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    # Else the raylet lets the driver wait for its first workers, for ever if one dies (Ray 2.60).
+    # Otherwise the driver waits for its first workers, forever if one dies (Ray 2.60).
     "RAY_prestart_worker_first_driver": "0",
 }
 
 
 def start(address: str | None, cores: int | None, variables: dict[str, str]) -> None:
-    """Join the cluster at `address`, or start a Ray of `cores` that only this machine reaches.
+    """Join the cluster at `address`, or start a Ray with `cores` cores that only this machine
+    reaches.
 
-    variables: the environment of the workers. Raises BadInput: no cluster answers there.
-    BadMachine: Ray does not start.
+    variables: the workers' environment. Raises BadInput if no cluster answers there, BadMachine if
+    Ray does not start.
     """
     for name, value in (_QUIET if address else {**_QUIET, **_ALONE}).items():
         os.environ.setdefault(name, value)
     if not address and "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:
-        # Other users of this machine reach 127.0.0.1 too. Ray's own token, which a Ray that has
-        # been imported already uses, lies in the home folder, where others may read it.
+        # Other users of this machine can reach 127.0.0.1 too. Ray's default token, used if Ray has
+        # already been imported, is in the home folder, where others may be able to read it.
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=_token())
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     if not address:
@@ -56,11 +57,12 @@ def start(address: str | None, cores: int | None, variables: dict[str, str]) -> 
             f"or omit {ray_address.source(address or '')} for a local Ray"
         ) from None
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, stop)  # Ray's own would end this process at once
+        signal.signal(signal.SIGTERM, stop)  # Ray's own handler would end this process immediately
 
 
 def _twice(address: str | None, options: dict[str, Any]) -> None:
-    """Call ray.init, and once more if it fails: a process of Ray's may have died or been slow."""
+    """Call ray.init, and once more if it fails, because a Ray process may have died or been
+    slow."""
     import ray
 
     for last in (False, True):
@@ -81,5 +83,5 @@ def _twice(address: str | None, options: dict[str, Any]) -> None:
 
 @cache
 def _token() -> str:
-    """Return this process's own token: Ray notes the first that it sees."""
+    """Return this process's token; Ray caches the first one it sees."""
     return secrets.token_hex(32)

@@ -1,4 +1,4 @@
-"""One thread for each worker: tasks run side by side, and floating-point sums are reproducible."""
+"""One thread per worker: tasks run in parallel, and floating-point sums are reproducible."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ VARIABLES = {
     "MKL_NUM_THREADS": "1",
     "LP_NUM_THREADS": "1",  # llvmpipe, Mesa's software OpenGL
 }
-"""Environment of a worker; read by the libraries when they are first imported."""
+"""Environment of a worker, read by the libraries on first import."""
 
 
 def pin() -> None:
-    """Pin this process's libraries to one thread, whether imported yet or not."""
+    """Limit this process's libraries to one thread, whether already imported or not."""
     os.environ.update(VARIABLES)
     import cv2
 
     cv2.setNumThreads(1)
-    if torch := sys.modules.get("torch"):  # else it reads the variables; it takes seconds to import
+    if torch := sys.modules.get(
+        "torch"
+    ):  # otherwise it reads the variables; importing it takes seconds
         torch.set_num_threads(1)

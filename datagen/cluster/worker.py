@@ -1,7 +1,7 @@
-"""A process that runs tasks one after the other, and that no other process's death can hold up.
+"""A process that runs tasks one after the other, and that another process's death cannot block.
 
-Each has a pipe of its own to the driver: `concurrent.futures` has one queue for all, and a worker
-that is killed while it waits there takes the queue's lock with it.
+Each worker has its own pipe to the driver. `concurrent.futures` has one queue for all, and a worker
+that is killed while waiting on it never releases the queue's lock.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from multiprocessing.connection import Connection, wait
 from datagen.cluster import threads
 from datagen.cluster.outcome import GRACE, RECYCLE, Outcome, Task, attempt
 
-SPAWN = multiprocessing.get_context("spawn")  # OpenGL and Torch dislike fork
+SPAWN = multiprocessing.get_context("spawn")  # OpenGL and torch do not support fork
 
 
 class Worker:
-    """A new process; it ends when its driver lets go of it, or dies."""
+    """A new process; it ends when its driver releases it or dies."""
 
     def __init__(self) -> None:
         self.connection, theirs = SPAWN.Pipe()
@@ -31,15 +31,15 @@ class Worker:
         self._tasks = 0
 
     def send(self, task: Task) -> None:
-        """Let it begin a task. OSError if it is dead."""
+        """Send it a task. Raises OSError if it is dead."""
         self._tasks += 1
         self.connection.send(task)
 
     def outcome(self, task: Task) -> Outcome:
-        """Wait for what came of the task that it was sent."""
+        """Wait for the outcome of its task."""
         try:
             return self.connection.recv()
-        except (EOFError, OSError):  # perhaps within its answer
+        except (EOFError, OSError):  # possibly in the middle of its answer
             self.process.join()
             code = self.process.exitcode or 0
             why = f"signal {-code}" if code < 0 else f"exit status {code}"
@@ -47,12 +47,12 @@ class Worker:
 
     @property
     def done(self) -> bool:
-        """Whether it takes no more tasks: it is dead, or has done its share."""
+        """Whether it takes no more tasks, because it is dead or due for replacement."""
         return self._tasks >= RECYCLE or not self.process.is_alive()
 
 
 def end(workers: Sequence[Worker]) -> None:
-    """End them: each removes its unfinished file, or is killed after a while."""
+    """End the workers: each removes its unfinished file, or is killed after a while."""
     until = time.monotonic() + GRACE
     for worker in workers:
         worker.process.terminate()
@@ -64,8 +64,8 @@ def end(workers: Sequence[Worker]) -> None:
 
 
 def _serve(connection: Connection) -> None:
-    """Run the tasks that come, until the driver closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's business
+    """Run incoming tasks until the driver closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver handles Ctrl-C
     threading.Thread(target=_follow_driver, daemon=True).start()
     threads.pin()
     while True:
@@ -77,7 +77,7 @@ def _serve(connection: Connection) -> None:
 
 
 def _follow_driver() -> None:
-    """End this process soon after the driver: tidily, or by force if it does not listen."""
+    """End this process soon after the driver: cleanly, or by force if it does not respond."""
     driver = multiprocessing.parent_process()
     assert driver is not None
     wait([driver.sentinel])
@@ -87,7 +87,7 @@ def _follow_driver() -> None:
 
 
 def _run(task: Task) -> Outcome:
-    """Run a task; SIGTERM ends it tidily. A worker without one, or leaving already, just dies."""
+    """Run a task; SIGTERM ends it cleanly. A worker that is idle or already ending just dies."""
     signal.signal(signal.SIGTERM, _leave)
     try:
         return attempt(task)
