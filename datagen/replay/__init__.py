@@ -1,1 +1,1 @@
-"""Predictions played back: the body over its video, turned beside it, and as an animated mesh."""
+"""Shows predictions: the body over its video, rotated beside it, and as an animated mesh."""

@@ -9,15 +9,14 @@ import numpy as np
 from datagen.replay.world import RATE, WorldMotion, at_rate
 
 SMPLH = 52
-"""Joints of SMPL+H: SMPL's without its two hands, and 30 of fingers, straight."""
+"""Joints of SMPL+H: SMPL's without its two hands, and 30 finger joints, kept straight."""
 
 
 def of_motion(motion: WorldMotion) -> bytes:
-    """Return an .npz of exactly 30 frames per second.
+    """Return an .npz at exactly 30 frames per second.
 
-    Meshcapade's add-ons take int(mocap_framerate) and refuse what is below the scene's 30, so 29.97
-    frames per second would not load as they are. New and old add-ons read the rate by different
-    names.
+    Meshcapade's add-ons use int(mocap_framerate) and reject rates below the scene's 30, so 29.97
+    frames per second would not load. New and old add-ons read the rate under different names.
     """
     motion = at_rate(motion, RATE)
     poses = np.zeros((len(motion), 3 * SMPLH), np.float32)

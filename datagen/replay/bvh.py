@@ -1,6 +1,6 @@
 """A motion as Biovision hierarchy (.bvh), for Blender, Maya, MotionBuilder, Unity and Unreal.
 
-SMPL's 24 joints under the names that Mixamo's skeleton has, centimetres, y up, rotations Z X Y; the
+SMPL's 24 joints with the names of Mixamo's skeleton, centimetres, y up, rotation order Z X Y; the
 rest pose is the T pose, facing +z.
 """
 
@@ -19,7 +19,7 @@ from datagen.replay.world import WorldMotion, even
 
 CENTIMETRES = 100.0
 ORDER = "ZXY"
-"""Of the rotations, each about the axes that the last has turned."""
+"""Rotation order, intrinsic."""
 NAMES = {
     "pelvis": "Hips", "spine1": "Spine", "spine2": "Spine1", "spine3": "Spine2", "neck": "Neck",
     "head": "Head", "hip": "UpLeg", "knee": "Leg", "ankle": "Foot", "foot": "ToeBase",
@@ -28,18 +28,18 @@ NAMES = {
 }  # fmt: skip
 ENDS = {"head": (0.0, 0.16, 0.02), "left_foot": (0.0, 0.0, 0.06), "right_foot": (0.0, 0.0, 0.06),
         "left_hand": (0.08, 0.0, 0.0), "right_hand": (-0.08, 0.0, 0.0)}  # fmt: skip
-"""Where the last bones end, metres from their joint: they only show which way it points."""
+"""Ends of the last bones, metres from their joint; they only show the bone's direction."""
 
 
 def of_motion(body: Body, motion: WorldMotion) -> str:
-    """Return the text of a .bvh; uneven times are resampled."""
+    """Return the text of a .bvh; unevenly spaced times are resampled."""
     motion = even(motion).y_up(body)
     rest = body.rest_joints(motion.betas).astype(np.float64)
     order: list[int] = []
     lines = ["HIERARCHY", *_joint(0, rest, order)]
     turns = Rotation.from_rotvec(motion.pose.reshape(-1, 3))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # gimbal lock: any of the angles will do
+        warnings.simplefilter("ignore", UserWarning)  # gimbal lock: any solution is correct
         angles = turns.as_euler(ORDER, degrees=True).reshape(len(motion), -1, 3)
     place = CENTIMETRES * (rest[0] + motion.trans)
     rows = np.concatenate([place, angles[:, order].reshape(len(motion), -1)], axis=1)
@@ -49,7 +49,7 @@ def of_motion(body: Body, motion: WorldMotion) -> str:
 
 
 def _joint(joint: int, rest: np.ndarray, order: list[int], indent: str = "") -> list[str]:
-    """Return the lines of a joint and what hangs on it; add their numbers to `order`."""
+    """Return the lines of a joint and its descendants; append their indices to `order`."""
     order.append(joint)
     name, parent = SMPL_JOINTS[joint], SMPL_PARENTS[joint]
     offset = rest[joint] - rest[parent] if parent >= 0 else np.zeros(3)
@@ -72,7 +72,7 @@ def _joint(joint: int, rest: np.ndarray, order: list[int], indent: str = "") -> 
 
 
 def _name(joint: str) -> str:
-    """Return Mixamo's name of one of SMPL's joints: left_knee → LeftLeg."""
+    """Return Mixamo's name for one of SMPL's joints: left_knee → LeftLeg."""
     side, _, part = joint.rpartition("_")
     return side.capitalize() + NAMES[part]
 

@@ -1,4 +1,4 @@
-"""What a checkpoint of trainer.fit was trained on. Reads the file; does not import the trainer."""
+"""Reads what a checkpoint of trainer.fit was trained on, without importing the trainer."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from datagen.common.errors import BadInput
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """The shards that a network was trained on."""
+    """Properties of the shards on which a network was trained."""
 
     flow: str
-    """The estimator of their flow; empty if the network uses none, or if it is unknown."""
+    """Their flow estimator; empty if the network uses no flow or the estimator is unknown."""
     image_size: int
     """Side of their crops, pixels; 0 if unknown."""
     person_diagonal: float
-    """The people's size in a crop of 224 px; 0 if unknown."""
+    """The person's diagonal in a crop of 224 px; 0 if unknown."""
     inputs: str
-    """What it sees: keypoints, flow+keypoints, …; empty if unknown."""
+    """The network's inputs: keypoints, flow+keypoints, …; empty if unknown."""
     rest: np.ndarray
-    """The body's joints at rest, float [24,3] metres."""
+    """The body's rest joints, float [24,3] metres."""
 
 
 def checkpoint_info(checkpoint: Path) -> CheckpointInfo:
-    """Return what a checkpoint was trained on. BadInput if it is not one of trainer.fit's."""
+    """Return what a checkpoint was trained on. Raises BadInput if it is not from trainer.fit."""
     try:
         model, body = contents(checkpoint)
         rest = rest_joints(body)
@@ -45,10 +45,11 @@ def checkpoint_info(checkpoint: Path) -> CheckpointInfo:
             str(model.get("inputs", "")),
             rest,
         )
-    # A file that is not a pickle may raise anything, and torch's advice is to load it as code.
+    # A file that is not a pickle may raise anything, and torch's message advises to load it as
+    # code.
     except Exception:
         raise BadInput(
-            f"{checkpoint} is not a checkpoint of trainer.fit; give a last.pt or best.pt of a run"
+            f"{checkpoint} is not a checkpoint of trainer.fit; give a run's last.pt or best.pt"
         ) from None
 
 
@@ -61,7 +62,7 @@ def contents(checkpoint: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         arrays = load_file(checkpoint)
         body = {n.removeprefix("body."): a for n, a in arrays.items() if n.startswith("body.")}
         return model, body
-    import torch  # takes a second, and is needed for this alone
+    import torch  # takes a second and is needed only here
 
     from datagen.flow.checkpoint import require_plain, require_stored
 
@@ -72,7 +73,7 @@ def contents(checkpoint: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def shipped() -> Path:
-    """Return the network that ships with the trainer; the trainer is found, not imported."""
+    """Return the path of the trainer's bundled network, without importing the trainer."""
     spec = importlib.util.find_spec("trainer")
     assert spec is not None and spec.submodule_search_locations
     folder = Path(next(iter(spec.submodule_search_locations)))
@@ -80,5 +81,5 @@ def shipped() -> Path:
 
 
 def rest_joints(body: Mapping[str, np.ndarray]) -> Float[np.ndarray, "24 3"]:
-    """Return the joints [24,3] of a reduced body's mean shape in its rest pose, metres."""
+    """Return the rest joints [24,3] of a reduced body's mean shape, metres."""
     return body["J_regressor"] @ body["v_template"]

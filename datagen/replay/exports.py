@@ -1,4 +1,4 @@
-"""The files of a motion for other programs."""
+"""Writes a motion's files for other programs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def write_exports(
     kinds: Sequence[ExportName] = (),
     smooth: float | None = None,
 ) -> None:
-    """Write <path>.glb, <path>.npz and those of other kinds; print their paths.
+    """Write <path>.glb, <path>.npz and files of further kinds; print their paths.
 
-    All have the same motion, on the ground and from the origin on (see `world`); smooth: cut-off of
-    the filter, Hz.
+    All contain the same motion, on the ground and starting at the origin (see `world`). smooth: the
+    filter's cut-off frequency, Hz.
     """
     world = of_prediction(motion, body)
     if smooth is not None:

@@ -1,10 +1,9 @@
-"""A moving body as binary glTF 2.0: one skinned mesh, 24 joints, a rotation a joint and frame.
+"""A moving body as binary glTF 2.0: one skinned mesh, 24 joints, one rotation per joint and frame.
 
-What glTF cannot express is left out: SMPL's pose-dependent corrections (posedirs; the embedded
-bodies have none) and a shape that changes over time (the mean one is used). Weights come in sets of
-four joints, the largest first: a viewer that reads only the first set, as three.js does, shows
-SMPL's own bodies exactly and the embedded ones, which have up to seven joints a vertex, to within
-millimetres.
+glTF cannot express SMPL's pose-dependent corrections (posedirs; the embedded bodies have none) or a
+shape that changes over time (the mean shape is used). Weights come in sets of four joints, the
+largest first. A viewer that reads only the first set, such as three.js, shows SMPL's own bodies
+exactly; the embedded ones, with up to seven joints per vertex, are off by millimetres.
 
 L frames, V vertices.
 """
@@ -42,8 +41,8 @@ def animated(
 ) -> bytes:
     """Return a .glb of a body in motion.
 
-    Args: pose [L,72] axis-angle, betas [10], trans [L,3] metres, as SMPL's forward pass takes them,
-    in a world with y up; times [L] of the frames, seconds.
+    Args: pose [L,72] axis-angle, betas [10], trans [L,3] metres, as for SMPL's forward pass, in a
+    world with y up; times [L] of the frames, seconds.
     """
     file = _File()
     rest = body.rest_joints(betas).astype(np.float64)
@@ -62,7 +61,7 @@ def animated(
     skin = {
         "joints": list(bones),
         "skeleton": 0,
-        "inverseBindMatrices": file.add(unbind.transpose(0, 2, 1).reshape(-1, 16)),  # columns first
+        "inverseBindMatrices": file.add(unbind.transpose(0, 2, 1).reshape(-1, 16)),  # column-major
     }
     return file.finish(
         scene=0,
@@ -85,7 +84,7 @@ def animated(
 
 
 def _surface(file: _File, body: Body, betas: np.ndarray) -> dict[str, Any]:
-    """Return the primitive of the rest surface and its skinning."""
+    """Return the mesh primitive of the rest surface with its skinning."""
     vertices = body.rest_vertices(betas)
     attributes = {
         "POSITION": file.add(vertices, ARRAY, bounds=True),
@@ -95,7 +94,7 @@ def _surface(file: _File, body: Body, betas: np.ndarray) -> dict[str, Any]:
     order = np.argsort(-body.weights, axis=1, kind="stable")[:, : -(-most // 4) * 4]
     weights = np.take_along_axis(body.weights.astype(np.float64), order, 1)
     weights /= weights.sum(1, keepdims=True)
-    order[weights == 0] = 0  # as the standard asks of joints without weight
+    order[weights == 0] = 0  # as the standard requires for joints without weight
     for number in range(order.shape[1] // 4):
         part = slice(4 * number, 4 * number + 4)
         attributes[f"JOINTS_{number}"] = file.add(order[:, part].astype("u1"), ARRAY)
@@ -159,7 +158,7 @@ class _File:
         return len(self.accessors) - 1
 
     def finish(self, **parts: Any) -> bytes:
-        """Return the whole .glb."""
+        """Return the complete .glb."""
         content = {
             "asset": {"version": "2.0", "generator": "motion-hmr"},
             **parts,

@@ -1,4 +1,4 @@
-"""What a user points at: videos, pictures and folders of them, as single videos."""
+"""Resolves the user's inputs (videos, pictures and folders of them) to single videos."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from datagen.common.video import SUFFIXES, media_sha256
 
 @dataclass(frozen=True)
 class InputVideo:
-    """A video, a picture, or a folder whose pictures are a video's frames."""
+    """A video, a picture, or a folder of pictures that are the frames of a video."""
 
     path: Path
     content: str
-    """SHA-256: the same video under another name is the same."""
+    """SHA-256, which identifies a video independently of its name."""
 
     @property
     def stem(self) -> str:
-        """What its results are called."""
+        """Name of its results."""
         return self.path.name if self.path.is_dir() else self.path.stem
 
 
 def find_clips(paths: list[Path]) -> list[InputVideo]:
-    """Return what the paths name, each content once.
+    """Return the videos at the paths, without duplicates.
 
     Raises:
         BadInput: a path does not exist, or a folder holds neither videos nor pictures.
@@ -42,23 +42,23 @@ def find_clips(paths: list[Path]) -> list[InputVideo]:
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    """Return the videos and pictures of a folder; itself if its pictures are a video's frames."""
+    """Return a folder's videos and pictures, or the folder itself if it holds a video's frames."""
     if not folder.is_dir():
         raise BadInput(f"{folder} does not exist; give a video, a picture or a folder of them")
     videos = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     pictures = pictures_in(folder)
     if not videos and not pictures:
-        raise BadInput(f"{folder} is a folder that holds neither videos nor pictures")
+        raise BadInput(f"{folder} holds neither videos nor pictures")
     if videos or not is_sequence(pictures):
         print(f"{folder}: {count(len(videos), 'video')}, {count(len(pictures), 'picture')}")
         return [*videos, *pictures]
-    print(f"{folder}: {count(len(pictures), 'picture')}, taken for a video of 30 frames per second")
+    print(f"{folder}: {count(len(pictures), 'picture')}, read as a video at 30 frames per second")
     return [folder]
 
 
 def is_sequence(pictures: list[Path]) -> bool:
-    """Return whether pictures are the frames of a video: of one size, their names all alike but
-    for a number that counts up, at least three."""
+    """Return whether pictures are the frames of a video: at least three, of one size, with names
+    that differ only in a number that counts up."""
     names = {"".join(c for c in path.stem if not c.isdecimal()) for path in pictures}
     if len(pictures) < 3 or len(names) > 1:
         return False

@@ -1,4 +1,4 @@
-"""A motion's joints as JSON, for programs of one's own."""
+"""A motion's joints as JSON, for your own programs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from datagen.replay.world import R_YUP_WORLD, WorldMotion
 def of_motion(body: Body, motion: PredictedMotion, world: WorldMotion) -> str:
     """Return the text of a .json with a motion's joints in every frame.
 
-    joints2d are its own pixels in the video, of the prediction as it is; joints3d metres in a world
-    with y up, of `world`, at the prediction's times.
+    joints2d: the original prediction in pixels of the video; joints3d: `world` in metres, y up, at
+    the prediction's times.
     """
     about = body.joints(motion.pose, motion.shapes, np.zeros((len(motion), 3)))
     maps = crop.inverse(motion.crop.astype(np.float64))

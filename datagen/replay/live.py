@@ -1,8 +1,8 @@
-"""A camera's picture with the body over it, as it is filmed: in a browser, and kept as a film.
+"""Shows a live camera picture with the body over it, in a browser, and saves it as a video.
 
-The person is followed from frame to frame; the network sees the last second of keypoints, at its
-own 30 a second whatever the camera gives, and of its answer the last frame is shown. OpenCV's
-headless build opens no window, so the picture goes to a page on this machine.
+The person is tracked over frames. The network gets the last second of keypoints, resampled to its
+30 per second, and the last frame of its prediction is shown. OpenCV's headless build cannot open a
+window, so the picture is shown on a page served by this machine.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from datagen.replay.options import OverlayConfig
 from datagen.replay.video_writer import film
 
 SEEN = 32
-"""Frames at RATE that the network is given."""
+"""Number of frames at RATE in the network's input."""
 HEIGHT = 480
-"""Pixels of the picture that is shown."""
+"""Height in pixels of the displayed picture."""
 
 
 def watch(cfg: OverlayConfig) -> int:
-    """Show the camera that `cfg.inputs` names until it ends or Ctrl-C; return the exit status."""
+    """Show the camera in `cfg.inputs` until it ends or Ctrl-C; return the exit status."""
     source = str(cfg.inputs[0])
     predictor = load_predictor(cfg)
     path = cfg.out / Names(cfg.out).take("live", {"live": time.strftime("%Y-%m-%d %H:%M:%S")})
@@ -59,9 +59,10 @@ def watch(cfg: OverlayConfig) -> int:
 
 
 def load_predictor(cfg: OverlayConfig) -> Any:
-    """Return a trainer.evaluation.predictor.Predictor: one that keypoints suffice for.
+    """Return a trainer.evaluation.predictor.Predictor whose only input is keypoints.
 
-    The programs share files alone; here alone the trainer is called, as its users do.
+    The two programs share only files; this is the only call of the trainer, through its public
+    interface.
     """
     api = importlib.import_module("trainer.predict")
     try:
@@ -70,17 +71,17 @@ def load_predictor(cfg: OverlayConfig) -> Any:
         raise BadInput(str(error)) from None
     if predictor.spec.inputs != "keypoints":
         raise BadInput(
-            f"--live is for networks that see keypoints alone; this one sees "
+            f"--live needs a network with only keypoint input; this one uses "
             f"{predictor.spec.inputs}; omit --checkpoint"
         )
     return predictor
 
 
 def frames_of(source: str) -> Iterator[tuple[float, np.ndarray]]:
-    """Yield (seconds, uint8 [H,W,3] RGB) of a camera, always its latest frame, or of a file, all.
+    """Yield (seconds, uint8 [H,W,3] RGB): a camera's latest frame each time, or all of a file.
 
     Raises:
-        BadInput: there is no such camera, or it gives no picture.
+        BadInput: the camera does not exist or gives no picture.
     """
     number = source.isdecimal()
     if not is_text(source):
@@ -97,7 +98,7 @@ def frames_of(source: str) -> Iterator[tuple[float, np.ndarray]]:
             yield at, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
             shown += 1
         if not shown:
-            raise BadInput(f"camera {source} gives no picture; name another, 0 is the first")
+            raise BadInput(f"camera {source} gives no picture; name another (0 is the first)")
     finally:
         capture.release()
 
@@ -105,7 +106,8 @@ def frames_of(source: str) -> Iterator[tuple[float, np.ndarray]]:
 def views(
     frames: Iterator[tuple[float, np.ndarray]], predictor: Any, body: Body, cfg: OverlayConfig
 ) -> Iterator[tuple[float, np.ndarray]]:
-    """Yield (seconds, uint8 [h,w,3] RGB): each frame with the body over it and turned beside it."""
+    """Yield (seconds, uint8 [h,w,3] RGB): each frame with the body over it and rotated beside
+    it."""
     followers = Followers(PoseDetector())
     past: deque[tuple[float, np.ndarray]] = deque(maxlen=4 * SEEN)
     last = None
@@ -131,14 +133,15 @@ def largest(poses: dict[int, Pose]) -> np.ndarray | None:
 
 
 def limbs(points: np.ndarray | None) -> np.ndarray:
-    """Return the 12 limbs [12,3] (x, y, seen 0/1) of MediaPipe's points [33,3]; 0 for nobody."""
+    """Return the 12 limbs [12,3] (x, y, seen 0/1) from MediaPipe's points [33,3]; 0 without a
+    person."""
     if points is None:
         return np.zeros((12, 3), np.float32)
     return evaluation_points(points[None], LAYOUTS["mediapipe33"])[0, :12]
 
 
 def resampled(past: deque[tuple[float, np.ndarray]]) -> np.ndarray:
-    """Return keypoints [L,12,3] at RATE up to the last, interpolated between those that are seen.
+    """Return keypoints [L,12,3] at RATE up to the last one, interpolated between seen keypoints.
 
     past: (seconds, [12,3] x, y, seen 0/1).
     """
@@ -157,7 +160,7 @@ def resampled(past: deque[tuple[float, np.ndarray]]) -> np.ndarray:
 
 
 def shrunk(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """Return a picture of HEIGHT, of even width."""
+    """Return the picture scaled to HEIGHT and an even width."""
     width = 2 * round(picture.shape[1] * HEIGHT / picture.shape[0] / 2)
     return cv2.resize(picture, (width, HEIGHT), interpolation=cv2.INTER_AREA)
 
@@ -169,7 +172,7 @@ def drawn(
     paper: np.ndarray,
     cfg: OverlayConfig,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the picture and the paper with the body of a prediction's last frame."""
+    """Return the picture and the blank background, each with the body from the last frame."""
     scale = picture.shape[0] / arrays["size"][1]
     k, transl = arrays["K"][-1].astype(float), arrays["transl"][-1].astype(float)
     vertices, joints = body.forward(arrays["pose"][-1:], arrays["shapes"][-1:], np.zeros((1, 3)))

@@ -1,4 +1,4 @@
-"""A page on this machine that shows pictures as they come (MJPEG over HTTP)."""
+"""A web page on this machine that shows a stream of pictures (MJPEG over HTTP)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ BOUNDARY = "frame"
 
 
 class LivePage:
-    """A page on this machine that shows a picture after the other, while the block runs."""
+    """A web page on this machine that shows pictures while the block runs."""
 
     def __init__(self, port: int = PORT) -> None:
         self._new = threading.Condition()
         self._jpeg = b""
-        for number in (port, 0):  # any free one if another is there
+        for number in (port, 0):  # any free port if the first is in use
             try:
                 self._server = ThreadingHTTPServer(("127.0.0.1", number), self._handler())
                 break
@@ -28,7 +28,7 @@ class LivePage:
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}/"
 
     def show(self, picture: np.ndarray) -> None:
-        """Show uint8 [H,W,3] RGB from now on."""
+        """Show a new picture, uint8 [H,W,3] RGB."""
         ok, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         assert ok
         with self._new:
@@ -52,7 +52,7 @@ class LivePage:
         page = self
 
         class Handler(BaseHTTPRequestHandler):
-            """Answers with the page, or with the pictures one after the other."""
+            """Serves the page or the stream of pictures."""
 
             def do_GET(self) -> None:
                 self.send_response(200)
@@ -70,9 +70,9 @@ class LivePage:
                         head += f"Content-Length: {len(jpeg)}\r\n\r\n"
                         self.wfile.write(head.encode() + jpeg + b"\r\n")
                 except (BrokenPipeError, ConnectionResetError):
-                    return  # the browser has gone
+                    return  # the browser has disconnected
 
             def log_message(self, format: str, *args: object) -> None:
-                """Say nothing of requests."""
+                """Do not log requests."""
 
         return Handler

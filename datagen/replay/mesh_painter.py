@@ -1,8 +1,8 @@
-"""Draws the body over a picture, and turned beside it.
+"""Draws the body over a picture, and rotated beside it.
 
-The prediction's camera is a weak one, without perspective; the renderer's has perspective. Each
-vertex is therefore put on the ray of the very pixel where the weak camera sees it, at a depth that
-keeps the order of the surface: the silhouette is the weak camera's to the last digit.
+The prediction has a weak-perspective camera; the renderer's camera has full perspective. So each
+vertex is moved to the ray of the pixel to which the weak-perspective camera projects it, at a depth
+that keeps the surface's depth order: the silhouette is exactly that of the weak-perspective camera.
 
 L frames, V vertices.
 """
@@ -22,21 +22,21 @@ from datagen.bodies.smpl.mesh import Mesh
 from datagen.bodies.smpl.model import Body
 from datagen.replay.prediction import PredictedMotion
 
-DISTANCE = 10.0  # metres; where the renderer sees the body's origin
+DISTANCE = 10.0  # metres from the renderer's camera to the body's origin
 LIGHT = np.array([0.65, -0.25, 0.1, 0.45, 0, 0, 0, 0, 0], np.float32)
-"""From above and behind the viewer, in datagen.bodies.render.light's order."""
+"""Light from above and behind the viewer, in datagen.bodies.render.light's order."""
 COLOUR = np.array([0.62, 0.74, 0.89])
 """sRGB of the drawn body."""
 PAPER = 244
-"""Grey of the turned view's background."""
+"""Grey level of the rotated view's background."""
 DOWN = np.array([0.0, 1.0, 0.0])
-"""Gravity of a level camera."""
+"""Direction of gravity for a level camera."""
 
 
 class Painter:
-    """Draws one body into pictures of up to some size.
+    """Draws one body into pictures up to a maximum size.
 
-    Make one per process and keep it: closing one drawing context ends them all.
+    Create one per process and keep it: closing one OpenGL context ends them all.
     """
 
     def __init__(self, body: Body, width: int, height: int) -> None:
@@ -52,9 +52,9 @@ class Painter:
         """Return the picture uint8 [H,W,3] with the body over it.
 
         Args:
-            vertices: float [V,3] camera axes, metres: what is lit, and what hides what.
-            pixels: float [V,2] where each vertex is seen in the picture.
-            opacity: of the body, in (0, 1].
+            vertices: float [V,3] camera axes, metres; used for shading and depth order.
+            pixels: float [V,2] position of each vertex in the picture.
+            opacity: opacity of the body, in (0, 1].
         """
         depth = DISTANCE + vertices[:, 2:] - vertices[:, 2:].mean()
         seen = np.concatenate([pixels * depth / self.focal, depth], 1).astype(np.float32)
@@ -66,25 +66,25 @@ class Painter:
             return picture
         picture = picture.copy()
         under = picture[drawn.top :, drawn.left :][: part.shape[0], : part.shape[1]]
-        # Colours are weighted by what they cover of each pixel already.
+        # Colours are already weighted by their coverage of each pixel.
         cover = part[..., 3:].astype(np.float32) * (opacity / 255)
         under[:] = np.rint(under * (1 - cover) + part[..., :3] * np.float32(opacity))
         return picture
 
 
-@cache  # never drop one: its context would take the others' with it
+@cache  # never deleted: closing its context would end the others
 def painter(body: Body, width: int, height: int) -> Painter:
-    """Return this process's painter of a body into pictures of up to a size."""
+    """Return this process's painter for a body and a maximum picture size."""
     return Painter(body, width, height)
 
 
 def turned(
     vertices: np.ndarray, joints: np.ndarray, degrees: float, gravity: np.ndarray = DOWN
 ) -> np.ndarray:
-    """Return vertices [L,V,3] as a level camera sees them from aside, in its axes.
+    """Return vertices [L,V,3] as seen by a level camera from the side, in its axes.
 
-    They turn about their pelvis: by the shortest way until gravity [3] points down the picture,
-    then about the upright axis.
+    They are rotated about the pelvis: first by the shortest rotation that makes gravity [3] point
+    down in the picture, then about the vertical axis.
     """
     pelvis = joints[:, :1]
     level = Rotation.align_vectors(DOWN[None], gravity[None])[0]
@@ -93,8 +93,8 @@ def turned(
 
 
 def box(motion: PredictedMotion, map_: np.ndarray) -> np.ndarray:
-    """Return the corners [4,2] of the crop, the detection as the network has it, in a picture
-    whose map [2,3] from crop pixels is given."""
+    """Return the corners [4,2] of the network's crop in a picture, given the map [2,3] from crop
+    pixels."""
     end = motion.image_size - 0.5
     corners = np.array([[-0.5, -0.5], [end, -0.5], [end, end], [-0.5, end]])
     return corners @ map_[:, :2].T + map_[:, 2]
@@ -103,7 +103,7 @@ def box(motion: PredictedMotion, map_: np.ndarray) -> np.ndarray:
 def draw_box(
     picture: UInt8[np.ndarray, "h w 3"], corners: Num[np.ndarray, "c 2"]
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Return the picture with the box's outline, light on dark."""
+    """Return the picture with the box's outline, light on a dark edge."""
     points = [np.rint(np.clip(corners, -4096, 8192) * 16).astype(np.int32)]
     thick = max(1, round(picture.shape[0] / 360))
     picture = np.ascontiguousarray(picture)

@@ -1,7 +1,7 @@
-"""Names of results in a folder: each is one video's by one network, and keeps what it holds.
+"""Assigns names to results in a folder: each name belongs to one video and one network.
 
-`.overlay.json` in the folder records whose each name is. The same results get the same name again;
-others, which would have it too, get it with the beginning of a digest behind it.
+`.overlay.json` in the folder records the owner of each name. The same results get the same name
+again; other results with the same wanted name get the start of a digest appended.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ KINDS = ("mp4", "png", "glb", "npz", *get_args(ExportName))
 
 
 class Names:
-    """The names of a folder."""
+    """The names in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -30,7 +30,7 @@ class Names:
         self.known: dict[str, Any] = known if isinstance(known, dict) else {}
 
     def take(self, wanted: str, identity: dict[str, Any]) -> str:
-        """Return the name of what has an identity, and note it: `wanted` if it is free."""
+        """Return and record the name for an identity: `wanted` if it is free."""
         name = wanted
         if self.known.get(name) != identity and self._taken(name):
             name = f"{wanted}-{digest(identity)[:8]}"
@@ -40,7 +40,7 @@ class Names:
         return name
 
     def _taken(self, name: str) -> bool:
-        """Return whether a name is another's, or that of files of which nothing is known."""
+        """Return whether a name belongs to other results, or to files of unknown origin."""
         return name in self.known or any(
             (self.folder / f"{name}.{kind}").exists() for kind in KINDS
         )

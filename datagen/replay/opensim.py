@@ -1,9 +1,9 @@
-"""A motion for OpenSim: marker places (.trc) and joint angles (.mot), as Pose2Sim writes them.
+"""A motion for OpenSim: marker positions (.trc) and joint angles (.mot), as Pose2Sim writes them.
 
-y up, metres, tabs. Markers have Pose2Sim's names where it has them, SMPL's joints their own. The
-angles are those of its models (Rajagopal's full body): x forward, y up, z to the right in each
-segment, rotations Z X Y, all zero in a person who stands with hanging arms. SMPL has no coordinates
-for pro_sup, wrist, subtalar and mtp: they are left out.
+y up, metres, tab-separated. Markers have Pose2Sim's names if it has them; SMPL's joints keep their
+own names. The angles are those of its models (Rajagopal's full body): x forward, y up, z to the
+right in each segment, rotation order Z X Y, all zero for a person standing with hanging arms. SMPL
+has no coordinates for pro_sup, wrist, subtalar and mtp, so these are omitted.
 """
 
 # L frames
@@ -26,22 +26,23 @@ MARKERS = {
     "lsp_neck": "Neck",
     "lsp_head_top": "Head",
 }  # fmt: skip
-"""Pose2Sim's names of the evaluation joints."""
+"""Pose2Sim's names for the evaluation joints."""
 R_OPENSIM_SMPL = Rotation.from_matrix([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
 """OpenSim's segments have x forward, y up, z right; SMPL's have x left, y up, z forward."""
 HIPS_OF_PELVIS = (-0.0707, -0.0661, 0.0)
 """Metres from the pelvis's origin to the middle of the hips in Pose2Sim's models."""
 HANGING = {"right": Rotation.from_euler("x", -90, degrees=True),
            "left": Rotation.from_euler("x", 90, degrees=True)}  # fmt: skip
-"""From hanging arms, where OpenSim's angles are zero, to SMPL's T pose."""
+"""Rotation from hanging arms, where OpenSim's angles are zero, to SMPL's T pose."""
 RIGHT = (0.0, 0.0, 1.0)
-"""Axis of a segment."""
+"""The axis to the right in a segment."""
 STRAIGHT = 0.02
-"""Fourth power of the sine of a bend at which bones and rotation decide alike: 22 degrees."""
+"""Fourth power of the sine of the bend at which bones and rotation have equal weight: 22
+degrees."""
 
 
 def markers(body: Body, motion: WorldMotion, name: str) -> str:
-    """Return the text of a .trc called `name`; uneven times are resampled."""
+    """Return the text of a .trc called `name`; unevenly spaced times are resampled."""
     motion = even(motion)
     places = R_YUP_WORLD.apply(motion.joints(body).reshape(-1, 3)).reshape(len(motion), -1, 3)
     order = [*map(JOINTS.index, MARKERS), *range(len(SMPL_JOINTS))]
@@ -64,7 +65,7 @@ def markers(body: Body, motion: WorldMotion, name: str) -> str:
 
 
 def angles(body: Body, motion: WorldMotion, name: str) -> str:
-    """Return the text of a .mot called `name`; uneven times are resampled."""
+    """Return the text of a .mot called `name`; unevenly spaced times are resampled."""
     motion = even(motion)
     columns = {"time": motion.times, **coordinates(body, motion)}
     lines = [
@@ -77,10 +78,10 @@ def angles(body: Body, motion: WorldMotion, name: str) -> str:
 
 
 def coordinates(body: Body, motion: WorldMotion) -> dict[str, np.ndarray]:
-    """Return OpenSim's coordinates [L] by name, degrees, and metres of the pelvis.
+    """Return OpenSim's coordinates [L] by name: degrees, and metres for the pelvis's position.
 
-    Thighs, shanks, arms and forearms point where the joints do: knees and elbows are hinges there,
-    so what SMPL turns beside their axis goes into hip_rotation and arm_rot.
+    Thighs, shanks, upper arms and forearms follow the joint positions. Knees and elbows are hinges
+    in OpenSim, so SMPL's rotation off their axis is added to hip_rotation and arm_rot.
     """
     places = R_YUP_WORLD.apply(motion.joints(body)[:, :24].reshape(-1, 3))
     places = places.reshape(len(motion), 24, 3)
@@ -114,7 +115,7 @@ def coordinates(body: Body, motion: WorldMotion) -> dict[str, np.ndarray]:
 
 
 def _segments(motion: WorldMotion) -> list[Rotation]:
-    """Return the orientation [L] of each of SMPL's joints in the world, in OpenSim's axes."""
+    """Return the world orientation [L] of each of SMPL's joints, in OpenSim's axes."""
     local = motion.pose.reshape(len(motion), -1, 3).swapaxes(0, 1)
     turns: list[Rotation] = []
     for parent, vector in zip(SMPL_PARENTS, local, strict=True):
@@ -126,12 +127,12 @@ def _segments(motion: WorldMotion) -> list[Rotation]:
 def _hinged(places: np.ndarray, axis: np.ndarray, sign: int) -> tuple[Rotation, np.ndarray]:
     """Return the orientation [L] of a limb's upper segment, and its hinge's angle [L], radians.
 
-    Its y points up the bone, its z along the hinge: across both bones, and along `axis` [L,3] where
-    they make a line.
+    Its y points up the bone, its z along the hinge: perpendicular to both bones, or along `axis`
+    [L,3] if the bones are in line.
 
     Args:
-        places: [L,3,3] the segment's ends and that of the next.
-        axis: the hinge by the segment's own rotation.
+        places: [L,3,3] the segment's two ends and the end of the next segment.
+        axis: the hinge according to the segment's own rotation.
         sign: 1 if the next bone bends forward, -1 if backward.
     """
     upper, lower = (_unit(places[:, i + 1] - places[:, i]) for i in (0, 1))
@@ -153,13 +154,13 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 def _three(
     turns: Rotation, first: str, second: str, third: str, sign: float = 1.0
 ) -> dict[str, np.ndarray]:
-    """Return rotations about z, x and y by name; the latter two positive to the other side."""
+    """Return rotations about z, x and y by name; the last two are multiplied by `sign`."""
     z, x, y = _zxy(turns).T
     return {first: z, second: sign * x, third: sign * y}
 
 
 def _zxy(turns: Rotation) -> np.ndarray:
-    """Return degrees [L,3] about z, x, y without leaps between frames."""
+    """Return degrees [L,3] about z, x, y, continuous over frames."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # gimbal lock: any of the angles will do
         found = turns.as_euler("ZXY")

@@ -15,11 +15,11 @@ MADE_HERE = (
     "checkpoint", "refine", "keypoints", "layout", "threshold", "person", "image_size", "flow",
     "flow_weights", "flow_dtype", "raft_iterations",
 )  # fmt: skip
-"""Options of predictions that are made by the command itself."""
+"""Options that apply only to predictions made by this command."""
 
 
 ExportName = Literal["bvh", "trc", "mot", "json"]
-"""Written when asked for; .glb and .npz are always."""
+"""Kinds of files written on request; .glb and .npz are always written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,63 +27,64 @@ class OverlayConfig:
     """What to show, and how."""
 
     inputs: tyro.conf.Positional[list[Path]] = field(default_factory=list)
-    """Videos, pictures, folders of videos, folders of pictures (numbered ones of one size are a
-    video of 30 frames per second); with --live the number of a camera."""
+    """Videos, pictures, or folders of them (numbered pictures of one size are read as a video at 30
+    frames per second); with --live, the number of a camera."""
     predictions: Path | None = None
-    """Folder (or one file) written by trainer.predict, instead of predictions made here."""
+    """Folder or file written by trainer.predict, instead of predictions made here."""
     shards: Path | None = None
-    """Folder of shards that the --predictions were made of."""
+    """Folder of the shards from which the --predictions were made."""
     video: Path | None = None
-    """The video that the --predictions were made of (default: show the stored crops); without them
-    the same as a video given by its name alone."""
+    """The video from which the --predictions were made (default: show the stored crops). Without
+    --predictions, the same as giving the video as input."""
     live: bool = False
-    """Show a camera as it films, in a browser, until Ctrl-C."""
+    """Show a camera's live picture in a browser until Ctrl-C."""
     checkpoint: Path | None = None
-    """Network that predicts. Default: the one that ships with the trainer."""
+    """Checkpoint of the network. Default: the one bundled with the trainer."""
     refine: bool = False
-    """Fit the joints to the keypoints before the body, as trainer.predict --refine does."""
+    """Fit the joints to the keypoints before fitting the body, as trainer.predict --refine does."""
     keypoints: Path | None = None
-    """The one video's 2D keypoints, as datagen.ingest takes them. Default: MediaPipe's networks
-    find them."""
+    """2D keypoints of a single video, as for datagen.ingest. Default: detect them with MediaPipe's
+    networks."""
     layout: str | None = None
-    """What the --keypoints are, as datagen.ingest takes it."""
+    """Layout of the --keypoints, as for datagen.ingest."""
     threshold: float | None = None
-    """Confidence above which a keypoint is seen, as datagen.ingest takes it."""
+    """Confidence above which a keypoint is seen, as for datagen.ingest."""
     person: str = "largest"
-    """Whom to follow where there are several: largest (box times frames), all, a rank by size from
-    0, or X,Y, a pixel of the first frame that shows somebody there."""
+    """Which person to use if there are several: largest (box size times frames), all, a rank by
+    size from 0, or X,Y: a pixel on the person in the first frame that shows someone there."""
     image_size: int | None = None
-    """Side of the crop, pixels. Default: as in the shards that the network was trained on."""
+    """Side of the crop, pixels. Default: that of the network's training shards."""
     flow: FlowName | str | None = None
-    """Estimator of the flow. Default: that of the shards that the network was trained on; none if
-    it sees keypoints alone."""
+    """Flow estimator. Default: that of the network's training shards; none for a network with only
+    keypoint input."""
     flow_weights: Path | None = None
-    """The estimator's weights, the same as for those shards (refused if not)."""
+    """The estimator's weights; must be the same as for the training shards."""
     flow_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Precision of the estimator."""
     raft_iterations: int = 12
     """Refinement steps of RAFT."""
     body: Path | None = None
-    """SMPL body model (file or folder; its neutral body is drawn).
-    Default: the embedded open body, as it is for training."""
+    """SMPL body model (file or folder; its neutral body is drawn). Default: the embedded open body,
+    as for training."""
     out: Path = Path("overlay")
-    """Folder of the results: film, contact sheet, mesh and motion of each person. What another
-    video or another network made there stays."""
+    """Output folder: video, contact sheet, mesh and motion of each person. Results of other videos
+    or networks in it are kept."""
     film: bool = True
-    """Draw the film and the contact sheet; without, only the mesh and the motion are written."""
+    """Draw the video and the contact sheet; otherwise, only the mesh and the motion are written."""
     export: list[ExportName] = field(default_factory=list)
-    """More files of each motion. bvh: skeleton for Blender (import with scale 0.01), Maya, Unity
-    and Unreal; trc, mot: marker places and joint angles for OpenSim, with Pose2Sim's names; json:
-    the joints in 2D and 3D. All files have the body on the ground, from the origin on."""
+    """Additional files for each motion. bvh: skeleton for Blender (import with scale 0.01), Maya,
+    Unity and Unreal; trc, mot: marker positions and joint angles for OpenSim, with Pose2Sim's
+    names; json: joints in 2D and 3D. In all files, the body is on the ground and starts at the
+    origin."""
     smooth: float | None = None
-    """Low-pass the motion in these files (not in the film) at so many Hz, by a Butterworth filter
-    of order 4 without delay; Pose2Sim's is at 6. Default: none."""
+    """Cut-off frequency in Hz of a zero-lag Butterworth low-pass filter of order 4 for the motion
+    in these files (not in the video); Pose2Sim uses 6. Default: no filter."""
     people: int | None = None
-    """Show this many predictions at most. Default: all."""
+    """Show at most this many predictions. Default: all."""
     degrees: float = 60.0
-    """The turned view's angle."""
+    """Angle of the rotated view."""
     opacity: float = 0.9
-    """Of the body over the picture."""
+    """Opacity of the body over the picture."""
 
     def __post_init__(self) -> None:
         require(0 < self.opacity <= 1, f"--opacity must lie in (0, 1], got {self.opacity}")
@@ -94,33 +95,33 @@ class OverlayConfig:
         if self.predictions is None:
             self._check_inputs()
             return
-        require(not self.inputs, "--predictions are of a --video; name it so")
-        require(not self.live, "--live is for predictions made here; omit --predictions")
+        require(not self.inputs, "with --predictions, give the video with --video")
+        require(not self.live, "--live makes its own predictions; omit --predictions")
         for name in MADE_HERE:
             require(
                 getattr(self, name) == getattr(type(self), name),
-                f"{option(name)} is for predictions that are made of a --video; omit it, "
-                "or --predictions",
+                f"{option(name)} applies only to predictions made by this command; omit it or "
+                "--predictions",
             )
         require(
             (self.shards or self.video) is not None,
-            "--predictions need the --shards or the --video that they were made of",
+            "--predictions need the --shards or the --video from which they were made",
         )
 
     def _check_inputs(self) -> None:
         require(
             bool(self.inputs or self.video) and self.shards is None,
-            "give the video to look at, or --predictions and --shards (and --video)",
+            "give a video, or --predictions and --shards (and --video)",
         )
         require(
             not (self.inputs and self.video),
-            "name all videos without --video, or the one with it",
+            "give the videos without --video, or a single one with it",
         )
         require(
             not self.live or (len(self.inputs) == 1 and self.keypoints is None),
-            "--live shows one camera, by its number, and finds the keypoints itself",
+            "--live takes the number of one camera and detects the keypoints itself",
         )
         require(
             self.keypoints is None or len(self.inputs) <= 1,
-            f"--keypoints are of one video, not of {len(self.inputs)}",
+            f"--keypoints belong to one video, got {len(self.inputs)}",
         )

@@ -1,4 +1,4 @@
-"""The pictures under a predicted body: its video's frames, or the crops that its records hold."""
+"""The pictures below a predicted body: its video's frames, or its records' crops."""
 
 from __future__ import annotations
 
@@ -21,59 +21,59 @@ from datagen.output import shard
 from datagen.output.layout import Layout
 from datagen.replay.prediction import PredictedMotion
 
-CROP_SIDE = 448  # pixels at which a stored crop is shown
+CROP_SIDE = 448  # displayed side of a stored crop, pixels
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture, and whose frame it is."""
+    """A picture and its frame in the motion."""
 
     image: np.ndarray
     """uint8 [H,W,3] RGB."""
     place: int | None
-    """The motion's frame that it shows; None if the motion has none of it."""
+    """Index of the motion's frame that it shows; None if the motion does not have it."""
     time: float
-    """Seconds after the first."""
+    """Seconds after the first picture."""
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """The pictures of a motion's frames and of those around them, all of one even size."""
+    """The pictures of a motion's frames and the frames around them, all with one even size."""
 
     width: int
     height: int
     maps: np.ndarray
-    """float64 [L,2,3] crop pixels → pixels of the picture, for the motion's frames."""
+    """float64 [L,2,3] crop pixels → picture pixels, for the motion's frames."""
     frames: Iterator[Picture]
-    """In their order."""
+    """The pictures in order."""
     count: int
-    """How many there are."""
+    """Number of pictures."""
     cropped: bool = False
-    """Whether a picture is the crop and no more."""
+    """Whether pictures show only the crop."""
     sound: Path | None = None
-    """The file whose sound belongs to them."""
+    """The file with their sound."""
     single: bool = False
-    """Whether it is one picture and no film."""
+    """Whether it is a single picture, not a video."""
 
 
 def of_video(motion: PredictedMotion, path: Path, max_height: int = 720) -> Pictures:
-    """Return a video's frames, at most `max_height` pixels high and about 30 a second.
+    """Return a video's frames, at most `max_height` pixels high and about 30 per second.
 
-    All of them, so that sound and times stay the video's, also where the person is not seen.
-    BadInput if its pictures are of another size than those that the prediction was made of.
+    All frames are included, even without the person, so that sound and times match the video.
+    Raises BadInput if the video's size differs from that of the prediction.
     """
     width, height = frame_size(path)
     if motion.size != (width, height):
         made = f"a video of {motion.size[0]}x{motion.size[1]}" if motion.size[0] else "no video"
         raise BadInput(
-            f"{motion.name} was predicted from {made}, {path} is one of {width}x{height}; give the "
-            "video that was ingested, or omit --video and give --shards to see their crops"
+            f"{motion.name} was predicted from {made}, but {path} is one of {width}x{height}; give "
+            "the video that was ingested, or omit --video and give --shards to show their crops"
         )
     times = frame_times(path)
     if motion.source.max() >= len(times):
         raise BadInput(
-            f"{motion.name} was predicted from a video of {motion.source.max() + 1} frames and "
-            f"more, {path} has {len(times)}; give the video that was ingested"
+            f"{motion.name} was predicted from a video with at least {motion.source.max() + 1} "
+            f"frames, {path} has {len(times)}; give the video that was ingested"
         )
     numbers = np.union1d(thin(times)[0], motion.source)
     places = {int(number): place for place, number in enumerate(motion.source)}
@@ -103,9 +103,9 @@ def of_video(motion: PredictedMotion, path: Path, max_height: int = 720) -> Pict
 
 
 def of_records(motion: PredictedMotion, shards: Path) -> Pictures:
-    """Return the crops stored in the records that a motion names, enlarged.
+    """Return the crops in the motion's records, enlarged.
 
-    BadInput if the shards lack them, or are others than the prediction was made of.
+    Raises BadInput if the shards lack them, or are not those of the prediction.
     """
     scale = CROP_SIDE / motion.image_size
     map_ = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]])
@@ -116,8 +116,8 @@ def of_records(motion: PredictedMotion, shards: Path) -> Pictures:
             strip, crops = stored_crops(shards, key, motion.image_size)
             if not np.array_equal(crops[place], motion.crop[t]):
                 raise BadInput(
-                    f"record {key} of {shards} is not what {motion.name} was predicted from; "
-                    "give the shards that were predicted, or predict again from these"
+                    f"record {key} of {shards} is not the one {motion.name} was predicted from; "
+                    "give the shards that were used, or predict again from these"
                 )
             side = (CROP_SIDE, CROP_SIDE)
             image = cv2.resize(strip[place], side, interpolation=cv2.INTER_CUBIC)
@@ -132,7 +132,7 @@ def stored_crops(shards: Path, key: str, size: int) -> tuple[np.ndarray, np.ndar
     """Return the crops uint8 [T,S,S,3] RGB of a record, and their maps [T,2,3]."""
     path = Layout(shards).shard(int(key.partition("_")[0]))
     if not path.exists():
-        raise BadInput(f"{path} is not there; point --shards at what the prediction was made of")
+        raise BadInput(f"{path} does not exist; give the prediction's shards with --shards")
     members = _records(path).get(key)
     if members is None:
         raise BadInput(f"{path} has no record {key}; predict again from these shards")
@@ -148,7 +148,7 @@ def stored_crops(shards: Path, key: str, size: int) -> tuple[np.ndarray, np.ndar
     except (ValueError, KeyError) as error:
         raise BadInput(f"{path}: record {key} is damaged ({error}); run datagen.verify") from None
     if strip.size != len(maps) * size * size * 3:
-        raise BadInput(f"{path}: the pictures of {key} are not of {size} px; predict again")
+        raise BadInput(f"{path}: the pictures of {key} are not {size} px large; predict again")
     return cv2.cvtColor(strip, cv2.COLOR_BGR2RGB).reshape(-1, size, size, 3), maps
 
 
@@ -158,5 +158,5 @@ def _records(path: Path) -> dict[str, dict[str, bytes]]:
 
 
 def even(length: float) -> int:
-    """Return the even number nearest to a length, which video codecs ask for."""
+    """Return the even number closest to a length, as video codecs require."""
     return max(2, 2 * round(length / 2))

@@ -1,4 +1,4 @@
-"""Predictions of videos, made with the crops and the flow of a checkpoint."""
+"""Makes predictions for videos, with the crop and flow settings of a checkpoint."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from datagen.replay.inputs import InputVideo
 from datagen.replay.options import MADE_HERE, OverlayConfig
 
 WORK = "work"
-"""Folder, below that of the results, of keypoints, shards and predictions: each named by what
-decides it, so that videos and networks never mix, and nothing is made twice."""
+"""Subfolder of the results for keypoints, shards and predictions. Names contain digests of what
+they depend on, so that videos and networks never mix and nothing is made twice."""
 
 
 def predict(
@@ -33,13 +33,13 @@ def predict(
     cfg: OverlayConfig,
     meanwhile: Callable[[], object],
 ) -> list[tuple[InputVideo, Path]]:
-    """Return every person's clip and file of trainer.predict, made here.
+    """Run trainer.predict; return each person's clip and prediction file.
 
-    meanwhile: called while that program runs, on a core that would wait.
+    meanwhile: called while that program runs, on a core that would be idle.
 
     Raises:
-        BadInput: the checkpoint is none, or no clip can be used; one of several is named and left
-            out.
+        BadInput: the checkpoint is invalid, or no clip can be used; if only some cannot, they are
+            reported and skipped.
     """
     if not checkpoint.is_file():
         what = "is a folder" if checkpoint.exists() else "does not exist"
@@ -62,7 +62,7 @@ def predict(
         meanwhile()
         assert process.stdout is not None
         for said in process.stdout:
-            if not said.startswith("next "):  # the command that it names is this one
+            if not said.startswith("next "):  # it suggests this very command
                 print(said, end="", flush=True)
     if process.returncode:
         raise BadInput("trainer.predict failed, see above")
@@ -70,7 +70,7 @@ def predict(
 
 
 def footage_of(clips: list[InputVideo], checkpoint: Path, cfg: OverlayConfig) -> VideoConfig:
-    """Return how the clips become shards for a checkpoint."""
+    """Return the options with which clips are made into shards for a checkpoint."""
     known = checkpoint_info(checkpoint)
     size, flow = crops_and_flow(checkpoint, cfg)
     footage = FootageConfig(
@@ -94,7 +94,7 @@ def footage_of(clips: list[InputVideo], checkpoint: Path, cfg: OverlayConfig) ->
 
 
 def make_shards(source: VideoConfig, videos: dict[str, Path], folder: Path) -> None:
-    """Make the shards of videos by name; keypoints that are found go to a folder."""
+    """Make the shards of videos, given by name; detected keypoints are stored in `folder`."""
     from datagen.footage.dataset import ingest
 
     lines = ingest(find_sources(source, videos, folder), source.footage)
@@ -106,7 +106,7 @@ def make_shards(source: VideoConfig, videos: dict[str, Path], folder: Path) -> N
 
 
 def named(clips: list[InputVideo]) -> dict[str, Path]:
-    """Return the clips' paths by name, which is unique among them and a file's name anywhere."""
+    """Return the clips' paths by name; names are unique and valid file names on any system."""
     names: dict[str, Path] = {}
     for clip in clips:
         name = re.sub(r"[^\w.-]", "_", clip.stem)
@@ -115,7 +115,7 @@ def named(clips: list[InputVideo]) -> dict[str, Path]:
 
 
 def prediction_files(path: Path) -> list[Path]:
-    """Return the predictions of a folder, or the one that is named; BadInput if there are none."""
+    """Return the predictions in a folder, or the given file; BadInput if there are none."""
     files = [path] if path.is_file() else sorted(path.glob("*.npz"))
     if not files:
         what = "holds no .npz" if path.exists() else "does not exist"
@@ -124,7 +124,7 @@ def prediction_files(path: Path) -> list[Path]:
 
 
 def identity_of(clip: InputVideo, checkpoint: Path, cfg: OverlayConfig) -> dict[str, str]:
-    """Return what decides a clip's results, but for how they are drawn."""
+    """Return everything a clip's results depend on, except drawing options."""
     options = {name: getattr(cfg, name) for name in MADE_HERE if name != "checkpoint"}
     if cfg.keypoints is not None:
         options["keypoints"] = content(cfg.keypoints)
@@ -136,7 +136,7 @@ def identity_of(clip: InputVideo, checkpoint: Path, cfg: OverlayConfig) -> dict[
 
 
 def of_clips(clips: list[InputVideo], files: list[Path]) -> list[tuple[InputVideo, Path]]:
-    """Return the predictions of the clips, known by their content, in the clips' order."""
+    """Return the predictions of the clips, matched by content, in the clips' order."""
     of_content: dict[str, list[Path]] = {clip.content: [] for clip in clips}
     for file in files:
         try:
@@ -149,26 +149,27 @@ def of_clips(clips: list[InputVideo], files: list[Path]) -> list[tuple[InputVide
 
 
 def rank(prediction: Path) -> tuple[str, int]:
-    """Return what a prediction's file is called, and the person's rank at its end."""
+    """Return the base name of a prediction's file and the person's rank at its end."""
     name, _, number = prediction.stem.rpartition("_")
     return (name, int(number)) if number.isdecimal() else (prediction.stem, 0)
 
 
 def json_ready(options: dict[str, object]) -> dict[str, str]:
-    """Return options as text, that of a nested one too."""
+    """Return options as text, including nested ones."""
     return {name: repr(value) for name, value in options.items()}
 
 
 def crops_and_flow(checkpoint: Path, cfg: OverlayConfig) -> tuple[int, FlowConfig]:
-    """Return the side of the crops, px, and the flow for a checkpoint: those of its training data.
+    """Return the crop side, px, and the flow options for a checkpoint: those of its training data.
 
-    Raises BadInput or BadOption if the options contradict it; without flow any will do.
+    Raises BadInput or BadOption if the options contradict it; any are valid for a network without
+    flow.
     """
     known = checkpoint_info(checkpoint)
     estimator, _, weights = known.flow.partition("-")
     if estimator and estimator not in (*get_args(FlowName), cfg.flow):
         raise BadInput(
-            f"{checkpoint} was trained on {known.flow} flow, which datagen does not make; make the "
+            f"{checkpoint} was trained on {known.flow} flow, which datagen does not have; make the "
             "predictions with trainer.predict and give them with --predictions and --shards"
         )
     wanted = {"--flow": (cfg.flow, estimator), "--image-size": (cfg.image_size, known.image_size)}
@@ -176,14 +177,14 @@ def crops_and_flow(checkpoint: Path, cfg: OverlayConfig) -> tuple[int, FlowConfi
         if known.flow and trained_on and given not in (None, trained_on):
             raise BadInput(
                 f"{name} {given} contradicts {checkpoint}, which was trained on {known.flow} flow "
-                f"of {known.image_size} px crops; omit {name}"
+                f"with {known.image_size} px crops; omit {name}"
             )
     weights = weights or FIRST.get(estimator, "")
     file = cfg.flow_weights if cfg.flow_weights and cfg.flow_weights.is_file() else None
     if known.flow and weights_of(estimator, file) != weights:
-        source = f"of weights whose SHA-256 begins with {weights}; give them with"
+        source = f"with weights whose SHA-256 begins with {weights}; give them with"
         if not weights or (file and weights == weights_of(estimator)):
-            source = "without own weights; omit"
+            source = "without a weights file; omit"
         raise BadInput(f"{checkpoint} was trained on {estimator} flow {source} --flow-weights")
     flow = FlowConfig(
         flow=cfg.flow or estimator or "dis",

@@ -1,4 +1,4 @@
-"""A file of trainer.predict: the predicted motion, and the body's place in every frame's picture.
+"""Reads a prediction of trainer.predict: the motion, and the body's position in every frame.
 
 L frames, S side of the crop, K keypoints.
 """
@@ -19,11 +19,11 @@ SHAPES = {
     "size": "2", "mocap_framerate": "", "poses": "L 156", "trans": "L 3", "betas": "10",
 }  # fmt: skip
 COUNTED = 1e9
-"""Frames or pixels; a whole number beyond is damage."""
+"""Frames or pixels; larger integers are damage."""
 LIMIT = 1e6
-"""Radians, metres or pixels beyond which numbers are damaged."""
+"""Radians, metres or pixels; larger numbers are damage."""
 KINDS = {"record": "U", "source": "iu", "place": "iu", "image_size": "iu", "size": "iu"}
-"""Of what is no floating point number."""
+"""Kinds of the arrays that are not floating-point."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,38 +40,38 @@ class PredictedMotion:
     crop: np.ndarray
     """float [L,2,3] source pixels → crop pixels."""
     keypoints: np.ndarray
-    """float [L,K,3] what the network was given: x, y in crop pixels, seen."""
+    """float [L,K,3] the network's input: x, y in crop pixels, seen."""
     source: np.ndarray
     """int [L] number of each frame in its video."""
     record: np.ndarray
-    """str [L] key of the record that holds the frame."""
+    """str [L] key of the record with the frame."""
     place: np.ndarray
-    """int [L] the frame in its record."""
+    """int [L] index of the frame in its record."""
     occluded: np.ndarray
-    """bool [L]: the network saw nothing here."""
+    """bool [L]: whether the network had no input in the frame."""
     image_size: int
     """S, pixels."""
     size: tuple[int, int]
     """Width and height of the source; 0, 0 if it is not a video."""
     fps: float
     orient: np.ndarray
-    """float [L,3] axis-angle of the root in AMASS's world (z up)."""
+    """float [L,3] global orient, axis-angle, in AMASS's world (z up)."""
     trans: np.ndarray
-    """float [L,3] SMPL's translation in that world, metres, of the mean shape."""
+    """float [L,3] SMPL's translation in that world, metres, for the mean betas."""
     betas: np.ndarray
-    """float [10] the mean shape."""
+    """float [10] the mean betas."""
     gravity: np.ndarray = field(default_factory=lambda: np.array([0.0, 1.0, 0.0]))
-    """float [3] where things fall, camera axes; a level camera's if the prediction has none."""
+    """float [3] direction of gravity, camera axes; that of a level camera if not predicted."""
     transl: np.ndarray | None = None
-    """float [L,3] SMPL's translation in the camera's axes, metres, if it is known."""
+    """float [L,3] SMPL's translation in the camera's axes, metres, if known."""
     k: np.ndarray | None = None
-    """float [3,3] camera of the source, pixels, with it."""
+    """float [3,3] the source's camera matrix, pixels, if transl is known."""
     time: np.ndarray | None = None
-    """float [L] seconds after the first frame of the video; None: evenly spaced."""
+    """float [L] seconds after the video's first frame; None if evenly spaced."""
 
     @property
     def times(self) -> np.ndarray:
-        """float [L] seconds; from 0 on where they are not known."""
+        """float [L] seconds; starting at 0 if not known."""
         return np.arange(len(self)) / self.fps if self.time is None else self.time
 
     def __len__(self) -> int:
@@ -80,8 +80,8 @@ class PredictedMotion:
     def in_crop(self, points: np.ndarray, part: slice = slice(None)) -> np.ndarray:
         """Return crop pixels [L,N,2] of body points [L,N,3] (camera axes, metres) of some frames.
 
-        In true perspective if the body's place before the camera is known. Else the weak camera
-        gives crop units: [-1, 1] from one edge of the crop to the other.
+        With full perspective if the body's position in the camera frame is known. Otherwise the
+        weak-perspective camera gives crop units: [-1, 1] from one edge of the crop to the other.
         """
         if self.transl is not None and self.k is not None:
             placed = points + self.transl[part, None]
@@ -94,7 +94,7 @@ class PredictedMotion:
 
 
 def read_motion(path: Path) -> PredictedMotion:
-    """Return a prediction's motion; BadInput if the file is none, or has no body."""
+    """Return a prediction's motion; BadInput if the file is not a prediction or has no body."""
     try:
         with open_npz(path) as file:
             if "joints" in file and "pose" not in file:
@@ -113,7 +113,8 @@ def read_motion(path: Path) -> PredictedMotion:
         raise
     except (OSError, ValueError, KeyError, IndexError):
         raise BadInput(
-            f"{path} is not a whole file of trainer.predict; give one of its .npz, or predict again"
+            f"{path} is not a complete file of trainer.predict; give one of its .npz, or predict "
+            "again"
         ) from None
     sizes: dict[str, int] = {}
     for name, axes in SHAPES.items():

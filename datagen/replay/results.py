@@ -1,4 +1,4 @@
-"""The files that show a prediction: film and contact sheet."""
+"""Writes the files that show a prediction: video and contact sheet."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def write_film(
     degrees: float,
     opacity: float,
 ) -> None:
-    """Write <path>.mp4 and the contact sheet <path>.png; of a single picture, both views of it."""
+    """Write <path>.mp4 and the contact sheet <path>.png; for a single picture, only both its
+    views."""
     chosen, kept = columns_of(len(motion)), {}
     frames = show(motion, body, under, degrees=degrees, opacity=opacity)
     if under.single:
@@ -44,7 +45,7 @@ def write_film(
 
 
 def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Write <path>.png of uint8 [H,W,3] RGB."""
+    """Write uint8 [H,W,3] RGB as <path>.png."""
     with whole(with_kind(path, "png")) as temporary:
         ok, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         assert ok
@@ -53,5 +54,5 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
 
 
 def with_kind(path: Path, kind: str) -> Path:
-    """Return a path with a suffix behind its name, dots and all."""
+    """Return the path with a suffix appended to its full name, even if that has dots."""
     return path.with_name(f"{path.name}.{kind}")

@@ -1,4 +1,4 @@
-"""Which of a folder's predictions are a video's: by its content or, of older files, by its name."""
+"""Selects a video's predictions from a folder, by content or, for older files, by name."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from datagen.common.video import media_sha256
 def of_this(video: Path, files: list[Path]) -> list[Path]:
     """Return a video's predictions.
 
-    Files of former versions do not name the video's content. They are known by its name, which
-    datagen.ingest gives a track, with the folder's before it and the person's rank behind it where
-    these are needed to distinguish two; all are taken where none bears it, as it was renamed.
+    Files of older versions do not record the video's content. They are matched by its name, which
+    datagen.ingest uses for tracks, with the folder's name in front and the person's rank behind if
+    needed to distinguish them. If no file has the name, the video was renamed and all are used.
 
     Raises:
-        BadInput: all are of other videos.
+        BadInput: all belong to other videos.
     """
     contents = {file: content_of(file) for file in files}
     if any(contents.values()):
         mine = [file for file in files if contents[file] == media_sha256(video)]
         if not mine:
             raise BadInput(
-                f"these predictions are of other videos than {video}; give the very file that was "
-                "ingested, or omit --video and give --shards to see their crops"
+                f"these predictions are not of {video}; give the same file that was ingested, or "
+                "omit --video and give --shards to show their crops"
             )
     else:
         stems = (video.stem, f"{video.resolve().parent.name}_{video.stem}")
@@ -39,9 +39,9 @@ def of_this(video: Path, files: list[Path]) -> list[Path]:
 
 
 def content_of(prediction: Path) -> str:
-    """Return the SHA-256 of the video that a prediction was made of; empty if it is not known."""
+    """Return the SHA-256 of the video from which a prediction was made; empty if unknown."""
     try:
         with open_npz(prediction) as arrays:
             return str(arrays.read("content", 1, "U")) if "content" in arrays else ""
-    except (OSError, ValueError):  # whoever reads it whole names it
+    except (OSError, ValueError):  # reported when the whole file is read
         return ""

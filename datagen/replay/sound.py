@@ -1,4 +1,4 @@
-"""The sound of a video, for a film that is made of its pictures."""
+"""Copies a video's sound to a video made from its pictures."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 COPIED = ("aac", "mp3")
-"""Codecs that every player of .mp4 plays: their packets are copied. Others are encoded again."""
+"""Codecs that every .mp4 player supports: their packets are copied. Others are re-encoded."""
 
 
 class Sound:
-    """A file's first sound track on its way into a film."""
+    """A file's first sound track, copied to a video."""
 
     def __init__(self, path: Path, film: Any) -> None:
-        """Add a stream to a film, a PyAV container, if the file has sound that can be read."""
+        """Add a stream to `film`, a PyAV container, if the file has readable sound."""
         import av
         from av.error import FFmpegError
 
@@ -23,7 +23,7 @@ class Sound:
         self._next: Any = None
         self._file: Any = None
         self.exists = False
-        """Whether there is sound."""
+        """Whether the file has sound."""
         try:
             self._file = av.open(str(path), metadata_errors="replace")
             streams = self._file.streams
@@ -43,7 +43,7 @@ class Sound:
         self._advance()
 
     def until(self, time: float) -> None:
-        """Write what is heard before a time, seconds from the first picture on."""
+        """Write the sound up to a time, in seconds after the first picture."""
         while self._next is not None and self._next.pts * self._next.time_base < time:
             self._film.mux(self._next)
             self._advance()
@@ -56,11 +56,11 @@ class Sound:
     def _advance(self) -> None:
         try:
             self._next = next(self._packets, None)
-        except self._damage:  # the film goes on in silence
+        except self._damage:  # the rest of the video is silent
             self._next = None
 
     def _copied(self) -> Iterator[Any]:
-        """Yield the packets, timed from the first picture on."""
+        """Yield the packets, with times relative to the first picture."""
         for packet in self._file.demux(self._track):
             if packet.pts is None or packet.dts is None:
                 continue
@@ -71,7 +71,7 @@ class Sound:
                 yield packet
 
     def _encoded(self) -> Iterator[Any]:
-        """Yield packets of AAC of the decoded sound, timed from the first picture on."""
+        """Yield the decoded sound as AAC packets, with times relative to the first picture."""
         import av
 
         rate = self._stream.codec_context.sample_rate

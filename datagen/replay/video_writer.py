@@ -1,7 +1,7 @@
-"""Writes pictures as an .mp4 that players and browsers open, at their own times, with sound.
+"""Writes pictures as an .mp4 for players and browsers, with their own times and with sound.
 
-Written by PyAV: OpenCV's wheels have no H.264 encoder, and their VP9 takes longer over a picture
-than drawing it does.
+It uses PyAV: OpenCV's wheels have no H.264 encoder, and their VP9 encoder takes longer per picture
+than drawing does.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from datagen.common.files import whole
 from datagen.replay.sound import Sound
 
 CODECS = (("libx264", "H.264"), ("libvpx-vp9", "VP9"), ("mpeg4", "MPEG-4 part 2"))
-"""FFmpeg's encoders and their formats, best first; browsers play the first two. PyAV's own wheels
-have them all, other builds may lack some."""
+"""FFmpeg's encoders and their formats, best first; browsers play the first two. PyAV's wheels have
+all of them; other builds may lack some."""
 OPTIONS = {
     "libx264": {"crf": "20", "preset": "veryfast"},
     "libvpx-vp9": {"crf": "32", "b": "0", "deadline": "realtime", "cpu-used": "6"},
 }
 TICKS = 60000
-"""Units of time a second: frames of 24, 25, 30, 29.97 and 23.976 a second fall on whole ones.
-MPEG-4 part 2 knows no more than 65,535."""
+"""Time units per second, chosen so that frame times at 24, 25, 30, 29.97 and 23.976 fps are
+integers. MPEG-4 part 2 allows at most 65,535."""
 AHEAD = 4
-"""Pictures that wait for the encoder, which has a thread of its own."""
+"""Most pictures waiting for the encoder, which runs in its own thread."""
 
 
 class Film:
-    """An mp4 that grows by a picture at a time; made by `film`."""
+    """An mp4 to which pictures are appended; created by `film`."""
 
     def __init__(self, container: Any, fps: float, sound: Path | None) -> None:
         import av
@@ -44,7 +44,7 @@ class Film:
         self._container, self._fps = container, fps
         rate = Fraction(fps).limit_denominator(1001)  # 29.97 is 2997/100
         self._stream = container.add_stream(encoder, rate=rate, options=OPTIONS.get(encoder))
-        self._stream.pix_fmt = "yuv420p"  # what browsers play
+        self._stream.pix_fmt = "yuv420p"  # supported by browsers
         self._stream.codec_context.time_base = Fraction(1, TICKS)
         self._sound = Sound(sound, container) if sound is not None else None
         self._thread = ThreadPoolExecutor(1, "encoder")
@@ -57,9 +57,9 @@ class Film:
         return self._sound is not None and self._sound.exists
 
     def add(self, picture: np.ndarray, time: float | None = None) -> None:
-        """Append a picture uint8 [H,W,3] RGB; all are of one size, even in both directions.
+        """Append a picture uint8 [H,W,3] RGB; all have the same size, even in both directions.
 
-        time: when it is shown, seconds from the beginning. Default: at the film's own rate.
+        time: presentation time in seconds. Default: from the video's frame rate.
         """
         if not self._count:
             self._stream.height, self._stream.width = picture.shape[:2]
@@ -82,7 +82,7 @@ class Film:
         self._container.mux(packets)
 
     def finish(self) -> None:
-        """Write what the encoder holds back."""
+        """Write the frames that the encoder still holds."""
         for waiting in self._waiting:
             waiting.result()
         if self._count:
@@ -91,7 +91,7 @@ class Film:
                 self._sound.until(self._last / TICKS + 1 / self._fps)
 
     def close(self) -> None:
-        """End the encoder's thread, and leave what waits for it."""
+        """End the encoder's thread and drop waiting pictures."""
         self._thread.shutdown(cancel_futures=True)
         if self._sound is not None:
             self._sound.close()
@@ -99,15 +99,15 @@ class Film:
 
 @contextmanager
 def film(path: Path, fps: float, sound: Path | None = None) -> Iterator[Film]:
-    """Yield the video that appears at `path`, whole, if the block succeeds.
+    """Yield a video that is written to `path` atomically if the block succeeds.
 
-    fps: of pictures that are given no time; sound: a file whose sound it gets, from the time of
-    the file's first picture on.
+    fps: frame rate of pictures without a time; sound: a file whose sound is copied, starting at its
+    first picture.
     """
     import av
 
     with whole(path) as temporary:
-        # The index first, so that a browser begins before it has all.
+        # The index comes first, so that a browser can start before the whole file is loaded.
         options = {"movflags": "+faststart"}
         with av.open(str(temporary), "w", format="mp4", container_options=options) as container:
             growing = Film(container, fps, sound)

@@ -1,4 +1,4 @@
-"""Views of a prediction, as in the paper's Figure 5: over the picture, and turned beside it."""
+"""Views of a prediction, as in the paper's Figure 5: over the picture, and rotated beside it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from datagen.replay.mesh_painter import PAPER, box, draw_box, painter, turned
 from datagen.replay.pictures import Pictures
 from datagen.replay.prediction import PredictedMotion
 
-AT_ONCE = 50  # frames whose vertices are held
+AT_ONCE = 50  # frames whose vertices are in memory at a time
 CELL = 224  # side of a picture in the contact sheet, pixels
 
 
@@ -29,26 +29,26 @@ class Shown:
     over: np.ndarray
     """[H,W,3] the picture with the body and the detection's box."""
     aside: np.ndarray
-    """[H,H,3] the body alone, turned, as large as the crop would be."""
+    """[H,H,3] only the body, rotated, at the crop's scale."""
     place: int | None
-    """The motion's frame; None if it has none of the picture."""
+    """Index of the motion's frame; None if the motion does not have it."""
     time: float
     """Seconds after the first picture."""
 
     @property
     def both(self) -> UInt8[np.ndarray, "h w 3"]:
-        """The two views beside each other."""
+        """The two views side by side."""
         return np.concatenate([self.over, self.aside], axis=1)
 
 
 def show(
     motion: PredictedMotion, body: Body, pictures: Pictures, *, degrees: float, opacity: float
 ) -> Iterator[Shown]:
-    """Yield every picture; the turned view's camera is the prediction's own."""
+    """Yield every picture; the rotated view uses the prediction's own camera."""
     height = pictures.height
     brush = painter(body, max(pictures.width, height), height)
     paper = np.full((height, height, 3), PAPER, np.uint8)
-    unit = height / motion.image_size  # crop pixels → pixels of the turned view
+    unit = height / motion.image_size  # crop pixels → pixels of the rotated view
     begin, posed = -AT_ONCE, _BodyViews.of(motion, body, slice(0, 0), degrees)
     for picture in pictures.frames:
         t, plain = picture.place, picture.image
@@ -59,7 +59,7 @@ def show(
             begin, posed = t, _BodyViews.of(motion, body, slice(t, t + AT_ONCE), degrees)
         i = t - begin
         front, side = plain, paper
-        if motion.camera[t, 0] > 0:  # a camera that mirrors shows nothing
+        if motion.camera[t, 0] > 0:  # a camera with negative scale mirrors, so nothing is shown
             seen = crop.transform(pictures.maps[t : t + 1], posed.seen[i : i + 1])[0]
             front = brush.paint(plain, posed.vertices[i], seen, opacity)
             side = brush.paint(paper, posed.away[i], (posed.seen_away[i] + 0.5) * unit - 0.5)
@@ -71,7 +71,7 @@ def show(
 
 @dataclass(frozen=True, eq=False)
 class _BodyViews:
-    """The body in some consecutive frames, N, as it is and turned."""
+    """The body in N consecutive frames, as predicted and rotated."""
 
     vertices: np.ndarray
     """[N,V,3] metres."""
@@ -94,15 +94,15 @@ class _BodyViews:
 
 
 def columns_of(length: int, columns: int = 8) -> set[int]:
-    """Return the frames that a contact sheet shows, spread evenly."""
+    """Return the indices of the frames in a contact sheet, evenly spread."""
     return set(sheet.evenly(length, columns))
 
 
 def contact_sheet(
     motion: PredictedMotion, pictures: Pictures, frames: dict[int, Shown]
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Return some frames by number as columns of cells: the whole picture (if it is more than the
-    crop), what the network was given, the body over it, the body turned."""
+    """Return a sheet of frames, given by number, as columns: the whole picture (if it is more than
+    the crop), the network's input, the body over it, the body rotated."""
     rows: list[list[np.ndarray]] = [[], [], [], []]
     scale = CELL / motion.image_size
     for t, shown in frames.items():
@@ -133,7 +133,7 @@ def contact_sheet(
 
 
 def fit(picture: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
-    """Return the picture shrunk into a cell as wide as the others and no higher, on black."""
+    """Return the picture scaled to fit a cell, on black."""
     height, width = picture.shape[:2]
     scale = CELL / max(height, width)
     small = cv2.resize(

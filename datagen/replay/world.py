@@ -1,7 +1,7 @@
-"""A predicted motion in the world: what every file for other programs is written from.
+"""A predicted motion in world coordinates, the source of all files for other programs.
 
-Upright, on the ground: z is up, the first frame's lowest point lies at z = 0 and its pelvis above
-the origin. One shape for the whole motion.
+z is up, the first frame's lowest point is at z = 0 and its pelvis above the origin. The shape is
+constant over the motion.
 """
 
 # L frames, J joints of a record
@@ -19,20 +19,20 @@ from datagen.bodies.smpl.model import Body
 from datagen.replay.prediction import PredictedMotion
 
 R_YUP_WORLD = Rotation.from_euler("x", -90, degrees=True)
-"""From AMASS's world, z up, to one with y up."""
+"""Rotation from AMASS's world (z up) to one with y up."""
 EVEN = 0.25
-"""Frames by which times may be off a constant rate to count as even."""
+"""Largest deviation, in frames, of evenly spaced times from a constant rate."""
 RATE = 30.0
-"""Frames per second of what is resampled: the network's own."""
+"""Frames per second after resampling, the network's own rate."""
 HALF_ORDER = 2
-"""Of the Butterworth filter, which runs forward and back: Pose2Sim's of order 4."""
+"""Order of the Butterworth filter, applied forward and backward: in total Pose2Sim's order 4."""
 PADDING = 9
-"""Frames that it is extended by at both ends, mirrored about them."""
+"""Frames of mirrored padding at both ends for the filter."""
 
 
 @dataclass(frozen=True, eq=False)
 class WorldMotion:
-    """One person's motion, as SMPL's forward pass takes it."""
+    """One person's motion, as input of SMPL's forward pass."""
 
     pose: np.ndarray
     """float64 [L,72] axis-angle, root → world (z up)."""
@@ -48,16 +48,16 @@ class WorldMotion:
 
     @property
     def rate(self) -> float:
-        """Frames per second in the mean; RATE of a single frame."""
+        """Mean frames per second; RATE for a single frame."""
         span = self.times[-1] - self.times[0]
         return (len(self) - 1) / span if span > 0 else RATE
 
     def joints(self, body: Body) -> np.ndarray:
-        """Return the joints float64 [L,J,3] of datagen.common.record, metres, z up."""
+        """Return the joints float64 [L,J,3] in datagen.common.record's order, metres, z up."""
         return body.joints(self.pose, self.betas, self.trans).astype(np.float64)
 
     def y_up(self, body: Body) -> WorldMotion:
-        """Return the motion in a world with y up, x as before."""
+        """Return the motion in a world with y up and unchanged x."""
         pelvis = body.rest_joints(self.betas)[0].astype(np.float64)
         root = (R_YUP_WORLD * Rotation.from_rotvec(self.pose[:, :3])).as_rotvec()
         return replace(
@@ -68,7 +68,7 @@ class WorldMotion:
 
 
 def of_prediction(motion: PredictedMotion, body: Body) -> WorldMotion:
-    """Return a predicted motion with its mean shape, on the ground, beginning at the origin."""
+    """Return a predicted motion with its mean betas, on the ground, starting at the origin."""
     pose = np.concatenate([motion.orient, motion.pose[:, 3:]], axis=1).astype(np.float64)
     trans = motion.trans.astype(np.float64)
     vertices, joints = body.forward(pose[:1], motion.betas, trans[:1])
@@ -77,7 +77,8 @@ def of_prediction(motion: PredictedMotion, body: Body) -> WorldMotion:
 
 
 def even(motion: WorldMotion) -> WorldMotion:
-    """Return a motion of evenly spaced times: as it is if they are, else RATE frames per second."""
+    """Return the motion at evenly spaced times: unchanged if they are, otherwise resampled to
+    RATE."""
     straight = np.linspace(motion.times[0], motion.times[-1], len(motion))
     if np.abs(motion.times - straight).max() * motion.rate <= EVEN:
         return replace(motion, times=straight)
@@ -85,14 +86,14 @@ def even(motion: WorldMotion) -> WorldMotion:
 
 
 def at_rate(motion: WorldMotion, rate: float) -> WorldMotion:
-    """Return a motion at a constant rate, from the same first time: rotations by spherical, places
-    by linear interpolation."""
+    """Return the motion at a constant rate from the same first time, with spherical interpolation
+    of rotations and linear interpolation of positions."""
     length = int((motion.times[-1] - motion.times[0]) * rate + 1e-6) + 1
     return at_times(motion, motion.times[0] + np.arange(length) / rate)
 
 
 def at_times(motion: WorldMotion, times: np.ndarray) -> WorldMotion:
-    """Return a motion at other times [N] within its own."""
+    """Return the motion at other times [N] within its range."""
     if len(motion) == 1:
         return replace(motion, times=times[:1])
     within = np.clip(times, motion.times[0], motion.times[-1])
@@ -108,11 +109,11 @@ def at_times(motion: WorldMotion, times: np.ndarray) -> WorldMotion:
 
 
 def smoothed(motion: WorldMotion, cutoff: float) -> WorldMotion:
-    """Return a motion whose places and rotations are low-passed at `cutoff` Hz.
+    """Return the motion with positions and rotations low-passed at `cutoff` Hz.
 
-    A Butterworth filter of order 4 without delay (order 2 forward and back), as Pose2Sim has it;
-    rotations as quaternions of continuous sign, made unit again. Uneven times are filtered at a
-    constant rate. A cut-off above half the frame rate changes nothing.
+    Uses a zero-lag Butterworth filter of order 4 (order 2 forward and backward), as in Pose2Sim.
+    Rotations are filtered as quaternions with continuous sign and renormalised. Unevenly spaced
+    times are resampled to a constant rate first. A cut-off above half the frame rate has no effect.
     """
     steady = even(motion)
     if len(steady) < 4 or cutoff >= steady.rate / 2:
@@ -127,7 +128,7 @@ def smoothed(motion: WorldMotion, cutoff: float) -> WorldMotion:
 
 
 def continuous(turns: np.ndarray) -> np.ndarray:
-    """Return quaternions [L,...,4], of each rotation's two the one nearer to the last frame's."""
+    """Return quaternions [L,...,4] with signs chosen to be closest to the previous frame."""
     flips = np.sign((turns[1:] * turns[:-1]).sum(-1))
     signs = np.cumprod(np.where(flips == 0, 1, flips), axis=0)
     return np.concatenate([turns[:1], turns[1:] * signs[..., None]])

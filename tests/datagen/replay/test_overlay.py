@@ -187,7 +187,7 @@ def test_the_command_shows_stored_crops(predicted, tmp_path, capsys):
     shards, results = predicted
     options = ["--predictions", str(results), "--shards", str(shards), "--people", "1"]
     assert overlay([*options, "--out", str(tmp_path)]) == 0
-    assert "give the latter with --body" in capsys.readouterr().out  # a toy is not our body
+    assert "give that body with --body" in capsys.readouterr().out  # a toy is not our body
     assert {path.name for path in tmp_path.iterdir()} == {
         *(f"000000_0000.{kind}" for kind in ("mp4", "png", "glb", "npz")), ".overlay.json"
     }  # fmt: skip
@@ -206,7 +206,7 @@ def test_crops_of_other_shards_are_not_shown(predicted, tmp_path, capsys):
     np.savez(tmp_path / "other.npz", **arrays)
     options = ["--predictions", str(tmp_path), "--shards", str(shards), "--out", str(tmp_path)]
     assert overlay(options) == 2
-    assert "is not what other was predicted from" in capsys.readouterr().err
+    assert "is not the one other was predicted from" in capsys.readouterr().err
 
 
 KNOWN = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
@@ -290,15 +290,15 @@ def test_another_body_than_the_checkpoints_is_remarked_upon(body, tmp_path, caps
         (["--predictions", "{lifted}", "--shards", "{shards}"], "has joints but no body"),
         (
             ["--predictions", "{broken}", "--shards", "{shards}"],
-            "is not a whole file of trainer.predict",
+            "is not a complete file of trainer.predict",
         ),
         (
             ["--predictions", "{results}", "--shards", "{shards}", "--image-size", "112"],
-            "--image-size is for predictions that are made of a --video",
+            "--image-size applies only to predictions made by this command",
         ),
         (
             ["--predictions", "{results}", "--shards", "{shards}", "--flow", "dis"],
-            "--flow is for predictions that are made of a --video",
+            "--flow applies only to predictions made by this command",
         ),
         (["--video", "{video}", "--checkpoint", "nowhere.pt"], "nowhere.pt does not exist"),
         (["--video", "nowhere.mp4", "--checkpoint", "{broken}"], "nowhere.mp4 does not exist"),

@@ -40,7 +40,7 @@ def test_a_videos_content_tells_its_predictions(tmp_path, capsys):
     assert of_this(tmp_path / "walk_1.mp4", files) == files[2:]
     assert "of other videos" in capsys.readouterr().out
     (tmp_path / "other.mp4").write_text("other")
-    with pytest.raises(BadInput, match="of other videos"):
+    with pytest.raises(BadInput, match="these predictions are not of"):
         of_this(tmp_path / "other.mp4", files)
 
 
