@@ -9,17 +9,17 @@ from datagen.common import cli
 COMMANDS = {
     "launch": "render people into real scenes and write shards",
     "verify": "check shards and their manifests",
-    "inspect": "write a report of shards: pictures and statistics",
-    "ingest": "turn footage or public data sets into shards",
+    "inspect": "write a report on shards: pictures and statistics",
+    "ingest": "convert footage or public data sets to shards",
     "publish": "arrange the splits of a data set for Hugging Face",
     "overlay": "draw predictions over the video",
-    "doctor": "check that this machine has what is needed",
+    "doctor": "check that this machine meets the requirements",
     "flow.train": "train the optical flow network",
 }
 
 
 def entry_point(command: str) -> Callable[[], int | None]:
-    """Return what a console script calls: it names a missing package, as `python -m` does."""
+    """Return a console script's function, which reports missing packages like `python -m`."""
 
     def main() -> int | None:
         cli.report_missing_packages()
@@ -39,11 +39,11 @@ flow_train = entry_point("flow.train")
 
 
 def main() -> None:
-    """Print the commands, a line each."""
-    print("Make shards of labelled clips, and look at them.\n")
+    """Print the commands, one per line."""
+    print("Make shards of labelled clips and inspect them.\n")
     for name, purpose in COMMANDS.items():
         print(f"  python -m {f'datagen.{name}':22}{purpose}")
-    print("\nEach one explains its options with --help.")
+    print("\nEach command explains its options with --help.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Check what this machine can do; print the command that fixes what is missing.
+"""Check this machine; print the command that fixes each problem.
 
     python -m datagen.doctor
 
@@ -21,26 +21,26 @@ from datagen.common.cli import count
 from datagen.common.errors import BadInput, BadMachine
 
 GB_A_WORKER = 1.5
-"""Memory that a worker may need (benchmarks/pipeline.py states what it takes: less than 1)."""
+"""Memory that a worker may need (benchmarks/pipeline.py measures less than 1)."""
 CODECS = {"h264": "h264", "hevc": "hevc", "vp9": "vp9", "av1": "libdav1d"}
-"""What videos come in today, by the decoder that reads it."""
+"""Common video codecs and their decoders."""
 INSTALL = "pip install -c constraints.txt"
 
 
 @dataclass(frozen=True)
 class DoctorConfig:
-    """What to look at besides the machine."""
+    """What to check besides the machine."""
 
     body: Path | None = None
-    """SMPL body model to try to load, a file or a folder. Default: the embedded one."""
+    """SMPL body model to test, a file or a folder. Default: the embedded one."""
     joint_regressor: Path | None = None
-    """Joint regressor to try with it."""
+    """Joint regressor to test with it."""
     out: Path = Path("shards")
-    """Where shards would go."""
+    """Intended output folder of the shards."""
 
 
 def doctor(cfg: DoctorConfig) -> int:
-    """Print one line a check; return 0 if the pipeline can run here, else 1."""
+    """Print one line per check; return 0 if the pipeline can run here, else 1."""
     checks: list[tuple[str, Callable[[DoctorConfig], str]]] = [
         ("OpenGL", _opengl),
         ("body model", _body),
@@ -67,7 +67,7 @@ def doctor(cfg: DoctorConfig) -> int:
 
 
 PACKAGES = {"cv2": "opencv-python-headless", "OpenGL": "PyOpenGL", "skimage": "scikit-image"}
-"""Packages that are called otherwise than what is imported of them."""
+"""Packages whose import name differs."""
 
 
 def _opengl(cfg: DoctorConfig) -> str:
@@ -114,7 +114,7 @@ def _ray(cfg: DoctorConfig) -> str:
         import ray
     except ImportError as error:
         raise BadMachine(
-            f"none ({error}); --backend processes works without, or run: {INSTALL} 'ray[default]'"
+            f"none ({error}); use --backend processes, or run: {INSTALL} 'ray[default]'"
         ) from None
     joins = os.environ.get("RAY_ADDRESS")
     return f"{ray.__version__}, {f'joins {joins}' if joins else 'starts a local one'}"
@@ -136,7 +136,7 @@ def _gpu(cfg: DoctorConfig) -> str:
         )
     if torch.version.cuda is None:
         raise BadMachine(
-            f"torch {torch.__version__} is built without CUDA, but there is {smi.stdout.strip()}; "
+            f"torch {torch.__version__} has no CUDA, but this machine has {smi.stdout.strip()}; "
             "run: pip uninstall -y torch torchvision, then make -B setup without PyTorch's CPU "
             "index"
         )
@@ -152,16 +152,16 @@ def _memory(cfg: DoctorConfig) -> str:
     fit = int(free / GB_A_WORKER)
     if not fit:
         raise BadMachine(
-            f"{free:.1f} GB of memory are left, a worker may need {GB_A_WORKER}; close programs"
+            f"{free:.1f} GB of memory are free, but a worker may need {GB_A_WORKER}; close programs"
         )
-    text = f"{free:.1f} GB left for {count(cores or 1, 'core')}"
+    text = f"{free:.1f} GB free for {count(cores or 1, 'core')}"
     if cores and fit < cores:
         return f"{text}: give --workers {fit} to datagen.launch ({GB_A_WORKER} GB each)"
     return text
 
 
 def _memory_left() -> int:
-    """Return the bytes that programs may still take, in a container too."""
+    """Return the bytes of available memory, also in a container."""
     left = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     with contextlib.suppress(OSError, IndexError):
         line = Path("/proc/meminfo").read_text().split("MemAvailable:")[1]
@@ -172,9 +172,9 @@ def _memory_left() -> int:
 
 
 def group_left(group: Path) -> int:
-    """Return the bytes left to a control group (version 2), its page cache counted as left.
+    """Return the bytes available to a control group (version 2), including its page cache.
 
-    Raises OSError or ValueError where it has no limit.
+    Raises OSError or ValueError if it has no limit.
     """
     limit = int((group / "memory.max").read_text())
     used = int((group / "memory.current").read_text())
@@ -189,14 +189,14 @@ def _disk(cfg: DoctorConfig) -> str:
     while not folder.exists():
         folder = folder.parent
     if not os.access(folder, os.W_OK):
-        raise BadInput(f"{folder} cannot be written to; run: sudo chown $USER {folder}")
+        raise BadInput(f"{folder} is not writable; run: sudo chown $USER {folder}")
     free = shutil.disk_usage(folder).free / 1e9
     if free < 1:
         raise BadInput(
-            f"{free:.1f} GB free under {folder}; choose another --out, and see what a run takes "
-            "with python -m datagen.launch --plan"
+            f"only {free:.1f} GB free in {folder}; choose another --out, and see how much a run "
+            "needs with python -m datagen.launch --plan"
         )
-    return f"{free:.0f} GB free under {folder}"
+    return f"{free:.0f} GB free in {folder}"
 
 
 def main(args: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Turn real footage into shards, by the same crop and the same flow as the training clips.
+"""Convert real footage to shards, with the same crop and flow as the training clips.
 
     python -m datagen.ingest video clip.mp4 --keypoints openpose/ --out footage
     python -m datagen.ingest video clip.mp4 --detector mediapipe --out footage
@@ -7,8 +7,8 @@
     python -m datagen.ingest pose2sim --out pose2sim
     python -m datagen.ingest pose2sim --embedded --out person
 
-The result is a data set like any other: trainer.predict and trainer.evaluate read it. With
---unlabelled 31 it is cut into short clips for trainer.fit --dann-shards.
+The result is a data set that trainer.predict and trainer.evaluate read. With --unlabelled 31 it is
+cut into short clips for trainer.fit --dann-shards.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from datagen.output.layout import Layout
 
 @dataclass(frozen=True, kw_only=True)
 class IngestConfig:
-    """Which kind of footage."""
+    """The kind of footage."""
 
     source: (
         Annotated[VideoConfig, tyro.conf.subcommand("video")]
@@ -66,7 +66,7 @@ def _threedpw(cfg: ThreeDPWConfig) -> int:
         root, cfg.split, options.body, options.joint_regressor, truth=options.unlabelled is None
     )
     lines = make(sources, options, split=cfg.split)
-    print(f"Frames of {sum(len(line['tracks']) for line in lines)} people that count, by rule:")
+    print(f"Valid frames of {sum(len(line['tracks']) for line in lines)} people, by rule:")
     for text, name in threedpw.RULES.items():
         print(f"  {sum(line['rules'][name] for line in lines if 'rules' in line):7d}  {text}")
     return report(lines, options)
@@ -106,7 +106,7 @@ def _pose2sim(cfg: Pose2SimConfig) -> int:
         choices={"keypoints": cfg.keypoints, "scene": cfg.scene},
     )
     for line in lines[:1]:  # the cameras share it
-        print(f"Truth: {cfg.truth}")
+        print(f"Ground truth: {cfg.truth}")
         for text in pose2sim.describe(line["residuals"]):
             print(f"  {text}")
     return report(lines, cfg.footage)
@@ -129,7 +129,7 @@ def _aspset(cfg: AspsetConfig) -> int:
         folder = cfg.keypoints.expanduser()
         files = {one.name: next(folder.glob(f"{one.name}*"), None) for one in sources}
         if absent := [name for name, file in files.items() if file is None]:
-            raise BadInput(f"--keypoints {folder} has no file of {', '.join(absent[:3])}")
+            raise BadInput(f"--keypoints {folder} has no file for {', '.join(absent[:3])}")
     sources = [replace(one, found=files[one.name]) for one in sources]
     return report(
         make(sources, cfg.footage, evaluation=aspset.EVALUATION, split=cfg.split), cfg.footage
@@ -168,7 +168,7 @@ def report(lines: list[dict[str, Any]], cfg: FootageConfig) -> int:
     print(f"{shards}, {records}, {size:.1f} MB in {cfg.out}")
     out = shlex.quote(str(cfg.out))
     if cfg.unlabelled:
-        inputs = "--inputs rgb " if cfg.rgb else ""  # pictures are what differs in the real world
+        inputs = "--inputs rgb " if cfg.rgb else ""  # the domain gap is in the pictures
         print(f"Next: python -m trainer.fit --shards shards {inputs}--dann-shards {out}")
     else:
         known = any(line["statistics"]["valid"] for line in lines)

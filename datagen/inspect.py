@@ -2,10 +2,10 @@
 
 python -m datagen.inspect shards/ --out report.html   (or a folder: the page and its pictures)
 
-Manifests are read front to back and tars opened only for the clips that are drawn, so 5,000 shards
-take hardly longer than 5; the data set may be at any URL that fsspec reads (s3://…, https://…).
-Where the library is still there, clips are composed anew with the draws of their shard, to show the
-person, the scene and the superpixel before they became one image.
+Manifests are read in full, but tars are opened only for the clips that are shown, so 5,000 shards
+take hardly longer than 5. The data set may be at any URL that fsspec supports (s3://…, https://…).
+If the library still exists, clips are composed again with their shard's random draws, to show the
+person, the scene and the superpixel separately.
 """
 
 from __future__ import annotations
@@ -33,18 +33,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InspectConfig:
-    """What to look at, and where to write."""
+    """What to inspect, and where to write."""
 
     shards: tyro.conf.Positional[str]
     """Folder or URL of shards, or some of them as a brace pattern or a tar."""
     library: Path | None = None
-    """The library they were made from, if it is not their own (datagen.launch --library)."""
+    """The library from which they were made, if it was given by datagen.launch --library."""
     out: Path = Path("report")
-    """Folder for report.html and the pictures; a name that ends in .html is the page alone."""
+    """Output folder for report.html and the pictures; with a name that ends in .html, only the
+    page."""
     clips: int = 12
-    """Clips to draw, spread over the shards; at most 400, a JPEG's height."""
+    """Number of clips to show, spread over the shards; at most 400, limited by a JPEG's height."""
     results: tuple[Path, ...] = ()
-    """Pictures and films of results to put on the page too: a run's loss.png, an evaluation's
+    """Pictures and videos of results to add to the page: a run's loss.png, an evaluation's
     skeletons.png, an overlay's .mp4."""
 
     def __post_init__(self) -> None:
@@ -63,7 +64,7 @@ def inspect(cfg: InspectConfig) -> int:
     shown = results.section(cfg.results)
     alone = cfg.out.suffix.lower() in (".html", ".htm")
     report = cfg.out if alone else cfg.out / "report.html"
-    if source.dataset.get("labels_only"):  # nothing to be drawn
+    if source.dataset.get("labels_only"):  # nothing to show
         with whole(report) as temporary:
             temporary.write_text(page.page(summary, source.name, cfg.shards, results=shown))
         print(f"{report}: {count(summary.motions.files, 'motion')} without pictures")
@@ -78,7 +79,9 @@ def inspect(cfg: InspectConfig) -> int:
     made = summary.shards
     print(f"{report}: {count(made.shards, 'shard')}, {count(made.clips, 'clip')}")
     if not alone:
-        _save(cfg.out / "sources.png", titled(sheet.image, sheet.heads))  # the page has its own
+        _save(
+            cfg.out / "sources.png", titled(sheet.image, sheet.heads)
+        )  # the page has its own titles
         for place, record in enumerate(records):
             clip = samples[place].clip if samples else None
             _save(cfg.out / f"clip-{record.key}.png", pictures.clip_sheet(record, clip))
@@ -90,7 +93,7 @@ def inspect(cfg: InspectConfig) -> int:
 def _samples(
     source: DataSetReader, records: list[StoredClip], library: Path | None
 ) -> list[RecomposedClip]:
-    """Return the clips with their sources; none, with a note, where these cannot be had."""
+    """Return the clips with their sources; none, with a note, if the sources are not available."""
     from datagen.report.pictures import recompose
 
     try:
@@ -108,11 +111,11 @@ def _sheet(records: list[StoredClip], samples: list[RecomposedClip]) -> Figure:
 
     if samples:
         caption = (
-            "One clip per row, one frame each: the scene, the person as rendered, the occluding "
-            "superpixel, the composed crop (superpixel outlined), and what the network is given."
+            "One clip per row, one frame each: the scene, the rendered person, the occluding "
+            "superpixel, the composed crop (superpixel outlined), and the network's inputs."
         )
         return Figure(pictures.sources_sheet(samples), caption, pictures.SOURCES)
-    caption = "Two clips per row, one frame of each: the crop, its joints, flow, keypoint heatmaps."
+    caption = "Two clips per row, one frame each: the crop, its joints, flow, keypoint heatmaps."
     return Figure(pictures.records_sheet(records), caption, 2 * pictures.PANELS)
 
 
@@ -126,7 +129,7 @@ def _save(path: Path, image: np.ndarray) -> None:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Look with command line `args` and return the exit status."""
+    """Write the report with command line `args` and return the exit status."""
     return cli.run(InspectConfig, inspect, __doc__, args)
 
 

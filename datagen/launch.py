@@ -4,16 +4,16 @@
     ray job submit --working-dir . -- python -m datagen.launch --num-shards 5000 --out /data/shards
     ray submit cluster.yaml datagen/launch.py -- --num-shards 5000 --out /data/shards
 
-In a minute, on a laptop:
+A test that takes a minute on a laptop:
 
     python -m datagen.launch --num-shards 1 --clips-per-shard 4 --motion-limit 4 --out out/try
 
-The motions alone, without pictures, in seconds:
+Only motions, without pictures, in seconds:
 
     python -m datagen.launch --labels-only --motions amass/ --out motions/shards
 
-With --plan it prints what the run would cost, and makes nothing. The same command again continues a
-stopped run; nothing finished is made twice.
+With --plan, it prints the estimated cost of the run and makes nothing. Running the same command
+again resumes a stopped run; finished work is skipped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 
 if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
-    # Run as a file: its folder must not shadow the standard library (it holds inspect.py).
+    # Run as a script: its folder, which holds inspect.py, must not shadow the standard library.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
     from datagen.common import cli
 
@@ -39,7 +39,9 @@ def main(args: list[str] | None = None) -> int:
 
 def _launch(cfg: LaunchConfig) -> int:
     if (only := (cfg.output.shards or "").strip()).isdigit():
-        print(f"note: --shards {only} is the shard of this number; so many: --num-shards {only}")
+        print(
+            f"note: --shards {only} is one shard's number; for {only} shards: --num-shards {only}"
+        )
     if cfg.cluster.plan:
         from datagen.launcher.plan import plan
 

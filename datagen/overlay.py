@@ -1,17 +1,17 @@
-"""See people of a video in 3D: the body over the picture, and the same body turned by 60°.
+"""Show people in a video in 3D: the body over the picture, and the same body rotated by 60°.
 
     python -m datagen.overlay clip.mp4
     python -m datagen.overlay holiday/ photo.jpg --person all --checkpoint runs/x/last.pt
     python -m datagen.overlay --predictions predictions/ --shards shards/ --video clip.mp4
     python -m datagen.overlay 0 --live
 
-Everything the first two need comes with the program: detector, network and body. They leave
-keypoints, shards and predictions in a folder work/ beside the results, with the crops and the flow
-that the network was trained on. Each person gets a video .mp4 with the input's times and sound, a
+The first two need only what comes with the program: detector, network and body. They keep
+keypoints, shards and predictions in a folder work/ beside the results, with the same crop and flow
+as in the network's training. Each person gets a video .mp4 with the input's times and sound, a
 contact sheet .png, an animated mesh .glb (glTF 2.0) and the motion .npz (AMASS's layout at 30
 frames per second, for Blender's SMPL add-ons and datagen.launch --motions); --export bvh trc mot
 json adds files for other programs. The third shows predictions of trainer.predict; without --video,
-over the crops that the shards hold.
+over the crops in the shards.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def overlay(cfg: OverlayConfig) -> int:
 
 
 def _show_inputs(cfg: OverlayConfig) -> int:
-    """Show videos and pictures by predictions that are made here."""
+    """Show videos and pictures with predictions made by this command."""
     from datagen.replay import results
     from datagen.replay.bodies import ready_body, warn_of_other_body
     from datagen.replay.checkpoint import checkpoint_info, shipped
@@ -94,7 +94,7 @@ def _show_predictions(cfg: OverlayConfig) -> int:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Show with command line `args` and return the exit status."""
+    """Run the command with command line `args` and return the exit status."""
     return cli.run(OverlayConfig, overlay, __doc__, args)
 
 

@@ -4,7 +4,7 @@
     python -m datagen.publish train/shards val/shards --to hf://datasets/USER/NAME --write
 
 Without --write it prints what it would do. Uploading needs `pip install huggingface_hub` and a
-token (`hf auth login`, or HF_TOKEN). Interrupted, the same command goes on.
+token (`hf auth login`, or HF_TOKEN). After an interruption, the same command resumes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from datagen.output.publication import PublishedSplit
 
 HUB = re.compile(r"hf://datasets/([\w.-]+/[\w.-]+)/?")
 BATCH = 50
-"""Files of one commit on the hub."""
+"""Files per commit on the hub."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class PublishConfig:
     shards: Annotated[
         tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(help_behavior_hint="(required)")
     ]
-    """Folders of shards, one a split of one data set."""
+    """Folders of shards, one per split of the data set."""
     to: str
-    """hf://datasets/USER/NAME, or a folder that is arranged like that repository."""
+    """hf://datasets/USER/NAME, or a folder to be arranged like that repository."""
     write: bool = False
-    """Do it. Default: print what would be done."""
+    """Write or upload. Default: only print what would be done."""
 
     def __post_init__(self) -> None:
         require(bool(self.shards), "name at least one folder of shards")
@@ -59,7 +59,7 @@ class PublishConfig:
 
 
 def publish(cfg: PublishConfig) -> int:
-    """Print the repository's plan and, if asked, write it; return 0."""
+    """Print the repository's plan and, with --write, carry it out; return 0."""
     splits = publication.read_splits(cfg.shards)
     files = {
         f"{split.name}/{name}": split.layout.shards / name
@@ -76,7 +76,7 @@ def publish(cfg: PublishConfig) -> int:
     )
     if not cfg.write:
         words = " ".join(shlex.quote(str(folder)) for folder in cfg.shards)
-        print(f"Nothing is written. Next: python -m datagen.publish {words} --to {cfg.to} --write")
+        print(f"Nothing was written. Next: python -m datagen.publish {words} --to {cfg.to} --write")
         return 0
     found = HUB.fullmatch(cfg.to)
     if found:
@@ -88,7 +88,7 @@ def publish(cfg: PublishConfig) -> int:
 
 
 def arrange(folder: Path, splits: Sequence[PublishedSplit], files: dict[str, Path]) -> None:
-    """Write the repository into a folder; shards are linked where the file system allows it.
+    """Write the repository to a folder; shards are hard-linked if the file system allows it.
 
     Raises BadInput if the folder holds something else.
     """
@@ -96,7 +96,7 @@ def arrange(folder: Path, splits: Sequence[PublishedSplit], files: dict[str, Pat
     if folder.exists() and any(folder.iterdir()) and _known(folder) != content["name"]:
         raise BadInput(f"{folder} holds something else; choose another --to or empty it")
     make_folder(folder)
-    write_json(folder / "croissant.json", content)  # first: it names what the folder is for
+    write_json(folder / "croissant.json", content)  # first: it records the folder's purpose
     for name, source in tqdm(files.items(), unit="file"):
         target = folder / name
         make_folder(target.parent)
@@ -104,14 +104,14 @@ def arrange(folder: Path, splits: Sequence[PublishedSplit], files: dict[str, Pat
             temporary.unlink(missing_ok=True)
             try:
                 os.link(source.resolve(), temporary)
-            except OSError:  # another disk, or no links there
+            except OSError:  # another disk, or links are not supported
                 shutil.copyfile(source, temporary)
     with whole(folder / "README.md") as temporary:
         temporary.write_text(publication.readme(splits))
 
 
 def _known(folder: Path) -> str:
-    """Return the name of the data set that a folder was arranged for."""
+    """Return the name of the data set for which a folder was arranged."""
     try:
         return str(json.loads((folder / "croissant.json").read_text())["name"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -119,9 +119,9 @@ def _known(folder: Path) -> str:
 
 
 def upload(repository: str, splits: Sequence[PublishedSplit], files: dict[str, Path]) -> None:
-    """Upload the repository in commits of some files each; the card comes last.
+    """Upload the repository in commits of BATCH files; the card comes last.
 
-    Raises BadInput without the package, the right, or the network.
+    Raises BadInput if the package, the permission or the network connection is missing.
     """
     try:
         from huggingface_hub import (  # pyright: ignore[reportMissingImports]

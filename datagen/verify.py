@@ -1,10 +1,10 @@
 """Check a data set: re-hash every shard, re-count and open every record.
 
     python -m datagen.verify shards/
-    python -m datagen.verify shards/ --repair    make again what is damaged or missing
+    python -m datagen.verify shards/ --repair repair what is damaged or missing
     python -m datagen.verify 'https://host/set/shards/shard-{000000..000009}.tar'    ten of them
 
-The exit status is 0 if all is whole in the end, else 1.
+The exit status is 0 if everything is intact in the end, else 1.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ class VerifyConfig:
     """What to check, and whether to repair it."""
 
     shards: tyro.conf.Positional[str]
-    """Folder of shards, with dataset.json in it, its URL, or some of its shards as a brace pattern
-    or a tar."""
+    """Folder of shards with a dataset.json, its URL, or some of its shards as a brace pattern or a
+    tar."""
     repair: bool = False
-    """Make what is damaged or missing again, with the options that manifests/config.json holds.
-    The machine that made the shards makes the same bytes."""
+    """Make damaged or missing files again, with the options in manifests/config.json. The machine
+    that made the shards makes the same bytes."""
     library: Folder | None = None
-    """The data set's library, if it has been moved (for --repair)."""
+    """The data set's library, if it was moved (for --repair)."""
     backend: BackendName | None = None
-    """Who repairs. Default: as the shards were made."""
+    """Backend for the repair. Default: the one that made the shards."""
     workers: int | None = None
-    """Shards to check, or to make, at a time. Default: every core; for making them again,
-    --workers of the run that made them."""
+    """Shards to check or make at a time. Default: all cores for checking; for repairing, --workers
+    of the original run."""
 
     def __post_init__(self) -> None:
         require(
@@ -62,7 +62,7 @@ class VerifyConfig:
 
 
 def verify(cfg: VerifyConfig) -> int:
-    """Print what is wrong with the data set; return 0 if nothing is (any more), else 1."""
+    """Print the data set's problems; return 0 if there are none or all were repaired, else 1."""
     chosen = select(cfg.shards)
     folder = absolute(place(chosen.folder))
     with reading(folder):
@@ -92,15 +92,15 @@ def _verify(layout: Layout, chosen: NamedShards, cfg: VerifyConfig) -> int:
 
 def _following(layout: Layout, cfg: VerifyConfig) -> int:
     """Print the command that repairs the data set; return 1."""
-    if not layout.config.exists():  # real footage, or shards that were published without it
-        print("Next: delete the bad files and run the command that made them again")
+    if not layout.config.exists():  # real footage, or shards published without it
+        print("Next: delete the damaged files and run the command that made them again")
     elif not cfg.repair:
         print(f"Next: python -m datagen.verify {shlex.quote(cfg.shards)} --repair")
     return 1
 
 
 def inspect(layout: Layout, chosen: NamedShards, cfg: VerifyConfig) -> list[int]:
-    """Print what is wrong with the chosen shards; return the numbers of the bad ones."""
+    """Print the problems of the chosen shards; return the numbers of the damaged ones."""
     content = dataset.read(layout)
     lines = shard_lines(layout)
     reference = "the manifest"
@@ -134,7 +134,7 @@ def inspect(layout: Layout, chosen: NamedShards, cfg: VerifyConfig) -> list[int]
 
 
 def repair(layout: Layout, numbers: list[int], cfg: VerifyConfig) -> None:
-    """Make the shards of these numbers again."""
+    """Make the shards with these numbers again."""
     from datagen.launcher.run import launch
 
     options = _options(layout, cfg)
@@ -142,7 +142,7 @@ def repair(layout: Layout, numbers: list[int], cfg: VerifyConfig) -> None:
     guard(layout, options, known)
     manifest = Manifest(layout.manifests / "shards.jsonl")
     before = manifest.latest("shard")
-    with claimed(layout, fingerprint.digest(known)):  # not below a running launch
+    with claimed(layout, fingerprint.digest(known)):  # not during a running launch
         for index in numbers:
             layout.shard(index).unlink(missing_ok=True)
     launch(options, only=numbers)
@@ -151,12 +151,12 @@ def repair(layout: Layout, numbers: list[int], cfg: VerifyConfig) -> None:
         if before[index].get("sha256") != after[index]["sha256"]:
             print(
                 f"note: {layout.shard(index).name} does not match its old line in the "
-                "manifest: that line was damaged, or another machine or version wrote it"
+                "manifest: the line was damaged, or written by another machine or version"
             )
 
 
 def _layout(folder: Path, cfg: VerifyConfig) -> Layout:
-    """Return the data set's folders, its library where --library or its last run has it."""
+    """Return the data set's folders, with the library of --library or of its last run."""
     layout = Layout(folder)
     shared = absolute(cfg.library) if cfg.library is not None else saved_options.library(layout)
     return dataclasses.replace(layout, shared=shared)
@@ -170,7 +170,7 @@ def _beside(layout: Layout) -> list[str]:
 
 
 def _repair_beside(layout: Layout, cfg: VerifyConfig) -> None:
-    """Drop what is damaged beside the shards, and make it again."""
+    """Remove damaged files beside the shards and make them again."""
     from datagen.launcher.run import publish
 
     options = _options(layout, cfg)
@@ -180,7 +180,7 @@ def _repair_beside(layout: Layout, cfg: VerifyConfig) -> None:
 
 
 def _options(layout: Layout, cfg: VerifyConfig) -> LaunchConfig:
-    """Return the options that the shards were made with, for the folder where they are now."""
+    """Return the options with which the shards were made, for their current folder."""
     options = saved_options.read(layout)
     output = dataclasses.replace(options.output, out=layout.shards)
     cluster = dataclasses.replace(options.cluster, workers=cfg.workers or options.cluster.workers)

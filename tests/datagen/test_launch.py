@@ -246,8 +246,8 @@ def test_a_body_of_another_layout_is_named(tmp_path: Path, capsys) -> None:
     ("options", "words"),
     [
         (["--num-shards", "0"], "--num-shards must be at least 1, got 0"),
-        (["--flow-actors", "1"], "--backend serial takes no --flow-actors"),
-        (["--address", "auto", "--flow-gpus", "1"], "takes no --address or --flow-gpus"),
+        (["--flow-actors", "1"], "--backend serial does not take --flow-actors"),
+        (["--address", "auto", "--flow-gpus", "1"], "does not take --address or --flow-gpus"),
         (["--backend", "ray", "--flow-gpus", "0.5"], "--flow dis needs no GPU"),
         (["--joint-regressor", "rows.npy"], "give --body with it"),
         (
@@ -288,7 +288,7 @@ def test_what_comes_next_can_be_pasted(copy: Path, tmp_path: Path, capsys) -> No
 
 def test_one_number_of_shards_is_explained(copy: Path, capsys) -> None:
     assert run(copy, "--shards", "1") == 0
-    assert "note: --shards 1 is the shard of this number;" in capsys.readouterr().out
+    assert "note: --shards 1 is one shard's number;" in capsys.readouterr().out
     assert run(copy, "--shards", "0-1") == 0
     assert "note:" not in capsys.readouterr().out
 

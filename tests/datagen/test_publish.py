@@ -62,7 +62,7 @@ def test_nothing_is_written_until_asked(splits, tmp_path, capsys):
     out = tmp_path / "x"
     assert publish([*map(str, splits), "--to", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert not out.exists() and "Nothing is written" in printed and "validation" in printed
+    assert not out.exists() and "Nothing was written" in printed and "validation" in printed
 
 
 def test_a_folder_has_the_splits_one_card_and_every_file_in_croissant(splits, published):

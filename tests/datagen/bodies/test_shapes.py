@@ -55,7 +55,7 @@ def test_they_are_used_where_there_is_smpl_and_not_refused(folder):
     assert find_scans(replace(cfg, shapes="normal"), "train") is None
     assert find_scans(BodiesConfig(motions=(mocap,)), "train") is None  # another body's betas
     assert find_scans(BodiesConfig(body=body, shapes=path), "all") == ScanFile(path, "all")
-    with pytest.raises(BadOption, match="--shapes are those of SMPL"):
+    with pytest.raises(BadOption, match="--shapes are betas of SMPL"):
         BodiesConfig(shapes=path)
     rng, again = (np.random.default_rng(3) for _ in range(2))
     expected = np.clip(again.standard_normal(10), -3, 3)

@@ -142,7 +142,7 @@ class TestDetectron:
 
         bad = np.array([Evil(), 1], object)
         np.savez(tmp_path / "evil.npz", keypoints=bad)
-        with pytest.raises(BadInput, match="refused as Detectron"):
+        with pytest.raises(BadInput, match="rejected as Detectron"):
             read_keypoints(tmp_path / "evil.npz", FRAMES)
         assert not (tmp_path / "ran").exists()
 

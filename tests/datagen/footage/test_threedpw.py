@@ -328,7 +328,7 @@ class TestBadInput:
 
         path = copy / "sequenceFiles/test/yard_01.pkl"
         path.write_bytes(pickle.dumps({"poses": Evil()}, protocol=2))
-        with pytest.raises(BadInput, match="was refused as a sequence of 3DPW"):
+        with pytest.raises(BadInput, match="was rejected as a sequence of 3DPW"):
             source(copy, body).open()
         assert not (tmp_path / "ran").exists()
 

@@ -125,11 +125,11 @@ def test_a_folder_of_smplxs_models_holds_smpl(smpl, tmp_path):
         bodies = load_bodies(body)
         assert sorted(bodies) == ["female", "male", "neutral"]
         assert bodies["neutral"].num_vertices == V
-    with pytest.raises(BadInput, match=r"SMPLX_\w+.npz is SMPL-X; --body wants SMPL"):
+    with pytest.raises(BadInput, match=r"SMPLX_\w+.npz is SMPL-X; --body needs SMPL"):
         load_bodies(tmp_path / "models" / "smplx")
     for path in (tmp_path / "models" / "smpl").iterdir():
         path.unlink()
-    with pytest.raises(BadInput, match="--body wants SMPL"):
+    with pytest.raises(BadInput, match="--body needs SMPL"):
         load_bodies(tmp_path / "models")
 
 
