@@ -1,9 +1,9 @@
-"""Reading stretches of a video file, scaled and cut to a given size.
+"""Reads segments of a video file, scaled and cropped to a given size.
 
-OpenCV reads the file where it can, PyAV where it cannot: OpenCV's own FFmpeg has no AV1 decoder,
-which is what video sites deliver today. Of several videos in a file the largest is read. Frames
-count as they are coded, each once, whatever times a variable frame rate gives them; the picture is
-turned by the file's rotation flag, and its pixels are square.
+OpenCV reads the file if it can, otherwise PyAV: OpenCV's own FFmpeg has no decoder for AV1, which
+video sites use today. If a file has several videos, the largest is read. Every encoded frame counts
+once, whatever time a variable frame rate gives it. The file's rotation flag is applied, and pixels
+are made square.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from datagen.common.errors import BadInput
 from datagen.common.sizes import checked_count
 from datagen.common.stills import PICTURES, PictureReader, pictures_in
 
-# A damaged video is named in one sentence; OpenCV and FFmpeg would add lines that name no file.
+# A damaged video is reported in one sentence; OpenCV and FFmpeg would add lines without its name.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet
 if "OPENCV_LOG_LEVEL" not in os.environ:
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
@@ -33,11 +33,11 @@ SUFFIXES = frozenset(
 )
 
 MOST = 1 << 26
-"""Pixels of a frame: 8,192 x 8,192."""
+"""Most pixels of a frame: 8,192 x 8,192."""
 
 
 def media_sha256(path: Path) -> str:
-    """Return the SHA-256 of a video or picture or, of a folder, that of its pictures'."""
+    """Return the SHA-256 of a video or picture or, for a folder, that of its pictures' digests."""
     if not path.is_dir():
         return file_digests([path])[0]
     each = "".join(file_digests(pictures_in(path)))
@@ -46,10 +46,10 @@ def media_sha256(path: Path) -> str:
 
 @runtime_checkable
 class Reader(Protocol):
-    """Frames of a file, one after the other."""
+    """Reads a file's frames one after the other."""
 
     def grab(self) -> bool:
-        """Go to the next frame; False at the end, and at damage that ends the stream."""
+        """Go to the next frame; False at the end or at damage that ends the stream."""
         ...
 
     def picture(self) -> np.ndarray:
@@ -57,25 +57,25 @@ class Reader(Protocol):
         ...
 
     def time(self) -> float:
-        """Return when the frame is shown, seconds; 0 where the file does not give it."""
+        """Return the frame's presentation time, seconds; 0 if the file does not give it."""
         ...
 
     def rate(self) -> float:
-        """Return the frames per second that the file declares; 0 where it does not."""
+        """Return the declared frames per second; 0 if there are none."""
         ...
 
     def enlarged(self) -> tuple[float, float]:
-        """Return by what the frame's stored pixels are enlarged along x and y."""
+        """Return the factors by which stored pixels are enlarged along x and y."""
         ...
 
     def release(self) -> None: ...
 
 
 class OpenCVReader:
-    """OpenCV's FFmpeg. It converts grey, alpha and deep pictures itself and obeys rotation."""
+    """OpenCV's FFmpeg, which converts grey, alpha and high bit depths and applies rotation."""
 
     def __init__(self, path: Path) -> None:
-        # Without a named backend OpenCV would take a numbered file for one of a picture sequence.
+        # Without a named backend, OpenCV would read a numbered file as a picture sequence.
         self.capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
         self.capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
 
@@ -99,9 +99,9 @@ class OpenCVReader:
 
 
 class PyAVReader:
-    """PyAV, whose FFmpeg has every decoder, on one of the file's streams of pictures.
+    """PyAV, whose FFmpeg has all decoders, for one of the file's video streams.
 
-    Pixels that are not square are made so, enlarged along their shorter side. BadInput if it finds
+    Non-square pixels are made square by enlarging their shorter side. Raises BadInput if there is
     no such stream.
     """
 
@@ -110,7 +110,7 @@ class PyAVReader:
         from av.error import FFmpegError
 
         try:
-            # titles are in any encoding, and no matter here
+            # titles may be in any encoding and are not used
             self.container = av.open(str(path), metadata_errors="replace")
             self.stream = self.container.streams.video[place]
             self.frames = self.container.decode(self.stream)
@@ -154,19 +154,19 @@ class PyAVReader:
 
 
 def pixel_aspect(stream: Any) -> float:
-    """Return a pixel's width over its height in a stream of PyAV, 1 if it is square.
+    """Return a pixel's width over its height in a PyAV stream, 1 if it is square.
 
-    Below 1 % it is the rounding of a size; beyond 8 it is damage.
+    A deviation below 1 % is rounding of the size; a ratio beyond 8 is damage.
     """
     aspect = float(stream.sample_aspect_ratio or 1)
     return aspect if 1 / 8 <= aspect <= 8 and abs(aspect - 1) > 0.01 else 1.0
 
 
 def _readers(path: Path) -> list[Callable[[Path], Reader]]:
-    """Return what may read a video, in the order of preference.
+    """Return the readers for a video, in order of preference.
 
-    A file may hold several videos, a cover or a preview before the film: the largest moving one is
-    meant. OpenCV takes the first and square pixels for granted, so others are PyAV's.
+    A file may hold several videos, such as a cover or a preview before the main one; the largest
+    moving one is used. OpenCV assumes the first stream and square pixels, so PyAV reads others.
     """
     import av
     from av.error import FFmpegError
@@ -183,7 +183,7 @@ def _readers(path: Path) -> list[Callable[[Path], Reader]]:
             checked_count("its picture", (max(sizes, default=0),), MOST)
             order = sorted(range(len(streams)), key=lambda place: (still[place], -sizes[place]))
             square = all(pixel_aspect(stream) == 1 for stream in streams)
-    except (FFmpegError, OSError, AttributeError):  # PyAV raises the last without a decoder
+    except (FFmpegError, OSError, AttributeError):  # PyAV raises AttributeError without a decoder
         order, square = [0], True
     except ValueError as error:
         raise BadInput(f"{path} cannot be read as a video ({error}); omit it") from error
@@ -194,7 +194,7 @@ def _readers(path: Path) -> list[Callable[[Path], Reader]]:
 
 
 def is_text(name: str) -> bool:
-    """Return whether a file's name is text: OpenCV crashes at bytes of another encoding."""
+    """Return whether a file's name is valid text: OpenCV crashes on bytes in another encoding."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -203,7 +203,7 @@ def is_text(name: str) -> bool:
 
 
 def open_video(path: Path) -> Reader:
-    """Open a video. BadInput if neither OpenCV nor PyAV reads a frame of it."""
+    """Open a video. Raises BadInput if neither OpenCV nor PyAV can read a frame of it."""
     for make in _readers(path):
         reader = make(path)
         readable = reader.grab()
@@ -228,9 +228,9 @@ def declared_frames(path: Path) -> int:
 
 
 def enlargement(path: Path) -> tuple[float, float]:
-    """Return by what stored pixels are enlarged along x and y: by 1 and 1 if they are square.
+    """Return the factors by which stored pixels are enlarged along x and y, 1 and 1 if square.
 
-    Programs that do not know of a pixel's shape count in stored ones.
+    Programs that ignore the pixel aspect ratio count in stored pixels.
     """
     reader = open_video(path)
     reader.grab()
@@ -242,9 +242,9 @@ def enlargement(path: Path) -> tuple[float, float]:
 def cover(
     frame: UInt8[np.ndarray, "h w 3"], width: int, height: int, place: float
 ) -> UInt8[np.ndarray, "{height} {width} 3"]:
-    """Resize to cover width x height keeping the shape, then cut it out.
+    """Resize a frame to cover width x height, keeping its aspect ratio, and crop it.
 
-    frame uint8 [h,w,3]; `place` in [0,1] is the position of the cut along the longer side.
+    frame: uint8 [h,w,3]; `place` in [0,1] is the position of the crop along the longer side.
     """
     old_height, old_width = frame.shape[:2]
     scale = max(width / old_width, height / old_height)
@@ -265,8 +265,8 @@ def read_stretches(
 ) -> Iterator[UInt8[np.ndarray, "n {height} {width} 3"]]:
     """Yield uint8 [n,height,width,3] RGB for each stretch of n frame numbers, in one pass.
 
-    Numbers ascend, also from stretch to stretch. Frames are decoded in order, never sought: seeking
-    lands on key frames. A stretch is shorter than asked if the video ends within it.
+    Numbers ascend, also across stretches. Frames are decoded in order, because seeking only reaches
+    key frames. A stretch is shorter than requested if the video ends within it.
     """
     reader = open_video(path)
     position = -1

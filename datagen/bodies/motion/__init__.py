@@ -1,1 +1,1 @@
-"""Motion capture: its file formats, and its retargeting onto the body model."""
+"""Motion capture: file formats, and retargeting to the body model."""

@@ -1,7 +1,7 @@
-"""Motion that already is SMPL's: AMASS's .npz takes and SURREAL's smpl_data.npz.
+"""Motion already in SMPL's parameters: AMASS's .npz takes and SURREAL's smpl_data.npz.
 
-Both have z up and give `trans` as SMPL's transl, added to the pelvis of the rest body: the body
-turns about its pelvis, not about the origin, so turning the world to y up turns J0 + trans.
+Both have z up, and `trans` is SMPL's transl, which is added to the rest body's pelvis: the body
+rotates about its pelvis, not about the origin, so rotating the world to y up rotates J0 + trans.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from datagen.common.errors import BadInput
 from datagen.common.npz import MOST, Arrays, open_npz
 
 REST_PELVIS = np.array([0.0, -0.2406, 0.0213])
-"""J0 of SMPL's mean shape, metres; a take's own betas move it by a centimetre or two."""
+"""J0 of SMPL's mean shape, metres; a take's own betas shift it by a centimetre or two."""
 
 LONGEST = 250_000
-"""Frames that a take may have: 35 minutes at 120 a second; AMASS's longest has 6."""
+"""Most frames of a take: 35 minutes at 120 fps; AMASS's longest has 6 minutes."""
 SURREAL_RATE = 120.0
 _RATES = ("mocap_framerate", "mocap_frame_rate")
 AMASS = Convention()
 """z up, metres."""
 _MODEL = "surface_model_type"
 _MODELS = ("smpl", "star")
-"""How the names of models of SMPL's joints begin: smpl, smplh, smplx, SMPL-X."""
+"""Start of the names of models with SMPL's joints: smpl, smplh, smplx, SMPL-X, star."""
 
 
 def members(path: Path) -> list[str]:
-    """Return the array names of an .npz without reading them; [] if it is none."""
+    """Return the array names of an .npz without reading the arrays; [] if it is not an .npz."""
     try:
         with open_npz(path) as arrays:
             return sorted(arrays.names)
@@ -47,8 +47,8 @@ def read_amass(
 ) -> tuple[Float[np.ndarray, "n 24 4"], Float[np.ndarray, "n 3"], float]:
     """Return local rotations [N, 24, 4], pelvis [N, 3] metres (y up) and frames per second.
 
-    `poses` may have 72 (SMPL), 156 (SMPL+H) or 165 (SMPL-X) columns; fingers and face are left
-    out, hands lie straight. `convention`: the file's up axis and unit, if not AMASS's. Raises
+    `poses` may have 72 (SMPL), 156 (SMPL+H) or 165 (SMPL-X) columns; fingers and face are dropped,
+    and hands are straight. `convention`: the file's up axis and unit, if not AMASS's. Raises
     BadInput for anything else.
     """
     with _open(path) as arrays:
@@ -70,7 +70,7 @@ def read_amass(
 def read_surreal(
     path: Path, sequence: str, convention: Convention = AMASS
 ) -> tuple[Float[np.ndarray, "n 24 4"], Float[np.ndarray, "n 3"], float]:
-    """Return one sequence of SURREAL's smpl_data.npz, as `read_amass` does."""
+    """Return one sequence of SURREAL's smpl_data.npz in the form of `read_amass`."""
     with _open(path) as arrays:
         poses = _read(arrays, path, f"pose_{sequence}", LONGEST * 72)
         trans = _read(arrays, path, f"trans_{sequence}", LONGEST * 3)
@@ -79,15 +79,15 @@ def read_surreal(
 
 
 def read_arrays(path: Path, names: tuple[str, ...]) -> list[np.ndarray]:
-    """Return some numeric arrays of an .npz, float64. Raises BadInput for what cannot be read."""
+    """Return numeric arrays of an .npz, float64. Raises BadInput if one cannot be read."""
     with _open(path) as arrays:
         return [_read(arrays, path, name, MOST) for name in names]
 
 
 def read_betas(path: Path) -> Float32[np.ndarray, " 10"]:
-    """Return the first ten shape coefficients of an AMASS take, float32 [10]; zeros if it has none.
+    """Return the first ten betas of an AMASS take, float32 [10]; zeros if it has none.
 
-    Raises BadInput if they are no finite numbers.
+    Raises BadInput if they are not finite.
     """
     with _open(path) as arrays:
         if "betas" not in arrays:
@@ -122,14 +122,14 @@ def _smpl(
 
 
 def at_origin(convention: Convention) -> Float[np.ndarray, " 3"]:
-    """Return where the pelvis is [3], y up, of a take whose trans is 0: of one without a path."""
+    """Return the pelvis [3], y up, of a take without a path, whose trans is 0."""
     return quat.rotate(convention.upright(), REST_PELVIS)
 
 
 def _refuse_other_models(arrays: Arrays, path: Path) -> None:
-    """Raise BadInput if a take names another model than SMPL's kin (mano, flame, smal)."""
+    """Raise BadInput if a take names a model without SMPL's joints (mano, flame, smal)."""
     name = _MODELS[0]
-    with suppress(KeyError, ValueError):  # a name that is absent or no text
+    with suppress(KeyError, ValueError):  # the name is absent or not text
         name = "".join(arrays.read(_MODEL, 1, "US").astype("U").ravel())
     if not re.sub(r"[^a-z]", "", name.lower()).startswith(_MODELS):
         raise BadInput(
@@ -138,7 +138,8 @@ def _refuse_other_models(arrays: Arrays, path: Path) -> None:
 
 
 def _read(arrays: Arrays, path: Path, name: str, most: int) -> np.ndarray:
-    """Return one array of at most `most` numbers as float64. BadInput if it cannot be."""
+    """Return one array of at most `most` numbers as float64. Raises BadInput if it cannot be
+    read."""
     try:
         return arrays.read(name, most).astype(np.float64, copy=False)
     except KeyError as why:

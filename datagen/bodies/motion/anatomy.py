@@ -1,8 +1,8 @@
-"""What every human body shows, whatever its skeleton's local frames: sides, hinges, posture.
+"""Anatomical facts that hold for any skeleton's local frames: sides, hinges, posture.
 
-Points are joints [N, K, 3] of a take; roles name which of them is which SMPL joint. The sides of a
-body follow from its names (the left hip is left of the right one), the front from what bends one
-way only: toes lie before ankles, knees bend forwards, elbows backwards.
+Points are the joints [N, K, 3] of a take; roles map SMPL joints to them. A body's sides follow from
+the joints' names (the left hip is left of the right one), its front from joints that bend only one
+way: toes are in front of ankles, knees point forwards when bent, elbows backwards.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import numpy as np
 from jaxtyping import Float, Integer, Num
 
 _SAMPLES = 300
-"""Frames of a take that are looked at, evenly spaced."""
+"""Most frames of a take that are used, evenly spaced."""
 
-_ALONG = 0.7  # mean cosine between the hips' line and an axis that is not up
-_UPRIGHT = 0.6  # mean cosine of trunk and shins of who is upright; 0.62 in a spinning kick
-_GOES = 0.3  # of the body's extent, by which nobody moves along his straight legs
-_SWAY = 0.01  # of the body's extent, by which the lowest point of who stands still moves
+_ALONG = 0.7  # mean cosine of the line between the hips to an axis that is not up
+_UPRIGHT = 0.6  # least mean cosine of trunk and shins in an upright person; 0.62 in a spinning kick
+_GOES = 0.3  # relative to the body's extent: nobody moves this far along straight legs
+_SWAY = 0.01  # relative to the body's extent: motion of the lowest point when standing still
 
 LIMBS = ((1, 4, 7), (2, 5, 8), (16, 18, 20), (17, 19, 21))
 
@@ -27,7 +27,7 @@ def sampled(count: int) -> Integer[np.ndarray, " m"]:
 
 
 def unit(vectors: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3"]:
-    """Return vectors [..., 3] of length 1; those of no length stay as they are."""
+    """Return vectors [..., 3] scaled to length 1; zero vectors are unchanged."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.maximum(length, 1e-12)
 
@@ -35,7 +35,7 @@ def unit(vectors: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3"
 def trunk_axes(
     points: Float[np.ndarray, "n k 3"], roles: dict[int, int]
 ) -> tuple[Float[np.ndarray, "n 3"], ...]:
-    """Return unit vectors left, up and forward [N, 3] of the pelvis, by names and right hand."""
+    """Return the pelvis's unit vectors left, up and forward [N, 3], from names, right-handed."""
     hips = points[:, roles[1]] - points[:, roles[2]]
     spine = next(joint for joint in (3, 6, 9, 12, 15) if joint in roles)
     base = 0.5 * (points[:, roles[1]] + points[:, roles[2]])
@@ -46,10 +46,10 @@ def trunk_axes(
 
 
 def frontness(points: Float[np.ndarray, "n k 3"], roles: dict[int, int]) -> float:
-    """Return how clearly toes, knees and elbows agree with the front that the sides' names give.
+    """Return how well toes, knees and elbows agree with the front implied by the sides' names.
 
-    About 1 for a body as it is, about -1 for one seen in a mirror with its names kept, near 0
-    without evidence (a stiff figure without toes).
+    About 1 for a normal body, about -1 for a mirrored body with unchanged names, near 0 without
+    evidence (a stiff figure without toes).
     """
     _, up, forward = trunk_axes(points, roles)
     evidence = 0.0
@@ -69,15 +69,16 @@ def frontness(points: Float[np.ndarray, "n k 3"], roles: dict[int, int]) -> floa
 
 
 def is_mirrored(points: Float[np.ndarray, "n k 3"], roles: dict[int, int]) -> bool:
-    """Return if the take was written in left-handed coordinates: toes and knees point back."""
+    """Return whether the take is in left-handed coordinates, so that toes and knees point back."""
     return frontness(points[sampled(len(points))], roles) < -0.25
 
 
 def up_axis(points: Float[np.ndarray, "n k 3"], roles: dict[int, int]) -> Num[np.ndarray, " 3"]:
-    """Return the coordinate axis [3] that is up, y where nothing speaks against it.
+    """Return the coordinate axis [3] that is up; y unless there is evidence against it.
 
-    Trunk and shins of who stands, walks or sits point along it on the mean. Of who crawls, rolls,
-    lies or gets up they do not, but there alone the lowest point of the body stays at one height.
+    When a person stands, walks or sits, trunk and shins point along this axis on average. When a
+    person crawls, rolls, lies or gets up they do not, but only along this axis does the body's
+    lowest point keep a constant height.
     """
     points = points[sampled(len(points))]
     axes = np.concatenate([np.eye(3), -np.eye(3)])
@@ -97,13 +98,15 @@ def up_axis(points: Float[np.ndarray, "n k 3"], roles: dict[int, int]) -> Num[np
     straight = unit(np.stack(thighs)).mean(axis=(0, 1)) @ axes[best] > _ALONG
     stays = np.ptp(points[:, roles[0]], axis=0).max() < 1e-3 * size
     if stays or (straight and floors[best] > _GOES * size):
-        return axes[best]  # a path that lacks, or of other axes than the body, shows no floor
-    steadier = 6.0 if best == 1 else 4.0  # who crawls along the axis, or lies along it
+        return axes[
+            best
+        ]  # without a path, or with one in other axes than the body, there is no floor
+    steadier = 6.0 if best == 1 else 4.0  # the person crawls along the axis, or lies along it
     return axes[steady if steadier * floors[steady] < floors[best] else best]
 
 
 def fault(points: Float[np.ndarray, "n k 3"], roles: dict[int, int]) -> str | None:
-    """Return what makes the take's joints no human body in most frames, None if nothing does."""
+    """Return why the take's joints are not a human body in most frames, None if they are."""
     points = points[sampled(len(points))]
     left, up, _ = trunk_axes(points, roles)
     shoulders = unit(points[:, roles[16]] - points[:, roles[17]])
@@ -137,10 +140,10 @@ def _length_fault(points: np.ndarray, roles: dict[int, int]) -> str | None:
 
 
 def is_rest(rest: Float[np.ndarray, "k 3"], roles: dict[int, int]) -> bool:
-    """Return if one figure [K, 3] is a posture that limbs' turns can be counted from.
+    """Return whether one figure [K, 3] is a posture that can serve as a rest pose.
 
-    Such are T, A and hanging arms, turned, leaning or stooping; no such are bones that lie in one
-    line because each runs along its own axis.
+    Valid are T pose, A pose and hanging arms, also rotated, leaning or stooping. Invalid are bones
+    that are all in one line because each lies along its own axis.
     """
     points = rest[None]
     _, up, forward = (axis[0] for axis in trunk_axes(points, roles))
@@ -169,7 +172,7 @@ def is_rest(rest: Float[np.ndarray, "k 3"], roles: dict[int, int]) -> bool:
 
 
 def is_spread(rest: Float[np.ndarray, "k 3"], roles: dict[int, int]) -> bool:
-    """Return if one figure [K, 3] is a T or A pose: what no frame of a performance looks like."""
+    """Return whether one figure [K, 3] is a T or A pose, which no frame of a performance has."""
     if not is_rest(rest, roles):
         return False
     left, up, _ = (axis[0] for axis in trunk_axes(rest[None], roles))

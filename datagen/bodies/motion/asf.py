@@ -1,9 +1,9 @@
 """Acclaim motion: a skeleton (.asf) shared by a subject's takes (.amc).
 
-A bone turns about its own axes, whose directions at rest its `axis` line gives:
-local = C · M · C⁻¹, where C holds the axes and M the frame's angles; angles of both are applied in
-the order of their letters, x first. A bone starts where its parent ends, and its turn happens at
-its start, so `lfemur` is the hip joint.
+A bone rotates about its own axes, whose rest directions are in its `axis` line:
+local = C · M · C⁻¹, with the axes C and the frame's rotation M; both apply their angles in the
+order of their letters, x first. A bone starts where its parent ends and rotates about its start, so
+`lfemur` is the hip joint.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from datagen.common.errors import BadInput
 from datagen.common.sizes import checked_count
 
 RATE = 120.0
-"""Frames per second: the format does not say, CMU recorded nearly all at 120."""
+"""Frames per second; the format does not store it, and CMU recorded nearly all takes at 120."""
 
 _MAX_BONES = 1000
 MOST = 1 << 26
-"""Numbers of a take's rotations."""
+"""Most numbers in a take's rotations."""
 _AXES = {"X": 0, "Y": 1, "Z": 2}
 
 
 @dataclass
 class _Bone:
-    """One bone; dof names its angles and shifts ('rx', 'tz', ...), axes [4] at rest."""
+    """One bone; dof are its rotation and translation channels ('rx', 'tz', ...), axes [4] at
+    rest."""
 
     name: str
     parent: int = -1
@@ -40,7 +41,8 @@ class _Bone:
 
 
 def skeleton_of(path: Path) -> Path:
-    """Return the .asf of an .amc: named like the subject (01.asf for 01_01.amc) or alone there."""
+    """Return the .asf of an .amc: named after the subject (01.asf for 01_01.amc) or the only
+    one."""
     skeletons = sorted(
         p
         for p in path.parent.iterdir()
@@ -83,7 +85,7 @@ def _lines(path: Path) -> list[list[str]]:
 
 
 def _parse_skeleton(lines: list[list[str]]) -> tuple[list[_Bone], bool]:
-    """Return the bones, the root first and parents before children, and if angles are degrees."""
+    """Return the bones (root first, parents before children) and whether angles are in degrees."""
     root = _Bone("root", vector=np.zeros(3), axes=quat.IDENTITY)
     bones = {"root": root}
     angles: dict[str, tuple[list[float], str]] = {}
@@ -126,12 +128,12 @@ def _parse_skeleton(lines: list[list[str]]) -> tuple[list[_Bone], bool]:
 
 
 def _ordered(bones: dict[str, _Bone], children: list[list[str]]) -> list[_Bone]:
-    """Return the root and all bones that hang on it, parents first."""
+    """Return the root and all bones below it, parents first."""
     ordered = [bones["root"]]
     places = {"root": 0}
     for parent, *names in children:
         if parent not in places:
-            raise ValueError(f"bone {parent[:40]} of the hierarchy hangs on nothing")
+            raise ValueError(f"bone {parent[:40]} of the hierarchy has no parent")
         for name in names:
             bone = bones.get(name)
             if bone is None or bone.vector is None or bone.axes is None or name in places:
@@ -151,7 +153,7 @@ _CHANNELS = ("rx", "ry", "rz", "tx", "ty", "tz", "l")
 
 
 def _rest(bones: list[_Bone]) -> np.ndarray:
-    """Return where each bone starts at rest [K, 3]."""
+    """Return the rest positions of the bones' starts [K, 3]."""
     rest = np.zeros((len(bones), 3))
     for index, bone in enumerate(bones[1:], start=1):
         above = bones[bone.parent]
@@ -163,7 +165,7 @@ def _rest(bones: list[_Bone]) -> np.ndarray:
 
 
 def _parse_frames(lines: list[list[str]], bones: list[_Bone]) -> list[np.ndarray]:
-    """Return each bone's values [N, its degrees of freedom]."""
+    """Return each bone's channel values [N, degrees of freedom]."""
     index = {bone.name: place for place, bone in enumerate(bones)}
     rows: list[dict[int, list[float]]] = []
     for words in lines:
@@ -223,7 +225,8 @@ def _pose(
 
 
 def _euler(angles: np.ndarray, order: str) -> np.ndarray:
-    """Return the turn by angles[0] about the order's first letter, then the next, then the last."""
+    """Return the rotation by angles[0] about the order's first axis, then the second, then the
+    third."""
     turn = quat.IDENTITY
     for angle, letter in zip(angles, order.upper(), strict=True):
         if letter not in _AXES:

@@ -1,11 +1,11 @@
-"""Joints' frames of a skeleton whose zero pose is no T or A pose along the axes.
+"""Joint frames of a skeleton whose zero pose is not a T or A pose along the axes.
 
-LaFAN1, Character Creator and Maya's joint orients let every bone run along an axis of its own
-joint: the pose of zero angles is no posture at all. What is sought is, for each joint, the turn A
-between its own frame and SMPL's: R_smpl = R_source · A. The bones fix A but for a turn about the
-bone; that is taken from the zero pose where it is a posture, else from a rest frame before the
-take, else from the take itself (a knee bends backwards, an elbow forwards, and other joints are
-twisted by nothing on average).
+In LaFAN1, Character Creator and Maya's joint orients, every bone lies along an axis of its own
+joint, so the pose with zero angles is not a posture. For each joint, this module determines the
+rotation A between its frame and SMPL's: R_smpl = R_source · A. The bones determine A up to a
+rotation about the bone. That rotation comes from the zero pose if it is a posture, else from a rest
+frame before the take, else from the take itself (knees bend backwards, elbows forwards, and other
+joints have zero mean twist).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from datagen.bodies.motion.take import Take
 from datagen.common.record import SMPL_PARENTS
 
 _HINGES = {1: (4, 7, -1.0), 2: (5, 8, -1.0), 16: (18, 20, 1.0), 17: (19, 21, 1.0)}
-"""Joint → the hinge at its bone's end, the joint beyond, and where it bends to along SMPL's z."""
+"""Joint → the hinge at its bone's end, the next joint, and the bending direction along SMPL's z."""
 
-_BENT = 0.15  # mean sine of a hinge's angle from which its axis is trusted
+_BENT = 0.15  # least mean sine of a hinge's angle for a reliable axis
 _ORDER = (0, 3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 1, 2, 4, 5, 7, 8, 10, 11)
 
 
 def along_axes(take: Take) -> bool:
-    """Return if the zero pose stands along the coordinate axes, as most exporters write it."""
+    """Return whether the zero pose is aligned with the coordinate axes, as in most exporters."""
     rest, roles = take.rest, take.roles
     if not is_rest(rest, roles):
         return False
@@ -48,12 +48,12 @@ def along_axes(take: Take) -> bool:
 
 
 def _tilt(vector: np.ndarray, axis: int) -> float:
-    """Return the angle between a vector and a coordinate axis, either way along it, degrees."""
+    """Return the angle between a vector and a coordinate axis of either sign, degrees."""
     return float(np.degrees(np.arccos(min(1.0, abs(unit(vector)[axis])))))
 
 
 def level(take: Take) -> Take:
-    """Return the take with its world turned to y up."""
+    """Return the take with its world rotated to y up."""
     up = anatomy.up_axis(take.positions, take.roles)
     turn = quat.between(up, np.array([0.0, 1.0, 0.0]))
     return replace(
@@ -64,7 +64,7 @@ def level(take: Take) -> Take:
 
 
 def rebased(take: Take) -> tuple[Take, bool]:
-    """Return the take counted from a pose that is a posture, and if there is one."""
+    """Return the take relative to a rest pose that is a posture, and whether there is one."""
     if is_rest(take.rest, take.roles):
         return take, True
     if take.lead is not None:
@@ -80,7 +80,8 @@ def alignments(
 ) -> dict[int, Float[np.ndarray, " 4"]]:
     """Return A [4] for each SMPL joint of the take; `rest` [24, 3] is SMPL's own.
 
-    posed: the take's rest is a posture, so its bones are turned from SMPL's the shortest way.
+    posed: whether the take's rest pose is a posture, so that its bones are reached from SMPL's by
+    the shortest rotation.
     """
     frames = sampled(len(take.rotations))
     turns, points = take.rotations[frames], take.positions[frames]
@@ -125,7 +126,7 @@ def _above(joint: int, roles: dict[int, int]) -> int:
 
 
 def _tip(joint: int, roles: dict[int, int]) -> int | None:
-    """Return the joint at the far end of a joint's bone, None for an end of a limb."""
+    """Return the joint at the far end of a joint's bone, None at the end of a limb."""
     chains = ((0, 3, 6, 9), (9, 12, 15), (1, 4, 7, 10), (2, 5, 8, 11), (13, 16, 18, 20),
               (14, 17, 19, 21))  # fmt: skip
     for chain in chains:
@@ -138,7 +139,7 @@ def _tip(joint: int, roles: dict[int, int]) -> int | None:
 def _bone(
     joint: int, tip: int, roles: dict[int, int], turns: np.ndarray, points: np.ndarray
 ) -> np.ndarray:
-    """Return the way from joint to tip in the joint's own frame, mean over the frames."""
+    """Return the mean vector from joint to tip in the joint's own frame."""
     way = points[:, roles[tip]] - points[:, roles[joint]]
     return quat.rotate(quat.inverse(turns[:, roles[joint]]), way).mean(axis=0)
 
@@ -146,7 +147,7 @@ def _bone(
 def _trunk(
     joint: int, roles: dict[int, int], turns: np.ndarray, points: np.ndarray, rest: np.ndarray
 ) -> np.ndarray:
-    """Return A of pelvis or chest, which several bones fix (Wahba's problem, SVD by scipy)."""
+    """Return A of pelvis or chest from several bones (Wahba's problem, solved by scipy's SVD)."""
     from scipy.spatial.transform import Rotation
 
     if joint == 0:
@@ -167,7 +168,7 @@ def _trunk(
 
 
 def _flat(pelvis: np.ndarray, ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """Return A of a foot that stands flat in the rest pose, however high its ankle lies."""
+    """Return A of a foot that is flat in the rest pose, for any height of the ankle."""
     flat = np.array([1.0, 0.0, 1.0])
     ahead = quat.rotate(quat.inverse(pelvis), theirs) * flat
     return quat.multiply(pelvis, quat.between(ours * flat, ahead))
@@ -177,7 +178,7 @@ def _hinge_angle(
     joint: int, axis: np.ndarray, align: np.ndarray, roles: dict[int, int],
     turns: np.ndarray, points: np.ndarray,
 ) -> float | None:  # fmt: skip
-    """Return the turn about the bone by which its knee or elbow bends the human way."""
+    """Return the rotation about the bone with which its knee or elbow bends anatomically."""
     if joint not in _HINGES:
         return None
     hinge, end, sign = _HINGES[joint]
@@ -196,11 +197,11 @@ def _twist_angle(
     joint: int, above: int, axis: np.ndarray, align: np.ndarray, roles: dict[int, int],
     turns: np.ndarray, found: dict[int, np.ndarray],
 ) -> float:  # fmt: skip
-    """Return the circular mean of a joint's twist about its bone against the joint above."""
+    """Return the circular mean of a joint's twist about its bone relative to the joint above."""
     parent = quat.multiply(turns[:, roles[above]], found[above])
     relative = quat.multiply(quat.inverse(parent), quat.multiply(turns[:, roles[joint]], align))
     part = np.stack([relative[:, 3], relative[:, :3] @ axis], axis=-1)
-    # squared half angles: q and -q are one turn, and near half turns weigh nothing
+    # squared half angles: q and -q are the same rotation, and half turns have no weight
     cosine, sine = (part[:, 0] ** 2 - part[:, 1] ** 2).sum(), (2 * part[:, 0] * part[:, 1]).sum()
     return float(np.arctan2(sine, cosine))
 
@@ -208,7 +209,7 @@ def _twist_angle(
 def _mean(
     joint: int, above: int, roles: dict[int, int], turns: np.ndarray, found: dict[int, np.ndarray]
 ) -> np.ndarray:
-    """Return A of a limb's end such that it is turned against its neighbour by nothing on mean."""
+    """Return A of a limb's end such that its mean rotation relative to its neighbour is zero."""
     from scipy.spatial.transform import Rotation
 
     parent = quat.multiply(turns[:, roles[above]], found[above])

@@ -1,4 +1,4 @@
-"""Biovision hierarchies (.bvh): a skeleton of offsets, then one line of channels a frame."""
+"""Biovision hierarchies (.bvh): a skeleton of offsets, then one line of channels per frame."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from datagen.common.sizes import checked_count
 
 _MAX_JOINTS = 1000
 MOST = 1 << 26
-"""Numbers of a take's rotations: half an hour of 75 joints at 120 a second."""
-_NAME_WORDS = 8  # words that a joint's name may have
-_LEAD = 12  # frames in which a rest pose before the take is looked for
+"""Most numbers in a take's rotations: half an hour of 75 joints at 120 fps."""
+_NAME_WORDS = 8  # most words in a joint's name
+_LEAD = 12  # frames searched for a rest pose before the take
 _AXES = {"X": 0, "Y": 1, "Z": 2}
-_FULL_TURN = 6.3  # of radians: no performance stays within as many degrees of its zero pose
-_STILL = 0.1  # span of all rotations of who does not move
-_SPREAD = 0.75  # mean cosine of arms to a T or A pose of who keeps it; below in performances
+_FULL_TURN = 6.3  # radians; no performance stays within this many degrees of its zero pose
+_STILL = 0.1  # range of all rotations of a person who does not move
+_SPREAD = 0.75  # least mean cosine of the arms to a held T or A pose; lower in performances
 _GAP = 3  # frames
 
 
@@ -58,23 +58,23 @@ def read_bvh(path: Path) -> Take:
 
 
 def _tokens(content: bytes) -> list[str]:
-    """Return the words of a file in UTF-8 or UTF-16, with or without a byte order mark."""
+    """Return the tokens of a file in UTF-8 or UTF-16, with or without a byte order mark."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         text = content.decode("utf-16", errors="replace")
     elif content[1:2] == b"\0" or content[:1] == b"\0":
         text = content.decode("utf-16-le" if content[1:2] == b"\0" else "utf-16-be", "replace")
     else:
         text = content.decode("utf-8-sig", errors="replace")
-    text = text.replace("{", " { ").replace("}", " } ")  # some stick to a name
+    text = text.replace("{", " { ").replace("}", " } ")  # braces may be attached to a name
     return re.sub(r"(?i)\b(frames|frame\s+time)\s*:", r"\1: ", text).split()
 
 
 def _first_frame(rotations: np.ndarray) -> int:
     """Return the first frame of the take itself.
 
-    CMU's exporters put the rest pose before the take and some glide from it into the first real
-    frames. It shows as a leap that no body makes, over 20 degrees at once; what follows within
-    the next frames at more than four times the take's usual speed belongs to it.
+    CMU's exporters put the rest pose before the take, and some interpolate from it to the first
+    real frames. This appears as a jump of more than 20 degrees at once, which no body can do; the
+    following frames belong to it while they move at more than four times the take's usual speed.
     """
     if len(rotations) < 2 * _LEAD:
         return 0
@@ -105,7 +105,7 @@ def _parse_hierarchy(tokens: list[str]) -> tuple[list[_Joint], int]:
                 raise ValueError("it needs exactly one ROOT, before every JOINT")
             parent = open_joints[-1] if open_joints else -1
             if joints and parent < 0:
-                raise ValueError(f"joint {tokens[at + 1]} hangs on nothing")
+                raise ValueError(f"joint {tokens[at + 1]} has no parent")
             brace = tokens.index("{", at + 1, at + 2 + _NAME_WORDS)
             joints.append(_Joint(" ".join(tokens[at + 1 : brace]), parent))
             open_joints.append(len(joints) - 1)
@@ -167,8 +167,8 @@ def _refuse_radians(
 ) -> None:
     """Raise BadInput if the rotations [N, channels] seem to be in radians.
 
-    They are small, and read as radians they show somebody who moves as people do: not one who holds
-    the zero pose's arms up, or whose root stays while his feet go.
+    They are small, and converted from radians they show plausible motion: neither a person who
+    keeps the arms of the zero pose, nor one whose root stays while the feet move.
     """
     channels = [name[1:].lower() for joint in joints for name in joint.channels]
     turns = np.array([kind == "rotation" for kind in channels])
@@ -187,7 +187,7 @@ def _refuse_radians(
     low = np.maximum(feet[_GAP:] @ up, feet[:-_GAP] @ up).argmin(axis=1)
     by_feet = (feet[:-_GAP] - feet[_GAP:])[np.arange(len(low)), low]
     by_root = root[_GAP:] - root[:-_GAP]
-    if 0.0 < np.sum(by_root**2) < 0.25 * np.sum(by_feet**2):  # 0.54 and more in performances
+    if 0.0 < np.sum(by_root**2) < 0.25 * np.sum(by_feet**2):  # at least 0.54 in performances
         return
     raise BadInput(
         f"{path}: its rotations seem to be in radians, BVH has degrees; export it again, in degrees"
@@ -215,7 +215,7 @@ def _pose(joints: list[_Joint], values: np.ndarray) -> tuple[np.ndarray, np.ndar
             rotations[:, index], positions[:, index] = local, place
             continue
         above = joint.parent
-        # a skeleton that is written by position channels alone has no offsets
+        # a skeleton with only position channels has no offsets
         offset = np.array(joint.offset) if any(joint.offset) else np.median(place, axis=0)
         rest[index] = rest[above] + offset
         rotations[:, index] = quat.multiply(rotations[:, above], local)
@@ -224,10 +224,11 @@ def _pose(joints: list[_Joint], values: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _local(joint: _Joint, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a joint's turn [N, 4] and place [N, 3] in its parent from its channels [N, C].
+    """Return a joint's rotation [N, 4] and position [N, 3] relative to its parent from its
+    channels.
 
-    Position channels take the offset's place. Below the root some exporters write what is added
-    to the offset: those values lie nearer to zero than to the offset.
+    Position channels replace the offset. Below the root, some exporters write values that are added
+    to the offset, which are recognised by being closer to zero than to the offset.
     """
     count, offset = len(values), np.array(joint.offset)
     turn = np.broadcast_to(quat.IDENTITY, (count, 4))

@@ -1,8 +1,8 @@
-"""A path of the pelvis against the feet that it walks on: its unit and its axes.
+"""Compares the pelvis's path with the foot contacts, to check its unit and its axes.
 
-A foot that stands stays where it is, so that the body's rotations alone give the way of the
-pelvis, in metres and in the body's own world. A path in feet or inches goes the same way at
-another size; one whose axes are exchanged goes another way.
+A foot on the ground does not move, so the body's rotations alone determine the pelvis's path, in
+metres and in the body's own world. A path in feet or inches has the same shape at another scale; a
+path with permuted axes has another shape.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ import numpy as np
 
 from datagen.bodies.motion.retarget import RATE, forward
 
-_GAPS = (0.1, 0.02)  # seconds over which ways are compared; a rate may be too high by as much
-_SHORTEST = 1.0  # seconds of motion at least
+_GAPS = (0.1, 0.02)  # seconds over which displacements are compared; tolerates a wrong frame rate
+_SHORTEST = 1.0  # least duration in seconds
 _SAMPLES = 3000
 _FEET = (7, 8, 10, 11)
-_AGREES = 0.8  # correlation of the two ways from which they are one; of who climbs or flies below
-_MOVES = 0.01  # metres in a gap at least, RMS: an idle sway shows nothing
+_AGREES = 0.8  # least correlation of agreeing paths; it is lower for climbing or flying
+_MOVES = 0.01  # least RMS displacement in a gap, metres: idle sway is not informative
 _GOES = 0.03  # the same, for axes
-_STAYS = 0.15  # path over the feet's way of who stays in place; 0.28 and more in 200 real takes
-_TREADS = 0.3  # metres that feet go in a second
+_STAYS = 0.15  # largest ratio of path to foot motion in place; at least 0.28 in 200 real takes
+_TREADS = 0.3  # least foot motion in a second, metres
 
 
 @dataclass(frozen=True)
 class Ways:
-    """How a path agrees with the feet.
+    """Agreement of a path with the foot contacts.
 
-    scale: metres that one unit of the path is by the feet, None where they do not show it;
-    axes: whether the path has the body's axes, true also where nothing shows it.
+    scale: metres per unit of the path according to the feet, None if undetermined; axes: whether
+    the path has the body's axes, also true if undetermined.
     """
 
     scale: float | None
@@ -40,9 +40,10 @@ class Ways:
 def compare(
     rotations: np.ndarray, pelvis: np.ndarray, rate: float, rest: np.ndarray, up: np.ndarray
 ) -> Ways:
-    """Return how the path [N, 3] of the pelvis agrees with local rotations [N, 24, 4].
+    """Return how the pelvis's path [N, 3] agrees with local rotations [N, 24, 4].
 
-    rate: frames per second; rest [24, 3] a body's rest joints, metres; up [3] away from ground.
+    rate: frames per second; rest: [24, 3] a body's rest joints, metres; up: [3] away from the
+    ground.
     """
     if len(pelvis) < max(_SHORTEST * rate, 3):
         return Ways(None, True)
@@ -54,9 +55,9 @@ def compare(
 
 
 def in_place(rotations: np.ndarray, pelvis: np.ndarray, rest: np.ndarray) -> bool:
-    """Return if feet step or legs bend and the pelvis [N, 3] stays where it is.
+    """Return whether feet step or legs bend while the pelvis [N, 3] does not move.
 
-    rotations [N, 24, 4] local, at 30 a second; rest as in `compare`.
+    rotations: [N, 24, 4] local, at 30 fps; rest: as in `compare`.
     """
     count = round(RATE * _SHORTEST)
     if len(pelvis) <= count:
@@ -79,7 +80,7 @@ def _rms(ways: np.ndarray) -> float:
 def _over(
     gap: int, rotations: np.ndarray, pelvis: np.ndarray, rest: np.ndarray, up: np.ndarray
 ) -> Ways:
-    """Return what ways over so many frames show."""
+    """Return the agreement of displacements over `gap` frames."""
     count = len(pelvis) - gap
     starts = np.unique(np.linspace(0, count - 1, min(count, _SAMPLES)).round().astype(int))
     here, there = (
@@ -102,7 +103,7 @@ def _over(
 
 
 def _turns() -> list[np.ndarray]:
-    """Return all exchanges and reversals of coordinate axes, 48 matrices [3, 3]."""
+    """Return all permutations and reflections of coordinate axes, 48 matrices [3, 3]."""
     return [
         np.eye(3)[list(order)] * signs
         for order in permutations(range(3))

@@ -1,9 +1,9 @@
-"""Conventions that a file of SMPL poses does not name: its up axis, unit and frame rate.
+"""Conventions that a file of SMPL poses does not state: its up axis, unit and frame rate.
 
 AMASS has z up, metres and radians. Other collections use its layout with y up (AIST++, HumanML3D),
-with a camera's y down, in centimetres, feet or degrees, or with `trans` in other axes than the
-poses; such a file is read without an error and shows people who lie, fly, spin or slide. The whole
-take shows it.
+with y down as in a camera, in centimetres, feet or degrees, or with `trans` in other axes than the
+poses. Such files can be read without an error, but people then lie, fly, spin or slide. This module
+detects it from the whole take.
 """
 
 from __future__ import annotations
@@ -24,30 +24,35 @@ from datagen.common.errors import BadInput
 UPS = ("z", "y", "-y", "x", "-x", "-z")
 """Names of --motion-up; -y is a camera's frame (y down)."""
 
-_LONGEST_TURN = 7.0  # radians; axis-angle vectors of an exporter reach 2 pi
+_LONGEST_TURN = 7.0  # radians; exporters write axis-angle vectors up to 2 pi
 _FASTEST = 12.0  # m/s, a sprinter's
-_OFF = 1.0  # metres above or below zero at which the height of the pelvis shows the unit
-_SOLE = 0.05  # metres from the lowest joint down to the ground
+_OFF = 1.0  # height of the pelvis in metres, either sign, from which it indicates the unit
+_SOLE = 0.05  # metres from the lowest joint to the ground
 SHORTEST = 1.0
-"""Seconds of motion that speed, unit and frame rate are taken from."""
-_SHOWS_UP = 0.3  # seconds that show which axis is up; of 2,500 such pieces of takes 1.1 % err
-_THIN, _STILL = 0.4, 0.05  # metres: who lies is no thicker, and stays on the floor
-_SAME_UNIT = (0.45, 2.2)  # path over feet; 0.74 to 1.7 in 400 real takes whose ways agree
-_FLOOR = 0.15  # metres from zero at which a floor lies
+"""Least duration in seconds to determine speed, unit and frame rate."""
+_SHOWS_UP = (
+    0.3  # least duration in seconds to determine the up axis; 1.1 % of 2,500 pieces of takes err
+)
+_THIN, _STILL = (
+    0.4,
+    0.05,
+)  # metres: largest thickness of a lying person, and largest motion of its floor
+_SAME_UNIT = (0.45, 2.2)  # path relative to feet; 0.74 to 1.7 in 400 real takes with agreeing paths
+_FLOOR = 0.15  # largest height of a floor, metres
 _UP = np.array([0.0, 1.0, 0.0])
-_BENT = 0.35  # sine of the bend from which a knee or elbow shows its way
-_BACK = -0.5  # cosine to its own way, at the mean; of 75 real takes none is below 0.3
+_BENT = 0.35  # least sine of the bend at which a knee's or elbow's direction is known
+_BACK = -0.5  # mean cosine to the anatomical direction; in 75 real takes none is below 0.3
 _KNEES = ((1, 4, 7, -1.0), (2, 5, 8, -1.0))
 _ELBOWS = ((16, 18, 20, 1.0), (17, 19, 21, 1.0))
-"""Joint above, hinge and joint below, and to which side along z SMPL's rest body bends it."""
+"""Joint above, hinge, joint below, and the direction along z in which SMPL's rest body bends it."""
 
 
 @dataclass(frozen=True)
 class Convention:
-    """How files of SMPL poses are to be read, by the options; None: as the format has it.
+    """How to read files of SMPL poses, from the options; None: the format's own convention.
 
-    up: which of the file's axes is up; unit: of its lengths; rate: frames per second of formats
-    that do not carry one (.amc, SURREAL's smpl_data.npz).
+    up: the file's up axis; unit: unit of its lengths; rate: frames per second of formats that do
+    not store it (.amc, SURREAL's smpl_data.npz).
     """
 
     up: str | None = None
@@ -60,7 +65,7 @@ class Convention:
         return UNITS[unit] if unit in UNITS else float(unit)
 
     def upright(self) -> Float[np.ndarray, " 4"]:
-        """Return the turn [4] from the file's axes to y up."""
+        """Return the rotation [4] from the file's axes to y up."""
         return _UPRIGHT[self.up or "z"]
 
 
@@ -75,11 +80,11 @@ _UPRIGHT = {
 
 
 def refuse_degrees(path: Path, vectors: Float[np.ndarray, "n j 3"]) -> None:
-    """Raise BadInput if axis-angle vectors [N, J, 3] are longer than any in radians."""
+    """Raise BadInput if axis-angle vectors [N, J, 3] are too long to be radians."""
     longest = np.linalg.norm(vectors[anatomy.sampled(len(vectors))], axis=-1).max(axis=1)
     if np.median(longest) > _LONGEST_TURN:
         raise BadInput(
-            f"{path}: its poses turn joints by up to {np.median(longest):.0f} radians, they seem "
+            f"{path}: its poses rotate joints by up to {np.median(longest):.0f} radians; they seem "
             "to be in degrees; convert them to radians"
         )
 
@@ -92,12 +97,12 @@ def check(
     rest: Float[np.ndarray, "24 3"],
     convention: Convention,
 ) -> None:
-    """Raise BadInput, with what the file seems to be, for a take that no one can have performed.
+    """Raise BadInput, with the file's probable convention, for a physically impossible take.
 
-    Speed and height, the ways of knees and elbows, posture, and gravity are looked at.
+    Checks speed and height, the bending of knees and elbows, posture, and gravity.
 
-    rotations [N, 24, 4] local, pelvis [N, 3] as read with y up, metres, at `rate` a second; rest
-    [24, 3] the rest joints of a body.
+    rotations: [N, 24, 4] local; pelvis: [N, 3] as read with y up, metres; rate: frames per second;
+    rest: [24, 3] a body's rest joints.
     """
     joints = forward(rotations, pelvis, rest)[:, :22]
     joints = joints[anatomy.sampled(len(joints))]
@@ -115,7 +120,7 @@ def check(
     if up != "z":
         what = "in a camera's frame, y down" if up == "-y" else f"of {up} up"
         raise BadInput(
-            f"{path}: its people lie in the air, gravity seems to be another than AMASS's z up: "
+            f"{path}: its people lie in the air, so its up axis seems to differ from AMASS's z: "
             f"it seems to be {what}; give --motion-up={up}, or --motion-up z if they do lie"
         )
 
@@ -123,8 +128,8 @@ def check(
 def _refuse_unit(path: Path, heights: np.ndarray, fast: float, scale: float | None) -> None:
     """Raise BadInput if the path seems to be in another unit than metres.
 
-    heights [N, 22] of the joints over zero; fast: the pelvis's speed, m/s; scale: metres to a unit
-    by the feet, None if they do not show it, when the height over a floor at zero does.
+    heights: [N, 22] of the joints above zero; fast: the pelvis's speed, m/s; scale: metres per unit
+    according to the feet, None if undetermined; then the height above a floor at zero is used.
     """
     if scale is not None and _SAME_UNIT[0] <= scale <= _SAME_UNIT[1]:
         if fast > _FASTEST:
@@ -149,11 +154,11 @@ def _refuse_unit(path: Path, heights: np.ndarray, fast: float, scale: float | No
 
 
 def check_path(path: Path, rotations: np.ndarray, pelvis: np.ndarray, rest: np.ndarray) -> None:
-    """Raise BadInput if a retargeted take has another axis up than its zero pose, or its root moves
-    in another unit or other axes than its bones.
+    """Raise BadInput if a retargeted take's up axis differs from that of its zero pose, or its
+    root's unit or axes differ from those of its bones.
 
-    rotations [N, 24, 4] local, pelvis [N, 3] with y up, metres by the bones, at 30 a second, the
-    soles on y = 0.
+    rotations: [N, 24, 4] local; pelvis: [N, 3] with y up, metres according to the bones, at 30 fps,
+    with the soles on y = 0.
     """
     joints = forward(rotations, pelvis, rest)[:, :22]
     if len(pelvis) >= _SHOWS_UP * RATE and _found_up(joints, Convention(up="y")) != "y":
@@ -164,8 +169,8 @@ def check_path(path: Path, rotations: np.ndarray, pelvis: np.ndarray, rest: np.n
     ways = compare(rotations, pelvis, RATE, rest, _UP)
     if ways.scale is not None and not _SAME_UNIT[0] <= ways.scale <= _SAME_UNIT[1]:
         raise BadInput(
-            f"{path}: its people slide: its root seems to move in units {ways.scale:.2g} times as "
-            "long as those of its bones; export both in one unit"
+            f"{path}: its people slide: the unit of its root motion seems to be {ways.scale:.2g} "
+            "times that of its bones; export both in one unit"
         )
     refuse_axes(path, ways)
 
@@ -177,7 +182,7 @@ def unit_note(
     rest: Float[np.ndarray, "24 3"],
     unit: str,
 ) -> str:
-    """Return what contradicts a unit that was given, "" if nothing does; as `check_path`."""
+    """Return a note if a given unit contradicts the motion, otherwise ""; see `check_path`."""
     scale = compare(rotations, pelvis, RATE, rest, _UP).scale
     if scale is None or _SAME_UNIT[0] <= scale <= _SAME_UNIT[1]:
         return ""
@@ -188,7 +193,7 @@ def unit_note(
 
 
 def _named_unit(scale: float) -> str:
-    """Return the unit of --motion-unit that is nearest to a length in metres, or its number."""
+    """Return the name in --motion-unit that is closest to a length in metres, or the number."""
     unit = min(UNITS, key=lambda name: abs(np.log(scale / UNITS[name])))
     return unit if 0.7 < scale / UNITS[unit] < 1.5 else f"{scale:.2g}"
 
@@ -198,28 +203,28 @@ def _spelt(unit: str) -> str:
 
 
 def refuse_axes(path: Path, ways: Ways) -> None:
-    """Raise BadInput if the pelvis's path has other axes than its turns."""
+    """Raise BadInput if the pelvis's path has other axes than its rotations."""
     if not ways.axes:
         raise BadInput(
             f"{path}: its people slide: the path of the pelvis (trans, root positions) seems to "
-            "have other axes than the poses; turn one of them to the other's"
+            "have other axes than the poses; rotate one to the other's axes"
         )
 
 
 def _refuse_other_bodies(
     path: Path, rotations: np.ndarray, joints: np.ndarray, rest: np.ndarray
 ) -> None:
-    """Raise BadInput if hinges bend the wrong way, or joints [N, 22, 3] are of no posture."""
+    """Raise BadInput if hinges bend the wrong way, or joints [N, 22, 3] are not a posture."""
     rotations = rotations[anatomy.sampled(len(rotations))]
     knees, elbows = (_way(rotations, hinges, rest) < _BACK for hinges in (_KNEES, _ELBOWS))
     if knees or elbows:
         parts, what = {
-            (False, True): ("elbows bend backwards", "those of a body in a mirror"),
-            (True, False): ("knees bend forwards", "about axes turned by 180 degrees"),
+            (False, True): ("elbows bend backwards", "those of a mirrored body"),
+            (True, False): ("knees bend forwards", "about axes rotated by 180 degrees"),
             (True, True): ("knees and elbows bend the wrong way", "inverted or left-handed"),
         }[knees, elbows]
         raise BadInput(
-            f"{path}: its {parts}, its rotations seem to be {what}; export it with SMPL's joints "
+            f"{path}: its {parts}; its rotations seem to be {what}; export it with SMPL's joints "
             "in right-handed coordinates"
         )
     if why := anatomy.fault(joints, {joint: joint for joint in range(22)}):
@@ -231,9 +236,9 @@ def _refuse_other_bodies(
 def _way(
     rotations: np.ndarray, hinges: tuple[tuple[int, int, int, float], ...], rest: np.ndarray
 ) -> float:
-    """Return the mean cosine of the way that hinges bend to their own way, 0 if they hardly do.
+    """Return the mean cosine between the hinges' actual and anatomical bending, 0 if hardly bent.
 
-    rotations [N, 24, 4] local.
+    rotations: [N, 24, 4] local.
     """
     found = []
     for above, hinge, below, side in hinges:
@@ -247,12 +252,12 @@ def _way(
 
 
 def _found_up(joints: np.ndarray, convention: Convention) -> str:
-    """Return the name of the file's axis that joints [N, 22, 3], read with y up, show as up."""
+    """Return the name of the file's up axis according to joints [N, 22, 3], read with y up."""
     found = anatomy.up_axis(joints, {joint: joint for joint in range(22)})
     lowest, feet = joints[..., 1].min(axis=1), float(np.median((joints @ found).min(axis=1)))
     flat = np.median(np.ptp(joints[..., 1], axis=1)) < _THIN and lowest.std() < _STILL
     if flat and abs(float(np.median(lowest))) < _FLOOR and abs(feet) > _FLOOR:
-        return convention.up or "z"  # lying on the floor, not standing on one at zero
+        return convention.up or "z"  # lying on the floor, not standing on a floor at zero
     own = np.round(quat.rotate(quat.inverse(convention.upright()), found))
     axis = int(np.abs(own).argmax())
     return ("-" if own[axis] < 0 else "") + "xyz"[axis]

@@ -1,9 +1,9 @@
-"""DeepMimic's motion text: JSON frames of 44 numbers on its humanoid of 13 joints.
+"""DeepMimic's motion text: JSON frames of 44 numbers for its humanoid with 13 joints.
 
-A frame is dt, root position, root quaternion (w first), then quaternions of chest, neck, hips,
-ankles and shoulders and angles of knees and elbows (Peng et al. 2018, data/motions). The frame
-is x forward, y up, z to the right, metres. A clip whose `Loop` is `wrap` is one cycle of a
-periodic motion and is repeated until it is long enough to be watched.
+A frame has dt, root position, root quaternion (w first), then quaternions of chest, neck, hips,
+ankles and shoulders and angles of knees and elbows (Peng et al. 2018, data/motions). Axes are x
+forward, y up, z right, in metres. A clip whose `Loop` is `wrap` is one cycle of a periodic motion
+and is repeated to at least LOOPED_SECONDS.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from datagen.bodies.motion.take import Take
 from datagen.common.errors import BadInput
 
 COLUMNS = 44
-LOOPED_SECONDS = 4.0  # a wrapped cycle is repeated up to at least this; 100 frames need 3.3 s
+LOOPED_SECONDS = 4.0  # least duration of a repeated cycle; 100 frames need 3.3 s
 
 # name: (parent, offset from it in metres, SMPL joint, first column, columns)
 _JOINTS = {
@@ -76,7 +76,7 @@ def _parse(path: Path) -> tuple[np.ndarray, bool]:
 
 
 def _repeat(frames: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Append cycles, each starting where and heading as the last one ended."""
+    """Append cycles, each continuing with the position and heading at the end of the last one."""
     cycle = times[-1]
     rounds = int(np.ceil(LOOPED_SECONDS / cycle))
     if rounds > 1:
@@ -97,14 +97,14 @@ def _repeat(frames: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _close(frames: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Return the cycle with its last third led, smoothly, into the pose that it begins with."""
+    """Return the cycle with its last third blended smoothly into its first pose."""
     frames = frames.copy()
     turn = _heading(frames[-1, 4:8]) - _heading(frames[0, 4:8])
     goal = frames[0].copy()
     goal[[1, 3]] = frames[-1, [1, 3]]
     goal[4:8] = quat.multiply(quat.about(1, turn), _w_last(frames[0, 4:8]))[[3, 0, 1, 2]]
     for _, _, _, column, width in _JOINTS.values():
-        if width == 4:  # one side of the quaternions' double cover, throughout
+        if width == 4:  # consistent signs of the quaternions
             part = slice(column, column + 4)
             frames[:, part] = quat.continuous(frames[:, part])
             goal[part] *= np.sign(goal[part] @ frames[-1, part]) or 1.0
@@ -114,7 +114,7 @@ def _close(frames: np.ndarray, share: np.ndarray) -> np.ndarray:
 
 
 def _heading(root: np.ndarray) -> float:
-    """Return the angle about y by which the root quaternion (w first) turns the forward axis."""
+    """Return the angle about y by which the root quaternion (w first) rotates the forward axis."""
     forward = quat.rotate(quat.normalise(_w_last(root)), np.array([1.0, 0.0, 0.0]))
     return float(np.arctan2(-forward[2], forward[0]))
 

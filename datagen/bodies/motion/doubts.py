@@ -1,6 +1,6 @@
-"""What contradicts a motion that was read: sentences for the user, as nothing is refused for them.
+"""Notes for the user on probable errors in a motion, which do not lead to its rejection.
 
-Letters: N frames at 30 a second.
+Letters: N frames at 30 fps.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ def doubts(
     convention: Convention,
     assumed: float | None,
 ) -> str:
-    """Return what a user should know of a file's motion, "" if it seems to be right.
+    """Return notes on probable errors in a file's motion, "" if it seems correct.
 
-    rotations [N, 24, 4] local, pelvis [N, 3] with y up, metres; rest [24, 3] the body's rest
-    joints; assumed: the frame rate that was taken for granted, None if the file names one.
+    rotations: [N, 24, 4] local; pelvis: [N, 3] with y up, metres; rest: [24, 3] the body's rest
+    joints; assumed: the assumed frame rate, None if the file gives one.
     """
     notes = []
     if len(pelvis) < SHORTEST * RATE:
         notes.append(
-            f"{path}: lasts {len(pelvis) / RATE:.1f} s, too short to show whether its unit and "
-            "frame rate are right; give longer takes"
+            f"{path}: lasts {len(pelvis) / RATE:.1f} s, too short to check its unit and frame "
+            "rate; give longer takes"
         )
     if convention.rate is None:
         notes.append(_rate_note(path, rotations, pelvis, rest, assumed))
@@ -41,8 +41,8 @@ def doubts(
         notes.append(unit_note(path, rotations, pelvis, rest, convention.unit))
     if in_place(rotations, pelvis, rest):
         notes.append(
-            f"{path}: its people move on the spot, as on a treadmill; export it with the root's "
-            "motion if they did go"
+            f"{path}: its people move on the spot, as on a treadmill; if they did move forward, "
+            "export it with the root's motion"
         )
     return "; ".join(filter(None, notes))
 
@@ -50,17 +50,17 @@ def doubts(
 def _rate_note(
     path: Path, rotations: np.ndarray, pelvis: np.ndarray, rest: np.ndarray, assumed: float | None
 ) -> str:
-    """Return what contradicts a frame rate, "" if nothing does."""
+    """Return a note if the frame rate seems wrong, otherwise ""."""
     factor = tempo.speed_factor(rotations, pelvis, rest)
     if factor is None:
         return ""
     how = "fast" if factor > 1 else "slow"
     times = max(factor, 1 / factor)
-    seems = f"{path}: its people move some {times:.1f} times too {how}"
+    seems = f"{path}: its people move about {times:.1f} times too {how}"
     if assumed is None:
-        return f"{seems}; correct the frame rate that it names if that is wrong"
+        return f"{seems}; correct its frame rate if that is wrong"
     rate = tempo.nearest_rate(assumed / factor)
     return (
-        f"{seems} at the {assumed:g} frames per second that are assumed, as if recorded at "
+        f"{seems} at the assumed {assumed:g} frames per second, as if recorded at "
         f"{rate:g}; give --motion-rate"
     )

@@ -1,7 +1,7 @@
-"""The motions that ship with the package, in assets/motions (assets/build/motions.py made them).
+"""The bundled motions in assets/motions (made by assets/build/motions.py).
 
-One .npz holds, for each motion, int16 quaternions and float32 pelvis paths on a reference body;
-every motion also exists mirrored, left for right, made when it is read.
+One .npz holds int16 quaternions and float32 pelvis paths of each motion for a reference body. Every
+motion also exists mirrored, which is computed on reading.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from datagen.bodies.motion.retarget import ground, leg_length
 from datagen.common.record import SMPL_JOINTS, mirrored
 
 PATH = Path(__file__).resolve().parents[2] / "assets" / "motions" / "motions.npz"
-SCALE = 8192.0  # quantum of a quaternion's element: 0.01 degrees
+SCALE = 8192.0  # quantisation of a quaternion's element: 0.01 degrees
 MIRRORED = "_mirrored"
 _SWAP = mirrored(SMPL_JOINTS)
 
@@ -55,7 +55,7 @@ def read(
 def mirror(
     rotations: Float[np.ndarray, "n 24 4"], pelvis: Float[np.ndarray, "n 3"]
 ) -> tuple[Float[np.ndarray, "n 24 4"], Float[np.ndarray, "n 3"]]:
-    """Return the motion seen in a mirror across the plane x = 0: left and right change places."""
+    """Return the motion mirrored at the plane x = 0, with left and right swapped."""
     flipped = rotations[:, _SWAP] * np.array([1.0, -1.0, -1.0, 1.0])
     return flipped, pelvis * np.array([-1.0, 1.0, 1.0])
 
@@ -63,10 +63,10 @@ def mirror(
 def pack(
     rotations: Float[np.ndarray, "n 24 4"], pelvis: Float[np.ndarray, "n 3"]
 ) -> tuple[Int16[np.ndarray, "n 24 4"], Float32[np.ndarray, "n 3"]]:
-    """Return int16 steps [N, 24, 4] and float32 path: exact to 2e-4 rad, small once compressed.
+    """Return int16 steps [N, 24, 4] and the float32 path: exact to 2e-4 rad, and compressible.
 
-    Quaternions are rounded to 1/8192 and stored as differences over time (modulo 2^16), which
-    are small numbers that deflate well and add up again without loss.
+    Quaternions are rounded to 1/8192 and stored as differences over time (modulo 2^16), which are
+    small numbers that compress well and can be summed again without loss.
     """
     whole = np.round(quat.continuous(quat.normalise(rotations)) * SCALE).astype(np.int16)
     return np.diff(whole, axis=0, prepend=np.zeros_like(whole[:1])), pelvis.astype(np.float32)
@@ -75,7 +75,7 @@ def pack(
 def unpack(
     steps: Int16[np.ndarray, "n 24 4"], pelvis: Float32[np.ndarray, "n 3"]
 ) -> tuple[Float[np.ndarray, "n 24 4"], Float[np.ndarray, "n 3"]]:
-    """Return what `pack` was given, to its precision."""
+    """Return the inverse of `pack`, up to its precision."""
     whole = np.cumsum(steps, axis=0, dtype=np.int16)
     return quat.normalise(whole / SCALE), pelvis.astype(np.float64)
 

@@ -1,7 +1,7 @@
-"""Short faults of a capture, bridged: a joint that leaps away and back within a moment.
+"""Repairs short capture glitches, in which a joint jumps away and back.
 
-Fits of markers flip now and then (CMU's salsas turn a pelvis by 70 degrees within 8 ms). No body
-turns that fast, so such frames are replaced by the shortest way between their good neighbours.
+Marker fits sometimes flip (in CMU's salsa takes, a pelvis rotates by 70 degrees within 8 ms). No
+body rotates that fast, so such frames are interpolated between their valid neighbours.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from jaxtyping import Float
 
 from datagen.bodies.motion import quaternion as quat
 
-TRUNK_SPEED = 25.0  # rad/s; a spinning kick turns the pelvis at about 15
+TRUNK_SPEED = 25.0  # rad/s; a spinning kick rotates the pelvis at about 15
 LIMB_SPEED = 55.0  # rad/s; fast kicks and throws reach about 40
-LONGEST = 0.4  # seconds; what lasts longer is left as it is
-_PAD = 0.025  # seconds before and after a fault that are distrusted too
-_MERGE = 0.1  # seconds of calm between two leaps that still belong to one fault
+LONGEST = 0.4  # seconds; longer glitches are not repaired
+_PAD = 0.025  # seconds before and after a glitch that are also replaced
+_MERGE = 0.1  # longest calm in seconds between two jumps of one glitch
 _TRUNK = (0, 3, 6, 9, 12, 15)
 
 
 def bridge(world: dict[int, Float[np.ndarray, "n 4"]], times: Float[np.ndarray, " n"]) -> int:
-    """Repair world orientations {SMPL joint: [N, 4]} in place; return how many joint-frames."""
+    """Repair world orientations {SMPL joint: [N, 4]} in place; return the number of
+    joint-frames."""
     steps = np.diff(times)
     repaired = 0
     for joint, turns in world.items():
@@ -28,7 +29,7 @@ def bridge(world: dict[int, Float[np.ndarray, "n 4"]], times: Float[np.ndarray, 
         speed = 2.0 * np.arccos(cosine) / steps
         leaps = np.flatnonzero(speed > (TRUNK_SPEED if joint in _TRUNK else LIMB_SPEED))
         for first, last in _runs(leaps, times):
-            # frame `first` is the last before the leap, `last` the first after it
+            # `first` is the last frame before the jump, `last` the first one after it
             before = int(np.searchsorted(times, times[first] - _PAD))
             after = min(int(np.searchsorted(times, times[last] + _PAD)), len(times) - 1)
             if before == 0 or after == len(times) - 1 or times[after] - times[before] > LONGEST:
@@ -40,9 +41,9 @@ def bridge(world: dict[int, Float[np.ndarray, "n 4"]], times: Float[np.ndarray, 
 
 
 def _runs(leaps: np.ndarray, times: np.ndarray) -> list[tuple[int, int]]:
-    """Return (frame before, frame after) of each fault: leaps from and back, close in time.
+    """Return (frame before, frame after) of each glitch: a jump away and back, close in time.
 
-    A single leap is no fault that bridging repairs: the joint stays where it went.
+    A single jump cannot be repaired this way, because the joint does not return.
     """
     runs: list[list[int]] = []
     for leap in leaps.tolist():

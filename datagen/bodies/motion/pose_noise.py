@@ -1,8 +1,8 @@
-"""Postures that no motion has: a clip's joints turned a little, the same way for its whole length.
+"""Pose augmentation: rotates a clip's joints slightly, by constant random rotations.
 
-A motion collection holds few kinds of pose, and a network trained on it leans to them. Turning
-joints at random is what PoseAug (Gong et al., CVPR 2021) learns to do for lifting networks; here
-the draw is plain, and holds for a clip so that its motion stays as smooth as it was captured.
+A motion collection has few kinds of poses, to which a network trained on it is biased. PoseAug
+(Gong et al., CVPR 2021) learns to rotate joints for lifting networks. Here, rotations are drawn at
+random, and are constant over a clip so that its motion stays as smooth as captured.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ _MIDDLE = ("spine1", "spine2", "spine3")
 _PAIRED = ("hip", "knee", "shoulder", "elbow")
 TURNED = [SMPL_JOINTS.index(f"{side}_{name}") for name in _PAIRED for side in ("left", "right")]
 TURNED += [SMPL_JOINTS.index(name) for name in _MIDDLE]
-"""Joints that are turned, of SMPL's 24: those that move the limbs and the trunk."""
+"""Joints that are rotated, of SMPL's 24: those that move the limbs and the trunk."""
 
 
 def vary(
     pose: Float[np.ndarray, "t 72"], noise: float, rng: np.random.Generator
 ) -> Float[np.ndarray, "t 72"]:
-    """Return a clip's poses with the TURNED joints turned by rotations drawn once.
+    """Return a clip's poses with the TURNED joints rotated by rotations drawn once per clip.
 
-    Each joint's rotation vector is drawn from N(0, (noise·r)²) per axis with r from N(0, 1) for the
-    clip: many clips stay near their motion, a few go far from it.
+    Each joint's rotation vector is drawn from N(0, (noise·r)²) per axis, with r from N(0, 1) for
+    the clip: many clips stay close to their motion, a few differ a lot.
 
     Args:
         pose: float [T, 72] axis-angle, radians.
-        noise: root mean square of an axis' angle, degrees; 0 returns the poses as they are.
+        noise: RMS angle per axis, degrees; 0 returns the poses unchanged.
     """
     if not noise:
         return pose

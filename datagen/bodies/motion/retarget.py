@@ -1,11 +1,11 @@
-"""Motion from any captured skeleton onto SMPL's 24 joints.
+"""Retargets motion from any captured skeleton to SMPL's 24 joints.
 
-A reader (bvh, asf, deepmimic) hands over a `Take`: world orientations of its own joints relative
-to its own rest pose. Two things differ from SMPL and are corrected here:
+A reader (bvh, asf, deepmimic) returns a `Take`: world orientations of its own joints relative to
+its own rest pose. Two differences from SMPL are corrected here:
 
-- the frame: the take's rest skeleton is turned to y up, left at +x, facing +z;
-- the rest pose: a limb hangs in one skeleton's rest and is spread in the other's, so
-  R_smpl = R_source · A, where A turns SMPL's rest bone onto the source's.
+- axes: the take's rest skeleton is rotated to y up, left at +x, facing +z;
+- the rest pose: a limb may hang in one skeleton's rest pose and be spread in the other's, so
+  R_smpl = R_source · A, where A rotates SMPL's rest bone to the source's.
 
 Letters: N frames, K source joints.
 """
@@ -30,9 +30,9 @@ _NEXT = {1: 4, 2: 5, 4: 7, 5: 8, 16: 18, 17: 19, 18: 20, 19: 21}
 """SMPL's long bones: joint → the joint at the bone's far end."""
 
 _SPINE = (0, 3, 6, 9, 12, 15)
-"""Pelvis to head; spine joints that a source lacks share the bend of their neighbours."""
+"""Pelvis to head; spine joints that a source lacks share the rotation between their neighbours."""
 
-SOLE = 0.025  # metres from SMPL's foot joint (ball of the foot) down to the ground, standing
+SOLE = 0.025  # metres from SMPL's foot joint (ball of the foot) to the ground when standing
 
 _WRIST_BEND = np.radians(60.0)
 
@@ -54,7 +54,7 @@ def forward(
 
 
 def to_world(rotations: Float[np.ndarray, "n 24 4"]) -> Float[np.ndarray, "n 24 4"]:
-    """Return world orientations [N, 24, 4] of local ones."""
+    """Return world orientations [N, 24, 4] from local rotations."""
     world = np.array(rotations, dtype=np.float64)
     for joint in range(1, 24):
         world[:, joint] = quat.multiply(world[:, SMPL_PARENTS[joint]], world[:, joint])
@@ -62,7 +62,7 @@ def to_world(rotations: Float[np.ndarray, "n 24 4"]) -> Float[np.ndarray, "n 24 
 
 
 def to_local(world: Float[np.ndarray, "n 24 4"]) -> Float[np.ndarray, "n 24 4"]:
-    """Return rotations relative to the parent [N, 24, 4] of world orientations."""
+    """Return rotations relative to the parent [N, 24, 4] from world orientations."""
     parents = list(SMPL_PARENTS[1:])
     local = np.array(world, dtype=np.float64)
     local[:, 1:] = quat.multiply(quat.inverse(world[:, parents]), world[:, 1:])
@@ -70,7 +70,7 @@ def to_local(world: Float[np.ndarray, "n 24 4"]) -> Float[np.ndarray, "n 24 4"]:
 
 
 def canonical(take: Take) -> Take:
-    """Return the take turned so that its rest skeleton has y up and its left side at +x."""
+    """Return the take rotated so that its rest skeleton has y up and its left side at +x."""
     rest, roles = take.rest, take.roles
     up = _nearest_axis(rest[roles[9]] - 0.5 * (rest[roles[7]] + rest[roles[8]]))
     left = rest[roles[1]] - rest[roles[2]] + rest[roles[16]] - rest[roles[17]]
@@ -91,8 +91,8 @@ def retarget(
 ) -> tuple[Float[np.ndarray, "n 24 4"], Float[np.ndarray, "n 3"]]:
     """Return SMPL's local rotations [N, 24, 4] and pelvis positions [N, 3] in metres.
 
-    `rest` [24, 3] are the rest joints of the body that will perform. The hips' path is scaled by
-    the ratio of leg lengths, so that a step keeps its proportion and feet stay on the ground.
+    `rest` [24, 3] are the target body's rest joints. The pelvis's path is scaled by the ratio of
+    leg lengths, so that steps keep their proportion and feet stay on the ground.
     """
     take = unmirrored(take)
     if bind_pose.along_axes(take):
@@ -125,7 +125,7 @@ def retarget(
 
 
 def unmirrored(take: Take) -> Take:
-    """Return the take in right-handed coordinates: mirrored back if its knees and toes say so."""
+    """Return the take in right-handed coordinates, mirrored if its knees and toes require it."""
     if not anatomy.is_mirrored(take.positions, take.roles):
         return take
     flip, turned = np.array([-1.0, 1.0, 1.0]), np.array([1.0, -1.0, -1.0, 1.0])
@@ -140,23 +140,23 @@ def unmirrored(take: Take) -> Take:
 
 
 def _upright_alignments(take: Take, rest: np.ndarray) -> dict[int, np.ndarray]:
-    """Return A of the limbs of a skeleton that stands along the axes in its zero pose."""
+    """Return A of the limbs of a skeleton whose zero pose is aligned with the axes."""
     source, roles = take.rest, take.roles
     align: dict[int, np.ndarray] = {}
     for joint, tip in _NEXT.items():
         bone = source[roles[tip]] - source[roles[joint]]
         align[joint] = quat.between(rest[tip] - rest[joint], bone)
     for hand, forearm in ((20, 18), (21, 19)):
-        align[hand] = align[forearm]  # the hand rests in line with the forearm
+        align[hand] = align[forearm]  # in the rest pose, the hand is in line with the forearm
     for shin, tip, below in ((4, 7, (7, 10)), (5, 8, (8, 11))):
-        # CMU's skeletons stand astride at rest and their soles are rolled with the shins
+        # CMU's skeletons stand with legs apart at rest, and their soles are tilted with the shins
         bone = (source[roles[tip]] - source[roles[shin]]) * [1.0, 1.0, 0.0]
         align[below[0]] = align[below[1]] = quat.between(np.array([0.0, -1.0, 0.0]), bone)
     return align
 
 
 def leg_length(rest: Float[np.ndarray, "k 3"], roles: dict[int, int] | None = None) -> float:
-    """Return the mean length from hip over knee to ankle, in rest's unit."""
+    """Return the mean leg length, hip to knee to ankle, in the unit of `rest`."""
     at = {joint: joint for joint in (1, 2, 4, 5, 7, 8)} if roles is None else roles
     bones = ((1, 4), (4, 7), (2, 5), (5, 8))
     return 0.5 * float(sum(np.linalg.norm(rest[at[b]] - rest[at[a]]) for a, b in bones))
@@ -185,10 +185,10 @@ def ground(
     pelvis: Float[np.ndarray, "n 3"],
     rest: Float[np.ndarray, "24 3"],
 ) -> Float[np.ndarray, "n 3"]:
-    """Return the pelvis path shifted vertically, as one, so that the soles rest on y = 0.
+    """Return the pelvis path with a constant vertical shift so that the soles are on y = 0.
 
-    The floor is a low quantile of the lowest sole point over time: robust to jumps and to single
-    frames in which a noisy toe pierces the ground.
+    The floor is a low quantile of the lowest sole point over time, which is robust to jumps and to
+    single frames in which a noisy toe is below the ground.
     """
     lowest = sole_heights(rotations, pelvis, rest).min(axis=(1, 2))
     return pelvis - np.array([0.0, np.quantile(lowest, 0.1), 0.0])
@@ -201,7 +201,7 @@ def resample(
 ) -> tuple[Float[np.ndarray, "m 24 4"], Float[np.ndarray, "m 3"]]:
     """Return both at 30 frames per second; `times` [N] are the input's, seconds, increasing.
 
-    Rotations run along the shortest arc between neighbouring samples (slerp), positions linearly.
+    Rotations are interpolated by slerp between neighbouring samples, positions linearly.
     """
     span = times[-1] - times[0]
     wanted = times[0] + np.arange(int(np.floor(span * RATE + 1e-3)) + 1) / RATE
@@ -230,11 +230,11 @@ def _fill_spine(world: dict[int, np.ndarray]) -> None:
 
 
 def _ease_wrists(local: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """Give half of each hand's turn about the forearm to the forearm, and cap the wrist's bend.
+    """Move half of each hand's twist about the forearm to the forearm, and limit the wrist's bend.
 
-    Captured skeletons turn the palm at the wrist; real forearms turn along their whole length,
-    and a mesh that turns at the wrist alone is pinched like a sweet's wrapper. Hands carry few
-    markers, so bends beyond what a wrist can do are noise.
+    Captured skeletons twist the palm at the wrist, but real forearms twist along their whole
+    length, and a mesh that twists only at the wrist collapses there. Hands have few markers, so
+    bends beyond a wrist's range are noise.
     """
     local = local.copy()
     for elbow, wrist in ((18, 20), (19, 21)):

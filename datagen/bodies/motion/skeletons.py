@@ -1,7 +1,7 @@
-"""Which joint of a captured skeleton plays which of SMPL's joints, by name.
+"""Maps the joints of a captured skeleton to SMPL's joints, by name.
 
-Skeletons come in families that use the same word for different joints (`LeftShoulder` is a collar
-bone to one exporter and the shoulder to another), so a file is matched to one family as a whole.
+Families of skeletons use the same word for different joints (`LeftShoulder` is the collar bone for
+one exporter and the shoulder for another), so a file is matched to one family as a whole.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from datagen.common.errors import BadInput
 from datagen.common.record import SMPL_JOINTS
 
 ESSENTIAL = (0, 1, 2, 4, 5, 7, 8, 9, 16, 17, 18, 19, 20, 21)
-"""SMPL joints without which a source is no human skeleton that we can use."""
+"""SMPL joints that a source must have."""
 
 # Each family: SMPL joint → accepted names in order of preference; `#` is the side.
-_MOTIONBUILDER = {  # CMU as exported by MotionBuilder; Mixamo, LAFAN1 and Rokoko speak alike
+_MOTIONBUILDER = {  # CMU as exported by MotionBuilder; Mixamo, LAFAN1 and Rokoko use the same names
     "pelvis": ("Hips",),
     "spine1": ("LowerBack", "Spine"),
     "spine2": ("Spine", "Spine1"),
@@ -140,7 +140,7 @@ KNOWN = (
     "CMU's, LaFAN1's, Mixamo's, Rokoko's, Xsens's, Unreal's, Unity's, Character Creator's, "
     "3ds Max biped's, BEAT's, Poser's or SMPL's"
 )
-"""Whose names are understood; each has a test."""
+"""Supported naming schemes; each has a test."""
 
 _FAMILIES = (
     _MOTIONBUILDER, _MAX, _POSER, _ACCLAIM, _SMPL, _ROKOKO, _UNITY, _XSENS, _MVN, _THIGH, _BIPED,
@@ -149,26 +149,26 @@ _FAMILIES = (
 
 
 def require_roles(path: Path, names: list[str], part: str, known: str = KNOWN) -> dict[int, int]:
-    """Return SMPL joint → index into `names`, what `path` calls its `part`s (joints, bones).
+    """Return SMPL joint → index into `names`, the names of the `part`s (joints, bones) in `path`.
 
-    Raises BadInput, which advises `known` names, if an essential joint is not among them.
+    Raises BadInput that suggests `known` names if an essential joint is missing.
     """
     roles = find_roles(names)
     lacking = [SMPL_JOINTS[joint] for joint in ESSENTIAL if joint not in roles]
     if lacking:
         raise BadInput(
-            f"{path}: unknown skeleton, found no {part} for {', '.join(lacking)}; "
+            f"{path}: unknown skeleton without a {part} for {', '.join(lacking)}; "
             f"rename its {part}s to {known} names"
         )
     return roles
 
 
 def find_roles(names: list[str]) -> dict[int, int]:
-    """Return SMPL joint → index into `names` for the family that explains most of them.
+    """Return SMPL joint → index into `names` for the family that matches most of them.
 
-    Case, underscores and prefixes such as `mixamorig:`, `CC_Base_` or `Bip01 ` do not matter, nor
-    how a side is written (`.L`, `_l`, `L_`, `Left`). A name plays one part only: the later of two
-    claims upon the spine falls to the next name in its list.
+    Case, underscores, prefixes such as `mixamorig:`, `CC_Base_` or `Bip01 `, and the notation of
+    sides (`.L`, `_l`, `L_`, `Left`) are ignored. A name is used only once: the later of two
+    conflicting spine joints gets the next name in its list.
     """
     found: list[dict[int, int]] = []
     for plain in (_plain, _spelt_out):
@@ -189,7 +189,7 @@ def _match(family: dict[str, tuple[str, ...]], index: dict[str, int]) -> dict[in
                 roles[SMPL_JOINTS.index(joint)] = place
                 taken.add(place)
                 break
-    for lower in (6, 3):  # a spine of few joints: its topmost is the chest
+    for lower in (6, 3):  # in a spine with few joints, the topmost is the chest
         if 9 not in roles and lower in roles:
             roles[9] = roles.pop(lower)
     return roles
@@ -211,7 +211,7 @@ _SIDES = {"l": "left", "r": "right"}
 
 
 def _spelt_out(name: str) -> str:
-    """Return a name without prefix, its side in front and in full (`Bip01 L Calf`, `Calf.L`)."""
+    """Return a name without prefix, with its side spelt out in front (`Bip01 L Calf`, `Calf.L`)."""
     name = _PREFIX.sub("", name.rsplit(":", 1)[-1].strip())
     if match := _FIRST.match(name):
         side, part = match[1], match[2]

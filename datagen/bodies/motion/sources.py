@@ -1,7 +1,7 @@
-"""Motions: found in a folder or embedded, loaded as SMPL's pose at 30 frames per second.
+"""Finds motions in folders or the embedded set, and loads them as SMPL poses at 30 fps.
 
-Every source (AMASS and SURREAL .npz, .bvh, .asf/.amc, DeepMimic .txt, the embedded set) ends as
-the same `Motion`: y up, metres, identity orientation = SMPL's rest body, which faces +z and has
+Every source (AMASS and SURREAL .npz, .bvh, .asf/.amc, DeepMimic .txt, the embedded set) gives the
+same `Motion`: y up, metres; the identity orientation is SMPL's rest body, which faces +z and has
 its left side at +x.
 """
 
@@ -47,24 +47,24 @@ from datagen.common.files import files_below, is_own, shortened
 from datagen.common.skipped import note
 
 MONSTERS = re.compile(r"^(ung_)?(18|19)_|^(ung_)?143_21$")
-"""SURREAL's sequences whose fitted bodies are broken (its README): never used."""
+"""SURREAL's sequences with broken body fits (see its README), which are never used."""
 
 READ = (".npz", ".bvh", ".amc", ".asf", ".txt")
-"""Suffixes of motions' files."""
+"""Suffixes of supported motion files."""
 UNREAD = frozenset(".abc .c3d .dae .fbx .glb .gltf .htr .mot .npy .pkl .pt .trc .usd .vmd".split())
-"""Suffixes of motions' files of other formats."""
+"""Suffixes of unsupported motion formats."""
 
 LONGEST = 3600.0
-"""Seconds that one motion may last."""
+"""Longest motion in seconds."""
 
 
 @dataclass(frozen=True)
 class MotionSource:
     """One motion that can be loaded.
 
-    name: unique, of [A-Za-z0-9_-]; subject: who performs (splits share none); path: the file, or
-    None for an embedded motion; part: the sequence within a file of many, or the embedded motion's
-    own name where another motion has it too; convention: what the options state of the file.
+    name: unique, of [A-Za-z0-9_-]; subject: the performer (splits share none); path: the file, or
+    None for an embedded motion; part: the sequence within a file, or the embedded motion's original
+    name if another motion has it too; convention: the file's convention from the options.
     """
 
     name: str
@@ -75,13 +75,13 @@ class MotionSource:
 
     @property
     def files(self) -> list[Path]:
-        """All files that decide the motion: the take's, and the skeleton of an .amc."""
+        """All files that the motion depends on: the take, and for an .amc its skeleton."""
         if self.path is None:
             return []
         path = Path(self.path)
         if path.suffix.lower() != ".amc":
             return [path]
-        with suppress(BadInput, OSError):  # which loading the motion will name
+        with suppress(BadInput, OSError):  # reported when the motion is loaded
             return [path, skeleton_of(path)]
         return [path]
 
@@ -90,8 +90,8 @@ class MotionSource:
 class Motion:
     """A performance on SMPL's joints at 30 frames per second.
 
-    pose [N, 72] axis-angle, radians, global orientation first; trans [N, 3] SMPL's transl, metres;
-    y up, identity orientation = SMPL's rest body facing +z with its left at +x.
+    pose: [N, 72] axis-angle, radians, global orient first; trans: [N, 3] SMPL's transl, metres. y
+    up; the identity orientation is SMPL's rest body facing +z with its left at +x.
     """
 
     name: str
@@ -99,15 +99,15 @@ class Motion:
     pose: np.ndarray
     trans: np.ndarray
     note: str = ""
-    """What a user should know of it."""
+    """Note for the user on the motion."""
 
 
 def find_motions(*places: MotionPlace | None, convention: Convention = AMASS) -> list[MotionSource]:
     """Return the motions below folders (None or "embedded": the embedded ones), sorted by name.
 
-    Files of other kinds are passed over, see `skipped_notes`; a file that turns out to be broken is
-    found here and refused by `load_motion`. A file that lies in two of the folders is one motion.
-    Raises BadInput for a folder that is missing or holds no motion.
+    Files of other kinds are skipped, see `skipped_notes`; damaged files are found here and rejected
+    by `load_motion`. A file that is in two of the folders counts as one motion. Raises BadInput for
+    a folder that is missing or holds no motion.
     """
     found: list[_Found] = []
     known: set[str] = set()
@@ -122,12 +122,12 @@ def find_motions(*places: MotionPlace | None, convention: Convention = AMASS) ->
 
 
 _Found = tuple[str, str, Path | None, str | None]
-"""Wished name, subject, file (None: embedded), sequence within a file of many."""
+"""Preferred name, subject, file (None: embedded), sequence within a file."""
 
 
 def _below(folder: Path) -> list[_Found]:
     if not folder.is_dir():
-        lacks = "is no folder" if folder.exists() else "no such folder"
+        lacks = "is not a folder" if folder.exists() else "no such folder"
         raise BadInput(f"--motions {folder}: {lacks}; give a folder of motion capture, unpacked")
     found: list[_Found] = []
     pairs = subjects.listed(folder)
@@ -149,7 +149,7 @@ def _below(folder: Path) -> list[_Found]:
 
 
 def skipped_notes(*places: MotionPlace) -> list[str]:
-    """Return a sentence for each folder with files that look like motions and are not read."""
+    """Return a sentence for each folder with files that look like motions but are not read."""
     folders = [Path(place) for place in dict.fromkeys(places) if place != "embedded"]
     return [*filter(None, (note("--motions", folder, READ, UNREAD) for folder in folders))]
 
@@ -172,16 +172,16 @@ def matching(
         options = " with ".join(f"{name} {value}" for name, value in asked if value is not None)
         some = ", ".join(source.name for source in sources[:3])
         raise BadInput(
-            f"{options} leaves none of {len(sources)} motions, which have names such as {some}; "
+            f"{options} matches none of {len(sources)} motions, which have names such as {some}; "
             "give another expression"
         )
     return kept
 
 
 def load_motion(source: MotionSource, rest_joints: Float[np.ndarray, "24 3"]) -> Motion:
-    """Return the motion for a body whose rest joints are `rest_joints` [24, 3], metres.
+    """Return the motion for a body with rest joints `rest_joints` [24, 3], metres.
 
-    Raises BadInput for a file that is broken, of an unknown skeleton or shorter than 2 frames.
+    Raises BadInput for a file that is damaged, has an unknown skeleton or less than 2 frames.
     """
     rest = np.asarray(rest_joints, dtype=np.float64)
     if source.path is None:
@@ -191,9 +191,9 @@ def load_motion(source: MotionSource, rest_joints: Float[np.ndarray, "24 3"]) ->
     pose = quat.to_axis_angle(rotations).reshape(len(rotations), 72).astype(np.float32)
     trans = (pelvis - rest[0]).astype(np.float32)
     if len(pose) < 2:
-        raise BadInput(f"{source.path}: lasts less than 2 frames at 30 a second; remove it")
+        raise BadInput(f"{source.path}: has less than 2 frames at 30 fps; remove it")
     if not (np.isfinite(pose).all() and np.isfinite(trans).all()):
-        raise BadInput(f"{source.path}: yields NaN or infinite poses; remove it or export it again")
+        raise BadInput(f"{source.path}: gives NaN or infinite poses; remove it or export it again")
     note = ""
     if source.path is not None:
         note = doubts(
@@ -203,14 +203,14 @@ def load_motion(source: MotionSource, rest_joints: Float[np.ndarray, "24 3"]) ->
 
 
 def _assumed_rate(source: MotionSource) -> float | None:
-    """Return the frame rate that is taken for granted, None for a file that names its own."""
+    """Return the assumed frame rate, None for a file that stores its own."""
     if source.part:
         return SURREAL_RATE
     return AMC_RATE if str(source.path).lower().endswith(".amc") else None
 
 
 def load_betas(source: MotionSource) -> Float32[np.ndarray, " 10"]:
-    """Return the performer's shape, float32 [10]: an AMASS take's `betas`, zeros where none is.
+    """Return the performer's betas, float32 [10]: those of an AMASS take, otherwise zeros.
 
     Raises BadInput for a file whose `betas` cannot be used.
     """
@@ -254,13 +254,13 @@ _READERS = {".bvh": read_bvh, ".amc": read_amc, ".txt": read_deepmimic}
 
 
 def _check_length(times: np.ndarray, path: Path) -> None:
-    """Refuse what lasts longer than any take: a wrong frame rate, or a bomb."""
+    """Reject motions longer than any take, from a wrong frame rate or a malicious file."""
     if times[-1] - times[0] > LONGEST:
         raise BadInput(f"{path}: lasts {times[-1] / 3600:.1f} h; correct its frame rate or cut it")
 
 
 def _check_limbs(take: Take, path: Path) -> None:
-    """Refuse skeletons that have joints but no extent."""
+    """Reject skeletons with limbs of zero length."""
     for joint, tip in ((1, 4), (2, 5), (4, 7), (5, 8), (16, 18), (17, 19), (18, 20), (19, 21)):
         bone = np.linalg.norm(take.rest[take.roles[tip]] - take.rest[take.roles[joint]])
         if not 1e-6 < bone < 1e6:
@@ -269,10 +269,10 @@ def _check_limbs(take: Take, path: Path) -> None:
 
 def _is_motion(path: Path) -> bool:
     suffix = path.suffix.lower()
-    if suffix == ".npz":  # AMASS puts shape fits beside its takes
+    if suffix == ".npz":  # AMASS has shape fits beside its takes
         fit = path.stem == "shape" or path.stem.endswith(("_stagei", "_shape"))
         return not fit and not is_own(path)
-    if suffix == ".txt":  # a motion is JSON; notes and licences are not
+    if suffix == ".txt":  # a motion is JSON, unlike notes and licences
         try:
             with path.open("rb") as file:
                 return file.read(64).lstrip().startswith(b"{")
@@ -287,18 +287,18 @@ def _sources(path: Path, folder: Path) -> list[_Found]:
     if path.suffix.lower() == ".npz":
         held = set(members(path))
         parts = [m.removeprefix("pose_") for m in held if m.startswith("pose_")]
-        # SURREAL's smpl_data.npz has a trans_ for each; AMASS's pose_body, pose_hand are one take's
+        # SURREAL's smpl_data.npz has a trans_ per sequence; AMASS's pose_* belong to one take
         parts = [part for part in parts if f"trans_{part}" in held]
         if parts:
             kept = (part for part in sorted(parts) if not MONSTERS.match(part))
             return [(part, subjects.performer(Path(part)), path, part) for part in kept]
-    # the folder that was given may be a person's own
+    # the given folder may be that of one person
     folders = (folder.name, *relative.parts[:-1])
     return [(name, subjects.performer(path, folders), path, None)]
 
 
 def _unique(found: list[_Found]) -> list[MotionSource]:
-    """Return sources of unique names: namesakes get their suffix, then a number."""
+    """Return sources with unique names: duplicates get their suffix, then a number."""
     namesakes = Counter(plain_name(name) for name, *_ in found)
     used: Counter[str] = Counter()
     sources = []
@@ -318,12 +318,12 @@ def _unique(found: list[_Found]) -> list[MotionSource]:
 
 
 def plain_name(name: str) -> str:
-    """Return a name of [A-Za-z0-9_-] and bounded length; letters of other scripts live on in a hash
+    """Return a name of [A-Za-z0-9_-] with bounded length; other letters are represented by a hash
     of the name."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name) or "_"
     if name.isascii():
         return shortened(plain)
-    whole = unicodedata.normalize("NFC", name)  # macOS writes letters and accents apart
+    whole = unicodedata.normalize("NFC", name)  # macOS stores accents separately from letters
     plain = re.sub(r"[^A-Za-z0-9_-]+", "_", whole)
     digest = hashlib.sha256(whole.encode("utf-8", "surrogateescape")).hexdigest()[:8]
     return shortened(f"{plain}-{digest}")

@@ -1,7 +1,7 @@
-"""Who performs a take: read from where each collection writes it, or from subjects.csv.
+"""Determines the performer of a take, from each collection's naming or from subjects.csv.
 
-Splits share no subject, so takes of one person must get one name; two persons of one name do no
-harm, they only stay together.
+Splits share no subject, so all takes of one person must get the same name. Two people with the same
+name do no harm; they only stay in one split.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from pathlib import Path
 from datagen.common.errors import BadInput
 
 LIST = "subjects.csv"
-"""Beside the motions: lines `file,subject`; file is a path below the folder, * and ? allowed."""
+"""File beside the motions with lines `file,subject`; file is a path below the folder, possibly with
+* and ?."""
 
 _COLLECTIONS = (
     re.compile(r"_([Ss]ubject\d+)(?![^\W_])"),  # LaFAN1: walk1_subject1
@@ -31,31 +32,32 @@ _WORD = re.compile(
     re.IGNORECASE,
 )
 _LETTER = re.compile(r"(?:^|_)([SP])(\d{1,3})(?![^\W_])|^([sp])(\d{1,3})(?![^\W_])")
-"""As most laboratories count: Subject 3 walk, actor_02; S1 Walking, P01_take3."""
+"""Common naming in laboratories: Subject 3 walk, actor_02; S1 Walking, P01_take3."""
 _FIRST = re.compile(r"^(?:[^\W\d_]+_)?(\d{1,3})[_-](\d{1,3})(?!\d)")
-"""CMU's NN_MM, whatever follows: 07_01-a, 07_01 (copy), 07_01_walk, 07_12_120_600, cmu_07_01.fbx"""
+"""CMU's NN_MM with any ending: 07_01-a, 07_01 (copy), 07_01_walk, 07_12_120_600, cmu_07_01.fbx"""
 _LAST = re.compile(r"(?:^|_)(\d{1,3})_(\d{1,3})(?:_[a-z])?(?:_poses|_stageii)?$")
 _COPY = re.compile(
     r"((?: - |[ _-])(mirror(ed)?|M|flip(ped)?|[Cc]opy|Kopie)( ?\d+)?| ?\(\d+\)| \(copy\))+$"
 )
-"""Of a take's mirror image or copy, whose performer is the take's."""
+"""Suffix of a take's mirrored version or copy, which has the same performer."""
 _PIECE = re.compile(r"[_-][a-z]$")
 _SUFFIXES = (".npz", ".bvh", ".amc", ".txt")
 
 
 def performer(path: Path, folders: Sequence[str] = ()) -> str:
-    """Return who performs the take `path`, which lies in folders of these names, inmost last.
+    """Return the performer of the take `path`, which lies in folders with these names, innermost
+    last.
 
-    Collections' own names first, then AMASS's folder of a person's takes, a counted person of the
-    file's or a folder's name, CMU's NN of NN_MM, else the take itself without the letter of its
-    piece.
+    In order: the collection's own naming, AMASS's folder of a person's takes, a numbered person in
+    the file's or a folder's name, CMU's NN of NN_MM, otherwise the take itself without its part
+    letter.
     """
     name = path.stem if path.suffix.lower() in _SUFFIXES else path.name
     name = _COPY.sub("", name)
     for collection in _COLLECTIONS:
         if found := collection.search(name):
             return found[1].lower()
-    # before the numbers, as some takes end in numbers that are no subjects'
+    # before the numbers, because some takes end in numbers that are not subjects
     if folders and name.endswith(("_poses", "_stageii")):
         person = _PERSON.match(folders[-1])
         return person[1] if person else folders[-1]
@@ -67,7 +69,7 @@ def performer(path: Path, folders: Sequence[str] = ()) -> str:
 
 
 def _counted(name: str) -> str | None:
-    """Return the person whom a name counts, None if it counts none."""
+    """Return the numbered person in a name, None if there is none."""
     if found := _WORD.search(name) or _LETTER.search(name):
         word, number = (part for part in found.groups() if part is not None)
         return f"{word.lower()}{int(number)}"
@@ -77,7 +79,7 @@ def _counted(name: str) -> str | None:
 def listed(folder: Path) -> list[tuple[str, str]]:
     """Return (file, subject) of each line of the folder's subjects.csv, [] if it has none.
 
-    Raises BadInput for a file that is no such list.
+    Raises BadInput if the file is malformed.
     """
     path = folder / LIST
     if not path.is_file():
@@ -98,7 +100,7 @@ def listed(folder: Path) -> list[tuple[str, str]]:
 
 
 def named(pairs: list[tuple[str, str]], path: Path, folder: Path) -> str | None:
-    """Return the subject that subjects.csv gives the take, None if it gives none."""
+    """Return the take's subject from subjects.csv, None if it has none."""
     relative = path.relative_to(folder).as_posix()
     plain = relative.removesuffix(path.suffix)
     for pattern, subject in pairs:
@@ -108,9 +110,9 @@ def named(pairs: list[tuple[str, str]], path: Path, folder: Path) -> str | None:
 
 
 def check(pairs: list[tuple[str, str]], paths: list[Path], folder: Path) -> None:
-    """Refuse a line of subjects.csv that is of no take: a misspelt file would pass unseen."""
+    """Reject a line of subjects.csv that matches no take, because it may be misspelt."""
     for pattern, subject in pairs:
         if not any(named([(pattern, subject)], path, folder) for path in paths):
             raise BadInput(
-                f"{folder / LIST}: {pattern} is no motion of this folder; write its path below it"
+                f"{folder / LIST}: {pattern} is not a motion in this folder; give its path below it"
             )

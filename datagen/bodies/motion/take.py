@@ -1,4 +1,4 @@
-"""A performance on its own skeleton, as every reader of captured motion hands it over."""
+"""A performance on its own skeleton, as returned by every reader of captured motion."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 class Take:
     """A performance on its own skeleton.
 
-    rest [K, 3] joint positions of the rest pose; rotations [N, K, 4] world orientation of each
-    joint relative to rest; positions [N, K, 3] joints in the world, in rest's unit; times [N] in
-    seconds, increasing; roles: SMPL joint → source joint. lead: joints [K, 3] and
-    rotations [K, 4] of the first frame, which may be a rest pose; None if not given.
+    rest: [K, 3] joint positions in the rest pose; rotations: [N, K, 4] world orientation of each
+    joint relative to rest; positions: [N, K, 3] joints in the world, in the unit of rest; times:
+    [N] seconds, increasing; roles: SMPL joint → source joint; lead: joints [K, 3] and rotations
+    [K, 4] of the first frame, which may be a rest pose, or None.
     """
 
     rest: np.ndarray

@@ -1,12 +1,11 @@
-"""How fast a motion is played, seen from the motion itself: from walking and from falling.
+"""Estimates from walking and falling whether a motion has the wrong frame rate.
 
-A frame rate that a file does not carry, or carries wrongly, changes nothing in a pose. But bodies
-fall with g, and who walks takes longer steps when he takes more of them: the walk ratio, step
-length over cadence, is nearly the same at every speed (Sekiya & Nagasaki 1998), while an error in
-the rate changes the cadence alone. A walk that is played several times too slow hardly goes: it is
-looked at as if it were played as much faster.
+A wrong or missing frame rate does not affect single poses. But bodies fall with g, and the walk
+ratio, step length over cadence, is nearly constant over speeds (Sekiya & Nagasaki 1998), whereas a
+wrong rate changes only the cadence. A walk that is played several times too slowly hardly moves, so
+it is also tested at correspondingly higher speeds.
 
-Letters: N frames at 30 a second.
+Letters: N frames at 30 fps.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from datagen.bodies.motion.retarget import RATE, forward, leg_length, sole_heigh
 
 GRAVITY = 9.81
 COMMON = (24.0, 25.0, 30.0, 48.0, 50.0, 60.0, 100.0, 120.0, 150.0, 180.0, 200.0, 240.0, 250.0)
-"""Frame rates of cameras and motion capture."""
+"""Common frame rates of cameras and motion capture."""
 
 _MASS = {
     0: 0.142, 3: 0.1, 6: 0.1, 9: 0.156, 15: 0.081, 1: 0.1, 2: 0.1, 4: 0.047, 5: 0.047, 7: 0.015,
@@ -27,20 +26,20 @@ _MASS = {
 }  # fmt: skip
 """Share of the body's mass at each joint (Winter, Biomechanics, table 4.1)."""
 
-_CLEAR = 0.06  # metres between floor and body of who flies
-_FLIGHT = 4  # frames at least
-_RESIDUE = 0.01  # metres by which a fall may differ from a parabola
-_FASTEST_FALL = 18.0  # m/s²; flights of real takes show 8.5 to 11
-_LEG = 0.83  # metres: of whom the measures below are
-_GOING = 0.35  # m/s of the pelvis from which somebody goes somewhere
-_LEAST = 20  # frames of it
-_STEADY = (0.93, 1.35)  # speed over step length times cadence of who walks; of dancers below, of
-# runners above
+_CLEAR = 0.06  # least height in metres of the body above the floor in flight
+_FLIGHT = 4  # least number of frames
+_RESIDUE = 0.01  # largest deviation in metres of a fall from a parabola
+_FASTEST_FALL = 18.0  # m/s²; flight phases in real takes have 8.5 to 11
+_LEG = 0.83  # leg length in metres to which the limits below refer
+_GOING = 0.35  # least speed of the pelvis for locomotion, m/s
+_LEAST = 20  # fewest frames of locomotion
+_STEADY = (0.93, 1.35)  # speed over step length times cadence when walking; lower for dancers,
+# higher for runners
 _RATIOS = (0.22, 0.52)  # walk ratio, m/(steps/s); 0.26 to 0.47 in 60 real walks
 _USUAL = 0.34
-_FAR = 2.0  # metres of who walks slowly; who stands and sways, boxes or directs traffic stays
-_SLOW = (2, 3, 4, 5)  # times too slow, at which a walk is too slow to be seen as one
-_WALKS = (0.25, 0.47)  # walk ratio of what only looks like a walk when it is played as much faster
+_FAR = 2.0  # least metres of a slow walk; swaying, boxing or directing traffic stay in place
+_SLOW = (2, 3, 4, 5)  # slow-down factors at which a walk is not recognised as one
+_WALKS = (0.25, 0.47)  # walk ratio of motions that look like a walk only when sped up
 
 
 def speed_factor(
@@ -48,9 +47,9 @@ def speed_factor(
     pelvis: Float[np.ndarray, "n 3"],
     rest: Float[np.ndarray, "24 3"],
 ) -> float | None:
-    """Return how many times too fast a motion is played, None where nothing speaks against it.
+    """Return the factor by which a motion is too fast, None if its speed is plausible.
 
-    rotations [N, 24, 4] local, pelvis [N, 3] metres, y up and soles on y = 0; rest [24, 3] the
+    rotations: [N, 24, 4] local; pelvis: [N, 3] metres, y up and soles on y = 0; rest: [24, 3] the
     body's rest joints.
     """
     joints = forward(rotations, pelvis, rest)
@@ -74,12 +73,12 @@ def speed_factor(
 
 
 def nearest_rate(rate: float) -> float:
-    """Return the usual frame rate that is nearest, by the ratio."""
+    """Return the common frame rate with the closest ratio."""
     return min(COMMON, key=lambda usual: abs(np.log(usual / rate)))
 
 
 def _fall(joints: np.ndarray, lowest: np.ndarray) -> float | None:
-    """Return the median acceleration, m/s², at which the mass falls while nothing holds it."""
+    """Return the median acceleration of the centre of mass in free flight, m/s²."""
     places = list(_MASS)
     mass = np.array(list(_MASS.values())) / sum(_MASS.values())
     height = joints[:, places, 1] @ mass
@@ -96,10 +95,10 @@ def _fall(joints: np.ndarray, lowest: np.ndarray) -> float | None:
 
 
 def _walk_ratio(joints: np.ndarray, lowest: np.ndarray, size: float) -> float | None:
-    """Return step length over cadence, m/(steps/s), of a leg of _LEG; None for who does not walk.
+    """Return step length over cadence, m/(steps/s), for a leg of _LEG; None if nobody walks.
 
-    The ankles' distance along the way swings as a sine: its amplitude is the step's length, its
-    speed gives the cadence.
+    The distance between the ankles along the path oscillates like a sine: its amplitude is the step
+    length, its frequency gives the cadence.
     """
     path = gaussian_filter1d(joints[:, 0], 3.0, axis=0, mode="nearest")[:, [0, 2]]
     velocity = np.gradient(path, axis=0) * RATE

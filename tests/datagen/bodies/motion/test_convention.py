@@ -226,7 +226,9 @@ def test_a_rate_that_is_taken_for_granted_and_contradicted_is_noted(rate, tmp_pa
     write_amc(tmp_path, *hastened(*walk("walk", 90), 30 / rate))
     (source,) = find_motions(tmp_path)
     note = load_motion(source, REST).note
-    assert "89_01.amc: its people move some " in note and "too fast at the 120 frames" in note
+    assert (
+        "89_01.amc: its people move about " in note and "too fast at the assumed 120 frames" in note
+    )
     assert note.endswith(f"as if recorded at {rate}; give --motion-rate")
     (given,) = find_motions(tmp_path, convention=Convention(rate=float(rate)))
     assert not load_motion(given, REST).note

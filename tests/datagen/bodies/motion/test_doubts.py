@@ -59,7 +59,7 @@ def test_who_goes_nowhere_and_moves_is_not_noted(name, tmp_path):
 def test_a_short_take_shows_its_axis_up_and_not_its_unit(tmp_path):
     pose, pelvis = walk("walk", 24)
     write(tmp_path / "a_poses.npz", pose, pelvis)
-    assert re.search("a_poses.npz: lasts 0.8 s, too short to show", load(tmp_path).note)
+    assert re.search("a_poses.npz: lasts 0.8 s, too short to check", load(tmp_path).note)
     write(tmp_path / "a_poses.npz", pose, pelvis, "y")
     with pytest.raises(BadInput, match="give --motion-up=y,"):
         load(tmp_path)

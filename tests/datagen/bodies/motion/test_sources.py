@@ -272,7 +272,7 @@ class TestFinding:
         with pytest.raises(BadInput, match="no such folder"):
             find_motions(tmp_path / "nowhere")
         (tmp_path / "motions.zip").touch()
-        with pytest.raises(BadInput, match=r"motions.zip: is no folder.*unpacked"):
+        with pytest.raises(BadInput, match=r"motions.zip: is not a folder.*unpacked"):
             find_motions(tmp_path / "motions.zip")
         (tmp_path / "motions.zip").unlink()
         with pytest.raises(BadInput, match="holds no motion"):

@@ -108,7 +108,7 @@ def test_a_list_overrides_what_names_say(tmp_path):
 @pytest.mark.parametrize(
     "text, rule",
     [
-        ("a.bvh,Anna\nb.bvh,Ben\n", r"b.bvh is no motion of this folder"),
+        ("a.bvh,Anna\nb.bvh,Ben\n", r"b.bvh is not a motion in this folder"),
         ("a.bvh;Anna\n", "line 1 is not of the form"),
         ("file,subject\na.bvh,\n", "line 2 is not of the form"),
         ("a.bvh,Anna,30\n", "line 1 is not of the form"),
