@@ -18,7 +18,7 @@ from trainer.analysis.skeletons import LEFT, MIDDLE, RIGHT, draw_skeleton
 from trainer.common.files import read_json_lines, write_atomic
 
 ONE_POSE = 110.0
-"""PA-MPJPE, mm, near which a network stays that gives everyone the same pose, on our data sets
+"""Approximate PA-MPJPE, mm, of a network that predicts the same pose for everyone on our data sets
 (docs/accuracy.md: flow or RGB alone, 105 to 111)."""
 COLOURS = ("#2e86ab", "#d1495b", "#edae49", "#66a182", "#7d5ba6", "#8d6a50")
 
@@ -167,7 +167,7 @@ def draw_curve(metrics: Path, out: Path) -> None:
         x = [line["step"] for line in validation]
         y = [line["val_pa_mpjpe"] for line in validation]
         right.plot(x, y, "o-", color=LEFT, label="validation")
-    label = "about what one pose for everyone gives"
+    label = "about the error of one constant pose"
     right.axhline(ONE_POSE, color=MIDDLE, lw=1, ls="--", label=label)
     right.set(xlabel="step", ylabel="PA-MPJPE, mm", ylim=(0, None))
     right.legend(frameon=False, fontsize=9)
@@ -180,7 +180,7 @@ def draw_curve(metrics: Path, out: Path) -> None:
 
 
 def _plain_ticks(axes: Axes) -> None:
-    """Label a logarithmic y axis with plain numbers: 20, where Matplotlib has 2 x 10^1."""
+    """Label a logarithmic y axis with plain numbers, such as 20 instead of 2 x 10^1."""
     low, high = axes.get_ylim()
     steps = (
         (1, 1.5, 2, 3, 4, 5, 6, 8) if high < 10 * low else (1, 2, 5) if high < 1e3 * low else (1,)

@@ -189,14 +189,14 @@ def remark_on_difference(model: ModelSpec, dataset: DataSet, learns: str) -> Non
 
 
 def remark_on_training(dataset: DataSet, trained: str, learner: object) -> None:
-    """Print a note if a data set is one of those that `learner` is trained on.
+    """Print a note if a data set is part of the training data of `learner`.
 
-    trained: their fingerprints, joined by "+".
+    trained: fingerprints of the training data sets, joined by "+".
     """
     if dataset.fingerprint in trained.split("+"):
         print(
-            f"note     {learner} is trained on {dataset.folder}: its error there is a training "
-            "error, smaller than on people it has not seen"
+            f"note     {learner} is trained on {dataset.folder}, so this is a training error, "
+            "smaller than the error on held-out people"
         )
 
 

@@ -32,7 +32,8 @@ def open_held_out(
 ) -> list[DataSet]:
     """Return the validation data sets, or raise BadInput before the first step.
 
-    trained: the run's training data; notes are printed where a set differs from it, or is it.
+    trained: the run's training data; notes are printed on a set that differs from it or is part of
+    it.
     """
     held = []
     for folder in cfg.val_shards:

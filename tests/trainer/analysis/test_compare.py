@@ -243,4 +243,4 @@ def test_a_runs_curve_has_plain_ticks_and_shows_where_one_pose_for_everyone_is(
         if low <= tick <= high
     }
     assert ticks == {"5", "6"}
-    assert "one pose for everyone" in right.get_legend_handles_labels()[1][-1]
+    assert "one constant pose" in right.get_legend_handles_labels()[1][-1]
