@@ -53,9 +53,8 @@ def open_inference(
 ) -> Inference:
     """Open a checkpoint and a data set; the clips come with a progress bar.
 
-    arrays: arrays to decode besides the model's input. errors: as in `windows.disturbed`. truth:
-    whether ground truth is needed. fit_body: whether to replace a joint head's joints by those of
-    the body fitted to each clip.
+    arrays: decoded besides the model's input. errors: as in `windows.disturbed`. truth: whether it
+    is needed. fit_body: whether a joint head's joints become those of the body fitted to each clip.
     """
     device = find_device(cfg.device)
     keep_memory(device)
