@@ -1,4 +1,4 @@
-// Plays a clip: frames of a vertical strip, and beside them the skeleton, which a drag turns.
+// Plays a clip: frames of a vertical strip, and the skeleton, which can be rotated by dragging.
 for (const root of document.querySelectorAll(".player:not([data-on])")) {
   root.dataset.on = 1;
   const data = JSON.parse(root.querySelector("script").textContent);
@@ -14,7 +14,7 @@ for (const root of document.querySelectorAll(".player:not([data-on])")) {
   slider.max = frames - 1;
 
   function drawBody() {
-    if (!body) return; // footage may have no truth in 3D
+    if (!body) return; // footage may have no 3D ground truth
     const dpr = devicePixelRatio || 1, w = body.clientWidth, h = body.clientHeight;
     if (body.width !== Math.round(w * dpr)) body.width = Math.round(w * dpr);
     if (body.height !== Math.round(h * dpr)) body.height = Math.round(h * dpr);
@@ -23,7 +23,7 @@ for (const root of document.querySelectorAll(".player:not([data-on])")) {
     g.clearRect(0, 0, w, h);
     const scale = 0.88 * Math.min(w, h) / data.extent;
     const [cy, sy, cp, sp] = [Math.cos(yaw), Math.sin(yaw), Math.cos(pitch), Math.sin(pitch)];
-    // Camera axes: x right, y down, z away. Turn about the vertical, then tilt.
+    // Camera axes: x right, y down, z forward. Rotate about the vertical, then tilt.
     const place = ([x, y, z]) => {
       const a = x * cy + z * sy, b = z * cy - x * sy;
       return [w / 2 + scale * a, h / 2 + scale * (y * cp - b * sp), b * cp + y * sp];

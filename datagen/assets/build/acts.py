@@ -1,6 +1,6 @@
-"""What the puppet does on the spot, by name.
+"""Acts on the spot for the puppet, by name.
 
-Every act takes a generator, so that two performers of one act differ in pace and reach.
+Every act takes a random generator, so that performers of one act differ in pace and reach.
 """
 
 from __future__ import annotations

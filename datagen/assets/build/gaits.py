@@ -1,4 +1,4 @@
-"""Walking and running made of footsteps laid along a path."""
+"""Walking and running from footsteps along a path."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def walk(gait: Gait) -> dict[str, np.ndarray]:
     course = heading + (np.pi / 2 if gait.sideways else 0.0)
     ahead = np.stack([np.sin(course), np.cos(course)], axis=1)
     path = np.cumsum(speed[:, None] * ahead, axis=0) / RATE
-    # people lengthen and quicken their steps alike: step / cadence is constant (walk ratio)
+    # step length and cadence grow together: step / cadence is constant (walk ratio)
     pace = np.maximum(np.abs(speed), 0.25)
     strides = 0.5 * (2.45 + 0.14 * pace if gait.running else np.sqrt(pace / 0.0063 / 60))
-    if gait.sideways:  # short quick steps, or the feet would cross
+    if gait.sideways:  # short quick steps, because the feet must not cross
         strides = np.full(count, 1.3)
     phase = np.cumsum(strides) / RATE
     moving = np.clip(np.abs(speed) / 0.25, 0.0, 1.0)
@@ -62,7 +62,7 @@ def walk(gait: Gait) -> dict[str, np.ndarray]:
         controls[f"{side}_foot"] = walker.foot(side)
         controls[f"{side}_hand"], controls[f"{side}_elbow"] = walker.arm(side)
         controls[f"{side}_palm"][:] = 10.0 + 25.0 * gait.elbow
-        # feet are led in world coordinates, so the knees must not splay against the heading
+        # feet are in world coordinates, so the knees must not splay relative to the heading
         controls[f"{side}_knee"][:] = 4.0
     controls["pelvis"], controls["turn"], controls["spine"] = walker.trunk()
     controls["head"][:] = -0.5 * controls["spine"] * [1, 1, 0.6]
@@ -81,11 +81,11 @@ class _Walker:
 
     @property
     def duty(self) -> float:
-        """Share of a stride that a foot is on the ground."""
+        """Share of a stride during which a foot is on the ground."""
         return 0.36 if self.gait.running else 0.62
 
     def foot(self, side: str) -> np.ndarray:
-        """Return the foot's control [N, 5]: planted, then swung to the next place."""
+        """Return the foot's control [N, 5]: planted, then swung to the next footprint."""
         sign = 1.0 if side == "left" else -1.0
         count, duty = len(self.phase), self.duty
         phase = self.phase + (0.0 if side == "left" else 0.5)
@@ -102,7 +102,7 @@ class _Walker:
             mixed = here + eased * (there - here)
             vigour = self.moving[frame]
             rows[frame, :2] = sign * mixed[0], mixed[1]
-            # runners' heels fly up early in the swing, walkers' feet skim the ground
+            # runners' heels rise early in the swing, walkers' feet stay close to the ground
             rise = (
                 np.sin(np.pi * share**0.7) ** 1.2
                 if self.gait.running
@@ -134,7 +134,7 @@ class _Walker:
         return np.array([x + out * np.cos(angle), z - out * np.sin(angle), np.degrees(angle)])
 
     def _pitch(self, within: float, share: float, speed: float) -> float:
-        """Return how far the heel is up, degrees: strike, flat, roll off, swing."""
+        """Return the heel's elevation, degrees: strike, flat, roll off, swing."""
         if self.gait.sideways:
             return 12.0 * np.sin(np.pi * share)
         strength = np.clip(abs(speed) / 1.4, 0.3, 1.3)

@@ -1,4 +1,4 @@
-"""Acts of people who stand: waiting, talking, waving, pointing, bowing."""
+"""Acts while standing: waiting, talking, waving, pointing, bowing."""
 
 from __future__ import annotations
 

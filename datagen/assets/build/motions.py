@@ -4,9 +4,9 @@ python -m datagen.assets.build.motions FOLDER
 
 FOLDER holds the 15 `humanoid3d_*.txt` of the package pybullet 3.2.7 (zlib licence;
 `pip download --no-deps pybullet==3.2.7`, then unzip `pybullet_data/data/motions`). They are real
-captures, short and athletic; the everyday motions around them (walking, talking, reaching,
-sitting...) are made here: footsteps and key poses solved by inverse kinematics (gaits.py, acts.py,
-puppet.py) on the embedded neutral body. Every motion exists a second time mirrored, at load.
+captures, short and athletic. Everyday motions (walking, talking, reaching, sitting...) are made
+here: footsteps and key poses solved by inverse kinematics (gaits.py, acts.py, puppet.py) on the
+embedded neutral body. Mirrored versions of all motions are made on loading.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ CLIPS = (
 )  # fmt: skip
 
 TEMPOS = {"quick": 1.2, "slow": 0.8}
-"""Captured clips are also kept faster and slower (not those that fly: gravity knows no tempo)."""
+"""Tempo variants of captured clips, except those with a flight phase, whose speed gravity fixes."""
 
 FLYING = ("backflip", "cartwheel", "jump", "run", "spinkick")
 
 PERFORMERS = 2
-"""How often every act and gait is performed, each time by another seed."""
+"""Number of performances of every act and gait, each with another seed."""
 
 GAITS = {
     "stroll": Gait(speed=0.8),
@@ -66,7 +66,7 @@ GAITS = {
 
 
 def main(folder: Path) -> None:
-    """Make every motion and pack them into one file."""
+    """Make all motions and pack them into one file."""
     rest = load_bodies(None)["neutral"].rest_joints().astype(np.float64)
     arrays: dict[str, Any] = {"leg_length": np.array(leg_length(rest))}
     names, subjects, frames = [], [], 0
@@ -97,7 +97,7 @@ def captured(folder: Path, rest: np.ndarray) -> Iterator[tuple[str, str, np.ndar
 
 
 def performed(rest: np.ndarray) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
-    """Yield the same of acts and gaits; the performers of one act count as one subject."""
+    """Yield the same for acts and gaits; the performers of one act count as one subject."""
     for name in (*GAITS, *ACTS):
         for performer in range(1, PERFORMERS + 1):
             rng = generator(0, "motion", name, performer)
@@ -112,7 +112,8 @@ def performed(rest: np.ndarray) -> Iterator[tuple[str, str, np.ndarray, np.ndarr
 
 
 def _personal(gait: Gait, rng: np.random.Generator) -> Gait:
-    """Return the gait as one performer has it: a little faster, wider, prouder."""
+    """Return a performer's individual version of the gait: slightly different speed, width,
+    posture."""
     pace = float(rng.uniform(0.9, 1.1))
     return replace(
         gait,

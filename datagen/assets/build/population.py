@@ -1,4 +1,4 @@
-"""Adults as tall as today's, in SMPL's T pose, and their principal shapes.
+"""Adults with today's statures, in SMPL's T pose, and their principal shapes.
 
 V vertices, N sampled people.
 """
@@ -13,17 +13,18 @@ from datagen.assets.build.rig import Rig, right, y_up
 from datagen.common.record import SMPL_JOINTS
 
 POOL = 2000
-"""Candidates that a gender's people are drawn from."""
+"""Candidates from which a gender's people are drawn."""
 STATURE = {"male": (1.76, 0.075), "female": (1.64, 0.070)}
-"""Mean and standard deviation of adult stature aimed at, metres; a guess at today's adults. anny's
-pool and the limits below lift the men to 1.79."""
+"""Target mean and standard deviation of adult stature, metres; an estimate for today's adults.
+anny's pool and the limits below raise the men's mean to 1.79."""
 STATURE_LIMITS = (1.50, 2.00)
 PELVIS = np.array([0.0, -0.24, 0.02])
-"""Where SMPL's rest pelvis lies, so that the origin means the same, metres."""
+"""Position of SMPL's rest pelvis, metres, so that the origin is the same."""
 HIP_INWARD = 0.8
-"""MakeHuman's hip bones start in the outer thigh, 24 cm apart on men; the centres of real femoral
-heads lie 17-20 cm apart (and SMPL's feet, at rest, as close as that brings them)."""
-# SMPL's joint -> the MakeHuman bones whose heads (averaged) are its place; right follows left.
+"""Factor on the hips' distance. MakeHuman's hip bones start in the outer thigh, 24 cm apart for
+men; the centres of real femoral heads are 17-20 cm apart, which also gives the distance of SMPL's
+feet at rest."""
+# SMPL's joint -> the MakeHuman bones whose mean head is its position; right as left.
 HEADS = {
     "pelvis": ["spine04"],
     "spine1": ["spine03"],
@@ -46,7 +47,7 @@ HEADS = {
 def draw_people(rig: Rig, gender: str, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw adults (18-75 years) in T pose: vertices [N,V,3] and joints [N,24,3], metres.
 
-    anny's statures follow the whole world; candidates are thinned to STATURE within its limits.
+    anny's statures follow the world population; candidates are subsampled to match STATURE.
     """
     import torch
     from anny.shape_distribution import SimpleShapeDistribution
@@ -96,7 +97,8 @@ def draw_people(rig: Rig, gender: str, count: int) -> tuple[np.ndarray, np.ndarr
 
 
 def principal_shapes(people: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return mean [V,3], ten components times their standard deviation [V,3,10], and the betas."""
+    """Return the mean [V,3], ten components times their standard deviation [V,3,10], and the
+    betas."""
     count = len(people)
     mean = people.mean(0)
     centred = (people - mean).reshape(count, -1)

@@ -1,12 +1,11 @@
-"""Make people/pose2sim_demo/: 50 frames of a real person, small, with keypoints and truth.
+"""Make people/pose2sim_demo/: 50 small frames of a real person, with keypoints and ground truth.
 
     python -m datagen.assets.build.pose2sim_clip [--root DIR]
 
-The sources are the wheels of Pose2Sim that datagen.footage.pose2sim names (pip fetches them).
-Camera 1 sees the whole person from the front in every frame; of the four it is the one in which
-MediaPipe does best, so that its figure beside ours is not the worst it can do. Every other frame is
-taken, 60 → 30 a second, those whose truth is known. MediaPipe's joints are what its model says of
-the whole video at its full size and rate.
+The sources are the wheels of Pose2Sim named in datagen.footage.pose2sim (pip downloads them).
+Camera 1 sees the whole person from the front in every frame. Of the four cameras, MediaPipe is most
+accurate in this one, so the comparison with it is fair. Every other frame with ground truth is
+used, 60 → 30 fps. MediaPipe's joints are its predictions on the whole video at full size and rate.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ QUALITY = {"crf": "21", "preset": "veryslow"}
 
 
 def main() -> None:
-    """Write the clip, its keypoints and its truths."""
+    """Write the clip, its keypoints and its ground truths."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--root", type=Path, help="the unpacked wheels; default: fetched by pip")
     options = parser.parse_args()
@@ -42,7 +41,7 @@ def main() -> None:
     root = options.root or pose2sim.fetch(cache / "pose2sim")
     source = pose2sim.find_sources(root)[CAMERA]
     people = {name: pose2sim.find_person(source.recording, name) for name in ("trc", "refined")}
-    known = np.arange(0, len(people["trc"].joints), pose2sim.STEP)  # frames of the truth
+    known = np.arange(0, len(people["trc"].joints), pose2sim.STEP)  # frames of the ground truth
     shown = known + pose2sim.LATE  # of the video
     shown, known = shown[shown < 100], known[shown < 100]
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -57,7 +56,7 @@ def main() -> None:
         camera = person.cameras[CAMERA]
         small = camera.intrinsics.copy()
         small[:2] *= scale
-        small[:2, 2] += (scale - 1) / 2  # pixel centres lie at whole numbers
+        small[:2, 2] += (scale - 1) / 2  # pixel centres are at integers
         truth[name] = camera.see(person.joints)[known].astype(np.float32)
         truth[f"{name}_camera"] = small.astype(np.float32)
     down = people["trc"].cameras[CAMERA].rotation @ pose2sim.DOWN
@@ -73,7 +72,7 @@ def main() -> None:
 
 
 def write_clip(video: Path, frames: np.ndarray) -> float:
-    """Write the frames of a video, reduced; return by how much."""
+    """Write the frames of a video, downscaled; return the scale."""
     scale = 1.0
     with av.open(str(CLIP), "w") as container:
         stream = container.add_stream("libx264", rate=RATE, options=QUALITY)
@@ -88,7 +87,7 @@ def write_clip(video: Path, frames: np.ndarray) -> float:
 
 
 def detected(folder: Path, person: np.ndarray) -> np.ndarray:
-    """Return OpenPose's own points [N,25,3] of the person whose limbs [N,14,3] were chosen."""
+    """Return OpenPose's original points [N,25,3] of the person with limbs [N,14,3]."""
     people = read_openpose(folder)
     found = evaluation_points(people, LAYOUTS["openpose25b"])
     apart = np.abs(found - person[:, None]).max((-1, -2))

@@ -1,7 +1,7 @@
-"""Places for hands and elbows that acts share, and what they are made of.
+"""Hand positions and elbow directions shared by the acts, and helpers.
 
 Hands are in arm lengths from the shoulder as (out, up, forward), see `puppet.NEUTRAL`; elbow poles
-say where the elbow points, likewise.
+give the direction of the elbow in the same axes.
 """
 
 from __future__ import annotations
@@ -27,5 +27,5 @@ FLAT = (0.05, -0.3, -1.0)
 
 
 def vary(rng: np.random.Generator, spread: float = 0.2) -> float:
-    """Return a factor about 1 by which a performer is slower or quicker."""
+    """Return a factor around 1 for a performer's pace."""
     return float(rng.uniform(1 - spread, 1 + spread))

@@ -1,9 +1,9 @@
-"""A figure moved like a puppet: pelvis, spine, head, feet and hands are led, limbs follow.
+"""Animates a figure by controls for pelvis, spine, head, feet and hands; limbs follow.
 
-`solve` turns controls over N frames into SMPL's local rotations on a reference body by closed
-two-bone inverse kinematics, so planted feet stay planted whatever the pelvis does. All controls
-are arrays of N rows; `Track` makes them from key poses. Side-wise controls are written from the
-body's own view, (out, up, forward), so that left and right read alike.
+`solve` converts controls over N frames to SMPL's local rotations on a reference body by closed-form
+two-bone inverse kinematics, so planted feet stay in place for any pelvis motion. All controls are
+arrays of N rows; `Track` makes them from key poses. Controls of a side are given in the body's own
+directions, (out, up, forward), so they are the same for left and right.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ SIDES = ("left", "right")
 _LEGS = {"left": (1, 4, 7, 10), "right": (2, 5, 8, 11)}
 _ARMS = {"left": (13, 16, 18, 20), "right": (14, 17, 19, 21)}
 _SIGN = {"left": 1.0, "right": -1.0}
-_HEEL = -0.04  # metres behind the ankle: where a foot with raised toes pivots
+_HEEL = -0.04  # metres behind the ankle: pivot of a foot with raised toes
 
 NEUTRAL: dict[str, tuple[float, ...]] = {
     "pelvis": (0.0, 0.985, 0.0),  # x and z in metres, y as a share of the standing height
     "turn": (0.0, 0.0, 0.0),  # yaw, pitch (forward lean), roll, degrees
-    "spine": (2.0, 0.0, 0.0),  # pitch, roll, yaw of the chest against the pelvis, degrees
-    "head": (0.0, 0.0, 0.0),  # pitch, roll, yaw against the chest, degrees
+    "spine": (2.0, 0.0, 0.0),  # pitch, roll, yaw of the chest relative to the pelvis, degrees
+    "head": (0.0, 0.0, 0.0),  # pitch, roll, yaw relative to the chest, degrees
 }
 for _side in SIDES:
     NEUTRAL |= {
         # out and forward in metres, lift in metres, yaw out and pitch (heel up) in degrees
         f"{_side}_foot": (0.12, 0.0, 0.0, 8.0, 0.0),
-        f"{_side}_knee": (8.0,),  # degrees that the knee points outward
-        # where the wrist is from the shoulder, in arm lengths, in the chest's frame
+        f"{_side}_knee": (8.0,),  # degrees by which the knee points outward
+        # position of the wrist relative to the shoulder, in arm lengths, in the chest's frame
         f"{_side}_hand": (0.16, -0.95, 0.1),
-        f"{_side}_elbow": (0.45, -0.5, -0.75),  # where the elbow points
+        f"{_side}_elbow": (0.45, -0.5, -0.75),  # direction of the elbow
         f"{_side}_palm": (10.0,),  # degrees of pronation
-        # a place in the world for the wrist, metres, and its weight against `hand`
+        # a world position for the wrist, metres, and its weight relative to `hand`
         f"{_side}_reach": (0.0, 0.0, 0.0, 0.0),
     }
 
@@ -48,7 +48,7 @@ for _side in SIDES:
 class Track:
     """Key poses in time: `track(1.5, pelvis=(0, 0.9, 0))` sets controls at 1.5 s.
 
-    A control keeps its last value until its next key; `hold` seconds before a key pin it there.
+    A control keeps its last value until its next key; `hold` seconds before a key fix it there.
     """
 
     start: dict[str, tuple[float, ...]] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Track:
             self.keys[name] = [(0.0, tuple(value))]
 
     def move(self, seconds: float, **controls: tuple[float, ...] | float) -> Track:
-        """Reach the given controls `seconds` from now; `hand`, `foot`... mean both sides."""
+        """Reach the given controls after `seconds`; `hand`, `foot`, ... set both sides."""
         begin, self.now = self.now, self.now + seconds
         named: dict[str, tuple[float, ...]] = {}
         for name, value in controls.items():
@@ -75,7 +75,7 @@ class Track:
         return self
 
     def rest(self, seconds: float) -> Track:
-        """Stay as it is."""
+        """Keep the current pose."""
         self.now += seconds
         return self
 
@@ -91,7 +91,7 @@ class Track:
 def _round_shoulder(
     rows: list[tuple[float, tuple[float, ...]]],
 ) -> list[tuple[float, tuple[float, ...]]]:
-    """Lead a hand around the shoulder, in front, where the straight way would run through it."""
+    """Move a hand around the front of the shoulder if the straight path would pass through it."""
     led = rows[:1]
     for (start, a), (end, b) in pairwise(rows):
         first, way = np.array(a), np.array(b) - np.array(a)
@@ -114,7 +114,7 @@ def _ease(rows: list[tuple[float, tuple[float, ...]]], times: np.ndarray) -> np.
 
 
 def sway(count: int, columns: int, size: float, rng: np.random.Generator) -> np.ndarray:
-    """Return slow, smooth noise [count, columns] of standard deviation `size`: nobody is still."""
+    """Return slow, smooth noise [count, columns] with standard deviation `size` for idle motion."""
     times = np.arange(count)[:, None, None] / RATE
     frequency = rng.uniform(0.15, 0.9, (1, columns, 5))
     waves = np.sin(2 * np.pi * (frequency * times + rng.uniform(0, 1, (1, columns, 5))))
@@ -124,7 +124,7 @@ def sway(count: int, columns: int, size: float, rng: np.random.Generator) -> np.
 def enliven(controls: dict[str, np.ndarray], rng: np.random.Generator, size: float = 1.0) -> None:
     """Add a personal stance, breathing and sway, in place."""
     count = len(controls["pelvis"])
-    for side in SIDES:  # nobody stands quite alike
+    for side in SIDES:  # individual stance
         stance = rng.normal(0, size, 5) * [0.012, 0.025, 0.0, 3.0, 0.0]
         controls[f"{side}_foot"] = controls[f"{side}_foot"] + stance
     controls["spine"] = controls["spine"] + rng.normal(0, size, 3) * [2.0, 0.8, 1.5]
@@ -138,7 +138,7 @@ def enliven(controls: dict[str, np.ndarray], rng: np.random.Generator, size: flo
 
 
 def hop(controls: dict[str, np.ndarray], start: float, seconds: float, height: float) -> None:
-    """Throw the figure up from `start` for `seconds`, in place: a ballistic arc, toes trailing."""
+    """Add a jump from `start` for `seconds`, in place: a ballistic arc with pointed toes."""
     times = np.arange(len(controls["pelvis"])) / RATE
     share = np.clip((times - start) / seconds, 0.0, 1.0)
     arc = 4.0 * share * (1.0 - share)
@@ -149,7 +149,7 @@ def hop(controls: dict[str, np.ndarray], start: float, seconds: float, height: f
 
 
 def standing_height(rest: np.ndarray) -> float:
-    """Return the height of the pelvis over the floor in the rest pose, metres."""
+    """Return the height of the pelvis above the floor in the rest pose, metres."""
     return float(rest[0, 1] - rest[10, 1] + SOLE)
 
 
@@ -178,20 +178,20 @@ def solve(controls: dict[str, np.ndarray], rest: np.ndarray) -> tuple[np.ndarray
 def _place_foot(
     foot: np.ndarray, side: str, rest: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the world turns of foot and toes [N, 4] and the ankle's place [N, 3]."""
+    """Return the world rotations of foot and toes [N, 4] and the ankle's position [N, 3]."""
     sign = _SIGN[side]
     ankle_height = rest[7, 1] - rest[10, 1] + SOLE
     out, forward, lift, yaw, pitch = foot.T
     heading = quat.about(1, np.radians(sign * yaw))
     tilt = np.radians(pitch)
     turn = quat.multiply(heading, quat.about(0, tilt))
-    # a raised heel turns about the ball of the foot, raised toes about the heel
+    # a raised heel rotates about the ball of the foot, raised toes about the heel
     ball = rest[10, 2] - rest[7, 2]
     pivot = np.stack([0 * tilt, 0 * tilt, np.where(tilt > 0, ball, _HEEL)], axis=1)
     to_ankle = np.array([0.0, ankle_height, 0.0]) - pivot
     ankle = np.stack([sign * out, lift, forward], axis=1)
     ankle = ankle + quat.rotate(heading, pivot) + quat.rotate(turn, to_ankle)
-    # toes stay on the ground while the heel rises, as far as toes bend, and relax in the air
+    # toes stay on the ground while the heel rises, within their range, and relax in the air
     bend = np.clip(tilt, 0.0, np.radians(55)) * np.exp(-((lift / 0.12) ** 2))
     return turn, quat.multiply(turn, quat.about(0, -bend)), ankle
 
@@ -199,7 +199,7 @@ def _place_foot(
 def _within_reach(
     pelvis: np.ndarray, turn: np.ndarray, ankles: dict[str, np.ndarray], rest: np.ndarray
 ) -> np.ndarray:
-    """Return the pelvis lowered, smoothly, where a leg would be too short for its foot."""
+    """Return the pelvis lowered smoothly where a leg would be too short to reach its foot."""
     limit = np.full(len(pelvis), np.inf)
     for side in SIDES:
         hip, knee, ankle, _ = _LEGS[side]
@@ -286,7 +286,7 @@ def _bend_arm(
     start = place + quat.rotate(world[:, collar], rest[shoulder] - rest[collar])
     pole = quat.rotate(chest, controls[f"{side}_elbow"] * sign)
     along, forearm, hinge = _two_bones(start, asked, upper, lower, pole)
-    backward = np.array([0.0, 0.0, -1.0])  # where a spread arm's elbow points
+    backward = np.array([0.0, 0.0, -1.0])  # direction of a spread arm's elbow
     world[:, shoulder] = _orient(upper, backward, along, hinge)
     lower_turn = _orient(lower, backward, forearm, hinge)
     # positive palm turns it down when the forearm points forward; shared by forearm and wrist
@@ -317,10 +317,10 @@ def _two_bones(
 def _orient(
     rest_bone: np.ndarray, rest_pole: np.ndarray, bone: np.ndarray, hinge: np.ndarray
 ) -> np.ndarray:
-    """Return turns [N, 4] that bring the rest bone to `bone` and its rest pole to the outside.
+    """Return rotations [N, 4] that map the rest bone to `bone` and its rest pole to the outside.
 
-    The outside of a limb lies a quarter turn about its `hinge` [N, 3] from the bone. A joint's pole
-    will not do: of a limb that is bent far it may lie on the other side of the bone.
+    The outside of a limb is a quarter turn about its `hinge` [N, 3] from the bone. The joint's pole
+    cannot be used: for a strongly bent limb it may be on the other side of the bone.
     """
     pole = np.cross(hinge, bone)
     aligned = quat.between(np.broadcast_to(rest_bone, bone.shape), bone)

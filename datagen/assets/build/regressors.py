@@ -1,4 +1,4 @@
-"""Joints as non-negative sums of vertices: SMPL's 24 and the evaluation's 14.
+"""Joints as non-negative weighted sums of vertices: SMPL's 24 and the 14 evaluation joints.
 
 V vertices, N sampled people, P posed samples, K joints.
 """
@@ -21,7 +21,7 @@ EVAL_MIRROR = mirrored(EVAL_JOINTS)
 
 def fit_joint_regressor(people: np.ndarray, joints: np.ndarray, rig: Rig) -> np.ndarray:
     """Fit SMPL's J_regressor [24,V]: kinematic joints from the rest surface."""
-    # Wide for the spine: its joints lie deep, and need surface on all sides.
+    # Wide for the spine: its joints lie deep and need vertices on all sides.
     reach = [slice(0, 4000, 12) if joint in DEEP else slice(0, 1200, 5) for joint in SMPL_JOINTS]
     near = nearest(people, joints, reach)
     rows = fit_rows(people[::4], joints[::4], near, SMPL_MIRROR, rig.twin)
@@ -31,13 +31,12 @@ def fit_joint_regressor(people: np.ndarray, joints: np.ndarray, rig: Rig) -> np.
 
 
 def fit_eval_regressor(people: np.ndarray, joints: np.ndarray, rig: Rig) -> np.ndarray:
-    """Return the evaluation regressor [14,V], whose joints are where a detector sees them.
+    """Return the evaluation regressor [14,V], whose joints are where detectors place them.
 
-    The limbs' are COCO's keypoints by anny's own regressor. The rig's bone heads would not do: its
-    hips and knees lie 2 cm higher, its ankles 2 cm and its shoulders 3 cm lower, so that to a
-    network a detector's keypoints are those of a body that it never saw, or of one that leans. The
-    neck (at its base, a third of the way down to the collar bones) and the crown are fitted on
-    posed surfaces.
+    The limb joints are COCO's keypoints from anny's own regressor. The rig's bone heads are not
+    suitable: its hips and knees lie 2 cm higher, its ankles 2 cm and its shoulders 3 cm lower, so a
+    network would interpret detected keypoints as another or a leaning body. The neck (at its base,
+    a third of the way down to the collar bones) and the crown are fitted on posed surfaces.
     """
     rng = np.random.default_rng(3)
     chosen = rng.choice(len(people), 150, replace=False)
@@ -58,13 +57,13 @@ def fit_eval_regressor(people: np.ndarray, joints: np.ndarray, rig: Rig) -> np.n
 
 
 def lightened(row: np.ndarray) -> np.ndarray:
-    """Return a regressor's row [V] without its many tiny weights, which place it to 0.2 mm."""
+    """Return a regressor's row [V] without its many tiny weights, which changes it by 0.2 mm."""
     row = np.where(row < 1e-3 * row.max(), 0, row)
     return row / row.sum()
 
 
 def neck_and_crown(people: np.ndarray, joints: np.ndarray) -> tuple[np.ndarray, list[int]]:
-    """Return their places in the rest pose [N,2,3] and the joints they ride."""
+    """Return their positions in the rest pose [N,2,3] and the joints that move them."""
     collar = SMPL_JOINTS.index("left_collar"), SMPL_JOINTS.index("right_collar")
     neck = (joints[:, SMPL_JOINTS.index("neck")] * 2 + joints[:, collar].mean(1)) / 3
     crown = np.argsort(-people.mean(0)[:, 1])[:30]
@@ -93,7 +92,8 @@ def random_turns(rng: np.random.Generator, count: int) -> np.ndarray:
 
 
 def nearest(people: np.ndarray, joints: np.ndarray, reach: list[slice]) -> list[np.ndarray]:
-    """Return for each of joints [N,K,3] the vertices to fit it from: the `reach` of the nearest."""
+    """Return the vertices from which to fit each joint [N,K,3]: the slice `reach` of the
+    nearest."""
     mean, centres = people.mean(0), joints.mean(0)
     return [
         np.argsort(np.linalg.norm(mean - centre, axis=1))[some]
@@ -111,7 +111,7 @@ def fit_rows(
     """Fit a symmetric regressor [K,V]: targets [P,K,3] from samples [P,V,3]."""
     rows = np.zeros((len(candidates), samples.shape[1]))
     for k, other in enumerate(mirror):
-        if k <= other:  # else it is the twin's mirror image
+        if k <= other:  # otherwise it is the twin's mirror image
             rows[k] = fit_row(samples, targets[:, k], candidates[k], spread=0.3)
             rows[other] = rows[k][twin]
     return (rows + rows[mirror][:, twin]) / 2
@@ -122,7 +122,8 @@ def fit_row(
 ) -> np.ndarray:
     """Fit non-negative weights [V] with sum 1: targets [P,3] from samples [P,V,3].
 
-    `spread` is a ridge that shares the weight among vertices, so that no joint hangs on three.
+    `spread` is a ridge term that distributes the weight, so that no joint depends on three
+    vertices.
     """
     count = len(candidates)
     rows = samples[:, candidates].transpose(0, 2, 1).reshape(-1, count)

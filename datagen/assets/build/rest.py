@@ -1,4 +1,4 @@
-"""From MakeHuman's A pose to SMPL's T pose, by linear blend skinning.
+"""Converts MakeHuman's A pose to SMPL's T pose by linear blend skinning.
 
 V vertices, N people.
 """
@@ -22,7 +22,7 @@ T_POSE = {
 
 
 def to_t_pose(vertices: np.ndarray, joints: np.ndarray, weights: np.ndarray):
-    """Un-pose people [N,V,3] from MakeHuman's A pose to SMPL's T pose."""
+    """Transform people [N,V,3] from MakeHuman's A pose to SMPL's T pose."""
     turn = np.tile(np.eye(3), (len(vertices), 24, 1, 1))
     for i in range(1, 24):
         turn[:, i] = turn[:, SMPL_PARENTS[i]]
@@ -37,7 +37,7 @@ def to_t_pose(vertices: np.ndarray, joints: np.ndarray, weights: np.ndarray):
 
 
 def aligning(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return the smallest rotations [N,3,3] that turn directions [N,3] onto one direction [3]."""
+    """Return the smallest rotations [N,3,3] from directions [N,3] to one direction [3]."""
     a = source / np.linalg.norm(source, axis=-1, keepdims=True)
     b = target / np.linalg.norm(target)
     cross, dot = np.cross(a, b), a @ b

@@ -1,4 +1,4 @@
-"""anny's person as SMPL has people: the outer mesh, y up, on 24 joints instead of 104 bones.
+"""anny's person in SMPL's form: the outer mesh, y up, with 24 joints instead of 104 bones.
 
 V vertices.
 """
@@ -37,16 +37,16 @@ MIRROR = np.array([-1.0, 1.0, 1.0])
 
 @dataclass(frozen=True)
 class Rig:
-    """anny's person, cut to the outer skin and the eyes (the tongue goes)."""
+    """anny's person, reduced to the outer skin and the eyes, without the tongue."""
 
     model: object
-    keep: np.ndarray  # [V] anny's vertex numbers
+    keep: np.ndarray  # [V] anny's vertex indices
     faces: np.ndarray  # [F,3]
     uv: np.ndarray  # [U,2]
     face_uv: np.ndarray  # [F,3]
     weights: np.ndarray  # [V,24]
     twin: np.ndarray  # [V] the vertex on the other side
-    coco: dict[str, np.ndarray]  # [V] by name: COCO's keypoints as sums of vertices
+    coco: dict[str, np.ndarray]  # [V] by name: COCO's keypoints as weighted sums of vertices
 
 
 def load_rig() -> Rig:
@@ -107,10 +107,10 @@ def joint_of(bone: str) -> int:
 
 
 def right(name: str) -> str:
-    """Return the right-hand twin of a left-hand joint or bone name."""
+    """Return the right-side name for a left-side joint or bone name."""
     return name.replace("left_", "right_").replace(".L", ".R")
 
 
 def y_up(points: np.ndarray) -> np.ndarray:
-    """Turn MakeHuman's axes (z up, facing -y) into SMPL's (y up, facing +z)."""
+    """Convert MakeHuman's axes (z up, facing -y) to SMPL's (y up, facing +z)."""
     return np.stack([points[..., 0], points[..., 2], -points[..., 1]], -1)

@@ -4,9 +4,9 @@ python datagen/assets/build/scenes.py --panoramas FOLDER
     (needs `pip install OpenEXR opencv-python-headless scikit-image`)
 
 FOLDER holds the eight world lights of Debian's `blender-data` (*.exr) and, in poly_haven/, the 18
-of npm's `@pmndrs/assets`. Each panorama is exposed for its ground half (people stand there, not in
-the sun), rolled off towards white and stored as sRGB. The textures are photographs that the
-scikit-image wheel bundles. OpenEXR is needed here only; the pipeline reads the JPEGs.
+of npm's `@pmndrs/assets`. Each panorama is exposed for its ground half, where people stand, tone
+mapped towards white and stored as sRGB. The textures are photographs from the scikit-image wheel.
+OpenEXR is needed only here; the pipeline reads the JPEGs.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ import cv2
 import numpy as np
 import skimage.data
 
-QUALITY = 93  # JPEG; at 92 and below the 512-pixel skies show blocks once enlarged
-MIDDLE_GREY = 0.2  # linear value the median of the ground half is brought to
-MAX_GAIN = 5.0  # night scenes stay nights
-BRIGHT = 3.0  # exposed linear value around which resampling rings
-SPECK = 30  # of 255, what closing must lift for a pixel to be a speck
+QUALITY = 93  # JPEG; at 92 and below, the 512-pixel skies show blocks when enlarged
+MIDDLE_GREY = 0.2  # target linear value for the median of the ground half
+MAX_GAIN = 5.0  # keeps night scenes dark
+BRIGHT = 3.0  # exposed linear value around which resampling causes ringing
+SPECK = 30  # of 255, least change by closing for a pixel to be a speck
 UNUSED = {
-    "sunrise2",  # `sunrise` again, smaller
+    "sunrise2",  # a smaller version of `sunrise`
     "sky",  # open water: nowhere to stand
 }
 TEXTURE_SIDE = 256
-# name: scikit-image's photograph, the square cut from it (left, top, side), its tint
+# name: scikit-image's photograph, the square crop (left, top, side), its tint
 TEXTURES = {
     "brick_red": ("brick", (0, 0, 400), (1.0, 0.62, 0.5)),
     "brick_pale": ("brick", (100, 100, 400), (1.0, 0.95, 0.85)),
@@ -42,7 +42,7 @@ WHITE = 8.0  # exposed linear value that becomes pure white
 
 
 def read_exr(path: Path) -> np.ndarray:
-    """Return an EXR's linear RGB, float32 [H,W,3], without NaNs and negative cubic rings."""
+    """Return an EXR's linear RGB, float32 [H,W,3], without NaNs and negative ringing."""
     import OpenEXR  # pyright: ignore[reportMissingImports]
 
     channels = OpenEXR.File(str(path)).channels()
@@ -52,7 +52,7 @@ def read_exr(path: Path) -> np.ndarray:
         pixels = channels["RGBA"].pixels[..., :3]
     else:
         pixels = np.stack([channels[name].pixels for name in "RGB"], axis=-1)
-    # The suns are NaN, with rings of negative cubic resampling around them.
+    # The suns are NaN, with negative ringing from cubic resampling around them.
     pixels = np.clip(np.nan_to_num(np.asarray(pixels, np.float32), nan=1e4), -1.0, 1e4)
     ring = (pixels < 0).any(axis=-1)
     pixels = np.maximum(pixels, 0.0)
@@ -69,7 +69,7 @@ def tone_map(linear: np.ndarray) -> np.ndarray:
     rolled = np.clip(exposed * (1 + exposed / WHITE**2) / (1 + exposed), 0.0, 1.0)
     srgb = np.where(rolled < 0.0031308, 12.92 * rolled, 1.055 * rolled ** (1 / 2.4) - 0.055)
     picture = np.round(255 * srgb).astype(np.uint8)
-    # Cubic resampling of the HDR left dark specks along very bright edges: closing fills them.
+    # Cubic resampling of the HDR left dark specks along very bright edges; closing fills them.
     kernel = np.ones((3, 3), np.uint8)
     closed = cv2.morphologyEx(picture, cv2.MORPH_CLOSE, kernel)
     bright = cv2.dilate(exposed.max(axis=2), np.ones((5, 5))) > BRIGHT
