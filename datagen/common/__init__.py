@@ -1,1 +1,1 @@
-"""What every stage and command shares: errors, options, files, seeds, the record."""
+"""Code shared by all stages and commands: errors, options, files, seeds, the record."""

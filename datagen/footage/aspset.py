@@ -84,7 +84,7 @@ class AspsetSource:
         return self._file("cameras", f"{self.camera}.json")
 
     def identity(self) -> Line:
-        """Return what decides its records."""
+        """Return everything its records depend on."""
         parts = (self.mocap, self.calibration, self.found)
         return {
             "input": content(self.video),

@@ -72,7 +72,7 @@ class FootageTask:
     cfg: FootageConfig
     path: Path
     fingerprint: str
-    """Of the data set."""
+    """Fingerprint of the data set."""
 
     @property
     def name(self) -> str:

@@ -50,7 +50,7 @@ class EmbeddedClip:
         return "pose2sim_demo"
 
     def identity(self) -> Line:
-        """Return what decides its records."""
+        """Return everything its records depend on."""
         parts = (CLIP, CLIP_KEYPOINTS, CLIP_TRUTH)
         return {"input": [content(part) for part in parts], "truth": self.truth}
 

@@ -100,7 +100,7 @@ class CameraSource:
         return self.recording.videos[self.index]
 
     def identity(self) -> Line:
-        """Return what decides its records."""
+        """Return everything its records depend on."""
         known: Line = {"input": content(self.video), "late": LATE, "step": STEP}
         measured = (self.recording.calibration, self.recording.trc, *self.recording.keypoints)
         known["recording"] = [keypoint_content(path) for path in measured]

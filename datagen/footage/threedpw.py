@@ -100,7 +100,7 @@ class SequenceSource:
     truth: bool = True
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides its records."""
+        """Return everything its records depend on."""
         images = content(self.images, sorted(self.images.glob("image_*.jpg")))
         return {"input": content(self.path), "images": images}
 

@@ -45,7 +45,7 @@ class FootageVideo:
     """Reason why the detector failed, if it did."""
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides its records."""
+        """Return everything its records depend on."""
         return {
             "input": media_sha256(self.path),
             "keypoints": keypoint_content(self.keypoints),

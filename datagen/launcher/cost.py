@@ -29,7 +29,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would cost."""
+    """The estimated cost of a run."""
 
     stages: dict[str, Stage]
     """people, scenes, shards."""

@@ -51,7 +51,7 @@ class MotionShardTask:
     cfg: BodiesConfig
     path: Path
     fingerprint: str
-    """Of the data set."""
+    """Fingerprint of the data set."""
 
     @property
     def name(self) -> str:

@@ -116,7 +116,7 @@ class ShardTask:
     flow: Flow | None = None
     """Flow estimator of the clips. Default: this process's own."""
     fingerprint: str = ""
-    """Of the data set."""
+    """Fingerprint of the data set."""
 
     @property
     def name(self) -> str:

@@ -86,7 +86,7 @@ def _manifests(layout: Layout) -> Iterator[str]:
             yield f"{name}.jsonl has {lines} of {known[name]} lines"
     if lost := unlisted(layout):
         few = ", ".join(f"{index:06d}" for index in lost[:5])
-        yield f"bodies.jsonl or backgrounds.jsonl lacks what is in the shards {few}"
+        yield f"bodies.jsonl or backgrounds.jsonl lacks people or scenes of the shards {few}"
 
 
 def unlisted(layout: Layout) -> list[int]:

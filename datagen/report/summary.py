@@ -126,7 +126,7 @@ class PeopleSummary:
     tones: Counter[int] = field(default_factory=Counter)
     garments: Counter[str] = field(default_factory=Counter)
     subjects: Counter[str] = field(default_factory=Counter)
-    """Frames by who performs."""
+    """Frames by performer."""
     motions: Counter[str] = field(default_factory=Counter)
     """Frames by motion, its mirror images and repetitions together."""
     sources: Counter[str] = field(default_factory=Counter)
@@ -165,7 +165,7 @@ class Motions:
     files: int = 0
     frames: int = 0
     subjects: Counter[str] = field(default_factory=Counter)
-    """Frames by who performs."""
+    """Frames by performer."""
     motions: Counter[str] = field(default_factory=Counter)
     """Frames by motion, its mirror images and repetitions together."""
     sources: Counter[str] = field(default_factory=Counter)

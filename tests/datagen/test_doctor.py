@@ -67,7 +67,7 @@ def test_a_body_that_is_not_there_is_named(capsys, monkeypatch, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("listed", "cuda", "words"),
     [
-        ("GPU 0: NVIDIA H100", None, "built without CUDA.*then make -B setup"),
+        ("GPU 0: NVIDIA H100", None, "has no CUDA.*then make -B setup"),
         ("GPU 0: NVIDIA H100", "13.0", "driver is too old"),
         (None, None, "nvidia-smi fails: NVML: no driver"),
     ],

@@ -104,7 +104,7 @@ def test_the_same_command_again_and_a_folder_of_something_else(splits, published
     [
         ("real", "footage of real people"),
         ("shard", "is missing or has another size"),
-        ("croissant", r"no croissant.json"),
+        ("croissant", r"no readable croissant.json"),
         ("unfinished", "has 3 of 9 shards"),
         ("other", "differ in image_size"),
         ("twice", "two of the folders are the split train"),

@@ -13,7 +13,7 @@ from datagen.bodies.motion.retarget import RATE
 
 @dataclass(frozen=True)
 class Gait:
-    """How somebody goes. Speeds in m/s, lengths in metres, angles in degrees."""
+    """Parameters of walking or running. Speeds in m/s, lengths in metres, angles in degrees."""
 
     seconds: float = 7.0
     speed: float | tuple[float, ...] = 1.3

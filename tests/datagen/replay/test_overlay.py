@@ -229,7 +229,7 @@ KNOWN = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
         ((f"raft_small-{KNOWN}", 224), ["--flow-weights", __file__],
          (224, "raft_small", Path(__file__))),
         (("flownets", 224), ["--flow-weights", __file__], "omit --flow-weights"),
-        (("farneback", 224), [], "farneback flow, which datagen does not make"),
+        (("farneback", 224), [], "farneback flow, which datagen does not have"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("inputs", ["flow+keypoints", "keypoints"])
