@@ -183,7 +183,9 @@ def _options(layout: Layout, cfg: VerifyConfig) -> LaunchConfig:
     """Return the options with which the shards were made, for their current folder."""
     options = saved_options.read(layout)
     output = dataclasses.replace(options.output, out=layout.shards)
-    cluster = dataclasses.replace(options.cluster, workers=cfg.workers or options.cluster.workers)
+    workers = cfg.workers or options.cluster.workers
+    # A Ray runs what it is sent, and its answers are code: only the user's own may be joined.
+    cluster = dataclasses.replace(options.cluster, workers=workers, address=None)
     if cfg.library is not None:
         output = dataclasses.replace(output, library=absolute(cfg.library))
     if cfg.backend is not None:

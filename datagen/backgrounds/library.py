@@ -32,7 +32,16 @@ from datagen.common import video
 from datagen.common.errors import BadInput
 from datagen.common.files import sha256
 from datagen.common.frames import frame_times, thin
-from datagen.common.hdf5 import CHECKS, DAMAGED, new_file, read_array, read_text, text
+from datagen.common.hdf5 import (
+    CHECKS,
+    DAMAGED,
+    MOST,
+    new_file,
+    part,
+    read_array,
+    read_text,
+    text,
+)
 from datagen.common.seeds import generator
 from datagen.common.stopwatch import Stopwatch
 
@@ -267,14 +276,17 @@ def read_background(path: Path, window: int) -> Background:
     """Read one window of a library file. Raises BadInput if it is missing or damaged."""
     try:
         with h5py.File(path, "r") as file:
-            window_path = f"window_{window:03d}"
-            data = {name: read_array(file, f"{window_path}/{name}") for name in ARRAYS}
-            meta = json.loads(read_text(file[window_path].attrs["meta"])) | {
+            group, data, left = part(file, f"window_{window:03d}"), {}, MOST
+            for name in ARRAYS:
+                data[name] = read_array(group, name, most=left)
+                left -= data[name].nbytes
+            meta = json.loads(read_text(group.attrs["meta"])) | {
                 "group": read_text(file.attrs["group"])
             }
             name = read_text(file.attrs["name"])
         parts = np.split(data["jpeg"], data["ends"][:-1])
-        frames = np.stack([_decode(part, path) for part in parts])
+        most = MOST // (3 * len(parts))
+        frames = np.stack([_decode(coded, path, most) for coded in parts])
         if not all((np.abs(data[name]) < LIMIT).all() for name in ("homography", "motion")):
             raise ValueError("it has NaN, infinite or absurd numbers")
     except BadInput:
@@ -287,9 +299,9 @@ def read_background(path: Path, window: int) -> Background:
     return Background(name, frames, data["homography"], data["motion"], data["segments"], meta)
 
 
-def _decode(coded: np.ndarray, path: Path) -> np.ndarray:
+def _decode(coded: np.ndarray, path: Path, most: int) -> np.ndarray:
     try:
-        return picture_files.decode(coded)[..., ::-1]
+        return picture_files.decode(coded, most=most)[..., ::-1]
     except ValueError as error:
         raise BadInput(
             f"{path} has a damaged picture ({error}); delete the file and run the same command "

@@ -29,7 +29,7 @@ from jaxtyping import Bool, Float, Float16, Int16, Integer, UInt8
 
 from datagen.common.errors import BadInput
 from datagen.common.files import sha256
-from datagen.common.hdf5 import CHECKS, DAMAGED, new_file, read_array, read_text, text
+from datagen.common.hdf5 import CHECKS, DAMAGED, new_file, part, read_array, read_text, text
 from datagen.common.sizes import checked_count
 
 PIXEL_CHUNK = 1 << 14
@@ -138,10 +138,11 @@ def read_person(path: Path, clip: int, start: int, frames: int, *, flow: bool = 
     """
     try:
         with h5py.File(path, "r") as file:
-            if f"clip_{clip:04d}" not in file:
-                raise BadInput(f"{path} has no clip {clip}: {AGAIN}")
-            group: Any = file[f"clip_{clip:04d}"]
-            total = checked_count("its frames", group["pose"].shape[:1], MOST)
+            try:
+                group: Any = part(file, f"clip_{clip:04d}")
+            except KeyError:
+                raise BadInput(f"{path} has no clip {clip}: {AGAIN}") from None
+            total = checked_count("its frames", part(group, "pose").shape[:1], MOST)
             if not 0 <= start <= start + frames <= total:
                 raise BadInput(
                     f"{path} clip {clip} has {total} frames, not {start} to {start + frames}: "
@@ -177,6 +178,18 @@ def read_person(path: Path, clip: int, start: int, frames: int, *, flow: bool = 
         raise BadInput(f"the library lacks {path}; run the command that made the shards") from None
     except BadInput:
         raise
+    except DAMAGED as error:
+        raise BadInput(f"{path} is not a readable body library file ({error}): {AGAIN}") from error
+
+
+def clip_lengths(path: Path) -> list[int]:
+    """Return the number of frames of each clip of a library file. BadInput as `read_person`."""
+    try:
+        with h5py.File(path, "r") as file:
+            clips = [part(file, f"clip_{clip:04d}") for clip in range(len(file))]
+            return [
+                checked_count("its frames", part(clip, "pose").shape[:1], MOST) for clip in clips
+            ]
     except DAMAGED as error:
         raise BadInput(f"{path} is not a readable body library file ({error}): {AGAIN}") from error
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
@@ -30,7 +29,7 @@ from datagen.common.errors import BadInput
 from datagen.common.files import files_below
 from datagen.common.matlab import read_matlab
 from datagen.common.record import EVAL_JOINTS, SMPL_JOINTS, mirrored
-from datagen.common.video import is_text
+from datagen.common.video import open_video
 
 WIDTH, HEIGHT = 320, 240
 CAMERA = np.array([[600, 0, 160], [0, 600, 120], [0, 0, 1]], np.float32)
@@ -264,26 +263,15 @@ def _longest_run(valid: np.ndarray) -> tuple[int, int]:
 
 def _read_video(path: Path, frames: int) -> np.ndarray:
     """Return the pictures uint8 [T,240,320,3] RGB of an mp4 that must have T frames."""
-    if not is_text(str(path)):
-        raise BadInput(
-            f"{path} has a name that OpenCV cannot open: give its folders names in UTF-8"
-        )
-    video = cv2.VideoCapture(str(path))
-    size = video.get(cv2.CAP_PROP_FRAME_WIDTH), video.get(cv2.CAP_PROP_FRAME_HEIGHT)
-    if video.isOpened() and size != (WIDTH, HEIGHT):  # before a picture of any size is decoded
-        raise BadInput(f"{path} is not {WIDTH}x{HEIGHT}: fetch it again")
-    pictures = []
-    while len(pictures) <= frames:
-        there, picture = video.read()
-        if not there:
-            break
-        if picture.shape != (HEIGHT, WIDTH, 3):
+    reader, pictures = open_video(path), []
+    while len(pictures) <= frames and reader.grab():
+        pictures.append(reader.picture())
+        if pictures[-1].shape != (HEIGHT, WIDTH, 3):
             raise BadInput(f"{path} is not {WIDTH}x{HEIGHT}: fetch it again")
-        pictures.append(picture)
-    video.release()
+    reader.release()
     if len(pictures) != frames:
         raise BadInput(f"{path} has {len(pictures)} frames, its labels {frames}: fetch it again")
-    return np.stack(pictures)[..., ::-1]
+    return np.stack(pictures)
 
 
 def _read_masks(path: Path, frames: int) -> np.ndarray:

@@ -80,6 +80,8 @@ def thin(times: Float[np.ndarray, " n"]) -> tuple[Integer[np.ndarray, " m"], flo
     for number, time in enumerate(times):
         if number and time - times[used[-1]] >= least:
             used.append(number)
+    if len(used) < 2:  # a few frames of a fast camera
+        return np.array(used), RATE
     return np.array(used), (len(used) - 1) / (times[used[-1]] - times[0])
 
 

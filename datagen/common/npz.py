@@ -32,11 +32,10 @@ class Arrays:
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
-        self._infos = {
-            info.filename.removesuffix(".npy"): info
-            for info in archive.infolist()
-            if info.filename.endswith(".npy")
-        }
+        infos = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+        self._infos = {info.filename.removesuffix(".npy"): info for info in infos}
+        if len(self._infos) < len(infos):
+            raise ValueError("it holds two arrays of a name")
 
     @property
     def names(self) -> set[str]:

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from datagen.common.containers import MOST, open_container
 from datagen.common.digests import file_digests
 from datagen.common.errors import BadInput
 from datagen.common.sizes import checked_count
@@ -31,9 +32,6 @@ if "OPENCV_LOG_LEVEL" not in os.environ:
 SUFFIXES = frozenset(
     f".{s}" for s in (*"3gp avi flv m4v mkv mov mp4 mpeg mpg mts ogv ts webm wmv".split(),)
 )
-
-MOST = 1 << 26
-"""Most pixels of a frame: 8,192 x 8,192."""
 
 
 def media_sha256(path: Path) -> str:
@@ -106,15 +104,14 @@ class PyAVReader:
     """
 
     def __init__(self, path: Path, place: int = 0) -> None:
-        import av
         from av.error import FFmpegError
 
         try:
-            # titles may be in any encoding and are not used
-            self.container = av.open(str(path), metadata_errors="replace")
+            self.container = open_container(path)
             self.stream = self.container.streams.video[place]
+            self.stream.codec_context.options = {"max_pixels": str(MOST)}
             self.frames = self.container.decode(self.stream)
-        except (FFmpegError, IndexError) as error:
+        except (FFmpegError, IndexError, AttributeError) as error:  # the last without a decoder
             why = getattr(error, "strerror", None) or "it has no pictures"
             raise BadInput(
                 f"{path} cannot be read as a video ({why}); omit it or convert it to MP4"
@@ -168,29 +165,32 @@ def _readers(path: Path) -> list[Callable[[Path], Reader]]:
     A file may hold several videos, such as a cover or a preview before the main one; the largest
     moving one is used. OpenCV assumes the first stream and square pixels, so PyAV reads others.
     """
-    import av
     from av.error import FFmpegError
     from av.stream import Disposition
 
     if path.is_dir() or path.suffix.lower() in PICTURES:
         return [PictureReader]
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
+        with open_container(path) as container:
             streams = container.streams.video
             cover = Disposition.attached_pic
             still = [cover in stream.disposition or stream.frames == 1 for stream in streams]
             sizes = [(stream.width or 0) * (stream.height or 0) for stream in streams]
             checked_count("its picture", (max(sizes, default=0),), MOST)
             order = sorted(range(len(streams)), key=lambda place: (still[place], -sizes[place]))
-            square = all(pixel_aspect(stream) == 1 for stream in streams)
-    except (FFmpegError, OSError, AttributeError):  # PyAV raises AttributeError without a decoder
-        order, square = [0], True
-    except ValueError as error:
-        raise BadInput(f"{path} cannot be read as a video ({error}); omit it") from error
+            # one without a size was too large for FFmpeg to look at, which OpenCV would
+            plain = all(sizes) and all(pixel_aspect(stream) == 1 for stream in streams)
+    except AttributeError:  # PyAV has no decoder
+        order, plain = [0], True
+    except (FFmpegError, OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise BadInput(
+            f"{path} cannot be read as a video ({why}); omit it or convert it to MP4"
+        ) from error
     own: list[Callable[[Path], Reader]] = [
         partial(PyAVReader, place=place) for place in order or [0]
     ]
-    return [OpenCVReader, *own] if is_text(str(path)) and square and order[:1] in ([0], []) else own
+    return [OpenCVReader, *own] if is_text(str(path)) and plain and order[:1] in ([0], []) else own
 
 
 def is_text(name: str) -> bool:
@@ -215,13 +215,12 @@ def open_video(path: Path) -> Reader:
 
 def declared_frames(path: Path) -> int:
     """Return the number of frames in a video's header; 0 if it has none."""
-    import av
     from av.error import FFmpegError
 
     if path.is_dir() or path.suffix.lower() in PICTURES:
         return 0
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
+        with open_container(path) as container:
             return max((stream.frames for stream in container.streams.video), default=0)
     except (FFmpegError, OSError):
         return 0

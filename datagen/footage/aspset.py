@@ -41,6 +41,8 @@ NAMES = (
 """The 17 joints of a .c3d in their order (posekit's skeleton aspset_17j)."""
 SKELETON = "aspset_17j"
 FPS = 50
+MOST = 1e7
+"""Units, 10 km in mm, beyond which a joint is damaged."""
 STEP = 2
 """50 frames per second → 25: every other frame; the other frames make a second track."""
 DOWN = np.array([0.0, 1.0, 0.0])
@@ -220,12 +222,14 @@ def read_joints(path: Path) -> Float64[np.ndarray, "n 17 3"]:
             labels = tuple(label.strip() for label in reader.point_labels)
             units = reader.get("POINT:UNITS")
             unit = str(units.string_value).strip() if units else ""
-            frames = [points[:, :3] for _, points, _ in reader.read_frames()]
-        joints = np.stack(frames).astype(np.float64)
+            frames = [points[:, :4] for _, points, _ in reader.read_frames()]
+        joints, residual = np.split(np.stack(frames).astype(np.float64), [3], axis=2)
+        if (residual < 0).any():
+            raise ValueError("a joint was not measured")
     except Exception as error:  # a damaged file may raise anything
         raise BadInput(f"{path} is not a readable .c3d ({type(error).__name__})") from None
     scale = {"mm": 1e-3, "m": 1.0}.get(unit)
-    if labels != NAMES or scale is None or not np.isfinite(joints).all():
+    if labels != NAMES or scale is None or not (np.abs(joints) < MOST).all():
         raise BadInput(
             f"{path} does not have ASPset-510's joints in mm, but {len(labels)} points "
             f"({', '.join(labels[:3])} …) in {unit or 'no unit'}"

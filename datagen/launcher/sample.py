@@ -81,7 +81,7 @@ class WorkerSample:
 def _files(lines: dict[str, Line], folder: Path) -> dict[str, LibraryFile]:
     """Return the library files that were made."""
     return {
-        name: LibraryFile(folder / line["file"], line["sha256"])
+        name: LibraryFile(folder / Path(line["file"]).name, line["sha256"])
         for name, line in lines.items()
         if "file" in line
     }

@@ -172,10 +172,14 @@ def owners(data: bytes) -> set[str]:
 
 
 def split(data: bytes) -> Records:
-    """Return the members of a shard's bytes."""
+    """Return the members of a shard's bytes; errors as `tars.members`, ValueError for two of a
+    name."""
     records: Records = {}
     for member in tars.members(io.BytesIO(data), len(data)):
         name, _, field = member.name.partition(".")
         content = data[member.offset_data : member.offset_data + member.size]
-        records.setdefault(name, {})[field] = content
+        record = records.setdefault(name, {})
+        if field in record:
+            raise ValueError(f"record {name} has two {field}")
+        record[field] = content
     return records

@@ -11,6 +11,7 @@ import importlib
 import time
 from collections import deque
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -20,7 +21,7 @@ from jaxtyping import UInt8
 from datagen.bodies.smpl.model import Body
 from datagen.common.errors import BadInput
 from datagen.common.frames import RATE
-from datagen.common.video import is_text
+from datagen.common.video import is_text, open_video
 from datagen.footage.detection.followers import Followers, Pose
 from datagen.footage.detection.pose_detector import PoseDetector
 from datagen.footage.keypoints import evaluation_points
@@ -86,6 +87,8 @@ def frames_of(source: str) -> Iterator[tuple[float, np.ndarray]]:
     number = source.isdecimal()
     if not is_text(source):
         raise BadInput(f"{source} has a name that OpenCV cannot open: give it a name in UTF-8")
+    if not number and Path(source).is_file():
+        open_video(Path(source)).release()  # a list of other files is none
     capture = cv2.VideoCapture(int(source)) if number else cv2.VideoCapture(source)
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     try:

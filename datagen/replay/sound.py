@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from datagen.common.containers import open_container
+
 COPIED = ("aac", "mp3")
 """Codecs that every .mp4 player supports: their packets are copied. Others are re-encoded."""
 
@@ -15,7 +17,6 @@ class Sound:
 
     def __init__(self, path: Path, film: Any) -> None:
         """Add a stream to `film`, a PyAV container, if the file has readable sound."""
-        import av
         from av.error import FFmpegError
 
         self._film, self._damage = film, FFmpegError
@@ -25,7 +26,7 @@ class Sound:
         self.exists = False
         """Whether the file has sound."""
         try:
-            self._file = av.open(str(path), metadata_errors="replace")
+            self._file = open_container(path)
             streams = self._file.streams
             if not streams.audio or not streams.video or not streams.audio[0].codec_context:
                 return

@@ -106,7 +106,7 @@ def _file(source: DataSetReader, kind: str, name: str) -> str:
     found = f"{name}.h5"
     for line in source.lines(kind):
         if line["name"] == name:
-            found = line["file"]
+            found = Path(str(line["file"])).name
     return found
 
 

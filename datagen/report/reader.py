@@ -151,6 +151,8 @@ class DataSetReader:
                     name = first
                     if name not in wanted:
                         break
+                    if field in members:
+                        raise ValueError(f"record {name} has two {field}")
                     file.seek(member.offset_data)
                     members[field] = file.read(member.size)
                 if members:

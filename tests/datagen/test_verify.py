@@ -24,6 +24,7 @@ from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest, finished_shards
 from datagen.output.options import OutputConfig
 from datagen.output.statistics import Statistics
+from datagen.verify import VerifyConfig, _options
 from datagen.verify import main as verify
 
 T, S, CLIPS, SHARDS = 3, 16, 3, 4
@@ -335,6 +336,16 @@ def test_options_are_recorded_and_read_back(tmp_path: Path) -> None:
     layout.config.unlink()
     with pytest.raises(BadInput, match=r"config\.json is missing"):
         saved_options.read(layout)
+
+
+def test_a_repair_joins_no_cluster_that_a_file_names(tmp_path: Path) -> None:
+    """It would be sent what to do, and its answers are code."""
+    layout = Layout(tmp_path / "shards")
+    layout.shards.mkdir(parents=True)
+    cluster = ClusterConfig(backend="ray", address="ray://elsewhere:10001", workers=2)
+    saved_options.write(layout, replace(CFG, cluster=cluster))
+    options = _options(layout, VerifyConfig(shards=str(layout.shards), repair=True))
+    assert options.cluster == replace(cluster, address=None)
 
 
 def test_no_workers_are_refused(made: Layout, capsys) -> None:

@@ -16,10 +16,10 @@ import h5py
 import numpy as np
 import scipy.io
 import torch
+from header_mutations import NUMBERS, of_boxes, of_safetensors
 
 Rng = np.random.Generator
 
-NUMBERS = (0, 1, -1, 2, 255, 2**15, 2**31 - 1, -(2**31), 2**32 - 1, 2**40, 2**62, 2**63 - 1)
 WORDS = ("NaN", "inf", "-inf", "1e308", "-1e30", "1e999", "0", "-1", "1", "9" * 30, "9" * 5000,
          "", "x", "null", "\0", "../../x", "x" * 300, "é", "\udcff", "{", "}", "[" * 2000,
          ",")  # fmt: skip
@@ -148,6 +148,8 @@ def of_npz(rng: Rng, data: bytes) -> bytes:
     with zipfile.ZipFile(stream, "w", method, compresslevel=1) as archive:
         for member, content in members.items():
             archive.writestr(member, content)
+        if choice > 0.98:
+            archive.writestr(name, members.get(name, b""))
     out = bytearray(stream.getvalue())
     if choice > 0.81:  # the directory's fields: flags, method, checksum, sizes
         at = out.find(b"PK\1\2" if rng.random() < 0.7 else b"PK\3\4")
@@ -242,6 +244,8 @@ def of_h5(rng: Rng, data: bytes) -> bytes:
                     new[name] = array
                 elif rng.random() < 0.3:
                     new[name] = h5py.ExternalLink("/etc/passwd", "/")
+                elif rng.random() < 0.3:
+                    new[name] = h5py.SoftLink(str(rng.choice([*arrays, "/none"])))
                 elif rng.random() < 0.5:
                     new.create_dataset(name, (1 << 40,), np.float32, chunks=(1 << 24,))
             else:
@@ -370,5 +374,6 @@ def _unzipped(data: bytes) -> dict[str, bytes]:
 FORMS: dict[str, Callable[[Rng, Any], bytes]] = {
     "npy": of_npy, "npz": of_npz, "json": of_json, "lines": of_lines, "text": of_text,
     "h5": of_h5, "mat": of_mat, "pickle": of_pickle, "torch": of_torch, "tar": of_tar,
+    "boxes": of_boxes, "safetensors": of_safetensors,
 }  # fmt: skip
 """Mutations that know the format."""

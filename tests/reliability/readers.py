@@ -12,10 +12,10 @@ from typing import Any
 
 import body_readers as bodies
 import cv2
+import footage_readers as footage
 import numpy as np
 import torch
 from cases import ROOT, Case, Reader, made, npz, odd
-from mutations import npy
 
 # videos and footage
 
@@ -34,7 +34,7 @@ def video_bytes(name: str = "a.mp4", code: str = "mp4v") -> bytes:
 
 
 def videos() -> list[Case]:
-    return [Case({"a.mp4": video_bytes()}, "a.mp4"),
+    return [Case({"a.mp4": video_bytes()}, "a.mp4", "boxes"),
             Case({"a.avi": video_bytes("a.avi", "MJPG")}, "a.avi")]  # fmt: skip
 
 
@@ -47,96 +47,6 @@ def read_video(path: Path) -> Any:
     assert len(numbers) and 0 < rate <= 1000, f"rate {rate}"
     (stretch,) = read_stretches(path, [range(min(3, len(times)))], 32, 24, [0.5])
     return times, rate, stretch, list(read_frames(path, numbers[:2]))
-
-
-def people(frames: int = 4) -> np.ndarray:
-    """COCO's 17 points of a standing person, [T,17,3]."""
-    xy = np.array([[50, 10], [52, 8], [48, 8], [55, 10], [45, 10], [60, 25], [40, 25], [63, 42],
-                   [37, 42], [64, 58], [36, 58], [56, 60], [44, 60], [57, 80], [43, 80], [57, 98],
-                   [43, 98]], float)  # fmt: skip
-    return np.stack([np.c_[3 * xy + t, np.full(17, 0.9)] for t in range(frames)])
-
-
-def keypoint_files() -> list[Case]:
-    points = people()
-    results = [
-        {"image_id": t, "category_id": 1, "score": 0.9, "keypoints": frame.ravel().tolist()}
-        for t, frame in enumerate(points)
-    ]
-    return [
-        Case({"k.npy": npy(points)}, "k.npy", "npy"),
-        Case({"k.npz": npz({"keypoints": points, "layout": np.array("coco17")})}, "k.npz", "npz"),
-        Case({"k.json": json.dumps(points.tolist()).encode()}, "k.json", "json"),
-        Case({"k.json": json.dumps(results).encode()}, "k.json", "json"),
-    ]
-
-
-def read_keypoints(path: Path) -> Any:
-    from datagen.footage.keypoint_files import read_appearance, read_people
-
-    found = read_people(path)
-    return found, read_appearance(path, found.points.shape[:2])
-
-
-CAMERA = (
-    '<calibration><cameras><camera serial="1"><transform x="1" y="2" z="3" '
-    + " ".join(f'r{i}{j}="{int(i == j)}"' for i in (1, 2, 3) for j in (1, 2, 3))
-    + '/><intrinsic focalLengthU="90000" focalLengthV="90000" centerPointU="30000" '
-    'centerPointV="20000"/></camera></cameras></calibration>'
-)
-
-
-def cameras() -> list[Case]:
-    return [Case({"c.qca.txt": CAMERA.encode()}, "c.qca.txt", "text")]
-
-
-def read_calibration(path: Path) -> Any:
-    from datagen.footage.calibration import read_cameras
-
-    return read_cameras(path)
-
-
-def trc() -> list[Case]:
-    names = "RAnkle RKnee RHip LHip LKnee LAnkle RWrist RElbow RShoulder LShoulder LElbow LWrist"
-    head = "PathFileType\t4\t(X/Y/Z)\ta.trc\nDataRate Units\n60 m\nFrame#\tTime\t"
-    rows = "".join(f"{t}\t{t / 60}\t" + "\t".join(["0.5"] * 36) + "\n" for t in range(3))
-    text = head + "\t\t\t".join(names.split()) + "\n\t\tX1\n" + rows
-    return [Case({"a.trc": text.encode()}, "a.trc", "text")]
-
-
-def read_trc(path: Path) -> Any:
-    from datagen.footage.pose2sim import read_trc
-
-    return read_trc(path)
-
-
-def threedpw() -> list[Case]:
-    rng, n = np.random.default_rng(0), 3
-    content = {
-        "betas": [np.zeros(10)] * 2, "poses": [rng.normal(size=(n, 72))] * 2,
-        "trans": [np.zeros((n, 3))] * 2, "genders": ["m", "f"],
-        "poses2d": [np.zeros((n, 3, 18))] * 2, "jointPositions": [np.zeros((n, 72))] * 2,
-        "cam_poses": np.tile(np.eye(4), (n, 1, 1)), "campose_valid": [np.ones(n, int)] * 2,
-        "cam_intrinsics": np.eye(3), "sequence": "x",
-    }  # fmt: skip
-    return [Case({"x.pkl": b"\x80\2}."}, "x.pkl", "pickle", content)]
-
-
-def read_threedpw(path: Path) -> Any:
-    from datagen.footage.threedpw import read_sequence
-
-    return read_sequence(path)
-
-
-def kinetics() -> list[Case]:
-    text = "label,youtube_id,time_start,time_end,split\nx,abcdefghijk,1,11,train\n"
-    return [Case({"k.csv": text.encode()}, "k.csv", "text")]
-
-
-def read_kinetics(path: Path) -> Any:
-    from datagen.backgrounds.sources import kinetics_clips
-
-    return sorted(kinetics_clips(path))
 
 
 # flow and networks
@@ -186,7 +96,7 @@ def read_checkpoint(path: Path) -> Any:
 def release() -> list[Case]:
     folder = ROOT / "trainer" / "assets" / "motion-joints"
     files = {name: (folder / name).read_bytes() for name in ("model.safetensors", "config.json")}
-    return [Case(files, "config.json", "json"), Case(files, "model.safetensors")]
+    return [Case(files, "config.json", "json"), Case(files, "model.safetensors", "safetensors")]
 
 
 def read_release(path: Path) -> Any:
@@ -220,6 +130,25 @@ def read_predictions(path: Path) -> Any:
     return read_motion(path)
 
 
+def frame_errors() -> list[Case]:
+    n, e = 6, 3
+    arrays = {
+        "names": np.array(["a", "b", "c"]), "keys": np.array(["x", "y"]),
+        "clip": np.repeat([0, 1], 3), "frame": np.tile(np.arange(3), 2),
+        "counted": np.ones(n, bool), "occluded": np.zeros(n, bool),
+        "error": np.full((n, e), 50, np.float32), "mpjpe": np.full(n, 50, np.float32),
+        "visibility": np.full((n, e), 2, np.uint8), "truth": np.zeros((n, e, 3), np.float16),
+        "predicted": np.zeros((n, e, 3), np.float16),
+    }  # fmt: skip
+    return [Case({"frames.npz": npz(arrays)}, "frames.npz", "npz")]
+
+
+def read_frame_errors(path: Path) -> Any:
+    from trainer.analysis.runs import Run
+
+    return Run(str(path.parent)).frames
+
+
 # what the launcher has written
 
 
@@ -229,9 +158,9 @@ def people_file() -> list[Case]:
 
 
 def read_people_file(path: Path) -> Any:
-    from datagen.bodies.storage import read_person
+    from datagen.bodies.storage import clip_lengths, read_person
 
-    return read_person(path, 0, 0, 4, flow=True)
+    return clip_lengths(path), read_person(path, 0, 0, 4, flow=True)
 
 
 def scene_file() -> list[Case]:
@@ -365,16 +294,18 @@ READERS = (
     ),
     Reader("surreal_masks", bodies.surreal_masks, bodies.read_surreal_masks, share=2),
     Reader("videos", videos, read_video),
-    Reader("keypoints", keypoint_files, read_keypoints),
-    Reader("cameras", cameras, read_calibration, lambda value: odd(value, 1e9), 1),
-    Reader("trc", trc, read_trc, share=1),
-    Reader("threedpw", threedpw, read_threedpw, lambda value: odd(value, 1e6)),
-    Reader("kinetics", kinetics, read_kinetics, share=1),
+    Reader("keypoints", footage.keypoint_files, footage.read_keypoints),
+    Reader("cameras", footage.cameras, footage.read_calibration, lambda value: odd(value, 1e9), 1),
+    Reader("trc", footage.trc, footage.read_trc, share=1),
+    Reader("threedpw", footage.threedpw, footage.read_threedpw, lambda value: odd(value, 1e6)),
+    Reader("kinetics", footage.kinetics, footage.read_kinetics, share=1),
     Reader("flow_weights", flow_weights, read_flow_weights, lambda value: odd(value, 1e10), 2),
     Reader("checkpoint", checkpoint, read_checkpoint, lambda value: odd(value, 1e10), 1),
     Reader("release", release, read_release, lambda value: odd(value, 1e10), 1),
     Reader("reduced_body", reduced_body, read_reduced_body),
     Reader("predictions", predictions, read_predictions),
+    Reader("frame_errors", frame_errors, read_frame_errors, share=2),
+    Reader("joints_c3d", footage.joints_c3d, footage.read_c3d, share=1),
     Reader("people_file", people_file, read_people_file),
     Reader("scene_file", scene_file, read_scene_file, lambda value: odd(value, 1e9)),
     Reader("shard", shard, read_shard),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import struct
+import tarfile
 import tracemalloc
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -18,14 +21,18 @@ import pytest
 import torch
 from motion_files import REST, bvh_text
 
+from datagen.backgrounds.library import read_background
 from datagen.bodies.motion.sources import find_motions, load_motion
 from datagen.bodies.smpl.files import read_body_file
-from datagen.bodies.storage import read_person
+from datagen.bodies.storage import clip_lengths, read_person
 from datagen.common import npz, pictures
-from datagen.common.hdf5 import read_array
+from datagen.common.hdf5 import PACKED, read_array
 from datagen.flow.checkpoint import read_checkpoint
 from datagen.footage.keypoint_files import read_people
 from datagen.footage.threedpw import read_sequence
+from datagen.output import shard
+from trainer.common.npz import read_npz
+from trainer.data.npz import npz_arrays
 from trainer.errors import BadInput as TrainerError
 from trainer.model.body import read_body
 from trainer.model.checkpoint import load_checkpoint
@@ -272,3 +279,70 @@ def test_a_library_file_reads_no_other_file(tmp_path: Path) -> None:
             assert np.array_equal(file[name][()], np.ones(3)), "HDF5 itself follows it"
             with pytest.raises(ValueError, match="another file"):
                 read_array(file, name)
+
+
+@pytest.mark.parametrize(("times", "stored"), [(1, PACKED + 1), (2, 100)])
+def test_what_hdf5_would_unpack_without_end_is_not_read(
+    times: int, stored: int, tmp_path: Path
+) -> None:
+    """HDF5 unpacks a chunk whole before it looks at the size: 1 MB to 1 GB, twice packed 1 kB."""
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_chunk((1000,))
+    for _ in range(times):
+        properties.set_deflate(1)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        space, kind = h5py.h5s.create_simple((1000,)), h5py.h5t.NATIVE_UINT8
+        dataset = h5py.h5d.create(file.id, b"pose", kind, space, properties)
+        dataset.write_direct_chunk((0,), bytes(stored))
+    with h5py.File(tmp_path / "a.h5") as file, pytest.raises(ValueError, match=r"(chunk|packed)"):
+        read_array(file, "pose")
+
+
+@pytest.mark.parametrize("options", [{"compression": "lzf"}, {"scaleoffset": 3}])
+def test_other_filters_than_ours_are_refused(options: dict[str, Any], tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("pose", data=np.arange(1000), **options)
+        file.create_dataset("claim", (1 << 25,), np.uint8)
+        for name in ("pose", "claim"):
+            with pytest.raises(ValueError, match=name):
+                read_array(file, name)
+
+
+def test_a_librarys_groups_lie_in_the_file_itself(tmp_path: Path) -> None:
+    """Else a link to a pipe would be opened, and waited for without end."""
+    os.mkfifo(tmp_path / "pipe")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.attrs["name"] = file.attrs["group"] = "a"
+        file["clip_0000"] = file["window_000"] = h5py.ExternalLink("pipe", "/")
+    for read in (clip_lengths, lambda path: read_person(path, 0, 0, 1),
+                 lambda path: read_background(path, 0)):  # fmt: skip
+        with pytest.raises(ValueError, match="a\\.h5"):
+            read(tmp_path / "a.h5")
+
+
+def test_two_arrays_of_a_name_are_refused(tmp_path: Path) -> None:
+    """Readers would differ in which of them they take."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for value in (1.0, 2.0):
+            array = io.BytesIO()
+            np.save(array, np.full(3, value))
+            archive.writestr("a.npy", array.getvalue())
+    with pytest.raises(ValueError, match="two"), npz.open_npz(data.getvalue()):
+        pass
+    with pytest.raises(ValueError, match="two"):
+        npz_arrays(data.getvalue(), frozenset({"a"}))
+    with pytest.raises(ValueError, match="two"):
+        read_npz(data.getvalue(), 1 << 20)
+
+
+def test_two_members_of_a_name_are_refused() -> None:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as tar:
+        for content in (b"1", b"2"):
+            info = tarfile.TarInfo("000000_0000.meta.json")
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    with pytest.raises(ValueError, match=r"two meta\.json"):
+        shard.split(data.getvalue())

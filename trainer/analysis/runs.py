@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -14,12 +13,20 @@ import numpy as np
 from fsspec.implementations.local import LocalFileSystem
 
 from trainer.common.files import json_lines
+from trainer.common.npz import read_npz
 from trainer.data.dataset import identity
 from trainer.errors import BadInput
 from trainer.evaluation.frame_errors import CLIPS, FRAMES
 
 FORMER_NAMES = {"said": "predicted"}
 """Arrays of frames.npz by their names in former versions."""
+MOST = 1 << 30
+"""Bytes of its arrays: five million frames."""
+LIMIT = np.float32(1e6)
+"""Millimetres or metres beyond which an error or a joint is damaged."""
+AXES = {"names": "E", "keys": "C", "clip": "N", "frame": "N", "counted": "N", "occluded": "N",
+        "error": "N E", "mpjpe": "N", "visibility": "N E", "truth": "N E 3",
+        "predicted": "N E 3"}  # fmt: skip
 
 
 class Run:
@@ -53,8 +60,15 @@ class Run:
         data = _bytes(f"{self.evaluation_folder}/{FRAMES}")
         if data is None:
             return None
-        with np.load(io.BytesIO(data)) as arrays:
-            return {FORMER_NAMES.get(name, name): arrays[name] for name in map(str, arrays.files)}
+        try:
+            arrays = read_npz(data, MOST)
+            frames = {FORMER_NAMES.get(name, name): array for name, array in arrays.items()}
+            _require_shapes(frames)
+        except ValueError as error:
+            raise BadInput(
+                f"{self.evaluation_folder}/{FRAMES} is damaged ({error}); evaluate again."
+            ) from None
+        return frames
 
     @property
     def name_with_inputs(self) -> str:
@@ -146,6 +160,25 @@ def frame_errors(run: Run) -> dict[str, np.ndarray]:
     return run.frames
 
 
+def _require_shapes(frames: dict[str, np.ndarray]) -> None:
+    """Raise ValueError if arrays are missing or not as `trainer.evaluation.frame_errors` has."""
+    if missing := sorted(AXES.keys() - frames.keys()):
+        raise ValueError(f"it lacks {', '.join(missing)}")
+    lengths = {"E": frames["names"].size, "C": frames["keys"].size, "N": frames["clip"].size}
+    for name, axes in AXES.items():
+        wanted = tuple(lengths[axis] if axis.isalpha() else int(axis) for axis in axes.split())
+        array = frames[name]
+        if array.shape != wanted or (array.dtype.kind == "U") != (name in ("names", "keys")):
+            raise ValueError(f"{name} is {array.dtype} {array.shape}, not {wanted}")
+        if array.dtype.kind == "f" and not (np.abs(array) < LIMIT).all():
+            raise ValueError(f"{name} has NaN, infinite or absurd numbers")
+    if (
+        frames["clip"].dtype.kind not in "iu"
+        or not np.isin(frames["clip"], range(lengths["C"])).all()
+    ):
+        raise ValueError("clip names clips that there are not")
+
+
 def _bytes(url: str) -> bytes | None:
     try:
         with fsspec.open(url, "rb") as file:
@@ -156,7 +189,15 @@ def _bytes(url: str) -> bytes | None:
 
 def _json(url: str) -> dict[str, Any] | None:
     data = _bytes(url)
-    return None if data is None else json.loads(data)
+    if data is None:
+        return None
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{url} is damaged ({error}).") from None
+    if not isinstance(content, dict):
+        raise BadInput(f"{url} is damaged (no object).")
+    return content
 
 
 def _lines(url: str) -> list[dict[str, Any]]:

@@ -99,7 +99,7 @@ def json_lines(data: bytes) -> list[dict[str, Any]]:
     for line in data[: data.rfind(b"\n") + 1].splitlines():
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):
             lines.append(value)

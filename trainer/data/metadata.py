@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ CHECK, CHECK_LENGTH = "check", 16
 """Field of the checksum in dataset.json, and its number of hexadecimal digits."""
 LEAST = {"clip_length": 1, "image_size": 1, "clips": 0, "clips_per_shard": 0, "shards": 0}
 """Counts in dataset.json, and the least value of each."""
+PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
+"""Names of files beside it: nothing that a path, a URL or a shell takes for more."""
 
 
 def require_truth(metadata: dict[str, Any], folder: object, option: str) -> None:
@@ -96,8 +99,9 @@ def _fault(metadata: dict[str, Any]) -> str:
     bodies = metadata.get("bodies", [])
     if not isinstance(bodies, list):
         return "bodies are not files beside it"
-    for name in (metadata.get("body", ""), *bodies):
-        if not isinstance(name, str) or "/" in name or "\\" in name or name.startswith("."):
+    for name in (metadata.get("body", "body.npz"), *bodies):
+        # a command such as `pipe:ssh host cat DIR/shard-000000.tar` fetches it under this name
+        if not isinstance(name, str) or not PLAIN.fullmatch(name):
             return f"{name!r:.40} is not a file beside it"
     return ""
 

@@ -75,6 +75,8 @@ def npz_arrays(
         at += 46 + name_length + extra + comment
         if name is None:
             continue
+        if name in out:
+            raise ValueError(f"an .npz file with two {name}")
         if method:
             out[name] = npy_array(_unpacked(data, f"{name}.npy", size, packed))
             continue

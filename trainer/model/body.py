@@ -14,8 +14,6 @@ Letters: N frames, V vertices, 24 bones, E evaluation joints.
 from __future__ import annotations
 
 import hashlib
-import io
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from trainer.common.sizes import checked_count, checked_unpacked
+from trainer.common.npz import read_npz
 from trainer.errors import BadInput
 from trainer.geometry import SMPL_MIRROR
 
@@ -33,7 +31,7 @@ BONES = 24
 LIMIT = 1e4
 """Largest absolute value in a body file (metres, weights); beyond it the file is damaged."""
 LARGEST = 1 << 27
-"""Most bytes of one array; SMPL's full posedirs, which are reduced here, have 34 million."""
+"""Bytes of all arrays; SMPL's whole posedirs, which are cut down here, have 34 million."""
 
 
 def mirror_rotations(rotations: Float[Tensor, "*batch 24 3 3"]) -> Float[Tensor, "*batch 24 3 3"]:
@@ -161,28 +159,13 @@ def _levels(parents: list[int]) -> list[list[int]]:
 def read_body(path: Path) -> dict[str, np.ndarray]:
     """Return the checked arrays of a reduced body file (`body.npz`); BadInput if it is none."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            held = set(archive.namelist())
-            body = {name: _array(archive, name) for name in FIELDS if f"{name}.npy" in held}
-    except Exception as error:  # zip, deflate, header and memory errors have their own classes
+        body = read_npz(path, LARGEST, FIELDS)
+    except (OSError, ValueError) as error:
         raise BadInput(
             f"{path} is not a readable body file ({error}); "
             "copy body.npz from the folder of the data set."
         ) from None
     return checked_body(body, str(path))
-
-
-def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    """Return one array; ValueError if it claims more than a body can have."""
-    info = archive.getinfo(f"{name}.npy")
-    checked_count(name, (checked_unpacked(name, info.file_size, info.compress_size),), LARGEST)
-    data = archive.read(info)
-    stream = io.BytesIO(data)
-    if np.lib.format.read_magic(stream) != (1, 0):
-        raise ValueError(f"{name} is no .npy of version 1")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    checked_count(name, (*shape, dtype.itemsize), len(data))
-    return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
 
 
 def checked_body(body: Mapping[str, np.ndarray], source: str) -> dict[str, np.ndarray]:

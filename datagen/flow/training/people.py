@@ -7,13 +7,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
-import h5py
 import numpy as np
 
 from datagen.bodies.library import build_person
 from datagen.bodies.motion.sources import find_motions
 from datagen.bodies.options import BodiesConfig
-from datagen.bodies.storage import read_person
+from datagen.bodies.storage import clip_lengths, read_person
 from datagen.common.splits import Split, in_split
 from datagen.flow.training.layers import Layer, paint, paint_over
 from datagen.flow.training.pairs import background_motion, film
@@ -50,10 +49,7 @@ class PersonPairs:
     def __init__(self, paths: list[Path]) -> None:
         self._clips: list[tuple[Path, int, int]] = []
         for path in paths:
-            with h5py.File(path, "r") as file:
-                for clip in range(len(file)):
-                    frames = len(np.asarray(file[f"clip_{clip:04d}/trans"]))
-                    self._clips.append((path, clip, frames))
+            self._clips += [(path, clip, frames) for clip, frames in enumerate(clip_lengths(path))]
         # a clip's last frame has no flow
         self._ends = np.cumsum([frames - 1 for *_, frames in self._clips])
 

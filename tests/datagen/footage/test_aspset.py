@@ -203,6 +203,12 @@ class TestBadInput:
         with pytest.raises(BadInput, match=message):
             aspset.read_joints(tmp_path / "x.c3d")
 
+    @pytest.mark.parametrize("number", [np.nan, np.inf, 1e30])
+    def test_absurd_joints_of_a_c3d(self, tmp_path, number):
+        write_c3d(tmp_path / "x.c3d", np.full_like(person(), number))
+        with pytest.raises(BadInput, match=r"x\.c3d"):
+            aspset.read_joints(tmp_path / "x.c3d")
+
     @pytest.mark.parametrize("content", [b"", b"PK", bytes(600)])
     def test_a_damaged_c3d_or_camera(self, tmp_path, content):
         (tmp_path / "x").write_bytes(content)

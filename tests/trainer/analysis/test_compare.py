@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from trainer.analysis import charts, compare
-from trainer.analysis.runs import Run, find_runs
+from trainer.analysis.runs import Run, find_runs, frame_errors
 from trainer.compare import main
 from trainer.errors import BadInput
 from trainer.evaluation.frame_errors import CLIPS, FRAMES
@@ -244,3 +244,34 @@ def test_a_runs_curve_has_plain_ticks_and_shows_where_one_pose_for_everyone_is(
     }
     assert ticks == {"5", "6"}
     assert "one constant pose" in right.get_legend_handles_labels()[1][-1]
+
+
+    assert "one pose for everyone" in right.get_legend_handles_labels()[1][-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("error", np.full((20, 5), np.nan, np.float32)), ("error", np.zeros((20, 4))),
+        ("clip", np.full(20, 7)), ("keys", np.array([None, None])), ("truth", np.zeros(3)),
+        ("names", np.arange(5)), ("visibility", None),
+    ],
+)  # fmt: skip
+def test_damaged_frames_are_one_sentence(name, value, tmp_path):
+    run = write(tmp_path / "run")
+    with np.load(tmp_path / "run" / FRAMES) as held:
+        arrays = dict(held)
+    arrays[name] = value
+    if value is None:
+        del arrays[name]
+    np.savez(tmp_path / "run" / FRAMES, **arrays)
+    with pytest.raises(BadInput, match=r"frames\.npz is damaged"):
+        frame_errors(run)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "[" * 100_000])
+def test_damaged_json_is_one_sentence(text, tmp_path):
+    write(tmp_path / "run")
+    (tmp_path / "run" / "evaluation.json").write_text(text)
+    with pytest.raises(BadInput, match=r"evaluation\.json is damaged"):
+        find_runs(str(tmp_path))

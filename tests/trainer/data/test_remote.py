@@ -1,5 +1,6 @@
 """Shards at URLs: every form of --shards, unreliable servers, the cache, wrong arguments."""
 
+import hashlib
 import itertools
 import json
 import os
@@ -102,6 +103,23 @@ def test_a_single_tar_is_a_data_set(toy, memory, form):
         dataset = open_dataset(text)
         keys = [record.key for record, _ in read_clips(dataset, ARRAYS)]
         assert keys == [f"000001_{clip:04d}" for clip in range(5)]
+
+
+@pytest.mark.parametrize("name", ["body.npz; touch let-in", "body.npz\ntouch let-in", "a b", ""])
+@pytest.mark.parametrize("field", ["body", "bodies"])
+def test_a_data_set_names_no_command(toy, tmp_path, monkeypatch, field, name):
+    """What it names is fetched by the same command as its shards."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(toy, tmp_path / "shards")
+    path = tmp_path / "shards" / "dataset.json"
+    content = json.loads(path.read_text())
+    content.pop("check", None)
+    content[field] = name if field == "body" else [name]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    path.write_text(json.dumps(content | {"check": digest[:16]}))
+    with pytest.raises(BadInput, match="is not a file beside it"):
+        open_dataset(f"pipe:cat {tmp_path}/shards/shard-000000.tar")
+    assert not (tmp_path / "let-in").exists()
 
 
 @pytest.mark.parametrize("kind", FAULTS[1:])
