@@ -1,4 +1,4 @@
-"""Video files opened with FFmpeg: they read no other file, and their index is bounded by their size.
+"""Video files opened with FFmpeg: they read no other file, their index is bounded by their size.
 
 FFmpeg goes by a file's content, not its name: a text that begins with `ffconcat` is a list of other
 files. It builds the whole index of an MP4 before it reads a picture: 240 kB of edits, each of which
