@@ -246,9 +246,6 @@ def test_a_runs_curve_has_plain_ticks_and_shows_where_one_pose_for_everyone_is(
     assert "one constant pose" in right.get_legend_handles_labels()[1][-1]
 
 
-    assert "one pose for everyone" in right.get_legend_handles_labels()[1][-1]
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [
