@@ -1,5 +1,12 @@
 """Errors that are not bugs: bad inputs, invalid options, a machine that cannot run the task."""
 
+from __future__ import annotations
+
+import difflib
+import os
+from contextlib import suppress
+from pathlib import Path
+
 LONGEST = 1000
 """Most characters of a message, which may quote from a file."""
 
@@ -31,3 +38,15 @@ class BadOption(Exception):
     Not a ValueError, because tyro would catch that while building the options and print it in a
     box.
     """
+
+
+def near(path: Path) -> str:
+    """Return " (do you mean X?)", X the entry of a missing path's folder with the nearest name; ""
+    if none is near."""
+    names: list[str] = []
+    with suppress(OSError):
+        names = os.listdir(path.parent)
+    # A name without its suffix is the likeliest slip of all.
+    bare = [name for name in sorted(names) if name.partition(".")[0] == path.name]
+    found = bare or difflib.get_close_matches(path.name, sorted(names), n=1)
+    return f" (do you mean {path.with_name(found[0])}?)" if found else ""

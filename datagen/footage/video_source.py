@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Integer
 
-from datagen.common.errors import BadInput
+from datagen.common.errors import BadInput, near
 from datagen.common.files import shortened
 from datagen.common.frames import frame_size, frame_times, read_frames, thin
 from datagen.common.options import own_code
@@ -139,7 +139,7 @@ class FootageVideo:
         longest = max(int(t[..., 2].any(1).sum()) for t in tracks)
         return (
             f"{self.path}: no person {'' if self.person == 'all' else f'({self.person}) '}is "
-            f"seen in {self.min_frames} frames (people found: {len(tracks)}, the longest track has "
+            f"seen in at least {self.min_frames} frames (people found: {len(tracks)}, the longest track has "
             f"{longest}); lower --threshold or --min-frames, or omit the video"
         )
 
@@ -194,7 +194,7 @@ def named(paths: list[Path]) -> dict[str, Path]:
     out: dict[str, Path] = {}
     for path in paths:
         if not (path.is_file() or (path.is_dir() and pictures_in(path))):
-            what = "is a folder" if path.exists() else "does not exist"
+            what = "is a folder" if path.exists() else f"does not exist{near(path)}"
             raise BadInput(f"{path} {what}; give video files")
         name = (
             path.stem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from datagen.common.errors import BadInput
+from datagen.common.errors import BadInput, near
 from datagen.common.stills import is_picture
 from datagen.footage.options import VideoConfig
 from datagen.footage.video_source import FootageVideo
@@ -26,8 +26,9 @@ def find_sources(cfg: VideoConfig, videos: dict[str, Path], folder: Path) -> lis
         files = list(found.values())
     else:
         files = [path.expanduser() for path in cfg.keypoints]
-        if missing := [str(file) for file in files if not file.exists()]:
-            raise BadInput(f"--keypoints {', '.join(missing)} does not exist")
+        if missing := [file for file in files if not file.exists()]:
+            names = ", ".join(map(str, missing))
+            raise BadInput(f"--keypoints {names} does not exist{near(missing[0])}")
     return [
         FootageVideo(
             path=path,

@@ -12,7 +12,7 @@ from datagen.bodies.appearance.scans import scan_files
 from datagen.bodies.smpl.files import used_files
 from datagen.bodies.smpl.model import kept_bodies, neutral_or_first
 from datagen.common import record
-from datagen.common.errors import BadInput
+from datagen.common.errors import BadInput, near
 from datagen.common.options import own_code
 from datagen.flow.weights import weights_of
 from datagen.launcher.config import LaunchConfig
@@ -111,7 +111,7 @@ def _check(option: str, value: Any) -> None:
     """Raise BadInput for a path that does not exist."""
     if isinstance(value, Path) and not value.exists():
         name = option.replace("_", "-")
-        raise BadInput(f"--{name} {value}: no such file or folder; correct the path")
+        raise BadInput(f"--{name} {value}: no such file or folder{near(value)}; correct the path")
 
 
 def describe(

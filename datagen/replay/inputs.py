@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from datagen.common.cli import count
-from datagen.common.errors import BadInput
+from datagen.common.errors import BadInput, near
 from datagen.common.pictures import read
 from datagen.common.stills import pictures_in
 from datagen.common.video import SUFFIXES, media_sha256
@@ -44,7 +44,9 @@ def find_clips(paths: list[Path]) -> list[InputVideo]:
 def _in_folder(folder: Path) -> list[Path]:
     """Return a folder's videos and pictures, or the folder itself if it holds a video's frames."""
     if not folder.is_dir():
-        raise BadInput(f"{folder} does not exist; give a video, a picture or a folder of them")
+        raise BadInput(
+            f"{folder} does not exist{near(folder)}; give a video, a picture or a folder of them"
+        )
     videos = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     pictures = pictures_in(folder)
     if not videos and not pictures:

@@ -12,8 +12,8 @@ from datagen.common.options import option, require
 from datagen.flow.options import FlowName
 
 MADE_HERE = (
-    "checkpoint", "refine", "keypoints", "layout", "threshold", "person", "image_size", "flow",
-    "flow_weights", "flow_dtype", "raft_iterations",
+    "checkpoint", "refine", "keypoints", "layout", "threshold", "person", "min_frames",
+    "image_size", "flow", "flow_weights", "flow_dtype", "raft_iterations",
 )  # fmt: skip
 """Options that apply only to predictions made by this command."""
 
@@ -52,6 +52,8 @@ class OverlayConfig:
     person: str = "largest"
     """Which person to use if there are several: largest (box size times frames), all, a rank by
     size from 0, or X,Y: a pixel on the person in the first frame that shows someone there."""
+    min_frames: int = 8
+    """Skip people seen in fewer frames, as datagen.ingest does."""
     image_size: int | None = None
     """Side of the crop, pixels. Default: that of the network's training shards."""
     flow: FlowName | str | None = None

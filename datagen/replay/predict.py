@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import get_args
 
-from datagen.common.errors import BadInput
+from datagen.common.errors import BadInput, near
 from datagen.common.files import sha256
 from datagen.common.npz import open_npz
 from datagen.flow.options import FlowConfig, FlowName
@@ -42,7 +42,7 @@ def predict(
             reported and skipped.
     """
     if not checkpoint.is_file():
-        what = "is a folder" if checkpoint.exists() else "does not exist"
+        what = "is a folder" if checkpoint.exists() else f"does not exist{near(checkpoint)}"
         raise BadInput(f"--checkpoint {checkpoint} {what}; give a run's last.pt or best.pt")
     videos = named(clips)
     source = footage_of(clips, checkpoint, cfg)
@@ -90,6 +90,7 @@ def footage_of(clips: list[InputVideo], checkpoint: Path, cfg: OverlayConfig) ->
         layout=cfg.layout,
         threshold=cfg.threshold,
         person=cfg.person,
+        min_frames=cfg.min_frames,
     )
 
 
@@ -118,7 +119,7 @@ def prediction_files(path: Path) -> list[Path]:
     """Return the predictions in a folder, or the given file; BadInput if there are none."""
     files = [path] if path.is_file() else sorted(path.glob("*.npz"))
     if not files:
-        what = "holds no .npz" if path.exists() else "does not exist"
+        what = "holds no .npz" if path.exists() else f"does not exist{near(path)}"
         raise BadInput(f"{path} {what}; make predictions with python -m trainer.predict")
     return files
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from datagen.bodies.smpl.unpickle import read_pickle
 from datagen.bodies.smpl.uvmap import find_uv_map, read_uv_map
-from datagen.common.errors import BadInput
+from datagen.common.errors import BadInput, near
 from datagen.common.files import is_own
 from datagen.common.npz import open_npz
 from datagen.common.record import SMPL_PARENTS
@@ -61,7 +61,7 @@ def find_body_files(body: Path) -> dict[str, Path]:
             raise BadInput(f"--body {body} must be an .npz or .pkl file, or a folder of them.")
         return {gender_of(body) or "neutral": body}
     if not body.is_dir():
-        raise BadInput(f"--body {body} does not exist.")
+        raise BadInput(f"--body {body} does not exist{near(body)}.")
     found: dict[str, Path] = {}
     paths = [
         path

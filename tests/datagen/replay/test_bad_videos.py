@@ -191,8 +191,12 @@ def test_a_person_who_is_not_there_is_one_sentence(tmp_path, capsys):
         ("three.npy", ["--person", "5", "--layout", "coco17"], "(5) is seen"),
         ("short.npy", ["--layout", "coco17"], "12"),
         ("three.npy", ["--person", "sixth"], "--person must be"),
+        ("three.npy", ["--min-frames", "13", "--layout", "coco17"], "seen in at least 13 frames"),
+        ("thre.npy", ["--layout", "coco17"], f"do you mean {tmp_path / 'three.npy'}?"),
     ):
         line = [str(video), "--keypoints", str(tmp_path / file), *more]
         assert overlay([*line, "--out", str(tmp_path / "out")]) == 2
         printed = capsys.readouterr().err
         assert words in printed and "Traceback" not in printed, printed
+    assert overlay([str(video.with_suffix(""))]) == 2
+    assert f"(do you mean {video}?)" in capsys.readouterr().err
