@@ -139,8 +139,8 @@ class FootageVideo:
         longest = max(int(t[..., 2].any(1).sum()) for t in tracks)
         return (
             f"{self.path}: no person {'' if self.person == 'all' else f'({self.person}) '}is "
-            f"seen in at least {self.min_frames} frames (people found: {len(tracks)}, the longest track has "
-            f"{longest}); lower --threshold or --min-frames, or omit the video"
+            f"seen in at least {self.min_frames} frames (people found: {len(tracks)}, the longest "
+            f"track has {longest}); lower --threshold or --min-frames, or omit the video"
         )
 
     def _frames(self, tracks: list[Track]) -> Iterator[tuple[int, np.ndarray]]:
