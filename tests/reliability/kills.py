@@ -4,6 +4,9 @@
     .venv/bin/python tests/reliability/kills.py --mode processes --count 300
     .venv/bin/python tests/reliability/kills.py --mode ray --count 100
 
+Half of the moments are uniform over a run's time, half over its progress: when so many shards are
+there, of which all is the time of the card; now and then what runs is `verify --repair`.
+
 Prints a line of JSON. A round is one kill, of the driver or of a process that it started; after a
 driver's death the same command runs again, at once or when all that it had started has ended.
 Whenever a run finishes, the SHA-256 of all files and the leftovers are looked at, then half of the
@@ -58,15 +61,18 @@ def hashes(out: Path) -> dict[str, str]:
 
 
 class Driver:
-    """A run of datagen.launch."""
+    """A run of datagen.launch, or of datagen.verify that repairs."""
 
-    def __init__(self, out: Path, mode: str, spawn: bool) -> None:
+    def __init__(self, out: Path, mode: str, spawn: bool, repairs: bool = False) -> None:
+        module = "datagen.verify" if repairs else "datagen.launch"
         options = tiny.options(out.parents[1] / "motions", SHARDS)
         options += ["--out", str(out), "--backend", mode]
         if mode != "serial":
             options += ["--workers", "2"]
         if mode == "ray":
             options += ["--flow-actors", "1"]
+        if repairs:
+            options = [str(out), "--repair"]
         self.log = out.with_name("log.txt")
         self.began = time.monotonic()
         self.killed = 0
@@ -74,10 +80,10 @@ class Driver:
         if spawn:
             with open(self.log, "ab") as log:
                 environment = {**os.environ, "PYTHONPATH": str(tiny.ROOT)}
-                command = [sys.executable, "-m", "datagen.launch", *options]
+                command = [sys.executable, "-m", module, *options]
                 self.pid = subprocess.Popen(command, env=environment, stdout=log, stderr=log).pid
         else:
-            self.pid = tiny.fork("datagen.launch", options, self.log)
+            self.pid = tiny.fork(module, options, self.log)
         self.status: int | None = None
 
     def poll(self) -> int | None:
@@ -117,6 +123,10 @@ class Loop:
         """What killed drivers had started: until when each may live, and what it is."""
         for name in ("undisturbed", "made"):
             (folder / name).mkdir()
+        self.repairs = False
+        """Whether it is a repair."""
+        self.tail = 0.1
+        """Seconds from the last shard to a run's end."""
         self.library = True
         """Whether the driver that runs has its library to make."""
         whole = Driver(folder / "undisturbed" / "shards", "serial", spawn)
@@ -129,7 +139,16 @@ class Loop:
         self._launch()
 
     def _launch(self) -> None:
-        self.driver = Driver(self.out, self.mode, self.spawn)
+        self.driver = Driver(self.out, self.mode, self.spawn, self.repairs)
+        self.complete: float | None = None
+        """When all shards were there."""
+
+    def _shards(self) -> int:
+        """Return how many shards are there."""
+        found = len(list(self.out.glob("shard-*.tar")))
+        if found == SHARDS and self.complete is None:
+            self.complete = time.monotonic()
+        return found
 
     def round(self) -> None:
         """Kill one process; begin again where the driver is dead or done."""
@@ -138,6 +157,10 @@ class Loop:
         usual = self.usual.get(self.library, 2 * STUCK)
         wait = self.draw.random() * usual if self.library in self.usual else usual
         due = time.monotonic() + wait
+        by_progress = self.library in self.usual and self.draw.random() < 0.5
+        reached = self.draw.randint(0, SHARDS) if by_progress else 0
+        stretch = self.tail if reached == SHARDS else usual / SHARDS
+        pause = self.draw.random() * stretch
         victims: list[int] = []
         while not victims:
             self._bury()
@@ -150,7 +173,10 @@ class Loop:
                 self._launch()
                 return
             time.sleep(0.005)
-            if time.monotonic() > due:
+            shards = self._shards()
+            if by_progress and shards >= reached:
+                due, by_progress = time.monotonic() + pause, False
+            if not by_progress and time.monotonic() > due:
                 victims = self.driver.below(kind)
                 if not victims and time.monotonic() > due + usual:
                     kind = "driver"  # there is none of the other kind
@@ -158,6 +184,8 @@ class Loop:
         below = {pid: what for pid, what in tree(self.driver.pid).items() if pid != victim}
         kill(victim)
         self.found[f"killed {kind}"] += 1
+        self.found[f"with {self._shards()} of {SHARDS} shards"] += 1
+        self.found["in a repair"] += self.repairs
         if victim != self.driver.pid:
             self.driver.killed += 1
             return
@@ -176,6 +204,8 @@ class Loop:
             return
         self.found["finished"] += 1
         spent = time.monotonic() - self.driver.began
+        if self.complete is not None:
+            self.tail = max(0.05, time.monotonic() - self.complete)
         self.usual[self.library] = max(spent, self.usual.get(self.library, 0) / 2)
         self.found["failed"] += self.driver.status != 0
         self._wait()
@@ -195,6 +225,7 @@ class Loop:
         self.library = self.draw.random() < 0.25
         if self.library:
             shutil.rmtree(self.out.with_name("library"), ignore_errors=True)
+        self.repairs = not self.library and self.draw.random() < 0.25
         self.driver.log.unlink()
         self._launch()
 
