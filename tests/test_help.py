@@ -60,6 +60,7 @@ def test_help_breaks_its_lines_where_the_terminal_ends(monkeypatch, capsys) -> N
     assert stop.value.code == 0
     printed = capsys.readouterr().out
     assert "recursively), to use its people instead of rendered ones. Give SMPL's own" in printed
+    assert "\n\n\n" not in printed and "shards.\n    python -m datagen.launch --num" in printed
 
 
 def test_the_groups_of_help_have_all_options() -> None:

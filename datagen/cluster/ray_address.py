@@ -38,6 +38,12 @@ def _recorded() -> str:
     return ""
 
 
+def described(address: str | None) -> str:
+    """Return in words which Ray `joined` gives."""
+    found = joined(address)
+    return f"the Ray cluster at {found}" if found else "a local Ray"
+
+
 def source(address: str) -> str:
     """Return the origin of the address: RAY_ADDRESS or --address."""
     return "RAY_ADDRESS" if address == os.environ.get("RAY_ADDRESS") else "--address"

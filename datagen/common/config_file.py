@@ -26,6 +26,7 @@ file are relative to the current folder.
 def described(options: type, text: str) -> str:
     """Return a command's description with that of --config, unless it has subcommands."""
     parts = (part for hint in get_type_hints(options).values() for part in get_args(hint))
+    text = text.replace("\n\n    ", "\n    ")  # tyro breaks the line before an indented one again
     return text if any(map(is_dataclass, parts)) else text + _HELP
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from datagen.bodies.shapes import find_scans
 from datagen.clips.pairing import Pairing
+from datagen.cluster import ray_address
 from datagen.cluster.backends import Backend
 from datagen.cluster.outcome import Task
 from datagen.cluster.quarantine import Quarantine
@@ -85,6 +86,8 @@ class Driver:
         cfg = self.cfg
         people = cfg.bodies.surreal or ", ".join(map(str, cfg.bodies.motions)) or "embedded"
         videos = cfg.backgrounds.videos
+        ray = cfg.cluster.backend == "ray"
+        where = ray_address.described(cfg.cluster.address) if ray else cfg.cluster.backend
         print(
             f"Making {todo:,} of {count(wanted, 'shard')}, each of "
             f"{count(cfg.output.clips_per_shard, 'clip')} of {cfg.clips.clip_length} frames, "
@@ -94,7 +97,7 @@ class Driver:
             f"  scenes  {count(len(self.scenes.sources), 'video' if videos else 'scene')} "
             f"({videos or cfg.backgrounds.scenes or 'embedded'})\n"
             f"  flow    {cfg.flow.flow}, split {cfg.output.split}, seed {cfg.output.seed}, "
-            f"on {cfg.cluster.backend}"
+            f"on {where}"
         )
         for note in skipped_notes(cfg):
             print(f"  note    {note}")

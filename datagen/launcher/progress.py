@@ -36,7 +36,6 @@ class Progress:
         terminal = sys.stderr.isatty()
         self._bar = tqdm(
             total=1.0,
-            bar_format="{desc} |{bar:20}|{postfix}",  # its length is time, no count: no percentage
             mininterval=0.1 if terminal else LOG_EVERY,
             miniters=0,
             delay=1e-9,  # do not draw an empty bar
@@ -90,7 +89,8 @@ class Progress:
             notes.append(f"{count(made, 'clip')} composed now at {rate:.1f} clips/s")
         notes.append(f"{_clock(spent)} spent" + ("" if final else f", {_clock(left)} left"))
         notes.append(f"{sum(self.failed.values())} failed")
-        self._bar.set_postfix_str(", ".join(notes), refresh=False)
+        # The bar's length is time, no count of anything, so no percentage stands beside it.
+        self._bar.bar_format = "{desc} |{bar:20}| " + ", ".join(notes)
         self._bar.total = max(spent + left, 1e-9)
         if final:
             self._bar.n = spent  # close() shows it; a log would have the line twice

@@ -51,7 +51,9 @@ def test_a_ray_that_was_killed_is_not_waited_for(variable: str, tmp_path, monkey
     with answering(SETTINGS) as address:
         record.write_text(address)
         assert ray_address.joined(None) == ray_address.joined("auto") == address
+        assert ray_address.described(None) == f"the Ray cluster at {address}"
     assert ray_address.joined(None) is None and ray_address.silence("auto")
+    assert ray_address.described(None) == "a local Ray"
 
 
 @pytest.mark.parametrize("named", ["RAY_ADDRESS", "--address"])
