@@ -3,6 +3,9 @@
 A wrong command line is refused in one sentence.
 """
 
+import os
+import subprocess
+import sys
 from dataclasses import fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
@@ -61,6 +64,21 @@ def test_help_breaks_its_lines_where_the_terminal_ends(monkeypatch, capsys) -> N
     printed = capsys.readouterr().out
     assert "recursively), to use its people instead of rendered ones. Give SMPL's own" in printed
     assert "\n\n\n" not in printed and "shards.\n    python -m datagen.launch --num" in printed
+
+
+@pytest.mark.parametrize("command", ["datagen.publish", "trainer.compare"])
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_help_may_be_read_in_part(command: str, buffered: str) -> None:
+    """`--help | head -1`: the reader goes after a line, or before the first."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", command, "--help"],
+        cwd=Path(__file__).parents[1], env={**os.environ, "PYTHONUNBUFFERED": buffered},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout
+    process.stdout.close()
+    _, errors = process.communicate()
+    assert errors == b""
 
 
 def test_the_groups_of_help_have_all_options() -> None:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields, is_dataclass
@@ -89,8 +91,23 @@ def mistakes(options: type, args: Sequence[str]) -> Iterator[None]:
         if sentence := _sentence(event, names_of(options), args):
             raise BadInput(f"{sentence}; see {event.prog} --help")
 
-    with hook(refuse) if hook else nullcontext():
-        yield
+    try:
+        with hook(refuse) if hook else nullcontext():
+            yield
+    except SystemExit:  # of --help
+        _flush()
+        raise
+    except BrokenPipeError:
+        _flush()
+        raise SystemExit(0) from None
+
+
+def _flush() -> None:
+    """Write out what has been printed, or drop it if its reader is gone, as of `--help | head`."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def names_of(options: Any) -> list[str]:
