@@ -8,6 +8,8 @@ shows single clips.
 
 from __future__ import annotations
 
+import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -60,9 +62,13 @@ def compare_runs(cfg: CompareConfig) -> list[Path]:
         print(f"written  {path}")
         paths.append(path)
     if missing := [run for run in found if run not in measured]:
+        folder = missing[0].folder
+        last = f"{folder if '://' in folder else os.path.normpath(folder)}/last.pt"
+        known = (run.evaluation["shards"] for run in measured if run.evaluation)
+        shards = cfg.shards or next(known, "test/shards")
         print(
-            f"next     python -m trainer.evaluate --checkpoint {missing[0].folder}/last.pt "
-            f"--shards {cfg.shards or 'test/shards'}  (it has not been evaluated yet)"
+            f"next     python -m trainer.evaluate --checkpoint {shlex.quote(last)} "
+            f"--shards {shlex.quote(shards)}  (it has not been evaluated yet)"
         )
     return paths
 

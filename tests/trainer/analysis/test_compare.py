@@ -203,7 +203,7 @@ def test_the_command_prints_a_table_and_the_written_files(tmp_path, monkeypatch,
     write(tmp_path / "y" / "run", scale=0.5)
     shutil.copytree(tmp_path / "x" / "run", tmp_path / "z")
     (tmp_path / "z" / FRAMES).unlink()
-    words = [*(str(tmp_path / name) for name in "xyz"), "--out", str(tmp_path / "charts")]
+    words = [*(f"{tmp_path}/x/../{name}" for name in "xyz"), "--out", str(tmp_path / "charts")]
     monkeypatch.setattr(sys, "argv", ["compare", *words])
     main()
     printed = capsys.readouterr().out
@@ -212,7 +212,7 @@ def test_the_command_prints_a_table_and_the_written_files(tmp_path, monkeypatch,
     assert [line.split()[0] for line in lines[2:5]] == ["x/run", "y/run", "z"]
     written = {Path(line.split()[1]) for line in lines if line.startswith("written ")}
     assert written == set((tmp_path / "charts").iterdir()) and len(written) == 6
-    assert f"--checkpoint {tmp_path}/z/last.pt" in lines[-1] and "trainer.evaluate" in lines[-1]
+    assert f"evaluate --checkpoint {tmp_path}/z/last.pt --shards test " in lines[-1]
 
 
 @pytest.mark.parametrize(("words", "sentence"), [([], "no run is named"), (["."], "holds no run")])
