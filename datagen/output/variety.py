@@ -27,14 +27,16 @@ class Held(NamedTuple):
     minutes: float
     """Minutes of motion; frames shown in several clips count once."""
     subjects: int
-    """Performers of the motions; 0 if not recorded."""
+    """Performers of the motions, kinds of generated ones; 0 if not recorded."""
     people: int
     """Rendered persons."""
     windows: int
     videos: int
 
     def __str__(self) -> str:
-        performers = f" by {count(self.subjects, 'subject')}" if self.subjects else ""
+        # The embedded motions that code generated have no performer: each kind counts as one.
+        kinds = "kind" if self.subjects == 1 else "kinds"
+        performers = f" of {count(self.subjects, 'subject')} or {kinds}" if self.subjects else ""
         return (
             f"{count(self.motions, 'motion')}{performers}, {self.minutes:.1f} minutes without "
             f"repetition; {self.people:,} {'person' if self.people == 1 else 'people'}; "
