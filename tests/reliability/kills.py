@@ -142,6 +142,8 @@ class Loop:
         self.driver = Driver(self.out, self.mode, self.spawn, self.repairs)
         self.complete: float | None = None
         """When all shards were there."""
+        self.spared = self._shards() == SHARDS and self.draw.random() < 0.6
+        """Whether it is left alone: one that finds all shards would else be killed most."""
 
     def _shards(self) -> int:
         """Return how many shards are there."""
@@ -158,6 +160,8 @@ class Loop:
         wait = self.draw.random() * usual if self.library in self.usual else usual
         due = time.monotonic() + wait
         by_progress = self.library in self.usual and self.draw.random() < 0.5
+        if self.spared:
+            due, by_progress = due + 2 * STUCK, False
         reached = self.draw.randint(0, SHARDS) if by_progress else 0
         stretch = self.tail if reached == SHARDS else usual / SHARDS
         pause = self.draw.random() * stretch
