@@ -49,15 +49,16 @@ def _show_inputs(cfg: OverlayConfig) -> int:
     found = predict(clips, checkpoint, cfg, meanwhile=lambda: ready_body(cfg.body))
     body = ready_body(cfg.body)
     warn_of_other_body(checkpoint_info(checkpoint).rest, checkpoint, body)
-    names = Names(cfg.out)
+    names, written = Names(cfg.out), []
     for clip, file in found[: cfg.people]:
         wanted = f"{clip.stem}_{rank(file)[1]}" if cfg.person == "all" else clip.stem
         path = cfg.out / names.take(wanted, identity_of(clip, checkpoint, cfg) | {"of": wanted})
         motion = read_motion(file)
         if cfg.film:
             under = of_video(motion, clip.path)
-            results.write_film(path, motion, body, under, cfg.degrees, cfg.opacity)
-        write_exports(path, motion, body, cfg.export, cfg.smooth)
+            written += results.write_film(path, motion, body, under, cfg.degrees, cfg.opacity)
+        written += write_exports(path, motion, body, cfg.export, cfg.smooth)
+    results.require_written(written)
     return 0
 
 
@@ -78,7 +79,7 @@ def _show_predictions(cfg: OverlayConfig) -> int:
     body = load_body(cfg.body)
     if cfg.shards is not None:
         warn_of_other_body(rest_of(cfg.shards), cfg.shards, body)
-    names = Names(cfg.out)
+    names, written = Names(cfg.out), []
     for file in files[: cfg.people]:
         motion = read_motion(file)
         if cfg.video is not None:
@@ -88,8 +89,9 @@ def _show_predictions(cfg: OverlayConfig) -> int:
             under = pictures.of_records(motion, cfg.shards)
         path = cfg.out / names.take(motion.name, {"prediction": sha256(file)[:16]})
         if cfg.film:
-            results.write_film(path, motion, body, under, cfg.degrees, cfg.opacity)
-        write_exports(path, motion, body, cfg.export, cfg.smooth)
+            written += results.write_film(path, motion, body, under, cfg.degrees, cfg.opacity)
+        written += write_exports(path, motion, body, cfg.export, cfg.smooth)
+    results.require_written(written)
     return 0
 
 

@@ -19,8 +19,8 @@ def write_exports(
     body: Body,
     kinds: Sequence[ExportName] = (),
     smooth: float | None = None,
-) -> None:
-    """Write <path>.glb, <path>.npz and files of further kinds; print their paths.
+) -> list[Path]:
+    """Write <path>.glb, <path>.npz and files of further kinds; print and return their paths.
 
     All contain the same motion, on the ground and starting at the origin (see `world`). smooth: the
     filter's cut-off frequency, Hz.
@@ -37,8 +37,9 @@ def write_exports(
         "mot": lambda: opensim.angles(body, world, name).encode(),
         "json": lambda: joints_json.of_motion(body, motion, world).encode(),
     }
-    for kind in ("glb", "npz", *dict.fromkeys(kinds)):
-        file = path.with_name(f"{name}.{kind}")
+    files = [path.with_name(f"{name}.{kind}") for kind in ("glb", "npz", *dict.fromkeys(kinds))]
+    for file in files:
         with whole(file) as temporary:
-            temporary.write_bytes(makers[kind]())
+            temporary.write_bytes(makers[file.suffix[1:]]())
         print(file)
+    return files

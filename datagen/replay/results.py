@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ from tqdm import tqdm
 
 from datagen.bodies.smpl.model import Body
 from datagen.common.cli import count
+from datagen.common.errors import BadInput
 from datagen.common.files import whole
 from datagen.replay.pictures import Pictures
 from datagen.replay.prediction import PredictedMotion
@@ -24,14 +26,13 @@ def write_film(
     under: Pictures,
     degrees: float,
     opacity: float,
-) -> None:
+) -> list[Path]:
     """Write <path>.mp4 and the contact sheet <path>.png; for a single picture, only both its
-    views."""
+    views. Return the files."""
     chosen, kept = columns_of(len(motion)), {}
     frames = show(motion, body, under, degrees=degrees, opacity=opacity)
     if under.single:
-        write_picture(path, next(frames).both)
-        return
+        return [write_picture(path, next(frames).both)]
     with film(with_kind(path, "mp4"), motion.fps, under.sound) as growing:
         pictures = 0
         for shown in tqdm(frames, path.name, under.count, unit="frame", mininterval=1):
@@ -41,16 +42,24 @@ def write_film(
                 kept[shown.place] = shown
     sound = ", with sound" if growing.has_sound else ""
     print(f"{with_kind(path, 'mp4')}: {count(pictures, 'frame')}, {growing.codec}{sound}")
-    write_picture(path, contact_sheet(motion, under, kept))
+    return [with_kind(path, "mp4"), write_picture(path, contact_sheet(motion, under, kept))]
 
 
-def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Write uint8 [H,W,3] RGB as <path>.png."""
-    with whole(with_kind(path, "png")) as temporary:
+def require_written(files: Iterable[Path]) -> None:
+    """Raise BadInput if a result is no longer there: its folder was removed meanwhile."""
+    if gone := [file for file in files if not file.is_file()]:
+        raise BadInput(f"{gone[0]} has been removed since it was written; run the command again")
+
+
+def write_picture(path: Path, picture: np.ndarray) -> Path:
+    """Write uint8 [H,W,3] RGB as <path>.png; return the file."""
+    file = with_kind(path, "png")
+    with whole(file) as temporary:
         ok, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         assert ok
         temporary.write_bytes(data.tobytes())
-    print(with_kind(path, "png"))
+    print(file)
+    return file
 
 
 def with_kind(path: Path, kind: str) -> Path:

@@ -20,7 +20,7 @@ from datagen.clips.compositing import crop_frames
 from datagen.common.errors import BadInput
 from datagen.common.frames import read_frames
 from datagen.overlay import main as overlay
-from datagen.replay import pictures
+from datagen.replay import exports, pictures
 from datagen.replay import predict as making
 from datagen.replay import video_writer as films
 from datagen.replay.bodies import warn_of_other_body
@@ -195,6 +195,23 @@ def test_the_command_shows_stored_crops(predicted, tmp_path, capsys):
     assert frames[0].shape == (448, 896, 3)
     sheet = cv2.imread(str(tmp_path / "000000_0000.png"))
     assert sheet is not None and sheet.shape == (3 * 226 - 2, 6 * 226 - 2, 3)
+
+
+def test_a_result_that_is_removed_meanwhile_is_one_sentence(
+    predicted, tmp_path, capsys, monkeypatch
+):
+    """Its folder was, between two files: the command would name a film that is not there."""
+    shards, results = predicted
+    exported = exports.gltf.of_motion
+
+    def of_motion(*args):
+        (tmp_path / "000000_0000.mp4").unlink()
+        return exported(*args)
+
+    monkeypatch.setattr(exports.gltf, "of_motion", of_motion)
+    options = ["--predictions", str(results), "--shards", str(shards), "--people", "1"]
+    assert overlay([*options, "--out", str(tmp_path)]) == 2
+    assert "000000_0000.mp4 has been removed since it was written" in capsys.readouterr().err
 
 
 def test_crops_of_other_shards_are_not_shown(predicted, tmp_path, capsys):
