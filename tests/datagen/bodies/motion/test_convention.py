@@ -4,42 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from amass_files import walk, write
 from motion_files import REST
 from scipy.spatial.transform import Rotation
 
 from datagen.bodies.motion import quaternion as quat
-from datagen.bodies.motion.amass import REST_PELVIS
 from datagen.bodies.motion.convention import UNITS, UPS, Convention
 from datagen.bodies.motion.retarget import forward, resample
 from datagen.bodies.motion.sources import find_motions, load_motion
 from datagen.bodies.motion.tempo import speed_factor
 from datagen.common.errors import BadInput
 from datagen.launch import main as launch
-
-AXES = {  # the file's axes of ours (y up): rows are x, y, z of the file
-    "y": np.eye(3),
-    "z": [[1, 0, 0], [0, 0, -1], [0, 1, 0]],
-    "-z": [[1, 0, 0], [0, 0, 1], [0, -1, 0]],
-    "-y": [[1, 0, 0], [0, -1, 0], [0, 0, -1]],
-    "x": [[0, 1, 0], [-1, 0, 0], [0, 0, 1]],
-    "-x": [[0, -1, 0], [1, 0, 0], [0, 0, 1]],
-}
-
-
-def walk(name="walk", frames=150):
-    source = next(s for s in find_motions(None) if s.name == name)
-    motion = load_motion(source, REST)
-    return motion.pose[:frames].astype(float), motion.trans[:frames] + REST[0]
-
-
-def write(path, pose, pelvis, up="z", unit="m", turn=1.0):
-    """AMASS's arrays with the body turned to a world whose `up` axis is up, by scipy."""
-    world = Rotation.from_matrix(AXES[up])
-    poses = np.zeros((len(pose), 156))
-    poses[:, :66] = pose[:, :66]
-    poses[:, :3] = (world * Rotation.from_rotvec(pose[:, :3])).as_rotvec()
-    trans = (world.apply(pelvis) - REST_PELVIS) / UNITS[unit]
-    np.savez(path, poses=turn * poses, trans=trans, mocap_framerate=30.0)
 
 
 def joints(motion):

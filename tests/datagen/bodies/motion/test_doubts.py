@@ -4,9 +4,9 @@ import re
 
 import numpy as np
 import pytest
+from amass_files import walk, write
 from bvh_writer import Style, write_bvh
 from motion_files import REST
-from test_convention import walk, write
 
 from datagen.bodies.motion.sources import find_motions, load_motion
 from datagen.common.errors import BadInput
