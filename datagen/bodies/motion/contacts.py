@@ -67,13 +67,14 @@ def in_place(rotations: np.ndarray, pelvis: np.ndarray, rest: np.ndarray) -> boo
     steps = (feet[:-1] - feet[1:])[np.arange(len(standing)), standing]
     ways = np.cumsum(steps, axis=0), np.diff(pelvis, axis=0).cumsum(axis=0)
     gap = round(RATE * _GAPS[0])
-    short = [_rms(way[gap:] - way[:-gap]) for way in ways]
-    long = [_rms((way[count - 1 :] - way[: 1 - count])[:, [0, 2]]) for way in ways]
+    short = [rms(way[gap:] - way[:-gap]) for way in ways]
+    long = [rms((way[count - 1 :] - way[: 1 - count])[:, [0, 2]]) for way in ways]
     stays = short[0] > _MOVES and short[1] < _STAYS * short[0]
     return stays or (long[0] > _TREADS and long[1] < _STAYS * long[0])
 
 
-def _rms(ways: np.ndarray) -> float:
+def rms(ways: np.ndarray) -> float:
+    """Return the root of the mean squared length of ways [..., 3]."""
     return float(np.sqrt(np.mean(np.sum(ways**2, axis=1))))
 
 
@@ -91,7 +92,7 @@ def _over(
     each = np.arange(len(starts))
     by_feet = (here - there)[each, standing]
     by_path = pelvis[starts + gap] - pelvis[starts]
-    sizes = [_rms(way) for way in (by_feet, by_path)]
+    sizes = [rms(way) for way in (by_feet, by_path)]
     if sizes[0] < _MOVES or sizes[1] < 1e-9:
         return Ways(None, True)
     products = by_feet.T @ by_path / (len(starts) * sizes[0] * sizes[1])

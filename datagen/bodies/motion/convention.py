@@ -17,6 +17,7 @@ from jaxtyping import Float
 from datagen.bodies.motion import anatomy
 from datagen.bodies.motion import quaternion as quat
 from datagen.bodies.motion.contacts import Ways, compare
+from datagen.bodies.motion.euler import refuse_euler
 from datagen.bodies.motion.retarget import RATE, forward
 from datagen.bodies.options import UNITS
 from datagen.common.errors import BadInput
@@ -26,6 +27,8 @@ UPS = ("z", "y", "-y", "x", "-x", "-z")
 
 _LONGEST_TURN = 7.0  # radians; exporters write axis-angle vectors up to 2 pi
 _FASTEST = 12.0  # m/s, a sprinter's
+_LEAP = 0.8  # metres between two frames; sprinters and jumpers do half of it at 30 a second
+_FEW = 0.05  # of the frames
 _OFF = 1.0  # height of the pelvis in metres, either sign, from which it indicates the unit
 _SOLE = 0.05  # metres from the lowest joint to the ground
 SHORTEST = 1.0
@@ -107,12 +110,15 @@ def check(
     joints = forward(rotations, pelvis, rest)[:, :22]
     joints = joints[anatomy.sampled(len(joints))]
     short = len(pelvis) < SHORTEST * rate
+    refuse_leap(path, pelvis, rate)
     gravity = anatomy.up_axis(joints, {joint: joint for joint in range(22)})
     ways = compare(rotations, pelvis, rate, rest, gravity)
     if convention.unit is None:
         speed = np.linalg.norm(np.diff(pelvis, axis=0), axis=1) * rate
         fast = 0.0 if short else float(np.quantile(speed, 0.95))
         _refuse_unit(path, joints @ gravity, fast, ways.scale)
+    if ways.axes:
+        refuse_euler(path, rotations, pelvis, rate, rest, convention.upright())
     _refuse_other_bodies(path, rotations, joints, rest)
     refuse_axes(path, ways)
     given = convention.up is not None or len(pelvis) < _SHOWS_UP * rate
@@ -122,6 +128,17 @@ def check(
         raise BadInput(
             f"{path}: its people lie in the air, so its up axis seems to differ from AMASS's z: "
             f"it seems to be {what}; give --motion-up={up}, or --motion-up z if they do lie"
+        )
+
+
+def refuse_leap(path: Path, pelvis: Float[np.ndarray, "n 3"], rate: float) -> None:
+    """Raise BadInput if the pelvis [N, 3] goes as people do but leaps between a few frames."""
+    ways = np.linalg.norm(np.diff(pelvis, axis=0), axis=1)
+    leaps = np.flatnonzero((ways > _LEAP) & (ways * rate > 4.0 * _FASTEST))
+    if 0 < len(leaps) <= _FEW * len(ways) and np.quantile(ways * rate, 0.9) < _FASTEST:
+        raise BadInput(
+            f"{path}: its pelvis leaps by {ways[leaps[0]]:.1f} m at {(leaps[0] + 1) / rate:.2f} s, "
+            "as if several takes were joined or markers lost; cut it there"
         )
 
 
@@ -166,6 +183,7 @@ def check_path(path: Path, rotations: np.ndarray, pelvis: np.ndarray, rest: np.n
             f"{path}: its people lie in the air: its motion seems to have another axis up than "
             "its zero pose; export both with the same axis up"
         )
+    refuse_leap(path, pelvis, RATE)
     ways = compare(rotations, pelvis, RATE, rest, _UP)
     if ways.scale is not None and not _SAME_UNIT[0] <= ways.scale <= _SAME_UNIT[1]:
         raise BadInput(

@@ -10,13 +10,15 @@ import csv
 import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from glob import escape
 from pathlib import Path
 
 from datagen.common.errors import BadInput
+from datagen.common.files import files_below
 
 LIST = "subjects.csv"
-"""File beside the motions with lines `file,subject`; file is a path below the folder, possibly with
-* and ?."""
+"""Beside the motions or above them: lines `file,subject`; file is a path below the list's folder,
+* and ? allowed."""
 
 _COLLECTIONS = (
     re.compile(r"_([Ss]ubject\d+)(?![^\W_])"),  # LaFAN1: walk1_subject1
@@ -76,43 +78,66 @@ def _counted(name: str) -> str | None:
     return None
 
 
-def listed(folder: Path) -> list[tuple[str, str]]:
-    """Return (file, subject) of each line of the folder's subjects.csv, [] if it has none.
+def listed(folder: Path) -> list[tuple[str, str, Path]]:
+    """Return (file below the folder, subject, list) of each line of each subjects.csv there.
 
-    Raises BadInput if the file is malformed.
+    Lists of inner folders come first. Raises BadInput if a file is malformed.
     """
-    path = folder / LIST
-    if not path.is_file():
-        return []
+    lists = [path for path in files_below(folder) if path.name.lower() == LIST]
+    inmost_first = sorted(lists, key=lambda path: -len(path.parts))
+    lines = [line for path in inmost_first for line in _lines(path, folder)]
+    files: dict[str, str] = {}
+    spelt: dict[str, str] = {}
+    for pattern, subject, path in lines:
+        if files.setdefault(pattern, subject) != subject:
+            raise BadInput(
+                f"{path}: gives {pattern} to {files[pattern]} and to {subject}; omit one of them"
+            )
+        if spelt.setdefault(subject.lower(), subject) != subject:
+            raise BadInput(
+                f"{path}: writes {spelt[subject.lower()]} and {subject}, which would be two "
+                "people; write one name"
+            )
+    return lines
+
+
+def _lines(path: Path, folder: Path) -> list[tuple[str, str, Path]]:
     try:
         rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
     except (OSError, ValueError, csv.Error) as why:
-        raise BadInput(f"{path}: cannot be read ({why}); write lines of file,subject") from why
-    pairs = []
+        raise BadInput(
+            f"{path}: cannot be read ({why}); write lines of file,subject in UTF-8"
+        ) from why
+    below = path.parent.relative_to(folder).as_posix()
+    inner = "" if below == "." else f"{escape(below)}/"
+    lines = []
     for number, row in enumerate(rows, start=1):
         words = [word.strip() for word in row]
         if not any(words) or (number == 1 and words[:2] == ["file", "subject"]):
             continue
         if len(words) != 2 or not all(words):
-            raise BadInput(f"{path}: line {number} is not of the form file,subject; correct it")
-        pairs.append((words[0], words[1]))
-    return pairs
+            raise BadInput(
+                f"{path}: line {number} is not of the form file,subject; correct it, or rename "
+                "a list of something else"
+            )
+        lines.append((inner + words[0], words[1], path))
+    return lines
 
 
-def named(pairs: list[tuple[str, str]], path: Path, folder: Path) -> str | None:
+def named(lines: list[tuple[str, str, Path]], path: Path, folder: Path) -> str | None:
     """Return the take's subject from subjects.csv, None if it has none."""
     relative = path.relative_to(folder).as_posix()
     plain = relative.removesuffix(path.suffix)
-    for pattern, subject in pairs:
+    for pattern, subject, _ in lines:
         if fnmatchcase(relative, pattern) or fnmatchcase(plain, pattern):
             return subject
     return None
 
 
-def check(pairs: list[tuple[str, str]], paths: list[Path], folder: Path) -> None:
+def check(lines: list[tuple[str, str, Path]], paths: list[Path], folder: Path) -> None:
     """Reject a line of subjects.csv that matches no take, because it may be misspelt."""
-    for pattern, subject in pairs:
-        if not any(named([(pattern, subject)], path, folder) for path in paths):
+    for line in lines:
+        if not any(named([line], path, folder) for path in paths):
             raise BadInput(
-                f"{folder / LIST}: {pattern} is not a motion in this folder; give its path below it"
+                f"{line[2]}: {line[0]} is not a motion in this folder; give its path below it"
             )

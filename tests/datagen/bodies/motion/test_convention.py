@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from amass_files import walk, write
+from bvh_writer import Style, write_bvh
 from motion_files import REST
 from scipy.spatial.transform import Rotation
 
@@ -52,6 +53,24 @@ def test_another_unit_is_named(unit, name, tmp_path):
         load(tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["npz", "bvh"])
+@pytest.mark.parametrize("ends", ["two takes", "zeros"])
+def test_a_leap_is_named_with_its_time(ends, kind, tmp_path):
+    """Two takes in one file, 3 m apart; frames without a fit, which are zeros."""
+    pose, pelvis = walk(frames=90)
+    if ends == "two takes":
+        pose = np.concatenate([pose, pose])
+        pelvis = np.concatenate([pelvis, pelvis - pelvis[0] + pelvis[-1] + [3.0, 0.0, 0.0]])
+    else:
+        pose, pelvis = (np.concatenate([part, 0 * part[:4]]) for part in (pose, pelvis))
+    if kind == "npz":
+        write(tmp_path / "a.npz", pose, pelvis)
+    else:
+        write_bvh(tmp_path / "a.bvh", pose, pelvis, REST, Style())
+    with pytest.raises(BadInput, match=rf"a.{kind}: its pelvis leaps by \d\.\d m at (3.00|2.97) s"):
+        load(tmp_path)
+
+
 SIDES = [0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22]
 HANDED = {  # what exporters do to axis-angle vectors [N, 24, 3] by mistake
     "x mirrored, joints as they are": lambda v: v * [1, -1, -1],
@@ -88,6 +107,20 @@ def test_a_whole_mirror_image_is_a_body(tmp_path):
 def test_degrees_are_named(tmp_path):
     write(tmp_path / "a_poses.npz", *walk(), turn=180 / np.pi)
     with pytest.raises(BadInput, match="seem to be in degrees"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["walk", "box_1", "march_1"])
+@pytest.mark.parametrize("order", ["xyz", "XYZ", "zxy", "ZYX"])
+def test_euler_angles_are_named(order, name, tmp_path):
+    """Whole takes as scipy's Euler angles, in radians; capitals are about the turned axes."""
+    write(tmp_path / "a_poses.npz", *walk(name))
+    with np.load(tmp_path / "a_poses.npz") as file:
+        arrays = dict(file)
+    turns = Rotation.from_rotvec(arrays["poses"].reshape(-1, 3))
+    arrays["poses"] = turns.as_euler(order).reshape(arrays["poses"].shape)
+    np.savez(tmp_path / "a_poses.npz", **arrays)
+    with pytest.raises(BadInput, match=r"a_poses.npz: its poses seem to be Euler angles"):
         load(tmp_path)
 
 

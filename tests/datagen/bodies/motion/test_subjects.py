@@ -157,3 +157,31 @@ def test_names_of_many_letters_are_bounded_and_stay_apart(tmp_path):
     names = [name for pair in found(tmp_path).values() for name in pair]
     assert len(set(names[::2])) == 4
     assert all(len(name) <= 210 for name in names)
+
+
+def test_a_list_beside_motions_of_an_inner_folder_counts(tmp_path):
+    """However its name is written; the inmost list of a take has the word."""
+    place(tmp_path, ["a/walk_a.bvh", "a/run_a.bvh", "b/walk_b.bvh", "b/run_b.bvh"])
+    (tmp_path / "b" / "Subjects.CSV").write_text("file,subject\nwalk_b.bvh,Anna\n")
+    (tmp_path / "subjects.csv").write_text("b/*,Berta\na/*,Carla\n")
+    found = {source.name: source.subject for source in find_motions(tmp_path)}
+    assert found == {
+        "a-walk_a": "Carla",
+        "a-run_a": "Carla",
+        "b-walk_b": "Anna",
+        "b-run_b": "Berta",
+    }
+
+
+@pytest.mark.parametrize(
+    "text, why",
+    [
+        ("walk.bvh,Anna\nwalk.bvh,Berta\n", "gives walk.bvh to Anna and to Berta"),
+        ("walk.bvh,Anna\n*,anna\n", "writes Anna and anna, which would be two people"),
+    ],
+)
+def test_a_list_that_contradicts_itself_is_refused(text, why, tmp_path):
+    place(tmp_path, ["walk.bvh", "run.bvh"])
+    (tmp_path / "subjects.csv").write_text(text)
+    with pytest.raises(BadInput, match=f"subjects.csv: {why}"):
+        find_motions(tmp_path)
