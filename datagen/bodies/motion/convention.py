@@ -117,7 +117,7 @@ def check(
         speed = np.linalg.norm(np.diff(pelvis, axis=0), axis=1) * rate
         fast = 0.0 if short else float(np.quantile(speed, 0.95))
         _refuse_unit(path, joints @ gravity, fast, ways.scale)
-    if ways.axes:
+    if ways.axes and not short:
         refuse_euler(path, rotations, pelvis, rate, rest, convention.upright())
     _refuse_other_bodies(path, rotations, joints, rest)
     refuse_axes(path, ways)
