@@ -257,7 +257,7 @@ def test_frames_that_show_no_limb_are_flagged_as_empty_ones_of_real_tracks_are(f
 
 
 def test_misfits_are_refused(person, background):
-    with pytest.raises(BadInput, match="32 frames where --clip-length 16 needs 17"):
+    with pytest.raises(BadInput, match="32 frames, but --clip-length 16 needs 17"):
         compose(person, background, ClipsConfig(clip_length=16), generator(0))
     background.frames = background.frames[:, :, ::2]
     with pytest.raises(BadInput, match="320x240 and noise 160x240"):

@@ -78,7 +78,7 @@ def test_nothing_usable_names_the_option_that_helps() -> None:
     people = {name: body(10) for name in PEOPLE}
     scenes = {name: scene(1) for name in SCENES}
     with pytest.raises(
-        BadInput, match=r"7 motions given, none .* 32 frames.*motion\d: has 10 frames.*--motions"
+        BadInput, match=r"none of 7 motions .* 32 frames.*motion\d: has 10 frames.*--motions"
     ):
         resolve(PAIRING, 0, 1, people, scenes)
 

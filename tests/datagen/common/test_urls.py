@@ -93,7 +93,7 @@ def test_an_upload_that_fails_leaves_nothing(memory: str, cache: Path, monkeypat
 
     monkeypatch.setattr(fsspec.filesystem("memory").__class__, "put_file", refused)
     (fsspec.filesystem("memory")).pipe("/bucket/keep", b"")
-    words = "bucket/x cannot be written"
+    words = "bucket/x is not writable"
     with pytest.raises(BadMachine, match=words), whole(place(memory) / "file") as temporary:
         temporary.write_text("content")
     assert not list(cache.iterdir())

@@ -309,7 +309,7 @@ def test_bad_checkpoints_are_refused_in_one_sentence(tmp_path: Path) -> None:
         assert "\n" not in str(error.value)
         return str(error.value)
 
-    assert "no flow weights" in refusal(tmp_path / "absent.pth")
+    assert "does not exist" in refusal(tmp_path / "absent.pth")
     text = tmp_path / "text.pth"
     text.write_text("hello")
     assert str(text) in refusal(text)
@@ -336,7 +336,7 @@ def test_bad_checkpoints_are_refused_in_one_sentence(tmp_path: Path) -> None:
 
 def test_networks_without_weights_say_where_to_get_them() -> None:
     for flow in ("raft_small", "raft_large"):
-        with pytest.raises(BadOption, match=r"--flow-weights FILE .*\.pth of"):
+        with pytest.raises(BadOption, match=r"--flow-weights FILE .*\.pth from"):
             FlowConfig(flow=flow)  # type: ignore[arg-type]
 
 

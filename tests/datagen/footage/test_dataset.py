@@ -253,7 +253,10 @@ class TestBadInput:
             (["video", "absent.mp4", "--keypoints", "x.npy"], "absent.mp4 does not exist"),
             (["video", "WALKER", "--keypoints", "x.npy"], "x.npy does not exist"),
             (["video", "WALKER"], "--keypoints FILE or --detector"),
-            (["video", "WALKER", "--keypoints", "a", "b"], "a file or folder for each video"),
+            (
+                ["video", "WALKER", "--keypoints", "a", "b"],
+                "a file or folder for each of the 1 videos",
+            ),
             (["video", ".", "--keypoints", "x.npy"], ". is a folder; give video files"),
             (["video", "WALKER", "--keypoints", "a", "--layout", "coco"], "must be one of limbs, "),
             (["video", "WALKER", "--keypoints", "a", "--threshold", "-1"], "not be negative"),
