@@ -316,7 +316,7 @@ def test_bad_checkpoints_are_refused_in_one_sentence(tmp_path: Path) -> None:
     whole = save_public(tmp_path / "whole.pth", narrow())
     half = tmp_path / "half.pth"
     half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    assert "broken" in refusal(half)
+    assert "damaged" in refusal(half)
     other = tmp_path / "other.pth"
     torch.save(torch.nn.Linear(2, 2).state_dict(), other)
     assert "FlowNetS" in refusal(other)
