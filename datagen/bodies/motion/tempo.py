@@ -100,6 +100,8 @@ def _walk_ratio(joints: np.ndarray, lowest: np.ndarray, size: float) -> float | 
     The distance between the ankles along the path oscillates like a sine: its amplitude is the step
     length, its frequency gives the cadence.
     """
+    if len(joints) < _LEAST:
+        return None
     path = gaussian_filter1d(joints[:, 0], 3.0, axis=0, mode="nearest")[:, [0, 2]]
     velocity = np.gradient(path, axis=0) * RATE
     speed = np.linalg.norm(velocity, axis=1)

@@ -8,6 +8,7 @@ from amass_files import walk, write
 from bvh_writer import Style, write_bvh
 from motion_files import REST
 
+from datagen.bodies.motion import tempo
 from datagen.bodies.motion.sources import find_motions, load_motion
 from datagen.common.errors import BadInput
 
@@ -76,3 +77,13 @@ def test_a_take_of_another_model_is_refused_by_its_name(model, tmp_path):
     else:
         with pytest.raises(BadInput, match=f"a_poses.npz: holds poses of the model '{model}'"):
             load(tmp_path)
+
+
+@pytest.mark.parametrize("frames", [2, 3, 9, 19])
+def test_a_short_leap_is_too_short_to_judge(frames):
+    """A damaged place far away; read as slowed down, one frame would be left of a few."""
+    rotations = np.zeros((frames, 24, 4))
+    rotations[..., 0] = 1  # the identity, whatever the order: only the pelvis moves
+    pelvis = np.zeros((frames, 3))
+    pelvis[-1, 0] = 1000
+    assert tempo.speed_factor(rotations, pelvis, REST) is None
