@@ -156,8 +156,10 @@ def _canonical(data: bytes, checked: bool = False) -> bool:
     """
     try:
         content = json.loads(data)
+        if not isinstance(content, dict):
+            return False
         written = (json.dumps(content, indent=1) + "\n").encode()
         older = not checked or checksum.FIELD in content
-        return isinstance(content, dict) and checksum.holds(content) and older and written == data
+        return checksum.holds(content) and older and written == data
     except (ValueError, RecursionError):
         return False

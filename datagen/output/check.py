@@ -29,6 +29,8 @@ NOT_FINITE = 0x7C00  # exponent bits of a float16 that is infinite or NaN
 
 def numbers(layout: Layout, dataset: Line, lines: dict[int, Line]) -> list[int]:
     """Return the numbers of the shards that should exist or do exist."""
+    if "shards" not in dataset and not dataset.get("real"):
+        raise BadInput(f"{layout.dataset} lacks its number of shards; make the data set again")
     # Unusable footage leaves a gap in the shard numbers.
     expected = lines if dataset.get("real") else range(dataset["shards"])
     return sorted({*expected, *lines, *layout.found()})

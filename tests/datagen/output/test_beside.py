@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from datagen.common import checksum
+from datagen.common.errors import BadInput
 from datagen.common.files import sha256, write_json
 from datagen.launcher.library import finished
-from datagen.output import beside
+from datagen.output import beside, check
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest
 
@@ -90,3 +91,14 @@ def test_lines_that_mean_nothing_are_no_traceback(tmp_path: Path, variety: objec
     layout = Layout(tmp_path / "shards")
     Manifest(layout.manifests / "shards.jsonl").append({"shard": 0, "variety": variety})
     assert isinstance(beside.unlisted(layout), list)
+
+
+@pytest.mark.parametrize("text", [b"null", b"1", b"true", b"[]", b'"x"'])
+@pytest.mark.parametrize("checked", [True, False])
+def test_json_that_is_no_object_is_not_what_is_written(text, checked):
+    assert not beside._canonical(text + b"\n", checked)
+
+
+def test_a_data_set_without_its_number_of_shards_is_one_sentence(tmp_path):
+    with pytest.raises(BadInput, match="lacks its number of shards"):
+        check.numbers(Layout(tmp_path / "shards"), {}, {})
