@@ -41,6 +41,9 @@ class FlowPool:
     actors: tuple[Any, ...]
     gpus: float = 0.0
     """GPUs of all actors together."""
+    refined: bool = False
+    """Whether the calling task refines what an actor returns: DIS takes a core, of which there are
+    many, and would keep the GPU waiting."""
 
     def __call__(self, frames: np.ndarray) -> Callable[[], np.ndarray]:
         """Send a clip to one of the actors; return a function that waits for its flow."""
@@ -60,7 +63,11 @@ class FlowPool:
                     sent = following.estimate.remote(content)
             return ray.get(sent, timeout=PATIENCE)
 
-        return wait
+        if not self.refined:
+            return wait
+        from datagen.flow.dis import search
+
+        return lambda: search(frames, wait())
 
 
 def share(cfg: ClusterConfig, flow: FlowConfig, gpus: float) -> float:
@@ -85,4 +92,4 @@ def start(flow: FlowConfig, each: float) -> Any:
 
     options = {"num_cpus": 0, "num_gpus": each, "max_restarts": -1, "max_task_retries": RESENDS}
     actor = ray.remote(**options)(FlowActor)
-    return actor.remote(flow, "cuda" if each else "cpu")
+    return actor.remote(flow.network, "cuda" if each else "cpu")

@@ -74,7 +74,7 @@ class Ray:
         for _ in range(len(self._actors), flow_pool.count(self.cfg, cfg, self._gpus)):
             self._actors.append(flow_pool.start(cfg, each))
         actors = tuple(self._actors)
-        return flow_pool.FlowPool(actors, each * len(actors)) if actors else None
+        return flow_pool.FlowPool(actors, each * len(actors), cfg.refined) if actors else None
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         queue = map(Try, tasks)

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
+from jaxtyping import Float16, UInt8
 
 from datagen.flow.estimator import Estimator, check_frames, pack
 
@@ -22,10 +23,7 @@ class Dis:
     On pairs of people the fast preset is better than the medium one (EPE 0.78 against 0.84 px)
     in three quarters of its time; full resolution gains nothing for three times the time.
 
-    Given a `start` of the same stride, it refines that estimator's flow: the search begins there at
-    every scale where the images agree with it better than with the coarser scale's result. A good
-    start needs few descents: 3 instead of 16 are better on held-out people, on and off the person,
-    and on shapes.
+    Given a `start`, another estimator, it refines that one's flow (`search`).
     """
 
     stride = STRIDE
@@ -37,28 +35,41 @@ class Dis:
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """Return float16 [T,2,h,w]; see datagen.flow.estimator.Estimator."""
         check_frames(frames)
-        below, right = (-side % STRIDE for side in frames.shape[1:3])
-        # Before the search, not after it: DIS takes every scale for half of the one below, which
-        # of odd sides it is not, and would say 1 % too little at 99 px.
-        grey = [
-            cv2.copyMakeBorder(
-                cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), 0, below, 0, right, cv2.BORDER_REPLICATE
-            )
-            for frame in frames
-        ]
-        height, width = grey[0].shape
+        return search(frames, None if self._start is None else self._start(frames))
+
+
+def search(
+    frames: UInt8[np.ndarray, "frames s1 s2 3"],
+    start: Float16[np.ndarray, "t 2 h w"] | None = None,
+) -> Float16[np.ndarray, "t 2 h w"]:
+    """Return the flow of frames uint8 [T+1,H,W,3], float16 [T,2,h,w] px at stride 4.
+
+    With `start`, flow of the same stride, a patch's search begins there at every scale where the
+    images agree with it better than with the coarser scale's result. A good start needs fewer
+    steps: 3 instead of 16 are better on held-out people and shapes.
+    """
+    below, right = (-side % STRIDE for side in frames.shape[1:3])
+    # Padded before the search: DIS takes each scale for exactly twice the next coarser one, so on
+    # pictures of odd sides its flow would be 1 % too short at 99 px.
+    grey = [
+        cv2.copyMakeBorder(
+            cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), 0, below, 0, right, cv2.BORDER_REPLICATE
+        )
+        for frame in frames
+    ]
+    height, width = grey[0].shape
+    # A solver of its own for every clip: DIS keeps buffers, and a clip must not depend on the one
+    # before it.
+    solver = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    solver.setFinestScale(1)
+    starts: list[np.ndarray | None] = [None] * (len(frames) - 1)
+    if start is not None:
+        solver.setGradientDescentIterations(DESCENTS_FROM_START)
+        known = start.astype(np.float32).transpose(0, 2, 3, 1)
+        starts = [cv2.resize(field, (width, height)) for field in known]
+    fields = []
+    for (first, second), begin in zip(pairwise(grey), starts, strict=True):
+        full = solver.calc(first, second, begin)  # type: ignore[call-overload]  # None: no start
         size = (width // STRIDE, height // STRIDE)
-        # A solver of its own for every clip: DIS keeps buffers, and a clip must not depend on
-        # the one before it.
-        solver = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        solver.setFinestScale(1)
-        starts: list[np.ndarray | None] = [None] * (len(frames) - 1)
-        if self._start is not None:
-            solver.setGradientDescentIterations(DESCENTS_FROM_START)
-            known = self._start(frames).astype(np.float32).transpose(0, 2, 3, 1)
-            starts = [cv2.resize(field, (width, height)) for field in known]
-        fields = []
-        for (first, second), begin in zip(pairwise(grey), starts, strict=True):
-            full = solver.calc(first, second, begin)  # type: ignore[call-overload]  # None: no start
-            fields.append(cv2.resize(full, size, interpolation=cv2.INTER_AREA))
-        return pack(np.stack(fields).transpose(0, 3, 1, 2), self.name)
+        fields.append(cv2.resize(full, size, interpolation=cv2.INTER_AREA))
+    return pack(np.stack(fields).transpose(0, 3, 1, 2), "dis")

@@ -10,7 +10,7 @@ FlowNetS does in its last step.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -21,6 +21,7 @@ Flow = Callable[[np.ndarray], Callable[[], np.ndarray]]
 another process can work while the next clip is made."""
 
 
+@runtime_checkable
 class Estimator(Protocol):
     """Optical flow of a clip."""
 

@@ -35,7 +35,7 @@ def load_estimator(cfg: FlowConfig, device: str = "cpu") -> Estimator:
     from datagen.flow.network import load_network  # imports torch
 
     network = load_network(cfg, device)
-    if not cfg.flow.endswith("+dis"):
+    if not cfg.refined:
         return network
     from datagen.flow.dis import Dis
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -15,11 +15,11 @@ FlowName = Literal["dis", "flownets", "pwc", "pwc+dis", "raft_small", "raft_larg
 class FlowConfig:
     """Stage 4: optical flow, frozen."""
 
-    flow: FlowName | str = "dis"
-    """Flow estimator. `flownets` is the paper's; `pwc` is a narrow version of its successor
-    PWC-Net; `dis` is OpenCV's and needs no weights; `pwc+dis` is PWC-Net's flow refined by DIS;
-    `raft_small` and `raft_large` are slower and more accurate; `my_module:factory` is your own
-    (CONTRIBUTING.md)."""
+    flow: FlowName | str = "pwc+dis"
+    """Flow estimator. `flownets` is the paper's FlowNet; `pwc` is a narrow version of its successor
+    PWC-Net; `dis` is OpenCV's, the fastest, and needs no weights; `pwc+dis` is PWC-Net's flow
+    refined by DIS; `raft_small` and `raft_large` are slower and more accurate; `my_module:factory`
+    is your own (CONTRIBUTING.md)."""
     flow_weights: Path | None = None
     """Checkpoint. flownets: flownets_EPE1.951.pth from ClementPinard/FlowNetPytorch or the output
     of `python -m datagen.flow.train` (the width is read from the file); pwc, pwc+dis: the output of
@@ -30,6 +30,16 @@ class FlowConfig:
     otherwise float32; bfloat16 was as accurate in all our tests and up to twice as fast."""
     raft_iterations: int = 12
     """Refinement steps of RAFT."""
+
+    @property
+    def refined(self) -> bool:
+        """Whether DIS refines the flow of a network."""
+        return self.flow.endswith("+dis")
+
+    @property
+    def network(self) -> FlowConfig:
+        """The configuration of the network alone, without DIS."""
+        return replace(self, flow=self.flow.removesuffix("+dis"))
 
     def __post_init__(self) -> None:
         own = ":" in self.flow

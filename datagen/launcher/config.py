@@ -61,9 +61,11 @@ class LaunchConfig:
 
     def _refuse_pictures(self) -> None:
         """Refuse options that have no effect with --labels-only."""
+        # Sets made while DIS was the default have it among their saved options.
+        flow = FlowConfig() if self.flow == FlowConfig(flow="dis") else self.flow
         given = [
             word
-            for stage in (self.bodies, self.backgrounds, self.clips, self.flow, self.output)
+            for stage in (self.bodies, self.backgrounds, self.clips, flow, self.output)
             for word in arguments(stage)
             if word.startswith("--") and word not in FOR_LABELS
         ]

@@ -71,6 +71,9 @@ def identity(
     stages |= own_code(cfg.backgrounds.scenes, "--scenes") | own_code(cfg.flow.flow, "--flow")
     if cfg.output.labels_only:  # all motions are dealt to num_shards shards
         stages["output"]["num_shards"] = cfg.output.num_shards
+        # There is no flow in it; DIS was the default, and older sets keep their identity.
+        stages["flow"]["flow"] = "dis"
+        stages.pop(FLOW, None)
     places = cfg.bodies.motions
     used = (
         cfg.bodies.body is None,

@@ -248,14 +248,14 @@ def test_a_body_of_another_layout_is_named(tmp_path: Path, capsys) -> None:
         (["--num-shards", "0"], "--num-shards must be at least 1, got 0"),
         (["--flow-actors", "1"], "--backend serial does not take --flow-actors"),
         (["--address", "auto", "--flow-gpus", "1"], "does not take --address or --flow-gpus"),
-        (["--backend", "ray", "--flow-gpus", "0.5"], "--flow dis needs no GPU"),
+        (["--backend", "ray", "--flow", "dis", "--flow-gpus", "0.5"], "--flow dis needs no GPU"),
         (["--joint-regressor", "rows.npy"], "give --body with it"),
         (
             ["--surreal", "cmu", "--stride", "9", "--depth-std", "0"],
             "omit --stride and --depth-std",
         ),
         (["--flow", "flownets", "--raft-iterations", "9"], "omit --raft-iterations"),
-        (["--flow-dtype", "float32"], "omit --flow-dtype"),
+        (["--flow", "dis", "--flow-dtype", "float32"], "omit --flow-dtype"),
     ],
 )
 def test_options_without_effect_or_sense_are_refused(

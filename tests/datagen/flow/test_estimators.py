@@ -39,7 +39,7 @@ def moving_frames(size: int, shift: tuple[float, float], count: int = 3) -> np.n
 
 def test_dis_sees_a_shift_in_pixels_x_first() -> None:
     frames = moving_frames(96, (2.5, -1.0))
-    estimator = load_estimator(FlowConfig())
+    estimator = load_estimator(FlowConfig(flow="dis"))
     flow = estimator(frames)
     assert estimator.name == "dis"
     assert flow.dtype == np.float16 and flow.shape == (2, 2, 24, 24)
@@ -81,7 +81,7 @@ def test_dis_sees_a_shift_on_a_picture_of_odd_sides() -> None:
 
 @pytest.mark.parametrize("size", [16, 37, 64])
 def test_dis_takes_any_size_and_flat_frames(size: int) -> None:
-    flow = load_estimator(FlowConfig())(np.full((2, size, size, 3), 90, np.uint8))
+    flow = load_estimator(FlowConfig(flow="dis"))(np.full((2, size, size, 3), 90, np.uint8))
     assert flow.shape == (1, 2, -(-size // 4), -(-size // 4))
     assert not flow.any()
 

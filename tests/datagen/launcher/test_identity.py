@@ -16,7 +16,7 @@ from datagen.backgrounds.options import BackgroundsConfig
 from datagen.bodies.motion.sources import MotionSource, find_motions
 from datagen.bodies.options import BodiesConfig
 from datagen.common import checksum
-from datagen.common.errors import BadInput
+from datagen.common.errors import BadInput, BadOption
 from datagen.flow import weights
 from datagen.flow.options import FlowConfig
 from datagen.launcher import saved_options
@@ -131,7 +131,7 @@ def test_an_older_releases_data_set_is_known_and_another_configuration_is_not(
 def test_flow_weights_that_come_with_the_program_are_part_of_the_identity(monkeypatch) -> None:
     """A release may bring better ones; two kinds of flow must not mix, nor take one name."""
     monkeypatch.setattr(weights, "_embedded", lambda flow: weights.FIRST[flow])
-    assert fingerprint.FLOW not in identity(LaunchConfig())
+    assert fingerprint.FLOW not in identity(LaunchConfig(flow=FlowConfig(flow="dis")))
     cfg = LaunchConfig(flow=FlowConfig(flow="pwc"))
     before = identity(cfg)
     assert before[fingerprint.FLOW] == "pwc-fb533cc8" and weights.flow_name(cfg.flow) == "pwc"
@@ -143,6 +143,28 @@ def test_flow_weights_that_come_with_the_program_are_part_of_the_identity(monkey
     monkeypatch.undo()
     assert fingerprint.FLOW not in identity(LaunchConfig(flow=given))
     assert identity(LaunchConfig(flow=given))["flow"]["flow_weights"].startswith("file ")
+
+
+def test_another_default_flow_is_named_with_the_option_that_keeps_the_former_one(
+    tmp_path: Path,
+) -> None:
+    cfg = LaunchConfig(output=OutputConfig(out=tmp_path, num_shards=1))
+    former = replace(cfg, flow=FlowConfig(flow="dis"))
+    layout = Layout(tmp_path)
+    dataset.write(layout, describe(former, "dis", 4, 0))
+    layout.shard(0).touch()
+    guard(layout, former)
+    with pytest.raises(BadInput, match=r"--flow dis"):
+        guard(layout, cfg)
+
+
+def test_motions_alone_have_no_flow_to_differ_in(tmp_path: Path) -> None:
+    cfg = LaunchConfig(output=OutputConfig(out=tmp_path, labels_only=True))
+    known = identity(cfg)
+    assert known["flow"]["flow"] == "dis" and fingerprint.FLOW not in known  # as it always was
+    assert identity(replace(cfg, flow=FlowConfig(flow="dis"))) == known
+    with pytest.raises(BadOption, match="omit --flow"):
+        replace(cfg, flow=FlowConfig(flow="flownets"))
 
 
 def test_two_data_sets_of_one_library_take_each_their_own_take_of_a_name(
