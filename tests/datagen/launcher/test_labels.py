@@ -317,7 +317,7 @@ def test_where_a_take_is_holds_for_its_own_shape(tmp_path: Path) -> None:
         (["--shards", "3"], "omit --shards"),
         (["--no-rgb"], "omit --no-rgb"),
         (["--flow-gpus", "1"], "--flow-gpus"),
-        (["--motions-only", "("], "is no regular expression"),
+        (["--motions-only", "("], "is not a regular expression"),
         (["--motions-only", "nobody"], "--motions-only nobody matches none of"),
         (["--motions-without", "."], "matches none"),
         (["--motions-only", "^walk$", "--num-shards", "3"], "give at most 1"),
