@@ -183,12 +183,12 @@ def test_a_read_only_output_is_one_sentence(disk: Path, capsys) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     assert run(disk / "x", *TINY) == 2
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and "cannot be written" in error and str(disk) in error
+    assert error.count("\n") == 1 and "is not writable" in error and str(disk) in error
 
 
 @pytest.mark.parametrize(
     ("number", "words"),
-    [(errno.ENOSPC, "no space"), (errno.EDQUOT, "no space"), (errno.EROFS, "cannot be written")],
+    [(errno.ENOSPC, "no space"), (errno.EDQUOT, "no space"), (errno.EROFS, "is not writable")],
 )
 def test_a_disk_that_fails_half_way_leaves_nothing(tmp_path: Path, number: int, words: str) -> None:
     with pytest.raises(BadMachine, match=words), whole(tmp_path / "file") as temporary:
