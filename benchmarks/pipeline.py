@@ -113,6 +113,7 @@ def main(options: Options) -> None:
                 "unit": "clips per core-second",
                 "cold_ratio": round(full["cold"] / full["baseline"], 2),
                 "narrow_ratio": round(found["flownets, narrow"]["ratio"], 2),
+                "default_ratio": round(found["default"]["ratio"], 2),
                 "dis_ratio": round(found["dis"]["ratio"], 2),
                 "dis_clips_a_core_second": round(found["dis"]["ours"], 2),
                 "two_workers": round(pace[2] / pace[1], 3),
@@ -128,7 +129,7 @@ def estimators(folder: Path) -> dict[str, FlowConfig]:
 
     from datagen.flow.flownets import DIV_FLOW, FlowNetS
 
-    found = {"dis": FlowConfig()}
+    found = {"dis": FlowConfig(flow="dis"), "default": FlowConfig()}
     for name, width in (("flownets, narrow", 0.25), ("flownets", 1.0)):
         path = folder / f"flownets-{width}.pth"
         torch.manual_seed(0)
@@ -260,6 +261,8 @@ def float32(cfg: FlowConfig) -> Callable[[np.ndarray], np.ndarray]:
 
     if cfg.flow == "dis":
         return load_estimator(cfg)
+    if cfg.flow != "flownets":
+        return load_estimator(replace(cfg, flow_dtype="float32"))
     import torch
 
     from datagen.flow.checkpoint import read_checkpoint
