@@ -11,7 +11,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5l
+from h5py import h5l  # type: ignore[attr-defined]
 
 from datagen.common.files import whole
 from datagen.common.sizes import checked_count, checked_unpacked
