@@ -20,9 +20,10 @@ run python -m trainer.fit --shards demo/shards --val-shards demo/test/shards --o
     --lr 2e-3 --steps 400 --val-every 50 --threads 1  # several threads wait for each other on busy cores
 run python -m trainer.evaluate --checkpoint demo/run/last.pt --shards demo/test/shards \
     --device cpu
+printf '\nTwo minutes of training show that the steps work; such a network is hardly better than one\n'
+printf 'constant pose. What follows uses the network that ships, on a real person: one camera of the\n'
+printf 'Pose2Sim demo, with ground truth.\n'
 
-
-# Apply the network that ships to a real person: one camera of the Pose2Sim demo, with ground truth.
 person=datagen/assets/people/pose2sim_demo
 run python -m datagen.ingest pose2sim --embedded --image-size 128 --out demo/person/shards
 run python -m trainer.evaluate --shards demo/person/shards --mirror --device cpu \
