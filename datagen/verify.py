@@ -29,10 +29,10 @@ from datagen.common.options import Folder, require
 from datagen.launcher import saved_options
 from datagen.launcher.config import LaunchConfig
 from datagen.launcher.identity import guard, identity
-from datagen.output import beside, check, dataset, fingerprint
+from datagen.output import beside, card, check, dataset, fingerprint
 from datagen.output.claim import claimed
 from datagen.output.layout import Layout, shard_name
-from datagen.output.manifest import Manifest, shard_lines
+from datagen.output.manifest import Manifest, finished_shards, shard_lines
 from datagen.output.selection import NamedShards, select
 
 
@@ -85,9 +85,17 @@ def _verify(layout: Layout, chosen: NamedShards, cfg: VerifyConfig) -> int:
     if wrong and cfg.repair:
         repair(layout, wrong, cfg)
         problems, wrong = _beside(layout), inspect(layout, chosen, cfg)
-    if not problems and not wrong:
+    sound = not problems and not wrong
+    # A launch or repair that was killed before its last step leaves a card for fewer shards.
+    if sound and cfg.repair and layout.config.exists() and not _described(layout):
+        _repair_beside(layout, cfg)
+    if sound:
         return 0
     return _following(layout, cfg)
+
+
+def _described(layout: Layout) -> bool:
+    return card.current(layout, finished_shards(layout))
 
 
 def _following(layout: Layout, cfg: VerifyConfig) -> int:
