@@ -28,10 +28,10 @@ MOST = 1 << 28
 """Most bytes read at once: the pictures of 31 frames of 1,600 x 1,600; a window's, coded, have some
 400,000."""
 PACKED = 1 << 20
-"""Most bytes of a packed chunk: HDF5 unpacks it before it looks at the size, so to some 1 GB."""
+"""Most bytes of a compressed chunk: HDF5 decompresses it before checking its size, at most 1 GB."""
 DEFLATE = 1
 FILTERS = frozenset((DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32))
-"""What ours pass through, each once: a chunk that is packed twice unpacks to a million times."""
+"""Filters that our files use, each once: a chunk compressed twice can expand a million times."""
 CHECKS = "fletcher32"
 """Checksum filter of all data, verified by HDF5 on reading; recorded in the manifest line."""
 

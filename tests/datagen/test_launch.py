@@ -19,9 +19,9 @@ from datagen.common import checksum
 from datagen.common.temporary import machine
 from datagen.inspect import main as inspect
 from datagen.launch import main as launch
-from datagen.output import shard
+from datagen.output import card, shard
 from datagen.output.layout import Layout
-from datagen.output.manifest import Manifest
+from datagen.output.manifest import Manifest, finished_shards
 from datagen.verify import main as verify
 
 SMALL = ["--num-shards", "2", "--clips-per-shard", "3", "--clip-length", "4", "--image-size", "64"]
@@ -152,6 +152,16 @@ def test_repair_restores_a_damaged_dataset_json_without_a_card(copy: Path) -> No
     before = {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()}
     (copy / "croissant.json").unlink()
     (copy / "dataset.json").write_text("{")
+    assert verify([str(copy), "--repair"]) == 0
+    assert {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()} == before
+
+
+def test_repair_rewrites_a_card_that_a_killed_run_left_for_fewer_shards(copy: Path) -> None:
+    before = {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()}
+    layout = Layout(copy)
+    lines = finished_shards(layout)
+    card.write(layout, {0: lines[0]})  # as before the last shard was done
+    assert (copy / "dataset.json").read_bytes() != before["dataset.json"]
     assert verify([str(copy), "--repair"]) == 0
     assert {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()} == before
 

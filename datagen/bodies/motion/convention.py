@@ -33,13 +33,10 @@ _OFF = 1.0  # height of the pelvis in metres, either sign, from which it indicat
 _SOLE = 0.05  # metres from the lowest joint to the ground
 SHORTEST = 1.0
 """Least duration in seconds to determine speed, unit and frame rate."""
-_SHOWS_UP = (
-    0.3  # least duration in seconds to determine the up axis; 1.1 % of 2,500 pieces of takes err
-)
-_THIN, _STILL = (
-    0.4,
-    0.05,
-)  # metres: largest thickness of a lying person, and largest motion of its floor
+# Least duration in seconds to determine the up axis; of 2,500 pieces of takes 1.1 % are wrong.
+_SHOWS_UP = 0.3
+# Metres: largest thickness of a lying person, and largest motion of the floor.
+_THIN, _STILL = 0.4, 0.05
 _SAME_UNIT = (0.45, 2.2)  # path relative to feet; 0.74 to 1.7 in 400 real takes with agreeing paths
 _FLOOR = 0.15  # largest height of a floor, metres
 _UP = np.array([0.0, 1.0, 0.0])

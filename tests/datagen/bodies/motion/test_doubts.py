@@ -1,4 +1,4 @@
-"""What is wrong with a motion and nobody can mend is said: motion on the spot, short takes."""
+"""Probable errors of a motion that cannot be repaired are noted: motion in place, short takes."""
 
 import re
 
