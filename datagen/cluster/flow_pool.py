@@ -65,9 +65,9 @@ class FlowPool:
 
         if not self.refined:
             return wait
-        from datagen.flow.dis import search
+        from datagen.flow.dis import refine
 
-        return lambda: search(frames, wait())
+        return lambda: refine(frames, wait())
 
 
 def share(cfg: ClusterConfig, flow: FlowConfig, gpus: float) -> float:
