@@ -86,16 +86,14 @@ def _verify(layout: Layout, chosen: NamedShards, cfg: VerifyConfig) -> int:
         repair(layout, wrong, cfg)
         problems, wrong = _beside(layout), inspect(layout, chosen, cfg)
     sound = not problems and not wrong
-    # A launch or repair that was killed before its last step leaves a card for fewer shards.
-    if sound and cfg.repair and layout.config.exists() and not _described(layout):
-        _repair_beside(layout, cfg)
+    if sound and cfg.repair and layout.config.exists():
+        # A killed launch or repair leaves unfinished files, or a card for fewer shards.
+        beside.tidy(layout)
+        if not card.current(layout, finished_shards(layout)):
+            _repair_beside(layout, cfg)
     if sound:
         return 0
     return _following(layout, cfg)
-
-
-def _described(layout: Layout) -> bool:
-    return card.current(layout, finished_shards(layout))
 
 
 def _following(layout: Layout, cfg: VerifyConfig) -> int:

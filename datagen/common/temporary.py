@@ -46,19 +46,24 @@ def temporary_file(folder: Path, name: str) -> Iterator[Path]:
     It is locked until the block ends, so no sweep treats it as abandoned, and then removed if it
     still exists. The block may write to it but must not replace it.
     """
-    shown = name.encode("utf-8", "surrogateescape")[:_SHOWN].decode("utf-8", "ignore")
-    while True:
-        path = folder / f".{shown}.{machine()}.{secrets.token_hex(12)}.tmp"
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        if try_lock(file) is not False and _same(path, file):
-            break
-        os.close(file)  # a sweep removed it between creation and lock
+    path, file = create(folder, name)
     try:
         yield path
     finally:
         with suppress(OSError):
             path.unlink(missing_ok=True)
         os.close(file)
+
+
+def create(folder: Path, name: str) -> tuple[Path, int]:
+    """Return the path and the descriptor of a new temporary file, locked until it is closed."""
+    shown = name.encode("utf-8", "surrogateescape")[:_SHOWN].decode("utf-8", "ignore")
+    while True:
+        path = folder / f".{shown}.{machine()}.{secrets.token_hex(12)}.tmp"
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        if try_lock(file) is not False and _same(path, file):
+            return path, file
+        os.close(file)  # a sweep removed it between creation and lock
 
 
 def try_lock(file: int) -> bool | None:

@@ -16,7 +16,6 @@ from datagen.cluster.outcome import Task
 from datagen.cluster.quarantine import Quarantine
 from datagen.common.cli import count
 from datagen.common.errors import BadInput
-from datagen.common.files import sweep
 from datagen.common.record import Line
 from datagen.flow.load import estimator
 from datagen.launcher import saved_options, tasks
@@ -25,7 +24,7 @@ from datagen.launcher.identity import describe, identity
 from datagen.launcher.library import Library, MakeTask
 from datagen.launcher.progress import Progress
 from datagen.launcher.sources import Sources, find_sources, skipped_notes
-from datagen.output import card, dataset, fingerprint, variety
+from datagen.output import beside, card, dataset, fingerprint, variety
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest, finished_shards
 
@@ -117,14 +116,10 @@ class Driver:
         body = neutral_or_first(kept_bodies(options.body, options.joint_regressor))
         for note in body.notes:
             print(f"  note    {note}")
-        self.sweep()
         self._describe()  # first: it marks the files beside it as outputs
+        beside.tidy(self.layout)
         write_reduced(self.layout.body, body)
         saved_options.write(self.layout, self.cfg, self.identity)
-
-    def sweep(self) -> None:
-        """Remove leftovers of killed workers, and merge the parts of the manifests."""
-        tidy(self.layout, self.identity)
 
     def libraries(self, todo: Sequence[int], backend: Backend, progress: Progress) -> None:
         """Make every body and background file that the shards need, in further rounds while bad
@@ -257,18 +252,6 @@ class Driver:
         cfg = sized(self.cfg, self.layout)  # again: another launch may have enlarged it
         content = describe(cfg, flow.name, flow.stride, clips, self.identity)
         dataset.write(self.layout, content)
-
-
-def tidy(layout: Layout, known: dict[str, Any]) -> None:
-    """Remove leftovers of killed workers, and merge the parts of the manifests.
-
-    known: the data set's identity, which determines its library's folders.
-    """
-    folders = (layout.library / name for name in fingerprint.library_folders(known))
-    for folder in (layout.shards, layout.manifests, *folders):
-        sweep(folder)
-    for name in ("bodies", "backgrounds", "shards", "quarantine"):
-        Manifest(layout.manifests / f"{name}.jsonl").join()
 
 
 def _of(used: int, found: int) -> str:

@@ -22,13 +22,12 @@ from datagen.cluster.backends import Backend, Serial, open_backend
 from datagen.cluster.quarantine import Quarantine
 from datagen.common.cli import count
 from datagen.common.errors import BadInput
-from datagen.common.files import sweep
 from datagen.common.record import FPS, Line
 from datagen.launcher import saved_options
 from datagen.launcher.config import LaunchConfig
 from datagen.launcher.identity import describe, guard, identity
 from datagen.launcher.sources import Sources, find_sources, skipped_notes
-from datagen.output import card, dataset, fingerprint
+from datagen.output import beside, card, dataset, fingerprint
 from datagen.output.claim import claimed
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest, finished_shards
@@ -136,7 +135,7 @@ def launch(cfg: LaunchConfig, layout: Layout, only: Collection[int] | None = Non
     there = finished_shards(layout)
     wanted = cfg.output.wanted() if only is None else only
     if there.keys() >= {*wanted} and card.current(layout, there):
-        _sweep(layout)
+        beside.tidy(layout)
         return _nothing_to_do(cfg, layout, len(wanted))  # nothing is written or claimed
     with claimed(layout, fingerprint.digest(known)):
         guard(layout, cfg, known)  # another launch may have started in the meantime
@@ -155,7 +154,7 @@ def _launch(
     there = finished_shards(layout)
     todo = [index for index in wanted if index not in there]
     if not todo:
-        _sweep(layout)
+        beside.tidy(layout)
         if not card.current(layout, there):
             publish(cfg, layout, known)
             card.write(layout, there)
@@ -179,7 +178,7 @@ def _launch(
         with _backend(cfg, len(sources)) as backend:
             failed = _run(tasks, backend, layout, cfg)
     finally:
-        _sweep(layout)
+        beside.tidy(layout)
     _conclude(cfg, layout, failed, known)
     return 1 if failed else 0
 
@@ -200,7 +199,7 @@ def publish(cfg: LaunchConfig, layout: Layout, known: dict[str, Any] | None = No
     from datagen.bodies.smpl.model import write_reduced
 
     known = known or identity(cfg)
-    _sweep(layout)
+    beside.tidy(layout)
     _describe(cfg, layout, known)  # first: it marks the files beside it as outputs
     for path, body in _bodies(cfg, layout).items():
         write_reduced(path, body)
@@ -310,11 +309,3 @@ def _bodies(cfg: LaunchConfig, layout: Layout) -> dict[Path, Body]:
     first = neutral_or_first(bodies)
     others = sorted(bodies.keys() - {first.gender})
     return {layout.body: first} | {layout.body_of(name): bodies[name] for name in others}
-
-
-def _sweep(layout: Layout) -> None:
-    """Remove leftovers of killed workers, and merge the parts of the manifests."""
-    for folder in (layout.shards, layout.manifests):
-        sweep(folder)
-    for name in ("shards", "quarantine"):
-        Manifest(layout.manifests / f"{name}.jsonl").join()

@@ -11,11 +11,11 @@ from datagen.common.cli import count
 from datagen.common.files import CACHE_VARIABLE
 from datagen.launcher import labels
 from datagen.launcher.config import LaunchConfig, absolute, sized
-from datagen.launcher.driver import Driver, following, tidy
+from datagen.launcher.driver import Driver, following
 from datagen.launcher.identity import guard, identity
 from datagen.launcher.progress import Progress
 from datagen.launcher.sources import Sources, find_sources
-from datagen.output import card, fingerprint
+from datagen.output import beside, card, fingerprint
 from datagen.output.claim import claimed
 from datagen.output.layout import Layout
 from datagen.output.manifest import finished_shards
@@ -31,7 +31,7 @@ def launch(cfg: LaunchConfig, only: Collection[int] | None = None) -> int:
     known = identity(cfg, sources)
     guard(layout, cfg, known)
     if _complete(sized(cfg, layout), layout, only):  # nothing is written, so nothing is claimed
-        tidy(layout, known)
+        beside.tidy(layout)
         return _nothing_to_do(sized(cfg, layout), layout, only)
     named = cfg.output.wanted() if cfg.output.shards is not None and only is None else None
     with claimed(layout, fingerprint.digest(known), named):
@@ -61,7 +61,7 @@ def _launch(
     try:
         return _make(driver, todo)
     finally:
-        driver.sweep()
+        beside.tidy(layout)
 
 
 def _complete(cfg: LaunchConfig, layout: Layout, only: Collection[int] | None) -> bool:

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from datagen.common import checksum
-from datagen.common.files import read_all, sha256, sizes
+from datagen.common.files import read_all, sha256, sizes, sweep
 from datagen.common.record import Line
 from datagen.output import card, fingerprint
+from datagen.output.claim import forget
 from datagen.output.layout import Layout
 from datagen.output.manifest import Manifest, shard_lines
 
@@ -135,6 +136,15 @@ def library_folders(layout: Layout) -> list[Path]:
         return [layout.library / name for name in fingerprint.library_folders(config)]
     except (OSError, *DAMAGED):  # footage, motions without pictures, or a damaged dataset.json
         return []
+
+
+def tidy(layout: Layout) -> None:
+    """Remove leftovers of killed writers, and merge the parts of the manifests."""
+    forget(layout)
+    for folder in (layout.shards, layout.manifests, *library_folders(layout)):
+        sweep(folder)
+    for name in (*card.LISTS, "quarantine"):
+        Manifest(layout.manifests / f"{name}.jsonl").join()
 
 
 def clean(layout: Layout) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 from datagen.common.errors import BadInput, BadMachine
 from datagen.common.files import is_local, make_folder, read_all, sizes, whole, writing
 from datagen.common.record import Line
-from datagen.common.temporary import machine, try_lock
+from datagen.common.temporary import create, machine, sweep, try_lock
 from datagen.output.layout import Layout
 
 BEAT = 5.0
@@ -76,6 +76,20 @@ def claimed(
         for path in made:
             with suppress(OSError):
                 path.rmdir()
+
+
+def forget(layout: Layout) -> None:
+    """Remove what killed launches left in a local folder of claims."""
+    folder = layout.manifests / "running"
+    if not is_local(folder) or not folder.exists():
+        return
+    own = _LocalClaim(folder, {})
+    with suppress(OSError):
+        sweep(folder)
+        for path in folder.glob("*.json"):
+            if own.dead(path):
+                path.unlink(missing_ok=True)
+        folder.rmdir()  # if it is empty
 
 
 def _take(held: _Claim, layout: Layout) -> None:
@@ -204,15 +218,21 @@ class _LocalClaim(_Claim):
     _file: int | None = None
 
     def write(self) -> None:
-        unfinished = self.path.with_suffix(".tmp")
         with writing(self.folder):
-            while self._file is None:
-                make_folder(self.folder)
-                with suppress(FileNotFoundError):  # another launch has ended and cleaned up
-                    self._file = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-            try_lock(self._file)
-            self.refresh(0)
-            os.replace(unfinished, self.path)  # others see it locked or not at all
+            unfinished = self._create()
+            try:
+                self.refresh(0)
+                os.replace(unfinished, self.path)  # others see it locked or not at all
+            finally:
+                unfinished.unlink(missing_ok=True)
+
+    def _create(self) -> Path:
+        """Open and lock a new temporary file; return its path."""
+        while True:
+            make_folder(self.folder)
+            with suppress(FileNotFoundError):  # another launch has ended and cleaned up
+                unfinished, self._file = create(self.folder, self.path.name)
+                return unfinished
 
     def refresh(self, beat: int) -> bool:
         assert self._file is not None
@@ -222,8 +242,6 @@ class _LocalClaim(_Claim):
 
     def drop(self) -> None:
         super().drop()
-        with suppress(OSError):
-            self.path.with_suffix(".tmp").unlink(missing_ok=True)
         if self._file is not None:
             os.close(self._file)
             self._file = None

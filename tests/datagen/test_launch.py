@@ -166,6 +166,20 @@ def test_repair_rewrites_a_card_that_a_killed_run_left_for_fewer_shards(copy: Pa
     assert {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()} == before
 
 
+def test_repair_removes_what_killed_writers_left(copy: Path) -> None:
+    library = Layout(copy).library
+    folders = [copy, copy / "manifests", *(path for path in library.iterdir() if path.is_dir())]
+    left = [folder / f".name.{machine()}.{'0' * 24}.tmp" for folder in folders]
+    running = copy / "manifests" / "running"
+    running.mkdir()
+    left += [running / left[0].name, running / f"{'0' * 24}.json"]
+    for path in left:
+        path.write_text(json.dumps({"machine": machine()}))
+    assert verify([str(copy)]) == 0 and all(path.exists() for path in left)
+    assert verify([str(copy), "--repair"]) == 0
+    assert len(left) == 6 and not any(path.exists() for path in (*left, running))
+
+
 def test_a_run_killed_before_its_card_writes_it_when_run_again(copy: Path) -> None:
     before = (copy / "croissant.json").read_bytes()
     (copy / "croissant.json").unlink()
