@@ -219,7 +219,8 @@ class Loop:
         wrong = {name for name in both if held.get(name) != self.wanted.get(name)}
         self.found["wrong"] += not wrong.isdisjoint(tars)
         self.found["stale"] += bool(wrong) and wrong.isdisjoint(tars)
-        left = [*self.out.parent.rglob("*.tmp"), *self.out.parent.rglob("quarantine.jsonl")]
+        kinds = "*.tmp", "quarantine.jsonl", "running"
+        left = [path for kind in kinds for path in self.out.parent.rglob(kind)]
         self.found["left over"] += bool(left)
         if self.driver.status or wrong or left:
             print(self.driver.status, wrong, left, self.driver.log.read_text()[-1500:],
