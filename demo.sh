@@ -18,7 +18,7 @@ rm -rf demo/run  # from an earlier demo, as trainer.fit never overwrites a run
 run python -m trainer.fit --shards demo/shards --val-shards demo/test/shards --out demo/run \
     --device cpu --backbone small --image-size 64 --frames 8 --batch-size 16 --lstm-width 128 \
     --lr 2e-3 --steps 400 --val-every 50 --threads 1  # several threads wait for each other on busy cores
-run python -m trainer.evaluate --checkpoint demo/run/last.pt --shards demo/test/shards \
+run python -m trainer.evaluate --checkpoint demo/run/best.pt --shards demo/test/shards \
     --device cpu
 printf '\nTwo minutes of training show that the steps work; such a network is hardly better than one\n'
 printf 'constant pose. What follows uses the network that ships, on a real person: one camera of the\n'
@@ -33,10 +33,9 @@ run python -m datagen.overlay $person/clip.mp4 --keypoints $person/keypoints.npz
     --out demo/person
 
 run python -m datagen.inspect demo/shards --out demo/pictures \
-    --results demo/person/*.mp4 demo/person/*.png demo/run/loss.png demo/run/evaluation/*/*.png
+    --results demo/person/*.mp4 demo/person/*.png demo/person/evaluation/*.png \
+    demo/run/loss.png demo/run/evaluation/*/*.png
 
-printf '\nLook at:\n'
-ls demo/pictures/report.html demo/person/*.mp4 demo/person/*.png demo/run/loss.png \
-    demo/pictures/sources.png
-printf '\nThe report shows the data, the training and the real person.\n'
-printf 'Next, your own video: .venv/bin/python -m datagen.overlay your.mp4\n'
+printf '\nLook at: demo/pictures/report.html   (the data, the training and the real person)\n'
+printf '         %s\n' demo/person/*.mp4 demo/person/*.png demo/run/loss.png demo/pictures/sources.png
+printf 'Next: .venv/bin/python -m datagen.overlay your.mp4\n'

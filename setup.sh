@@ -60,4 +60,6 @@ mesa() { compgen -G '/usr/share/glvnd/egl_vendor.d/*.json' >/dev/null; }
 if ! /usr/bin/env "$python" -c "$opengl" || ! mesa; then
     install libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri
 fi
-stage "done; next: make demo, or source .venv/bin/activate"
+stage "done"
+echo "Next: make demo"
+echo "      source .venv/bin/activate"

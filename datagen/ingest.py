@@ -23,7 +23,7 @@ import tyro
 
 from datagen.common import cli
 from datagen.common.cli import count
-from datagen.common.errors import BadInput
+from datagen.common.errors import BadInput, near
 from datagen.footage.options import (
     AspsetConfig,
     FootageConfig,
@@ -86,7 +86,7 @@ def _pose2sim(cfg: Pose2SimConfig) -> int:
         )
     root = cfg.root and cfg.root.expanduser()
     if root is not None and not root.is_dir():
-        raise BadInput(f"--root {root} is not a folder")
+        raise BadInput(f"--root {root} is not a folder{near(root)}")
     root = root or pose2sim.fetch(Path("~/.cache/motion-hmr/pose2sim").expanduser())
     sources = pose2sim.find_sources(root, cfg.truth, cfg.scene)
     if cfg.keypoints == "mediapipe":

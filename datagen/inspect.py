@@ -67,7 +67,7 @@ def inspect(cfg: InspectConfig) -> int:
     if source.dataset.get("labels_only"):  # nothing to show
         with whole(report) as temporary:
             temporary.write_text(page.page(summary, source.name, cfg.shards, results=shown))
-        print(f"{report}: {count(summary.motions.files, 'motion')} without pictures")
+        print(f"Look at: {report} ({count(summary.motions.files, 'motion')} without pictures)")
         return 0
     records = list(pictures.chosen(source, summary.shards.numbers, cfg.clips))
     samples = _samples(source, records, cfg.library)
@@ -77,7 +77,7 @@ def inspect(cfg: InspectConfig) -> int:
     with whole(report) as temporary:
         temporary.write_text(html)
     made = summary.shards
-    print(f"{report}: {count(made.shards, 'shard')}, {count(made.clips, 'clip')}")
+    print(f"Look at: {report} ({count(made.shards, 'shard')}, {count(made.clips, 'clip')})")
     if not alone:
         _save(
             cfg.out / "sources.png", titled(sheet.image, sheet.heads)
@@ -86,7 +86,7 @@ def inspect(cfg: InspectConfig) -> int:
             clip = samples[place].clip if samples else None
             _save(cfg.out / f"clip-{record.key}.png", pictures.clip_sheet(record, clip))
         drawn = count(len(records), "clip")
-        print(f"{cfg.out}/sources.png and clip-*.png: {drawn}, and each over time")
+        print(f"  pictures {cfg.out}/sources.png and clip-*.png: {drawn}, and each over time")
     return 0
 
 

@@ -1,13 +1,13 @@
 """Show people in a video in 3D: the body over the picture, and the same body rotated by 60°.
 
     python -m datagen.overlay clip.mp4
-    python -m datagen.overlay holiday/ photo.jpg --person all --checkpoint runs/x/last.pt
+    python -m datagen.overlay holiday/ photo.jpg --person all --checkpoint runs/x/best.pt
     python -m datagen.overlay --predictions predictions/ --shards shards/ --video clip.mp4
     python -m datagen.overlay 0 --live
 
 The first two need only what comes with the program: detector, network and body. They keep
 keypoints, shards and predictions in a folder work/ beside the results, with the same crop and flow
-as in the network's training. Each person gets a video .mp4 with the input's times and sound, a
+as in the network's training. Each person gets a film .mp4 with the input's times and sound, a
 contact sheet .png, an animated mesh .glb (glTF 2.0) and the motion .npz (AMASS's layout at 30
 frames per second, for Blender's SMPL add-ons and datagen.launch --motions); --export bvh trc mot
 json adds files for other programs. The third shows predictions of trainer.predict; without --video,
@@ -24,7 +24,7 @@ from datagen.replay.options import OverlayConfig
 
 
 def overlay(cfg: OverlayConfig) -> int:
-    """Write the results of every prediction; print their paths."""
+    """Write the results of every prediction; print what to look at."""
     if cfg.live:
         from datagen.replay.live import watch
 
@@ -41,7 +41,7 @@ def _show_inputs(cfg: OverlayConfig) -> int:
     from datagen.replay.inputs import find_clips
     from datagen.replay.names import Names
     from datagen.replay.pictures import of_video
-    from datagen.replay.predict import identity_of, predict, rank
+    from datagen.replay.predict import identity_of, predict, suffix
     from datagen.replay.prediction import read_motion
 
     clips = find_clips([path.expanduser() for path in cfg.inputs or [cfg.video] if path])
@@ -51,14 +51,14 @@ def _show_inputs(cfg: OverlayConfig) -> int:
     warn_of_other_body(checkpoint_info(checkpoint).rest, checkpoint, body)
     names, written = Names(cfg.out), []
     for clip, file in found[: cfg.people]:
-        wanted = f"{clip.stem}_{rank(file)[1]}" if cfg.person == "all" else clip.stem
+        wanted = clip.stem + suffix(cfg.person, file)
         path = cfg.out / names.take(wanted, identity_of(clip, checkpoint, cfg) | {"of": wanted})
         motion = read_motion(file)
         if cfg.film:
             under = of_video(motion, clip.path)
             written += results.write_film(path, motion, body, under, cfg.degrees, cfg.opacity)
         written += write_exports(path, motion, body, cfg.export, cfg.smooth)
-    results.require_written(written)
+    results.conclude(written)
     return 0
 
 
@@ -91,7 +91,7 @@ def _show_predictions(cfg: OverlayConfig) -> int:
         if cfg.film:
             written += results.write_film(path, motion, body, under, cfg.degrees, cfg.opacity)
         written += write_exports(path, motion, body, cfg.export, cfg.smooth)
-    results.require_written(written)
+    results.conclude(written)
     return 0
 
 

@@ -76,14 +76,15 @@ def publish(cfg: PublishConfig) -> int:
     )
     if not cfg.write:
         words = " ".join(shlex.quote(str(folder)) for folder in cfg.shards)
-        print(f"Nothing was written. Next: python -m datagen.publish {words} --to {cfg.to} --write")
+        print("Nothing was written.")
+        print(f"Next: python -m datagen.publish {words} --to {cfg.to} --write")
         return 0
     found = HUB.fullmatch(cfg.to)
     if found:
         upload(found[1], splits, files)
     else:
         arrange(Path(cfg.to).expanduser(), splits, files)
-    print(f"Done. Next: python -m trainer.fit --shards {cfg.to.rstrip('/')}/{splits[0].name}")
+    print(f"Next: python -m trainer.fit --shards {cfg.to.rstrip('/')}/{splits[0].name}")
     return 0
 
 

@@ -4,6 +4,7 @@ A wrong command line is refused in one sentence.
 """
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import fields, is_dataclass
@@ -153,3 +154,29 @@ def test_both_programs_have_the_same_module() -> None:
         )
     }
     assert texts["datagen"] == texts["trainer"]
+
+
+def test_the_next_command_looks_alike_everywhere() -> None:
+    """A line that begins with "Next:", and the command from there on; nothing before it."""
+    root = Path(__file__).parents[1]
+    files = [
+        path
+        for name in ("datagen", "trainer", "benchmarks")
+        for path in root.glob(f"{name}/**/*.py")
+    ]
+    lines = [
+        line.strip()
+        for path in [*files, root / "demo.sh", root / "setup.sh"]
+        for line in path.read_text().splitlines()
+        if re.search(r"\bnext\b.*(python -m|make demo)", line, re.I)
+    ]
+    assert len(lines) > 12
+    for line in lines:
+        assert re.search(r"""["']Next: (\.venv/bin/)?(python -m|make) """, line), line
+
+
+def test_the_demo_evaluates_the_checkpoint_that_fit_names() -> None:
+    """With --val-shards, trainer.fit names best.pt as the one to use."""
+    commands = (Path(__file__).parents[1] / "demo.sh").read_text().replace("\\\n", "")
+    assert "--val-shards" in commands
+    assert re.findall(r"--checkpoint demo/run/(\S+)", commands) == ["best.pt"]

@@ -149,6 +149,7 @@ COPIES = {
     "datagen.common.sizes": "trainer.common.sizes",
     "datagen.common.config_file": "trainer.common.config_file",
     "datagen.common.options.named_object": "trainer.common.options.named_object",
+    "datagen.common.errors.near": "trainer.errors.near",
     "datagen.common.cli.refuse_empty": "trainer.common.cli.refuse_empty",
     "datagen.common.cli.report_missing_packages": "trainer.common.cli.report_missing_packages",
     "datagen.common.cli._report": "trainer.common.cli._report",

@@ -62,12 +62,12 @@ def compare_runs(cfg: CompareConfig) -> list[Path]:
         print(f"written  {path}")
         paths.append(path)
     if missing := [run for run in found if run not in measured]:
-        folder = missing[0].folder
-        last = f"{folder if '://' in folder else os.path.normpath(folder)}/last.pt"
+        used = missing[0].checkpoint
+        used = used if "://" in used else os.path.normpath(used)
         known = (run.evaluation["shards"] for run in measured if run.evaluation)
         shards = cfg.shards or next(known, "test/shards")
         print(
-            f"next     python -m trainer.evaluate --checkpoint {shlex.quote(last)} "
+            f"Next: python -m trainer.evaluate --checkpoint {shlex.quote(used)} "
             f"--shards {shlex.quote(shards)}  (it has not been evaluated yet)"
         )
     return paths

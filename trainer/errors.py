@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
+import os
+from contextlib import suppress
+from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Error numbers of a full disk, an exceeded quota and a file size limit."""
@@ -28,6 +32,18 @@ class Stopped(KeyboardInterrupt):
     def __init__(self, reason: str, number: int) -> None:
         super().__init__(reason)
         self.status = 128 + number
+
+
+def near(path: Path) -> str:
+    """Return " (do you mean X?)", X the entry of a missing path's folder with the nearest name; ""
+    if none is near."""
+    names: list[str] = []
+    with suppress(OSError):
+        names = [] if path.exists() else os.listdir(path.parent)
+    # A name without its suffix is the likeliest slip of all.
+    bare = [name for name in sorted(names) if name.partition(".")[0] == path.name]
+    found = bare or difflib.get_close_matches(path.name, sorted(names), n=1)
+    return f" (do you mean {path.with_name(found[0])}?)" if found else ""
 
 
 def disk_fault(error: BaseException, folder: object) -> str:

@@ -1,12 +1,13 @@
 """Measure a network's pose errors on shards with ground truth.
 
-    python -m trainer.evaluate --checkpoint runs/x/last.pt --shards shards/
+    python -m trainer.evaluate --checkpoint runs/x/best.pt --shards shards/
 
 PA-MPJPE as the paper reports it: the error over 14 joints after similarity alignment, in frames
 with at least seven visible keypoints (all frames are input), averaged per person and then over
-people. Results go to evaluation.json in the run's folder, in a subfolder per data set, beside each
-clip's and frame's errors (clips.jsonl and frames.npz, `trainer.evaluation.frame_errors`) for
-trainer.compare.
+people. In rendered clips, persons are the motions' subjects: their performers or, of generated
+motions, their kinds. Results go to evaluation.json in the run's folder, in a subfolder per data
+set, beside each clip's and frame's errors (clips.jsonl and frames.npz,
+`trainer.evaluation.frame_errors`) for trainer.compare.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from trainer.data.records import META, Record
 from trainer.errors import BadInput
 from trainer.evaluation.frame_errors import FrameErrors, shown_by
 from trainer.evaluation.inference import open_inference
-from trainer.evaluation.metrics import OCCLUDED, Tally, hips_of, summarize
+from trainer.evaluation.metrics import FEW, OCCLUDED, Tally, hips_of, summarize
 from trainer.evaluation.options import EvaluateConfig
 from trainer.evaluation.truth import compare_with_truth
 from trainer.evaluation.windows import PredictedClip
@@ -86,19 +87,27 @@ def evaluate(cfg: EvaluateConfig) -> dict[str, object]:
         "keypoints": errors._asdict(),
         "raw_weights": cfg.raw_weights,
         "max_clips": cfg.max_clips,
+        "grouped_by": who(frame_errors.lines),
         "unit": {"pa_mpjpe": "mm", "mpjpe": "mm", "acceleration": "mm/frame²"},
         **summarize(tallies),
     }
     path = out / "evaluation.json"
     write_json(path, results)
     print(table(results))
-    print(f"written  {path}")
-    for file in frame_errors.write(out):
-        print(f"written  {file}")
+    files = [path, *frame_errors.write(out)]
+    print(f"written  {out}: {', '.join(file.name for file in files)}")
     if shown:
         draw(shown, dataset, out)
     advise(cfg)
     return results
+
+
+def who(lines: list[dict[str, Any]]) -> str:
+    """Return what errors are averaged over first: "subject" in rendered clips, else "person".
+
+    A subject is the performer of motions or, of generated motions, their kind. lines: of the clips.
+    """
+    return "subject" if lines and all("subject" in line for line in lines) else "person"
 
 
 def place(cfg: EvaluateConfig, dataset: DataSet) -> Path:
@@ -160,8 +169,9 @@ def missing_keypoints(arrays: dict[str, np.ndarray], dataset: DataSet) -> torch.
 
 def table(results: dict[str, Any]) -> str:
     """Return the results as a table of text."""
+    kind = results.get("grouped_by", "person")
     lines = [
-        f"{'':24} {'PA-MPJPE':>9} {'MPJPE':>9} {'accel.':>9} {'frames':>8}",
+        f"{kind:24} {'PA-MPJPE':>9} {'MPJPE':>9} {'accel.':>9} {'frames':>8}",
         f"{'':24} {'mm':>9} {'mm':>9} {'mm/frame²':>9}",
     ]
 
@@ -178,7 +188,7 @@ def table(results: dict[str, Any]) -> str:
     if len(per_person) <= 20:
         lines += [row(name, values) for name, values in per_person.items()]
     for name, key in (
-        ("mean over people", "persons"),
+        (f"mean over {'people' if kind == 'person' else f'{kind}s'}", "persons"),
         ("mean over frames", "frames"),
         ("mean over all frames", "every_frame"),
     ):
@@ -187,14 +197,19 @@ def table(results: dict[str, Any]) -> str:
         lines.append(row(name, values))
     groups = results["by_missing_keypoints"]
     assert isinstance(groups, dict)
-    for name, values in groups.items():
-        if values["frames"] and name != "0":
-            what = name if name == "totally occluded" else f"{name} missing"
-            error = number(values["pa_mpjpe"])
-            lines.append(f"{what:24} {error:>9} {'':>9} {'':>9} {values['frames']:>8}")
+    shown = {name: group for name, group in groups.items() if group["frames"] and name != "0"}
+    for name, values in shown.items():
+        what = name if name == "totally occluded" else f"{name} missing"
+        error = number(values["pa_mpjpe"])
+        error = f"({error})" if values["frames"] < FEW else error
+        lines.append(f"{what:24} {error:>9} {'':>9} {'':>9} {values['frames']:>8}")
+    if any(values["frames"] < FEW for values in shown.values()):
+        lines.append(f"(in brackets: of fewer than {FEW} frames, which show little)")
     persons = results["persons"]
     assert isinstance(persons, dict)
-    over = count(sum(values["frames"] > 0 for values in per_person.values()), "person")
+    over = count(sum(values["frames"] > 0 for values in per_person.values()), kind)
+    if kind == "subject":
+        over += " (performers of the motions; kinds of generated ones)"
     source = results.get("truth_source")
     truth = JointRegressor(**results.get("joint_regressor", {}).get("truth", {}))
     against = f", truth: {source}" if source else f", joints by {truth}" if truth.sha256 else ""
@@ -210,14 +225,14 @@ def draw(shown: list[PredictedClip], dataset: DataSet, out: Path) -> None:
         print("no skeletons.png: matplotlib is not installed")
         return
     draw_skeletons(shown, dataset, out / "skeletons.png")
-    print(f"picture  {out / 'skeletons.png'}")
+    print(f"Look at: {out / 'skeletons.png'}")
 
 
 def advise(cfg: EvaluateConfig) -> None:
     """Print the command that shows a run's results, if the checkpoint lies in a run folder."""
     run = cfg.network.parent
     if (run / "metrics.jsonl").exists():
-        print(f"next     python -m trainer.compare {shlex.quote(str(run))}")
+        print(f"Next: python -m trainer.compare {shlex.quote(str(run))}")
 
 
 def main() -> None:

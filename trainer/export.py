@@ -1,6 +1,6 @@
 """Write a run's network as safetensors, to share or to ship.
 
-    python -m trainer.export --checkpoint runs/x/last.pt --out my-network
+    python -m trainer.export --checkpoint runs/x/best.pt --out my-network
 
 model.safetensors has the averaged weights and the body; config.json describes the network. Neither
 can contain code. trainer.predict, trainer.evaluate and datagen.overlay take the .safetensors file
@@ -32,7 +32,7 @@ def export(cfg: ExportConfig) -> Path:
     for path in save_release(cfg.out, load_checkpoint(cfg.checkpoint)):
         print(f"written  {path} ({path.stat().st_size / 1e6:.1f} MB)")
     network = shlex.quote(str(cfg.out / "model.safetensors"))
-    print(f"next     python -m datagen.overlay your.mp4 --checkpoint {network}")
+    print(f"Next: python -m datagen.overlay your.mp4 --checkpoint {network}")
     return cfg.out
 
 

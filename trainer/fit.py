@@ -14,6 +14,7 @@ import math
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -21,6 +22,7 @@ import torch.distributed as dist
 from trainer.common import cli
 from trainer.common.cli import count, quoted
 from trainer.common.device import find_device, keep_memory, set_precision, start_ranks
+from trainer.common.files import read_json_lines
 from trainer.data.dataset import UNCHECKED, DataSet, open_dataset, open_datasets
 from trainer.data.options import store_of
 from trainer.model.body import read_body
@@ -124,7 +126,7 @@ def print_plan(loop: TrainingLoop, dataset: DataSet, device: torch.device) -> No
 
 
 def finish(folder: Path, best: float, cfg: FitConfig) -> None:
-    """Draw the loss curve; print where the results are and the next command."""
+    """Draw the loss curve; print the results, where they are and the next command."""
     # The best.pt of a run that was resumed into another folder may be in the old one.
     name = "best.pt" if math.isfinite(best) and (folder / "best.pt").exists() else "last.pt"
     metrics = folder / "metrics.jsonl"
@@ -139,11 +141,25 @@ def finish(folder: Path, best: float, cfg: FitConfig) -> None:
             draw_curve(metrics, folder / "loss.png")
             written += ", loss.png"
     print(f"done     {folder}: {written}")
+    print(f"best     {best_of(read_json_lines(metrics), best)}")
     checkpoint, shards = (
         quoted(folder / name),
         quoted((cfg.val_shards or cfg.shards)[0].partition("::")[0]),
     )
-    print(f"next     python -m trainer.evaluate --checkpoint {checkpoint} --shards {shards}")
+    print(f"Next: python -m trainer.evaluate --checkpoint {checkpoint} --shards {shards}")
+
+
+def best_of(lines: list[dict[str, Any]], best: float) -> str:
+    """Return the lowest validation error, mm, and its step, in words.
+
+    lines: of metrics.jsonl. best: the run's lowest error; a run that was resumed into another
+    folder may have reached it in the old one, whose steps these lines lack.
+    """
+    if not math.isfinite(best):
+        return "not known, as the run was not validated (--val-shards)"
+    steps = [line["step"] for line in lines if line.get("val_pa_mpjpe") == best]
+    where = f"at step {steps[0]}" if steps else "in the folder of the run that was resumed"
+    return f"PA-MPJPE {best:.1f} mm on the validation clips, {where}"
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Predict the people in shards: pose, shape, position and joints in every frame.
 
-    python -m trainer.predict --checkpoint runs/x/last.pt --shards shards/ --out predictions/
+    python -m trainer.predict --checkpoint runs/x/best.pt --shards shards/ --out predictions/
 
 One .npz per clip; the pieces of a filmed track are joined into one `<track>.npz`. Motion HMR's
 files have these arrays for L frames. The first five are AMASS's, which datagen.launch --motions
@@ -90,7 +90,7 @@ def predict(cfg: PredictConfig) -> int:
         written += 1
     print(f"written  {count(written, 'prediction')} to {cfg.out}")
     out, shards = quoted(cfg.out), quoted(cfg.shards)
-    print(f"next     python -m datagen.overlay --predictions {out} --shards {shards}")
+    print(f"Next: python -m datagen.overlay --predictions {out} --shards {shards}")
     return written
 
 

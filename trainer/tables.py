@@ -57,7 +57,7 @@ def make_tables(cfg: TablesConfig) -> int:
         failed += outcome.failed
         write_report(study, tables, cfg.seeds)
     path = write_report(study, tables, cfg.seeds)
-    print(f"report   {path}")
+    print(f"Look at: {path}")
     if failed:
         print(f"{count(len(failed), 'command')} failed; run the same command to try them again")
     return len(failed)

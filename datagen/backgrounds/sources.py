@@ -18,7 +18,7 @@ from pathlib import Path
 
 from datagen.backgrounds import scenes
 from datagen.common import video
-from datagen.common.errors import BadInput
+from datagen.common.errors import BadInput, near
 from datagen.common.files import files_below, shortened
 from datagen.common.skipped import note
 
@@ -83,7 +83,10 @@ def find_videos(videos: Path | None, listed: Path | None = None) -> list[VideoSo
     if videos is None:
         return [VideoSource(name, None) for name in scenes.scene_names()]
     if not videos.is_dir():
-        raise BadInput(f"--videos {videos} is not a folder; give a folder of video files, unpacked")
+        raise BadInput(
+            f"--videos {videos} is not a folder{near(videos)}; give a folder of video files, "
+            "unpacked"
+        )
     files = [path for path in files_below(videos) if path.suffix.lower() in video.SUFFIXES]
     if not files:
         known = " ".join(sorted(video.SUFFIXES))

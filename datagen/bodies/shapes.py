@@ -17,7 +17,7 @@ from jaxtyping import Float32
 
 from datagen.bodies.motion.amass import members, read_arrays
 from datagen.bodies.options import BodiesConfig
-from datagen.common.errors import BadInput
+from datagen.common.errors import BadInput, near
 from datagen.common.files import files_below
 from datagen.common.splits import Split
 
@@ -71,7 +71,7 @@ def load(file: ScanFile | None) -> Scans:
         return {}
     path = file.path
     if not path.is_file():
-        raise BadInput(f"--shapes {path}: no such file; give SURREAL's {FILE}")
+        raise BadInput(f"--shapes {path}: no such file{near(path)}; give SURREAL's {FILE}")
     arrays = dict(zip(ARRAYS, read_arrays(path, tuple(ARRAYS.values())), strict=True))
     for gender, rows in arrays.items():
         if rows.ndim != 2 or rows.shape[1] < 10 or len(rows) < 2:

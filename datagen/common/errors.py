@@ -45,7 +45,7 @@ def near(path: Path) -> str:
     if none is near."""
     names: list[str] = []
     with suppress(OSError):
-        names = os.listdir(path.parent)
+        names = [] if path.exists() else os.listdir(path.parent)
     # A name without its suffix is the likeliest slip of all.
     bare = [name for name in sorted(names) if name.partition(".")[0] == path.name]
     found = bare or difflib.get_close_matches(path.name, sorted(names), n=1)

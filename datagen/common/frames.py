@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Float64, Integer, UInt8
 
-from datagen.common.errors import BadInput
+from datagen.common.errors import BadInput, near
 from datagen.common.video import open_video
 
 RATE = 30.0
@@ -30,7 +30,7 @@ def frame_times(path: Path) -> Float64[np.ndarray, " n"]:
         known = path.stat()
         return _frame_times(path.resolve(), known.st_mtime_ns, known.st_size)
     except OSError:
-        raise BadInput(f"{path} does not exist or cannot be read") from None
+        raise BadInput(f"{path} does not exist or cannot be read{near(path)}") from None
 
 
 @lru_cache(maxsize=64)

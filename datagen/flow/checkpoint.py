@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from datagen.common.errors import BadInput
+from datagen.common.errors import BadInput, near
 from datagen.common.sizes import checked_count
 
 # FlowNetPytorch stores best_EPE beside the weights, in some files as a numpy number; these names
@@ -45,7 +45,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             has no weights, or has weights that are NaN or infinite.
     """
     if not path.is_file():
-        raise BadInput(f"{path} does not exist: give an existing .pth file with flow weights.")
+        raise BadInput(f"{path} does not exist{near(path)}; give a .pth file with flow weights")
     content = load_tensors(path)
     extras: dict[str, Any] = {}
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):

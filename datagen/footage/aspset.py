@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from datagen.common.errors import BadInput, BadMachine
+from datagen.common.errors import BadInput, BadMachine, near
 from datagen.common.frames import frame_size, frame_times, read_frames
 from datagen.common.record import EVAL_JOINTS, JOINTS, Line
 from datagen.footage.calibration import Camera
@@ -155,7 +155,9 @@ def find_sources(root: Path, split: str) -> list[AspsetSource]:
         with path.open(newline="") as file:
             rows = [row for row in csv.reader(file) if row and not row[0].startswith("subject")]
     except (OSError, csv.Error, UnicodeDecodeError):
-        raise BadInput(f"--root {root} holds no splits.csv; unpack ASPset-510 there") from None
+        raise BadInput(
+            f"--root {root} holds no splits.csv{near(root)}; unpack ASPset-510 there"
+        ) from None
     if any(len(row) not in (3, 4) for row in rows):
         raise BadInput(f"{path} is not ASPset-510's: it needs subject, clip, split and camera")
     sources = [

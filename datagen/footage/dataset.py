@@ -186,8 +186,8 @@ def _fill(
     _write_dataset(layout, content, list(lines.values()))
     tasks = _tasks(sources, lines, layout, cfg, content["fingerprint"])
     print(
-        f"Cutting {len(tasks)} of {count(len(sources), 'input')} into {layout.shards}\n"
-        f"  crop    {cfg.image_size} px, "
+        f"Cutting {len(tasks)} of {count(len(sources), 'input')}: "
+        f"crops of {cfg.image_size} px, "
         + ("keypoints only" if cfg.keypoints_only else f"flow {cfg.flow.flow}")
         + (f", clips of {cfg.unlabelled} frames" if cfg.unlabelled else ", whole tracks")
     )

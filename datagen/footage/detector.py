@@ -86,5 +86,5 @@ def detections(videos: dict[str, Path], folder: Path) -> tuple[dict[str, Path], 
         except BadInput as error:
             reasons[name] = str(error)
             continue
-        print(f"  {count(frames, 'frame')} → {found[name]}")
+        print(f"  {count(frames, 'frame')}; the keypoints are kept in {folder}")
     return found, reasons

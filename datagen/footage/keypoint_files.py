@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Float32
 
-from datagen.common.errors import BadInput
+from datagen.common.errors import BadInput, near
 from datagen.common.npz import MOST, open_npz, read_npy
 from datagen.common.sizes import checked_count
 from datagen.footage import frame_numbers
@@ -163,7 +163,7 @@ def _read(path: Path, frames: int | None) -> _Detections:
         return _numpy(path, frames)
     raise BadInput(
         f"--keypoints {path} must be a folder of OpenPose's JSON or a {', '.join(SUFFIXES)} "
-        f"file{'' if path.exists() else '; it does not exist'}"
+        f"file{'' if path.exists() else f'; it does not exist{near(path)}'}"
     )
 
 

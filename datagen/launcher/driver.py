@@ -106,6 +106,14 @@ class Driver:
                 f"{count(len(self.absent), 'clip')} that do not exist: {_few(self.absent, 3)}"
             )
 
+    def _announce_files(self, people: int, scenes: int) -> None:
+        """Print how many of the motions and scenes get a file now, unless it is all or none."""
+        if people + scenes not in (0, len(self.people.sources) + len(self.scenes.sources)):
+            print(
+                f"  note    files to make now: {people:,} of people, {scenes:,} of scenes; the "
+                "others exist, or no clip of these shards draws them"
+            )
+
     def prepare(self) -> None:
         """Write the files that the trainer needs beside the shards; remove a killed run's
         leftovers."""
@@ -134,13 +142,16 @@ class Driver:
                 people |= more[0]
                 scenes |= more[1]
                 self._needed_by |= dict.fromkeys(more[0] | more[1], shard)
+            if not any(progress.wanted[kind] for kind in ("people", "scenes")):  # the first round
+                self._announce_files(len(people), len(scenes))
             before = self.people.failures() + self.scenes.failures()
+            progress.expect(people=len(people), scenes=len(scenes))
             for library, names, what in (
                 (self.people, people, "people"),
                 (self.scenes, scenes, "scenes"),
             ):
                 queue = [library.task(name) for name in library.longest_first(names)]
-                outcomes = progress.follow(backend.run(queue), what, len(queue))
+                outcomes = progress.follow(backend.run(queue), what)
                 for outcome in self.quarantine.watch(outcomes, "input", self._origin):
                     if outcome.line is not None:
                         library.learn(outcome.task.name, outcome.line)
@@ -276,5 +287,8 @@ def following(cfg: LaunchConfig, layout: Layout) -> str:
     """Return a line with the next command to run on finished shards."""
     shards = shlex.quote(str(layout.shards))
     if cfg.output.split in ("val", "test"):
-        return f"Next: python -m trainer.evaluate --checkpoint FILE --shards {shards}"
+        return (
+            f"Next: python -m trainer.evaluate --shards {shards}   (the network that ships; for "
+            "your own, add --checkpoint and the best.pt of its run)"
+        )
     return f"Next: python -m trainer.fit --shards {shards}"

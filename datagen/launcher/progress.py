@@ -23,7 +23,8 @@ LOG_EVERY = 30.0
 class Progress:
     """Shows finished shards, clips per second, time left and failures over all stages of a run.
 
-    The bar measures time: time spent, plus the estimate of the time left from each stage's pace.
+    The bar measures time: time spent, plus the estimate of the time left from each stage's pace. It
+    stops, and never moves backwards, while that estimate grows.
     """
 
     def __init__(self, shards: int, clips: int, workers: int) -> None:
@@ -32,6 +33,8 @@ class Progress:
         self.done = dict.fromkeys(self.wanted, 0)
         self.failed = dict.fromkeys(self.wanted, 0)
         self._spent = dict.fromkeys(self.wanted, 0.0)
+        self._share = 0.0
+        """Filled part of the bar."""
         self._began = time.perf_counter()
         terminal = sys.stderr.isatty()
         self._bar = tqdm(
@@ -49,9 +52,13 @@ class Progress:
         self._show(final=True)
         self._bar.close()
 
-    def follow(self, outcomes: Iterable[Result], stage: str, more: int = 0) -> Iterator[Result]:
-        """Yield a stage's outcomes as they arrive; `more` tasks are added to the expected total."""
-        self.wanted[stage] += more
+    def expect(self, **more: int) -> None:
+        """Add tasks to the expected totals, given by stage: before any of them is followed."""
+        for stage, number in more.items():
+            self.wanted[stage] += number
+
+    def follow(self, outcomes: Iterable[Result], stage: str) -> Iterator[Result]:
+        """Yield a stage's outcomes as they arrive."""
         if not self.wanted[stage]:
             return
         self._show()
@@ -91,7 +98,8 @@ class Progress:
         notes.append(f"{sum(self.failed.values())} failed")
         # The bar's length is time, no count of anything, so no percentage stands beside it.
         self._bar.bar_format = "{desc} |{bar:20}| " + ", ".join(notes)
-        self._bar.total = max(spent + left, 1e-9)
+        self._share = max(self._share, spent / max(spent + left, 1e-9))
+        self._bar.total = spent / self._share if self._share else 1.0
         if final:
             self._bar.n = spent  # close() shows it; a log would have the line twice
         else:

@@ -47,7 +47,7 @@ def read(layout: Layout) -> dict[str, Any]:
         inner = Layout(layout.shards / "shards")
         if inner.dataset.exists():
             raise BadInput(
-                f"{layout.shards} holds no dataset.json; did you mean {inner.shards}?"
+                f"{layout.shards} holds no dataset.json (do you mean {inner.shards}?)"
             ) from None
         raise BadInput(
             f"{layout.shards} holds no dataset.json: it is not a folder of shards; "

@@ -20,7 +20,7 @@ def write_exports(
     kinds: Sequence[ExportName] = (),
     smooth: float | None = None,
 ) -> list[Path]:
-    """Write <path>.glb, <path>.npz and files of further kinds; print and return their paths.
+    """Write <path>.glb, <path>.npz and files of further kinds; return their paths.
 
     All contain the same motion, on the ground and starting at the origin (see `world`). smooth: the
     filter's cut-off frequency, Hz.
@@ -41,5 +41,4 @@ def write_exports(
     for file in files:
         with whole(file) as temporary:
             temporary.write_bytes(makers[file.suffix[1:]]())
-        print(file)
     return files

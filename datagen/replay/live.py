@@ -55,7 +55,7 @@ def watch(cfg: OverlayConfig) -> int:
                 page.show(picture)
         except KeyboardInterrupt:
             print("stopped")
-    print(film_path)
+    print(f"Look at: {film_path}")
     return 0
 
 

@@ -51,7 +51,9 @@ class OverlayConfig:
     """Confidence above which a keypoint is seen, as for datagen.ingest."""
     person: str = "largest"
     """Which person to use if there are several: largest (box size times frames), all, a rank by
-    size from 0, or X,Y: a pixel on the person in the first frame that shows someone there."""
+    size from 0, or X,Y: a pixel on the person in the first frame that shows someone there. With
+    all, each person gets a film and other files, of the largest clip_0.mp4; a rank or a pixel is
+    added to the names too."""
     min_frames: int = 8
     """Skip people seen in fewer frames, as datagen.ingest does."""
     image_size: int | None = None
@@ -69,10 +71,10 @@ class OverlayConfig:
     """SMPL body model (file or folder; its neutral body is drawn). Default: the embedded open body,
     as for training."""
     out: Path = Path("overlay")
-    """Output folder: video, contact sheet, mesh and motion of each person. Results of other videos
+    """Output folder: film, contact sheet, mesh and motion of each person. Results of other videos
     or networks in it are kept."""
     film: bool = True
-    """Draw the video and the contact sheet; otherwise, only the mesh and the motion are written."""
+    """Draw the film and the contact sheet; otherwise, only the mesh and the motion are written."""
     export: list[ExportName] = field(default_factory=list)
     """Additional files for each motion. bvh: skeleton for Blender (import with scale 0.01), Maya,
     Unity and Unreal; trc, mot: marker positions and joint angles for OpenSim, with Pose2Sim's
@@ -80,7 +82,7 @@ class OverlayConfig:
     origin."""
     smooth: float | None = None
     """Cut-off frequency in Hz of a zero-lag Butterworth low-pass filter of order 4 for the motion
-    in these files (not in the video); Pose2Sim uses 6. Default: no filter."""
+    in all files but the film and the contact sheet; Pose2Sim uses 6. Default: no filter."""
     people: int | None = None
     """Show at most this many predictions. Default: all."""
     degrees: float = 60.0

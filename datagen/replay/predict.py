@@ -18,7 +18,7 @@ from datagen.flow.weights import FIRST, weights_of
 from datagen.footage.options import FootageConfig, VideoConfig
 from datagen.footage.videos import find_sources
 from datagen.output.fingerprint import content, digest
-from datagen.replay.checkpoint import checkpoint_info
+from datagen.replay.checkpoint import checkpoint_info, shipped
 from datagen.replay.inputs import InputVideo
 from datagen.replay.options import MADE_HERE, OverlayConfig
 
@@ -56,13 +56,14 @@ def predict(
     predictions = work / f"predictions-{shards.name[7:]}-{network}"
     line = ["trainer.predict", "--checkpoint", str(checkpoint), "--shards", str(shards)]
     line += ["--out", str(predictions), "--mirror", *(["--refine"] if cfg.refine else [])]
-    print("$ python -m", *line, flush=True)
+    which = "the network that ships" if checkpoint == shipped() else checkpoint
+    print(f"Predicting with {which} (intermediate files: {work})", flush=True)
     words = [sys.executable, "-m", *line]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         meanwhile()
         assert process.stdout is not None
         for said in process.stdout:
-            if not said.startswith("next "):  # it suggests this very command
+            if not said.startswith(("written ", "Next: ")):  # files and a command for experts
                 print(said, end="", flush=True)
     if process.returncode:
         raise BadInput("trainer.predict failed, see above")
@@ -153,6 +154,14 @@ def rank(prediction: Path) -> tuple[str, int]:
     """Return the base name of a prediction's file and the person's rank at its end."""
     name, _, number = prediction.stem.rpartition("_")
     return (name, int(number)) if number.isdecimal() else (prediction.stem, 0)
+
+
+def suffix(person: str, prediction: Path) -> str:
+    """Return what a person's results have after the video's name, such as _1 for rank 1, or _9-20
+    for the pixel 9,20; "" for the largest person."""
+    if person == "largest":
+        return ""
+    return f"_{rank(prediction)[1]}" if person == "all" else f"_{person.replace(',', '-')}"
 
 
 def json_ready(options: dict[str, object]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -17,6 +17,18 @@ from datagen.replay.pictures import Pictures
 from datagen.replay.prediction import PredictedMotion
 from datagen.replay.video_writer import film
 from datagen.replay.views import columns_of, contact_sheet, show
+
+CONTENTS = {
+    "mp4": "film",
+    "png": "contact sheet",
+    "glb": "mesh, for Blender",
+    "npz": "motion, AMASS's layout",
+    "bvh": "skeleton, for Blender",
+    "trc": "markers, for OpenSim",
+    "mot": "joint angles, for OpenSim",
+    "json": "joints in 2D and 3D",
+}
+"""What a result is, by the kind of its file."""
 
 
 def write_film(
@@ -41,14 +53,24 @@ def write_film(
             if shown.place in chosen:
                 kept[shown.place] = shown
     sound = ", with sound" if growing.has_sound else ""
-    print(f"{with_kind(path, 'mp4')}: {count(pictures, 'frame')}, {growing.codec}{sound}")
+    print(f"{path.name}.mp4: {count(pictures, 'frame')}, {growing.codec}{sound}")
     return [with_kind(path, "mp4"), write_picture(path, contact_sheet(motion, under, kept))]
 
 
-def require_written(files: Iterable[Path]) -> None:
-    """Raise BadInput if a result is no longer there: its folder was removed meanwhile."""
+def conclude(files: Sequence[Path]) -> None:
+    """Print what to look at, films before pictures, then the other files with what each one is.
+
+    Raises BadInput if a result is no longer there: its folder was removed meanwhile.
+    """
     if gone := [file for file in files if not file.is_file()]:
         raise BadInput(f"{gone[0]} has been removed since it was written; run the command again")
+    shown = [file for kind in (".mp4", ".png") for file in files if file.suffix == kind]
+    first = [file for file in shown if file.suffix == shown[0].suffix]
+    if first:
+        print("Look at:", ", ".join(map(str, first)))
+    for file in files:
+        if file not in first:
+            print(f"  {CONTENTS[file.suffix[1:]]:<25} {file}")
 
 
 def write_picture(path: Path, picture: np.ndarray) -> Path:
@@ -58,7 +80,6 @@ def write_picture(path: Path, picture: np.ndarray) -> Path:
         ok, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         assert ok
         temporary.write_bytes(data.tobytes())
-    print(file)
     return file
 
 

@@ -126,10 +126,10 @@ def header(summary: Summary, name: str) -> str:
     if made.shards and made.varied:
         held = made.variety.held(length)
         cells += [
-            (charts.number(held.motions), "motions"),
+            (charts.number(held.motions), "motions in the clips"),
             (charts.duration(60 * held.minutes), "of distinct motion"),
-            (charts.number(held.people), "people"),
-            (charts.number(held.windows), f"windows of {count(held.videos, 'scene')}"),
+            (charts.number(held.people), "people in the clips"),
+            (charts.number(held.windows), f"windows of {count(held.videos, 'scene')} in the clips"),
         ]
     elif files := summary.people.files or summary.motions.files:
         cells.append((charts.number(files), "motions"))
@@ -168,7 +168,8 @@ def clips(figures: Sequence[Figure], player: str) -> str:
     if not figures and not player:
         return ""
     hint = (
-        "People should stand upright and look plausibly lit; orange joints are their left side. "
+        "People should look plausibly lit. They should stand upright, unless the motion, named on "
+        "the person's picture, is a handstand, a roll or the like. Orange is the left side. "
         "Flow colours show directions (red right, yellow down, cyan left, blue up) and should "
         "follow limbs and camera. A red frame marks a total occlusion, whose input is zero. "
     )
@@ -226,7 +227,7 @@ def balance(summary: Summary) -> str:
     cards += _flexions(cover)
     hint = (
         "A network learns rare cases badly. Genders and skin tones are drawn uniformly; poses "
-        f"come from the motions used ({count(people_.files, 'file')})."
+        f"come from the motions of the library ({people_.files:,}, mirror images included)."
     )
     return section("Balance", hint, cards)
 
@@ -238,7 +239,7 @@ def motions(summary: Summary) -> str:
         return f"<h2>Motions</h2>{charts.nothing()}"
     cards = [
         card("Motions", "Frames by motion.", charts.bars(who.motions, limit=12)),
-        card("Subjects", "Frames by performer.", charts.bars(who.subjects, limit=12)),
+        card("Subjects", "Frames by performer or kind.", charts.bars(who.subjects, limit=12)),
         card("Sources", "Files by kind.", charts.bars(who.sources, limit=8)),
         card(
             "Speed",
@@ -274,8 +275,8 @@ def _shape(summary: Summary) -> tuple[str, str]:
     if not betas.count:
         return "Betas of the people.", charts.nothing()
     text = (
-        f"Betas of {betas.count:,} people, drawn from the standard normal distribution: expect "
-        "means near 0 and standard deviations near 1."
+        f"Betas of the library's {betas.count:,} people, drawn from the standard normal "
+        "distribution: expect means near 0 and standard deviations near 1."
     )
     rows = [
         (f"β{index}", f"{mean:+.2f}", f"{deviation:.2f}")
@@ -291,14 +292,15 @@ def people(summary: Summary) -> str:
         return ""
     share = who.frames_in_view / max(who.frames, 1)
     hint = (
-        f"{count(who.files, 'motion file')} of {count(len(who.subjects), 'subject')} became "
-        f"{who.clips:,} people in {count(who.frames, 'frame')} ({charts.size(who.bytes)}). They "
-        f"are inside the frame in {share:.0%} of the frames; clips start only where the person is "
-        "inside for at least half of the time."
+        f"The library: {count(who.files, 'motion')}, mirror images included, of "
+        f"{count(len(who.subjects), 'subject')} became {who.clips:,} people in "
+        f"{count(who.frames, 'frame')} ({charts.size(who.bytes)}); clips draw from them at random "
+        f"and need not show all. They are inside the frame in {share:.0%} of the frames; clips "
+        "start only where the person is inside for at least half of the time."
     )
     cards = [
         card("Motions", "Frames by motion.", charts.bars(who.motions, limit=12)),
-        card("Subjects", "Frames by performer.", charts.bars(who.subjects, limit=12)),
+        card("Subjects", "Frames by performer or kind.", charts.bars(who.subjects, limit=12)),
         card("Clothes", "Garments worn.", charts.bars(who.garments, limit=12)),
         card("Sources", "Motion files by kind.", charts.bars(who.sources, limit=8)),
     ]
@@ -311,9 +313,9 @@ def scenes(summary: Summary) -> str:
     if not where.files:
         return ""
     hint = (
-        f"{count(where.windows, 'window')} of {count(where.files, 'video')} of "
-        f"{count(len(where.groups), 'group')} "
-        f"({charts.size(where.bytes)}); splits share no group."
+        f"The library: {count(where.windows, 'window')} of {count(where.files, 'scene')} of "
+        f"{count(len(where.groups), 'group')} ({charts.size(where.bytes)}), from which clips draw "
+        "at random; splits share no group."
     )
     cards = [
         card(title, text, charts.histogram(where.histograms[name], unit=unit))

@@ -25,6 +25,7 @@ from datagen.clips.options import ClipsConfig
 from datagen.common.errors import BadInput
 from datagen.common.record import JOINTS, KEYPOINTS, SMPL_PARENTS, STRIP_ROWS
 from datagen.output import fingerprint
+from datagen.output.variety import MIRRORED
 from datagen.report.reader import DataSetReader, StoredClip
 
 if TYPE_CHECKING:
@@ -133,7 +134,10 @@ def sources_sheet(some: list[RecomposedClip]) -> UInt8[np.ndarray, "h w 3"]:
         t = telling_frame(clip.occluded)
         cells += [
             _square(sample.background.frames[t]),
-            _square(sample.person.rgb[t]),
+            contact_sheet.caption(
+                _fit(_square(sample.person.rgb[t])),
+                str(sample.record.meta["person"]).removesuffix(MIRRORED),
+            ),
             contact_sheet.dim(clip.frames[t]) // 2
             + (clip.occluder[t][..., None] // 2).astype(np.uint8),
             contact_sheet.outline(clip.frames[t], clip.occluder[t] > 127),

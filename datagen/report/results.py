@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from datagen.common.errors import BadInput
+from datagen.common.errors import BadInput, near
 from datagen.replay.names import INDEX
 
 KINDS = {
@@ -43,9 +43,9 @@ def section(files: Iterable[Path]) -> str:
 
 def _caption(path: Path) -> str:
     name = f"{path.parent.name}/{path.name}"
-    if path.with_name(INDEX).exists():  # the folder is one of datagen.overlay
-        return f"{OF_AN_OVERLAY.get(path.suffix.lower(), '')} ({name})".strip()
-    return CAPTIONS.get(path.stem, name)
+    ours = path.with_name(INDEX).exists()  # the folder is one of datagen.overlay
+    known = OF_AN_OVERLAY.get(path.suffix.lower()) if ours else CAPTIONS.get(path.stem)
+    return f"{known} ({name})" if known else name
 
 
 def _figure(path: Path) -> str:
@@ -55,7 +55,7 @@ def _figure(path: Path) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise BadInput(f"--results {path} cannot be read: {error.strerror}") from error
+        raise BadInput(f"--results {path} cannot be read: {error.strerror}{near(path)}") from error
     if len(data) > LARGEST:
         raise BadInput(f"--results {path} is larger than {LARGEST // 1_000_000} MB")
     url = f"data:{kind};base64,{base64.b64encode(data).decode()}"

@@ -212,7 +212,7 @@ def test_the_folder_of_a_data_set_leads_to_its_shards(
     made.manifests.joinpath("config.json").write_text("{}")
     assert verify([str(made.root)]) == 2
     printed = capsys.readouterr()
-    assert not printed.out and f"did you mean {made.shards}?" in printed.err
+    assert not printed.out and f"do you mean {made.shards}?" in printed.err
 
 
 @pytest.mark.parametrize("name", ["README.md", "body.npz", "dataset.json"])

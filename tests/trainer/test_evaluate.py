@@ -11,7 +11,7 @@ from trainer_fixtures import toy_config, write_shards
 
 from trainer.analysis.runs import find_runs
 from trainer.errors import BadInput
-from trainer.evaluate import evaluate, table
+from trainer.evaluate import evaluate, table, who
 from trainer.evaluation.metrics import Tally, summarize
 from trainer.evaluation.options import EvaluateConfig
 from trainer.export import ExportConfig, export
@@ -35,6 +35,21 @@ def test_a_person_without_counted_frames_enters_no_mean():
     assert lines[2].split() == ["hidden", "-", "-", "-", "0"]
     nobody = summarize({"hidden": tallies["hidden"]})
     assert table(nobody).endswith("PA-MPJPE - mm over 0 persons")
+
+
+def test_means_of_few_frames_are_marked_and_subjects_are_no_persons():
+    truth, tally = torch.randn(60, 14, 3), Tally()
+    missing = torch.tensor([0] * 5 + [4] * 5 + [2] * 50)
+    tally.add(truth + 0.1, truth, torch.ones(60).bool(), (2, 3), missing=missing)
+    results = summarize({"backflip": tally})
+    printed = table(results | {"grouped_by": "subject"})
+    rows = {line[:24].strip(): line[24:].split() for line in printed.splitlines()}
+    assert rows["4 and more missing"] == ["(0.0)", "5"] and rows["1-3 missing"] == ["0.0", "50"]
+    assert "(in brackets: of fewer than 50 frames" in printed and "person" not in printed
+    assert {"subject", "backflip", "mean over subjects"} <= rows.keys()
+    assert " mm over 1 subject (performers of the motions" in printed
+    assert who([{"subject": "walk"}, {"subject": "bow"}]) == "subject"
+    assert who([{"subject": "walk"}, {"motion": "x"}]) == who([]) == "person"
 
 
 def test_each_data_set_has_its_own_evaluation(toy, tmp_path):
@@ -72,7 +87,7 @@ def test_the_next_command_is_printed_for_a_run(toy, tmp_path, capsys):
     config = EvaluateConfig(checkpoint=folder / "last.pt", shards=toy, device="cpu", pictures=0)
     evaluate(config)
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last == f"next     python -m trainer.compare '{folder}'"
+    assert last == f"Next: python -m trainer.compare '{folder}'"
     evaluate(replace(config, checkpoint=network, out=tmp_path / "out"))
     assert "trainer.compare" not in capsys.readouterr().out
 

@@ -1,6 +1,7 @@
 """trainer.fit end to end on toy shards: a run's files, and what it refuses."""
 
 import json
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from trainer_fixtures import toy_config, write_shards
 from trainer.errors import BadInput
 from trainer.evaluate import evaluate
 from trainer.evaluation.options import EvaluateConfig, PredictConfig
-from trainer.fit import fit
+from trainer.fit import best_of, fit
 from trainer.model.checkpoint import load_checkpoint
 from trainer.predict import predict
 from trainer.training.options import FitConfig
@@ -27,6 +28,13 @@ def test_a_run_writes_its_folder_and_can_be_evaluated_and_exported(toy, tmp_path
     )
     names = {path.name for path in folder.iterdir()}
     assert {"config.json", "run.json", "metrics.jsonl", "last.pt", "best.pt", "loss.png"} <= names
+    metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    errors = {line["val_pa_mpjpe"]: line["step"] for line in metrics if "val_pa_mpjpe" in line}
+    *_, best, following = capsys.readouterr().out.splitlines()
+    step = errors[min(errors)]
+    assert best == f"best     PA-MPJPE {min(errors):.1f} mm on the validation clips, at step {step}"
+    command = f"Next: python -m trainer.evaluate --checkpoint {folder / 'best.pt'} --shards {toy}"
+    assert following == command
     about = json.loads((folder / "run.json").read_text())
     assert about["data"]["fingerprint"] == "toy-0" and about["revision"]
     line = json.loads((folder / "metrics.jsonl").read_text().splitlines()[0])
@@ -38,7 +46,7 @@ def test_a_run_writes_its_folder_and_can_be_evaluated_and_exported(toy, tmp_path
     (evaluation,) = (folder / "evaluation").iterdir()
     assert evaluation.name.endswith("-best")
     predictions = capsys.readouterr().out
-    assert "mm/frame²" in predictions and str(evaluation / "evaluation.json") in predictions
+    assert "mm/frame²" in predictions and f"{evaluation}: evaluation.json" in predictions
     assert (evaluation / "skeletons.png").stat().st_size > 10_000
     json.loads((evaluation / "evaluation.json").read_text())
 
@@ -62,6 +70,14 @@ def test_a_run_writes_its_folder_and_can_be_evaluated_and_exported(toy, tmp_path
             "betas": (10,),
         }.items()
     )
+
+
+def test_the_best_error_of_a_run_is_named_with_its_step():
+    lines = [{"step": 1, "loss": 2.0}, {"step": 5, "val_pa_mpjpe": 61.25}]
+    lines += [{"step": 10, "val_pa_mpjpe": 58.0}, {"step": 15, "val_pa_mpjpe": None}]
+    assert best_of(lines, 58.0) == "PA-MPJPE 58.0 mm on the validation clips, at step 10"
+    assert best_of(lines[:2], 58.0).endswith("in the folder of the run that was resumed")
+    assert "--val-shards" in best_of(lines[:1], math.inf)
 
 
 def test_damage_in_validation_shards_stops_a_run_with_on_damage_stop(toy, tmp_path, capsys):

@@ -16,6 +16,7 @@ from trainer.analysis.compare import Groups
 from trainer.analysis.runs import Run
 from trainer.analysis.skeletons import LEFT, MIDDLE, RIGHT, draw_skeleton
 from trainer.common.files import read_json_lines, write_atomic
+from trainer.evaluation.metrics import FEW
 
 ONE_POSE = 110.0
 """Approximate PA-MPJPE, mm, of a network that predicts the same pose for everyone on our data sets
@@ -51,7 +52,10 @@ def curves(runs: Sequence[Run], smooth: int = 1) -> Figure:
 
 
 def groups_chart(groups: Groups) -> Figure:
-    """Draw each group's error as one bar per run, labelled with the number of frames or joints."""
+    """Draw each group's error as one bar per run, labelled with the number of frames or joints.
+
+    Means of fewer than FEW are marked.
+    """
     count, runs = len(groups.labels), len(groups.runs)
     figure, axes = plt.subplots(figsize=(8, 0.9 + count * (0.2 + 0.2 * runs)), layout="constrained")
     thick = 0.8 / runs
@@ -60,7 +64,8 @@ def groups_chart(groups: Groups) -> Figure:
         error = np.nan_to_num(groups.error[r])
         axes.barh(places, error, thick * 0.92, color=colour, label=groups.runs[r])
         for place, value, frames in zip(places, error, groups.frames[r], strict=True):
-            text = f" {value:.0f}" if frames else " none"
+            few = ", few" if frames < FEW else ""
+            text = f" {value:.0f}{few}" if frames else " none"
             axes.text(value, place, text, va="center", fontsize=8, color=MIDDLE)
     labels = [
         f"{label}  ({frames:,})"

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -15,7 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 from trainer.common.files import json_lines
 from trainer.common.npz import read_npz
 from trainer.data.dataset import identity
-from trainer.errors import BadInput
+from trainer.errors import BadInput, near
 from trainer.evaluation.frame_errors import CLIPS, FRAMES
 
 FORMER_NAMES = {"said": "predicted"}
@@ -71,6 +72,12 @@ class Run:
         return frames
 
     @property
+    def checkpoint(self) -> str:
+        """The checkpoint to evaluate: best.pt of a run that was validated, else last.pt."""
+        files, root = fsspec.url_to_fs(self.folder)
+        return f"{self.folder}/{'best' if files.exists(f'{root}/best.pt') else 'last'}.pt"
+
+    @property
     def name_with_inputs(self) -> str:
         inputs = self.config.get("inputs")
         return f"{self.name} ({inputs})" if inputs else self.name
@@ -104,7 +111,8 @@ def _evaluated_runs(folder: str) -> dict[str, dict[str, str]]:
     paths = sorted(files.find(root, maxdepth=5)) if files.exists(root) else []
     runs = _folders_with("metrics.jsonl", paths, files)
     if not runs:
-        raise BadInput(f"{folder} holds no run (metrics.jsonl); train one with trainer.fit.")
+        meant = near(Path(folder)) if isinstance(files, LocalFileSystem) else ""
+        raise BadInput(f"{folder} holds no run (metrics.jsonl){meant}; train one with trainer.fit.")
     evaluations = {
         place: _json(f"{place}/evaluation.json") or {}
         for place in _folders_with("evaluation.json", paths, files)

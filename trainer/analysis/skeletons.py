@@ -14,8 +14,10 @@ from matplotlib.figure import Figure
 from trainer.common.files import write_atomic
 from trainer.data.dataset import DataSet
 from trainer.data.records import Damaged, decode, members_of
+from trainer.evaluation import placement
+from trainer.evaluation.fitting import in_crop, rays_of
 from trainer.evaluation.metrics import pa_mpjpe
-from trainer.evaluation.windows import PredictedClip
+from trainer.evaluation.windows import PredictedClip, meta_of
 from trainer.geometry import similarity
 from trainer.model.motion_hmr import pick
 
@@ -91,11 +93,33 @@ def _crop(
     if picture is not None:
         axes.imshow(picture)
     draw_skeleton(axes, clip.arrays["joints2d"][frame, joints, :2], names, true=True)
-    if "joints2d" in clip.prediction:
-        units = clip.prediction["joints2d"][frame, joints].numpy()
-        draw_skeleton(axes, ((units + 1) * size - 1) / 2, names)
+    predicted = _reprojected(clip, dataset, frame, joints)
+    if predicted is not None:
+        draw_skeleton(axes, predicted, names)
     axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), aspect="equal")
     axes.set_title(f"{clip.record.key} frame {frame}, in the crop", fontsize=8)
+
+
+def _reprojected(
+    clip: PredictedClip, dataset: DataSet, frame: int, joints: list[int]
+) -> Float[np.ndarray, "e 2"] | None:
+    """Return a frame's predicted joints [E,2] in crop pixels; None if no camera is known.
+
+    HMR's regressor predicts its camera; the joint head's joints are placed on the keypoints' rays.
+    """
+    shown = clip.shown or clip.arrays
+    if "joints2d" in clip.prediction:
+        units = clip.prediction["joints2d"][frame, joints].numpy()
+        return ((units + 1) * dataset.image_size - 1) / 2
+    if not {"crop", "camera"} <= shown.keys():
+        return None
+    names = ("joints2d", "crop", "camera")
+    found, crop, camera = (np.array(shown[name], np.float32) for name in names)
+    rays = rays_of(found[:, list(dataset.keypoints)], crop, camera)
+    points = pick(clip.prediction["joints"], joints).float()
+    fps = float(meta_of(clip.record).get("fps", dataset.fps))
+    placed = points + placement.place(points, rays, fps=fps)[:, None]
+    return in_crop(placed, torch.from_numpy(crop), torch.from_numpy(camera))[frame].numpy()
 
 
 def _picture(clip: PredictedClip, dataset: DataSet, frame: int) -> np.ndarray | None:

@@ -13,7 +13,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from trainer.errors import BadInput
+from trainer.errors import BadInput, near
 
 FLAG = "--config"
 _HELP = """
@@ -58,7 +58,8 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{FLAG} {path} cannot be read: {error}") from error
+        why = f"does not exist{near(path)}" if not path.exists() else f"cannot be read: {error}"
+        raise BadInput(f"{FLAG} {path} {why}") from error
     kind = path.suffix.lower()
     if kind not in (".toml", ".yaml", ".yml", ".json"):
         raise BadInput(f"{FLAG} {path} is not a .toml, .yaml or .json file")

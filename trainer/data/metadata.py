@@ -10,7 +10,7 @@ from typing import Any
 
 from trainer.data.places import Selection
 from trainer.data.store import Store
-from trainer.errors import BadInput
+from trainer.errors import BadInput, near
 
 CHECKED_SINCE = 3
 """First revision of records with checksums."""
@@ -38,12 +38,12 @@ def read_metadata(chosen: Selection, option: str, store: Store) -> dict[str, Any
     folder, path = chosen.folder, chosen.described
     made = "that datagen.launch or datagen.ingest made"
     if isinstance(folder, Path) and not folder.is_dir():
-        raise BadInput(f"{folder} is not a folder; point {option} at one {made}.")
+        raise BadInput(f"{folder} is not a folder{near(folder)}; point {option} at one {made}.")
     try:
         metadata = json.loads(store.small_bytes(path))
     except (FileNotFoundError, NotADirectoryError):
         raise BadInput(
-            f"{folder} has no dataset.json; point {option} at a folder {made}."
+            f"{folder} has no dataset.json{_inner(folder)}; point {option} at a folder {made}."
         ) from None
     except OSError as error:
         raise BadInput(f"{path} ({option}) cannot be read ({error.strerror}).") from None
@@ -57,6 +57,12 @@ def read_metadata(chosen: Selection, option: str, store: Store) -> dict[str, Any
     if wrong := _fault(metadata):
         raise BadInput(f"{path} is damaged ({wrong}); make the data set again.")
     return metadata
+
+
+def _inner(folder: object) -> str:
+    """Return " (do you mean X?)", X the folder of shards in a data set's folder; "" without one."""
+    inside = isinstance(folder, Path) and (folder / "shards" / "dataset.json").is_file()
+    return f" (do you mean {folder}/shards?)" if inside else ""
 
 
 def _checksum_holds(metadata: dict[str, Any]) -> bool:

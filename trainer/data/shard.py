@@ -13,7 +13,7 @@ from trainer.data.metadata import CHECKED_SINCE, revision
 from trainer.data.places import Place, Selection
 from trainer.data.store import ShardFile, Store
 from trainer.data.transfer import names_in
-from trainer.errors import BadInput
+from trainer.errors import BadInput, near
 
 NUMBERED = re.compile(r"shard-(\d{6,})\.tar")
 
@@ -75,7 +75,7 @@ def list_shards(
     if chosen.shards:
         lost = [p for p in places if isinstance(p, Path) and not p.is_file()]
         if lost:
-            raise BadInput(f"{lost[0]} ({option}) does not exist.")
+            raise BadInput(f"{lost[0]} ({option}) does not exist{near(lost[0])}.")
     elif total and len(places) != total:
         raise BadInput(
             f"{chosen.folder} ({option}) holds {len(places)} of the {total} shards in its "

@@ -114,6 +114,9 @@ class Tally:
 
 MISSING = {"0": (0, 0), "1-3": (1, 3), "4 and more": (4, 12)}
 """Groups of frames: least and most missing keypoints."""
+FEW = 50
+"""Frames below which a group's mean is marked: neighbouring frames are alike, so that fewer may be
+a single movement."""
 OCCLUDED = 99
 """The number of missing keypoints that marks a totally occluded frame."""
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from trainer.common.files import write_atomic, write_json
 from trainer.common.sizes import checked_count
-from trainer.errors import BadInput
+from trainer.errors import BadInput, near
 from trainer.model.body import checked_body
 from trainer.model.build import ModelSpec, build_model
 
@@ -70,7 +70,7 @@ def read_tensors(path: Path, wanted: str) -> Any:
     Raises BadInput, which asks for `wanted`, if the file is missing, of another kind or damaged.
     """
     if not path.exists():
-        raise BadInput(f"{path} does not exist; pass {wanted}.")
+        raise BadInput(f"{path} does not exist{near(path)}; pass {wanted}.")
     if path.is_dir():
         raise BadInput(f"{path} is a folder; pass {wanted}.")
     try:
@@ -208,8 +208,8 @@ def load_release(path: Path) -> dict[str, Any]:
         tensors = load_file(path)
     except FileNotFoundError as error:
         raise BadInput(
-            f"{error.filename or path} does not exist; a .safetensors network lies beside its "
-            "config.json."
+            f"{error.filename or path} does not exist{near(path)}; a .safetensors network lies "
+            "beside its config.json."
         ) from None
     except (SafetensorError, ValueError, RecursionError) as error:
         raise BadInput(f"{path} or its config.json is damaged ({error}).") from None

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 
 from datagen.bodies.smpl.model import Body
 from datagen.common import pictures
-from datagen.common.errors import BadInput
+from datagen.common.errors import BadInput, near
 from datagen.common.files import files_below
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -51,7 +51,7 @@ def scan_files(folder: Path) -> list[Path]:
 def _scans(folder: Path, gender: str) -> tuple[str, ...]:
     """List the scans for a gender, relative to the folder, sorted."""
     if not folder.is_dir():
-        raise BadInput(f"--textures {folder} is not a folder.")
+        raise BadInput(f"--textures {folder} is not a folder{near(folder)}")
     other = {"male": "female", "female": "male"}.get(gender)
     names = []
     for path in scan_files(folder):

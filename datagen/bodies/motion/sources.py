@@ -42,7 +42,7 @@ from datagen.bodies.motion.doubts import doubts
 from datagen.bodies.motion.retarget import ground, resample, retarget
 from datagen.bodies.motion.take import Take
 from datagen.bodies.options import MotionPlace
-from datagen.common.errors import BadInput
+from datagen.common.errors import BadInput, near
 from datagen.common.files import files_below, is_own, shortened
 from datagen.common.skipped import note
 
@@ -128,7 +128,9 @@ _Found = tuple[str, str, Path | None, str | None]
 def _below(folder: Path) -> list[_Found]:
     if not folder.is_dir():
         lacks = "is not a folder" if folder.exists() else "no such folder"
-        raise BadInput(f"--motions {folder}: {lacks}; give a folder of motion capture, unpacked")
+        raise BadInput(
+            f"--motions {folder}: {lacks}{near(folder)}; give a folder of motion capture, unpacked"
+        )
     found: list[_Found] = []
     pairs = subjects.listed(folder)
     paths = [path for path in files_below(folder) if _is_motion(path)]

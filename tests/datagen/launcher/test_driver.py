@@ -73,6 +73,25 @@ def test_shards_named_are_made_and_no_others(instant: None, tmp_path: Path, caps
     assert made(tmp_path / "x") == list(range(20))
 
 
+def test_files_of_a_part_of_the_sources_are_announced(
+    instant: None, tmp_path: Path, capsys
+) -> None:
+    """ "24 scenes" at first and "23/23" later left open which was right."""
+    options = ["--num-shards", "1", "--clips-per-shard", "3", "--split", "test"]
+    assert run(tmp_path / "x", *options) == 0
+    printed = capsys.readouterr().out
+    counts = [
+        len(Manifest(tmp_path / "x" / "manifests" / f"{kind}.jsonl").latest("name"))
+        for kind in ("bodies", "backgrounds")
+    ]
+    assert f"files to make now: {counts[0]} of people, {counts[1]} of scenes; the" in printed
+    following = printed.splitlines()[-1]
+    assert following.startswith("Next: python -m trainer.evaluate --shards ")
+    assert "FILE" not in following
+    assert run(tmp_path / "x", *options) == 0
+    assert "files to make" not in capsys.readouterr().out
+
+
 def test_what_a_ray_job_writes_is_not_in_its_temporary_folder(tmp_path: Path, monkeypatch) -> None:
     job = tmp_path / "runtime_resources" / "working_dir"
     job.mkdir(parents=True)

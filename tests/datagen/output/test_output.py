@@ -152,7 +152,7 @@ def test_dataset_json_is_named_when_missing_or_damaged(tmp_path: Path) -> None:
         dataset.read(Layout(tmp_path))
     (tmp_path / "shards").mkdir()
     (tmp_path / "shards" / "dataset.json").write_text("{}")
-    with pytest.raises(BadInput, match=r"did you mean .*/shards\?"):
+    with pytest.raises(BadInput, match=r"do you mean .*/shards\?"):
         dataset.read(Layout(tmp_path))
     (tmp_path / "dataset.json").write_text('{"half')
     with pytest.raises(BadInput, match="damaged"):

@@ -54,7 +54,7 @@ def test_some_shards_are_looked_at_by_pattern_and_over_http(made, tmp_path, caps
             assert inspect([f"{folder}/shard-{{000001..000001}}.tar", *out]) == 0
             assert "x.html: 1 shard, 2 clips" in capsys.readouterr().out
         assert inspect([f"{http}/shards/", *out]) == 0
-        assert "x.html: 2 shards, 4 clips" in capsys.readouterr().out
+        assert "x.html (2 shards, 4 clips)" in capsys.readouterr().out
 
 
 def test_a_plain_http_server_lists_no_sizes_and_sends_whole_files(
@@ -79,7 +79,7 @@ def test_a_plain_http_server_lists_no_sizes_and_sends_whole_files(
         assert verify([f"{http}/shards"]) == 0
         assert capsys.readouterr().out.count("\n") == 1
         assert inspect([f"{http}/shards", "--out", str(tmp_path / "x.html")]) == 0
-        assert "x.html: 2 shards, 4 clips" in capsys.readouterr().out
+        assert "x.html (2 shards, 4 clips)" in capsys.readouterr().out
         assert sha256(place(f"{http}/large")) == hashlib.sha256(large).hexdigest()
     finally:
         server.shutdown()

@@ -20,12 +20,13 @@ from datagen.clips.compositing import crop_frames
 from datagen.common.errors import BadInput
 from datagen.common.frames import read_frames
 from datagen.overlay import main as overlay
-from datagen.replay import exports, pictures
+from datagen.replay import exports, pictures, results
 from datagen.replay import predict as making
 from datagen.replay import video_writer as films
 from datagen.replay.bodies import warn_of_other_body
 from datagen.replay.checkpoint import checkpoint_info
 from datagen.replay.mesh_painter import painter, turned
+from datagen.replay.names import KINDS
 from datagen.replay.views import show
 from trainer.evaluation.options import PredictConfig
 from trainer.fit import fit
@@ -195,6 +196,32 @@ def test_the_command_shows_stored_crops(predicted, tmp_path, capsys):
     assert frames[0].shape == (448, 896, 3)
     sheet = cv2.imread(str(tmp_path / "000000_0000.png"))
     assert sheet is not None and sheet.shape == (3 * 226 - 2, 6 * 226 - 2, 3)
+
+
+def test_the_last_lines_say_what_to_look_at_and_what_the_rest_is(tmp_path, capsys):
+    for person in "01":
+        for kind in ("mp4", "png", "glb", "npz", "trc"):
+            (tmp_path / f"a_{person}.{kind}").touch()
+    films = sorted(tmp_path.glob("*.mp4"))
+    results.conclude([*sorted(tmp_path.glob("a_0*")), *sorted(tmp_path.glob("a_1*"))])
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first == f"Look at: {films[0]}, {films[1]}"
+    assert len(rest) == 8 and f"  markers, for OpenSim      {tmp_path / 'a_0.trc'}" in rest
+    results.conclude([tmp_path / "a_0.png", tmp_path / "a_0.glb"])  # of a single picture
+    assert capsys.readouterr().out.startswith(
+        f"Look at: {tmp_path / 'a_0.png'}\n  mesh, for Blender"
+    )
+    results.conclude([tmp_path / "a_0.npz"])
+    assert "Look at" not in capsys.readouterr().out
+    assert results.CONTENTS.keys() == {*KINDS}
+
+
+@pytest.mark.parametrize(
+    ("person", "expected"),
+    [("largest", ""), ("all", "_2"), ("1", "_1"), ("0", "_0"), ("320,200.5", "_320-200.5")],
+)
+def test_a_person_who_is_asked_for_is_in_the_results_names(person, expected):
+    assert making.suffix(person, Path("work/clip_2.npz")) == expected
 
 
 def test_a_result_that_is_removed_meanwhile_is_one_sentence(

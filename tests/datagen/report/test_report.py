@@ -113,6 +113,11 @@ def test_people_scenes_and_quarantine_are_summed(tmp_path):
     assert people.motions == {"walk": 200} and people.frames_in_view == 120
     assert people.betas.mean.tolist() == [0, 0, 0] and people.betas.deviation[0] == 1
     assert people.garments == {"shorts": 2}
+    # The library has more than the clips show, so both say which they count.
+    assert "library: 1 motion, mirror images included, of 1 subject became 2 people" in page.people(
+        summary
+    )
+    assert "library: 2 windows of 1 scene of 1 group" in page.scenes(summary)
     assert scenes.windows == 2 and scenes.rejected == {"cut": 3}
     assert scenes.histograms["drift"].mean == 7
     assert summary.quarantine.count == 3 and len(summary.quarantine.reasons) == 1

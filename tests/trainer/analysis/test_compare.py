@@ -180,6 +180,8 @@ def test_extremes_and_charts(runs):
         charts.extremes_chart(runs[0], worst, columns=3),
     ]
     assert all(figure.axes for figure in figures)
+    marks = [text.get_text() for text in figures[1].axes[0].texts if "none" not in text.get_text()]
+    assert marks and all(", few" in mark for mark in marks)  # 20 frames in all
     steps = figures[0].axes[0].lines[0].get_xdata()
     assert list(steps) == [1, 2, 3]
     import matplotlib.pyplot as plt
@@ -213,6 +215,10 @@ def test_the_command_prints_a_table_and_the_written_files(tmp_path, monkeypatch,
     written = {Path(line.split()[1]) for line in lines if line.startswith("written ")}
     assert written == set((tmp_path / "charts").iterdir()) and len(written) == 6
     assert f"evaluate --checkpoint {tmp_path}/z/last.pt --shards test " in lines[-1]
+    (tmp_path / "z" / "best.pt").touch()  # of a run that was validated
+    main()
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith(f"Next: python -m trainer.evaluate --checkpoint {tmp_path}/z/best.pt ")
 
 
 @pytest.mark.parametrize(("words", "sentence"), [([], "no run is named"), (["."], "holds no run")])

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from trainer.errors import BadInput
+from trainer.analysis.runs import find_runs
+from trainer.data.dataset import open_dataset
+from trainer.errors import BadInput, near
 from trainer.model.checkpoint import load_checkpoint, save_checkpoint
 
 PARTS = {"model": {}, "body": {}, "weights": {}, "config": {}, "data": {}, "settings": {}}
@@ -67,3 +69,20 @@ while True:
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
         assert load_checkpoint(tmp_path / "last.pt")["step"] >= 2
+
+
+def test_a_misspelt_path_gets_the_nearest_name(tmp_path, monkeypatch):
+    """As in datagen: of a checkpoint, shards, a run."""
+    (tmp_path / "best.pt").write_bytes(b"")
+    with pytest.raises(BadInput, match=r"bst.pt does not exist \(do you mean .*/best.pt\?\); pass"):
+        load_checkpoint(tmp_path / "bst.pt")
+    shards = tmp_path / "demo" / "shards"
+    shards.mkdir(parents=True)
+    with pytest.raises(BadInput, match=r"demoo is not a folder \(do you mean .*/demo\?\)"):
+        open_dataset(tmp_path / "demoo")
+    (shards / "dataset.json").write_text("{}")
+    with pytest.raises(BadInput, match=r"no dataset.json \(do you mean .*/demo/shards\?\)"):
+        open_dataset(tmp_path / "demo")
+    with pytest.raises(BadInput, match=r"holds no run .*\(do you mean .*/demo\?\)"):
+        find_runs(str(tmp_path / "dem"))
+    assert near(tmp_path / "demo") == near(tmp_path / "other" / "thing") == ""
