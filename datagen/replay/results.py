@@ -66,8 +66,7 @@ def conclude(files: Sequence[Path]) -> None:
         raise BadInput(f"{gone[0]} has been removed since it was written; run the command again")
     shown = [file for kind in (".mp4", ".png") for file in files if file.suffix == kind]
     first = [file for file in shown if file.suffix == shown[0].suffix]
-    if first:
-        print("Look at:", ", ".join(map(str, first)))
+    print("Look at: " + "\n         ".join(map(str, first)) if first else "Written:")
     for file in files:
         if file not in first:
             print(f"  {CONTENTS[file.suffix[1:]]:<25} {file}")
