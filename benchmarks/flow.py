@@ -4,12 +4,12 @@
     python -m benchmarks.flow --weights runs/flow/pwc.pth --pictures docs/flow.jpg
 
 Endpoint errors (EPE, px at 224) are of the stored flow, enlarged bilinearly as in the trainer. They
-are measured on pairs of embedded people in moving scenes (on and off the person) and of moving
-shapes, with subjects and photos that are never used for training, and, if the shared data is
-present, on the two FlyingChairs pairs and on real clips against RAFT-sintel. Speed is in clips of
-31 frames at 224 px per second, and as a share of this machine's peak rates of matrix products and
-convolutions. FlowNetS at width 1 has random weights if none are given, as its speed is the same.
-The last line compares it with how public code runs it: float32, pair by pair.
+are measured on pairs of embedded people in moving scenes (on and off the person), of moving shapes
+and of panned photos, with subjects and photos that are never used for training, and, if the shared
+data is present, on the two FlyingChairs pairs and on real clips against RAFT-sintel. Speed is in
+clips of 31 frames at 224 px per second, and as a share of this machine's peak rates of matrix
+products and convolutions. FlowNetS at width 1 has random weights if none are given, as its speed is
+the same. The last line compares it with how public code runs it: float32, pair by pair.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ from datagen.flow.training.textures import load_textures
 from datagen.flow.weights import EMBEDDED
 
 SIZE, FRAMES = 224, 32
+PAN = 24  # px, the most that a photo is moved
 RAFT_FRAMES = 5  # of the clip that RAFT is timed on, as 32 take minutes on a CPU
 FULL_COLOUR = 8.0  # px of flow that have full colour in the pictures
 FIRST = "conv1.0.weight"  # of FlowNetS: its channels are 64 times the width
@@ -95,6 +96,25 @@ def shapes(count: int) -> list[Test]:
         make_pair(textures, SIZE, generator(7, "flow benchmark", "shapes", k)) for k in range(count)
     ]
     return [(np.stack((first, second)), flow, None) for first, second, flow in pairs]
+
+
+def pans(count: int) -> list[Test]:
+    """Return pairs of a photo of the test split and the same moved by whole pixels, PAN at most."""
+    textures = load_textures(None, "test")
+    tests: list[Test] = []
+    for k in range(count):
+        rng = generator(7, "flow benchmark", "pans", k)
+        photo = textures[rng.integers(len(textures))]
+        scale = (SIZE + 3 * PAN) / min(photo.shape[:2])
+        photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        length, angle = rng.uniform(0, PAN), rng.uniform(0, 2 * np.pi)
+        dx, dy = np.rint(length * np.array([np.cos(angle), np.sin(angle)])).astype(int)
+        x, y = (rng.integers(PAN, side - SIZE - PAN + 1) for side in photo.shape[1::-1])
+        first = photo[y : y + SIZE, x : x + SIZE]
+        second = photo[y - dy : y - dy + SIZE, x - dx : x - dx + SIZE]
+        flow = np.broadcast_to(np.float32([dx, dy]), (SIZE, SIZE, 2))
+        tests.append((np.stack((first, second)), flow, None))
+    return tests
 
 
 def chairs(folder: Path) -> list[Test]:
@@ -277,7 +297,7 @@ def main() -> None:
 def measure(args: argparse.Namespace, data: Path, weights: list[Path], folder: Path) -> None:
     """Run the benchmark with the options that `main` parsed."""
     tests = {"people": people(args.pairs, folder), "shapes": shapes(args.pairs),
-             "chairs": chairs(data / "flow")}  # fmt: skip
+             "pans": pans(args.pairs), "chairs": chairs(data / "flow")}  # fmt: skip
     videos = sorted((data / "videos").glob("*.*"))
     clips = real(videos[:: max(1, len(videos) // args.clips)])
     estimators = candidates(weights, data, folder)

@@ -65,9 +65,9 @@ class FlowPool:
 
         if not self.refined:
             return wait
-        from datagen.flow.dis import refine
+        from datagen.flow.dis import search
 
-        return lambda: refine(frames, wait())
+        return lambda: search(frames, wait())
 
 
 def share(cfg: ClusterConfig, flow: FlowConfig, gpus: float) -> float:

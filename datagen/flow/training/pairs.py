@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from datagen.flow.training.layers import Layer, paint
-from datagen.flow.training.rigid2d import about, draw_shift, rigid
+from datagen.flow.training.rigid2d import about, draw_pan, draw_shift, rigid
 from datagen.flow.training.shapes import blob, puppet
 from datagen.flow.training.textures import cut
 
@@ -46,12 +46,15 @@ def draw_layers(textures: list[np.ndarray], size: int, rng: np.random.Generator)
 def background_motion(
     middle: Float[np.ndarray, " 2"], rng: np.random.Generator
 ) -> Float[np.ndarray, "3 3"]:
-    """Return a distant scene's motion by the camera between two frames, 3x3, often the identity."""
-    if rng.random() < 0.25:
+    """Return a distant scene's motion by the camera between two frames, 3x3.
+
+    Still in a quarter of the pairs, and panned by up to 30 px in another.
+    """
+    kind = rng.random()
+    if kind < 0.25:
         return np.eye(3)
-    motion = rigid(
-        draw_shift(1.5, 1.1, 30, rng), rng.laplace(0, 0.4), rng.laplace(0, 0.006), middle
-    )
+    shift = draw_pan(30, rng) if kind < 0.5 else draw_shift(1.5, 1.1, 30, rng)
+    motion = rigid(shift, rng.laplace(0, 0.4), rng.laplace(0, 0.006), middle)
     tilt = np.eye(3)
     tilt[2, :2] = rng.laplace(0, 1e-5, 2)
     return motion @ about(tilt, middle)

@@ -43,6 +43,14 @@ def draw_shift(
     median: float, spread: float, most: float, rng: np.random.Generator
 ) -> Float[np.ndarray, " 2"]:
     """Draw a translation with log-normal length, clipped at `most` px."""
-    length = min(most, median * np.exp(spread * rng.normal()))
+    return _aim(min(most, median * np.exp(spread * rng.normal())), rng)
+
+
+def draw_pan(most: float, rng: np.random.Generator) -> Float[np.ndarray, " 2"]:
+    """Draw a translation whose length is uniform up to `most` px."""
+    return _aim(rng.uniform(0, most), rng)
+
+
+def _aim(length: float, rng: np.random.Generator) -> np.ndarray:
     angle = rng.uniform(0, 2 * np.pi)
     return length * np.array([np.cos(angle), np.sin(angle)])

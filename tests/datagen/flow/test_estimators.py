@@ -71,7 +71,7 @@ def test_dis_refines_the_flow_it_starts_from() -> None:
         np.linalg.norm(np.median(flow.astype(float), axis=(0, 2, 3)) - (25, -1))
         for flow in (alone, refined)
     ]
-    assert errors[0] > 5 and errors[1] < 0.15
+    assert errors[0] > 5 and errors[1] < 0.1
     assert Dis(Everywhere(0, 0)).name == "same"
 
 
