@@ -52,7 +52,7 @@ def test_some_shards_are_looked_at_by_pattern_and_over_http(made, tmp_path, caps
     with serving(made.parent) as (http, _):
         for folder in (f"{http}/shards", str(made)):
             assert inspect([f"{folder}/shard-{{000001..000001}}.tar", *out]) == 0
-            assert "x.html: 1 shard, 2 clips" in capsys.readouterr().out
+            assert "x.html (1 shard, 2 clips)" in capsys.readouterr().out
         assert inspect([f"{http}/shards/", *out]) == 0
         assert "x.html (2 shards, 4 clips)" in capsys.readouterr().out
 
