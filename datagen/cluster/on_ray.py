@@ -12,6 +12,7 @@ from typing import Any, Self
 from datagen.cluster import flow_pool, ray_address, ray_start, threads
 from datagen.cluster.options import ClusterConfig
 from datagen.cluster.outcome import GRACE, RECYCLE, TRIES, Outcome, Task, attempt
+from datagen.common.errors import BadMachine
 from datagen.common.files import CACHE_VARIABLE
 from datagen.flow.options import FlowConfig
 
@@ -125,7 +126,11 @@ class Ray:
         following = replace(tried, number=tried.number + 1)
         try:
             outcome = self.ray.get(reference)
-        except (self.errors.NodeDiedError, self.errors.LocalRayletDiedError) as error:
+        except self.errors.LocalRayletDiedError as error:  # every other task would fail too
+            raise BadMachine(
+                "this machine's Ray process (raylet) has ended: run the same command to continue"
+            ) from error
+        except self.errors.NodeDiedError as error:
             following = replace(tried, lost=tried.lost + 1)
             return _died(tried, error), following if following.lost < LOST_NODES else None
         except (self.errors.RuntimeEnvSetupError, self.errors.TaskUnschedulableError) as error:

@@ -112,8 +112,11 @@ def _made_of(line: Line, field: str) -> set[str]:
 def library(layout: Layout) -> Iterator[tuple[Path, str]]:
     """Yield each damaged file of the data set's library, with the reason.
 
-    Missing files are no problem: they are made again when a shard needs them.
+    Missing files are no problem: they are made again when a shard needs them. Lines of older
+    releases have no checksum; the manifest, which copies the lines, shows whether one has lost it.
     """
+    manifests = (Manifest(layout.manifests / f"{name}.jsonl") for name in card.LISTS[1:])
+    listed = {line.get("file"): line for manifest in manifests for line in manifest.checked()}
     for folder in library_folders(layout):
         found = sizes(folder)
         names = sorted(name for name in found if name.endswith(".json"))
@@ -123,6 +126,9 @@ def library(layout: Layout) -> Iterator[tuple[Path, str]]:
                 yield path, f"{folder.name}/{name} differs from its checksum"
                 continue
             line = json.loads(data)
+            if checksum.FIELD not in line and listed.get(path.name, line) != line:
+                yield path, f"{folder.name}/{name} differs from the manifest"
+                continue
             if path.name not in found or "sha256" not in line:
                 continue
             if found[path.name] != line.get("bytes") or sha256(path) != line["sha256"]:

@@ -19,9 +19,14 @@ from datagen.common.files import is_local, make_folder, read_all, sizes, whole, 
 from datagen.common.record import Line
 from datagen.output.layout import Layout
 
+_MARK = f'"{checksum.FIELD}":'.encode()
+
 
 class Manifest:
     """One .jsonl file. An incomplete last line is ignored and overwritten, a damaged line ignored.
+
+    Lines of older releases have no checksum. They precede those that have one: a later line without
+    a checksum has lost it, and is damaged.
 
     Files at a URL cannot be appended to: every line becomes a small file in the folder
     `NAME.jsonl.parts` beside it, and `join` merges them into the file.
@@ -33,12 +38,12 @@ class Manifest:
 
     def lines(self) -> list[Line]:
         """Return every intact line, oldest first; none if the file does not exist."""
-        return [line for line in map(parsed, self._texts()[0]) if line is not None]
+        return [line for _, line in self._parsed() if line is not None]
 
     def damaged(self) -> int:
         """Return the number of damaged lines."""
-        lines = [(text, parsed(text)) for text in self._texts()[0]]
         torn = self.path.exists() and self.path.read_bytes()[-1:] not in (b"", b"\n")
+        lines = self._parsed()
         return torn + sum(line is None or text != _text(line, text) for text, line in lines)
 
     def latest(self, key: str) -> dict[Any, Line]:
@@ -47,10 +52,8 @@ class Manifest:
         return {line[key]: line for line in self.lines() if isinstance(line.get(key), kinds)}
 
     def checked(self) -> list[Line]:
-        """Return the intact lines that have a checksum; lines of older releases have none."""
-        field = f'"{checksum.FIELD}":'.encode()
-        lines = [parsed(text) for text in self._texts()[0] if field in text]
-        return [line for line in lines if line is not None]
+        """Return the intact lines that have a checksum."""
+        return [line for text, line in self._parsed() if line is not None and _MARK in text]
 
     def append(self, line: Line) -> None:
         """Append a line and flush it to disk."""
@@ -87,11 +90,23 @@ class Manifest:
 
     def clean(self) -> None:
         """Rewrite the file without damaged lines; nothing may append to it meanwhile."""
-        texts, parts = self._texts()
+        _, parts = self._texts()
+        texts = [text for text, line in self._parsed() if line is not None]
         with whole(self.path) as temporary:
-            temporary.write_bytes(b"".join(t + b"\n" for t in texts if parsed(t) is not None))
+            temporary.write_bytes(b"".join(text + b"\n" for text in texts))
         for part in parts:
             part.unlink(missing_ok=True)
+
+    def _parsed(self) -> list[tuple[bytes, Line | None]]:
+        """Return the text and the object of each complete line; None for a damaged one."""
+        found: list[tuple[bytes, Line | None]] = []
+        marked = False
+        for text in self._texts()[0]:
+            line = parsed(text)
+            lost = marked and _MARK not in text
+            marked |= line is not None and _MARK in text
+            found.append((text, None if lost else line))
+        return found
 
     def _texts(self) -> tuple[list[bytes], list[Path]]:
         """Return all complete lines, and the part files that hold some of them."""
@@ -115,7 +130,7 @@ def parsed(text: bytes) -> Line | None:
 
 def _text(line: Line, like: bytes = b"") -> bytes:
     """Return a line's text; with a checksum if the original text `like` has one."""
-    line = checksum.added(line) if f'"{checksum.FIELD}":'.encode() in like else line
+    line = checksum.added(line) if _MARK in like else line
     return json.dumps(line, separators=(",", ":")).encode()
 
 

@@ -3,6 +3,7 @@
     .venv/bin/python tests/reliability/kills.py --mode serial --count 600 --seconds 7200
     .venv/bin/python tests/reliability/kills.py --mode processes --count 300
     .venv/bin/python tests/reliability/kills.py --mode ray --count 100
+    .venv/bin/python tests/reliability/kills.py --mode cluster --count 100
 
 Half of the moments are uniform over a run's time, half over its progress: when so many shards are
 there, of which all is the time of the card; now and then what runs is `verify --repair`.
@@ -11,6 +12,8 @@ Prints a line of JSON. A round is one kill, of the driver or of a process that i
 driver's death the same command runs again, at once or when all that it had started has ended.
 Whenever a run finishes, the SHA-256 of all files and the leftovers are looked at, then half of the
 shards, and now and then the library, are taken away again (Linux).
+
+`ray` starts a local Ray in every run, `cluster` joins one that lives as long as the loop.
 
 Drivers, and the workers of `processes`, are forked from this process, which saves their imports;
 `--spawn` starts them as a user's shell would.
@@ -29,11 +32,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import tiny
-from ray_nodes import alive, kill, tree
+from ray_nodes import ENVIRONMENT, alive, free_port, kill, node, tree
 
 SHARDS = 6
 STUCK = 600.0
@@ -44,6 +48,7 @@ VICTIMS = {
     "serial": ("driver",),
     "processes": ("driver", "spawned", "spawned"),
     "ray": ("driver", "ray::_in_worker", "ray::FlowActor", "ray::IDLE"),
+    "cluster": ("driver", "ray::_in_worker", "ray::FlowActor", "ray::IDLE"),
 }
 """Names, or parts of the command lines, of what is killed."""
 PATIENCE = 2
@@ -60,19 +65,42 @@ def hashes(out: Path) -> dict[str, str]:
     }
 
 
+@contextmanager
+def head(mode: str) -> Iterator[tuple[str, int] | None]:
+    """Yield the address and the process of a Ray node that lives until the block ends."""
+    if mode != "cluster":
+        yield None
+        return
+    os.environ |= {"RAY_AUTH_MODE": ENVIRONMENT["RAY_AUTH_MODE"]}
+    address = f"127.0.0.1:{free_port()}"
+    alone = "--node-ip-address=127.0.0.1", "--include-dashboard=false", "--num-cpus=2"
+    with node("--head", f"--port={address.split(':')[1]}", *alone) as process:
+        yield address, process.pid
+
+
 class Driver:
     """A run of datagen.launch, or of datagen.verify that repairs."""
 
-    def __init__(self, out: Path, mode: str, spawn: bool, repairs: bool = False) -> None:
+    def __init__(
+        self,
+        out: Path,
+        mode: str,
+        spawn: bool,
+        repairs: bool = False,
+        cluster: tuple[str, int] | None = None,
+    ) -> None:
         module = "datagen.verify" if repairs else "datagen.launch"
         options = tiny.options(out.parents[1] / "motions", SHARDS)
-        options += ["--out", str(out), "--backend", mode]
+        options += ["--out", str(out), "--backend", "ray" if cluster else mode]
         if mode != "serial":
             options += ["--workers", "2"]
-        if mode == "ray":
+        if mode in ("ray", "cluster"):
             options += ["--flow-actors", "1"]
-        if repairs:
-            options = [str(out), "--repair"]
+        if cluster:
+            options += ["--address", cluster[0]]
+        if repairs:  # it joins no cluster
+            options = [str(out), "--repair", *(["--backend", "serial"] if cluster else [])]
+        self.node = cluster[1] if cluster and not repairs else None
         self.log = out.with_name("log.txt")
         self.began = time.monotonic()
         self.killed = 0
@@ -98,12 +126,20 @@ class Driver:
         """Return the processes of a kind that it has started."""
         if kind == "driver":
             return [self.pid]
-        found = {pid: command for pid, command in tree(self.pid).items() if pid != self.pid}
+        found = self.others()
         return [
             pid for pid, command in found.items()
             if kind in command or kind == tiny.name(pid)
             or (kind == "spawned" and "spawn_main" in command)
         ]  # fmt: skip
+
+    def others(self) -> dict[int, str]:
+        """Return the processes that work for it: those below it, and a cluster's workers."""
+        found = {pid: command for pid, command in tree(self.pid).items() if pid != self.pid}
+        if self.node:
+            ours = VICTIMS["cluster"]
+            found |= {pid: text for pid, text in tree(self.node).items() if text.startswith(ours)}
+        return found
 
     def end(self) -> None:
         """Kill it and all below it."""
@@ -116,8 +152,11 @@ class Driver:
 class Loop:
     """Rounds of kills on one data set."""
 
-    def __init__(self, folder: Path, mode: str, seed: int, spawn: bool) -> None:
+    def __init__(
+        self, folder: Path, mode: str, seed: int, spawn: bool, cluster: tuple[str, int] | None
+    ) -> None:
         self.mode, self.spawn, self.draw = mode, spawn, random.Random(seed)
+        self.cluster = cluster
         self.out, self.found = folder / "made" / "shards", Counter[str]()
         self.dying: dict[int, tuple[float, str]] = {}
         """What killed drivers had started: until when each may live, and what it is."""
@@ -139,7 +178,7 @@ class Loop:
         self._launch()
 
     def _launch(self) -> None:
-        self.driver = Driver(self.out, self.mode, self.spawn, self.repairs)
+        self.driver = Driver(self.out, self.mode, self.spawn, self.repairs, self.cluster)
         self.complete: float | None = None
         """When all shards were there."""
         self.spared = self._shards() == SHARDS and self.draw.random() < 0.6
@@ -185,7 +224,10 @@ class Loop:
                 if not victims and time.monotonic() > due + usual:
                     kind = "driver"  # there is none of the other kind
         victim = self.draw.choice(victims)
-        below = {pid: what for pid, what in tree(self.driver.pid).items() if pid != victim}
+        below = {
+            pid: what for pid, what in self.driver.others().items()
+            if pid != victim and not (self.driver.node and "IDLE" in what)  # perhaps nobody's
+        }  # fmt: skip
         kill(victim)
         self.found[f"killed {kind}"] += 1
         self.found[f"with {self._shards()} of {SHARDS} shards"] += 1
@@ -267,8 +309,8 @@ def kills(
     if not spawn:
         tiny.warm()
     begin = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        loop = Loop(Path(folder), mode, seed, spawn)
+    with tempfile.TemporaryDirectory() as folder, head(mode) as cluster:
+        loop = Loop(Path(folder), mode, seed, spawn, cluster)
         while loop.kills < count and time.monotonic() - begin < seconds:
             loop.round()
             say(f"{loop.kills} in {time.monotonic() - begin:.0f} s: {dict(loop.found)}")

@@ -9,14 +9,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ray_nodes import alive
 
 from datagen.cluster.backends import Processes, open_backend
+from datagen.cluster.on_ray import Ray, Try
 from datagen.cluster.options import ClusterConfig
-from datagen.common.errors import BadInput
+from datagen.common.errors import BadInput, BadMachine
 
 BACKENDS = ("serial", "processes", "ray")
 
@@ -104,6 +106,18 @@ def process_of(folder: Path, name: str) -> int:
         assert time.monotonic() < until
         time.sleep(0.05)
     return int((folder / name).read_text())
+
+
+def test_a_run_whose_own_ray_process_has_ended_is_one_sentence(tmp_path: Path) -> None:
+    exceptions = pytest.importorskip("ray.exceptions")
+
+    def get(_: object) -> None:
+        raise exceptions.LocalRayletDiedError
+
+    backend = Ray(ClusterConfig(backend="ray"))
+    backend.ray, backend.errors = SimpleNamespace(get=get), exceptions  # type: ignore[assignment]
+    with pytest.raises(BadMachine, match="has ended: run the same command"):
+        backend._judge(Try(Square(1, tmp_path)), None)
 
 
 def test_an_idle_worker_that_is_killed_holds_up_no_other(tmp_path: Path) -> None:

@@ -51,6 +51,17 @@ def test_any_flipped_bit_of_a_library_is_found(library: Layout, name: str) -> No
     assert beside.problems(library) == ["dataset.json is missing"]
 
 
+def test_a_library_line_that_lost_its_checksum_with_other_parts_is_found(library: Layout) -> None:
+    path = library.library / "bodies-0" / "a.json"
+    whole = json.loads(path.read_text())
+    line = {**checksum.removed(whole), "file": "a.h5"}
+    Manifest(library.manifests / "bodies.jsonl").append(line)
+    write_json(path, line)  # as an older release wrote it
+    assert beside.problems(library) == ["dataset.json is missing"]
+    write_json(path, {name: line[name] for name in line if name != "sha256"})
+    assert "bodies-0/a.json differs from the manifest" in beside.problems(library)
+
+
 def test_what_is_damaged_of_a_library_is_removed_and_made_again(library: Layout) -> None:
     folder = library.library / "bodies-0"
     assert finished(folder, {"a": None}).keys() == {"a"}
@@ -74,6 +85,21 @@ def test_any_flipped_bit_of_a_manifest_is_found(tmp_path: Path) -> None:
             manifest.path.write_bytes(data)
             assert manifest.damaged(), bytes(data)
             assert all(line in lines for line in manifest.lines()) or data[place] in b"eE"
+    manifest.clean()
+    assert not manifest.damaged()
+
+
+def test_a_part_lost_from_a_later_line_is_found_even_with_its_checksum(tmp_path: Path) -> None:
+    manifest = Manifest(tmp_path / "m.jsonl")
+    for line in ({"shard": 0}, {"shard": 1, "bytes": 7}):
+        manifest.append(line)
+    whole = manifest.path.read_bytes()
+    last = whole.index(b"\n") + 1
+    for start in range(last, len(whole) - 1):
+        for stop in range(start + 1, len(whole)):
+            manifest.path.write_bytes(whole[:start] + whole[stop:])
+            assert manifest.damaged(), whole[last:start] + whole[stop:]
+            assert manifest.lines() == [{"shard": 0}]
     manifest.clean()
     assert not manifest.damaged()
 
