@@ -7,8 +7,18 @@ run() {
     printf '\n\033[1m$ %s\033[0m\n' "$*"
     "$@"
 }
-few=(--motion-limit 24 --stride 100 --video-limit 24 --windows-per-video 3)
 
+# A real person, by the network that ships: one camera of the Pose2Sim demo, with ground truth.
+person=datagen/assets/people/pose2sim_demo
+run python -m datagen.ingest pose2sim --embedded --image-size 128 --out demo/person/shards
+run python -m trainer.evaluate --shards demo/person/shards --mirror --device cpu \
+    --out demo/person/evaluation
+run python -m benchmarks.pose2sim --embedded --evaluation demo/person/evaluation/evaluation.json
+run python -m datagen.overlay $person/clip.mp4 --keypoints $person/keypoints.npz \
+    --out demo/person
+
+# The data: people and scenes are rendered once, and composed to clips.
+few=(--motion-limit 24 --stride 100 --video-limit 24 --windows-per-video 3)
 run python -m datagen.launch --num-shards 6 --clips-per-shard 16 --out demo/shards "${few[@]}"
 run python -m datagen.launch --split test --num-shards 2 --clips-per-shard 8 \
     --out demo/test/shards "${few[@]}"
@@ -21,16 +31,7 @@ run python -m trainer.fit --shards demo/shards --val-shards demo/test/shards --o
 run python -m trainer.evaluate --checkpoint demo/run/best.pt --shards demo/test/shards \
     --device cpu
 printf '\nTwo minutes of training show that the steps work; such a network is hardly better than one\n'
-printf 'constant pose. What follows uses the network that ships, on a real person: one camera of the\n'
-printf 'Pose2Sim demo, with ground truth.\n'
-
-person=datagen/assets/people/pose2sim_demo
-run python -m datagen.ingest pose2sim --embedded --image-size 128 --out demo/person/shards
-run python -m trainer.evaluate --shards demo/person/shards --mirror --device cpu \
-    --out demo/person/evaluation
-run python -m benchmarks.pose2sim --embedded --evaluation demo/person/evaluation/evaluation.json
-run python -m datagen.overlay $person/clip.mp4 --keypoints $person/keypoints.npz \
-    --out demo/person
+printf 'constant pose.\n'
 
 run python -m datagen.inspect demo/shards --out demo/pictures \
     --results demo/person/*.mp4 demo/person/*.png demo/person/evaluation/*.png \

@@ -47,7 +47,8 @@ if [ ! -x .venv/bin/pip ]; then
     }
 fi
 stage "2/4 packages of constraints.txt; only those of 10 MB or more are named"
-.venv/bin/pip install --disable-pip-version-check --use-pep517 --progress-bar off \
+# Unbuffered, so that the pipe shows what pip is doing; unpacking takes minutes without a word.
+PYTHONUNBUFFERED=1 .venv/bin/pip install --disable-pip-version-check --use-pep517 --progress-bar off \
     -c constraints.txt -e '.[dev]' | large
 stage "3/4 PyOpenGL"
 # pyrender pins PyOpenGL 3.1.0, whose OSMesa backend cannot start; pip has no override for that.
@@ -60,6 +61,4 @@ mesa() { compgen -G '/usr/share/glvnd/egl_vendor.d/*.json' >/dev/null; }
 if ! /usr/bin/env "$python" -c "$opengl" || ! mesa; then
     install libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri
 fi
-stage "done"
-echo "Next: make demo"
-echo "      source .venv/bin/activate"
+stage "done; to use it in a terminal: source .venv/bin/activate"

@@ -27,7 +27,7 @@ def test_a_command_names_the_environment(command):
     done = subprocess.run([sys.executable, "-S", *called], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and "`make setup`" in done.stderr
-    extra = '"motion-hmr[datagen]"' if "datagen" in command else "motion-hmr"
+    extra = "'.[datagen]'" if "datagen" in command else "."
     assert f"`pip install {extra}`" in done.stderr
     assert "source .venv/bin/activate" in done.stderr and done.stderr.count("\n") == 1
 

@@ -114,8 +114,8 @@ def missing_package(error: BaseException) -> str:
         return ""
     return (
         f"{sys.executable} does not have the package {error.name}; run `make setup` once and "
-        "`source .venv/bin/activate` in every new terminal, or install it into an environment: "
-        '`pip install "motion-hmr[datagen]"`'
+        "`source .venv/bin/activate` in every new terminal, or, in the folder of the project, "
+        "`pip install '.[datagen]'`"
     )
 
 

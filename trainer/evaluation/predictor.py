@@ -251,7 +251,7 @@ def ingested(
     needs = "the crops and the flow of frames" if keypoints is not None else "finding people"
     if any(importlib.util.find_spec(name) is None for name in ("datagen", "cv2")):
         raise BadInput(
-            f"{needs} needs the generator: pip install 'motion-hmr[datagen]'; a network whose only "
+            f"{needs} needs the generator: pip install '.[datagen]'; a network whose only "
             "input is keypoints does not need it if you give keypoints"
         )
     from PIL import Image

@@ -127,7 +127,7 @@ def open_tracker(service: Service, folder: Path, options: dict[str, Any], step: 
         return SERVICES[service](folder, options, step)
     except ImportError as error:
         raise BadInput(
-            f'--tracking {service} needs a package: pip install "motion-hmr[{service}]", or '
+            f"--tracking {service} needs a package: pip install '.[{service}]', or "
             f"pip install {PACKAGES[service]} ({error})"
         ) from None
     except Exception as error:  # server, login and settings errors have the service's own classes

@@ -121,7 +121,7 @@ def test_wrong_inputs_are_refused_in_one_sentence(predictor, given, words):
 
 def test_without_the_generator_people_are_not_found(predictor, monkeypatch):
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(BadInput, match=r"pip install 'motion-hmr\[datagen\]'"):
+    with pytest.raises(BadInput, match=r"pip install '\.\[datagen\]'"):
         predictor.predict(np.zeros((4, 64, 64, 3), np.uint8))
 
 

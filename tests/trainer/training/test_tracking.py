@@ -59,7 +59,7 @@ def test_non_finite_figures_are_not_sent(tmp_path) -> None:
 
 def test_a_service_that_is_not_installed_is_named(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(BadInput, match=r'pip install "motion-hmr\[wandb\]"'):
+    with pytest.raises(BadInput, match=r"pip install '\.\[wandb\]'"):
         open_tracker("wandb", tmp_path, {}, 0)
     assert isinstance(open_tracker("none", tmp_path, {}, 0), NoTracker)
 
