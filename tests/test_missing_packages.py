@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,32 @@ def test_a_bug_shows_its_traceback(tmp_path):
 def test_a_program_that_imports_us_keeps_its_own_hook():
     code = "import sys, datagen, trainer; assert sys.excepthook is sys.__excepthook__"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "datagen.launch --out oss://b/x",
+        "datagen.launch --library oss://b/x",
+        "datagen.verify oss://b/x",
+        "datagen.inspect oss://b/x",
+        "trainer.fit --shards oss://b/x",
+        "trainer.evaluate --shards oss://b/x",
+        "trainer.compare oss://b/x",
+    ],
+)
+def test_a_urls_missing_package_is_named(line: str, monkeypatch, capsys, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "ossfs", None)  # of Alibaba's store
+    command, *words = line.split()
+    monkeypatch.setattr("sys.argv", [command, *words])
+    try:
+        status = import_module(command).main()
+    except SystemExit as stop:
+        status = stop.code
+    printed = capsys.readouterr().err
+    assert status == 2
+    assert printed.startswith("error: oss://b/x") and printed.count("\n") == 1
+    assert (
+        "cannot be opened: Install ossfs to access" in printed and "`pip install ossfs`" in printed
+    )

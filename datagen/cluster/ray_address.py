@@ -8,14 +8,24 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from datagen.common.errors import BadInput
+
 ANSWER = 5.0
 """Seconds to wait for a cluster, on connecting and for the first bytes."""
 
 
 def joined(address: str | None) -> str | None:
-    """Return the address of the cluster to join, None for a local Ray."""
+    """Return the address of the cluster to join, None for a local Ray.
+
+    Raises BadInput for the address of a dashboard, which only `ray job submit` can use.
+    """
     if address in (None, "auto"):
         address = os.environ.get("RAY_ADDRESS") or address
+    if address and address.startswith(("http://", "https://")):
+        raise BadInput(
+            f"{source(address)} {address} is a dashboard's address (for `ray job submit`); "
+            "datagen.launch needs HEAD:6379: set that, or unset it"
+        )
     if address in (None, "auto"):
         address = local_cluster() or address
     return address
@@ -64,9 +74,29 @@ def silence(address: str) -> str:
     return answers[0] if answers else f"no answer within {3 * ANSWER:.0f} s"
 
 
+def wants_token(address: str) -> bool:
+    """Return whether the Ray at an address refuses a call without a token; False if unknown.
+
+    Ray itself tries for 20 s and then says only that it cannot connect (2.60).
+    """
+    with suppress(ImportError):
+        import grpc
+
+        call = "/ray.rpc.NodeInfoGcsService/CheckAlive"
+        with grpc.insecure_channel(_server(address)) as channel:
+            try:
+                channel.unary_unary(call)(b"", timeout=ANSWER)
+            except grpc.RpcError as error:
+                return error.code() is grpc.StatusCode.UNAUTHENTICATED  # pyright: ignore
+    return False
+
+
+def _server(address: str) -> str:
+    return address.removeprefix("ray://").partition("/")[0].partition("?")[0]
+
+
 def _ask(address: str) -> str:
-    place = address.removeprefix("ray://").partition("/")[0].partition("?")[0]
-    host, _, port = place.rpartition(":")
+    host, _, port = _server(address).rpartition(":")
     if not host or not port.isdigit() or os.environ.get("RAY_USE_TLS", "0") != "0":
         return ""
     try:

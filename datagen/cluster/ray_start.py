@@ -33,8 +33,8 @@ def start(address: str | None, cores: int | None, variables: dict[str, str]) -> 
     """Join the cluster at `address`, or start a Ray with `cores` cores that only this machine
     reaches.
 
-    variables: the workers' environment. Raises BadInput if no cluster answers there, BadMachine if
-    Ray does not start.
+    variables: the workers' environment. Raises BadInput if no cluster answers there or it refuses
+    the token, BadMachine if Ray does not start.
     """
     for name, value in (_QUIET if address else {**_QUIET, **_ALONE}).items():
         os.environ.setdefault(name, value)
@@ -47,11 +47,16 @@ def start(address: str | None, cores: int | None, variables: dict[str, str]) -> 
         options |= {"num_cpus": cores, "include_dashboard": False}
     options["runtime_env"] = {"env_vars": variables}
     stop = signal.getsignal(signal.SIGTERM)
+    reason = ray_address.silence(address) if address else ""
     try:
-        if address and (reason := ray_address.silence(address)):
+        if reason:
             raise ConnectionError(reason)
+        if address and not _has_token() and ray_address.wants_token(address):
+            raise BadInput(_refused(address))
         _twice(address, options)
     except ConnectionError as error:
+        if address and not reason and ray_address.wants_token(address):
+            raise BadInput(_refused(address)) from None
         raise BadInput(
             f"no Ray cluster answers at {address!r} ({error}); start one with `ray start --head`, "
             f"or omit {ray_address.source(address or '')} for a local Ray"
@@ -79,6 +84,20 @@ def _twice(address: str | None, options: dict[str, Any]) -> None:
             if last:
                 why = (str(error).strip() or type(error).__name__).splitlines()[0]
                 raise BadMachine(f"Ray does not start ({why:.200}); {GIVE_UP}") from error
+
+
+def _has_token() -> bool:
+    return os.environ.get("RAY_AUTH_MODE", "").lower() == "token"
+
+
+def _refused(address: str) -> str:
+    """Return the sentence for a cluster that refuses this process's token, or the lack of one."""
+    remedy = (
+        "give the head's token in RAY_AUTH_TOKEN or ~/.ray/auth_token"
+        if _has_token()
+        else "export RAY_AUTH_MODE=token"
+    )
+    return f"the Ray cluster at {address} refused the token: {remedy}"
 
 
 @cache

@@ -51,8 +51,15 @@ def place(text: str | Path) -> Path:
         path = UPath(text)
         path.fs  # noqa: B018  # imports the protocol's package
     except (ImportError, ValueError) as error:
-        raise BadInput(f"{text} cannot be opened: {error}") from None
+        raise unopened(text, error) from None
     return cast("Path", path)
+
+
+def unopened(text: str, error: Exception) -> BadInput:
+    """Return the error for a URL of an unknown protocol, or of one whose package is missing."""
+    package = getattr(error.__cause__, "name", "")  # of a ModuleNotFoundError
+    remedy = f" (`pip install {package}`)" if package else ""
+    return BadInput(f"{text} cannot be opened: {error}{remedy}")
 
 
 def absolute(path: Path) -> Path:

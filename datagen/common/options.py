@@ -15,12 +15,21 @@ import tyro
 from datagen.common.errors import BadInput, BadOption
 from datagen.common.files import place
 
+
+def _folder(text: str) -> Path:
+    """Return an option's folder; raise BadOption if its URL cannot be opened."""
+    try:
+        return place(text)
+    except BadInput as error:  # a ValueError, of which tyro would drop the message
+        raise BadOption(str(error)) from None
+
+
 Folder = Annotated[
     Path,
     tyro.constructors.PrimitiveConstructorSpec(
         nargs=1,
         metavar="PATH|URL",
-        instance_from_str=lambda words: place(words[0]),
+        instance_from_str=lambda words: _folder(words[0]),
         is_instance=lambda value: hasattr(value, "joinpath"),
         str_from_instance=lambda path: [str(path)],
     ),

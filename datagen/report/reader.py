@@ -18,6 +18,7 @@ import numpy as np
 
 from datagen.common import pictures
 from datagen.common.errors import BadInput
+from datagen.common.files import unopened
 from datagen.common.npz import open_npz, read_npy
 from datagen.common.record import Line
 from datagen.output import tars
@@ -59,11 +60,8 @@ class DataSetReader:
         self.chosen = select(url)
         try:
             self.files, self.shards = fsspec.url_to_fs(self.chosen.folder)
-        except (
-            ImportError,
-            ValueError,
-        ) as error:  # unknown protocol, or its package is not installed
-            raise BadInput(f"{url} cannot be opened: {error}") from None
+        except (ImportError, ValueError) as error:
+            raise unopened(url, error) from None
         self.shards = self.shards.rstrip("/")
         beside = posixpath.basename(self.shards) == "shards"
         self.root = posixpath.dirname(self.shards) if beside else self.shards

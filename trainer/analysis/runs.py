@@ -16,6 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 from trainer.common.files import json_lines
 from trainer.common.npz import read_npz
 from trainer.data.dataset import identity
+from trainer.data.transfer import file_system
 from trainer.errors import BadInput, near
 from trainer.evaluation.frame_errors import CLIPS, FRAMES
 
@@ -74,7 +75,7 @@ class Run:
     @property
     def checkpoint(self) -> str:
         """The checkpoint to evaluate: best.pt of a run that was validated, else last.pt."""
-        files, root = fsspec.url_to_fs(self.folder)
+        files, root = file_system(self.folder)
         return f"{self.folder}/{'best' if files.exists(f'{root}/best.pt') else 'last'}.pt"
 
     @property
@@ -107,7 +108,7 @@ def find_runs(folders: str | Sequence[str], shards: str | None = None) -> list[R
 
 def _evaluated_runs(folder: str) -> dict[str, dict[str, str]]:
     """Return each run below a folder with its evaluation folder per data set (by its `_key`)."""
-    files, root = fsspec.url_to_fs(str(folder))
+    files, root = file_system(folder)
     paths = sorted(files.find(root, maxdepth=5)) if files.exists(root) else []
     runs = _folders_with("metrics.jsonl", paths, files)
     if not runs:
@@ -154,7 +155,7 @@ def _identity(shards: str) -> dict[str, object]:
         raise BadInput(
             f"{shards} has no dataset.json; pass the shards that the runs were evaluated on."
         )
-    files, root = fsspec.url_to_fs(str(shards))
+    files, root = file_system(shards)
     names = sorted(path.rsplit("/", 1)[-1] for path in files.glob(f"{root}/shard-*.tar"))
     return identity(str(metadata["fingerprint"]), names)
 
@@ -188,9 +189,10 @@ def _require_shapes(frames: dict[str, np.ndarray]) -> None:
 
 
 def _bytes(url: str) -> bytes | None:
+    files, path = file_system(url)
     try:
-        with fsspec.open(url, "rb") as file:
-            return file.read()  # type: ignore[union-attr]
+        with files.open(path, "rb") as file:
+            return file.read()
     except FileNotFoundError:
         return None
 

@@ -138,7 +138,7 @@ def _pipe(url: Url) -> Iterator[bytes]:
 
 
 def _fsspec(url: Url, start: int, stop: int | None) -> tuple[int, Any]:
-    files, path = _file_system(url)
+    files, path = file_system(url)
     total = int(files.info(path)["size"])
     end = total if stop is None else min(stop, total)
 
@@ -153,21 +153,23 @@ def _fsspec(url: Url, start: int, stop: int | None) -> tuple[int, Any]:
     return total, pieces()
 
 
-def _file_system(url: Url) -> tuple[Any, str]:
+def file_system(url: object) -> tuple[Any, str]:
     """Return fsspec's file system of a URL and the path in it; Unreachable if there is none."""
     import fsspec
 
     try:
-        return fsspec.url_to_fs(url.text)
+        return fsspec.url_to_fs(str(url))
     except (ImportError, ValueError) as error:  # an unknown protocol, or one without its package
-        raise Unreachable(f"{url} cannot be opened: {error}.") from None
+        package = getattr(error.__cause__, "name", "")  # of a ModuleNotFoundError
+        remedy = f" (`pip install {package}`)" if package else ""
+        raise Unreachable(f"{url} cannot be opened: {error}{remedy}.") from None
 
 
 def names_in(url: Url) -> list[str] | None:
     """Return the names of the files in a folder behind a URL; None if they cannot be listed."""
     if url.scheme in ("http", "https", "pipe"):
         return None
-    files, path = _file_system(url)
+    files, path = file_system(url)
     try:
         files.invalidate_cache()  # other processes write there
         return sorted(str(name).rpartition("/")[2] for name in files.ls(path, detail=False))
