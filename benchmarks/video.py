@@ -126,7 +126,7 @@ def draw(motion: PredictedMotion, body: Any, pictures: list[np.ndarray]) -> floa
         for t in range(SOME):
             yield Picture(pictures[t], t, t / 30)
 
-    under = Pictures(WIDTH, HEIGHT, place_maps(motion), frames(), count=SOME)
+    under = Pictures(WIDTH, HEIGHT, place_maps(motion), frames(), numbers=np.arange(SOME))
     return measured(lambda: list(show(motion, body, under, degrees=60, opacity=0.9)), SOME)
 
 

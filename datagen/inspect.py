@@ -64,10 +64,13 @@ def inspect(cfg: InspectConfig) -> int:
     shown = results.section(cfg.results)
     alone = cfg.out.suffix.lower() in (".html", ".htm")
     report = cfg.out if alone else cfg.out / "report.html"
-    if source.dataset.get("labels_only"):  # nothing to show
+    if source.dataset.get("labels_only") or source.dataset.get("keypoints_only"):  # no pictures
         with whole(report) as temporary:
             temporary.write_text(page.page(summary, source.name, cfg.shards, results=shown))
-        print(f"Look at: {report} ({count(summary.motions.files, 'motion')} without pictures)")
+        made = count(summary.motions.files, "motion")
+        if source.dataset.get("keypoints_only"):
+            made = f"{count(summary.shards.clips, 'record')} of keypoints only,"
+        print(f"Look at: {report} ({made} without pictures)")
         return 0
     records = list(pictures.chosen(source, summary.shards.numbers, cfg.clips))
     samples = _samples(source, records, cfg.library)

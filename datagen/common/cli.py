@@ -79,7 +79,8 @@ def run(
         print(f"error: {error.filename}: {error.strerror}; name another path", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stopped:
-        print("\nstopped; run the same command to continue", file=sys.stderr)
+        advice = str(stopped) or "run the same command to continue"
+        print(f"\nstopped; {advice}", file=sys.stderr)
         return 128 + (signal.SIGTERM if isinstance(stopped, Terminated) else signal.SIGINT)
     finally:
         if stop is not None:

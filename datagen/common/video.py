@@ -113,9 +113,7 @@ class PyAVReader:
             self.frames = self.container.decode(self.stream)
         except (FFmpegError, IndexError, AttributeError) as error:  # the last without a decoder
             why = getattr(error, "strerror", None) or "it has no pictures"
-            raise BadInput(
-                f"{path} cannot be read as a video ({why}); omit it or convert it to MP4"
-            ) from error
+            raise unreadable(path, str(why)) from error
         aspect = pixel_aspect(self.stream)
         self.scale = (max(1.0, aspect), max(1.0, 1 / aspect))
         self.damage = FFmpegError
@@ -184,9 +182,7 @@ def _readers(path: Path) -> list[Callable[[Path], Reader]]:
         order, plain = [0], True
     except (FFmpegError, OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise BadInput(
-            f"{path} cannot be read as a video ({why}); omit it or convert it to MP4"
-        ) from error
+        raise unreadable(path, str(why)) from error
     own: list[Callable[[Path], Reader]] = [
         partial(PyAVReader, place=place) for place in order or [0]
     ]
@@ -210,7 +206,15 @@ def open_video(path: Path) -> Reader:
         reader.release()
         if readable:
             return make(path)
-    raise BadInput(f"{path} cannot be read as a video; omit it or convert it to MP4")
+    raise unreadable(path)
+
+
+def unreadable(path: Path, why: str = "") -> BadInput:
+    """Return the error for a file that is no video that this program reads."""
+    what = f"{path} cannot be read as a video{f' ({why})' if why else ''}"
+    if path.suffix.lower() == ".mp4":
+        return BadInput(f"{what}; omit it, or give an undamaged copy")
+    return BadInput(f"{what}; omit it or convert it to MP4")
 
 
 def declared_frames(path: Path) -> int:

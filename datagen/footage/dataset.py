@@ -185,12 +185,13 @@ def _fill(
         layout.shard(index).unlink()
     _write_dataset(layout, content, list(lines.values()))
     tasks = _tasks(sources, lines, layout, cfg, content["fingerprint"])
-    print(
-        f"Cutting {len(tasks)} of {count(len(sources), 'input')}: "
-        f"crops of {cfg.image_size} px, "
-        + ("keypoints only" if cfg.keypoints_only else f"flow {cfg.flow.flow}")
-        + (f", clips of {cfg.unlabelled} frames" if cfg.unlabelled else ", whole tracks")
-    )
+    if tasks:
+        made = f"crops of {cfg.image_size} px and {cfg.flow.flow} flow"
+        print(
+            f"Preparing {f'{len(tasks)} of ' if len(tasks) < len(sources) else ''}"
+            f"{count(len(sources), 'input')}: {'keypoints' if cfg.keypoints_only else made} of "
+            + (f"clips of {cfg.unlabelled} frames" if cfg.unlabelled else "whole tracks")
+        )
     bad = _run(tasks, cfg, layout, manifest)
     lines = finished_shards(layout)
     _write_dataset(layout, content, list(lines.values()))

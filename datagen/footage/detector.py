@@ -6,6 +6,7 @@ of a pixel (benchmarks.detector).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -62,19 +63,21 @@ def detect(video: Path, detector: PoseDetector, out: Path) -> int:
     return frames
 
 
-def detections(videos: dict[str, Path], folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
+def detections(
+    videos: dict[str, Path], folder: Path, *, leave_out: Collection[str] = ()
+) -> tuple[dict[str, Path], dict[str, str]]:
     """Return each video's keypoint file, detecting missing ones, and the reasons of failures.
 
     Files lie in `folder` as <name>-<SHA-256 of the video>-v<VERSION>.npz, so the same video is not
     processed twice, but a different one with the same name and size is. Videos that cannot be
-    decoded are reported later, by the ingestion.
+    decoded are reported later, by the ingestion. leave_out: names of videos not to process.
     """
     reasons: dict[str, str] = {}
     found = {
         name: folder / f"{name}-{media_sha256(path)[:12]}-v{VERSION}.npz"
         for name, path in videos.items()
     }
-    missing = [name for name, file in found.items() if not file.exists()]
+    missing = [name for name, file in found.items() if not (file.exists() or name in leave_out)]
     if not missing:
         return found, reasons
     make_folder(folder)
@@ -86,5 +89,7 @@ def detections(videos: dict[str, Path], folder: Path) -> tuple[dict[str, Path], 
         except BadInput as error:
             reasons[name] = str(error)
             continue
+        except KeyboardInterrupt as stopped:  # keypoints are written when all are detected
+            raise type(stopped)("run the same command again") from None
         print(f"  {count(frames, 'frame')}; the keypoints are kept in {folder}")
     return found, reasons

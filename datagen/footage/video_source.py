@@ -26,6 +26,12 @@ from datagen.footage.track import Track
 from datagen.footage.tracking import choose, link
 from datagen.output.fingerprint import content
 
+NOBODY = "with nobody detected"
+OUTSIDE = "outside the chosen person's track"
+OUTSIDE_ALL = "outside all tracks"
+OF_PEOPLE = (NOBODY, OUTSIDE, OUTSIDE_ALL)
+"""Reasons that depend on the people in a frame."""
+
 
 @dataclass(frozen=True)
 class FootageVideo:
@@ -106,7 +112,7 @@ class FootageVideo:
             "people": len(tracks),
             "fps": meta["fps"],
             "video_frames": len(times),
-            "dropped": dropped(used, len(times), anybody, kept)
+            "dropped": dropped(used, len(times), anybody, kept, everybody=self.person == "all")
             | unread(declared_frames(self.path), len(times)),
         }
         return Footage(out, self._frames(out), line)
@@ -160,17 +166,19 @@ def dropped(
     frames: int,
     shown: Bool[np.ndarray, " t"],
     kept: Integer[np.ndarray, " m"],
+    *,
+    everybody: bool,
 ) -> dict[str, int]:
     """Return the number of a video's frames that are in no record, by reason.
 
     used: frame numbers left after subsampling; shown: which of these show a person; kept: numbers
-    of the frames in the selected tracks.
+    of the frames in the selected tracks; everybody: whether these are all.
     """
     outside = ~np.isin(used, kept)
     counts = {
         "thinned to about 30 a second": frames - len(used),
-        "with nobody detected": int((outside & ~shown).sum()),
-        "outside the chosen person's track": int((outside & shown).sum()),
+        NOBODY: int((outside & ~shown).sum()),
+        OUTSIDE_ALL if everybody else OUTSIDE: int((outside & shown).sum()),
     }
     return {reason: count for reason, count in counts.items() if count}
 

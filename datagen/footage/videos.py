@@ -6,6 +6,7 @@ from pathlib import Path
 
 from datagen.common.errors import BadInput, near
 from datagen.common.stills import is_picture
+from datagen.common.video import open_video
 from datagen.footage.options import VideoConfig
 from datagen.footage.video_source import FootageVideo
 
@@ -16,13 +17,16 @@ def find_sources(cfg: VideoConfig, videos: dict[str, Path], folder: Path) -> lis
     Detections are cached in `folder` and reused for the same video.
 
     Raises:
-        BadInput: a keypoint file is missing.
+        BadInput: a keypoint file is missing, or the only video cannot be read.
     """
-    reasons: dict[str, str] = {}
+    reasons = {name: reason for name, path in videos.items() if (reason := _unreadable(path))}
+    if reasons and len(videos) == 1:
+        raise BadInput(*reasons.values())
     if cfg.detector == "mediapipe":
         from datagen.footage.detector import detections
 
-        found, reasons = detections(videos, folder)
+        found, failed = detections(videos, folder, leave_out=reasons)
+        reasons |= failed
         files = list(found.values())
     else:
         files = [path.expanduser() for path in cfg.keypoints]
@@ -43,3 +47,12 @@ def find_sources(cfg: VideoConfig, videos: dict[str, Path], folder: Path) -> lis
         )
         for (name, path), file in zip(videos.items(), files, strict=True)
     ]
+
+
+def _unreadable(video: Path) -> str:
+    """Return why a video has no readable frame; "" if it has."""
+    try:
+        open_video(video).release()
+    except BadInput as error:
+        return str(error)
+    return ""

@@ -34,10 +34,22 @@ class Names:
         name = wanted
         if self.known.get(name) != identity and self._taken(name):
             name = f"{wanted}-{digest(identity)[:8]}"
+            print(f"note: {wanted} {self._owner(wanted, identity)}, so these results are {name}")
         if self.known.get(name) != identity:
             self.known[name] = identity
             write_json(self.folder / INDEX, self.known)
         return name
+
+    def _owner(self, name: str, identity: dict[str, Any]) -> str:
+        """Return what a taken name belongs to, if not to this identity."""
+        known = self.known.get(name)
+        if not isinstance(known, dict):
+            return "is the name of files of unknown origin"
+        parts = {"video": "another input", "network": "another network"}
+        for part, words in parts.items():
+            if known.get(part) != identity.get(part):
+                return f"is of {words}"
+        return "is of the same input with other options" if "video" in known else "is of another"
 
     def _taken(self, name: str) -> bool:
         """Return whether a name belongs to other results, or to files of unknown origin."""

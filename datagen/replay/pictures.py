@@ -46,8 +46,8 @@ class Pictures:
     """float64 [L,2,3] crop pixels → picture pixels, for the motion's frames."""
     frames: Iterator[Picture]
     """The pictures in order."""
-    count: int
-    """Number of pictures."""
+    numbers: np.ndarray
+    """int [N] the pictures' frame numbers in their video."""
     cropped: bool = False
     """Whether pictures show only the crop."""
     sound: Path | None = None
@@ -96,7 +96,7 @@ def of_video(motion: PredictedMotion, path: Path, max_height: int = 720) -> Pict
         *size,
         maps,
         ahead(frames()),
-        count=len(numbers),
+        numbers=numbers,
         sound=None if still else path,
         single=still and len(numbers) == 1,
     )
@@ -124,7 +124,7 @@ def of_records(motion: PredictedMotion, shards: Path) -> Pictures:
             yield Picture(image, t, float(motion.times[t] - motion.times[0]))
 
     maps = np.tile(map_, (len(motion), 1, 1))
-    return Pictures(CROP_SIDE, CROP_SIDE, maps, frames(), count=len(motion), cropped=True)
+    return Pictures(CROP_SIDE, CROP_SIDE, maps, frames(), numbers=motion.source, cropped=True)
 
 
 @lru_cache(maxsize=2)

@@ -10,12 +10,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import get_args
 
+from datagen.common.cli import count
 from datagen.common.errors import BadInput, near
 from datagen.common.files import sha256
 from datagen.common.npz import open_npz
 from datagen.flow.options import FlowConfig, FlowName
 from datagen.flow.weights import FIRST, weights_of
 from datagen.footage.options import FootageConfig, VideoConfig
+from datagen.footage.video_source import OF_PEOPLE
 from datagen.footage.videos import find_sources
 from datagen.output.fingerprint import content, digest
 from datagen.replay.checkpoint import checkpoint_info, shipped
@@ -102,7 +104,8 @@ def make_shards(source: VideoConfig, videos: dict[str, Path], folder: Path) -> N
     lines = ingest(find_sources(source, videos, folder), source.footage)
     for line in lines:
         for reason, number in line["dropped"].items():
-            print(f"{line['source']}: {number:,} frames {reason}")
+            if reason not in OF_PEOPLE:  # said of each person's film
+                print(f"{line['source']}: {count(number, 'frame')} {reason}")
     if not lines:
         raise BadInput("none of the inputs can be used, for the reasons above")
 
@@ -125,9 +128,13 @@ def prediction_files(path: Path) -> list[Path]:
     return files
 
 
-def identity_of(clip: InputVideo, checkpoint: Path, cfg: OverlayConfig) -> dict[str, str]:
-    """Return everything a clip's results depend on, except drawing options."""
+def identity_of(
+    clip: InputVideo, checkpoint: Path, cfg: OverlayConfig, prediction: Path
+) -> dict[str, str]:
+    """Return everything a person's results depend on, except drawing options."""
     options = {name: getattr(cfg, name) for name in MADE_HERE if name != "checkpoint"}
+    if cfg.person == "all":  # the same person as when asked for by rank
+        options["person"] = str(rank(prediction)[1])
     if cfg.keypoints is not None:
         options["keypoints"] = content(cfg.keypoints)
     return {

@@ -12,6 +12,7 @@ import numpy as np
 
 from datagen.common.errors import BadInput
 from datagen.common.npz import open_npz
+from datagen.common.record import JOINTS
 
 SHAPES = {
     "pose": "L 72", "shapes": "L 10", "camera": "L 3", "crop": "L 2 3", "keypoints": "L K 3",
@@ -66,6 +67,8 @@ class PredictedMotion:
     """float [L,3] SMPL's translation in the camera's axes, metres, if known."""
     k: np.ndarray | None = None
     """float [3,3] the source's camera matrix, pixels, if transl is known."""
+    joints2d: np.ndarray | None = None
+    """float [L,J,2] the joints in crop pixels, in record.JOINTS' order, if known."""
     time: np.ndarray | None = None
     """float [L] seconds after the video's first frame; None if evenly spaced."""
 
@@ -103,9 +106,8 @@ def read_motion(path: Path) -> PredictedMotion:
                     "predict with a checkpoint of --model motion-hmr"
                 )
             arrays = {name: file.read(name, kinds=KINDS.get(name, "fiub")) for name in SHAPES}
-            extra = {"gravity": file.read("gravity").astype(float)} if "gravity" in file else {}
-            if "time" in file:
-                extra["time"] = file.read("time").astype(np.float64)
+            known = [name for name in ("gravity", "time", "joints2d") if name in file]
+            extra = {name: file.read(name).astype(float) for name in known}
             if "transl" in file:
                 extra["transl"] = file.read("transl").astype(float)
                 extra["k"] = file.read("K")[0].astype(float)
@@ -128,18 +130,7 @@ def read_motion(path: Path) -> PredictedMotion:
             raise BadInput(f"{path}: {name} is {shape}, not [{axes}]; predict again")
     if not len(arrays["pose"]):
         raise BadInput(f"{path} has no frames; predict again")
-    for name, array in (arrays | extra).items():
-        most = LIMIT if array.dtype.kind == "f" else COUNTED
-        if array.dtype.kind in "fiu" and not (np.abs(array.astype(float)) < most).all():
-            raise BadInput(
-                f"{path}: {name} has NaN, infinite or absurd numbers; train or predict again"
-            )
-    if not (arrays["crop"][:, [0, 1], [0, 1]] > 0).all():
-        raise BadInput(f"{path}: a crop map has no scale; make the shards again")
-    if "time" in extra and not (
-        extra["time"].shape == (sizes["L"],) and (np.diff(extra["time"]) > 0).all()
-    ):
-        raise BadInput(f"{path}: its times do not ascend; predict again")
+    _refuse_damage(path, arrays, extra)
     width, height = arrays["size"]
     return PredictedMotion(
         name=path.stem,
@@ -152,3 +143,24 @@ def read_motion(path: Path) -> PredictedMotion:
         orient=arrays["poses"][:, :3],
         **extra,
     )
+
+
+def _refuse_damage(path: Path, arrays: dict[str, np.ndarray], extra: dict[str, np.ndarray]) -> None:
+    """Raise BadInput for absurd values; extra: the arrays that a prediction may lack."""
+    for name, array in (arrays | extra).items():
+        most = LIMIT if array.dtype.kind == "f" else COUNTED
+        if array.dtype.kind in "fiu" and not (np.abs(array.astype(float)) < most).all():
+            raise BadInput(
+                f"{path}: {name} has NaN, infinite or absurd numbers; train or predict again"
+            )
+    if not (arrays["crop"][:, [0, 1], [0, 1]] > 0).all():
+        raise BadInput(f"{path}: a crop map has no scale; make the shards again")
+    if "time" in extra and not (
+        extra["time"].shape == (len(arrays["pose"]),) and (np.diff(extra["time"]) > 0).all()
+    ):
+        raise BadInput(f"{path}: its times do not ascend; predict again")
+    joints = extra.get("joints2d")
+    if joints is not None and joints.shape != (len(arrays["pose"]), len(JOINTS), 2):
+        raise BadInput(
+            f"{path}: joints2d is {joints.shape}, not [L {len(JOINTS)} 2]; predict again"
+        )

@@ -47,7 +47,7 @@ def write_film(
         return [write_picture(path, next(frames).both)]
     with film(with_kind(path, "mp4"), motion.fps, under.sound) as growing:
         pictures = 0
-        for shown in tqdm(frames, path.name, under.count, unit="frame", mininterval=1):
+        for shown in tqdm(frames, path.name, len(under.numbers), unit="frame", mininterval=1):
             growing.add(shown.both, shown.time)
             pictures += 1
             if shown.place in chosen:

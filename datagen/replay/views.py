@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 from datagen.bodies.smpl.model import Body
 from datagen.clips import contact_sheet as sheet
 from datagen.clips import crop
+from datagen.replay.coverage import label
 from datagen.replay.mesh_painter import PAPER, box, draw_box, painter, turned
 from datagen.replay.pictures import Pictures
 from datagen.replay.prediction import PredictedMotion
@@ -53,7 +54,9 @@ def show(
     for picture in pictures.frames:
         t, plain = picture.place, picture.image
         if t is None:
-            yield Shown(plain, plain, paper, None, picture.time)
+            text = label(motion, t)
+            absent = sheet.caption(plain, text), sheet.caption(paper, text)
+            yield Shown(plain, *absent, None, picture.time)
             continue
         if not 0 <= t - begin < AT_ONCE:
             begin, posed = t, _BodyViews.of(motion, body, slice(t, t + AT_ONCE), degrees)
@@ -64,8 +67,8 @@ def show(
             front = brush.paint(plain, posed.vertices[i], seen, opacity)
             side = brush.paint(paper, posed.away[i], (posed.seen_away[i] + 0.5) * unit - 0.5)
         front = draw_box(front, box(motion, pictures.maps[t]))
-        if motion.occluded[t]:
-            front = sheet.caption(front, "nobody detected")
+        if text := label(motion, t):
+            front = sheet.caption(front, text)
         yield Shown(plain, front, side, t, picture.time)
 
 
@@ -102,7 +105,8 @@ def contact_sheet(
     motion: PredictedMotion, pictures: Pictures, frames: dict[int, Shown]
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Return a sheet of frames, given by number, as columns: the whole picture (if it is more than
-    the crop), the network's input, the body over it, the body rotated."""
+    the crop), the network's input with the frame's number in the video, the body over it, the body
+    rotated."""
     rows: list[list[np.ndarray]] = [[], [], [], []]
     scale = CELL / motion.image_size
     for t, shown in frames.items():
@@ -124,8 +128,9 @@ def contact_sheet(
                 cv2.circle(plain, place, 3, (30, 30, 30), -1, cv2.LINE_AA)
                 cv2.circle(plain, place, 2, (255, 214, 64), -1, cv2.LINE_AA)
         rows[0].append(fit(shown.over))
-        rows[1].append(sheet.caption(plain, f"{t}"))
-        rows[2].append(over)
+        rows[1].append(sheet.caption(plain, f"{motion.source[t]}"))
+        text = label(motion, t)
+        rows[2].append(sheet.caption(over, text) if text else over)
         rows[3].append(fit(shown.aside))
     parts = [sheet.grid(row, len(row)) for row in (rows[1:] if pictures.cropped else rows)]
     gap = np.full((2, parts[0].shape[1], 3), 255, np.uint8)

@@ -156,6 +156,8 @@ def _lead(dataset: Line) -> str:
     )
     if dataset.get("labels_only"):
         return f"Motions without pictures: records of at most {length} frames"
+    if dataset.get("keypoints_only"):
+        return f"Real footage, only keypoints: records of at most {length} frames"
     kind = "Real footage: clips of at most" if dataset.get("real") else "Clips of"
     return (
         f"{kind} {length} frames, {size}×{size} px, flow by {flow.get('name')} at "

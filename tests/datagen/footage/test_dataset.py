@@ -225,6 +225,8 @@ class TestBadInput:
         assert run(*args, "--out", tmp_path / "out") == 2
         printed = capsys.readouterr()
         assert "text.mp4 cannot be read as a video (Invalid data" in printed.err
+        assert "MP4" not in printed.err  # it has that name already
+        assert "%" not in printed.err and not printed.out  # no work is shown for it
         (tmp_path / "more.mp4").write_text("no video either")
         args = ("video", *tmp_path.glob("*.mp4"), "--keypoints", *[tmp_path / "x.npy"] * 2)
         assert run(*args, "--out", tmp_path / "both") == 2

@@ -9,6 +9,7 @@ import pytest
 from footage_world import film, turn, walk
 
 from datagen import ingest
+from datagen.common import cli
 from datagen.common.errors import BadInput
 from datagen.common.files import sha256
 from datagen.footage import detector
@@ -109,3 +110,20 @@ def test_a_video_that_breaks_off_is_named_with_its_reason(tmp_path, monkeypatch,
     assert ingest.main([*args, "--out", str(tmp_path / "out")]) == 2
     assert "a.mp4 changes its frame size at frame 7" in capsys.readouterr().err
     assert not list((tmp_path / "out" / "keypoints").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("stop", "status"), [(KeyboardInterrupt, 130), (cli.Terminated, 143)], ids=["ctrl-c", "kill"]
+)
+def test_a_stopped_detection_is_begun_again(tmp_path, monkeypatch, capsys, stop, status):
+    """Its keypoints are not kept, so nothing would be continued."""
+
+    def stopped(*_):
+        raise stop
+
+    monkeypatch.setattr(detector, "detect", stopped)
+    monkeypatch.setattr(detector, "PoseDetector", lambda: None)
+    video = film(tmp_path / "a.mp4", [walk(4)])
+    options = ["--detector", "mediapipe", "--out", str(tmp_path / "out")]
+    assert ingest.main(["video", str(video), *options]) == status
+    assert capsys.readouterr().err.endswith("stopped; run the same command again\n")

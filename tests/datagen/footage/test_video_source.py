@@ -53,11 +53,12 @@ def test_frames_keep_their_times(tmp_path):
     np.testing.assert_allclose(track.time, expected, atol=1e-3)
 
 
-def test_shards_of_keypoints_alone_are_whole(tmp_path):
+def test_shards_of_keypoints_alone_are_whole(tmp_path, capsys):
     video, keypoints = filmed(tmp_path, "a", [walk(12)])
     cfg = FootageConfig(out=tmp_path / "out", image_size=64, keypoints_only=True)
     (line,) = ingest([FootageVideo(video, "a", keypoints, layout="limbs")], cfg)
     assert line["clips"] == 1 and line["statistics"]["frames"] == 12
+    assert "Preparing 1 input: keypoints of whole tracks\n" in capsys.readouterr().out
     assert verify.main([str(tmp_path / "out")]) == 0
     dataset = open_dataset(tmp_path / "out", truth=False)
     wanted = frozenset({"joints2d", "time", "crop", "occluded"})

@@ -174,8 +174,9 @@ def test_what_shows_nobody_is_one_sentence(tmp_path, capsys):
         ("nobody.mp4", "no person was detected in any frame"),
     ):
         assert overlay([str(tmp_path / name), "--out", str(tmp_path / "out")]) == 2
-        printed = capsys.readouterr().err
+        out, printed = capsys.readouterr()
         assert words in printed and name in printed and "Traceback" not in printed
+        assert ("Detecting" in out) == (name == "nobody.mp4")  # others are refused before
         assert len([line for line in printed.splitlines() if line.startswith("error:")]) == 1
 
 

@@ -10,6 +10,7 @@ import torch
 from predictions import S, maps_of, prediction, saved
 from trainer_fixtures import write_shards
 
+from datagen import overlay as command
 from datagen.bodies.motion import embedded, sources
 from datagen.bodies.options import BodiesConfig
 from datagen.bodies.render.camera import View, into_camera, intrinsics, project
@@ -126,7 +127,7 @@ def test_truth_given_as_a_prediction_lies_on_the_person(body, tmp_path, depth, o
     under = pictures.Pictures(
         cfg.width, cfg.height, crop.inverse(maps),
         iter([pictures.Picture(np.zeros(shape, np.uint8), t, t / 30) for t in range(len(pose))]),
-        count=len(pose),
+        numbers=np.arange(len(pose)),
     )  # fmt: skip
     overlaps = []
     brush = painter(body, cfg.width, cfg.height)
@@ -167,6 +168,13 @@ def test_turning_is_about_the_upright_axis_through_the_pelvis():
     np.testing.assert_allclose(np.linalg.norm(old, axis=2), np.linalg.norm(new, axis=2))
     turns = np.angle((new[..., 0] + 1j * new[..., 2]) / (old[..., 0] + 1j * old[..., 2]))
     np.testing.assert_allclose(np.abs(turns), np.pi / 3)
+
+
+def test_the_examples_that_need_nothing_else_name_no_network():
+    first, second = [line for line in (command.__doc__ or "").splitlines() if " -m " in line][:2]
+    for example in (first, second):
+        for option in ("--checkpoint", "--predictions", "--keypoints", "--body"):
+            assert option not in example
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,11 @@ import pytest
 
 from datagen.common.errors import BadInput
 from datagen.common.video import media_sha256
+from datagen.replay.checkpoint import shipped
+from datagen.replay.inputs import InputVideo
 from datagen.replay.names import Names
+from datagen.replay.options import OverlayConfig
+from datagen.replay.predict import identity_of
 from datagen.replay.selection import of_this
 
 
@@ -57,3 +61,36 @@ def test_results_keep_their_names_and_take_nobodys(tmp_path):
         assert Names(tmp_path).take(f"{kind}s", a) != f"{kind}s"
     (tmp_path / ".overlay.json").write_text("no JSON")
     assert Names(tmp_path).take("clip", a) != "clip"  # nothing is known of clip.mp4
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"options": "q"}, "is of the same input with other options"),
+        ({"video": "b"}, "is of another input"),
+        ({"network": "m"}, "is of another network"),
+        (None, "is the name of files of unknown origin"),
+    ],
+)
+def test_why_a_name_gets_a_suffix_is_said(tmp_path, capsys, change, words):
+    mine = {"video": "a", "network": "n", "options": "o"}
+    if change is None:
+        (tmp_path / "clip.glb").touch()
+    else:
+        assert Names(tmp_path).take("clip", mine | change) == "clip"
+    assert not capsys.readouterr().out
+    name = Names(tmp_path).take("clip", mine)
+    assert capsys.readouterr().out == f"note: clip {words}, so these results are {name}\n"
+
+
+def test_a_person_asked_for_by_rank_is_the_one_among_all(tmp_path):
+    """The same results, so they keep their name; those of another option do not."""
+    clip, found = InputVideo(tmp_path / "clip.mp4", "c"), Path("clip_1.npz")
+
+    def identity(person, file=found, **options):
+        cfg = OverlayConfig(inputs=[clip.path], person=person, **options)
+        return identity_of(clip, shipped(), cfg, file)
+
+    assert identity("all") == identity("1", Path("clip.npz"))
+    assert identity("all") != identity("all", min_frames=20)
+    assert identity("largest", Path("clip.npz")) != identity("0", Path("clip.npz"))

@@ -330,6 +330,25 @@ def test_a_damaged_shard_is_named(small_set, tmp_path, capsys):
     assert "shard-000000.tar" in error and "datagen.verify" in error and error.count("\n") == 1
 
 
+def test_shards_of_keypoints_alone_have_a_page_without_pictures(tmp_path, capsys):
+    from footage_world import filmed, walk
+
+    from datagen.footage.dataset import ingest
+    from datagen.footage.options import FootageConfig
+    from datagen.footage.video_source import FootageVideo
+
+    video, keypoints = filmed(tmp_path, "walker", [walk(12)])
+    cfg = FootageConfig(out=tmp_path / "shards", image_size=64, keypoints_only=True)
+    ingest([FootageVideo(video, "walker", keypoints, layout="limbs")], cfg)
+    capsys.readouterr()
+    report = tmp_path / "report.html"
+    assert inspect([str(tmp_path / "shards"), "--out", str(report)]) == 0
+    printed = capsys.readouterr().out
+    assert printed == f"Look at: {report} (1 record of keypoints only, without pictures)\n"
+    html = checked(report.read_text())
+    assert "Real footage, only keypoints" in html and "flow by" not in html
+
+
 def test_real_footage_is_shown_too(tmp_path, capsys):
     from footage_world import filmed, walk
 
