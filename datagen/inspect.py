@@ -22,6 +22,7 @@ from datagen.common.cli import count
 from datagen.common.errors import BadInput
 from datagen.common.files import whole
 from datagen.common.options import require
+from datagen.launcher import saved_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,7 +101,8 @@ def _samples(
     from datagen.report.pictures import recompose
 
     try:
-        return [recompose(source, record, library) for record in records]
+        found = library or (saved_options.library(source.layout) if source.local else None)
+        return [recompose(source, record, found) for record in records]
     except BadInput as error:
         if library is not None:
             raise

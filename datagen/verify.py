@@ -64,6 +64,10 @@ class VerifyConfig:
 def verify(cfg: VerifyConfig) -> int:
     """Print the data set's problems; return 0 if there are none or all were repaired, else 1."""
     chosen = select(cfg.shards)
+    if cfg.repair and chosen.folder.startswith(("http://", "https://")):
+        raise BadInput(
+            f"--repair cannot write to {chosen.folder}: run `{_REPAIR}` where the shards are stored"
+        )
     folder = absolute(place(chosen.folder))
     with reading(folder):
         return _verify(_layout(folder, cfg), chosen, cfg)
@@ -100,9 +104,18 @@ def _following(layout: Layout, cfg: VerifyConfig) -> int:
     """Print the command that repairs the data set; return 1."""
     if not layout.config.exists():  # real footage, or shards published without it
         print("Next: delete the damaged files and run the command that made them again")
+    elif _is_web(layout):
+        print(f"To repair it, run `{_REPAIR}` where the shards are stored: http is read-only")
     elif not cfg.repair:
         print(f"Next: python -m datagen.verify {shlex.quote(cfg.shards)} --repair")
     return 1
+
+
+_REPAIR = "python -m datagen.verify SHARDS --repair"
+
+
+def _is_web(layout: Layout) -> bool:
+    return str(layout.shards).startswith(("http://", "https://"))
 
 
 def inspect(layout: Layout, chosen: NamedShards, cfg: VerifyConfig) -> list[int]:

@@ -126,6 +126,8 @@ def test_help_shows_no_meaningless_defaults(command: str, monkeypatch, capsys) -
          "there is no option --detectr (do you mean --detector?)"),
         ("datagen.inspect", "SHARDS must be given"),
         ("trainer.predict", "--shards must be given"),
+        ("trainer.fit --resume runs/b/last.pt",
+         "--shards must be given, or --config runs/b/config.json"),
         ("trainer.predict --shard x", "there is no option --shard (do you mean --shards?)"),
         ("trainer.fit --shards x --steps many", "--steps takes a whole number, not many"),
     ],

@@ -1,6 +1,6 @@
 """Compare runs: print a table of their errors; draw their curves and errors by group.
 
-    python -m trainer.compare runs/ --out comparison
+    python -m trainer.compare runs/
 
 Errors are those that trainer.evaluate measured on one data set. notebooks/compare_runs.ipynb also
 shows single clips.
@@ -37,12 +37,24 @@ class CompareConfig:
     shards: str | None = None
     """Data set whose errors are compared, a folder or URL. Default: the one that most of the runs
     were evaluated on."""
-    out: Path = Path("comparison")
-    """Folder of the charts (.png)."""
+    out: Path | None = None
+    """Folder of the charts (.png). Default: comparison in the folder of runs."""
 
     def __post_init__(self) -> None:
         if not self.runs:
             raise BadInput("no run is named; give one or more folders that trainer.fit wrote")
+
+
+def folder_of(cfg: CompareConfig) -> Path:
+    """Return the folder of the charts: --out, or comparison beside the first local run.
+
+    Of runs at URLs alone, it is in the working directory.
+    """
+    if cfg.out:
+        return cfg.out
+    local = next((Path(one) for one in cfg.runs if "://" not in one), Path())
+    is_run = (local / "metrics.jsonl").exists()
+    return (local.absolute().parent if is_run else local) / "comparison"
 
 
 def compare_runs(cfg: CompareConfig) -> list[Path]:
@@ -53,10 +65,11 @@ def compare_runs(cfg: CompareConfig) -> list[Path]:
     found = find_runs(cfg.runs, cfg.shards)
     print(compare.overview(found))
     measured = [run for run in found if run.frames is not None and run.clips]
-    cfg.out.mkdir(parents=True, exist_ok=True)
+    out = folder_of(cfg)
+    out.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, figure in charts_of(found, measured).items():
-        path = cfg.out / f"{name}.png"
+        path = out / f"{name}.png"
         with write_atomic(path) as file:
             figure.savefig(file, dpi=110)
         print(f"written  {path}")

@@ -212,7 +212,7 @@ def table(results: dict[str, Any]) -> str:
         over += " (performers of the motions; kinds of generated ones)"
     source = results.get("truth_source")
     truth = JointRegressor(**results.get("joint_regressor", {}).get("truth", {}))
-    against = f", truth: {source}" if source else f", joints by {truth}" if truth.sha256 else ""
+    against = f", truth: {source}" if source else f", joints from {truth}" if truth.sha256 else ""
     lines.append(f"PA-MPJPE {number(persons['pa_mpjpe'])} mm over {over}{against}")
     return "\n".join(lines)
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import gc
 import math
+import re
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -87,7 +89,7 @@ def fit(cfg: FitConfig) -> Path:
     finally:
         loop.writer.tracker.close()
     if ranks.first:
-        print(f"speed    {throughput.line(settings.workers)}")
+        print(f"speed    {throughput.line(settings.workers)}", *skipped(loop.damage), sep="\n")
         finish(folder, loop.best, cfg)
     if ranks.world > 1:
         # DDP's references to the group are dropped first: freed at exit, they may abort this rank.
@@ -147,6 +149,26 @@ def finish(folder: Path, best: float, cfg: FitConfig) -> None:
         quoted((cfg.val_shards or cfg.shards)[0].partition("::")[0]),
     )
     print(f"Next: python -m trainer.evaluate --checkpoint {checkpoint} --shards {shards}")
+
+
+def skipped(damage: Iterable[str]) -> list[str]:
+    """Return a line for each shard of which clips were skipped, with the command that repairs it.
+
+    damage: the messages of the loaders, which name the shard.
+    """
+    found: dict[str, list[str]] = {}
+    for message in damage:
+        if "fewer than" not in message and (shard := re.match(r".*?shard-\d+\.tar", message)):
+            found.setdefault(shard[0], []).append(message)
+    lines = []
+    for shard, messages in sorted(found.items()):
+        folder, _, name = shard.rpartition("/")
+        clips = sum(": clip " in message for message in messages)
+        what = count(clips, "clip") if clips == len(messages) else "clips"
+        web = folder.startswith(("http://", "https://"))  # cannot be written
+        repair = "" if web else f": python -m datagen.verify {quoted(folder or '.')} --repair"
+        lines.append(f"skipped  {what} of {name.removesuffix('.tar')} (damaged){repair}")
+    return lines
 
 
 def best_of(lines: list[dict[str, Any]], best: float) -> str:

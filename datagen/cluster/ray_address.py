@@ -10,6 +10,8 @@ from pathlib import Path
 
 from datagen.common.errors import BadInput
 
+LOCAL = "a local Ray"
+"""How messages name a Ray that the launcher starts."""
 ANSWER = 5.0
 """Seconds to wait for a cluster, on connecting and for the first bytes."""
 
@@ -51,7 +53,7 @@ def _recorded() -> str:
 def described(address: str | None) -> str:
     """Return in words which Ray `joined` gives."""
     found = joined(address)
-    return f"the Ray cluster at {found}" if found else "a local Ray"
+    return f"the Ray cluster at {found}" if found else LOCAL
 
 
 def source(address: str) -> str:

@@ -135,7 +135,7 @@ def _sentence(event: Any, names: Sequence[str], args: Sequence[str]) -> str:
         return f"{what} {word}" + (f" (do you mean {near[0]}?)" if near else "")
     if kind == "MissingArgs":
         missing = [_name(context.arg) for context in event.missing_arguments]
-        return f"{' and '.join(missing)} must be given"
+        return f"{' and '.join(missing)} must be given{_saved_options(args)}"
     if kind == "MissingSubcommand":
         known = list(event.subcommand_spec.parser_from_name)
         return f"give one of {', '.join(known)} first"
@@ -148,6 +148,13 @@ def _sentence(event: Any, names: Sequence[str], args: Sequence[str]) -> str:
         given = _given(event.argument, args)
         return f"{_name(event.argument)} takes {_values(event.argument)}, not {given}"
     return ""
+
+
+def _saved_options(args: Sequence[str]) -> str:
+    """Return ", or --config RUN/config.json" if a run is to be resumed, which has its options."""
+    line = " ".join(args)
+    run = re.search(r"--resume[ =](\S*/)?[^/\s]+\.pt", line)
+    return f", or --config {run[1] or ''}config.json" if run and "--config" not in line else ""
 
 
 def _name(argument: Any) -> str:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 10
 """Most times that the card is rewritten because another launch has added shards."""
+_WHERE = {"processes": "in worker processes", "serial": "in this process"}
 FEW = 20  # sources tried before --max-bad counts as a share of those tried
 
 
@@ -86,7 +87,7 @@ class Driver:
         people = cfg.bodies.surreal or ", ".join(map(str, cfg.bodies.motions)) or "embedded"
         videos = cfg.backgrounds.videos
         ray = cfg.cluster.backend == "ray"
-        where = ray_address.described(cfg.cluster.address) if ray else cfg.cluster.backend
+        where = f"on {ray_address.described(cfg.cluster.address)}" if ray else ""
         print(
             f"Making {todo:,} of {count(wanted, 'shard')}, each of "
             f"{count(cfg.output.clips_per_shard, 'clip')} of {cfg.clips.clip_length} frames, "
@@ -96,7 +97,7 @@ class Driver:
             f"  scenes  {count(len(self.scenes.sources), 'video' if videos else 'scene')} "
             f"({videos or cfg.backgrounds.scenes or 'embedded'})\n"
             f"  flow    {cfg.flow.flow}, split {cfg.output.split}, seed {cfg.output.seed}, "
-            f"on {where}"
+            f"{where or _WHERE[cfg.cluster.backend]}"
         )
         for note in skipped_notes(cfg):
             print(f"  note    {note}")
@@ -110,8 +111,8 @@ class Driver:
         """Print how many of the motions and scenes get a file now, unless it is all or none."""
         if people + scenes not in (0, len(self.people.sources) + len(self.scenes.sources)):
             print(
-                f"  note    files to make now: {people:,} of people, {scenes:,} of scenes; the "
-                "others exist, or no clip of these shards draws them"
+                f"  note    files to make now: {people:,} people, {scenes:,} scenes; the rest "
+                "exist or are not needed"
             )
 
     def prepare(self) -> None:

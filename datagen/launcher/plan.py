@@ -6,6 +6,7 @@ folders that are deleted afterwards.
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datagen.cluster import ray_address
 from datagen.cluster.backends import open_backend
 from datagen.cluster.flow_pool import FlowPool
 from datagen.cluster.outcome import Outcome
@@ -62,12 +64,22 @@ def plan(cfg: LaunchConfig) -> int:
     if not todo:
         print(f"Nothing to do: {layout.shards} has the {count(len(wanted), 'requested shard')}.")
         return 0
-    imports = time.process_time()
+    imports, load = time.process_time(), os.getloadavg()[0]
     found = estimate(Driver(cfg, layout, sources, known), todo, imports)
     for line in report(found, cfg, len(wanted) - len(todo)):
         print(line)
+    if busy := remark_on_load(load, os.cpu_count() or 1):
+        print(busy)
     print("Next: the same command without --plan")
     return 0
+
+
+def remark_on_load(load: float, cores: int) -> str:
+    """Return a note if other programs slowed the samples, whose wall time is measured; else ""."""
+    if load <= cores:
+        return ""
+    machine = f"load {load:.0f} on {count(cores, 'core')}"
+    return f"note: this machine was busy ({machine}), so hours and times are upper bounds"
 
 
 def estimate(driver: Driver, todo: Sequence[int], imports: float) -> Plan:
@@ -86,6 +98,9 @@ def estimate(driver: Driver, todo: Sequence[int], imports: float) -> Plan:
         scenes |= more[1]
     rng = np.random.default_rng(0)
     weights = _weights(driver.people, sorted(people or driver.people.sources), cfg, rng)
+    if cfg.cluster.backend == "ray":
+        found = ray_address.described(cfg.cluster.address)
+        print(f"{'Starting' if found == ray_address.LOCAL else 'Joining'} {found} …", flush=True)
     began = time.perf_counter()
     with open_backend(cfg.cluster) as backend:
         opened = time.perf_counter() - began

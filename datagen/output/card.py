@@ -11,6 +11,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from datagen.common.cli import minutes
 from datagen.common.files import whole, write_json
 from datagen.common.record import Line
 from datagen.output import jsonld, motion_card, statistics, variety
@@ -127,7 +128,7 @@ def readme(dataset: Line, lines: list[Line]) -> str:
         return front + motion_card.text(dataset, lines, _title(dataset), licence)
     config, clips = dataset["config"], dataset["clips"]
     side = -(-dataset["image_size"] // dataset["flow"]["stride"])
-    minutes = clips * dataset["clip_length"] / dataset["fps"] / 60
+    length = minutes(clips * dataset["clip_length"] / dataset["fps"])
     t, s, j = dataset["clip_length"], dataset["image_size"], len(dataset["joints"])
     text = f"""
 # {_title(dataset)}
@@ -138,7 +139,7 @@ and 2D joints and optical flow, for training 3D human pose estimation from motio
 
 | | |
 |---|---|
-| clips | {clips} of {t} frames at {dataset["fps"]} frames per second ({minutes:.1f} minutes) |
+| clips | {clips} of {t} frames at {dataset["fps"]} frames per second ({length}) |
 {_made_of(dataset, lines)}
 | frames | {s}×{s} px{"" if dataset["rgb"] else " (not stored)"} |
 | flow | {dataset["flow"]["name"]}, {side}×{side} cells of {dataset["flow"]["stride"]} px |

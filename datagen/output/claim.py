@@ -8,6 +8,7 @@ a claim that is not rewritten for a while belongs to a dead launch.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -44,7 +45,8 @@ def claimed(
     fingerprint: the data set's; shards: those to make, if the user named them. Two launches of one
     configuration that name different shards may run at the same time, but not with a URL.
 
-    Raises BadInput while another launch holds the claim.
+    Raises BadInput while another launch holds the claim, BadMachine if the data set cannot be
+    written there.
     """
     folder = layout.manifests / "running"
     made = []  # folders to remove at the end if they are empty
@@ -61,6 +63,8 @@ def claimed(
     }
     held = (_LocalClaim if is_local(folder) else _RemoteClaim)(folder, claim)
     try:
+        if is_local(folder):
+            _make_or_refuse(folder, layout.shards)
         _take(held, layout)
         with held.beating():
             yield
@@ -76,6 +80,33 @@ def claimed(
         for path in made:
             with suppress(OSError):
                 path.rmdir()
+
+
+def _make_or_refuse(folder: Path, out: Path) -> None:
+    """Make the folder of claims; raise BadMachine, which names --out, if nothing can be made there.
+
+    Errors such as a full disk keep the words of `writing`.
+    """
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    try:
+        with writing(there):
+            folder.mkdir(parents=True, exist_ok=True)
+        why = "" if os.access(folder, os.W_OK) else f"{folder} is not writable"
+    except (FileExistsError, NotADirectoryError):
+        why = f"{there} is not a folder"
+    except FileNotFoundError:  # such as /proc
+        why = f"{there} takes no folders"
+    except OSError as error:
+        why = f"{there}: {error.strerror}"
+    except BadMachine as error:
+        if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EROFS:
+            raise
+        why = f"{there} is not writable"
+    if why:
+        verb = "written" if out.exists() else "created"
+        raise BadMachine(
+            f"--out {out} cannot be {verb}: {why}; make it writable, or name another path"
+        )
 
 
 def forget(layout: Layout) -> None:

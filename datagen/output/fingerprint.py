@@ -86,6 +86,8 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         a, b = old.get(key), new.get(key)
         if isinstance(a, dict) and isinstance(b, dict):
             lines += differences(a, b)
+        elif key == FLOW and None in (a, b) and old.get("flow") != new.get("flow"):
+            lines.append(f"{FLOW} {a or 'none'} → {FLOW} {b or 'none'}")
         elif a != b and not (key in (FLOW, *EMBEDDED) and lines):  # an option already shows it
             lines.append(f"{_typed(key, a)} → {_typed(key, b)}")
     return lines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datagen.common.cli import count
+from datagen.common.cli import count, minutes
 from datagen.common.record import Line
 from datagen.output import statistics
 
@@ -28,7 +28,7 @@ def text(dataset: Line, lines: list[Line], title: str, licence: str) -> str:
     """
     config, fps = dataset["config"], dataset["fps"]
     motions = [motion for line in lines for motion in line["motions"]]
-    minutes = sum(motion["frames"] for motion in motions) / fps / 60
+    length = minutes(sum(motion["frames"] for motion in motions) / fps)
     size = sum(line["bytes"] for line in lines) / 1e6
     subjects = count(len({motion["subject"] for motion in motions}), "subject")
     last = max((line["shard"] for line in lines), default=0)
@@ -41,7 +41,7 @@ cameras. For training 3D human pose estimation from motion
 
 | | |
 |---|---|
-| motions | {len(motions)} of {subjects}, {minutes:.1f} minutes at {fps} frames per second |
+| motions | {len(motions)} of {subjects}, {length} at {fps} frames per second |
 | records | {dataset["clips"]} of at most {dataset["clip_length"]} frames |
 | shards | {len(lines)} WebDataset tars, {size:.1f} MB |
 | split, seed | {dataset["split"]}, {config["output"]["seed"]} |

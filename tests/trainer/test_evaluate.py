@@ -150,6 +150,6 @@ def test_a_note_names_another_joint_regressor(toy, tmp_path, capsys):
         results = evaluate(EvaluateConfig(shards=shards, **options))
         printed = capsys.readouterr().out
         regressors = results["joint_regressor"]
-        assert ("has evaluation joints by" in printed) == (words is not None)
+        assert ("has evaluation joints from" in printed) == (words is not None)
         assert (regressors["truth"] == regressors["checkpoint"]) == (words is None)
-        assert f"joints by {words or 'unnamed'} (" in printed
+        assert f"joints from {words or 'unnamed'} (" in printed

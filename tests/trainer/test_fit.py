@@ -13,7 +13,7 @@ from trainer_fixtures import toy_config, write_shards
 from trainer.errors import BadInput
 from trainer.evaluate import evaluate
 from trainer.evaluation.options import EvaluateConfig, PredictConfig
-from trainer.fit import best_of, fit
+from trainer.fit import best_of, fit, skipped
 from trainer.model.checkpoint import load_checkpoint
 from trainer.predict import predict
 from trainer.training.options import FitConfig
@@ -80,6 +80,27 @@ def test_the_best_error_of_a_run_is_named_with_its_step():
     assert "--val-shards" in best_of(lines[:1], math.inf)
 
 
+def test_damaged_clips_are_summed_up_with_the_command_that_repairs_them(toy, tmp_path, capsys):
+    damage = [
+        "/a b/shard-000001.tar: clip 000001_0000: flow.npy differs from its checksum",
+        "/a b/shard-000001.tar: clip 000001_0003 has 4 frames, fewer than 6",  # is no damage
+        "https://host/x/shard-000002.tar is truncated: it has no end-of-archive mark",
+    ]
+    assert skipped(damage) == [
+        "skipped  1 clip of shard-000001 (damaged): python -m datagen.verify '/a b' --repair",
+        "skipped  clips of shard-000002 (damaged)",
+    ]
+    torn = tmp_path / "torn"
+    shutil.copytree(toy, torn)
+    tar = sorted(torn.glob("shard-*.tar"))[-1]
+    tar.write_bytes(tar.read_bytes()[:-20000])
+    fit(toy_config(torn, tmp_path / "run", steps=8, val_shards=(torn,)))
+    printed = capsys.readouterr().out
+    assert f"of {tar.stem} (damaged): python -m datagen.verify {torn} --repair\n" in printed
+    note = "note     --val-shards is part of the training set, so its error is a training error\n"
+    assert note in printed
+
+
 def test_damage_in_validation_shards_stops_a_run_with_on_damage_stop(toy, tmp_path, capsys):
     held = write_shards(tmp_path / "held", shards=1, clips=3, frames=8, size=32)
     tar = held / "shard-000000.tar"
@@ -138,7 +159,7 @@ def test_a_note_names_another_joint_regressor_of_validation_shards(toy, tmp_path
         run = tmp_path / f"run-{held.name}"
         fit(toy_config(toy, run, steps=1, inputs="keypoints", val_shards=(held,)))
         printed = capsys.readouterr().out
-        assert (f"note     {held} has evaluation joints by H36M's (0f)" in printed) is noted
+        assert (f"note     {held} has evaluation joints from H36M's (0f)" in printed) is noted
         assert ("make both data sets with one --joint-regressor" in printed) is noted
 
 

@@ -34,6 +34,8 @@ def overview(runs: Iterable[Run]) -> TextTable:
         options, held = run.config, [m for m in run.metrics if m.get("val_pa_mpjpe") is not None]
         persons = (run.evaluation or {}).get("persons", {})
         best = min((line["val_pa_mpjpe"] for line in held), default=None)
+        if best is not None and run.validated_on_training:
+            best = f"{best:.1f} (training data)"
         rows.append(
             [run.name, options.get("inputs"), options.get("model"),
              options.get("backbone") or "default",

@@ -48,6 +48,15 @@ class Run:
     def config(self) -> dict[str, Any]:
         return _json(f"{self.folder}/config.json") or {}
 
+    @property
+    def validated_on_training(self) -> bool:
+        """Whether a validation set is one of the training sets, as the options name them."""
+        sets = [
+            {str(text).partition("::")[0].rstrip("/") for text in self.config.get(name) or ()}
+            for name in ("shards", "val_shards")
+        ]
+        return bool(sets[0] & sets[1])
+
     @cached_property
     def evaluation(self) -> dict[str, Any] | None:
         return _json(f"{self.evaluation_folder}/evaluation.json")

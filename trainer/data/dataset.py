@@ -136,6 +136,12 @@ def _joint_regressor(metadata: dict[str, Any], body: Path) -> JointRegressor:
     return JointRegressor("", regressor_hash(read_body(body)))
 
 
+def _clips(metadata: dict[str, Any], named: int) -> int:
+    """Return the clips of the named shards, the most possible if they differ in size; 0: of all."""
+    total, each = int(metadata["clips"]), int(metadata["clips_per_shard"])
+    return min(total, named * each) if named and each else total
+
+
 def open_datasets(
     texts: Sequence[str | Path],
     option: str = "--shards",
@@ -229,7 +235,7 @@ def open_dataset(
             rgb=bool(metadata["rgb"]),
             fps=float(metadata["fps"]),
             body=body,
-            clips=int(metadata["clips"]),
+            clips=_clips(metadata, len(chosen.shards)),
             clips_per_shard=int(metadata["clips_per_shard"]),
             fingerprint=str(metadata["fingerprint"]),
             split=str(metadata.get("split", "")),

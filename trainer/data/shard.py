@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from trainer.common.cli import quoted
 from trainer.data.metadata import CHECKED_SINCE, revision
 from trainer.data.places import Place, Selection
 from trainer.data.store import ShardFile, Store
@@ -79,7 +80,8 @@ def list_shards(
     elif total and len(places) != total:
         raise BadInput(
             f"{chosen.folder} ({option}) holds {len(places)} of the {total} shards in its "
-            "dataset.json; finish the run that makes them, or name those to read, such as "
+            f"dataset.json; make the others with `python -m datagen.verify "
+            f"{quoted(str(chosen.folder))} --repair`, or name those to read, such as "
             f"'{chosen.folder}/shard-{{000000..{len(places) - 1:06d}}}.tar'."
         )
     return tuple(

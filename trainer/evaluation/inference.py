@@ -187,23 +187,28 @@ def remark_on_difference(model: ModelSpec, dataset: DataSet, learns: str) -> Non
         )
 
 
-def remark_on_training(dataset: DataSet, trained: str, learner: object) -> None:
-    """Print a note if a data set is part of the training data of `learner`.
+def remark_on_training(dataset: DataSet, trained: str, network: Path) -> None:
+    """Print a note if a data set is part of the training data of a network.
 
     trained: fingerprints of the training data sets, joined by "+".
     """
-    if dataset.fingerprint in trained.split("+"):
+    if part_of(dataset, trained):
         print(
-            f"note     {learner} is trained on {dataset.folder}, so this is a training error, "
+            f"note     {network} is trained on {dataset.folder}, so this is a training error, "
             "smaller than the error on held-out people"
         )
+
+
+def part_of(dataset: DataSet, trained: str) -> bool:
+    """Return whether a data set is one of those with these fingerprints, joined by "+"."""
+    return dataset.fingerprint in trained.split("+")
 
 
 def remark_on_regressor(dataset: DataSet, own: JointRegressor, learns: str) -> None:
     """Print a note if a data set's true evaluation joints are by another regressor than `own`."""
     if dataset.joint_regressor.differs(own):
         print(
-            f"note     {dataset.folder} has evaluation joints by {dataset.joint_regressor}, "
-            f"{learns} those by {own}: definitions differ by up to 50 mm; make both data sets with "
-            "one --joint-regressor"
+            f"note     {dataset.folder} has evaluation joints from {dataset.joint_regressor}, "
+            f"{learns} those from {own}: definitions differ by up to 50 mm; make both data sets "
+            "with one --joint-regressor"
         )

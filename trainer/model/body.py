@@ -48,7 +48,8 @@ class JointRegressor(NamedTuple):
     """First 16 hexadecimal digits of `regressor_hash`."""
 
     def __str__(self) -> str:
-        return f"{self.name or 'unnamed'} ({self.sha256[:8]})" if self.sha256 else "not recorded"
+        name = f"{self.name} regressor" if self.name.endswith("'s own") else self.name or "unnamed"
+        return f"{name} ({self.sha256[:8]})" if self.sha256 else "not recorded"
 
     def differs(self, other: JointRegressor) -> bool:
         """Return whether two regressors are known to define different joints.

@@ -150,6 +150,11 @@ class TrainingLoop:
             save_checkpoint(self.folder / name, content)
 
     @property
+    def damage(self) -> list[str]:
+        """What the loaders said of the damaged clips that they skipped."""
+        return [one for loader in self.loaders for one in getattr(loader, "reported", ())]
+
+    @property
     def folder(self) -> Path:
         """The run's folder."""
         return self.writer.folder

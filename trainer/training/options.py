@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from trainer.common.options import at_least, require
 from trainer.data.endless.options import EndlessConfig
 from trainer.data.options import keypoint_errors, require_size
-from trainer.training.tracking import Service
+from trainer.training.tracking import Service, require_package
 
 Inputs = Literal["flow+keypoints", "keypoints", "flow", "rgb", "rgb+keypoints"]
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
@@ -204,6 +204,7 @@ class FitConfig:
             self.lr is None or self.lr_min <= self.lr,
             f"--lr-min {self.lr_min:g} must be at most --lr, got {self.lr}",
         )
+        require_package(self.tracking)
         self._refuse_combinations()
 
     def _refuse_combinations(self) -> None:

@@ -8,8 +8,10 @@ same record of the service.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -114,6 +116,15 @@ SERVICES: dict[str, Callable[[Path, dict[str, Any], int], Tracker]] = {
     "wandb": WeightsAndBiases,
     "mlflow": MLflow,
 }
+
+
+def require_package(service: Service) -> None:
+    """Raise BadInput if the service's package is not installed."""
+    if service != "none" and sys.modules.get(service) is None and find_spec(service) is None:
+        raise BadInput(
+            f"--tracking {service} needs a package: pip install '.[{service}]', or "
+            f"pip install {PACKAGES[service]}"
+        )
 
 
 def open_tracker(service: Service, folder: Path, options: dict[str, Any], step: int) -> Tracker:

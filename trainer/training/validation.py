@@ -13,10 +13,10 @@ from trainer.data.loader import wanted_arrays
 from trainer.data.store import Store
 from trainer.errors import BadInput
 from trainer.evaluation.inference import (
+    part_of,
     refuse_other_joints,
     remark_on_difference,
     remark_on_regressor,
-    remark_on_training,
 )
 from trainer.evaluation.metrics import mean_over, pa_mpjpe
 from trainer.evaluation.truth import compare_with_truth
@@ -46,7 +46,11 @@ def open_held_out(
         if ranks.first:
             remark_on_difference(model, dataset, "this run learns from")
             remark_on_regressor(dataset, trained.joint_regressor, "this run learns")
-            remark_on_training(dataset, trained.fingerprint, "this run")
+            if part_of(dataset, trained.fingerprint):
+                print(
+                    "note     --val-shards is part of the training set, so its error is a training "
+                    "error"
+                )
         held.append(dataset)
     return held
 

@@ -84,7 +84,7 @@ def test_files_of_a_part_of_the_sources_are_announced(
         len(Manifest(tmp_path / "x" / "manifests" / f"{kind}.jsonl").latest("name"))
         for kind in ("bodies", "backgrounds")
     ]
-    assert f"files to make now: {counts[0]} of people, {counts[1]} of scenes; the" in printed
+    assert f"files to make now: {counts[0]} people, {counts[1]} scenes; the" in printed
     following = printed.splitlines()[-1]
     assert following.startswith("Next: python -m trainer.evaluate --shards ")
     assert "FILE" not in following

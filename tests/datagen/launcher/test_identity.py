@@ -281,3 +281,14 @@ def test_a_data_set_whose_performers_are_known_otherwise_is_recognised(
     who.write_text("07_01-a,07_01-a\n07_02-a,07_02-a\n")
     assert run(tmp_path / "x", *words) == 2
     assert "a file there was changed, added or removed" in capsys.readouterr().err
+
+
+def test_another_flow_network_replaces_none() -> None:
+    """DIS has no weights, so nothing is older about it."""
+    old = {"flow": {"flow": "dis"}}
+    new = {"flow": {"flow": "pwc"}, fingerprint.FLOW: "pwc-01234567"}
+    assert "embedded flow none → embedded flow pwc-01234567" in fingerprint.differences(old, new)
+    assert "embedded flow pwc-01234567 → embedded flow none" in fingerprint.differences(new, old)
+    before = {"flow": {"flow": "pwc"}}  # of a release without the entry
+    (line,) = fingerprint.differences(before, new)
+    assert line == "embedded flow (older release) → embedded flow pwc-01234567"

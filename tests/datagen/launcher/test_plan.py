@@ -173,3 +173,10 @@ def test_a_plan_reads_only_inputs_that_have_files_in_the_library(
     known = [[name for name in "0123456789" if d.people._known.get(name)] for d in drivers]
     assert known == [[], ["7"], []]
     assert not (tmp_path / "x").exists()
+
+
+def test_a_busy_machine_is_named() -> None:
+    assert room.remark_on_load(22.4, 2) == (
+        "note: this machine was busy (load 22 on 2 cores), so hours and times are upper bounds"
+    )
+    assert room.remark_on_load(2.0, 2) == ""

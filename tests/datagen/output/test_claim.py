@@ -189,3 +189,14 @@ def test_of_two_that_begin_at_one_moment_one_goes_on(quick, tmp_path: Path, monk
         thread.join()
     assert sorted(ended) == ["held", "refused"] and looks[:2] == [None, None]
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("out", ["/proc/nope/shards", "/sys/nope/shards", "file/shards"])
+def test_a_place_that_takes_no_folder_is_named_as_it_was_given(out: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    shards = tmp_path / out
+    with pytest.raises(BadMachine) as error, claimed(Layout(shards), "f1"):
+        pass
+    there = shards.parents[0 if out[0] == "f" else 1]
+    assert str(error.value).startswith(f"--out {shards} cannot be created: {there}")
+    assert "manifests" not in str(error.value) and str(error.value).endswith("another path")

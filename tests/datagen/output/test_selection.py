@@ -81,6 +81,17 @@ def test_a_plain_http_server_lists_no_sizes_and_sends_whole_files(
         assert inspect([f"{http}/shards", "--out", str(tmp_path / "x.html")]) == 0
         assert "x.html (2 shards, 4 clips)" in capsys.readouterr().out
         assert sha256(place(f"{http}/large")) == hashlib.sha256(large).hexdigest()
+        for name in ("shards", "manifests"):
+            shutil.copytree(small_set.parent / name, tmp_path / "set" / "torn" / name)
+        (tmp_path / "set" / "torn" / "shards" / "shard-000001.tar").write_bytes(b"x")
+        assert verify([f"{http}/torn/shards"]) == 1
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert last == (
+            "To repair it, run `python -m datagen.verify SHARDS --repair` where the shards are "
+            "stored: http is read-only"
+        )
+        assert verify([f"{http}/torn/shards", "--repair"]) == 2
+        assert "error: --repair cannot write to http://" in capsys.readouterr().err
     finally:
         server.shutdown()
         server.server_close()

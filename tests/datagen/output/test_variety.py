@@ -39,7 +39,7 @@ def test_each_is_counted_once():
     frames = 30 + 10 + 30 + 30  # 10 to 40, 40 to 50, 50 to 80; the jump
     assert held(lines, 30) == Held(2, frames / 30 / 60, 2, 4, 3, 2)
     assert str(held(lines, 30)) == (
-        "2 motions of 2 subjects or kinds, 0.1 minutes without repetition; 4 people; "
+        "2 motions of 2 subjects or kinds, 3.3 seconds without repetition; 4 people; "
         "3 windows of 2 scenes"
     )
     assert held(lines[:1], 30) == Held(1, 70 / 30 / 60, 1, 3, 2, 1)
@@ -51,4 +51,4 @@ def test_older_shards_say_nothing():
 
 def test_nobody_knows_who_performed():
     (line,) = shards([clip("run0_01_01", 0, 5, 0, ("city", 0), None)])
-    assert str(held([line], 30)).startswith("1 motion, 0.0 minutes without repetition; 1 person;")
+    assert str(held([line], 30)).startswith("1 motion, 1.0 seconds without repetition; 1 person;")

@@ -12,9 +12,11 @@ import fsspec
 import numpy as np
 import pytest
 
+from datagen.common import checksum
 from datagen.common.errors import BadInput
 from datagen.common.record import SMPL_PARENTS
 from datagen.inspect import main as inspect
+from datagen.output.layout import Layout
 from datagen.output.statistics import total
 from datagen.report import page, pictures
 from datagen.report.findings import findings
@@ -293,6 +295,20 @@ def test_without_its_library_the_clips_are_shown_from_their_records(small_set, t
     assert inspect([str(copy / "shards"), "--out", str(tmp_path / "x.html")]) == 0
     assert "--library" in capsys.readouterr().out
     assert "superpixel outlined" not in (tmp_path / "x.html").read_text()
+
+
+def test_a_library_elsewhere_is_found_by_the_saved_options(small_set, tmp_path, capsys):
+    """As datagen.verify finds what --library named when the shards were made."""
+    copy = tmp_path / "copy"
+    shutil.copytree(small_set, copy / "shards")
+    shutil.copytree(small_set.parent / "manifests", copy / "manifests")
+    layout = Layout(copy / "shards")
+    saved = json.loads(layout.config.read_text())
+    saved["options"]["output"]["library"] = str(small_set.parent / "library")
+    layout.config.write_text(json.dumps(checksum.added(checksum.removed(saved))))
+    assert inspect([str(copy / "shards"), "--out", str(tmp_path / "x.html")]) == 0
+    assert "without their sources" not in capsys.readouterr().out
+    assert "superpixel outlined" in (tmp_path / "x.html").read_text()
 
 
 def test_a_remote_data_set_is_read_by_ranges(small_set, tmp_path, capsys):

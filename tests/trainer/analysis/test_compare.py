@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import fsspec
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -278,3 +279,24 @@ def test_damaged_json_is_one_sentence(text, tmp_path):
     (tmp_path / "run" / "evaluation.json").write_text(text)
     with pytest.raises(BadInput, match=r"evaluation\.json is damaged"):
         find_runs(str(tmp_path))
+
+
+def test_an_error_on_the_training_set_is_marked(tmp_path):
+    held_out, training = write(tmp_path / "a"), write(tmp_path / "b")
+    for run, shards in ((held_out, "x/shards"), (training, "y/shards")):
+        path = Path(run.folder) / "config.json"
+        known = json.loads(path.read_text()) if path.exists() else {}
+        known |= {"shards": [f"{shards}::0.5"], "val_shards": ["y/shards/"]}
+        path.write_text(json.dumps(known))
+    rows = compare.overview(find_runs(str(tmp_path))).rows
+    assert [row[5] for row in rows] == [80.0, "80.0 (training data)"]
+
+
+@pytest.mark.parametrize("given", [".", "a"])
+def test_charts_are_written_beside_the_runs(given, tmp_path, monkeypatch, capsys):
+    write(tmp_path / "runs" / "a")
+    monkeypatch.setattr(sys, "argv", ["compare", str(tmp_path / "runs" / given)])
+    main()
+    plt.close("all")
+    assert (tmp_path / "runs" / "comparison" / "curves.png").exists()
+    assert f"{tmp_path}/runs/comparison/curves.png" in capsys.readouterr().out

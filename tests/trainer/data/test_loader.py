@@ -219,7 +219,10 @@ def test_bad_folders_are_refused_in_one_sentence(toy, tmp_path):
     with pytest.raises(BadInput, match=r"holds no shard-\*\.tar"):
         open_dataset(tmp_path)
     (tmp_path / "shard-000000.tar").touch()
-    with pytest.raises(BadInput, match=r"holds 1 of the 3 shards in its dataset\.json"):
+    found = (
+        r"holds 1 of the 3 shards in its dataset\.json; .*`python -m datagen\.verify .* --repair`"
+    )
+    with pytest.raises(BadInput, match=found):
         open_dataset(tmp_path)
     for number in (1, 2):
         (tmp_path / f"shard-{number:06d}.tar").touch()
@@ -265,3 +268,10 @@ def test_a_resumed_run_reads_from_its_epoch_on_also_with_former_positions(toy, m
     former = Loader(options, position={"batches": 32, "drawn": [32]})
     assert [d.keys[0] for d in itertools.islice(iter(former), 20)] == straight[32:52]
     assert former.position() == {"batches": 52, "drawn": [13], "epochs": [3]}
+
+
+@pytest.mark.parametrize(("shards", "clips"), [("{000000..000001}", 4), ("000002", 2)])
+def test_only_the_clips_of_the_named_shards_count(shards, clips, tmp_path):
+    folder = write_shards(tmp_path / "toy", shards=3, clips=2, frames=3, size=32)
+    assert open_dataset(f"{folder}/shard-{shards}.tar").clips == clips
+    assert open_dataset(folder).clips == 6

@@ -115,10 +115,10 @@ def test_a_note_says_that_a_network_is_measured_on_what_it_was_trained_on(
     assert "is trained on" in capsys.readouterr().out
     dataset = open_dataset(toy)
     for trained in ("other", f"{dataset.fingerprint}0", ""):
-        remark_on_training(dataset, trained, "this run")
+        remark_on_training(dataset, trained, Path("a.pt"))
     assert not capsys.readouterr().out
-    remark_on_training(dataset, f"other+{dataset.fingerprint}", "this run")
-    assert "this run is trained on" in capsys.readouterr().out
+    remark_on_training(dataset, f"other+{dataset.fingerprint}", Path("a.pt"))
+    assert "a.pt is trained on" in capsys.readouterr().out
 
 
 def test_the_world_motion_is_the_rotated_camera_motion():

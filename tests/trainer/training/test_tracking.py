@@ -34,6 +34,7 @@ def test_steps_of_a_resumed_run_are_recorded_once(tmp_path, monkeypatch) -> None
         "wandb",
         lambda *args: opened.append(Recorder(*args)) or opened[-1],
     )
+    monkeypatch.setitem(sys.modules, "wandb", ModuleType("wandb"))
     toy = write_shards(tmp_path / "toy", shards=1, clips=2, frames=6, size=32)
     small = dict(
         shards=toy, device="cpu", batch_size=1, backbone="small", lstm_width=16, threads=1,
@@ -62,6 +63,8 @@ def test_a_service_that_is_not_installed_is_named(tmp_path, monkeypatch) -> None
     with pytest.raises(BadInput, match=r"pip install '\.\[wandb\]'"):
         open_tracker("wandb", tmp_path, {}, 0)
     assert isinstance(open_tracker("none", tmp_path, {}, 0), NoTracker)
+    with pytest.raises(BadInput, match=r"pip install '\.\[wandb\]'"):  # before anything is read
+        fit(FitConfig(shards=("nowhere",), tracking="wandb"))
 
 
 def test_a_service_that_refuses_gives_one_sentence(tmp_path, monkeypatch) -> None:
