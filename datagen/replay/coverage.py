@@ -1,4 +1,4 @@
-"""Which of a film's frames show the person, and whether it may be one at all.
+"""Which of a film's frames show the person, and whether its detections are doubtful.
 
 The film, its contact sheet and the command take their words and counts from here.
 """
@@ -26,9 +26,12 @@ SENTENCES = {
 MOST_RANGES = 4
 """Most ranges of frames in a sentence."""
 DOUBTFUL = 0.03
-"""Misfit above which a track may not be a person. In five videos, it was 0.008 to 0.017 for six
-people, also for small and blurred ones, and 0.049 for a dolphin; the detector's confidence was
-equal for both."""
+"""Median misfit above which a track may not be a person. In five videos, it was 0.006 to 0.017 in
+seven tracks of people, also small and blurred ones, and 0.049 in one of dolphins, of which the
+detector was as confident (0.67) as of two of the people (0.66)."""
+DOUBTFUL_FRAME = 0.1
+"""The same for a detection in one frame: it was below 0.08 in those people's frames but for a lone
+one amid frames without any (0.15), and above 0.2 where a track jumps from a person to a thing."""
 LIMBS = [JOINTS.index(name) for name in KEYPOINTS]
 
 
@@ -54,12 +57,22 @@ def report(name: str, motion: PredictedMotion, numbers: Integer[np.ndarray, " n"
         for text, sentence in SENTENCES.items()
         if (labels == text).any()
     ]
-    if (off := misfit(motion)) > DOUBTFUL:
-        lines.append(
-            f"note: {name} may not be a person (the body is {100 * off:.0f} % of its size off the "
-            "keypoints)"
-        )
-    return lines
+    return lines + doubt(name, motion, numbers)
+
+
+def doubt(name: str, motion: PredictedMotion, numbers: Integer[np.ndarray, " n"]) -> list[str]:
+    """Return a sentence if the track may not be a person, or some of its detections are wrong."""
+    off = misfit(motion)
+    far = frames_off(off) > DOUBTFUL_FRAME
+    if np.nanmedian(off) > DOUBTFUL:
+        far[:], what = True, f"{name} may not be a person"
+    elif far.any():
+        where = ranges(numbers, np.isin(numbers, motion.source[far]))
+        what = f"{name}: doubtful detection in {where}"
+    else:
+        return []
+    percent = 100 * np.nanmedian(off[far])
+    return [f"note: {what} (the body is {percent:.0f} % of its size off the keypoints)"]
 
 
 def ranges(numbers: Integer[np.ndarray, " n"], chosen: np.ndarray) -> str:
@@ -78,13 +91,18 @@ def listed(words: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
-def misfit(motion: PredictedMotion) -> float:
-    """Return the median distance of the body's joints from the keypoints, relative to the diagonal
-    of the body's limbs in the picture; 0 if the prediction does not have them."""
+def misfit(motion: PredictedMotion) -> np.ndarray:
+    """Return the distances [L,K] of the body's joints from the keypoints, relative to the diagonal
+    of the body's limbs in the picture; NaN for unseen ones, 0 if the prediction lacks joints."""
     seen = motion.keypoints[..., 2] > 0
     if motion.joints2d is None or seen.shape[1] != len(LIMBS) or not seen.any():
-        return 0.0
+        return np.zeros(seen.shape)
     limbs = motion.joints2d[:, LIMBS]
     size = np.maximum(np.linalg.norm(np.ptp(limbs, axis=1), axis=1), 1)
     off = np.linalg.norm(limbs - motion.keypoints[..., :2], axis=2) / size[:, None]
-    return float(np.median(off[seen]))
+    return np.where(seen, off, np.nan)
+
+
+def frames_off(off: np.ndarray) -> np.ndarray:
+    """Return the median [L] of each frame's distances [L,K]; 0 where none is known."""
+    return np.array([np.median(row[row >= 0]) if (row >= 0).any() else 0.0 for row in off])
