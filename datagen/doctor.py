@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from datagen.cluster import ray_address
 from datagen.common import cli
 from datagen.common.cli import count
 from datagen.common.errors import BadInput, BadMachine
@@ -116,7 +117,7 @@ def _ray(cfg: DoctorConfig) -> str:
         raise BadMachine(
             f"none ({error}); use --backend processes, or run: {INSTALL} 'ray[default]'"
         ) from None
-    joins = os.environ.get("RAY_ADDRESS")
+    joins = ray_address.joined(None)
     return f"{ray.__version__}, {f'joins {joins}' if joins else 'starts a local one'}"
 
 

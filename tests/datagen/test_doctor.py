@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from datagen import doctor as room
-from datagen.common.errors import BadMachine
+from datagen.common.errors import BadInput, BadMachine
 from datagen.doctor import main as doctor
 
 
@@ -112,3 +112,11 @@ def test_a_full_disk_is_bad(quick, monkeypatch, capsys) -> None:
     assert doctor([]) == 1
     disk = lines(capsys)["disk"]
     assert "0.5 GB free" in disk and "choose another --out" in disk
+
+
+def test_a_dashboards_address_is_no_ray_to_join(monkeypatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "http://head:8265")
+    with pytest.raises(BadInput, match="RAY_ADDRESS http://head:8265 is a dashboard's address"):
+        room._ray(room.DoctorConfig())
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    assert room._ray(room.DoctorConfig()).endswith("joins head:6379")

@@ -175,6 +175,20 @@ def test_a_plan_reads_only_inputs_that_have_files_in_the_library(
     assert not (tmp_path / "x").exists()
 
 
+def test_the_ray_is_named_before_it_is_waited_for(tmp_path: Path, monkeypatch, capsys) -> None:
+    def silent(*_: object) -> None:
+        raise BadInput("enough")
+
+    monkeypatch.setattr(room, "open_backend", silent)
+    monkeypatch.setattr(room.ray_address, "local_cluster", lambda: None)
+    options = [*OPTIONS[:-1], "ray", "--out", str(tmp_path / "x"), "--plan"]
+    named = {"": "Starting a local Ray …", "h:1": "Joining the Ray cluster at h:1 …"}
+    for address, words in named.items():
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        assert launch(options) == 2
+        assert capsys.readouterr().out.endswith(f"{words}\n")
+
+
 def test_a_busy_machine_is_named() -> None:
     assert room.remark_on_load(22.4, 2) == (
         "note: this machine was busy (load 22 on 2 cores), so hours and times are upper bounds"
