@@ -112,7 +112,7 @@ def pans(count: int) -> list[Test]:
         x, y = (rng.integers(PAN, side - SIZE - PAN + 1) for side in photo.shape[1::-1])
         first = photo[y : y + SIZE, x : x + SIZE]
         second = photo[y - dy : y - dy + SIZE, x - dx : x - dx + SIZE]
-        flow = np.broadcast_to(np.float32([dx, dy]), (SIZE, SIZE, 2))
+        flow = np.broadcast_to(np.array([dx, dy], np.float32), (SIZE, SIZE, 2))
         tests.append((np.stack((first, second)), flow, None))
     return tests
 
