@@ -30,6 +30,9 @@ CLOTHES = 0.3
 distance of two people who cross, less than their usual distance."""
 UNSURE = 0.1
 """Score below which a detection is false, relative to the most confident detections."""
+TWICE = 3
+"""Most frames in which a detector that has found a person anew still follows the former detection.
+"""
 WARDROBE = 0.05
 """Weight of a new frame in a person's mean appearance."""
 
@@ -68,6 +71,27 @@ class _Person:
             return np.inf
         return far + CLOTHES * other
 
+    def is_followed_by(self, later: _Person) -> bool:
+        """Return whether a track that begins before this one ends is of the same person."""
+        shared = np.flatnonzero(self.seen & later.seen)
+        return (
+            0 < len(shared) <= TWICE
+            and later.last > self.last
+            and unlike(self.look, later.look) < 1
+            and all(distance(self.points[t], later.points[t]) < REACH for t in shared)
+        )
+
+    def extend(self, later: _Person) -> None:
+        """Add the detections of a track that follows."""
+        self.points[later.seen] = later.points[later.seen]
+        self.last, self.look = later.last, later.look
+        self.scores += later.scores
+
+    @property
+    def seen(self) -> np.ndarray:
+        """bool [T] the frames with a detection."""
+        return np.asarray(self.points[..., 2].any(1))
+
 
 def link(
     people: Float[np.ndarray, "t p 14 3"],
@@ -79,8 +103,9 @@ def link(
 
     Frame by frame, detections are assigned to the best-matching tracks (Hungarian method on the
     mean distance of the joints seen in both, and on the clothes if known, [T,P,C] CIELAB or NaN);
-    unmatched detections start new tracks. So two people who cross keep their identities even if one
-    is hidden for a while. Tracks are sorted by the sum of their box diagonals times their mean
+    unmatched detections start new tracks, and a track that ends in the next frames on the same
+    person is continued by it. So two people who cross keep their identities even if one is hidden
+    for a while. Tracks are sorted by the sum of their box diagonals times their mean
     score ([T,P] from 0 to 1, the detector's confidence), largest first; those below UNSURE are
     dropped. times: [T] seconds, because people move further between frames at low frame rates.
     Default: 30 fps.
@@ -115,8 +140,21 @@ def link(
                 owner[row] = _Person(np.zeros((frames, *people.shape[2:]), np.float32), t, unknown)
                 tracks.append(owner[row])
             owner[row].add(t, people[t, p], looks[t, p], scores[t, p])
+    tracks = _joined(tracks)
     tracks.sort(key=lambda track: size(track.points) * np.mean(track.scores), reverse=True)
     return [track.points for track in tracks]
+
+
+def _joined(tracks: list[_Person]) -> list[_Person]:
+    """Return the tracks, in order of their first frames, with a person's parts in one."""
+    whole: list[_Person] = []
+    for track in sorted(tracks, key=lambda track: int(track.seen.argmax())):
+        earlier = next((one for one in whole if one.is_followed_by(track)), None)
+        if earlier is None:
+            whole.append(track)
+        else:
+            earlier.extend(track)
+    return whole
 
 
 def distance(a: Float[np.ndarray, "14 3"], b: Float[np.ndarray, "14 3"]) -> float:

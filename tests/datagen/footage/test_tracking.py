@@ -140,3 +140,29 @@ def test_slow_video_lets_people_go_further_from_frame_to_frame():
     assert len(link(people)) > 1  # at 30 a second that would be no walk
     (track,) = link(people, times=np.arange(8.0))
     assert track[..., 2].all()
+
+
+@pytest.mark.parametrize(("both", "away", "tracks"), [(2, 5, 1), (5, 5, 2), (2, 60, 2)])
+def test_a_person_detected_twice_for_a_moment_stays_one(both: int, away: float, tracks: int):
+    """A detector finds the person anew, 5 px off, two frames before it loses her."""
+    people = np.zeros((40, 2, 14, 3), np.float32)
+    for t in range(40):
+        if t < 20:
+            people[t, 0] = at(100 + t)
+        if t >= 20 - both:
+            people[t, 1] = at(100 + t + away)
+    found = link(people)
+    assert len(found) == tracks
+    if tracks == 1:
+        assert found[0][..., 2].any(1).all()
+        assert np.allclose(places(found[0])[20:], np.arange(20, 40) + 105, atol=1e-3)
+
+
+def test_somebody_in_other_clothes_is_not_joined():
+    people, looks = np.zeros((40, 2, 14, 3), np.float32), np.full((40, 2, 3), np.nan)
+    for t in range(40):
+        if t < 20:
+            people[t, 0], looks[t, 0] = at(100), RED
+        if t >= 18:
+            people[t, 1], looks[t, 1] = at(105), BLUE
+    assert len(link(people, looks)) == 2
