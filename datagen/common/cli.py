@@ -125,7 +125,7 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def minutes(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Return a length of time in words: 7.5 seconds, 3.2 minutes."""
     return f"{seconds:.1f} seconds" if seconds < 60 else f"{seconds / 60:.1f} minutes"
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from datagen.bodies.options import BodiesConfig
 from datagen.cluster.backends import Backend, Serial, open_backend
 from datagen.cluster.quarantine import Quarantine
-from datagen.common.cli import count, minutes
+from datagen.common.cli import count, duration
 from datagen.common.errors import BadInput
 from datagen.common.record import FPS, Line
 from datagen.launcher import saved_options
@@ -275,7 +275,7 @@ def _conclude(
     subjects = count(len({motion["subject"] for motion in motions}), "subject")
     print(
         f"{count(len(lines), 'shard')}, {count(len(motions), 'motion')} of {subjects}, "
-        f"{minutes(frames / FPS)}, {size:.1f} MB in {layout.shards}"
+        f"{duration(frames / FPS)}, {size:.1f} MB in {layout.shards}"
     )
     noted = [motion["note"] for motion in motions if "note" in motion]
     print_notes(noted, layout.manifests / "shards.jsonl")

@@ -11,7 +11,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from datagen.common.cli import minutes
+from datagen.common.cli import duration
 from datagen.common.files import whole, write_json
 from datagen.common.record import Line
 from datagen.output import jsonld, motion_card, statistics, variety
@@ -128,7 +128,7 @@ def readme(dataset: Line, lines: list[Line]) -> str:
         return front + motion_card.text(dataset, lines, _title(dataset), licence)
     config, clips = dataset["config"], dataset["clips"]
     side = -(-dataset["image_size"] // dataset["flow"]["stride"])
-    length = minutes(clips * dataset["clip_length"] / dataset["fps"])
+    length = duration(clips * dataset["clip_length"] / dataset["fps"])
     t, s, j = dataset["clip_length"], dataset["image_size"], len(dataset["joints"])
     text = f"""
 # {_title(dataset)}

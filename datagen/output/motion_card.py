@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datagen.common.cli import count, minutes
+from datagen.common.cli import count, duration
 from datagen.common.record import Line
 from datagen.output import statistics
 
@@ -28,7 +28,7 @@ def text(dataset: Line, lines: list[Line], title: str, licence: str) -> str:
     """
     config, fps = dataset["config"], dataset["fps"]
     motions = [motion for line in lines for motion in line["motions"]]
-    length = minutes(sum(motion["frames"] for motion in motions) / fps)
+    length = duration(sum(motion["frames"] for motion in motions) / fps)
     size = sum(line["bytes"] for line in lines) / 1e6
     subjects = count(len({motion["subject"] for motion in motions}), "subject")
     last = max((line["shard"] for line in lines), default=0)

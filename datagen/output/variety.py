@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datagen.common.cli import count, minutes
+from datagen.common.cli import count, duration
 from datagen.common.record import FPS, Line
 
 MIRRORED = "_mirrored"
@@ -38,7 +38,7 @@ class Held(NamedTuple):
         kinds = "kind" if self.subjects == 1 else "kinds"
         performers = f" of {count(self.subjects, 'subject')} or {kinds}" if self.subjects else ""
         return (
-            f"{count(self.motions, 'motion')}{performers}, {minutes(60 * self.minutes)} without "
+            f"{count(self.motions, 'motion')}{performers}, {duration(60 * self.minutes)} without "
             f"repetition; {self.people:,} {'person' if self.people == 1 else 'people'}; "
             f"{count(self.windows, 'window')} of {count(self.videos, 'scene')}"
         )
