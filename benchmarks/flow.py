@@ -38,6 +38,7 @@ from datagen.common.splits import in_split
 from datagen.flow.estimator import Estimator
 from datagen.flow.flownets import DIV_FLOW, FlowNetS, prepare
 from datagen.flow.load import load_estimator
+from datagen.flow.network import best_dtype
 from datagen.flow.options import FlowConfig
 from datagen.flow.pwc import CHANNELS, PwcNet
 from datagen.flow.training.pairs import make_pair
@@ -233,7 +234,13 @@ def pair_by_pair(frames: np.ndarray, device: str) -> float:
     return seconds(clip, 1)
 
 
-def candidates(weights: list[Path], data: Path, folder: Path) -> list[Candidate]:
+def dtypes(device: str) -> tuple[str, ...]:
+    """Return float32 and, where the device computes in it, bfloat16, which is slow if emulated."""
+    fast = best_dtype(device) == torch.bfloat16
+    return ("float32", "bfloat16") if fast else ("float32",)
+
+
+def candidates(weights: list[Path], data: Path, folder: Path, device: str) -> list[Candidate]:
     """Return all estimators that can be measured here."""
     found = [Candidate("DIS", FlowConfig(flow="dis"))]
     random = folder / "random.pth"
@@ -250,16 +257,16 @@ def candidates(weights: list[Path], data: Path, folder: Path) -> list[Candidate]
         label += " (speed)" if path == random else ""
         with torch.device("meta"):
             network = PwcNet(width) if flow == "pwc" else FlowNetS(width)
-        for dtype in ("float32", "bfloat16"):
+        for dtype in dtypes(device):
             cfg = FlowConfig(flow=flow, flow_weights=path, flow_dtype=dtype)
             found.append(Candidate(label, cfg, network, path != random))
         if flow == "pwc":
-            for dtype in ("float32", "bfloat16"):
+            for dtype in dtypes(device):
                 cfg = FlowConfig(flow="pwc+dis", flow_weights=path, flow_dtype=dtype)
                 found.append(Candidate(f"{label}, then DIS", cfg))
     for label, flow, path in rafts:
         if path.exists():
-            for dtype in ("float32", "bfloat16"):
+            for dtype in dtypes(device):
                 cfg = FlowConfig(flow=flow, flow_weights=path, flow_dtype=dtype)  # type: ignore[arg-type]
                 found.append(Candidate(label, cfg))
     return found
@@ -300,13 +307,13 @@ def measure(args: argparse.Namespace, data: Path, weights: list[Path], folder: P
              "pans": pans(args.pairs), "chairs": chairs(data / "flow")}  # fmt: skip
     videos = sorted((data / "videos").glob("*.*"))
     clips = real(videos[:: max(1, len(videos) // args.clips)])
-    estimators = candidates(weights, data, folder)
+    estimators = candidates(weights, data, folder, args.device)
     judge = next((c for c in estimators if c.label == "RAFT sintel" and c.dtype == "float32"), None)
     truth: list[np.ndarray] = []
     if judge:
         load = load_estimator(judge.cfg, args.device)
         truth = [load(clip).astype(np.float32) for clip in clips]
-    rates = {dtype: peak(getattr(torch, dtype), args.device) for dtype in ("float32", "bfloat16")}
+    rates = {dtype: peak(getattr(torch, dtype), args.device) for dtype in dtypes(args.device)}
     for dtype, (multiply, convolve) in rates.items():
         print(f"{args.device}, {args.threads} threads, {dtype}: matmul {multiply:.0f}, "
               f"3x3 convolution {convolve:.0f} billion multiply-adds per second")  # fmt: skip
@@ -356,11 +363,12 @@ def measure(args: argparse.Namespace, data: Path, weights: list[Path], folder: P
                            sheet])  # fmt: skip
         sheet[:, HEAD:] = heads
         cv2.imwrite(str(args.pictures), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
-    ours = times["FlowNetS, width 1 (speed)", "bfloat16"]
+    best = dtypes(args.device)[-1]
+    ours = times["FlowNetS, width 1 (speed)", best]
     public = pair_by_pair(frames, args.device)
-    narrow = {label: s for (label, dtype), s in times.items() if dtype == "bfloat16"}
+    narrow = {label: s for (label, dtype), s in times.items() if dtype == best}
     print(json.dumps({
-        "name": "Flow of a clip, FlowNetS (width 1), bfloat16, against public code's way",
+        "name": f"Flow of a clip, FlowNetS (width 1), {best}, against public code's way",
         "ours": round(1 / ours, 3), "baseline": round(1 / public, 3),
         "ratio": round(public / ours, 2), "unit": "31-frame clips/s at 224 px",
         "seconds_a_clip": {label: round(s, 3) for label, s in narrow.items()},
