@@ -23,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -234,7 +235,7 @@ def pair_by_pair(frames: np.ndarray, device: str) -> float:
     return seconds(clip, 1)
 
 
-def dtypes(device: str) -> tuple[str, ...]:
+def dtypes(device: str) -> tuple[Literal["float32", "bfloat16"], ...]:
     """Return float32 and, where the device computes in it, bfloat16, which is slow if emulated."""
     fast = best_dtype(device) == torch.bfloat16
     return ("float32", "bfloat16") if fast else ("float32",)
